@@ -1,0 +1,140 @@
+// Package checker holds the judges. A checker reads the history of the clients
+// and the observations of an omniscient observer (packages history and observe),
+// and says that a promise held, that it was violated and by which operations, or
+// that it cannot tell. It refuses to read what the core intended, and it serves
+// a real cluster as well as a simulated one.
+//
+// The one rule to remember: nothing is green that checked nothing. No operation,
+// no acknowledgement, an exhausted budget: all are Undecided, which is no pass.
+//
+// Checkers are pure and deterministic: equal runs give equal reports. All but
+// the search behind the linearizable checker are O(n log n) or better.
+package checker
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+)
+
+// Verdict is what a checker says.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Held Verdict = iota + 1
+	Violated
+	Undecided
+)
+
+var verdictNames = [...]string{"", "held", "violated", "undecided"}
+
+// String returns the name of v.
+func (v Verdict) String() string {
+	if v >= Held && v <= Undecided {
+		return verdictNames[v]
+	}
+	return fmt.Sprintf("verdict-%d", uint8(v))
+}
+
+// Finding is one violation.
+type Finding struct {
+	Checker string
+	Rule    string
+	Text    string // which operation, tenant and seq, and when, in words
+	Ops     []int  // indexes in the history of the operations at fault
+	At      int64  // true time, ns
+}
+
+// Fingerprint names what kind of finding f is: equal mistakes in different runs
+// have equal fingerprints.
+func (f *Finding) Fingerprint() string { return f.Checker + "/" + f.Rule }
+
+// Report is what one checker says about one run.
+type Report struct {
+	Checker  string
+	Verdict  Verdict
+	Findings []Finding // at most MaxFindings
+	More     int       // findings beyond those
+	Checked  int       // things that were checked: operations, records, windows, ...
+	Why      string    // what could not be decided, and what was left out; empty if nothing
+}
+
+// MaxFindings bounds the findings of a report; the rest is counted. The first
+// ones are what a reader looks at.
+const MaxFindings = 8
+
+// DefaultStepBudget bounds the search of one partition, in steps of the model.
+const DefaultStepBudget = 200_000
+
+// Options say how hard to look. The zero value is right for every seed.
+type Options struct {
+	// Porcupine searches every partition, not only those whose witness fails.
+	Porcupine bool
+	// StepBudget bounds the search of one partition; 0 means DefaultStepBudget.
+	StepBudget int
+	// Scratch is memory to be used again. It must not serve two judgements at
+	// the same time; nil means new memory.
+	Scratch *Scratch
+}
+
+// Scratch is memory that judgements hand on to each other. The zero value is
+// ready.
+type Scratch struct {
+	records index     // Signal records of all logs, by identity
+	writes  index     // write operations, by identity
+	dense   index     // entities of one log, or partitions
+	folds   []fold    // by entity of dense
+	order   []int32   // entries of one log by instant
+	configs []config  // Config records that hold
+	witness witnesses // of the linearizable checker
+}
+
+func (o *Options) scratch() *Scratch {
+	if o.Scratch == nil {
+		return new(Scratch)
+	}
+	return o.Scratch
+}
+
+// Checker is one judge.
+type Checker struct {
+	Name  string
+	Holds string // when it holds, in one sentence
+	Judge func(*observe.Run, Options) Report
+}
+
+// All returns the checkers in the order in which they report: what is most
+// likely the root of the other findings comes first.
+func All() []Checker {
+	return []Checker{
+		{nameNoLoss, "acknowledged writes are in the final log exactly once, refused ones are absent, and what is there was submitted", judgeNoLoss},
+		{nameExactlyOnce, "each request is applied at most once, and every answer to it is the same", judgeExactlyOnce},
+		{nameLinearizable, "reads and writes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
+		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
+		{nameRate, "every window of every slot is within the bound, and no signal is refused while there is a token", judgeRate},
+		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
+		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
+	}
+}
+
+// Lookup returns the checker of that name.
+func Lookup(name string) (Checker, bool) {
+	for _, c := range All() {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Checker{}, false
+}
+
+// Judge asks all checkers, in the order of All.
+func Judge(run *observe.Run, o Options) []Report {
+	o.Scratch = o.scratch()
+	all := All()
+	reports := make([]Report, 0, len(all))
+	for _, c := range all {
+		reports = append(reports, c.Judge(run, o))
+	}
+	return reports
+}

@@ -1,0 +1,136 @@
+// Package history holds what clients did and what they were told: one Op per
+// request of an application, from its first attempt to its last answer. It is
+// the evidence that the checkers judge. It refuses to know what the cluster
+// meant to do; that a write is in the log is package observe's to say.
+//
+// The one rule to remember: every beginning and every end has an event number of
+// its own, strictly increasing over the whole history, so that "A returned
+// before B began" is a comparison of integers and never a tie.
+package history
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Kind says what was asked for.
+type Kind uint8
+
+// The kinds of operations.
+const (
+	Write Kind = iota // one signal
+	Read              // the state of one entity, linearizable
+)
+
+var kindNames = [...]string{"write", "read"}
+
+// String returns the name of k.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind-%d", uint8(k))
+}
+
+// Outcome says what the client knows in the end.
+type Outcome uint8
+
+// The outcomes. Open and Unknown writes may or may not have taken effect, and an
+// Unknown one may do so after it returned.
+const (
+	Open    Outcome = iota // never returned
+	Acked                  // answered
+	Refused                // all its attempts were refused, each definitely
+	Unknown                // given up with an attempt unresolved
+)
+
+var outcomeNames = [...]string{"open", "acked", "refused", "unknown"}
+
+// String returns the name of o.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return fmt.Sprintf("outcome-%d", uint8(o))
+}
+
+// Op is one operation of one client.
+type Op struct {
+	Client  uint64 // address of the client process
+	Kind    Kind
+	Outcome Outcome
+	Tenant  tenant.ID
+	Slot    lineage.Slot
+	// Signal is what a Write sent. Of a Read only Entity is meaningful.
+	Signal signal.Signal
+	// Op is the identity of a Write. Session 0: no attempt of it was ever sent.
+	Op signal.Operation
+
+	Invoke, Return     uint64 // event numbers; Return is 0 while open
+	InvokeAt, ReturnAt int64  // true time, ns
+
+	Seq    lineage.Seq  // Write, Acked: the seq it was told
+	State  signal.State // Read, Acked: what it returned
+	Reason string       // Refused: the code; Unknown: why it gave up
+}
+
+// Unresolved reports whether the client does not know if o took effect.
+func (o *Op) Unresolved() bool { return o.Outcome == Open || o.Outcome == Unknown }
+
+// Result is how an operation ended.
+type Result struct {
+	Outcome Outcome // not Open
+	At      int64   // true time, ns
+	Seq     lineage.Seq
+	State   signal.State
+	Reason  string
+}
+
+// History is a list of operations. The zero value is empty and ready.
+//
+// Invariant: Ops is in the order of Invoke, and no event number occurs twice.
+type History struct {
+	Ops   []Op
+	event uint64 // the last event number given out
+}
+
+// Begin adds an operation that starts now and returns its index. Its event
+// number, outcome and end are set here, whatever op says of them.
+func (h *History) Begin(op Op) int {
+	h.event++
+	op.Invoke, op.Return, op.ReturnAt, op.Outcome = h.event, 0, 0, Open
+	h.Ops = append(h.Ops, op)
+	return len(h.Ops) - 1
+}
+
+// Sent notes the identity under which the operation at index is about to be sent
+// for the first time. Repeating it with the same identity changes nothing; an
+// operation never changes its identity, or its duplicates could not be told.
+func (h *History) Sent(index int, id signal.Operation) {
+	op := &h.Ops[index]
+	if op.Op != id && op.Op.Session != 0 {
+		assert.Fail("history: operation %d was sent as %+v and is now sent as %+v", index, op.Op, id)
+	}
+	op.Op = id
+}
+
+// End closes the operation at index, which must be open.
+func (h *History) End(index int, r Result) {
+	op := &h.Ops[index]
+	if op.Outcome != Open || r.Outcome == Open {
+		assert.Fail("history: operation %d ends as %s, but it is %s", index, r.Outcome, op.Outcome)
+	}
+	h.event++
+	op.Return, op.ReturnAt, op.Outcome = h.event, r.At, r.Outcome
+	op.Seq, op.State, op.Reason = r.Seq, r.State, r.Reason
+}
+
+// Reset empties h and keeps its memory.
+func (h *History) Reset() {
+	h.Ops = h.Ops[:0]
+	h.event = 0
+}

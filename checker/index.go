@@ -1,0 +1,140 @@
+package checker
+
+import (
+	"math/bits"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// none marks the end of a list of indexes.
+const none = int32(-1)
+
+// key is what an index is asked for: an operation's identity in its slot, an
+// entity of a tenant, or an entity alone.
+type key struct{ a, b, c, d uint64 }
+
+func operationKey(t tenant.ID, slot lineage.Slot, op signal.Operation) key {
+	return key{uint64(t), uint64(slot), op.Session, op.Request}
+}
+
+// index is a multimap of keys to numbers. It is a hash table with open
+// addressing over a list of items: unlike a map it is emptied without being
+// given up, and reading it has one order, that of insertion.
+//
+// Invariant: slots is a power of two long and at most half full.
+type index struct {
+	slots []int32 // 1 + the first item of a key, 0 if free
+	items []item
+}
+
+type item struct {
+	key   key
+	value int32
+	next  int32 // the next item of the same key, or none
+}
+
+// reset empties x and makes room for n items.
+func (x *index) reset(n int) {
+	size := 1 << bits.Len(uint(2*n+1))
+	if cap(x.slots) < size {
+		x.slots = make([]int32, size)
+	}
+	x.slots = x.slots[:size]
+	clear(x.slots)
+	x.items = x.items[:0]
+}
+
+// slot returns where the first item of k is or has to go.
+func (x *index) slot(k key) int {
+	const odd = 0x9e3779b97f4a7c15
+	h := k.a
+	for _, part := range [3]uint64{k.b, k.c, k.d} {
+		h = bits.RotateLeft64(h*odd, 31) ^ part
+	}
+	high, low := bits.Mul64(h^odd, odd|1<<63)
+	mask := len(x.slots) - 1
+	at := int(high^low) & mask
+	for x.slots[at] != 0 && x.items[x.slots[at]-1].key != k {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+// add appends value to the values of k. The index must have been reset with
+// room for it.
+func (x *index) add(k key, value int32) {
+	added := int32(len(x.items))
+	x.items = append(x.items, item{key: k, value: value, next: none})
+	at := x.slot(k)
+	if x.slots[at] == 0 {
+		x.slots[at] = added + 1
+		return
+	}
+	last := x.slots[at] - 1
+	for x.items[last].next != none {
+		last = x.items[last].next
+	}
+	x.items[last].next = added
+}
+
+// first returns the first item of k, or none.
+func (x *index) first(k key) int32 { return x.slots[x.slot(k)] - 1 }
+
+// dense returns the number of k, counting keys in the order in which they are
+// first asked for, and whether it is new.
+func (x *index) dense(k key) (int32, bool) {
+	at := x.slot(k)
+	if x.slots[at] != 0 {
+		return x.slots[at] - 1, false
+	}
+	number := int32(len(x.items))
+	x.items = append(x.items, item{key: k, value: number, next: none})
+	x.slots[at] = number + 1
+	return number, true
+}
+
+// indexRecords indexes the Signal records of all logs by identity. The values
+// are places in the logs laid end to end: entries of the first log first.
+func (s *Scratch) indexRecords(run *observe.Run) {
+	total := 0
+	for _, l := range run.Logs {
+		total += len(l.Entries)
+	}
+	s.records.reset(total)
+	place := int32(0)
+	for _, l := range run.Logs {
+		for i := range l.Entries {
+			if rec := &l.Entries[i].Record; rec.Kind == record.Signal {
+				s.records.add(operationKey(l.Tenant, l.Slot, rec.Operation()), place+int32(i))
+			}
+		}
+		place += int32(len(l.Entries))
+	}
+}
+
+// indexWrites indexes the writes that were sent by identity. The values are
+// indexes in the history.
+func (s *Scratch) indexWrites(ops []history.Op) {
+	s.writes.reset(len(ops))
+	for i := range ops {
+		if op := &ops[i]; op.Kind == history.Write && op.Op.Session != 0 {
+			s.writes.add(operationKey(op.Tenant, op.Slot, op.Op), int32(i))
+		}
+	}
+}
+
+// entryAt returns the entry at a place in the logs laid end to end.
+func entryAt(run *observe.Run, place int32) *observe.Entry {
+	for _, l := range run.Logs {
+		if int(place) < len(l.Entries) {
+			return &l.Entries[place]
+		}
+		place -= int32(len(l.Entries))
+	}
+	return nil
+}

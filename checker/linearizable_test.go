@@ -1,0 +1,219 @@
+package checker
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+)
+
+func TestLinearizable(t *testing.T) {
+	search := Options{Porcupine: true}
+	judged(t, "linearizable", []given{
+		{name: "reads see what was acknowledged before them", options: search, verdict: Held, make: func(w *world) {
+			w.has(8, 5)
+			w.wrote(7, 5)
+			w.has(8, 5)
+			w.wrote(7, 6)
+			w.has(8, 5)
+		}},
+		{name: "a read beside a write may see it or not", options: search, verdict: Held, make: func(w *world) {
+			i, before, after := w.write(7, 5), w.read(8, 5), w.read(9, 5)
+			seq := w.apply(i)
+			w.answer(before, 0)
+			w.answer(after, seq)
+			w.ack(i, seq)
+		}},
+		{name: "an unresolved write is seen from some instant on", options: search, verdict: Held, make: func(w *world) {
+			i := w.write(7, 5)
+			w.has(8, 5)
+			w.apply(i)
+			w.has(8, 5)
+			w.end(i, history.Unknown, "deadline")
+			w.has(8, 5)
+		}},
+		{name: "an unresolved write may take effect after the client gave up", options: search, verdict: Held, make: func(w *world) {
+			i := w.write(7, 5)
+			w.end(i, history.Unknown, "deadline")
+			w.has(8, 5)
+			w.apply(i)
+			w.has(8, 5)
+		}},
+		{name: "unresolved writes and reads that nobody saw are dropped", options: search, verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			w.write(7, 5)
+			w.end(w.read(8, 5), history.Unknown, "deadline")
+		}},
+		{name: "nothing answered", verdict: Undecided, why: "no operation was answered", make: func(w *world) { w.write(7, 5) }},
+		{name: "the budget runs out", options: Options{Porcupine: true, StepBudget: 1}, verdict: Undecided,
+			why: "the search of tenant 2 slot 0 entity 5 ran out of its budget", make: func(w *world) {
+				w.wrote(7, 5)
+				w.wrote(7, 5)
+			}},
+		{name: "too many clients to search, but the witness holds", options: search, verdict: Held,
+			why: "1 partitions of more than 2000 operations or 16 clients were not searched", make: func(w *world) {
+				for client := range uint64(17) {
+					w.wrote(client, 5)
+				}
+			}},
+
+		{name: "stale read", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.answer(w.read(8, 5), 2)
+			w.hist.Ops[1].State = signal.State{}
+		}, want: []string{
+			"stale-read [0 1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) began at 6 ms and saw seq 0, although write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1), which had returned at 5 ms, is at seq 3",
+		}},
+		{name: "stale read, by a record", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.wrote(7, 5)
+			w.answer(w.read(8, 5), 3)
+		}, want: []string{
+			"stale-read [1 2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) began at 9 ms and saw seq 3, although write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2), which had returned at 8 ms, is at seq 4",
+		}},
+		{name: "read from the future", verdict: Violated, make: func(w *world) {
+			read := w.read(8, 5)
+			w.answer(read, 2)
+			w.wrote(7, 5)
+			w.hist.Ops[read].State = w.state(5, 3)
+		}, want: []string{
+			"future-read [0 1] 5 ms: write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) began at 5 ms and is at seq 3, although read #0 of client 8 (tenant 2 slot 0, entity 5), which had returned at 4 ms, saw seq 3",
+		}},
+		{name: "a read saw an unresolved write before it began", verdict: Violated, make: func(w *world) {
+			read := w.read(8, 5)
+			w.answer(read, 2)
+			w.apply(w.write(7, 5))
+			w.hist.Ops[read].State = w.state(5, 3)
+		}, want: []string{
+			"future-read [0 1] 5 ms: write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) began at 5 ms and is at seq 3, although read #0 of client 8 (tenant 2 slot 0, entity 5), which had returned at 4 ms, saw seq 3",
+		}},
+		{name: "reads go back", verdict: Violated, make: func(w *world) {
+			i := w.write(7, 5)
+			seq := w.apply(i)
+			w.answer(w.read(8, 5), seq)
+			w.answer(w.read(8, 5), 0)
+			w.ack(i, seq)
+		}, want: []string{
+			"read-went-back [1 2] 7 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) began at 7 ms and saw seq 0, although read #1 of client 8 (tenant 2 slot 0, entity 5), which had returned at 6 ms, saw seq 3",
+		}},
+		{name: "the digest shows a loss with a duplicate", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.wrote(7, 5)
+			w.has(8, 5)
+			first := w.hist.Ops[0].Op
+			w.hist.Ops[2].State.Applied = signal.Digest{}.Add(first).Add(first)
+		}, want: []string{
+			"wrong-state [2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: digest 3176b1cd0f8e45061b36bff4a32776fe, want 9bd8e55e3e92d2642fa1c70a31904c55",
+		}},
+		{name: "a read saw a record that was lost", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.apply(w.write(7, 5))
+			w.has(8, 5)
+			w.run.Recovered(home, 0, 3, w.tick(), 0, 2)
+		}, want: []string{
+			"no-such-record [2] 8 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) returned seq 4 as its last record, which the final log does not have",
+		}},
+		{name: "a read names a record of another entity", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.wrote(7, 6)
+			w.has(8, 5)
+			w.hist.Ops[2].State.LastSeq = 4
+			w.hist.Ops[2].State.Applied = signal.Digest{}
+		}, want: []string{
+			"no-such-record [2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) returned seq 4 as its last record, which is a signal that does not touch the entity",
+		}},
+		{name: "a read saw a ghost", verdict: Violated, make: func(w *world) {
+			w.append(&record.Record{Kind: record.Signal, Client: 2, Request: 99, Signal: signal.Signal{Entity: 5, Weight: 1}})
+			w.has(8, 5)
+		}, want: []string{
+			"unexplained [0] 4 ms: read #0 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+		}},
+		{name: "a read saw a refused write", verdict: Violated, make: func(w *world) {
+			i := w.write(7, 5)
+			w.apply(i)
+			w.end(i, history.Refused, "quota")
+			w.has(8, 5)
+		}, want: []string{
+			"unexplained [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+		}},
+		{name: "a read saw a changed weight", verdict: Violated, make: func(w *world) {
+			i := w.write(7, 5)
+			w.hist.Ops[i].Signal.Weight = 2
+			w.ack(i, w.apply(i))
+			w.hist.Ops[i].Signal.Weight = 1
+			w.has(8, 5)
+		}, want: []string{
+			"not-in-order [0] 3 ms: write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) was acknowledged at seq 3 at 5 ms, but the log has no such record",
+			"unexplained [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+		}},
+		{name: "a doubled record is seen", verdict: Violated, make: func(w *world) {
+			w.apply(w.wrote(7, 5))
+			w.has(8, 5)
+		}, want: []string{
+			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 4, which is no write of the history",
+		}},
+		{name: "a read without a record returned something", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.has(8, 5)
+			w.hist.Ops[1].State.LastSeq = 0
+			w.hist.Ops[1].State.Totals[1].Count = 1
+		}, want: []string{
+			"wrong-state [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw no record and yet returned digest 18bb58e687c722830d9b5ffa5193bb7f, want 00000000000000000000000000000000",
+		}},
+		{name: "a lost acknowledgement that a read does not see", verdict: Violated, make: func(w *world) {
+			w.ack(w.write(7, 5), 3)
+			w.has(8, 5)
+		}, want: []string{
+			"not-in-order [0] 3 ms: write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) was acknowledged at seq 3 at 4 ms, but the log has no such record",
+		}},
+
+		{name: "only the last seq lies", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.wrote(7, 5)
+			w.has(8, 5)
+			w.hist.Ops[2].State.LastSeq = 3
+		}, want: []string{
+			"witness-disagrees [2] 9 ms: wrong-state: read #2 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: digest 9bd8e55e3e92d2642fa1c70a31904c55, want 18bb58e687c722830d9b5ffa5193bb7f; yet the operations, without their seqs, have an order",
+		}},
+		{name: "the order of seqs does not respect real time", verdict: Violated, make: func(w *world) {
+			early, late := w.write(7, 5), w.write(8, 5)
+			w.ack(early, 4)
+			w.hist.Ops[late].Invoke, w.hist.Ops[early].Return = 3, 2
+			w.apply(late)
+			w.apply(early)
+			w.ack(late, 3)
+		}, want: []string{
+			"witness-disagrees [0 1] 4 ms: seq-order: write #1 of client 8 (tenant 2 slot 0, entity 5, session 2 request 2) began at 4 ms and is at seq 3, although write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1), which had returned at 5 ms, is at seq 4; yet the operations, without their seqs, have an order",
+		}},
+		{name: "the search is out of its budget, the witness fails", options: Options{StepBudget: 1}, verdict: Violated,
+			why: "the search of tenant 2 slot 0 entity 5 ran out of its budget", make: func(w *world) {
+				w.wrote(7, 5)
+				w.wrote(7, 5)
+				w.answer(w.read(8, 5), 3)
+			}, want: []string{
+				"stale-read [1 2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) began at 9 ms and saw seq 3, although write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2), which had returned at 8 ms, is at seq 4",
+			}},
+		{name: "one entity in two slots", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.has(8, 5)
+			w.hist.Ops[1].Slot = 1
+		}, want: []string{
+			"split-entity [0 1] 6 ms: read #1 of client 8 (tenant 2 slot 1, entity 5) addresses another slot than write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1)",
+		}},
+	})
+}
+
+// A search that is stopped half way must end, whatever is open.
+func TestSearchEndsWhenItsBudgetDoes(t *testing.T) {
+	w := newWorld()
+	for client := range uint64(15) {
+		w.apply(w.write(client, 5))
+	}
+	w.has(99, 5)
+	w.hist.Ops[15].State.Totals[0].Weight++
+	r := judgeLinearizable(&w.run, Options{StepBudget: 5000})
+	if r.Verdict != Violated || r.Why == "" {
+		t.Errorf("verdict %s, why %q: want a violation that says that the search gave up", r.Verdict, r.Why)
+	}
+}

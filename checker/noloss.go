@@ -1,0 +1,233 @@
+package checker
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+)
+
+const nameNoLoss = "no-loss"
+
+// judgeNoLoss compares what clients were told with what is in the logs, and the
+// logs with what the nodes hold. Its rules:
+//
+//	lost-ack         an acknowledged write is not in the log
+//	wrong-seq        it is there, at another seq than the client was told
+//	doubled          it is there more than once
+//	refused-present  a refused write is there
+//	ghost            a record that nobody submitted
+//	changed-signal   a record whose signal is not the one that was submitted
+//	broken-log       a hole, or a record that does not continue the chain
+//	dump-...         a node's final state is not the fold of the log
+func judgeNoLoss(run *observe.Run, o Options) Report {
+	v, s, ops := newVerdict(nameNoLoss), o.scratch(), run.Ops()
+	s.indexRecords(run)
+	s.indexWrites(ops)
+	acked := 0
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind != history.Write {
+			continue
+		}
+		v.report.Checked++
+		switch op.Outcome {
+		case history.Acked:
+			acked++
+			ackedIsThere(v, run, s, i)
+		case history.Refused:
+			refusedIsAbsent(v, run, s, i)
+		}
+	}
+	for _, l := range run.Logs {
+		for _, b := range l.Breaks {
+			v.find("broken-log", b.At, nil, "%s: at %s %s", place(l.Tenant, l.Slot), instant(b.At), b.Text)
+		}
+		for i := range l.Entries {
+			wasSubmitted(v, s, ops, l, &l.Entries[i])
+		}
+	}
+	dumpsMatch(v, run, s)
+	if acked == 0 {
+		v.cannotTell("no write was acknowledged")
+	}
+	return v.done()
+}
+
+func ackedIsThere(v *verdict, run *observe.Run, s *Scratch, i int) {
+	ops := run.Ops()
+	op := &ops[i]
+	first := none
+	if op.Op.Session != 0 {
+		first = s.records.first(operationKey(op.Tenant, op.Slot, op.Op))
+	}
+	if first == none {
+		v.find("lost-ack", op.ReturnAt, []int{i}, "%s was acknowledged at seq %d at %s and is not in the final log: %s",
+			describe(ops, i), op.Seq, instant(op.ReturnAt), whatIsThere(run, op))
+		return
+	}
+	it := &s.records.items[first]
+	if it.next != none {
+		again := entryAt(run, s.records.items[it.next].value)
+		v.find("doubled", again.At, []int{i}, "%s was acknowledged at seq %d and is in the final log at seq %d and again at seq %d, since %s",
+			describe(ops, i), op.Seq, entryAt(run, it.value).Record.Seq, again.Record.Seq, instant(again.At))
+		return
+	}
+	if seq := entryAt(run, it.value).Record.Seq; seq != op.Seq {
+		v.find("wrong-seq", op.ReturnAt, []int{i}, "%s was acknowledged at seq %d at %s, but its record is at seq %d",
+			describe(ops, i), op.Seq, instant(op.ReturnAt), seq)
+	}
+}
+
+// whatIsThere says what became of an acknowledged write that is not in the log.
+func whatIsThere(run *observe.Run, op *history.Op) string {
+	at := run.Find(op.Tenant, op.Slot)
+	switch {
+	case op.Op.Session == 0:
+		return "it was never sent"
+	case at < 0:
+		return "the slot has no log"
+	}
+	l := run.Logs[at]
+	for i := range l.Cut {
+		if rec := &l.Cut[i].Record; rec.Kind == record.Signal && rec.Operation() == op.Op {
+			return fmt.Sprintf("it was written at seq %d at %s and lost later", rec.Seq, instant(l.Cut[i].At))
+		}
+	}
+	if op.Seq == 0 || int(op.Seq) > len(l.Entries) {
+		return fmt.Sprintf("the log ends at seq %d", len(l.Entries))
+	}
+	rec := &l.Entries[op.Seq-1].Record
+	return fmt.Sprintf("at that seq is a %s of %s", rec.Kind, identity(rec.Operation()))
+}
+
+func refusedIsAbsent(v *verdict, run *observe.Run, s *Scratch, i int) {
+	ops := run.Ops()
+	op := &ops[i]
+	if op.Op.Session == 0 {
+		return
+	}
+	first := s.records.first(operationKey(op.Tenant, op.Slot, op.Op))
+	if first == none {
+		return
+	}
+	e := entryAt(run, s.records.items[first].value)
+	v.find("refused-present", e.At, []int{i}, "%s was refused (%s) at %s, but its record is in the final log at seq %d, since %s",
+		describe(ops, i), op.Reason, instant(op.ReturnAt), e.Record.Seq, instant(e.At))
+}
+
+func wasSubmitted(v *verdict, s *Scratch, ops []history.Op, l *observe.Log, e *observe.Entry) {
+	if e.Record.Kind != record.Signal {
+		return
+	}
+	v.report.Checked++
+	first := s.writes.first(operationKey(l.Tenant, l.Slot, e.Record.Operation()))
+	if first == none {
+		v.find("ghost", e.At, nil, "%s: the record at seq %d (%s, %s), appended at %s, was submitted by nobody",
+			place(l.Tenant, l.Slot), e.Record.Seq, identity(e.Record.Operation()), content(&e.Record.Signal), instant(e.At))
+		return
+	}
+	for i := first; i != none; i = s.writes.items[i].next {
+		if ops[s.writes.items[i].value].Signal == e.Record.Signal {
+			return
+		}
+	}
+	i := int(s.writes.items[first].value)
+	v.find("changed-signal", e.At, []int{i}, "%s sent %s, but its record at seq %d, appended at %s, has %s",
+		describe(ops, i), content(&ops[i].Signal), e.Record.Seq, instant(e.At), content(&e.Record.Signal))
+}
+
+// fold is one entity of a log, added up.
+type fold struct {
+	entity signal.Entity
+	state  signal.State
+}
+
+// dumpsMatch folds every log anew and compares it with what the nodes hold.
+func dumpsMatch(v *verdict, run *observe.Run, s *Scratch) {
+	for i := range run.Dumps {
+		d := &run.Dumps[i]
+		if run.Find(d.Tenant, d.Slot) < 0 && (d.Position.Seq != 0 || len(d.Entities) != 0) {
+			v.find("dump-position", 0, nil, "%s: a node holds %d entities up to seq %d of a slot that has no log",
+				place(d.Tenant, d.Slot), len(d.Entities), d.Position.Seq)
+		}
+	}
+	for _, l := range run.Logs {
+		folded, dumped := false, false
+		for i := range run.Dumps {
+			d := &run.Dumps[i]
+			if d.Tenant != l.Tenant || d.Slot != l.Slot {
+				continue
+			}
+			if !folded {
+				foldLog(s, l)
+				folded = true
+			}
+			dumped = true
+			dumpMatches(v, s, l, d)
+		}
+		if !dumped && len(l.Entries) > 0 {
+			v.cannotTell("there is no final dump of %s", place(l.Tenant, l.Slot))
+		}
+	}
+}
+
+func foldLog(s *Scratch, l *observe.Log) {
+	s.dense.reset(len(l.Entries))
+	s.folds = s.folds[:0]
+	for i := range l.Entries {
+		rec := &l.Entries[i].Record
+		if rec.Kind != record.Signal {
+			continue
+		}
+		number, fresh := s.dense.dense(key{a: uint64(rec.Signal.Entity)})
+		if fresh {
+			s.folds = append(s.folds, fold{entity: rec.Signal.Entity})
+		}
+		s.folds[number].state.Apply(uint64(rec.Seq), rec.Operation(), &rec.Signal)
+	}
+}
+
+func dumpMatches(v *verdict, s *Scratch, l *observe.Log, d *observe.Dump) {
+	where := place(d.Tenant, d.Slot)
+	if end := l.End(); d.Position.Seq != end.Seq {
+		v.find("dump-position", 0, nil, "%s: the node ends at seq %d, the log at seq %d", where, d.Position.Seq, end.Seq)
+	} else if d.Position.Chain != end.Chain {
+		v.find("dump-chain", 0, nil, "%s: at seq %d the node has chain %016x, the log %016x", where, end.Seq, uint64(d.Position.Chain), uint64(end.Chain))
+	}
+	matched := 0
+	for i := range d.Entities {
+		e := &d.Entities[i]
+		if i > 0 && d.Entities[i-1].Entity >= e.Entity {
+			v.find("dump-order", 0, nil, "%s: in the dump entity %d follows entity %d", where, e.Entity, d.Entities[i-1].Entity)
+		}
+		number := s.dense.first(key{a: uint64(e.Entity)})
+		if number == none {
+			v.find("dump-entity", 0, nil, "%s: the node holds entity %d, of which the log has no record", where, e.Entity)
+			continue
+		}
+		matched++
+		if f := &s.folds[number]; f.state != e.State {
+			v.find("dump-entity", 0, nil, "%s: the node's state of entity %d is not the fold of the log: %s", where, e.Entity, difference(&e.State, &f.state))
+		}
+	}
+	v.report.Checked += len(d.Entities)
+	if matched < len(s.folds) {
+		missing(v, s, d, where)
+	}
+}
+
+// missing names the entities of the log that the dump does not have.
+func missing(v *verdict, s *Scratch, d *observe.Dump, where string) {
+	held := make(map[signal.Entity]bool, len(d.Entities)) // asked, never ranged over
+	for i := range d.Entities {
+		held[d.Entities[i].Entity] = true
+	}
+	for i := range s.folds {
+		if f := &s.folds[i]; !held[f.entity] {
+			v.find("dump-entity", 0, nil, "%s: the node does not hold entity %d, last touched at seq %d", where, f.entity, f.state.LastSeq)
+		}
+	}
+}

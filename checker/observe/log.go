@@ -1,0 +1,184 @@
+package observe
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Entry is one record of a slot, and when it was admitted.
+type Entry struct {
+	Record      record.Record
+	Chain       lineage.Chain // at this record, computed from its bytes by the observer
+	At          int64         // true time, ns, when it was admitted; when it was appended if nobody announced an admission
+	Local       int64         // the node's monotonic clock then, ns
+	Incarnation uint64        // of the node that appended it
+}
+
+// EventKind says what a sequencer did.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	Recovered EventKind = iota + 1 // a process began to serve the slot, which ends at Seq
+	Admitted                       // the record Seq got its place and, if it is a signal, its token
+	Refused                        // a signal was refused for want of a token
+	Appended                       // the record Seq was appended and nobody had announced its admission
+)
+
+// Event is one step of the slot's limiter. Together, in order, they are what a
+// second limiter needs to arrive at the same answers.
+type Event struct {
+	Kind        EventKind
+	Seq         lineage.Seq
+	At          int64 // true time, ns
+	Local       int64 // the node's monotonic clock, ns
+	Incarnation uint64
+
+	// Written says that the record was seen on its way to the disk; the fields
+	// below are then what it carries. Of Recovered, Level is what the record at
+	// Seq carries.
+	Written bool
+	Record  record.Kind
+	Level   int64         // nano-tokens
+	Limits  record.Limits // of a Config record
+}
+
+// Break is a record that does not continue the log.
+type Break struct {
+	Seq  lineage.Seq
+	At   int64 // true time, ns
+	Text string
+}
+
+// Log is everything that happened in one slot.
+//
+// Invariant: Entries[i].Record.Seq == i+1.
+type Log struct {
+	Tenant  tenant.ID
+	Slot    lineage.Slot
+	Entries []Entry // the lineage as it stands
+	Cut     []Entry // what was written once and then lost, in the order of the losses
+	Events  []Event // what the slot's limiter did, in order
+	Breaks  []Break // at most maxNoted
+	pending []int32 // admissions that wait for their record: indexes into Events, ascending in Seq
+}
+
+func (l *Log) reset(t tenant.ID, slot lineage.Slot) {
+	l.Tenant, l.Slot = t, slot
+	l.Entries, l.Cut, l.Events, l.Breaks, l.pending = l.Entries[:0], l.Cut[:0], l.Events[:0], l.Breaks[:0], l.pending[:0]
+}
+
+// End is the position of the last record.
+func (l *Log) End() lineage.Position {
+	if len(l.Entries) == 0 {
+		return lineage.Position{}
+	}
+	last := &l.Entries[len(l.Entries)-1]
+	return lineage.Position{Seq: last.Record.Seq, Chain: last.Chain}
+}
+
+// Append notes that rec, whose bytes hash to chain, is on its way to the disk.
+// What stood at its seq and after is cut: it was lost before anybody relied on
+// it, or else the checkers will object. A record that is there already and was
+// not admitted again is a copy (a recovery rewrites, a replica stores the same)
+// and changes nothing. at, local and incarnation count unless its admission was
+// announced.
+func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, incarnation uint64) {
+	waiting := l.waiting(rec.Seq)
+	if waiting < 0 && l.holds(rec.Seq, chain) {
+		return
+	}
+	end := l.End()
+	if rec.Seq == 0 || rec.Seq > end.Next() {
+		l.broken(rec.Seq, at, "seq %d follows seq %d: there is a hole", rec.Seq, end.Seq)
+		return
+	}
+	l.cutFrom(rec.Seq)
+	if end = l.End(); rec.Prev != end.Chain {
+		l.broken(rec.Seq, at, "seq %d continues chain %016x, but the chain at seq %d is %016x", rec.Seq, uint64(rec.Prev), end.Seq, uint64(end.Chain))
+	}
+	ev := Event{Kind: Appended, Seq: rec.Seq, At: at, Local: local, Incarnation: incarnation}
+	if waiting >= 0 {
+		index := l.pending[waiting]
+		l.pending = append(l.pending[:waiting], l.pending[waiting+1:]...)
+		l.written(&l.Events[index], rec)
+		ev = l.Events[index]
+	} else {
+		l.written(&ev, rec)
+		l.Events = append(l.Events, ev)
+	}
+	l.Entries = append(l.Entries, Entry{Record: *rec, Chain: chain, At: ev.At, Local: ev.Local, Incarnation: ev.Incarnation})
+}
+
+func (l *Log) written(ev *Event, rec *record.Record) {
+	ev.Written, ev.Record, ev.Level, ev.Limits = true, rec.Kind, rec.Level, rec.Limits
+}
+
+func (l *Log) holds(seq lineage.Seq, chain lineage.Chain) bool {
+	return seq >= 1 && seq <= lineage.Seq(len(l.Entries)) && l.Entries[seq-1].Chain == chain
+}
+
+// waiting returns where in pending the admission of seq is, or -1.
+func (l *Log) waiting(seq lineage.Seq) int {
+	for i, index := range l.pending {
+		if l.Events[index].Seq == seq {
+			return i
+		}
+	}
+	return -1
+}
+
+func (l *Log) cutFrom(seq lineage.Seq) {
+	if seq > lineage.Seq(len(l.Entries)) {
+		return
+	}
+	l.Cut = append(l.Cut, l.Entries[seq-1:]...)
+	l.Entries = l.Entries[:seq-1]
+}
+
+func (l *Log) broken(seq lineage.Seq, at int64, format string, operands ...any) {
+	if len(l.Breaks) < maxNoted {
+		l.Breaks = append(l.Breaks, Break{Seq: seq, At: at, Text: fmt.Sprintf(format, operands...)})
+	}
+}
+
+// Admit notes the instant at which the record seq got its place and, if it is a
+// signal, its token. Its bytes are seen a little later, by Append. A later
+// admission of the same seq replaces the one that waits: its charge was given
+// back. Announce records of every kind, or the recomputed bucket has to take
+// the instant of the append instead.
+func (l *Log) Admit(seq lineage.Seq, at, local int64, incarnation uint64) {
+	if n := len(l.pending); n > 0 && l.Events[l.pending[n-1]].Seq >= seq {
+		for n > 0 && l.Events[l.pending[n-1]].Seq >= seq {
+			n--
+		}
+		l.pending = l.pending[:n]
+	}
+	l.pending = append(l.pending, int32(len(l.Events)))
+	l.Events = append(l.Events, Event{Kind: Admitted, Seq: seq, At: at, Local: local, Incarnation: incarnation})
+}
+
+// Refuse notes that a signal was refused for want of a token.
+func (l *Log) Refuse(at, local int64, incarnation uint64) {
+	l.Events = append(l.Events, Event{Kind: Refused, At: at, Local: local, Incarnation: incarnation})
+}
+
+// Recover notes that a process began to serve the slot with tail as its last
+// record; its limiter has credit since local. Whatever was written after tail is
+// cut, and admissions that waited for their records are void.
+func (l *Log) Recover(tail lineage.Seq, at, local int64, incarnation uint64) {
+	if end := l.End().Seq; tail > end {
+		l.broken(tail, at, "a process recovered %d records, but only %d were ever written", tail, end)
+		tail = end
+	}
+	l.cutFrom(tail + 1)
+	l.pending = l.pending[:0]
+	ev := Event{Kind: Recovered, Seq: tail, At: at, Local: local, Incarnation: incarnation}
+	if tail > 0 {
+		ev.Level = l.Entries[tail-1].Record.Level
+	}
+	l.Events = append(l.Events, ev)
+}

@@ -1,0 +1,182 @@
+// Package observe holds what an omniscient observer saw of one run: the records
+// of every slot on their way to the disk, the instants of their tokens, the
+// refusals, the restarts, what the nodes held at the end, and what was found
+// wrong while it happened. It is evidence for the checkers, which also read the
+// history of the clients. It refuses to judge, and it never asks a node what it
+// intended.
+//
+// The one rule to remember: what is noted here was seen from outside - bytes,
+// keys, instants - so that a mistake of the core cannot excuse itself.
+package observe
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// maxNoted bounds each list of things that are wrong: beyond it a list tells
+// nothing new.
+const maxNoted = 64
+
+// EntityState is one entity of a final dump.
+type EntityState struct {
+	Entity signal.Entity
+	State  signal.State
+}
+
+// Dump is what a node holds of a slot at the end of the run.
+type Dump struct {
+	Tenant   tenant.ID
+	Slot     lineage.Slot
+	Position lineage.Position
+	Entities []EntityState // ascending in Entity
+}
+
+// TenantLimits are the limits that a tenant was given at the beginning. Config
+// records in its logs change them.
+type TenantLimits struct {
+	Tenant tenant.ID
+	Limits tenant.Limits
+}
+
+// Run is all the evidence of one run. The zero value is empty and ready.
+//
+// Invariant: Logs ascends in (Tenant, Slot).
+type Run struct {
+	History *history.History // nil: nothing was asked
+	Logs    []*Log
+	Dumps   []Dump
+	Limits  []TenantLimits
+	// DriftPPM bounds how much faster than true time a node's clock may run, in
+	// parts per million, 0..1,000,000.
+	DriftPPM int64
+	// Stalls says, one line each, what the calm part still waits for.
+	Stalls []string
+
+	DurableAck DurableAck
+	Islands    Islands
+}
+
+// Reset empties the run and its history, and keeps their memory.
+func (r *Run) Reset() {
+	if r.History != nil {
+		r.History.Reset()
+	}
+	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
+	r.DriftPPM = 0
+	r.DurableAck.reset()
+	r.Islands.reset()
+}
+
+// Ops returns the operations of the history.
+func (r *Run) Ops() []history.Op {
+	if r.History == nil {
+		return nil
+	}
+	return r.History.Ops
+}
+
+// Find returns where in Logs the log of the slot is, or -1.
+func (r *Run) Find(t tenant.ID, slot lineage.Slot) int {
+	if i, found := r.search(t, slot); found {
+		return i
+	}
+	return -1
+}
+
+func (r *Run) search(t tenant.ID, slot lineage.Slot) (int, bool) {
+	low, high := 0, len(r.Logs)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		l := r.Logs[mid]
+		if order := cmp.Or(cmp.Compare(l.Tenant, t), cmp.Compare(l.Slot, slot)); order == 0 {
+			return mid, true
+		} else if order < 0 {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, false
+}
+
+// Log returns the log of the slot, made if there is none. It stays valid until
+// Reset.
+func (r *Run) Log(t tenant.ID, slot lineage.Slot) *Log {
+	i, found := r.search(t, slot)
+	if found {
+		return r.Logs[i]
+	}
+	l := r.spare()
+	l.reset(t, slot)
+	r.Logs = slices.Insert(r.Logs, i, l)
+	return l
+}
+
+// spare takes a log that Reset left behind Logs, or a new one.
+func (r *Run) spare() *Log {
+	n := len(r.Logs)
+	if n == cap(r.Logs) {
+		return new(Log)
+	}
+	l := r.Logs[:n+1][n]
+	if l == nil {
+		return new(Log)
+	}
+	return l
+}
+
+// Append notes a record on its way to the disk; see Log.Append.
+func (r *Run) Append(rec *record.Record, chain lineage.Chain, at, local int64, incarnation uint64) {
+	r.Log(rec.Tenant, rec.Slot).Append(rec, chain, at, local, incarnation)
+}
+
+// Admitted notes that a record got its seq and token; see Log.Admit.
+func (r *Run) Admitted(t tenant.ID, slot lineage.Slot, seq lineage.Seq, at, local int64, incarnation uint64) {
+	r.Log(t, slot).Admit(seq, at, local, incarnation)
+}
+
+// Refused notes that a signal was refused for want of a token.
+func (r *Run) Refused(t tenant.ID, slot lineage.Slot, at, local int64, incarnation uint64) {
+	r.Log(t, slot).Refuse(at, local, incarnation)
+}
+
+// Recovered notes that a process began to serve a slot; see Log.Recover.
+func (r *Run) Recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq, at, local int64, incarnation uint64) {
+	r.Log(t, slot).Recover(tail, at, local, incarnation)
+}
+
+// AddDump adds an empty dump, to be filled by the caller before the next one is
+// added. Its memory is that of an earlier run.
+func (r *Run) AddDump(t tenant.ID, slot lineage.Slot, position lineage.Position) *Dump {
+	n := len(r.Dumps)
+	if n < cap(r.Dumps) {
+		r.Dumps = r.Dumps[:n+1]
+	} else {
+		r.Dumps = append(r.Dumps, Dump{})
+	}
+	d := &r.Dumps[n]
+	d.Tenant, d.Slot, d.Position, d.Entities = t, slot, position, d.Entities[:0]
+	return d
+}
+
+// SetLimits notes the limits that a tenant was given at the beginning.
+func (r *Run) SetLimits(t tenant.ID, limits tenant.Limits) {
+	r.Limits = append(r.Limits, TenantLimits{Tenant: t, Limits: limits})
+}
+
+// LimitsOf returns the limits that a tenant was given at the beginning.
+func (r *Run) LimitsOf(t tenant.ID) (tenant.Limits, bool) {
+	for i := range r.Limits {
+		if r.Limits[i].Tenant == t {
+			return r.Limits[i].Limits, true
+		}
+	}
+	return tenant.Limits{}, false
+}

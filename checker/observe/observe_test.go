@@ -1,0 +1,200 @@
+package observe
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// extend appends a record to the end of the log up to seq-1.
+func extend(r *Run, seq lineage.Seq, mark uint64, at int64) record.Record {
+	l := r.Log(2, 0)
+	rec := record.Record{Tenant: 2, Kind: record.Signal, Seq: seq, Request: mark, Level: int64(mark)}
+	if seq > 1 {
+		rec.Prev = l.Entries[seq-2].Chain
+	}
+	r.Append(&rec, record.ChainOf(record.Append(nil, &rec)), at, at, 1)
+	return rec
+}
+
+func requests(entries []Entry) []uint64 {
+	var all []uint64
+	for i := range entries {
+		all = append(all, entries[i].Record.Request)
+	}
+	return all
+}
+
+func TestAppendCutsWhatWasLost(t *testing.T) {
+	var r Run
+	for seq := range lineage.Seq(4) {
+		extend(&r, seq+1, uint64(seq+1), 1)
+	}
+	extend(&r, 3, 30, 2)
+	l := r.Log(2, 0)
+	if diff := cmp.Diff([]uint64{1, 2, 30}, requests(l.Entries)); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]uint64{3, 4}, requests(l.Cut)); diff != "" {
+		t.Errorf("cut (-want +got):\n%s", diff)
+	}
+	if len(l.Breaks) != 0 {
+		t.Errorf("breaks: %v", l.Breaks)
+	}
+}
+
+func TestACopyChangesNothing(t *testing.T) {
+	var r Run
+	extend(&r, 1, 1, 1)
+	extend(&r, 2, 2, 2)
+	extend(&r, 1, 1, 9) // a recovery rewrites what is good
+	l := r.Log(2, 0)
+	if len(l.Entries) != 2 || l.Entries[0].At != 1 || len(l.Cut) != 0 || len(l.Events) != 2 {
+		t.Errorf("after a copy: %+v", l)
+	}
+	r.Admitted(2, 0, 1, 10, 10, 2) // but this is a new record that happens to be equal
+	extend(&r, 1, 1, 11)
+	if len(l.Entries) != 1 || l.Entries[0].At != 10 || len(l.Cut) != 2 {
+		t.Errorf("after a new record: %+v", l)
+	}
+}
+
+func TestAppendPicksUpTheAdmission(t *testing.T) {
+	var r Run
+	r.Admitted(2, 0, 1, 5, 105, 3)
+	r.Admitted(2, 0, 2, 6, 106, 3)
+	r.Admitted(2, 0, 2, 7, 107, 3) // the first one was given back
+	extend(&r, 1, 1, 50)
+	extend(&r, 2, 2, 51)
+	extend(&r, 3, 3, 52) // not announced
+	l := r.Log(2, 0)
+	want := []Event{
+		{Kind: Admitted, Seq: 1, At: 5, Local: 105, Incarnation: 3, Written: true, Record: record.Signal, Level: 1},
+		{Kind: Admitted, Seq: 2, At: 6, Local: 106, Incarnation: 3},
+		{Kind: Admitted, Seq: 2, At: 7, Local: 107, Incarnation: 3, Written: true, Record: record.Signal, Level: 2},
+		{Kind: Appended, Seq: 3, At: 52, Local: 52, Incarnation: 1, Written: true, Record: record.Signal, Level: 3},
+	}
+	if diff := cmp.Diff(want, l.Events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for i, at := range []int64{5, 7, 52} {
+		if l.Entries[i].At != at {
+			t.Errorf("entry %d at %d, want %d", i, l.Entries[i].At, at)
+		}
+	}
+}
+
+func TestRecoveryCutsTheTailAndVoidsAdmissions(t *testing.T) {
+	var r Run
+	extend(&r, 1, 1, 1)
+	extend(&r, 2, 2, 2)
+	r.Admitted(2, 0, 3, 3, 3, 1)
+	r.Recovered(2, 0, 1, 4, 40, 2)
+	extend(&r, 2, 20, 5)
+	l := r.Log(2, 0)
+	if diff := cmp.Diff([]uint64{1, 20}, requests(l.Entries)); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if ev := l.Events[3]; ev.Kind != Recovered || ev.Seq != 1 || ev.Level != 1 || ev.Local != 40 {
+		t.Errorf("recovery: %+v", ev)
+	}
+	extend(&r, 3, 3, 6)
+	if l.Entries[2].At != 6 {
+		t.Errorf("seq 3 at %d: it took the instant of an admission that died", l.Entries[2].At)
+	}
+}
+
+func TestBreaksAreNoted(t *testing.T) {
+	var r Run
+	extend(&r, 1, 1, 1)
+	r.Append(&record.Record{Tenant: 2, Seq: 3}, 7, 2, 2, 1)
+	r.Append(&record.Record{Tenant: 2, Seq: 0}, 7, 3, 3, 1)
+	r.Append(&record.Record{Tenant: 2, Seq: 2, Prev: 5}, 7, 4, 4, 1)
+	r.Recovered(2, 0, 9, 5, 5, 2)
+	l := r.Log(2, 0)
+	var seqs []lineage.Seq
+	for _, b := range l.Breaks {
+		seqs = append(seqs, b.Seq)
+	}
+	if diff := cmp.Diff([]lineage.Seq{3, 0, 2, 9}, seqs); diff != "" || len(l.Entries) != 2 {
+		t.Errorf("%d entries, breaks (-want +got):\n%s", len(l.Entries), diff)
+	}
+}
+
+func TestListsOfWrongsAreBounded(t *testing.T) {
+	var r Run
+	for range maxNoted + 5 {
+		r.DurableAck.Acked(2, 0, 1, 1, false, "")
+		r.Islands.Touched("x", 2, true, 3, true, 1)
+		r.Append(&record.Record{Tenant: 2, Seq: 9}, 1, 1, 1, 1)
+	}
+	if len(r.DurableAck.Early) != maxNoted || r.DurableAck.More != 5 || r.DurableAck.Count != maxNoted+5 {
+		t.Errorf("early acknowledgements: %d and %d more of %d", len(r.DurableAck.Early), r.DurableAck.More, r.DurableAck.Count)
+	}
+	if len(r.Islands.Foreign) != maxNoted || r.Islands.More != 5 || r.Islands.Count != maxNoted+5 {
+		t.Errorf("foreign paths: %d and %d more of %d", len(r.Islands.Foreign), r.Islands.More, r.Islands.Count)
+	}
+	if n := len(r.Log(2, 0).Breaks); n != maxNoted {
+		t.Errorf("%d breaks", n)
+	}
+}
+
+// Whatever order slots turn up in, and whatever a run before left behind, logs
+// are sorted, distinct and empty at first.
+func TestLogsAreSortedAndResetKeepsThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var r Run
+		r.History = &history.History{}
+		for range 3 {
+			seen := map[[2]uint64]*Log{}
+			for range rapid.IntRange(0, 12).Draw(t, "slots") {
+				id, slot := tenant.ID(rapid.IntRange(1, 3).Draw(t, "tenant")), lineage.Slot(rapid.IntRange(0, 3).Draw(t, "slot"))
+				l := r.Log(id, slot)
+				where := [2]uint64{uint64(id), uint64(slot)}
+				if before := seen[where]; before != nil && before != l {
+					t.Fatalf("tenant %s slot %d has two logs", id, slot)
+				} else if before == nil && len(l.Events) != 0 {
+					t.Fatalf("tenant %s slot %d begins with %d events", id, slot, len(l.Events))
+				}
+				seen[where] = l
+				l.Refuse(1, 1, 1)
+			}
+			for i, l := range r.Logs {
+				if r.Find(l.Tenant, l.Slot) != i {
+					t.Fatalf("log %d is found at %d", i, r.Find(l.Tenant, l.Slot))
+				}
+			}
+			if len(r.Logs) != len(seen) {
+				t.Fatalf("%d logs of %d slots", len(r.Logs), len(seen))
+			}
+			r.AddDump(1, 0, lineage.Position{}).Entities = append(r.AddDump(1, 0, lineage.Position{}).Entities, EntityState{})
+			r.Reset()
+			if d := r.AddDump(1, 0, lineage.Position{}); len(d.Entities) != 0 {
+				t.Fatal("a dump begins with entities")
+			}
+			r.Reset()
+		}
+	})
+}
+
+func TestOnceWarmARunAllocatesNothing(t *testing.T) {
+	r := Run{History: &history.History{}}
+	once := func() {
+		r.Reset()
+		for seq := range lineage.Seq(100) {
+			rec := record.Record{Tenant: 2, Seq: seq + 1, Prev: lineage.Chain(seq)}
+			r.Admitted(2, 0, rec.Seq, 1, 1, 1)
+			r.Append(&rec, lineage.Chain(seq+1), 1, 1, 1)
+		}
+	}
+	once()
+	if n := testing.AllocsPerRun(10, once); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

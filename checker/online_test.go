@@ -1,0 +1,80 @@
+package checker
+
+import (
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+)
+
+func TestDurableAck(t *testing.T) {
+	judged(t, "durable-ack", []given{
+		{name: "durable", verdict: Held, make: func(w *world) { w.run.DurableAck.Acked(home, 0, 3, 5*ms, true, "") }},
+		{name: "nothing acknowledged", verdict: Undecided, why: "no acknowledgement was seen", make: func(w *world) {}},
+		{name: "not durable", verdict: Violated, make: func(w *world) {
+			w.run.DurableAck.Acked(home, 0, 3, 5*ms, true, "")
+			w.run.DurableAck.Acked(home, 0, 4, 6*ms, false, "node 1 has synced up to seq 3")
+		}, want: []string{
+			"ack-before-durable [] 6 ms: tenant 2 slot 0: seq 4 was acknowledged at 6 ms before it was durable: node 1 has synced up to seq 3",
+		}},
+	})
+}
+
+func TestIslands(t *testing.T) {
+	judged(t, "islands", []given{
+		{name: "at home", verdict: Held, make: func(w *world) {
+			w.run.Islands.Touched("tenants/2/wal/x", 2, true, 2, true, ms)
+			w.run.Islands.Touched("node/meta", 0, false, 0, false, ms)
+		}},
+		{name: "nothing touched", verdict: Undecided, why: "no disk operation was seen", make: func(w *world) {}},
+		{name: "foreign path", verdict: Violated, make: func(w *world) {
+			w.run.Islands.Touched("tenants/3/wal/x", 3, true, 2, true, ms)
+			w.run.Islands.Touched("tenants/0/wal/x", 0, true, 0, false, 2*ms)
+			w.run.Islands.Touched("node/meta", 0, false, 0, true, 3*ms)
+		}, want: []string{
+			`foreign-path [] 1 ms: at 1 ms a disk operation for tenant 2 touched "tenants/3/wal/x", which belongs to tenant 3`,
+			`foreign-path [] 2 ms: at 2 ms a disk operation for the node itself touched "tenants/0/wal/x", which belongs to tenant 0`,
+			`foreign-path [] 3 ms: at 3 ms a disk operation for tenant 0 touched "node/meta", which belongs to the node itself`,
+		}},
+	})
+}
+
+func TestLiveness(t *testing.T) {
+	judged(t, "liveness", []given{
+		{name: "all returned", verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			w.end(w.write(7, 5), history.Unknown, "deadline")
+		}},
+		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(w *world) {}},
+		{name: "an operation waits", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.read(8, 6)
+		}, want: []string{
+			"never-returned [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 6) waits for its answer since 6 ms",
+		}},
+		{name: "stall", verdict: Violated, why: "nothing was asked", make: func(w *world) {
+			w.run.Stalls = append(w.run.Stalls, "node 1 to recover tenant 2 slot 0")
+		}, want: []string{
+			"stall [] 0 ms: the calm part waits for node 1 to recover tenant 2 slot 0",
+		}},
+	})
+}
+
+func TestDeterminism(t *testing.T) {
+	for _, g := range []struct {
+		a, b TraceHash
+		want Report
+	}{
+		{TraceHash{1, 2, 3}, TraceHash{1, 2, 3}, Report{Checker: "determinism", Verdict: Held, Checked: 3}},
+		{TraceHash{}, TraceHash{}, Report{Checker: "determinism", Verdict: Undecided, Why: "nothing was traced"}},
+		{TraceHash{1, 2, 3}, TraceHash{1, 4, 5}, Report{Checker: "determinism", Verdict: Violated, Checked: 3, Findings: []Finding{{
+			Checker: "determinism", Rule: "trace",
+			Text: "two runs of one seed differ in the chain of state: 0000000000000002 and 0000000000000004",
+		}}}},
+	} {
+		if diff := gocmp.Diff(g.want, Determinism(g.a, g.b)); diff != "" {
+			t.Errorf("%v and %v (-want +got):\n%s", g.a, g.b, diff)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package checker
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+const nameRate = "rate"
+
+// judgeRate checks both sides of a quota, slot by slot. Its rules:
+//
+//	window              some window admitted more than burst + rate*w*(1+rho) + 1
+//	refused-with-token  a signal was refused although the bucket had a token
+//	wrong-level         a record carries another bucket level than the rule gives
+//
+// Windows are in true time, over the signals of the final log, at the instants
+// at which their tokens were taken. Refusals and levels are computed once more
+// from the node's own clock: level = min(burst, level of the last record + rate
+// times the time since). Limits are those of the run, and of the Config records
+// from their seq on; a larger burst arrives empty.
+func judgeRate(run *observe.Run, o Options) Report {
+	v, s := newVerdict(nameRate), o.scratch()
+	for _, l := range run.Logs {
+		limits, known := initialLimits(run, l)
+		if !known {
+			if len(l.Events) > 0 {
+				v.cannotTell("the limits of %s are not known", place(l.Tenant, l.Slot))
+			}
+			continue
+		}
+		judgeWindows(v, s, run, l, limits)
+		judgeLevels(v, s, l, limits)
+	}
+	if v.report.Checked == 0 {
+		v.cannotTell("no signal was admitted and none refused")
+	}
+	return v.done()
+}
+
+// initialLimits are those of a Config record at seq 1, else those of the run.
+func initialLimits(run *observe.Run, l *observe.Log) (tenant.Limits, bool) {
+	if len(l.Entries) > 0 && l.Entries[0].Record.Kind == record.Config {
+		return limitsOf(&l.Entries[0].Record.Limits), true
+	}
+	return run.LimitsOf(l.Tenant)
+}
+
+// limitsOf reads the limits of a Config record. Records are evidence, not
+// validated configuration: absurd limits are cut to what a bucket can hold.
+func limitsOf(l *record.Limits) tenant.Limits {
+	return tenant.Limits{Rate: min(l.Rate, tenant.MaxRate), Burst: min(l.Burst, tenant.MaxBurst)}
+}
+
+// judgeWindows reports the first window of a slot that is too full; those that
+// overlap it say the same and are counted.
+func judgeWindows(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, limits tenant.Limits) {
+	e := newEnvelope(limits.Rate, limits.EffectiveBurst(), run.DriftPPM)
+	over := false
+	for n, index := range s.byInstant(l) {
+		entry := &l.Entries[index]
+		rec := &entry.Record
+		if n == 0 {
+			e.at = entry.At
+		}
+		if rec.Kind == record.Config {
+			limits = limitsOf(&rec.Limits)
+			e.refill(entry.At)
+			e.set(limits.Rate, limits.EffectiveBurst(), run.DriftPPM)
+		}
+		if rec.Kind != record.Signal {
+			continue
+		}
+		v.report.Checked++
+		switch ok := e.take(entry.At); {
+		case ok:
+		case over:
+			v.report.More++
+		default:
+			over = true
+			v.find("window", entry.At, nil, "%s: %d signals took a token from %s to %s, where the last is seq %d; rate %d per second and burst %d at a drift of %d ppm allow %d",
+				place(l.Tenant, l.Slot), e.taken, instant(e.from), instant(entry.At), rec.Seq,
+				limits.Rate, limits.EffectiveBurst(), run.DriftPPM, int64(e.taken)-overdraft(&e))
+		}
+	}
+}
+
+// overdraft is the number of whole tokens that were taken too many.
+func overdraft(e *envelope) int64 { return (-e.level + nano - 1) / nano }
+
+// byInstant lists the entries of a log in the order of their instants.
+func (s *Scratch) byInstant(l *observe.Log) []int32 {
+	s.order = s.order[:0]
+	sorted := true
+	for i := range l.Entries {
+		s.order = append(s.order, int32(i))
+		sorted = sorted && (i == 0 || l.Entries[i-1].At <= l.Entries[i].At)
+	}
+	if !sorted {
+		slices.SortFunc(s.order, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(l.Entries[a].At, l.Entries[b].At), cmp.Compare(a, b))
+		})
+	}
+	return s.order
+}
+
+// config is a Config record that holds.
+type config struct {
+	seq    lineage.Seq
+	limits tenant.Limits
+}
+
+// judgeLevels follows the slot's limiter through its events.
+func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) {
+	s.configs = append(s.configs[:0], config{limits: initial})
+	b := limiter{known: true}
+	b.set(initial.Rate, initial.EffectiveBurst())
+	b.level = b.full
+	if len(l.Events) > 0 {
+		b.since = l.Events[0].Local
+	}
+	for i := range l.Events {
+		ev := &l.Events[i]
+		switch {
+		case ev.Kind == observe.Recovered:
+			s.recovered(&b, ev)
+		case ev.Kind == observe.Refused:
+			judgeRefusal(v, l, &b, ev)
+		case !ev.Written:
+			// Never seen again: lost in a crash, or given back. What it took is
+			// not known, so nothing is judged until the next record tells.
+			b.known = false
+		case ev.Kind == observe.Admitted:
+			s.admitted(v, l, &b, ev)
+		default:
+			s.appended(&b, ev)
+		}
+	}
+}
+
+// recovered continues from the record at the tail, with the limits that hold
+// there. The clock is another one.
+func (s *Scratch) recovered(b *limiter, ev *observe.Event) {
+	s.forget(ev.Seq)
+	limits := s.configs[len(s.configs)-1].limits
+	b.known, b.since, b.level = true, ev.Local, ev.Level
+	b.set(limits.Rate, limits.EffectiveBurst())
+	if ev.Seq == 0 {
+		b.level = b.full
+	}
+}
+
+// forget drops the Config records after seq; they were lost.
+func (s *Scratch) forget(seq lineage.Seq) {
+	for last := len(s.configs) - 1; last > 0 && s.configs[last].seq > seq; last-- {
+		s.configs = s.configs[:last]
+	}
+}
+
+func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
+	level := b.now(ev.Local)
+	if !b.known {
+		return
+	}
+	v.report.Checked++
+	if level >= nano {
+		v.find("refused-with-token", ev.At, nil, "%s: a signal was refused at %s (node clock %s) although the bucket held %d nano-tokens",
+			place(l.Tenant, l.Slot), instant(ev.At), instant(ev.Local), level)
+	}
+}
+
+// admitted compares the level that the record carries with the rule's. From here
+// on the record's counts, as it does for the node.
+func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
+	want := b.now(ev.Local)
+	switch ev.Record {
+	case record.Signal:
+		want -= nano
+	case record.Config:
+		s.configure(b, ev)
+		want = b.level
+	}
+	if b.known {
+		v.report.Checked++
+		if ev.Level != want {
+			v.find("wrong-level", ev.At, nil, "%s: the %s at seq %d, admitted at %s (node clock %s), carries a level of %d nano-tokens, want %d",
+				place(l.Tenant, l.Slot), ev.Record, ev.Seq, instant(ev.At), instant(ev.Local), ev.Level, want)
+		}
+	}
+	b.known, b.level = true, min(ev.Level, b.full)
+}
+
+// appended takes what a record tells whose admission nobody announced. A record
+// that is not charged tells nothing: the bucket just goes on.
+func (s *Scratch) appended(b *limiter, ev *observe.Event) {
+	b.now(ev.Local)
+	switch ev.Record {
+	case record.Signal:
+		b.known, b.level = true, min(ev.Level, b.full)
+	case record.Config:
+		s.configure(b, ev)
+	}
+}
+
+func (s *Scratch) configure(b *limiter, ev *observe.Event) {
+	limits := limitsOf(&ev.Limits)
+	s.forget(ev.Seq - 1)
+	s.configs = append(s.configs, config{seq: ev.Seq, limits: limits})
+	b.set(limits.Rate, limits.EffectiveBurst())
+}

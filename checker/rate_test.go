@@ -1,0 +1,218 @@
+package checker
+
+import (
+	"math/big"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// signals appends one honest signal for each, a millisecond apart.
+func (w *world) signals(n int) {
+	for range n {
+		w.append(&record.Record{Kind: record.Signal, Client: 2})
+	}
+}
+
+// forge appends a signal as a mistaken node would: at an instant and with a
+// level of its own.
+func (w *world) forge(at, local, level int64) {
+	end := w.log().End()
+	rec := record.Record{Tenant: home, Kind: record.Signal, Seq: end.Next(), Prev: end.Chain, Level: level, Signal: signal.Signal{Entity: 5}}
+	w.run.Admitted(home, 0, rec.Seq, at, local, 1)
+	w.run.Append(&rec, record.ChainOf(record.Append(nil, &rec)), at, local, 1)
+}
+
+func TestRate(t *testing.T) {
+	judged(t, "rate", []given{
+		{name: "a token a millisecond", verdict: Held, make: func(w *world) { w.signals(20) }},
+		{name: "a whole burst and the one on top", verdict: Held, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+		}},
+		{name: "refused a nanosecond before the token", verdict: Held, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Refused(home, 0, 11*ms-1, 11*ms-1, 1)
+		}},
+		{name: "a restart goes on where the log ends", verdict: Held, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Recovered(home, 0, 5, 50*ms, 700*ms, 2) // credit only from here on
+			w.run.Refused(home, 0, 50*ms, 701*ms-1, 2)
+			w.forge(51*ms, 701*ms, 0)
+		}},
+		{name: "limits that were lost with their record hold no longer", verdict: Held, make: func(w *world) {
+			w.config(1, 1, nano)
+			w.run.Recovered(home, 0, 2, 10*ms, 10*ms, 2)
+			w.forge(10*ms, 10*ms, 2*nano)
+			w.forge(11*ms, 11*ms, 2*nano)
+		}},
+		{name: "a smaller burst clamps, a larger one arrives empty", verdict: Held, make: func(w *world) {
+			w.config(1000, 1, nano)
+			w.config(1000, 2, nano)
+			w.config(1000, 9, 2*nano)
+			w.forge(w.clock, w.clock, nano)
+			w.forge(w.clock, w.clock, 0)
+			w.run.Refused(home, 0, w.clock, w.clock, 1)
+		}},
+		{name: "an admission that was given back is not judged", verdict: Held, make: func(w *world) {
+			w.run.Admitted(home, 0, 3, 10*ms, 10*ms, 1)
+			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+			w.forge(10*ms, 10*ms, 2*nano)
+		}},
+		{name: "a record whose admission nobody announced", verdict: Held, make: func(w *world) {
+			end := w.log().End()
+			rec := record.Record{Tenant: home, Kind: record.Signal, Seq: end.Next(), Prev: end.Chain, Level: 0}
+			w.run.Append(&rec, 1, 10*ms, 10*ms, 1)
+			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+		}},
+		{name: "nothing admitted", verdict: Undecided, why: "no signal was admitted and none refused", make: func(w *world) { w.run.Reset() }},
+		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 3 slot 0 are not known; no signal was admitted and none refused", make: func(w *world) {
+			w.run.Reset()
+			w.run.Refused(3, 0, 10*ms, 10*ms, 1)
+		}},
+
+		{name: "a window overrun by exactly one", verdict: Violated, make: func(w *world) {
+			w.run.DriftPPM = 100
+			for i := range int64(4) { // burst + 1, then one for 2 ms would be two
+				w.forge(10*ms, 10*ms, max(0, 2-i)*nano)
+			}
+			w.forge(12*ms, 12*ms, nano)
+			w.forge(12*ms, 12*ms, 0)
+			w.forge(12*ms, 12*ms, 0)
+		}, want: []string{
+			"window [] 12 ms: tenant 2 slot 0: 7 signals took a token from 10 ms to 12 ms, where the last is seq 9; rate 1000 per second and burst 3 at a drift of 100 ppm allow 6",
+			"wrong-level [] 10 ms: tenant 2 slot 0: the signal at seq 6, admitted at 10 ms (node clock 10 ms), carries a level of 0 nano-tokens, want -1000000000",
+			"wrong-level [] 12 ms: tenant 2 slot 0: the signal at seq 9, admitted at 12 ms (node clock 12 ms), carries a level of 0 nano-tokens, want -1000000000",
+		}},
+		{name: "refused with a token", verdict: Violated, make: func(w *world) {
+			w.signals(1)
+			w.run.Refused(home, 0, w.tick(), w.clock, 1)
+		}, want: []string{
+			"refused-with-token [] 4 ms: tenant 2 slot 0: a signal was refused at 4 ms (node clock 4 ms) although the bucket held 3000000000 nano-tokens",
+		}},
+		{name: "a bucket that is refilled by a restart", verdict: Violated, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Recovered(home, 0, 5, 11*ms, 0, 2)
+			w.forge(11*ms, 0, 2*nano)
+		}, want: []string{
+			"wrong-level [] 11 ms: tenant 2 slot 0: the signal at seq 6, admitted at 11 ms (node clock 0 ms), carries a level of 2000000000 nano-tokens, want -1000000000",
+		}},
+		{name: "tokens minted by a clock that steps back and forth", verdict: Violated, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Refused(home, 0, 10*ms, 8*ms, 1) // the clock stepped back: no credit
+			w.forge(10*ms, 10*ms, nano)            // and must not be given it again
+		}, want: []string{
+			"wrong-level [] 10 ms: tenant 2 slot 0: the signal at seq 6, admitted at 10 ms (node clock 10 ms), carries a level of 1000000000 nano-tokens, want -1000000000",
+		}},
+		{name: "a larger burst arrives full", verdict: Violated, make: func(w *world) {
+			w.config(1000, 9, 9*nano)
+		}, want: []string{
+			"wrong-level [] 3 ms: tenant 2 slot 0: the config at seq 3, admitted at 3 ms (node clock 3 ms), carries a level of 9000000000 nano-tokens, want 3000000000",
+		}},
+	})
+}
+
+// config appends a change of the limits with a level of the caller's.
+func (w *world) config(rate, burst uint64, level int64) {
+	end, now := w.log().End(), w.tick()
+	rec := record.Record{Tenant: home, Kind: record.Config, Seq: end.Next(), Prev: end.Chain, Level: level,
+		Limits: record.Limits{Version: uint64(end.Seq), Rate: rate, Burst: burst}}
+	w.run.Admitted(home, 0, rec.Seq, now, now, 1)
+	w.run.Append(&rec, record.ChainOf(record.Append(nil, &rec)), now, now, 1)
+}
+
+// overruns is R3 word for word: whether some window that ends with signal j
+// holds more than burst + rate*w*(1+rho) + 1. In units of 1e-15 tokens.
+func overruns(at []int64, j int, rate, burst uint64, drift int64) bool {
+	unit := big.NewInt(nano * ppm)
+	for i := 0; i <= j; i++ {
+		allowed := new(big.Int).SetUint64(rate)
+		allowed.Mul(allowed, big.NewInt(at[j]-at[i]))
+		allowed.Mul(allowed, big.NewInt(ppm+drift))
+		allowed.Add(allowed, new(big.Int).Mul(unit, new(big.Int).SetUint64(burst+1)))
+		if allowed.Cmp(new(big.Int).Mul(unit, big.NewInt(int64(j-i+1)))) < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func TestEnvelopeIsTheDefinition(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.OneOf(rapid.Uint64Range(1, 3), rapid.Uint64Range(999, 1001), rapid.Uint64Range(1, tenant.MaxRate)).Draw(t, "rate")
+		burst := rapid.OneOf(rapid.Uint64Range(1, 3), rapid.Uint64Range(1, tenant.MaxBurst)).Draw(t, "burst")
+		drift := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 500), rapid.Int64Range(0, ppm)).Draw(t, "drift")
+		// Steps near one token's worth of time are where the bound is.
+		token := int64(nano / rate)
+		step := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(max(0, token-2), token+2), rapid.Int64Range(0, 2*token+1), rapid.Int64Range(0, 1<<50))
+		e, now := newEnvelope(rate, burst, drift), int64(0)
+		var at []int64
+		for j, d := range rapid.SliceOfN(step, 1, 40).Draw(t, "steps") {
+			now += d
+			at = append(at, now)
+			if got, want := !e.take(now), overruns(at, j, rate, burst, drift); got != want {
+				t.Fatalf("signals at %v, rate %d burst %d drift %d: overrun %v, by the definition %v", at, rate, burst, drift, got, want)
+			}
+		}
+	})
+}
+
+// A run of the honest world holds whatever restarts and refusals are in it; the
+// limiter here is written down independently, with a big burst of arithmetic.
+func TestLevelsOfAnHonestLimiter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var run observe.Run
+		rate, burst := rapid.Uint64Range(1, tenant.MaxRate).Draw(t, "rate"), rapid.Uint64Range(1, 5).Draw(t, "burst")
+		run.SetLimits(home, tenant.Limits{Rate: rate, Burst: burst})
+		full := new(big.Int).SetUint64(burst * nano)
+		level, high, chain := new(big.Int).Set(full), int64(0), lineage.Chain(0)
+		token := int64(nano / rate)
+		run.Recovered(home, 0, 0, 0, 0, 1)
+		true64, seq := int64(0), lineage.Seq(0)
+		for range rapid.IntRange(1, 60).Draw(t, "n") {
+			local := high + rapid.OneOf(rapid.Int64Range(-token, 2*token+1), rapid.Just(token), rapid.Int64Range(0, 1<<40)).Draw(t, "step")
+			true64 += max(0, local-high)
+			if rapid.IntRange(0, 9).Draw(t, "what") == 0 && seq > 0 {
+				run.Recovered(home, 0, seq, true64, local, 1)
+				level, high = big.NewInt(run.Log(home, 0).Entries[seq-1].Record.Level), local
+				continue
+			}
+			if local > high {
+				level.Add(level, new(big.Int).Mul(big.NewInt(local-high), new(big.Int).SetUint64(rate)))
+				high = local
+			}
+			if level.Cmp(full) > 0 {
+				level.Set(full)
+			}
+			if level.Cmp(big.NewInt(nano)) < 0 {
+				run.Refused(home, 0, true64, local, 1)
+				continue
+			}
+			level.Sub(level, big.NewInt(nano))
+			seq++
+			rec := record.Record{Tenant: home, Kind: record.Signal, Seq: seq, Prev: chain, Level: level.Int64()}
+			chain = record.ChainOf(record.Append(nil, &rec))
+			run.Admitted(home, 0, seq, true64, local, 1)
+			run.Append(&rec, chain, true64, local, 1)
+		}
+		if r := judgeRate(&run, Options{}); r.Verdict != Held {
+			t.Fatalf("an honest limiter: %s, %q %v", r.Verdict, r.Why, r.Findings)
+		}
+	})
+}

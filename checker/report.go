@@ -1,0 +1,99 @@
+package checker
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// verdict collects what one checker finds.
+type verdict struct {
+	report  Report
+	unsure  []string // reasons why nothing else than Undecided may be said
+	omitted []string // what was left out although the verdict stands
+}
+
+func newVerdict(name string) *verdict { return &verdict{report: Report{Checker: name}} }
+
+// find adds a finding; its text is made only if there is room for it.
+func (v *verdict) find(rule string, at int64, ops []int, format string, operands ...any) {
+	if len(v.report.Findings) == MaxFindings {
+		v.report.More++
+		return
+	}
+	v.report.Findings = append(v.report.Findings, Finding{
+		Checker: v.report.Checker, Rule: rule, Text: fmt.Sprintf(format, operands...), Ops: ops, At: at,
+	})
+}
+
+func (v *verdict) cannotTell(format string, operands ...any) {
+	v.unsure = append(v.unsure, fmt.Sprintf(format, operands...))
+}
+
+func (v *verdict) leftOut(format string, operands ...any) {
+	v.omitted = append(v.omitted, fmt.Sprintf(format, operands...))
+}
+
+// done decides: a finding outweighs every doubt, a doubt outweighs a pass.
+func (v *verdict) done() Report {
+	switch {
+	case len(v.report.Findings) > 0:
+		v.report.Verdict = Violated
+	case len(v.unsure) > 0:
+		v.report.Verdict = Undecided
+	default:
+		v.report.Verdict = Held
+	}
+	v.report.Why = strings.Join(append(v.unsure, v.omitted...), "; ")
+	return v.report
+}
+
+// instant prints true time in milliseconds without a float.
+func instant(ns int64) string {
+	sign := ""
+	if ns < 0 {
+		sign, ns = "-", -ns
+	}
+	text := fmt.Sprintf("%s%d.%06d", sign, ns/1e6, ns%1e6)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + " ms"
+}
+
+func place(t tenant.ID, slot lineage.Slot) string { return fmt.Sprintf("tenant %s slot %d", t, slot) }
+
+func identity(op signal.Operation) string {
+	return fmt.Sprintf("session %d request %d", op.Session, op.Request)
+}
+
+// describe names operation i of the history in words.
+func describe(ops []history.Op, i int) string {
+	op := &ops[i]
+	who := fmt.Sprintf("%s #%d of client %d (%s, entity %d", op.Kind, i, op.Client, place(op.Tenant, op.Slot), op.Signal.Entity)
+	if op.Kind == history.Write {
+		who += ", " + identity(op.Op)
+	}
+	return who + ")"
+}
+
+func content(s *signal.Signal) string {
+	return fmt.Sprintf("entity %d kind %d weight %d client time %d", s.Entity, s.Kind, s.Weight, s.ClientTime)
+}
+
+// difference names the first field in which two states differ.
+func difference(got, want *signal.State) string {
+	switch {
+	case got.LastSeq != want.LastSeq:
+		return fmt.Sprintf("last seq %d, want %d", got.LastSeq, want.LastSeq)
+	case got.Applied != want.Applied:
+		return fmt.Sprintf("digest %s, want %s", got.Applied, want.Applied)
+	}
+	for k := range got.Totals {
+		if g, w := got.Totals[k], want.Totals[k]; g != w {
+			return fmt.Sprintf("kind %d: count %d weight %d, want count %d weight %d", k, g.Count, g.Weight, w.Count, w.Weight)
+		}
+	}
+	return "no difference"
+}

@@ -1,0 +1,178 @@
+package checker
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/signal"
+)
+
+// Bounds of a partition that is searched. Beyond them a search takes minutes and
+// gigabytes, and its budget would run out anyway.
+const (
+	maxSearchOps     = 2000
+	maxSearchClients = 16
+)
+
+// answer is what a search says.
+type answer uint8
+
+const (
+	orderFound answer = iota
+	noOrder
+	gaveUp   // the budget ran out
+	tooLarge // the partition was not searched
+)
+
+// decide turns the failures of the witness into findings, partition by
+// partition, after a second opinion.
+func decide(v *verdict, run *observe.Run, w *witnesses, o Options) {
+	ops, skipped := run.Ops(), 0
+	for i := range w.parts {
+		p := &w.parts[i]
+		if p.failures == 0 && !o.Porcupine {
+			continue
+		}
+		found := w.search(ops, p, o.StepBudget)
+		name := fmt.Sprintf("%s entity %d", place(p.tenant, p.slot), p.entity)
+		if found == tooLarge {
+			skipped++
+		}
+		switch {
+		case p.failures > 0 && found == gaveUp:
+			v.leftOut("the search of %s ran out of its budget", name)
+			fallthrough
+		case p.failures > 0:
+			w.report(v, ops, int32(i), found)
+		case found == noOrder:
+			v.find("search-objects", ops[p.first].InvokeAt, nil, "%s: the log is an order of its %d operations, but the search finds none", name, p.ops)
+		case found == gaveUp:
+			v.cannotTell("the search of %s ran out of its budget", name)
+		}
+	}
+	if skipped > 0 {
+		v.leftOut("%d partitions of more than %d operations or %d clients were not searched", skipped, maxSearchOps, maxSearchClients)
+	}
+}
+
+// report makes findings of the failures of one partition.
+func (w *witnesses) report(v *verdict, ops []history.Op, part int32, found answer) {
+	kept := 0
+	for i := range w.failures {
+		f := &w.failures[i]
+		if f.part != part {
+			continue
+		}
+		kept++
+		at, indexes := ops[f.op].InvokeAt, []int{int(f.op)}
+		if f.other != none {
+			indexes = []int{int(f.other), int(f.op)}
+		}
+		if found == orderFound {
+			v.find("witness-disagrees", at, indexes, "%s: %s; yet the operations, without their seqs, have an order", f.rule, w.explain(ops, f))
+			return
+		}
+		v.find(f.rule, at, indexes, "%s", w.explain(ops, f))
+	}
+	v.report.More += w.parts[part].failures - kept
+}
+
+func (w *witnesses) explain(ops []history.Op, f *failure) string {
+	if f.other == none {
+		return describe(ops, int(f.op)) + " " + f.detail
+	}
+	stands := func(i int32) string {
+		if ops[i].Kind == history.Read {
+			return fmt.Sprintf("saw seq %d", w.seq[i])
+		}
+		return fmt.Sprintf("is at seq %d", w.seq[i])
+	}
+	return fmt.Sprintf("%s began at %s and %s, although %s, which had returned at %s, %s",
+		describe(ops, int(f.op)), instant(ops[f.op].InvokeAt), stands(f.op),
+		describe(ops, int(f.other)), instant(ops[f.other].ReturnAt), stands(f.other))
+}
+
+// search asks porcupine for an order of the operations of p.
+func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
+	if p.ops > maxSearchOps {
+		return tooLarge
+	}
+	if budget == 0 {
+		budget = DefaultStepBudget
+	}
+	var clients []uint64
+	input := make([]porcupine.Operation, 0, p.ops)
+	for i := p.first; i != none; i = w.next[i] {
+		op := &ops[i]
+		if !slices.Contains(clients, op.Client) {
+			clients = append(clients, op.Client)
+		}
+		call, back := 2*int64(op.Invoke), 2*int64(op.Return)
+		if op.Outcome != history.Acked {
+			call, back = w.interval(ops, p, i)
+		}
+		input = append(input, porcupine.Operation{ClientId: slices.Index(clients, op.Client), Input: op, Call: call, Return: back})
+	}
+	if len(clients) > maxSearchClients {
+		return tooLarge
+	}
+	steps := 0
+	switch ok := porcupine.CheckOperations(model(&steps, budget), input); {
+	case steps > budget:
+		return gaveUp
+	case ok:
+		return orderFound
+	}
+	return noOrder
+}
+
+// interval narrows the time in which a write that nobody acknowledged took
+// effect, or the search explodes: after the last beginning of a read that did
+// not see it, before the first return of a read that did. Only reads count whose
+// answers the log bears out; the digest then proves what they saw. Event numbers
+// are doubled so that the bounds fall between events.
+func (w *witnesses) interval(ops []history.Op, p *partition, write int32) (call, back int64) {
+	call, back = 2*int64(ops[write].Invoke), math.MaxInt64
+	for i := p.first; i != none; i = w.next[i] {
+		op := &ops[i]
+		switch {
+		case op.Kind != history.Read || !w.placed[i]:
+		case w.seq[i] >= w.seq[write]:
+			back = min(back, 2*int64(op.Return)+1)
+		default:
+			call = max(call, 2*int64(op.Invoke)+1)
+		}
+	}
+	if call >= back { // the reads contradict each other; the search will find that
+		return 2 * int64(ops[write].Invoke), math.MaxInt64
+	}
+	return call, back
+}
+
+// model is an entity to which operations add up. Its state is that of the core
+// without the last seq: which operations were applied, in whatever order. Every
+// step counts; over the budget all are refused, which ends the search.
+func model(steps *int, budget int) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return signal.State{} },
+		Step: func(state, input, _ any) (bool, any) {
+			if *steps++; *steps > budget {
+				return false, state
+			}
+			have, op := state.(signal.State), input.(*history.Op)
+			if op.Kind == history.Write {
+				have.Apply(0, op.Op, &op.Signal)
+				return true, have
+			}
+			want := op.State
+			want.LastSeq = 0
+			return have == want, state
+		},
+		Hash: func(state any) uint64 { return state.(signal.State).Applied.Lo },
+	}
+}

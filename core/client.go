@@ -1,0 +1,315 @@
+package core
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Outcome is how a call ended.
+type Outcome uint8
+
+// The outcomes of a call.
+const (
+	Acked   Outcome = iota + 1 // it has its answer
+	Refused                    // every one of its attempts was refused definitely: it has no effect
+	Unknown                    // it was given up with an attempt unresolved: it may have its effect, once
+)
+
+// Result is the end of one call.
+type Result struct {
+	Call    uint64 // as Write and Read returned it
+	Outcome Outcome
+	Code    wire.Code        // why it was refused
+	Seq     lineage.Seq      // Write acked: of its record; Read acked: last record of the slot folded
+	State   signal.State     // Read acked
+	Op      signal.Operation // Write: its identity; Session 0 if it was never sent
+}
+
+// Patience are the client's bounds in time.
+type Patience struct {
+	Attempt  env.Duration // first wait for an answer; doubles with each attempt
+	Longest  env.Duration // wait between attempts, at most
+	Deadline env.Duration // for a call, after which it is Unknown
+}
+
+// DefaultPatience suits one data centre.
+var DefaultPatience = Patience{Attempt: 10 * env.Millisecond, Longest: 200 * env.Millisecond, Deadline: 10 * env.Second}
+
+// Client sends signals and queries to the nodes that hold the slots. It repeats a
+// request under the same number until it is answered, so that a request is
+// applied at most once however often it arrives. It uses timer 0.
+//
+// Invariant: a call is in calls from when it is made until its Result is
+// returned.
+type Client struct {
+	env      env.Env
+	cluster  *Cluster
+	patience Patience
+
+	links    []link    // by node
+	sessions []session // in order of first use
+	calls    []call
+	results  []Result
+	lastCall uint64
+	frame    uint64 // of the last frame; increases over all connections
+	nonce    uint64 // of the last connection or session
+
+	in  wire.Message
+	out []byte
+}
+
+// link is the client's end of its connection to a node.
+type link struct {
+	node     env.ID
+	nonce    uint64
+	conn     uint64 // 0: not connected
+	attempts uint32
+	due      env.Time // when hello is repeated; Never if it need not be
+}
+
+type session struct {
+	tenant  tenant.ID
+	slot    lineage.Slot
+	id      uint64 // 0: not open
+	nonce   uint64
+	request uint64 // last number given out
+	opening bool   // a call of kind OpenSession is under way
+}
+
+// call is a request under way.
+type call struct {
+	id       uint64
+	kind     wire.Kind // Write, Read, OpenSession
+	place    *Placement
+	signal   signal.Signal
+	entity   signal.Entity
+	op       signal.Operation // Write: once it was sent
+	nonce    uint64           // OpenSession
+	frames   []uint64         // attempts that are not resolved
+	attempts uint32
+	due      env.Time // when it is sent (again); Never: it waits for its link or session
+	deadline env.Time
+}
+
+// NewClient returns a client that knows where the slots are.
+func NewClient(e env.Env, c *Cluster, p Patience) *Client {
+	// Nonces order connections over all incarnations of this client.
+	return &Client{env: e, cluster: c, patience: p, nonce: uint64(e.Incarnation()) << 20}
+}
+
+// Write submits a signal. It returns the call's number, or false if the tenant
+// has no such slot.
+func (c *Client) Write(id tenant.ID, slot lineage.Slot, s signal.Signal) (uint64, bool) {
+	return c.begin(id, slot, call{kind: wire.Write, signal: s})
+}
+
+// Read asks for the state of an entity, linearizably.
+func (c *Client) Read(id tenant.ID, slot lineage.Slot, e signal.Entity) (uint64, bool) {
+	return c.begin(id, slot, call{kind: wire.Read, entity: e})
+}
+
+func (c *Client) begin(id tenant.ID, slot lineage.Slot, k call) (uint64, bool) {
+	k.place = c.cluster.find(id, slot)
+	if k.place == nil {
+		return 0, false
+	}
+	c.lastCall++
+	k.id = c.lastCall
+	k.due, k.deadline = env.Never, c.env.Now().Add(c.patience.Deadline)
+	c.calls = append(c.calls, k)
+	c.try(len(c.calls) - 1)
+	c.rearm()
+	return k.id, true
+}
+
+// Pending returns the number of calls under way, those of the client's own
+// included.
+func (c *Client) Pending() int { return len(c.calls) }
+
+// Step handles one event and returns the calls that ended; valid until the next
+// Step.
+func (c *Client) Step(ev *env.Event) []Result {
+	c.results = c.results[:0]
+	switch ev.Kind {
+	case env.Message:
+		if wire.Decode(ev.Data, &c.in) == nil {
+			c.message(ev.From, &c.in)
+		}
+	case env.Timer:
+		if ev.Timer == 0 {
+			c.timeouts()
+		}
+	}
+	c.rearm()
+	return c.results
+}
+
+func (c *Client) message(from env.ID, m *wire.Message) {
+	switch m.Kind {
+	case wire.Welcome:
+		c.welcome(c.linkTo(from), m)
+	case wire.Reset:
+		if l := c.linkTo(from); l.conn != 0 && l.conn == m.Conn {
+			c.connect(l)
+		}
+	case wire.SessionOpen:
+		c.sessionOpen(m)
+	case wire.Ack:
+		if i := c.findWrite(m); i >= 0 {
+			c.finish(i, Result{Outcome: Acked, Seq: m.Seq})
+		}
+	case wire.State:
+		if i := c.find(m.Request); i >= 0 && c.calls[i].kind == wire.Read {
+			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, State: m.State})
+		}
+	case wire.Refusal:
+		c.refusal(m)
+	}
+}
+
+// find returns the place of a call, -1 if it is over.
+func (c *Client) find(id uint64) int {
+	for i := range c.calls {
+		if c.calls[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *Client) findWrite(m *wire.Message) int {
+	for i := range c.calls {
+		k := &c.calls[i]
+		if k.kind == wire.Write && k.place.Tenant.ID == m.Tenant && k.place.Slot == m.Slot &&
+			k.op == (signal.Operation{Session: m.Session, Request: m.Request}) {
+			return i
+		}
+	}
+	return -1
+}
+
+// finish ends call i.
+func (c *Client) finish(i int, r Result) {
+	k := &c.calls[i]
+	if k.kind != wire.OpenSession {
+		r.Call, r.Op = k.id, k.op
+		c.results = append(c.results, r)
+	}
+	c.calls = append(c.calls[:i], c.calls[i+1:]...)
+}
+
+// refusal handles the refusal of one attempt. The call is refused only if no
+// other attempt of it is unresolved; otherwise nobody knows.
+func (c *Client) refusal(m *wire.Message) {
+	i := c.findFrame(m.Frame)
+	if i < 0 {
+		return
+	}
+	k := &c.calls[i]
+	if m.Code.Definite() {
+		k.resolve(m.Frame)
+	}
+	if m.Code == wire.SessionExpired {
+		if s := c.sessionOf(k.place); s.id == m.Session {
+			*s = session{tenant: s.tenant, slot: s.slot}
+		}
+	}
+	switch {
+	case m.Code.Again():
+		k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
+	case k.kind == wire.OpenSession:
+		c.sessionRefused(i, m.Code)
+	case len(k.frames) == 0:
+		c.finish(i, Result{Outcome: Refused, Code: m.Code})
+	default:
+		c.finish(i, Result{Outcome: Unknown, Code: m.Code})
+	}
+}
+
+// sessionRefused ends an opening that cannot succeed, and with it the writes
+// that wait for it: none of them was sent.
+func (c *Client) sessionRefused(i int, code wire.Code) {
+	place := c.calls[i].place
+	c.sessionOf(place).opening = false
+	c.finish(i, Result{})
+	for j := len(c.calls) - 1; j >= 0; j-- {
+		if k := &c.calls[j]; k.kind == wire.Write && k.place == place && k.op.Session == 0 {
+			c.finish(j, Result{Outcome: Refused, Code: code})
+		}
+	}
+}
+
+func (c *Client) findFrame(frame uint64) int {
+	for i := range c.calls {
+		for _, f := range c.calls[i].frames {
+			if f == frame {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func (k *call) resolve(frame uint64) {
+	for i, f := range k.frames {
+		if f == frame {
+			k.frames = append(k.frames[:i], k.frames[i+1:]...)
+			return
+		}
+	}
+}
+
+// timeouts repeats what is due and gives up what is past its deadline.
+func (c *Client) timeouts() {
+	now := c.env.Now()
+	for i := range c.links {
+		if l := &c.links[i]; l.due <= now {
+			c.hello(l)
+		}
+	}
+	for i := len(c.calls) - 1; i >= 0; i-- {
+		switch k := &c.calls[i]; {
+		case k.kind != wire.OpenSession && k.deadline <= now:
+			c.expire(i)
+		case k.due <= now:
+			c.try(i)
+		}
+	}
+}
+
+// expire gives a call up. If none of its attempts is unresolved it has no effect.
+func (c *Client) expire(i int) {
+	if len(c.calls[i].frames) == 0 {
+		c.finish(i, Result{Outcome: Refused, Code: wire.NotServing})
+		return
+	}
+	c.finish(i, Result{Outcome: Unknown})
+}
+
+// rearm sets the timer to the earliest instant at which something is due.
+func (c *Client) rearm() {
+	at := env.Never
+	for i := range c.links {
+		at = min(at, c.links[i].due)
+	}
+	for i := range c.calls {
+		at = min(at, c.calls[i].due)
+		if c.calls[i].kind != wire.OpenSession {
+			at = min(at, c.calls[i].deadline)
+		}
+	}
+	c.env.SetTimer(0, at)
+}
+
+// backoff is how long to wait after so many attempts, with jitter.
+func (c *Client) backoff(attempts uint32, identity uint64) env.Duration {
+	wait := c.patience.Longest
+	if attempts < 16 {
+		wait = min(wait, c.patience.Attempt<<attempts)
+	}
+	jitter := c.env.Chance(env.Key{Kind: keyMessage, A: identity, B: uint64(attempts)})
+	return wait + env.Duration(jitter>>32)*wait/4>>32
+}

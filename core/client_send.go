@@ -1,0 +1,144 @@
+package core
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// try sends call i if its connection, and for a write its session, is there;
+// otherwise it sees to them, and the call waits.
+func (c *Client) try(i int) {
+	k := &c.calls[i]
+	k.due = env.Never
+	l := c.linkTo(k.place.Node)
+	if l.conn == 0 {
+		if l.due == env.Never {
+			c.connect(l)
+		}
+		return
+	}
+	if k.kind == wire.Write && k.op.Session == 0 {
+		s := c.sessionOf(k.place)
+		if s.id == 0 {
+			c.openSession(k.place)
+			return
+		}
+		s.request++
+		k.op = signal.Operation{Session: s.id, Request: s.request}
+	}
+	c.transmit(l, k)
+}
+
+// transmit sends one attempt of a call.
+func (c *Client) transmit(l *link, k *call) {
+	c.frame++
+	k.frames = append(k.frames, c.frame)
+	m := wire.Message{
+		Kind: k.kind, Conn: l.conn, Frame: c.frame, Request: k.id,
+		Tenant: k.place.Tenant.ID, Slot: k.place.Slot, Placement: k.place.Epoch,
+		Entity: k.entity, Nonce: k.nonce,
+	}
+	if k.kind == wire.Write {
+		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
+	}
+	c.send(l.node, &m, k.attempts)
+	k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
+	k.attempts++
+}
+
+// floor is the lowest number of the call's session that is still in use.
+func (c *Client) floor(k *call) uint64 {
+	floor := k.op.Request
+	for i := range c.calls {
+		if o := &c.calls[i]; o.kind == wire.Write && o.place == k.place && o.op.Session == k.op.Session {
+			floor = min(floor, o.op.Request)
+		}
+	}
+	return floor
+}
+
+func (c *Client) send(to env.ID, m *wire.Message, attempt uint32) {
+	c.out = wire.Append(c.out[:0], m)
+	c.env.Send(to, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: attempt, A: uint64(m.Tenant)<<32 ^ m.Session, B: m.Request}, c.out)
+}
+
+// linkTo returns the link to a node, making it if it is the first use.
+func (c *Client) linkTo(node env.ID) *link {
+	for i := range c.links {
+		if c.links[i].node == node {
+			return &c.links[i]
+		}
+	}
+	c.links = append(c.links, link{node: node, due: env.Never})
+	return &c.links[len(c.links)-1]
+}
+
+// connect begins a new connection.
+func (c *Client) connect(l *link) {
+	c.nonce++
+	*l = link{node: l.node, nonce: c.nonce}
+	c.hello(l)
+}
+
+func (c *Client) hello(l *link) {
+	c.send(l.node, &wire.Message{Kind: wire.Hello, Nonce: l.nonce}, l.attempts)
+	l.due = c.env.Now().Add(c.backoff(l.attempts, l.nonce))
+	l.attempts++
+}
+
+// welcome completes a connection and sends what waited for it, and again what
+// was sent over the one before.
+func (c *Client) welcome(l *link, m *wire.Message) {
+	if l.conn != 0 || l.nonce != m.Nonce {
+		return
+	}
+	l.conn, l.due = m.Conn, env.Never
+	for i := 0; i < len(c.calls); i++ {
+		if c.calls[i].place.Node == l.node {
+			c.try(i)
+		}
+	}
+}
+
+// sessionOf returns the session in a slot, making it if it is the first use.
+func (c *Client) sessionOf(p *Placement) *session {
+	for i := range c.sessions {
+		if s := &c.sessions[i]; s.tenant == p.Tenant.ID && s.slot == p.Slot {
+			return s
+		}
+	}
+	c.sessions = append(c.sessions, session{tenant: p.Tenant.ID, slot: p.Slot})
+	return &c.sessions[len(c.sessions)-1]
+}
+
+// openSession makes a call of the client's own that opens the session in a slot.
+func (c *Client) openSession(p *Placement) {
+	s := c.sessionOf(p)
+	if s.opening {
+		return
+	}
+	s.opening = true
+	c.nonce++
+	s.nonce = c.nonce
+	c.lastCall++
+	c.calls = append(c.calls, call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never})
+	c.try(len(c.calls) - 1)
+}
+
+// sessionOpen takes the session and sends the writes that waited for it.
+func (c *Client) sessionOpen(m *wire.Message) {
+	i := c.find(m.Request)
+	if i < 0 || c.calls[i].kind != wire.OpenSession || c.calls[i].nonce != m.Nonce {
+		return
+	}
+	place := c.calls[i].place
+	c.finish(i, Result{})
+	s := c.sessionOf(place)
+	s.id, s.opening, s.request = m.Session, false, 0
+	for i := 0; i < len(c.calls); i++ {
+		if k := &c.calls[i]; k.kind == wire.Write && k.place == place && k.op.Session == 0 {
+			c.try(i)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+// Package fault names the moments of the protocol. A fault point is at once an
+// anchor for a plan ("crash when the snapshot is renamed"), a mark that a
+// campaign reached the moment, and a place where a fault can be injected.
+//
+// In a simulation the world decides what happens at a point. On a real node
+// nobody does, and the process-wide registry of pingcap/failpoint is asked, for
+// chaos testing; a build with the tag "production" does neither.
+package fault
+
+import "github.com/tidaldb/tidalsim/core/env"
+
+// The fault points, in the order in which a node's life passes them. Every point
+// is reached by some scenario.
+const (
+	NodeStarted      env.Point = iota // the node runs and has read nothing yet
+	EpochPersisted                    // the shard epoch of this incarnation is durable
+	SlotCreating                      // a slot directory is about to be made
+	SlotCreated                       // its manifest is durable
+	RecoveryReading                   // a slot's files are about to be read
+	RecoveryCut                       // a torn tail is about to be cut
+	RecoverySyncing                   // recovered files are about to be synced
+	SlotServing                       // the slot serves; key b: seq of its last record
+	RecordAppended                    // the record at key b got its place; the token of a write was taken just before
+	QuotaRefused                      // a write was refused for its rate
+	DuplicateAnswer                   // a repeated request gets its old answer
+	BatchSubmitting                   // a batch up to seq key b is about to be written
+	BatchDurable                      // the batch up to seq key b is durable
+	AckSending                        // the write at seq key b is about to be acknowledged
+	SegmentRotating                   // a new segment from seq key b is about to be made
+	SnapshotWriting                   // a snapshot at seq key b is about to be written
+	SnapshotRenaming                  // it is synced and about to get its name
+	SnapshotDurable                   // its name is durable
+	SegmentRemoving                   // a segment that the snapshot covers is about to be removed
+	Points                            // number of points
+)
+
+var names = [Points]string{
+	"node.started", "epoch.persisted", "slot.creating", "slot.created",
+	"recovery.reading", "recovery.cut", "recovery.syncing", "slot.serving",
+	"record.appended", "quota.refused", "duplicate.answer",
+	"batch.submitting", "batch.durable", "ack.sending", "segment.rotating",
+	"snapshot.writing", "snapshot.renaming", "snapshot.durable", "segment.removing",
+}
+
+// Names returns the names of the points, indexed by env.Point.
+func Names() []string { return names[:] }
+
+// Name returns the name of p.
+func Name(p env.Point) string { return names[p] }

@@ -1,0 +1,256 @@
+package core
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Node is one process: it hosts the slots that the cluster's configuration
+// places on it. It implements env.Machine.
+//
+// Invariant: no slot is opened before the epoch of its shard is durable.
+type Node struct {
+	env     env.Env
+	cluster *Cluster
+	started env.Time
+	epochs  []shardEpoch
+	slots   []*replica.Replica // in order of the placements
+	conns   []conn             // by client, ascending
+	failure error
+
+	in  wire.Message
+	out []byte
+
+	acks, refusals, malformed uint64
+}
+
+// NewNode returns the program of a node.
+func NewNode(e env.Env, c *Cluster) *Node { return &Node{env: e, cluster: c} }
+
+// Step handles one event.
+func (n *Node) Step(ev *env.Event) {
+	switch ev.Kind {
+	case env.Started:
+		n.started = n.env.Now()
+		fault.Hit(n.env, fault.NodeStarted, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(tenant.Reserved)})
+		n.startEpochs()
+	case env.DiskDone:
+		n.env.Charge(n.cluster.Constants.Costs.Check)
+		n.diskDone(ev)
+	case env.Message:
+		n.env.Charge(n.cluster.Constants.Costs.Check)
+		n.message(ev)
+	case env.Timer: // nodes have no timers
+	}
+}
+
+func (n *Node) diskDone(ev *env.Event) {
+	i, ok := replica.Owner(ev.Op)
+	if !ok {
+		n.epochsDone(ev)
+		return
+	}
+	done := n.slots[i].Done(n.env, ev)
+	for j := range done {
+		n.answer(&done[j])
+	}
+}
+
+// openSlots opens every slot that is placed here; each on its own, so that a
+// slow or damaged one does not hold up the others.
+func (n *Node) openSlots() {
+	fault.Hit(n.env, fault.EpochPersisted, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(tenant.Reserved)})
+	for i := range n.cluster.Placements {
+		p := &n.cluster.Placements[i]
+		if p.Node != n.env.Self() {
+			continue
+		}
+		r := replica.New(replica.Config{
+			Identity: p.Identity(), Tenant: p.Tenant, Epoch: n.epochOf(p.Shard).epoch,
+			Constants: n.cluster.Constants, Index: uint32(len(n.slots)),
+		})
+		n.slots = append(n.slots, r)
+		r.Open(n.env, n.started)
+	}
+}
+
+// fail stops the node for good in this incarnation: it answers nothing.
+func (n *Node) fail(err error) { n.failure = err }
+
+// message handles a message of a client.
+func (n *Node) message(ev *env.Event) {
+	m := &n.in
+	if err := wire.Decode(ev.Data, m); err != nil {
+		n.malformed++ // damaged on the way; the sender will send it again
+		return
+	}
+	switch m.Kind {
+	case wire.Hello:
+		n.hello(ev.From, m)
+	case wire.OpenSession, wire.Write, wire.Read:
+		if n.takeFrame(ev.From, m) {
+			n.request(ev.From, m)
+		}
+	}
+}
+
+// request finds the slot and lets it decide.
+func (n *Node) request(from env.ID, m *wire.Message) {
+	r := n.slotOf(m.Tenant, m.Slot)
+	switch {
+	case r == nil:
+		n.refuse(from, m, replica.Outcome{Code: n.unknown(m)})
+	case m.Kind == wire.OpenSession:
+		if out := r.OpenSession(n.env, from, m); out.Code != wire.NoError {
+			n.refuse(from, m, out)
+		} else if !out.Later {
+			n.sessionOpen(from, m, out.Seq)
+		}
+	case m.Kind == wire.Write:
+		if out := r.Write(n.env, from, m); out.Code != wire.NoError {
+			n.refuse(from, m, out)
+		} else if !out.Later {
+			n.ack(from, m, out.Seq)
+		}
+	case m.Kind == wire.Read:
+		got, out := r.Read(n.env, m)
+		if out.Code != wire.NoError {
+			n.refuse(from, m, out)
+			return
+		}
+		n.reply(from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
+	}
+}
+
+func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) *replica.Replica {
+	for _, r := range n.slots {
+		if identity := r.Identity(); identity.Tenant == id && identity.Slot == slot {
+			return r
+		}
+	}
+	return nil
+}
+
+// unknown says why a slot is not here.
+func (n *Node) unknown(m *wire.Message) wire.Code {
+	p := n.cluster.find(m.Tenant, m.Slot)
+	switch {
+	case p == nil && n.cluster.has(m.Tenant):
+		return wire.WrongSlot
+	case p == nil:
+		return wire.UnknownTenant
+	case p.Node != n.env.Self():
+		return wire.Moved
+	}
+	return wire.NotServing // it is placed here, but this start is not that far
+}
+
+// answer tells a client that what it asked for is durable.
+func (n *Node) answer(p *replica.Pending) {
+	switch {
+	case p.Request.Kind == wire.Write:
+		n.ack(p.From, &p.Request, p.Record.Seq)
+	case p.Record.Kind == record.Session:
+		n.sessionOpen(p.From, &p.Request, p.Record.Seq)
+	}
+}
+
+func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq) {
+	n.acks++
+	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(fault.AckSending), A: uint64(m.Tenant), B: uint64(seq)})
+	n.reply(to, &wire.Message{Kind: wire.Ack, Session: m.Session, Seq: seq}, m)
+}
+
+func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
+	n.reply(to, &wire.Message{Kind: wire.SessionOpen, Nonce: m.Nonce, Session: uint64(seq)}, m)
+}
+
+func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
+	n.refusals++
+	n.reply(to, &wire.Message{
+		Kind: wire.Refusal, Session: m.Session, Code: out.Code,
+		Limit: out.Quota.Limit, Used: out.Quota.Used, Retry: out.Quota.RetryAfter,
+	}, m)
+}
+
+// reply sends an answer to request m: it carries m's identity.
+func (n *Node) reply(to env.ID, answer, m *wire.Message) {
+	answer.Conn, answer.Frame, answer.Request = m.Conn, m.Frame, m.Request
+	answer.Tenant, answer.Slot, answer.Placement = m.Tenant, m.Slot, m.Placement
+	n.send(to, answer)
+}
+
+func (n *Node) send(to env.ID, m *wire.Message) {
+	n.out = wire.Append(n.out[:0], m)
+	key := env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: uint32(m.Frame), A: m.Conn, B: m.Request}
+	n.env.Send(to, key, n.out)
+}
+
+// Status reports: up and open 1, slots serving, slots stopped, acknowledgements,
+// refusals, malformed messages, records appended, records folded.
+func (n *Node) Status(s *env.Status) {
+	*s = env.Status{0: uint64(len(n.slots)), 3: n.acks, 4: n.refusals, 5: n.malformed}
+	for _, r := range n.slots {
+		switch r.Phase() {
+		case replica.Serving:
+			s[1]++
+		case replica.Stopped:
+			s[2]++
+		}
+		s[6] += uint64(r.Appended())
+		s[7] += uint64(r.State().Position.Seq)
+	}
+}
+
+// SlotDump is the whole state of one slot, for comparison at the end of a run.
+type SlotDump struct {
+	Tenant   tenant.ID
+	Slot     lineage.Slot
+	Phase    replica.Phase
+	Failure  error
+	Position lineage.Position
+	Entities []state.Entity // ascending
+}
+
+// Dump returns the state of every slot here. It is slow and deep.
+func (n *Node) Dump() []SlotDump {
+	dumps := make([]SlotDump, 0, len(n.slots))
+	for _, r := range n.slots {
+		id := r.Identity()
+		entities := slices.Clone(r.State().Entities())
+		slices.SortFunc(entities, func(a, b state.Entity) int { return cmp.Compare(a.Entity, b.Entity) })
+		dumps = append(dumps, SlotDump{
+			Tenant: id.Tenant, Slot: id.Slot, Phase: r.Phase(), Failure: r.Failure(),
+			Position: r.State().Position, Entities: entities,
+		})
+	}
+	return dumps
+}
+
+// Serving reports whether every slot placed here serves.
+func (n *Node) Serving() bool {
+	placed := 0
+	for i := range n.cluster.Placements {
+		if n.cluster.Placements[i].Node == n.env.Self() {
+			placed++
+		}
+	}
+	for _, r := range n.slots {
+		if r.Phase() != replica.Serving {
+			return false
+		}
+	}
+	return placed == len(n.slots)
+}
+
+// Failure says why the node answers nothing, nil if it does.
+func (n *Node) Failure() error { return n.failure }

@@ -1,0 +1,239 @@
+// Package record defines the unit of replication: one record of a slot's log,
+// and its bytes. The bytes are what replicas must agree on; the frame around
+// them in a segment file is local (package wal).
+//
+// Layout, little endian, part of the format; never change:
+//
+//	offset size
+//	     0    1  version (1)
+//	     1    1  kind
+//	     2    2  reserved, zero
+//	     4    4  slot
+//	     8    8  tenant
+//	    16    8  placement epoch
+//	    24    8  shard epoch
+//	    32    8  seq
+//	    40    8  chain hash of the record before
+//	    48    8  client: seq of the SESSION record, 0 if no client asked
+//	    56    8  request number within the session
+//	    64    8  floor: lowest request number still in use by the session
+//	    72    8  bucket level after this record's charge, nano-tokens
+//	    80    n  payload, by kind
+//
+// Payloads:
+//
+//	signal       entity 8, client time 8, weight 4, signal kind 1
+//	session      client 8, nonce 8, evicted session 8
+//	config       version 8, rate 8, burst 8
+//	epoch-start  empty
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Version is the record format this package writes.
+const Version = 1
+
+// HeaderSize is the number of bytes before the payload.
+const HeaderSize = 80
+
+// MaxSize is the size of the largest record.
+const MaxSize = HeaderSize + sessionSize
+
+const (
+	signalSize  = 21
+	sessionSize = 24
+	configSize  = 24
+)
+
+// Kind says what a record does. The numbers are part of the format; kinds that
+// replication and migration add continue them.
+type Kind uint8
+
+// The kinds of records.
+const (
+	Signal     Kind = 1 // one signal on one entity
+	Session    Kind = 2 // a client session begins; its identity is this record's seq
+	Config     Kind = 3 // limits that hold from here on
+	EpochStart Kind = 4 // the sequencer of a new shard epoch begins here
+)
+
+// String returns the name of k.
+func (k Kind) String() string {
+	switch k {
+	case Signal:
+		return "signal"
+	case Session:
+		return "session"
+	case Config:
+		return "config"
+	case EpochStart:
+		return "epoch-start"
+	}
+	return fmt.Sprintf("kind-%d", uint8(k))
+}
+
+// SessionStart is the payload of a Session record.
+type SessionStart struct {
+	Client  uint64 // the client's own identity
+	Nonce   uint64 // distinguishes the sessions of one client; a repeated request has the same
+	Evicted uint64 // the session that makes room, 0 if none had to
+}
+
+// Limits is the payload of a Config record.
+type Limits struct {
+	Version uint64 // of the tenant's configuration; only a higher one is applied
+	Rate    uint64 // signals per second
+	Burst   uint64 // signals
+}
+
+// Record is one decoded record. Of the payloads only the one of its Kind is
+// meaningful; the others are zero.
+type Record struct {
+	Tenant    tenant.ID
+	Slot      lineage.Slot
+	Kind      Kind
+	Placement lineage.PlacementEpoch
+	Epoch     lineage.ShardEpoch
+	Seq       lineage.Seq
+	Prev      lineage.Chain
+	Client    uint64
+	Request   uint64
+	Floor     uint64
+	Level     int64 // nano-tokens, never negative
+
+	Signal  signal.Signal
+	Session SessionStart
+	Limits  Limits
+}
+
+// Operation is the identity of the client request that the record applies.
+func (r *Record) Operation() signal.Operation {
+	return signal.Operation{Session: r.Client, Request: r.Request}
+}
+
+// ErrMalformed is wrapped by every error of Decode.
+var ErrMalformed = errors.New("malformed record")
+
+// ErrVersion is wrapped by the error for a record of a version that this binary
+// does not know; it needs a newer binary, not a repair.
+var ErrVersion = errors.New("unknown record version")
+
+// Append appends the bytes of r to dst.
+func Append(dst []byte, r *Record) []byte {
+	le := binary.LittleEndian
+	dst = append(dst, Version, byte(r.Kind), 0, 0)
+	dst = le.AppendUint32(dst, uint32(r.Slot))
+	dst = le.AppendUint64(dst, uint64(r.Tenant))
+	dst = le.AppendUint64(dst, uint64(r.Placement))
+	dst = le.AppendUint64(dst, uint64(r.Epoch))
+	dst = le.AppendUint64(dst, uint64(r.Seq))
+	dst = le.AppendUint64(dst, uint64(r.Prev))
+	dst = le.AppendUint64(dst, r.Client)
+	dst = le.AppendUint64(dst, r.Request)
+	dst = le.AppendUint64(dst, r.Floor)
+	dst = le.AppendUint64(dst, uint64(r.Level))
+	switch r.Kind {
+	case Signal:
+		dst = le.AppendUint64(dst, uint64(r.Signal.Entity))
+		dst = le.AppendUint64(dst, uint64(r.Signal.ClientTime))
+		dst = le.AppendUint32(dst, uint32(r.Signal.Weight))
+		dst = append(dst, byte(r.Signal.Kind))
+	case Session:
+		dst = le.AppendUint64(dst, r.Session.Client)
+		dst = le.AppendUint64(dst, r.Session.Nonce)
+		dst = le.AppendUint64(dst, r.Session.Evicted)
+	case Config:
+		dst = le.AppendUint64(dst, r.Limits.Version)
+		dst = le.AppendUint64(dst, r.Limits.Rate)
+		dst = le.AppendUint64(dst, r.Limits.Burst)
+	}
+	return dst
+}
+
+// Decode reads the record that is exactly b into r. It accepts only what Append
+// writes: for every accepted b, Append of r gives b again.
+func Decode(b []byte, r *Record) error {
+	if len(b) < HeaderSize {
+		return fmt.Errorf("%w: %d bytes, want at least %d", ErrMalformed, len(b), HeaderSize)
+	}
+	if b[0] != Version {
+		return fmt.Errorf("%w: version %d, this binary reads %d", ErrVersion, b[0], Version)
+	}
+	if b[2] != 0 || b[3] != 0 {
+		return fmt.Errorf("%w: reserved bytes are %#x %#x, want 0", ErrMalformed, b[2], b[3])
+	}
+	le := binary.LittleEndian
+	*r = Record{
+		Kind:      Kind(b[1]),
+		Slot:      lineage.Slot(le.Uint32(b[4:])),
+		Tenant:    tenant.ID(le.Uint64(b[8:])),
+		Placement: lineage.PlacementEpoch(le.Uint64(b[16:])),
+		Epoch:     lineage.ShardEpoch(le.Uint64(b[24:])),
+		Seq:       lineage.Seq(le.Uint64(b[32:])),
+		Prev:      lineage.Chain(le.Uint64(b[40:])),
+		Client:    le.Uint64(b[48:]),
+		Request:   le.Uint64(b[56:]),
+		Floor:     le.Uint64(b[64:]),
+		Level:     int64(le.Uint64(b[72:])),
+	}
+	if r.Level < 0 {
+		return fmt.Errorf("%w: bucket level %d is negative", ErrMalformed, r.Level)
+	}
+	return decodePayload(b[HeaderSize:], r)
+}
+
+func decodePayload(p []byte, r *Record) error {
+	want, known := payloadSize(r.Kind)
+	if !known {
+		return fmt.Errorf("%w: unknown kind %d", ErrMalformed, uint8(r.Kind))
+	}
+	if len(p) != want {
+		return fmt.Errorf("%w: payload of a %s is %d bytes, want %d", ErrMalformed, r.Kind, len(p), want)
+	}
+	le := binary.LittleEndian
+	switch r.Kind {
+	case Signal:
+		r.Signal = signal.Signal{
+			Entity:     signal.Entity(le.Uint64(p)),
+			ClientTime: int64(le.Uint64(p[8:])),
+			Weight:     int32(le.Uint32(p[16:])),
+			Kind:       signal.Kind(p[20]),
+		}
+		if err := r.Signal.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	case Session:
+		r.Session = SessionStart{Client: le.Uint64(p), Nonce: le.Uint64(p[8:]), Evicted: le.Uint64(p[16:])}
+	case Config:
+		r.Limits = Limits{Version: le.Uint64(p), Rate: le.Uint64(p[8:]), Burst: le.Uint64(p[16:])}
+	}
+	return nil
+}
+
+func payloadSize(k Kind) (int, bool) {
+	switch k {
+	case Signal:
+		return signalSize, true
+	case Session:
+		return sessionSize, true
+	case Config:
+		return configSize, true
+	case EpochStart:
+		return 0, true
+	}
+	return 0, false
+}
+
+// ChainOf returns the chain hash at a record with the given bytes. The bytes
+// carry the chain before it, so the hash covers the whole history.
+func ChainOf(b []byte) lineage.Chain { return lineage.Chain(xxh3.Hash(b)) }

@@ -1,0 +1,176 @@
+package replica
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// The purposes of disk operations, in bits 24..31 of the operation's ID; the
+// lower 24 bits are the batch's number.
+const (
+	forBatch  = iota + 1 // part of a batch: its append, its sync, its directory sync
+	forScript            // the current step of the script
+	forRead              // the current step of reading a file
+	forNobody            // success is not waited for
+)
+
+// Key kinds of disk operations, beside those of fault points.
+const (
+	keyAppend uint16 = 0x100 + iota
+	keySync
+	keySyncDir
+	keyScript // plus the operation's kind
+)
+
+func (r *Replica) opID(purpose uint32) env.OpID {
+	return env.OpID(uint64(r.config.Index+1)<<32 | uint64(purpose)<<24 | uint64(r.number&0xffffff))
+}
+
+// Owner returns the index of the replica that an operation belongs to; false if
+// it belongs to the node itself.
+func Owner(id env.OpID) (uint32, bool) {
+	owner := uint32(id >> 32)
+	return owner - 1, owner > 0
+}
+
+// The handles of one replica: two for segments, used in turn, one for the rest.
+const (
+	handlesEach = 3
+	firstHandle = 2 // the node's own is 1
+)
+
+func (r *Replica) file(n uint32) env.File {
+	return env.File(firstHandle + r.config.Index*handlesEach + n)
+}
+
+// append gives rec the next place in the log. It becomes durable with a batch.
+func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record) {
+	id := &r.config.Identity
+	rec.Tenant, rec.Slot, rec.Placement = id.Tenant, id.Slot, id.Placement
+	rec.Epoch = r.config.Epoch
+	rec.Seq, rec.Prev = r.end.Next(), r.end.Chain
+	p := Pending{Record: rec, From: from}
+	if m != nil {
+		p.Request = *m
+	}
+	r.frames, p.Chain = wal.AppendFrame(r.frames, r.state.Position.Seq, &rec)
+	r.end = lineage.Position{Seq: rec.Seq, Chain: p.Chain}
+	r.pending = append(r.pending, p)
+	r.hit(e, fault.RecordAppended, r.end.Seq)
+	e.Charge(r.config.Costs.Append)
+}
+
+// flush writes what is in no batch yet, unless a batch is in flight: the next one
+// then takes all that has gathered.
+func (r *Replica) flush(e env.Env) {
+	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped {
+		return
+	}
+	r.hit(e, fault.BatchSubmitting, r.end.Seq)
+	r.number++
+	r.flight = batch{number: r.number & 0xffffff, end: r.end.Seq, size: int64(len(r.frames))}
+	last := len(r.segments) - 1
+	if last < 0 || r.handle == 0 || r.segments[last].size+int64(len(r.frames)) > r.config.SegmentSize {
+		r.rotate(e)
+		last = len(r.segments) - 1
+	}
+	r.segments[last].size += int64(len(r.frames))
+	r.submitBatch(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
+	//safety:ack-after-sync by=durable-ack on=smoke
+	r.submitBatch(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
+	r.frames = r.frames[:0]
+}
+
+// submitBatch asks for one of the operations that the batch in flight waits for.
+func (r *Replica) submitBatch(e env.Env, op env.Op) {
+	op.ID = r.opID(forBatch)
+	r.flight.waits++
+	e.Submit(op)
+}
+
+// rotate begins a new segment. All records before the batch in hand are durable,
+// because batches follow each other; the segment's header says so.
+func (r *Replica) rotate(e env.Env) {
+	first := r.state.Position.Next()
+	r.hit(e, fault.SegmentRotating, first)
+	if r.handle != 0 {
+		e.Submit(env.Op{Kind: env.OpClose, File: r.handle, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(first))})
+	}
+	next := r.file(0)
+	if r.handle == next {
+		next = r.file(1)
+	}
+	r.handle = next
+	name := wal.SegmentName(r.config.Identity.Shard, first)
+	r.segments = append(r.segments, segment{name: name, first: first, size: wal.HeaderSize})
+	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
+	r.submitBatch(e, env.Op{Kind: env.OpCreate, File: r.handle, Path: r.dir + "/" + name, Key: key})
+	header := wal.AppendHeader(nil, &wal.Header{
+		Identity: r.config.Identity, First: first, Before: r.state.Position.Chain, Synced: r.state.Position.Seq,
+	})
+	r.submitBatch(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: header, Key: r.key(e, keyAppend, uint64(first)<<32)})
+	//safety:directory-sync-after-create by=durable-ack on=smoke
+	r.submitBatch(e, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
+}
+
+// Done tells the replica that one of its operations completed. It returns the
+// records that became durable by it, to be answered; valid until the next call.
+func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
+	r.done = r.done[:0]
+	if r.phase == Stopped {
+		return nil
+	}
+	switch uint32(ev.Op) >> 24 {
+	case forBatch:
+		r.batchDone(e, ev)
+	case forScript:
+		r.scriptDone(e, ev)
+	case forRead:
+		r.readDone(e, ev)
+	}
+	return r.done
+}
+
+func (r *Replica) batchDone(e env.Env, ev *env.Event) {
+	if uint32(ev.Op)&0xffffff != r.flight.number {
+		return
+	}
+	if ev.Err != env.OK { // never retried: after a failed sync the data may be gone
+		r.stop(ev.Err)
+		return
+	}
+	r.flight.waits--
+	if r.flight.waits == 0 {
+		r.durable(e)
+	}
+}
+
+// durable folds the batch that has become durable and starts the next.
+func (r *Replica) durable(e env.Env) {
+	if r.hit(e, fault.BatchDurable, r.flight.end) == env.ActError {
+		r.stop(env.IOError)
+		return
+	}
+	n := 0
+	for n < len(r.pending) && r.pending[n].Record.Seq <= r.flight.end {
+		p := &r.pending[n]
+		r.state.Apply(&p.Record, p.Chain)
+		if p.Record.Kind == record.Signal {
+			r.state.Session(p.Record.Client).InFlight--
+		}
+		n++
+	}
+	r.done = append(r.done, r.pending[:n]...)
+	r.pending = r.pending[:copy(r.pending, r.pending[n:])]
+	if r.phase == Starting {
+		r.phase = Serving
+		r.hit(e, fault.SlotServing, r.end.Seq)
+	}
+	r.snapshot.since += r.flight.size
+	r.flush(e)
+	r.maybeSnapshot(e)
+}

@@ -1,0 +1,307 @@
+package replica
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// recovery is what opening gathers; it is dropped when the slot serves.
+type recovery struct {
+	files []found // manifest, newest snapshot, segments ascending
+	next  int     // file being read
+	stage int     // of that file
+	end   wal.Recovery
+}
+
+type found struct {
+	name  string
+	first lineage.Seq // segments
+	data  []byte
+}
+
+// The stages of reading a file.
+const (
+	opening = iota
+	reading
+	closing
+)
+
+// Open begins to open the slot. started is when this incarnation of the node
+// started: from then on the bucket earns.
+func (r *Replica) Open(e env.Env, started env.Time) {
+	r.started = started
+	r.phase = Making
+	id := r.config.Identity
+	chain := []string{"tenants", wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir}
+	for i, dir := range chain {
+		r.script.add(r.at(e, env.OpMkdir, dir, uint64(i)))
+	}
+	// The directory of tenants is every tenant's, so its parent is synced by the
+	// node, once.
+	for i, dir := range chain[:3] {
+		//safety:directory-sync-after-mkdir by=durable-ack on=smoke
+		r.script.add(r.at(e, env.OpSyncDir, dir, uint64(i)))
+	}
+	r.run(e)
+}
+
+// advance goes on to the next phase when a script is done.
+func (r *Replica) advance(e env.Env) {
+	switch r.phase {
+	case Making:
+		r.look(e)
+	case Creating:
+		r.hit(e, fault.SlotCreated, 0)
+		r.look(e)
+	case Reading:
+		r.readNext(e)
+	case Repairing:
+		r.sync(e)
+	case Syncing:
+		r.begin(e)
+	case Starting, Serving:
+		r.advanceSnapshot(e)
+	}
+}
+
+// look finds what the directory holds and decides what to do about it.
+func (r *Replica) look(e env.Env) {
+	var files []found
+	snapshot, hasSnapshot, hasManifest := lineage.Seq(0), false, false
+	for _, name := range e.List(r.dir) {
+		if strings.HasSuffix(name, wal.TempSuffix) { // of a crash in the middle of writing it
+			r.script.add(r.at(e, env.OpRemove, r.dir+"/"+name, 0))
+		}
+		hasManifest = hasManifest || name == wal.ManifestName
+		if seq, ok := wal.ParseSnapshotName(name); ok {
+			if hasSnapshot { // names are sorted as text, so either may be the newer
+				r.script.add(r.at(e, env.OpRemove, r.dir+"/"+wal.SnapshotName(min(seq, snapshot)), uint64(min(seq, snapshot))))
+			}
+			snapshot, hasSnapshot = max(seq, snapshot), true
+		}
+		if _, first, ok := wal.ParseSegmentName(name); ok {
+			files = append(files, found{name: name, first: first})
+		}
+	}
+	if !hasManifest {
+		r.create(e, len(files) > 0 || hasSnapshot)
+		return
+	}
+	slices.SortFunc(files, func(a, b found) int { return cmp.Compare(a.first, b.first) })
+	files = r.dropCovered(e, files, snapshot)
+	head := []found{{name: wal.ManifestName}}
+	if hasSnapshot {
+		head = append(head, found{name: wal.SnapshotName(snapshot)})
+	}
+	r.recovery = recovery{files: append(head, files...)}
+	r.hit(e, fault.RecoveryReading, 0)
+	r.phase = Reading
+	r.run(e) // removes what is left over, then reads
+}
+
+// dropCovered removes the segments that the snapshot made superfluous before a
+// crash stopped their removal. Of those any may be gone already.
+func (r *Replica) dropCovered(e env.Env, files []found, snapshot lineage.Seq) []found {
+	for len(files) > 1 && files[1].first <= snapshot+1 {
+		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+files[0].name, uint64(files[0].first)))
+		files = files[1:]
+	}
+	return files
+}
+
+// create writes the manifest of a new slot directory. It is durable before any
+// segment is made, so a directory without one holds nothing.
+func (r *Replica) create(e env.Env, notEmpty bool) {
+	if notEmpty {
+		r.stop(&wal.CorruptError{Segment: r.dir + "/" + wal.ManifestName, Reason: "missing, though there are segments or snapshots"})
+		return
+	}
+	r.hit(e, fault.SlotCreating, 0)
+	r.phase = Creating
+	r.scriptWrite(e, wal.ManifestName, wal.AppendManifest(nil, r.config.Identity), 0)
+	r.scriptRename(e, wal.ManifestName, 0)
+	r.run(e)
+}
+
+// readNext begins to read the next file; after the last it judges what was read.
+func (r *Replica) readNext(e env.Env) {
+	if r.recovery.next == len(r.recovery.files) {
+		if err := r.judge(e); err != nil {
+			r.stop(err)
+		}
+		return
+	}
+	r.recovery.stage = opening
+	r.submitRead(e, env.Op{Kind: env.OpOpen, Path: r.dir + "/" + r.recovery.files[r.recovery.next].name})
+}
+
+func (r *Replica) submitRead(e env.Env, op env.Op) {
+	op.File, op.ID = r.file(2), r.opID(forRead)
+	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.recovery.next))
+	e.Submit(op)
+}
+
+func (r *Replica) readDone(e env.Env, ev *env.Event) {
+	if ev.Err != env.OK {
+		r.stop(fmt.Errorf("reading %s/%s: %w", r.dir, r.recovery.files[r.recovery.next].name, ev.Err))
+		return
+	}
+	c := &r.recovery
+	c.stage++
+	switch c.stage {
+	case reading:
+		r.submitRead(e, env.Op{Kind: env.OpRead, Length: ev.N})
+	case closing:
+		c.files[c.next].data = slices.Clone(ev.Data)
+		r.submitRead(e, env.Op{Kind: env.OpClose})
+	default:
+		c.next++
+		r.readNext(e)
+	}
+}
+
+// judge replays what was read into the state and begins the repairs.
+func (r *Replica) judge(e env.Env) error {
+	files := r.recovery.files
+	id, err := wal.DecodeManifest(files[0].data)
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", r.dir, files[0].name, err)
+	}
+	if id != r.config.Identity {
+		return &wal.CorruptError{Segment: r.dir + "/" + wal.ManifestName, Reason: fmt.Sprintf("it is of %v, want %v", id, r.config.Identity)}
+	}
+	files = files[1:]
+	if len(files) > 0 && !strings.HasSuffix(files[0].name, ".seg") {
+		if err := r.restore(&files[0]); err != nil {
+			return err
+		}
+		files = files[1:]
+	}
+	segments := make([]wal.Segment, len(files))
+	bytes := 0
+	for i, f := range files {
+		segments[i] = wal.Segment{Name: f.name, Data: f.data}
+		bytes += len(f.data)
+	}
+	e.Charge(env.Duration(bytes/1024+1) * r.config.Costs.PerKiB)
+	r.recovery.end, err = wal.Recover(id, r.state.Position, segments, func(rec *record.Record, chain lineage.Chain) error {
+		r.state.Apply(rec, chain)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.dir, err)
+	}
+	r.repair(e, files)
+	return nil
+}
+
+// restore takes the state from a snapshot.
+func (r *Replica) restore(f *found) error {
+	id, at, encoded, err := wal.DecodeSnapshot(f.data)
+	if err == nil && id != r.config.Identity {
+		err = fmt.Errorf("it is of %v, want %v", id, r.config.Identity)
+	}
+	var restored *state.Slot
+	if err == nil {
+		restored, err = state.Decode(encoded)
+	}
+	if err == nil && restored.Position != at {
+		err = fmt.Errorf("position %v in the state, %v around it", restored.Position, at)
+	}
+	if err != nil {
+		return &wal.CorruptError{Segment: r.dir + "/" + f.name, Reason: err.Error()}
+	}
+	r.state = restored
+	r.snapshot.seq = at.Seq
+	return nil
+}
+
+// repair rewrites the file with a torn tail up to its good part and removes what
+// is left over, before anything is served.
+func (r *Replica) repair(e env.Env, files []found) {
+	r.phase = Repairing
+	kept := make(map[string]int64, 1)
+	for _, fix := range r.recovery.end.Repairs {
+		r.hit(e, fault.RecoveryCut, r.recovery.end.End.Seq)
+		kept[fix.Name] = fix.Keep
+		r.scriptRepair(e, fix, files)
+	}
+	for _, f := range files {
+		size, cut := kept[f.name]
+		if !cut {
+			size = int64(len(f.data))
+		}
+		if size > 0 {
+			r.segments = append(r.segments, segment{name: f.name, first: f.first, size: size})
+		}
+	}
+	r.run(e)
+}
+
+func (r *Replica) scriptRepair(e env.Env, fix wal.Repair, files []found) {
+	if fix.Keep == 0 {
+		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+fix.Name, 0))
+		return
+	}
+	i := slices.IndexFunc(files, func(f found) bool { return f.name == fix.Name })
+	b := uint64(files[i].first)
+	r.scriptWrite(e, fix.Name, files[i].data[:fix.Keep], b)
+	r.scriptRename(e, fix.Name, b)
+}
+
+// sync makes durable what was recovered: a killed process may have left it in
+// the page cache only, and a power failure after it is served would take it back.
+func (r *Replica) sync(e env.Env) {
+	r.phase = Syncing
+	r.hit(e, fault.RecoverySyncing, r.state.Position.Seq)
+	if tail := r.recovery.end.Tail; tail != "" {
+		r.handle = r.file(0)
+		open := r.at(e, env.OpOpen, r.dir+"/"+tail, 0)
+		open.File = r.handle
+		r.script.add(open)
+		//safety:recovered-data-synced by=durable-ack on=crash-restart
+		r.script.add(env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keyScript, 1)})
+	}
+	//safety:recovered-entries-synced by=durable-ack on=crash-restart
+	r.script.add(r.at(e, env.OpSyncDir, r.dir, 1))
+	r.run(e)
+}
+
+// begin starts this epoch: the log continues with a record that says so, and
+// with the limits if they are new. The slot serves when that is durable.
+func (r *Replica) begin(e env.Env) {
+	r.phase = Starting
+	r.end = r.state.Position
+	r.recovery = recovery{}
+	r.limit(r.state.Limits.Rate, r.state.Limits.Burst)
+	if r.end.Seq > 0 {
+		r.bucket.Restart(r.state.Level, r.started)
+	}
+	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())})
+	if config := &r.config.Tenant; config.Version > r.state.Limits.Version {
+		limits := record.Limits{Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst()}
+		r.bucket.Limit(limits.Rate, limits.Burst)
+		r.append(e, 0, nil, record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits})
+	}
+	r.flush(e)
+}
+
+// limit sets the bucket's limits: those of the log, or, before its first record,
+// those of the configuration.
+func (r *Replica) limit(rate, burst uint64) {
+	if rate == 0 {
+		rate, burst = r.config.Tenant.Limits.Rate, r.config.Tenant.Limits.EffectiveBurst()
+	}
+	r.bucket.Limit(rate, burst)
+	r.bucket.Restart(int64(burst)*quota.Token, r.started)
+}

@@ -1,0 +1,186 @@
+// Package replica is a slot's log on one node: it opens and recovers the log's
+// directory, appends records, groups them into durable batches, folds what is
+// durable into the slot's state, and writes snapshots that let old segments go.
+//
+// A Replica is a state machine without an Env of its own: its caller passes one
+// to every method. It refuses to know about connections and other slots.
+//
+// The one rule to remember: what is told to anybody follows from the durable
+// part of the log only. Records beyond it are pending; they matter for
+// duplicates and for nothing else.
+package replica
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Constants are the capacities of a slot's log. A simulation draws small ones.
+type Constants struct {
+	SegmentSize   int64 `json:"segment_bytes"`  // a segment is closed before it would grow beyond
+	SnapshotEvery int64 `json:"snapshot_bytes"` // a snapshot is written after so many log bytes
+	MaxSessions   int   `json:"max_sessions"`   // of one slot
+	MaxPending    int   `json:"max_pending"`    // records that are appended and not durable
+	Costs         Costs `json:"-"`
+}
+
+// DefaultConstants are those of a real deployment.
+var DefaultConstants = Constants{
+	SegmentSize: 16 << 20, SnapshotEvery: 64 << 20, MaxSessions: 1024, MaxPending: 4096, Costs: DefaultCosts,
+}
+
+// Costs are what the simulator charges for the work of a slot.
+type Costs struct {
+	Check  env.Duration // looking up and deciding about a request
+	Append env.Duration // encoding and folding one record
+	PerKiB env.Duration // encoding or decoding a snapshot, per 1024 bytes
+}
+
+// DefaultCosts were estimated from the benchmarks of the codecs and the fold.
+var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
+
+// Config is what a Replica is made of.
+type Config struct {
+	Identity wal.Identity
+	Tenant   tenant.Config
+	Epoch    lineage.ShardEpoch // of this incarnation; durable already
+	Constants
+	// Index distinguishes the replicas of one node. Operations carry it in the
+	// upper half of their ID, plus one; handles are derived from it.
+	Index uint32
+}
+
+// Phase is where a Replica is in its life.
+type Phase uint8
+
+// The phases, in order.
+const (
+	Closed    Phase = iota
+	Making          // its directories
+	Creating        // its manifest
+	Reading         // manifest, snapshot, segments
+	Repairing       // cutting a torn tail, removing leftovers
+	Syncing         // what was recovered
+	Starting        // the record that opens this epoch is not durable yet
+	Serving
+	Stopped // for good in this incarnation; Failure says why
+)
+
+var phaseNames = [...]string{"closed", "making", "creating", "reading", "repairing", "syncing", "starting", "serving", "stopped"}
+
+// String returns the name of p.
+func (p Phase) String() string { return phaseNames[p] }
+
+// Pending is a record that is appended and not yet durable, with what its answer
+// needs.
+type Pending struct {
+	Record  record.Record
+	Chain   lineage.Chain
+	Request wire.Message // what asked for it; Kind 0 if no client did
+	From    env.ID
+}
+
+// Replica is a slot's log on one node. Use New.
+//
+// Invariants: state.Position <= end; pending holds exactly the records between
+// them; a batch is in flight or frames is empty, after every call.
+type Replica struct {
+	config  Config
+	dir     string
+	phase   Phase
+	failure error
+	started env.Time // when this incarnation of the node started
+
+	state  *state.Slot
+	bucket quota.Bucket
+
+	end     lineage.Position // last record appended
+	pending []Pending
+	frames  []byte // of the records that are in no batch yet
+	flight  batch
+	done    []Pending // answered by the last batch; for the caller
+
+	segments []segment // ascending; the last one is appended to
+	handle   env.File  // of the last segment, 0 if none is open
+	number   uint32    // of the last batch
+
+	script   script
+	recovery recovery
+	snapshot snapshot
+}
+
+// batch is what one sync makes durable.
+type batch struct {
+	number uint32
+	end    lineage.Seq // of the last record in it
+	waits  int         // completions it still needs; 0: none in flight
+	size   int64
+}
+
+type segment struct {
+	name  string
+	first lineage.Seq
+	size  int64
+}
+
+// Outcome is what a request leads to now. Code NoError with Later set means that
+// the answer comes when the record is durable, or that it is on its way already.
+type Outcome struct {
+	Code  wire.Code
+	Later bool
+	Seq   lineage.Seq // of the record that answers a repeated request, or of a session
+	Quota quota.ExceededError
+}
+
+// New returns a closed replica.
+func New(c Config) *Replica {
+	return &Replica{config: c, dir: c.Identity.Dir(), state: state.New()}
+}
+
+// Phase returns where the replica is in its life.
+func (r *Replica) Phase() Phase { return r.phase }
+
+// Failure says why the replica stopped; nil otherwise.
+func (r *Replica) Failure() error { return r.failure }
+
+// Identity returns what the replica is of.
+func (r *Replica) Identity() wal.Identity { return r.config.Identity }
+
+// State returns the fold of the durable records. It belongs to the replica.
+func (r *Replica) State() *state.Slot { return r.state }
+
+// Appended returns the seq of the last record appended, durable or not.
+func (r *Replica) Appended() lineage.Seq { return r.end.Seq }
+
+// key names something about this slot to the world.
+func (r *Replica) key(e env.Env, kind uint16, b uint64) env.Key {
+	return env.Key{Kind: kind, Attempt: uint32(e.Incarnation()), A: uint64(r.config.Identity.Tenant), B: b}
+}
+
+func (r *Replica) hit(e env.Env, p env.Point, seq lineage.Seq) env.Action {
+	return fault.Hit(e, p, r.key(e, uint16(p), uint64(seq)))
+}
+
+// stop ends the slot until the node restarts. Nothing that is pending will be
+// answered: it is on the disk or not, nobody knows.
+func (r *Replica) stop(err error) {
+	r.phase = Stopped
+	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
+}
+
+// refuse is the outcome while the slot does not serve.
+func (r *Replica) refuse() Outcome {
+	if r.phase == Stopped {
+		return Outcome{Code: wire.Corrupt}
+	}
+	return Outcome{Code: wire.NotServing}
+}

@@ -1,0 +1,84 @@
+package replica
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// script is a list of disk operations done one after the other. One script runs
+// at a time; what follows it is decided by advance.
+type script struct {
+	ops     []env.Op
+	next    int
+	running bool
+}
+
+// add puts an operation at the end of the script.
+func (s *script) add(op env.Op) { s.ops = append(s.ops, op) }
+
+// run starts the script; an empty one is done at once.
+func (r *Replica) run(e env.Env) {
+	r.script.next, r.script.running = 0, true
+	r.stepScript(e)
+}
+
+func (r *Replica) stepScript(e env.Env) {
+	s := &r.script
+	if s.next == len(s.ops) {
+		s.ops, s.running = s.ops[:0], false
+		r.advance(e)
+		return
+	}
+	op := s.ops[s.next]
+	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forScript<<24) | env.OpID(s.next)
+	op.Key.Kind += uint16(op.Kind)
+	e.Submit(op)
+}
+
+func (r *Replica) scriptDone(e env.Env, ev *env.Event) {
+	s := &r.script
+	if !s.running || int(ev.Op&0xffffff) != s.next {
+		return
+	}
+	if ev.Err != env.OK && !tolerated(s.ops[s.next].Kind, ev.Err) {
+		r.stop(ev.Err)
+		return
+	}
+	s.next++
+	r.stepScript(e)
+}
+
+// tolerated says which failures mean that the work was done before: a script may
+// repeat what an earlier incarnation did.
+func tolerated(kind env.OpKind, err env.Errno) bool {
+	return kind == env.OpMkdir && err == env.Exist || kind == env.OpRemove && err == env.NotExist
+}
+
+// at returns a step on path; b tells steps of one kind apart in keys.
+func (r *Replica) at(e env.Env, kind env.OpKind, path string, b uint64) env.Op {
+	return env.Op{Kind: kind, Path: path, Key: r.key(e, keyScript, b)}
+}
+
+// scriptWrite adds the steps that write a synced file under a temporary name.
+func (r *Replica) scriptWrite(e env.Env, name string, data []byte, b uint64) {
+	temp := r.dir + "/" + name + wal.TempSuffix
+	s := &r.script
+	s.add(r.at(e, env.OpRemove, temp, b))
+	create := r.at(e, env.OpCreate, temp, b)
+	create.File = r.file(2)
+	s.add(create)
+	key := r.key(e, keyScript, b)
+	s.add(env.Op{Kind: env.OpAppend, File: r.file(2), Data: data, Key: key})
+	//safety:file-synced-before-rename by=no-loss on=crash-restart
+	s.add(env.Op{Kind: env.OpSync, File: r.file(2), Key: key})
+	s.add(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
+}
+
+// scriptRename adds the steps that give a synced temporary file its name.
+func (r *Replica) scriptRename(e env.Env, name string, b uint64) {
+	rename := r.at(e, env.OpRename, r.dir+"/"+name+wal.TempSuffix, b)
+	rename.To = r.dir + "/" + name
+	r.script.add(rename)
+	//safety:directory-sync-after-rename by=no-loss on=crash-restart
+	r.script.add(r.at(e, env.OpSyncDir, r.dir, b))
+}

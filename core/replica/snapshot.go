@@ -1,0 +1,83 @@
+package replica
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// snapshot is the progress of writing one.
+type snapshot struct {
+	stage snapshotStage
+	since int64       // log bytes since the last one was begun
+	seq   lineage.Seq // of the last durable one, 0 if none
+	at    lineage.Seq // of the one being written
+}
+
+type snapshotStage uint8
+
+// The stages of writing a snapshot, in order.
+const (
+	idle     snapshotStage = iota
+	writing                // the file, under a temporary name, and its sync
+	renaming               // and the directory's sync
+	removing               // what the snapshot makes superfluous
+)
+
+// maybeSnapshot begins a snapshot of the durable state when the log has grown
+// enough since the last.
+func (r *Replica) maybeSnapshot(e env.Env) {
+	s := &r.snapshot
+	if s.stage != idle || s.since < r.config.SnapshotEvery || r.phase != Serving {
+		return
+	}
+	s.stage, s.since, s.at = writing, 0, r.state.Position.Seq
+	r.hit(e, fault.SnapshotWriting, s.at)
+	data := wal.AppendSnapshot(nil, r.config.Identity, r.state.Position, r.state.Append(nil))
+	e.Charge(env.Duration(len(data)/1024+1) * r.config.Costs.PerKiB)
+	r.scriptWrite(e, wal.SnapshotName(s.at), data, uint64(s.at))
+	r.run(e)
+}
+
+// advanceSnapshot goes on to the next stage when a script is done.
+func (r *Replica) advanceSnapshot(e env.Env) {
+	s := &r.snapshot
+	switch s.stage {
+	case writing:
+		s.stage = renaming
+		r.hit(e, fault.SnapshotRenaming, s.at)
+		r.scriptRename(e, wal.SnapshotName(s.at), uint64(s.at))
+	case renaming:
+		s.stage = removing
+		r.hit(e, fault.SnapshotDurable, s.at)
+		r.removeCovered(e)
+	case removing:
+		s.stage = idle
+		return
+	case idle:
+		return
+	}
+	r.run(e)
+}
+
+// removeCovered adds the steps that remove the segments whose records the
+// snapshot holds, oldest first, and the snapshot before it.
+func (r *Replica) removeCovered(e env.Env) {
+	s := &r.snapshot
+	covered := 0
+	for covered+1 < len(r.segments) && r.segments[covered+1].first <= s.at+1 {
+		covered++
+	}
+	for _, old := range r.segments[:covered] {
+		r.hit(e, fault.SegmentRemoving, old.first)
+		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+old.name, uint64(old.first)))
+	}
+	r.segments = slices.Delete(r.segments, 0, covered)
+	if s.seq != 0 && s.seq != s.at {
+		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+wal.SnapshotName(s.seq), uint64(s.seq)))
+	}
+	s.seq = s.at
+}

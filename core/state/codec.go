@@ -1,0 +1,180 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+)
+
+// A slot's state in a snapshot, little endian, part of the format; never change:
+//
+//	version 1 (u8), zero (7 bytes)
+//	seq, chain, shard epoch, bucket level, config version, rate, burst  (8 bytes each)
+//	number of entities (u64), then for each, in order of creation:
+//	    entity, last seq, digest high, digest low, 8 x (count, weight)   (160 bytes)
+//	number of sessions (u64), then for each, in ascending order of id:
+//	    id, client, nonce, floor, last seq, 16 x (request, seq)          (296 bytes)
+const (
+	codecVersion = 1
+	headSize     = 8 + 7*8
+	entitySize   = 4*8 + signal.Kinds*16
+	sessionSize  = 5*8 + Window*16
+)
+
+// ErrMalformed is wrapped by every error of Decode.
+var ErrMalformed = errors.New("malformed slot state")
+
+// Append appends the bytes of s to dst. Equal states have equal bytes.
+func (s *Slot) Append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = append(dst, codecVersion, 0, 0, 0, 0, 0, 0, 0)
+	for _, v := range [...]uint64{
+		uint64(s.Position.Seq), uint64(s.Position.Chain), uint64(s.Epoch), uint64(s.Level),
+		s.Limits.Version, s.Limits.Rate, s.Limits.Burst, uint64(len(s.entities)),
+	} {
+		dst = le.AppendUint64(dst, v)
+	}
+	for i := range s.entities {
+		dst = appendEntity(dst, &s.entities[i])
+	}
+	dst = le.AppendUint64(dst, uint64(len(s.sessions)))
+	for last := uint64(0); ; {
+		next := s.sessionAfter(last)
+		if next == nil {
+			return dst
+		}
+		dst = appendSession(dst, next)
+		last = next.ID
+	}
+}
+
+// sessionAfter returns the session with the lowest id above id.
+func (s *Slot) sessionAfter(id uint64) *Session {
+	var next *Session
+	for i := range s.sessions {
+		c := &s.sessions[i]
+		if c.ID > id && (next == nil || c.ID < next.ID) {
+			next = c
+		}
+	}
+	return next
+}
+
+func appendEntity(dst []byte, e *Entity) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, uint64(e.Entity))
+	dst = le.AppendUint64(dst, e.State.LastSeq)
+	dst = le.AppendUint64(dst, e.State.Applied.Hi)
+	dst = le.AppendUint64(dst, e.State.Applied.Lo)
+	for _, t := range e.State.Totals {
+		dst = le.AppendUint64(dst, t.Count)
+		dst = le.AppendUint64(dst, uint64(t.Weight))
+	}
+	return dst
+}
+
+func appendSession(dst []byte, c *Session) []byte {
+	le := binary.LittleEndian
+	for _, v := range [...]uint64{c.ID, c.Client, c.Nonce, c.Floor, uint64(c.LastSeq)} {
+		dst = le.AppendUint64(dst, v)
+	}
+	for _, a := range c.answers {
+		dst = le.AppendUint64(dst, a.Request)
+		dst = le.AppendUint64(dst, uint64(a.Seq))
+	}
+	return dst
+}
+
+// words reads 8-byte numbers off the front of b. The caller has checked sizes.
+type words struct{ b []byte }
+
+func (w *words) next() uint64 {
+	v := binary.LittleEndian.Uint64(w.b)
+	w.b = w.b[8:]
+	return v
+}
+
+// Decode returns the state whose bytes are exactly b. It allocates no more than
+// a small multiple of len(b).
+func Decode(b []byte) (*Slot, error) {
+	if len(b) < headSize+8 {
+		return nil, fmt.Errorf("%w: %d bytes, want at least %d", ErrMalformed, len(b), headSize+8)
+	}
+	if head := binary.LittleEndian.Uint64(b); head != codecVersion {
+		return nil, fmt.Errorf("%w: version %d, this binary reads %d", ErrMalformed, head, codecVersion)
+	}
+	w := words{b[8:]}
+	s := New()
+	s.Position = lineage.Position{Seq: lineage.Seq(w.next()), Chain: lineage.Chain(w.next())}
+	s.Epoch = lineage.ShardEpoch(w.next())
+	s.Level = int64(w.next())
+	s.Limits = record.Limits{Version: w.next(), Rate: w.next(), Burst: w.next()}
+	if err := s.decodeEntities(&w); err != nil {
+		return nil, err
+	}
+	if err := s.decodeSessions(&w); err != nil {
+		return nil, err
+	}
+	if len(w.b) != 0 {
+		return nil, fmt.Errorf("%w: %d bytes behind the last session", ErrMalformed, len(w.b))
+	}
+	return s, nil
+}
+
+// count reads a number of items of the given size and checks that they are there.
+func (w *words) count(what string, size int) (int, error) {
+	if len(w.b) < 8 {
+		return 0, fmt.Errorf("%w: ends before the number of %s", ErrMalformed, what)
+	}
+	n := w.next()
+	if n > uint64(len(w.b)/size) {
+		return 0, fmt.Errorf("%w: %d %s do not fit %d bytes", ErrMalformed, n, what, len(w.b))
+	}
+	return int(n), nil
+}
+
+func (s *Slot) decodeEntities(w *words) error {
+	n, err := w.count("entities", entitySize)
+	if err != nil {
+		return err
+	}
+	s.entities = make([]Entity, n)
+	for i := range s.entities {
+		e := &s.entities[i]
+		e.Entity = signal.Entity(w.next())
+		e.State.LastSeq = w.next()
+		e.State.Applied = signal.Digest{Hi: w.next(), Lo: w.next()}
+		for k := range e.State.Totals {
+			e.State.Totals[k] = signal.Total{Count: w.next(), Weight: int64(w.next())}
+		}
+		s.index[e.Entity] = uint32(i)
+	}
+	if len(s.index) != n {
+		return fmt.Errorf("%w: an entity stands twice", ErrMalformed)
+	}
+	return nil
+}
+
+func (s *Slot) decodeSessions(w *words) error {
+	n, err := w.count("sessions", sessionSize)
+	if err != nil {
+		return err
+	}
+	s.sessions = make([]Session, n)
+	for i := range s.sessions {
+		c := &s.sessions[i]
+		c.ID, c.Client, c.Nonce, c.Floor, c.LastSeq = w.next(), w.next(), w.next(), w.next(), lineage.Seq(w.next())
+		for k := range c.answers {
+			c.answers[k] = Answer{Request: w.next(), Seq: lineage.Seq(w.next())}
+		}
+		if c.ID == 0 || i > 0 && c.ID <= s.sessions[i-1].ID {
+			return fmt.Errorf("%w: session ids do not ascend at %d", ErrMalformed, c.ID)
+		}
+		s.sessionIndex[c.ID] = uint32(i)
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package wal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+)
+
+// Segment is a segment file as it was found.
+type Segment struct {
+	Name string // within the slot directory; ParseSegmentName accepts it
+	Data []byte // the whole file
+}
+
+// Repair is what must be done to a file before anything is appended or served:
+// it is rewritten to its first Keep bytes (a new file, synced, renamed over it),
+// or removed if Keep is 0; then the directory is synced.
+type Repair struct {
+	Name string
+	Keep int64 // bytes; at least HeaderSize, or 0
+}
+
+// Recovery is the outcome of Recover.
+//
+// Invariant: Synced <= End.Seq, and there is at most one Repair, so that a crash
+// amid the repairs leaves a log that recovers to the same End.
+type Recovery struct {
+	End      lineage.Position // the last record, or base if there is none beyond it
+	Records  int              // how many were given to apply
+	Synced   lineage.Seq      // highest seq that anything found confirms as durable
+	Repairs  []Repair         // nil if the files are as they should be
+	CutBytes int64            // how many bytes the repairs take away
+	Tail     string           // segment to append End.Next() to; "" means start a new one
+	TailSize int64            // size of Tail in bytes, after the repairs
+}
+
+// Recover judges the segments of the slot directory id, ascending by first seq,
+// and gives the records above base to apply in order, each with the chain at it.
+// base is the position of the snapshot that the caller loaded, zero if none;
+// records up to base are checked but not applied. The record that apply gets is
+// overwritten after it returns; an error of apply ends the recovery and is
+// wrapped.
+//
+// Record n is confirmed to have been durable by
+//
+//   - a frame of this slot, anywhere, that says synced >= n,
+//   - a segment named with a first seq above n, as the writer starts a segment
+//     only when all before it is durable,
+//   - a snapshot at n or above.
+//
+// Where a record n should be and is not (a frame does not decode, is of another
+// slot, has another seq, or another chain before it), a confirmation of n makes
+// it corruption: the error is a CorruptError and no file may be touched.
+// Otherwise it is a torn tail, and is cut even if good frames follow: of two
+// unsynced appends a crash may lose the first and keep the second. Neither was
+// acknowledged. By the second confirmation only the last segment can be torn.
+//
+// Data of a newer version is never cut, confirmed or not: the error wraps
+// ErrVersion. After any error, what apply was given is to be thrown away.
+func Recover(id Identity, base lineage.Position, segments []Segment, apply func(r *record.Record, chain lineage.Chain) error) (Recovery, error) {
+	assert.That(base.Seq > 0 || base.Chain == 0, "recover: chain before the first record is %016x", uint64(base.Chain))
+	p := replay{id: id, base: base, at: base, apply: apply}
+	p.confirm(base.Seq)
+	if err := p.survey(segments); err != nil {
+		return Recovery{}, err
+	}
+	for i := range segments {
+		if err := p.segment(&segments[i], i == 0, i == len(segments)-1); err != nil {
+			return Recovery{}, err
+		}
+	}
+	// Reached only if the last segment was intact: a torn tail at or below base
+	// is corruption already.
+	if p.at.Seq < base.Seq {
+		last := &segments[len(segments)-1]
+		return Recovery{}, corrupt(last, len(last.Data), "the log ends at record %d, but the snapshot confirms record %d", p.at.Seq, base.Seq)
+	}
+	p.out.End = p.at
+	assert.That(p.out.Synced <= p.out.End.Seq, "recover: end is %d, synced is %d", p.out.End.Seq, p.out.Synced)
+	assert.That(len(p.out.Repairs) <= 1, "recover: %d repairs, want at most 1", len(p.out.Repairs))
+	return p.out, nil
+}
+
+// replay is a recovery under way.
+//
+// Invariant: at is the last good record; everything up to it was checked, and
+// applied if it is above base.
+type replay struct {
+	id    Identity
+	base  lineage.Position
+	apply func(*record.Record, lineage.Chain) error
+	at    lineage.Position
+	rec   record.Record // of the frame decoded last
+	out   Recovery
+
+	// unanchored: at is below base and its chain is not known, because the
+	// segments before are gone. The header is believed; the chain at base, which
+	// covers it, is checked when that record is reached.
+	unanchored bool
+}
+
+// confirm notes that everything up to seq is known to have been durable.
+func (p *replay) confirm(seq lineage.Seq) { p.out.Synced = max(p.out.Synced, seq) }
+
+// survey checks what can be known before a record is read. Versions come first:
+// a binary that is too old must not judge anything here.
+func (p *replay) survey(segments []Segment) error {
+	var before lineage.Seq
+	for i := range segments {
+		s := &segments[i]
+		shard, first, ok := ParseSegmentName(s.Name)
+		assert.That(ok, "recover: %q is not the name of a segment", s.Name)
+		if _, err := DecodeHeader(s.Data); errors.Is(err, ErrVersion) {
+			return fmt.Errorf("segment %s: %w", s.Name, err)
+		}
+		if shard != p.id.Shard {
+			return corrupt(s, 0, "the file is named for shard %d, the directory belongs to shard %d", shard, p.id.Shard)
+		}
+		assert.That(before < first, "recover: segment %d comes after %d", first, before)
+		before = first
+	}
+	return nil
+}
+
+// segment replays one file and, if it is the last one, repairs it.
+func (p *replay) segment(s *Segment, isFirst, isLast bool) error {
+	_, first, _ := ParseSegmentName(s.Name)
+	if err := p.reach(s, first, isFirst); err != nil {
+		return err
+	}
+	p.confirm(first - 1)
+	header, damage := DecodeHeader(s.Data)
+	offset := 0
+	if damage == nil {
+		if err := p.enter(s, &header, first); err != nil {
+			return err
+		}
+		var err error
+		if offset, damage, err = p.frames(s); err != nil {
+			return err
+		}
+	}
+	switch {
+	case damage == nil:
+		p.out.Tail, p.out.TailSize = s.Name, int64(len(s.Data))
+		return nil
+	case !isLast:
+		return corrupt(s, offset, "%v; the segment after it confirms that this one was whole and durable", damage)
+	}
+	return p.torn(s, offset, damage)
+}
+
+// reach checks that the segment begins where the log before it ends. Segments at
+// or below base may be gone, so the first one may begin anywhere up to there.
+func (p *replay) reach(s *Segment, first lineage.Seq, isFirst bool) error {
+	if isFirst && first <= p.base.Seq {
+		p.at = lineage.Position{Seq: first - 1}
+		p.unanchored = first > 1
+		return nil
+	}
+	switch next := p.at.Next(); {
+	case first > next:
+		return corrupt(s, 0, "records %d..%d are missing: the log before goes up to record %d, the segment begins at record %d",
+			next, first-1, p.at.Seq, first)
+	case first < next:
+		return corrupt(s, 0, "the segment begins at record %d, but the log before goes up to record %d", first, p.at.Seq)
+	}
+	return nil
+}
+
+// enter checks the header against the directory, the file's name and the log
+// before. The checksum of the header matched, so a difference is no torn write.
+func (p *replay) enter(s *Segment, h *Header, first lineage.Seq) error {
+	if p.unanchored {
+		p.at.Chain, p.unanchored = h.Before, false
+	}
+	switch {
+	case h.Identity != p.id:
+		return corrupt(s, 0, "the header is of %v, the directory of %v", h.Identity, p.id)
+	case h.First != first:
+		return corrupt(s, 0, "the header says first record %d, the name says %d", h.First, first)
+	case h.Before != p.at.Chain:
+		return corrupt(s, 0, "the header says chain %016x at record %d, the log before says %016x",
+			uint64(h.Before), first-1, uint64(p.at.Chain))
+	}
+	return nil
+}
+
+// frames replays the frames of one file. end is where the good ones end, and
+// damage, if there is any, what was found there. err ends the recovery.
+func (p *replay) frames(s *Segment) (end int, damage, err error) {
+	for end = HeaderSize; end < len(s.Data); {
+		size, synced, chain, bad := DecodeFrame(s.Data[end:], &p.rec)
+		if bad == nil {
+			bad = p.misfit()
+		}
+		if errors.Is(bad, ErrVersion) {
+			return end, nil, fmt.Errorf("segment %s at offset %d: %w", s.Name, end, bad)
+		}
+		if bad != nil {
+			return end, bad, nil
+		}
+		if err := p.accept(s, end, chain); err != nil {
+			return end, nil, err
+		}
+		p.confirm(synced)
+		end += size
+	}
+	return end, nil, nil
+}
+
+// misfit says why the record decoded last is not the one that follows p.at.
+func (p *replay) misfit() error {
+	r := &p.rec
+	switch {
+	case !p.own():
+		return fmt.Errorf("a record of tenant %d slot %d, want tenant %d slot %d", r.Tenant, r.Slot, p.id.Tenant, p.id.Slot)
+	case r.Seq != p.at.Next():
+		return fmt.Errorf("record %d, want record %d", r.Seq, p.at.Next())
+	case r.Prev != p.at.Chain:
+		return fmt.Errorf("record %d follows chain %016x, want %016x", r.Seq, uint64(r.Prev), uint64(p.at.Chain))
+	}
+	return nil
+}
+
+// own says whether the record decoded last is of this slot. Its placement epoch
+// is no matter: that is when it was written, not where it lies.
+func (p *replay) own() bool { return p.rec.Tenant == p.id.Tenant && p.rec.Slot == p.id.Slot }
+
+// accept moves past the record decoded last, which has the given chain.
+func (p *replay) accept(s *Segment, offset int, chain lineage.Chain) error {
+	seq := p.rec.Seq
+	p.at = lineage.Position{Seq: seq, Chain: chain}
+	if seq == p.base.Seq && chain != p.base.Chain {
+		return corrupt(s, offset, "the chain at record %d is %016x, the snapshot says %016x", seq, uint64(chain), uint64(p.base.Chain))
+	}
+	if seq <= p.base.Seq {
+		return nil
+	}
+	if err := p.apply(&p.rec, chain); err != nil {
+		return fmt.Errorf("segment %s at offset %d: apply record %d: %w", s.Name, offset, seq, err)
+	}
+	p.out.Records++
+	return nil
+}
+
+// torn judges damage in the last segment, found where the record after p.at
+// should be, and cuts it off if nothing confirms that record. Offset 0 is damage
+// of the header: then no record of this file can be used, and the file before,
+// which is whole, is appended to.
+func (p *replay) torn(s *Segment, offset int, damage error) error {
+	next := p.at.Next()
+	if next <= p.base.Seq {
+		return corrupt(s, offset, "%v; the snapshot at record %d confirms that record %d was durable", damage, p.base.Seq, next)
+	}
+	found, err := p.resync(s, offset)
+	if err != nil {
+		return err
+	}
+	if found.synced >= next {
+		return corrupt(s, offset, "%v; the frame of record %d at offset %d confirms records up to %d, so record %d was durable",
+			damage, found.seq, found.offset, found.synced, next)
+	}
+	p.confirm(found.synced)
+	p.out.CutBytes = int64(len(s.Data) - offset)
+	if offset > 0 {
+		p.out.Tail, p.out.TailSize = s.Name, int64(offset)
+	}
+	//safety:torn-tail-cut by=no-loss on=crash-restart
+	p.out.Repairs = append(p.out.Repairs, Repair{Name: s.Name, Keep: int64(offset)})
+	return nil
+}
+
+// claim is what a frame behind the damage confirms. The zero value confirms
+// nothing.
+type claim struct {
+	offset int
+	seq    lineage.Seq // of the frame's record
+	synced lineage.Seq
+}
+
+// resync looks for frames of this slot at every byte from offset on and returns
+// the one that confirms most. Where they lie and how they are chained is no
+// matter: this slot wrote them. No record can hide one, as a frame is longer
+// than any payload.
+func (p *replay) resync(s *Segment, offset int) (claim, error) {
+	var best claim
+	var magic [4]byte
+	binary.LittleEndian.PutUint32(magic[:], frameFormat.magic)
+	for {
+		i := bytes.Index(s.Data[offset:], magic[:])
+		if i < 0 {
+			return best, nil
+		}
+		offset += i
+		_, synced, _, err := DecodeFrame(s.Data[offset:], &p.rec)
+		if errors.Is(err, ErrVersion) {
+			return claim{}, fmt.Errorf("segment %s at offset %d: %w", s.Name, offset, err)
+		}
+		if err == nil && p.own() && synced > best.synced {
+			best = claim{offset: offset, seq: p.rec.Seq, synced: synced}
+		}
+		offset++
+	}
+}

@@ -1,0 +1,105 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Identity in a body, little endian, part of the format; never change:
+//
+//	offset size
+//	     0    8  tenant
+//	     8    4  slot
+//	    12    4  shard
+//	    16    8  placement epoch
+//
+// Body of a manifest:
+//
+//	     0   24  identity
+//
+// Body of a snapshot:
+//
+//	     0   24  identity
+//	    24    8  seq of the last record that is included
+//	    32    8  chain at that record
+//	    40    n  state, opaque here
+
+const (
+	identitySize    = 24
+	manifestBody    = identitySize
+	snapshotBodyMin = identitySize + 16
+)
+
+func appendIdentity(dst []byte, id Identity) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, uint64(id.Tenant))
+	dst = le.AppendUint32(dst, uint32(id.Slot))
+	dst = le.AppendUint32(dst, uint32(id.Shard))
+	return le.AppendUint64(dst, uint64(id.Placement))
+}
+
+func identityAt(b []byte) Identity {
+	le := binary.LittleEndian
+	return Identity{
+		Tenant:    tenant.ID(le.Uint64(b)),
+		Slot:      lineage.Slot(le.Uint32(b[8:])),
+		Shard:     lineage.Shard(le.Uint32(b[12:])),
+		Placement: lineage.PlacementEpoch(le.Uint64(b[16:])),
+	}
+}
+
+// AppendManifest appends the manifest of a slot directory to dst.
+func AppendManifest(dst []byte, id Identity) []byte {
+	start := len(dst)
+	dst = manifestFormat.begin(dst)
+	dst = appendIdentity(dst, id)
+	manifestFormat.finish(dst[start:])
+	return dst
+}
+
+// DecodeManifest reads the manifest that is exactly b. Its errors wrap
+// ErrMalformed or ErrVersion; AppendManifest of the result gives b again.
+func DecodeManifest(b []byte) (Identity, error) {
+	body, err := manifestFormat.openWhole(b)
+	if err != nil {
+		return Identity{}, err
+	}
+	if len(body) != manifestBody {
+		return Identity{}, fmt.Errorf("%w: manifest: body of %d bytes, want %d", ErrMalformed, len(body), manifestBody)
+	}
+	return identityAt(body), nil
+}
+
+// AppendSnapshot appends to dst the snapshot of a slot at a position. state is
+// below 4 GiB; its meaning belongs to whoever folds the log.
+func AppendSnapshot(dst []byte, id Identity, at lineage.Position, state []byte) []byte {
+	assert.That(at.Seq > 0 || at.Chain == 0, "snapshot: chain before the first record is %016x", uint64(at.Chain))
+	start := len(dst)
+	dst = snapshotFormat.begin(dst)
+	dst = appendIdentity(dst, id)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(at.Seq))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(at.Chain))
+	dst = append(dst, state...)
+	snapshotFormat.finish(dst[start:])
+	return dst
+}
+
+// DecodeSnapshot reads the snapshot that is exactly b. state aliases b. Its
+// errors wrap ErrMalformed or ErrVersion; AppendSnapshot of the results gives b
+// again.
+func DecodeSnapshot(b []byte) (id Identity, at lineage.Position, state []byte, err error) {
+	body, err := snapshotFormat.openWhole(b)
+	if err != nil {
+		return Identity{}, lineage.Position{}, nil, err
+	}
+	at.Seq = lineage.Seq(binary.LittleEndian.Uint64(body[identitySize:]))
+	at.Chain = lineage.Chain(binary.LittleEndian.Uint64(body[identitySize+8:]))
+	if at.Seq == 0 && at.Chain != 0 {
+		return Identity{}, lineage.Position{}, nil, fmt.Errorf("%w: snapshot: chain before the first record is %016x, want 0", ErrMalformed, uint64(at.Chain))
+	}
+	return identityAt(body), at, body[snapshotBodyMin:], nil
+}

@@ -1,0 +1,149 @@
+// Package wal holds the rules of a slot's log on disk: where its files lie, the
+// bytes of segments, frames, manifests and snapshots, and the judgement of what
+// is found there after a crash. It does no I/O and knows no time; the machine
+// that owns the disk reads and writes the bytes.
+//
+// A slot's log is a row of segment files in the slot's directory. A segment is
+// one header and then frames, each one record (package record) with what this
+// replica knew to be durable when it wrote it. The frame is local; only the
+// record inside is what replicas agree on.
+//
+// The one rule to remember: damage above the last confirmed seq is a torn tail
+// and is cut, damage at or below it is corruption and is never cut. What counts
+// as a confirmation is said at Recover.
+//
+// What is demanded of the writer, so that the judgement is right:
+//
+//   - Segments are append-only. A new one is created only after every record
+//     before its first seq is durable, and after the old one got its last byte.
+//   - Segments below a snapshot are removed oldest first, each removal durable
+//     before the next one, and never the segment that is appended to.
+//   - A Repair is durable, the directory's entry too, before anything is
+//     appended or served.
+package wal
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Identity says which slot directory a file belongs to. It stands in every
+// segment header, manifest and snapshot, so that a file that was restored or
+// moved to the wrong place is never taken for this slot's.
+type Identity struct {
+	Tenant    tenant.ID
+	Slot      lineage.Slot
+	Placement lineage.PlacementEpoch // of the directory; a record has its own, which may be higher
+	Shard     lineage.Shard
+}
+
+// String returns the identity for messages.
+func (id Identity) String() string {
+	return fmt.Sprintf("tenant %d slot %d placement %d shard %d", id.Tenant, id.Slot, id.Placement, id.Shard)
+}
+
+// Names of files. Paths are slash-separated and relative to the data directory:
+//
+//	tenants/{tenant}/wal/{slot}-{placement epoch}/manifest
+//	tenants/{tenant}/wal/{slot}-{placement epoch}/{shard}-{first seq}.seg
+//	tenants/{tenant}/wal/{slot}-{placement epoch}/{seq}.snap
+//
+// Numbers are decimal without leading zeros. Part of the format; never change.
+const (
+	// ManifestName is the name of the manifest in a slot directory.
+	ManifestName = "manifest"
+	// TempSuffix ends the name of a file that is being written; it becomes valid
+	// by being renamed, and is removed when it is found at a start.
+	TempSuffix = ".tmp"
+
+	tenantsPrefix  = "tenants/"
+	segmentSuffix  = ".seg"
+	snapshotSuffix = ".snap"
+)
+
+// TenantDir returns the directory that holds everything of t.
+func TenantDir(t tenant.ID) string { return tenantsPrefix + t.String() }
+
+// WALDir returns the directory that holds t's slot directories.
+func WALDir(t tenant.ID) string { return TenantDir(t) + "/wal" }
+
+// Dir returns the slot directory of id.
+func (id Identity) Dir() string {
+	return WALDir(id.Tenant) + "/" + decimal(uint64(id.Slot)) + "-" + decimal(uint64(id.Placement))
+}
+
+// SegmentName returns the name, within the slot directory, of the segment whose
+// first record is first. Ascending first is not ascending text: sort by number.
+func SegmentName(shard lineage.Shard, first lineage.Seq) string {
+	return decimal(uint64(shard)) + "-" + decimal(uint64(first)) + segmentSuffix
+}
+
+// ParseSegmentName is the inverse of SegmentName. It is false for every other
+// text, a first seq of 0 and a number that is not in canonical form included.
+func ParseSegmentName(name string) (lineage.Shard, lineage.Seq, bool) {
+	stem, found := strings.CutSuffix(name, segmentSuffix)
+	if !found {
+		return 0, 0, false
+	}
+	left, right, _ := strings.Cut(stem, "-")
+	shard, shardOK := parseDecimal(left)
+	first, firstOK := parseDecimal(right)
+	if !shardOK || !firstOK || shard > math.MaxUint32 || first == 0 {
+		return 0, 0, false
+	}
+	return lineage.Shard(shard), lineage.Seq(first), true
+}
+
+// SnapshotName returns the name, within the slot directory, of the snapshot of
+// everything up to and including seq.
+func SnapshotName(seq lineage.Seq) string { return decimal(uint64(seq)) + snapshotSuffix }
+
+// ParseSnapshotName is the inverse of SnapshotName; it is false for every other
+// text.
+func ParseSnapshotName(name string) (lineage.Seq, bool) {
+	stem, found := strings.CutSuffix(name, snapshotSuffix)
+	seq, ok := parseDecimal(stem)
+	if !found || !ok {
+		return 0, false
+	}
+	return lineage.Seq(seq), true
+}
+
+// TenantOfPath returns the tenant whose directory path is, or is in. It does not
+// allocate: a checker asks it about every disk operation.
+func TenantOfPath(path string) (tenant.ID, bool) {
+	rest, found := strings.CutPrefix(path, tenantsPrefix)
+	if !found {
+		return tenant.Reserved, false
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	n, ok := parseDecimal(name)
+	if !ok || tenant.ID(n) == tenant.Reserved {
+		return tenant.Reserved, false
+	}
+	return tenant.ID(n), true
+}
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// parseDecimal is the inverse of decimal. strconv accepts forms that are not
+// canonical, and allocates to complain.
+func parseDecimal(s string) (uint64, bool) {
+	if s == "" || (s[0] == '0' && len(s) > 1) {
+		return 0, false
+	}
+	var n uint64
+	for i := range len(s) {
+		digit := uint64(s[i] - '0') // wraps below '0', which the next line refuses
+		if digit > 9 || n > (math.MaxUint64-digit)/10 {
+			return 0, false
+		}
+		n = n*10 + digit
+	}
+	return n, true
+}

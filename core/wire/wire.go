@@ -1,0 +1,139 @@
+// Package wire holds the messages between clients and nodes and their bytes.
+//
+// A client connects (Hello, Welcome), opens a session in a slot, and then sends
+// numbered requests. Each transmission is one frame of the connection; a node
+// takes a frame at most once and in order, so that a copy of a refused request
+// that the network delivers late is not applied after all.
+package wire
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Kind is the kind of a message. The numbers are part of the format.
+type Kind uint8
+
+// The kinds of messages. C: from client to node; N: from node to client. The
+// fields that a kind carries are in layouts.
+const (
+	Hello       Kind = iota + 1 // C connects; Nonce orders the client's connections
+	Welcome                     // N answers with the connection's number
+	Reset                       // N does not know this connection
+	OpenSession                 // C opens a session in a slot; Nonce names it
+	SessionOpen                 // N answers with the session
+	Write                       // C submits a signal under a request number
+	Ack                         // N: the write is durable at Seq
+	Read                        // C asks for an entity's state, linearizably
+	State                       // N answers with it
+	Refusal                     // N refuses this frame; Code says why
+	kinds
+)
+
+var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "ack", "read", "state", "refusal"}
+
+// String returns the name of k.
+func (k Kind) String() string {
+	if k > 0 && k < kinds {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("message-%d", uint8(k))
+}
+
+// KindNames returns the names of the kinds, indexed by Kind.
+func KindNames() []string { return kindNames[:] }
+
+// Message is one decoded message. Of its fields those that its Kind's layout
+// names are meaningful; the others are zero.
+type Message struct {
+	Kind      Kind
+	Nonce     uint64                 // Hello, Welcome: of the connection; sessions: of the session
+	Conn      uint64                 // connection number, from Welcome, never re-used
+	Frame     uint64                 // number of the frame within the connection, from 1; replies repeat it
+	Tenant    tenant.ID              //
+	Slot      lineage.Slot           //
+	Placement lineage.PlacementEpoch // the client's idea of the slot's placement
+	Session   uint64                 // seq of the SESSION record
+	Request   uint64                 // request number; of reads and session openings: the client's own
+	Floor     uint64                 // lowest request number of the session still in use
+	Signal    signal.Signal          // Write
+	Entity    signal.Entity          // Read
+	Seq       lineage.Seq            // Ack: of the record; State: last record folded
+	State     signal.State           // State
+	Code      Code                   // Refusal
+	Limit     uint64                 // Refusal of a quota
+	Used      uint64                 // Refusal of a quota
+	Retry     env.Duration           // Refusal: when the same may succeed, 0 if unknown
+}
+
+// Code says why a frame was refused.
+type Code uint8
+
+// The codes. The numbers are part of the format.
+const (
+	NoError Code = iota
+	QuotaExceeded
+	UnknownTenant
+	WrongSlot
+	Invalid
+	BadEpoch
+	Moved
+	NotServing
+	Corrupt
+	SessionExpired
+	Superseded
+	Window
+	codes
+)
+
+// meaning is a row of the table of codes.
+type meaning struct {
+	name string
+	// definite: the refused frame has no effect and never will. An operation
+	// counts as refused only if all its frames were refused definitely.
+	definite bool
+	// again: the client may send the request again, under the same number.
+	again bool
+	text  string
+}
+
+var meanings = [codes]meaning{
+	NoError:        {"none", false, false, ""},
+	QuotaExceeded:  {"quota-exceeded", true, false, "the tenant is over its quota; send less, or later"},
+	UnknownTenant:  {"unknown-tenant", true, false, "no such tenant is configured here; check the tenant's ID"},
+	WrongSlot:      {"wrong-slot", true, false, "the tenant has no such slot; refresh the tenant's configuration"},
+	Invalid:        {"invalid", true, false, "the request is malformed; see the limits of signals"},
+	BadEpoch:       {"bad-epoch", true, true, "the placement epoch is not known here yet; try again"},
+	Moved:          {"moved", true, true, "the slot is placed elsewhere; refresh the route"},
+	NotServing:     {"not-serving", true, true, "the slot is being opened; try again"},
+	Corrupt:        {"corrupt", true, false, "the slot's log is damaged and was stopped; restore it"},
+	SessionExpired: {"session-expired", false, false, "the session was evicted; open a new one"},
+	Superseded:     {"superseded", false, false, "the request number is below the session's floor"},
+	Window:         {"window", true, true, "too many requests of the session are unanswered; wait for answers"},
+}
+
+// String returns the name of c.
+func (c Code) String() string {
+	if c < codes {
+		return meanings[c].name
+	}
+	return fmt.Sprintf("code-%d", uint8(c))
+}
+
+// Definite reports whether a frame refused with c has no effect and never will.
+func (c Code) Definite() bool { return c < codes && meanings[c].definite }
+
+// Again reports whether the same request may be sent again.
+func (c Code) Again() bool { return c < codes && meanings[c].again }
+
+// Advice says what to do about c.
+func (c Code) Advice() string {
+	if c < codes {
+		return meanings[c].text
+	}
+	return "unknown code; the node may be newer than the client"
+}

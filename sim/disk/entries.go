@@ -1,0 +1,217 @@
+package disk
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+type entry struct {
+	name string
+	node *inode
+}
+
+// entryOp is a change of a directory that is not durable yet.
+type entryOp struct {
+	key     env.Key
+	dir     *inode // where name appears or disappears
+	name    string
+	from    *inode // rename: where oldName disappears, else nil
+	oldName string
+	node    *inode // what appears; nil: name disappears
+}
+
+func locate(list []entry, name string) (int, bool) {
+	return slices.BinarySearchFunc(list, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
+}
+
+func find(list []entry, name string) *inode {
+	if i, ok := locate(list, name); ok {
+		return list[i].node
+	}
+	return nil
+}
+
+func set(list []entry, name string, node *inode) []entry {
+	i, ok := locate(list, name)
+	switch {
+	case ok && node == nil:
+		return slices.Delete(list, i, i+1)
+	case ok:
+		list[i].node = node
+	case node != nil:
+		return slices.Insert(list, i, entry{name, node})
+	}
+	return list
+}
+
+// elements yields the names on a slash-separated path, empty ones left out.
+func elements(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for len(path) > 0 {
+			name, rest, _ := strings.Cut(path, "/")
+			if name != "" && !yield(name) {
+				return
+			}
+			path = rest
+		}
+	}
+}
+
+func parentOf(path string) string {
+	i := strings.LastIndexByte(strings.TrimSuffix(path, "/"), '/')
+	return path[:max(i, 0)]
+}
+
+func nameOf(path string) string {
+	path = strings.TrimSuffix(path, "/")
+	return path[strings.LastIndexByte(path, '/')+1:]
+}
+
+// lookUp returns the file or directory at path as processes see it, or nil.
+func (d *Disk) lookUp(path string) *inode {
+	at := d.root
+	for name := range elements(path) {
+		at = find(at.seen, name)
+		if at == nil {
+			return nil
+		}
+	}
+	return at
+}
+
+// directory returns the directory at path.
+func (d *Disk) directory(path string) (*inode, env.Errno) {
+	n := d.lookUp(path)
+	switch {
+	case n == nil:
+		return nil, env.NotExist
+	case !n.dir:
+		return nil, env.NotDir
+	}
+	return n, env.OK
+}
+
+// change makes an entry visible and remembers that it is not durable.
+func (d *Disk) change(op entryOp) {
+	if op.from != nil {
+		op.from.seen = set(op.from.seen, op.oldName, nil)
+	}
+	op.dir.seen = set(op.dir.seen, op.name, op.node)
+	d.pending = append(d.pending, op)
+}
+
+// settle makes an entry change durable.
+func (op *entryOp) settle() {
+	if op.from != nil && find(op.from.durable, op.oldName) == op.node {
+		op.from.durable = set(op.from.durable, op.oldName, nil)
+	}
+	op.dir.durable = set(op.dir.durable, op.name, op.node)
+}
+
+func (d *Disk) create(op *env.Op) env.Errno {
+	parent, err := d.directory(parentOf(op.Path))
+	if err != env.OK {
+		return err
+	}
+	name := nameOf(op.Path)
+	if find(parent.seen, name) != nil {
+		return env.Exist
+	}
+	f := &inode{}
+	d.change(entryOp{key: op.Key, dir: parent, name: name, node: f})
+	d.handle(op.File).node = f
+	return env.OK
+}
+
+func (d *Disk) open(op *env.Op) (int64, []byte, env.Errno) {
+	f := d.lookUp(op.Path)
+	switch {
+	case f == nil:
+		return 0, nil, env.NotExist
+	case f.dir:
+		return 0, nil, env.IOError
+	}
+	d.handle(op.File).node = f
+	return int64(len(f.cache)), nil, env.OK
+}
+
+func (d *Disk) entries(op *env.Op) env.Errno {
+	parent, err := d.directory(parentOf(op.Path))
+	if err != env.OK {
+		return err
+	}
+	name := nameOf(op.Path)
+	node := find(parent.seen, name)
+	switch {
+	case op.Kind == env.OpMkdir && node != nil:
+		return env.Exist
+	case op.Kind == env.OpMkdir:
+		d.change(entryOp{key: op.Key, dir: parent, name: name, node: &inode{dir: true}})
+		return env.OK
+	case node == nil:
+		return env.NotExist
+	case op.Kind == env.OpRename:
+		return d.rename(op, parent, name, node)
+	case node.dir && len(node.seen) > 0:
+		return env.NotEmpty
+	}
+	d.drop(node)
+	d.change(entryOp{key: op.Key, dir: parent, name: name})
+	return env.OK
+}
+
+func (d *Disk) rename(op *env.Op, from *inode, oldName string, node *inode) env.Errno {
+	dir, err := d.directory(parentOf(op.To))
+	if err != env.OK {
+		return err
+	}
+	name := nameOf(op.To)
+	if old := find(dir.seen, name); old != nil && old != node {
+		if old.dir {
+			return env.Exist
+		}
+		d.drop(old)
+	}
+	d.change(entryOp{key: op.Key, dir: dir, name: name, from: from, oldName: oldName, node: node})
+	return env.OK
+}
+
+// drop accounts for a file that no entry shows any more.
+func (d *Disk) drop(f *inode) {
+	d.used -= int64(len(f.cache))
+}
+
+func (d *Disk) syncDir(path string) env.Errno {
+	dir, err := d.directory(path)
+	if err != env.OK {
+		return err
+	}
+	d.pending = slices.DeleteFunc(d.pending, func(op entryOp) bool {
+		if op.dir != dir && op.from != dir {
+			return false
+		}
+		op.settle()
+		return true
+	})
+	return env.OK
+}
+
+// List returns the names in the directory at path in ascending order, those of
+// directories with a trailing slash; nil if there is none.
+func (d *Disk) List(path string) []string {
+	dir, err := d.directory(path)
+	if err != env.OK {
+		return nil
+	}
+	names := make([]string, len(dir.seen))
+	for i, e := range dir.seen {
+		names[i] = e.name
+		if e.node.dir {
+			names[i] += "/"
+		}
+	}
+	return names
+}

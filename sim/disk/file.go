@@ -1,0 +1,132 @@
+package disk
+
+import (
+	"bytes"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// inode is a file or a directory. It lives as long as an entry, a durable entry
+// or a handle refers to it.
+type inode struct {
+	dir     bool
+	mounted uint32 // the mount that last saw it, so that each sees it once
+	// Directories: entries as processes see them and as a power failure leaves
+	// them, sorted by name.
+	seen, durable []entry
+	// Files: content as processes see it, and on the platter.
+	cache, platter []byte
+	// Files: what was written since the last sync, in order, with its bytes.
+	writes []write
+	bytes  []byte
+}
+
+// write is one unsynced change of a file.
+type write struct {
+	key      env.Key
+	offset   int64
+	size     int64 // bytes of the write, in inode.bytes from from
+	from     int64
+	truncate bool // cut the file at offset instead
+}
+
+// slice returns the cached bytes in [offset, offset+length) as far as they exist.
+func (f *inode) slice(offset, length int64) []byte {
+	size := int64(len(f.cache))
+	if offset < 0 || length <= 0 || offset >= size {
+		return nil
+	}
+	return f.cache[offset:min(offset+length, size)]
+}
+
+func (d *Disk) write(f *inode, offset int64, data []byte, key env.Key) (int64, []byte, env.Errno) {
+	if offset < 0 {
+		return 0, nil, env.IOError
+	}
+	grows := max(0, offset+int64(len(data))-int64(len(f.cache)))
+	if grows > d.Free() {
+		return 0, nil, env.NoSpace
+	}
+	d.used += grows
+	f.cache = put(f.cache, offset, data)
+	f.writes = append(f.writes, write{key: key, offset: offset, size: int64(len(data)), from: int64(len(f.bytes))})
+	f.bytes = append(f.bytes, data...)
+	d.dirty++
+	return int64(len(data)), nil, env.OK
+}
+
+func (d *Disk) truncate(f *inode, length int64, key env.Key) {
+	if length < 0 || length >= int64(len(f.cache)) {
+		return
+	}
+	d.used -= int64(len(f.cache)) - length
+	f.cache = f.cache[:length]
+	f.writes = append(f.writes, write{key: key, offset: length, truncate: true})
+	d.dirty++
+}
+
+// sync brings every unsynced write of f to the platter.
+func (d *Disk) sync(f *inode) {
+	for i := range f.writes {
+		f.settle(&f.writes[i])
+	}
+	d.forget(f)
+}
+
+// settle applies a write to the platter.
+func (f *inode) settle(w *write) {
+	if w.truncate {
+		f.platter = f.platter[:min(w.offset, int64(len(f.platter)))]
+		return
+	}
+	f.platter = put(f.platter, w.offset, f.bytes[w.from:w.from+w.size])
+}
+
+func (d *Disk) forget(f *inode) {
+	d.dirty -= len(f.writes)
+	f.writes = f.writes[:0]
+	f.bytes = f.bytes[:0]
+}
+
+// put writes data at offset into b; a gap becomes zeros.
+func put(b []byte, offset int64, data []byte) []byte {
+	for int64(len(b)) < offset {
+		b = append(b, 0)
+	}
+	n := copy(b[offset:], data)
+	return append(b, data[n:]...)
+}
+
+// Durable reports whether the bytes [from, to) of the file at path would survive
+// a power failure now: every entry on the way is durable, and the platter holds
+// what the page cache shows.
+func (d *Disk) Durable(path string, from, to int64) bool {
+	f := d.root
+	for name := range elements(path) {
+		f = find(f.durable, name)
+		if f == nil {
+			return false
+		}
+	}
+	return !f.dir && to <= int64(len(f.platter)) && to <= int64(len(f.cache)) &&
+		bytes.Equal(f.platter[from:to], f.cache[from:to])
+}
+
+// Size returns the size of the file at path as processes see it, or -1.
+func (d *Disk) Size(path string) int64 {
+	f := d.lookUp(path)
+	if f == nil || f.dir {
+		return -1
+	}
+	return int64(len(f.cache))
+}
+
+// Content returns the bytes of the file at path as processes see them, or nil.
+// It is valid until the next completion.
+func (d *Disk) Content(path string) []byte {
+	f := d.lookUp(path)
+	if f == nil {
+		return nil
+	}
+	return f.cache
+}

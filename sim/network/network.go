@@ -1,0 +1,178 @@
+// Package network is the virtual network: one directed link per ordered pair of
+// processes, with latency, bandwidth, a bounded queue and cuts. It keeps the
+// messages in flight; when they arrive is the caller's to schedule.
+//
+// A link keeps its order unless a deviation delays a message. Whether a message
+// is lost, doubled or late is decided when it is sent; whether a cut stops it
+// when it arrives, so that a cut hits what is in flight.
+package network
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim/chance"
+)
+
+// Profile says what links cost and hold. Spans are nanoseconds.
+type Profile struct {
+	Latency  int64 `json:"latency_ns"`      // one way
+	Jitter   int64 `json:"jitter_permille"` // up to so many thousandths are added
+	PerKiB   int64 `json:"per_kib_ns"`      // transfer of 1024 bytes
+	Queue    int64 `json:"queue_bytes"`     // more in flight on one link is dropped
+	MaxDelay int64 `json:"max_delay_ns"`    // a deviation delays by up to this
+	Header   int64 `json:"header_bytes"`    // added to each payload
+}
+
+// DefaultProfile is one data centre.
+var DefaultProfile = Profile{Latency: 150_000, Jitter: 200, PerKiB: 800, Queue: 4 << 20, MaxDelay: 20_000_000, Header: 64}
+
+// CutMode is what a cut link does with what would arrive.
+type CutMode uint8
+
+// The modes of a cut.
+const (
+	Open CutMode = iota // not cut
+	Drop                // what would arrive is lost
+	Hold                // what would arrive is kept until the link heals
+)
+
+// Packet is one message in flight.
+type Packet struct {
+	From, To env.ID
+	Key      env.Key
+	Data     []byte // owned by the network; valid until Release
+}
+
+type link struct {
+	mode   CutMode
+	last   int64 // arrival of the last message in order
+	queued int64 // bytes in flight
+	held   []uint32
+}
+
+// Network is the network of one world. Use Reset before the first Send.
+type Network struct {
+	profile Profile
+	decider *chance.Decider
+	size    int // number of processes
+	links   []link
+	packets []Packet
+	free    []uint32
+}
+
+// Reset prepares for a world of n processes and keeps memory.
+func (n *Network) Reset(p Profile, processes int, decider *chance.Decider) {
+	n.profile, n.decider, n.size = p, decider, processes
+	n.packets, n.free = n.packets[:0], n.free[:0]
+	for i := range n.links {
+		n.links[i] = link{held: n.links[i].held[:0]}
+	}
+	for len(n.links) < processes*processes {
+		n.links = append(n.links, link{})
+	}
+}
+
+func (n *Network) link(from, to env.ID) *link { return &n.links[int(from)*n.size+int(to)] }
+
+// Arrival is a packet and the time at which Arrive must be called with it.
+type Arrival struct {
+	Ref uint32
+	At  int64
+}
+
+// Send accepts a message at time now. It returns the arrivals to schedule: none
+// if the message is lost, two if it is doubled.
+func (n *Network) Send(now int64, from, to env.ID, key env.Key, data []byte) (arrivals [2]Arrival, count int) {
+	l := n.link(from, to)
+	scope := uint64(from)<<32 | uint64(to)
+	size := int64(len(data)) + n.profile.Header
+	if l.queued+size > n.profile.Queue || n.decider.Deviate(chance.NetLoss, scope, key) != 0 {
+		return arrivals, 0
+	}
+	arrivals[0] = n.dispatch(now, l, scope, from, to, key, data)
+	if n.decider.Deviate(chance.NetDuplicate, scope, key) == 0 {
+		return arrivals, 1
+	}
+	again := key
+	again.Attempt |= 1 << 31 // the copy is delayed and damaged on its own
+	arrivals[1] = n.dispatch(now, l, scope, from, to, again, data)
+	return arrivals, 2
+}
+
+func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, key env.Key, data []byte) Arrival {
+	p := &n.profile
+	size := int64(len(data)) + p.Header
+	span := p.Latency + size*p.PerKiB/1024
+	if p.Jitter > 0 {
+		h := n.decider.Uniform(chance.NetJitter, scope, key)
+		span += int64(chance.Below(h, uint64(p.Latency*p.Jitter/1000)+1))
+	}
+	at := now + span
+	if v := n.decider.Deviate(chance.NetDelay, scope, key); v != 0 {
+		at += 1 + int64(chance.Below(v, uint64(p.MaxDelay)))
+	} else {
+		at = max(at, l.last+1)
+		l.last = at
+	}
+	l.queued += size
+	ref := n.slot()
+	packet := &n.packets[ref]
+	packet.From, packet.To, packet.Key = from, to, key
+	packet.Data = append(packet.Data[:0], data...)
+	if v := n.decider.Deviate(chance.NetCorrupt, scope, key); v != 0 && len(data) > 0 {
+		packet.Data[chance.Below(v, uint64(len(data)))] ^= 1 << (v >> 1 % 8)
+	}
+	return Arrival{Ref: ref, At: at}
+}
+
+func (n *Network) slot() uint32 {
+	if k := len(n.free); k > 0 {
+		ref := n.free[k-1]
+		n.free = n.free[:k-1]
+		return ref
+	}
+	if len(n.packets) < cap(n.packets) {
+		n.packets = n.packets[:len(n.packets)+1] // keeps the slot's buffer of an earlier run
+	} else {
+		n.packets = append(n.packets, Packet{})
+	}
+	return uint32(len(n.packets) - 1)
+}
+
+// Arrive judges packet ref at its arrival. It returns nil if a cut stops it.
+// Otherwise the packet must be given back with Release.
+func (n *Network) Arrive(ref uint32) *Packet {
+	p := &n.packets[ref]
+	l := n.link(p.From, p.To)
+	switch l.mode {
+	case Drop:
+		n.Release(ref)
+		return nil
+	case Hold:
+		l.held = append(l.held, ref)
+		return nil
+	}
+	return p
+}
+
+// Packet returns packet ref, which has arrived and was not released.
+func (n *Network) Packet(ref uint32) *Packet { return &n.packets[ref] }
+
+// Release gives packet ref back.
+func (n *Network) Release(ref uint32) {
+	p := &n.packets[ref]
+	n.link(p.From, p.To).queued -= int64(len(p.Data)) + n.profile.Header
+	n.free = append(n.free, ref)
+}
+
+// Cut stops the link from one process to another.
+func (n *Network) Cut(from, to env.ID, mode CutMode) { n.link(from, to).mode = mode }
+
+// Heal opens the link again and returns, in order, the packets that it held;
+// they arrive now.
+func (n *Network) Heal(from, to env.ID) []uint32 {
+	l := n.link(from, to)
+	l.mode = Open
+	held := l.held
+	l.held = l.held[:0]
+	return held
+}

@@ -1,0 +1,273 @@
+// Package sim is a virtual world for state machines: a seeded, deterministic
+// simulation of clocks, network, disks and CPUs in which any env.Machine can
+// live. It knows nothing of what the machines are about.
+//
+// One way through it: a plan (package plan) and a list of programs make a World;
+// Run lets it live through a disruptive part, in which the plan's faults happen,
+// and a calm part, in which everything is healed and must finish. What happened
+// is folded into a trace (package trace), so that equal runs are known by equal
+// hashes.
+//
+// The one rule to remember: the order of everything follows from the plan alone.
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/network"
+	"github.com/tidaldb/tidalsim/sim/plan"
+	"github.com/tidaldb/tidalsim/sim/queue"
+	"github.com/tidaldb/tidalsim/sim/trace"
+)
+
+// Program is what runs in one process. New is called at each start and must not
+// share state between incarnations.
+type Program struct {
+	Name string
+	New  func(env.Env) env.Machine
+}
+
+// Observer sees what an omniscient bystander would. Its methods are called in
+// the middle of Steps; they must not touch the machines, and what they are
+// passed is valid during the call only. World.Time tells when.
+type Observer interface {
+	// Sent is called when a process hands a message to the network.
+	Sent(from, to env.ID, key env.Key, payload []byte)
+	// Submitted is called when a process hands an operation to its disk. path is
+	// the path of the operation's file or directory.
+	Submitted(id env.ID, op *env.Op, path string)
+	// Hit is called when a process reaches a fault point, before anybody acts on
+	// it; local is its monotonic clock.
+	Hit(id env.ID, p env.Point, key env.Key, local env.Time)
+	// Booted is called before a process's first Step.
+	Booted(id env.ID, incarnation env.Incarnation, local env.Time)
+}
+
+// Config is what a world is made of, beside its plan.
+type Config struct {
+	Programs []Program // process i has address i
+	Points   []string  // names of the fault points, indexed by env.Point
+	Observer Observer  // may be nil
+	Record   bool      // keep the deviations that chance takes, for Deviations
+	Trace    bool      // keep the trace's entries, for Trace().Entries
+}
+
+// MinStep is the least CPU time of a Step, in nanoseconds: time goes on even if
+// a machine charges nothing.
+const MinStep = 100
+
+// RestartAfter is how long a process that ended itself stays down, ns.
+const RestartAfter = 20 * int64(env.Millisecond)
+
+// World is one simulation. The zero value needs Reset. A World is not safe for
+// concurrent use; different Worlds share nothing.
+type World struct {
+	now     int64
+	config  Config
+	plan    *plan.Plan
+	queue   queue.Queue
+	net     network.Network
+	decider chance.Decider
+	trace   trace.Trace
+
+	processes []*process
+	armed     []armed // one per disruption of the plan
+	waiting   int     // disruptions that have not begun
+	calm      bool
+	steps     uint64
+	hits      []uint64 // by fault point
+	event     env.Event
+	stepping  *process // whose Step is under way, else nil
+}
+
+// The kinds of queue items. Ref is in the comment.
+const (
+	itemPacket  uint8 = iota // a packet arrives: packet
+	itemDisk                 // an operation completes: operation
+	itemTimer                // a timer is due: timer
+	itemRun                  // a process has CPU again
+	itemBoot                 // a process starts
+	itemDisrupt              // a disruption begins: index
+	itemHeal                 // a disruption ends: index
+)
+
+// Reset prepares the world for a run of p; memory is kept.
+func (w *World) Reset(config Config, p *plan.Plan) error {
+	if err := p.Validate(len(config.Programs), config.Points); err != nil {
+		return err
+	}
+	w.config, w.plan = config, p
+	w.now, w.steps, w.calm = 0, 0, false
+	w.queue.Reset()
+	w.trace.Reset(config.Trace)
+	if p.Deviations == nil {
+		w.decider.Reset(uint64(p.Seed), chance.Rates(p.Rates), config.Record)
+	} else {
+		w.decider.ResetListed(uint64(p.Seed), listed(p.Deviations))
+	}
+	w.net.Reset(p.Network, len(config.Programs), &w.decider)
+	w.hits = slices.Grow(w.hits[:0], len(config.Points))[:len(config.Points)]
+	clear(w.hits)
+	w.resetProcesses()
+	if err := w.enableTerms(); err != nil {
+		return err
+	}
+	w.arm()
+	return nil
+}
+
+func listed(deviations []plan.Deviation) []chance.Deviation {
+	list := make([]chance.Deviation, len(deviations))
+	for i, d := range deviations {
+		list[i] = chance.Deviation(d)
+	}
+	return list
+}
+
+func (w *World) resetProcesses() {
+	for i := range w.config.Programs {
+		if i == len(w.processes) {
+			w.processes = append(w.processes, newProcess(w, env.ID(i)))
+		}
+		w.processes[i].reset(w.config.Programs[i], w.plan.Disk)
+	}
+	w.processes = w.processes[:len(w.config.Programs)]
+	for _, c := range w.plan.Clocks {
+		p := w.processes[c.Process]
+		p.clock.DriftPPM, p.clock.WallOffset = c.DriftPPM, c.Wall
+	}
+	for i := range w.processes {
+		w.queue.Push(queue.Item{Kind: itemBoot, Process: uint32(i)})
+	}
+}
+
+// Outcome says how a run ended.
+type Outcome struct {
+	// Done is whether everything finished; false is a stall.
+	Done bool
+	// CalmAt and Ended are virtual times, ns.
+	CalmAt, Ended int64
+}
+
+// Run lets the world live until done says, in the calm part, that everything has
+// finished, or until the calm part is over. done is asked after every Step and
+// must be cheap.
+func (w *World) Run(done func() bool) Outcome {
+	var out Outcome
+	limit := w.plan.Duration
+	for {
+		finished := done()
+		if !w.calm && (finished && w.waiting == 0 || w.queue.Len() == 0 || w.queue.NextAt() > limit) {
+			out.CalmAt = w.now
+			limit = w.now + w.plan.Calm
+			w.beginCalm()
+			continue
+		}
+		if w.calm && (finished || w.queue.Len() == 0 || w.queue.NextAt() > limit) {
+			out.Done, out.Ended = finished, w.now
+			return out
+		}
+		w.next()
+	}
+}
+
+// next lets the earliest item happen.
+func (w *World) next() {
+	it := w.queue.Pop()
+	w.now = it.At
+	switch it.Kind {
+	case itemPacket:
+		w.arrive(it.Ref)
+	case itemDisrupt:
+		w.begin(int(it.Ref))
+	case itemHeal:
+		w.end(int(it.Ref))
+	case itemBoot:
+		w.processes[it.Process].boot()
+	default:
+		p := w.processes[it.Process]
+		if p.up && uint32(p.incarnation) == it.Incarnation {
+			p.happen(it)
+		}
+	}
+}
+
+func (w *World) arrive(ref uint32) {
+	packet := w.net.Arrive(ref)
+	if packet == nil {
+		return
+	}
+	p := w.processes[packet.To]
+	if !p.up {
+		w.net.Release(ref)
+		return
+	}
+	p.input(arrival{kind: env.Message, ref: ref})
+}
+
+// Time is the true virtual time, ns. Inside a Step it is the Step's start plus
+// what was charged so far.
+func (w *World) Time() int64 { return w.now }
+
+// Steps is the number of Steps so far.
+func (w *World) Steps() uint64 { return w.steps }
+
+// Calm reports whether the calm part has begun.
+func (w *World) Calm() bool { return w.calm }
+
+// Trace returns the run's trace.
+func (w *World) Trace() *trace.Trace { return &w.trace }
+
+// Saw folds what a client saw into the trace: four numbers of the driver's choice.
+func (w *World) Saw(id env.ID, a, b, c, d uint64) {
+	w.trace.Note(w.now, uint32(id), trace.Client, a, b, c, d)
+}
+
+// Hits returns how often each fault point was reached, indexed by env.Point. It
+// is valid until the next Reset.
+func (w *World) Hits() []uint64 { return w.hits }
+
+// Deviations returns what chance took in a run with Config.Record.
+func (w *World) Deviations() []plan.Deviation {
+	taken := w.decider.Taken()
+	list := make([]plan.Deviation, len(taken))
+	for i, d := range taken {
+		list[i] = plan.Deviation(d)
+	}
+	return list
+}
+
+// Unused describes the entries of the plan that had no effect: listed deviations
+// that no decision asked for, and disruptions whose moment never came.
+func (w *World) Unused() []string {
+	var unused []string
+	for i := range w.armed {
+		if !w.armed[i].begun {
+			unused = append(unused, fmt.Sprintf("disruptions[%d]: %s", i, w.plan.Disruptions[i]))
+		}
+	}
+	for _, d := range w.decider.Unused() {
+		unused = append(unused, fmt.Sprintf("deviation %s scope %x key %d/%x/%x/%d", d.Site, d.Scope, d.Key.Kind, d.Key.A, d.Key.B, d.Key.Attempt))
+	}
+	return unused
+}
+
+// Fired is the number of disruptions that began.
+func (w *World) Fired() int {
+	n := 0
+	for i := range w.armed {
+		if w.armed[i].begun {
+			n++
+		}
+	}
+	return n
+}
+
+// Up reports whether process id runs.
+func (w *World) Up(id env.ID) bool { return w.processes[id].up }
+
+// Machine returns the machine of process id, nil while it is down.
+func (w *World) Machine(id env.ID) env.Machine { return w.processes[id].machine }

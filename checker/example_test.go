@@ -30,16 +30,16 @@ func Example() {
 	for _, name := range []string{"exactly-once", "linearizable", "durable-ack"} {
 		judge, _ := checker.Lookup(name)
 		report := judge.Judge(&run, checker.Options{})
-		fmt.Println(report.Checker, report.Verdict, report.Why)
+		fmt.Printf("%s: %s %q\n", report.Checker, report.Verdict, report.Why)
 		for _, f := range report.Findings {
 			fmt.Println(f.Fingerprint(), f.Ops)
 			fmt.Println(f.Text)
 		}
 	}
 	// Output:
-	// exactly-once held
-	// linearizable violated
+	// exactly-once: held ""
+	// linearizable: violated ""
 	// linearizable/stale-read [0 1]
 	// read #1 of client 8 (tenant 2 slot 0, entity 5) began at 3 ms and saw seq 0, although write #0 of client 7 (tenant 2 slot 0, entity 5, session 1 request 1), which had returned at 2 ms, is at seq 1
-	// durable-ack undecided no acknowledgement was seen
+	// durable-ack: undecided "no acknowledgement was seen"
 }

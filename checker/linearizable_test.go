@@ -153,6 +153,23 @@ func TestLinearizable(t *testing.T) {
 		}, want: []string{
 			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 4, which is no write of the history",
 		}},
+		{name: "a doubled record whose second was acknowledged", verdict: Violated, make: func(w *world) {
+			i := w.write(7, 5)
+			w.apply(i)
+			w.ack(i, w.apply(i))
+			w.has(8, 5)
+		}, want: []string{
+			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+		}},
+		{name: "one record answers two writes", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			i := w.write(8, 5)
+			w.hist.Ops[i].Op = w.hist.Ops[0].Op
+			w.ack(i, 3)
+			w.has(8, 5)
+		}, want: []string{
+			"seq-order [0 1] 6 ms: write #1 of client 8 (tenant 2 slot 0, entity 5, session 2 request 1) began at 6 ms and is at seq 3, although write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1), which had returned at 5 ms, is at seq 3",
+		}},
 		{name: "a read without a record returned something", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
 			w.has(8, 5)
@@ -215,5 +232,34 @@ func TestSearchEndsWhenItsBudgetDoes(t *testing.T) {
 	r := judgeLinearizable(&w.run, Options{StepBudget: 5000})
 	if r.Verdict != Violated || r.Why == "" {
 		t.Errorf("verdict %s, why %q: want a violation that says that the search gave up", r.Verdict, r.Why)
+	}
+}
+
+// Writes that nobody acknowledged are open for ever. What reads saw of them
+// bounds the search nevertheless.
+func TestUnresolvedWritesDoNotExplodeTheSearch(t *testing.T) {
+	w := newWorld()
+	var open []int
+	for range 200 {
+		open = append(open, w.write(7, 5))
+	}
+	for _, i := range open {
+		w.has(8, 5)
+		w.apply(i)
+		w.has(9, 5)
+	}
+	if r := judgeLinearizable(&w.run, Options{Porcupine: true, StepBudget: 3000}); r.Verdict != Held || r.Why != "" {
+		t.Errorf("%s, %q, %v", r.Verdict, r.Why, r.Findings)
+	}
+}
+
+func TestNoStepIsTakenOverTheBudget(t *testing.T) {
+	steps := 0
+	m := model(&steps, 2)
+	state, write := m.Init(), &history.Op{Kind: history.Write}
+	for i, want := range []bool{true, true, false, false} {
+		if ok, _ := m.Step(state, write, nil); ok != want {
+			t.Errorf("step %d of 2: %v", i+1, ok)
+		}
 	}
 }

@@ -178,6 +178,14 @@ func TestExactlyOnce(t *testing.T) {
 		}, want: []string{
 			"applied-twice [] 6 ms: tenant 2 slot 0: session 2 request 1 is in the log at seq 3 and again at seq 4, appended at 6 ms",
 		}},
+		{name: "tripled record", verdict: Violated, make: func(w *world) {
+			i := w.wrote(7, 5)
+			w.apply(i)
+			w.apply(i)
+		}, want: []string{
+			"applied-twice [] 6 ms: tenant 2 slot 0: session 2 request 1 is in the log at seq 3 and again at seq 4, appended at 6 ms",
+			"applied-twice [] 7 ms: tenant 2 slot 0: session 2 request 1 is in the log at seq 4 and again at seq 5, appended at 7 ms",
+		}},
 		{name: "the retry was told another seq", verdict: Violated, make: func(w *world) {
 			i := w.write(7, 5)
 			w.apply(i)

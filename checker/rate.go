@@ -143,21 +143,16 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 }
 
 // recovered continues from the record at the tail, with the limits that hold
-// there. The clock is another one.
+// there: later ones were lost with their records. The clock is another one.
 func (s *Scratch) recovered(b *limiter, ev *observe.Event) {
-	s.forget(ev.Seq)
+	for last := len(s.configs) - 1; last > 0 && s.configs[last].seq > ev.Seq; last-- {
+		s.configs = s.configs[:last]
+	}
 	limits := s.configs[len(s.configs)-1].limits
 	b.known, b.since, b.level = true, ev.Local, ev.Level
 	b.set(limits.Rate, limits.EffectiveBurst())
 	if ev.Seq == 0 {
 		b.level = b.full
-	}
-}
-
-// forget drops the Config records after seq; they were lost.
-func (s *Scratch) forget(seq lineage.Seq) {
-	for last := len(s.configs) - 1; last > 0 && s.configs[last].seq > seq; last-- {
-		s.configs = s.configs[:last]
 	}
 }
 
@@ -208,7 +203,6 @@ func (s *Scratch) appended(b *limiter, ev *observe.Event) {
 
 func (s *Scratch) configure(b *limiter, ev *observe.Event) {
 	limits := limitsOf(&ev.Limits)
-	s.forget(ev.Seq - 1)
 	s.configs = append(s.configs, config{seq: ev.Seq, limits: limits})
 	b.set(limits.Rate, limits.EffectiveBurst())
 }

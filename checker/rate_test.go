@@ -66,6 +66,16 @@ func TestRate(t *testing.T) {
 			w.forge(w.clock, w.clock, 0)
 			w.run.Refused(home, 0, w.clock, w.clock, 1)
 		}},
+		{name: "until limits change the old ones give credit", verdict: Held, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.clock = 19 * ms
+			w.config(1, homeBurst, 3*nano)
+			for i := range int64(3) {
+				w.forge(20*ms, 20*ms, (2-i)*nano)
+			}
+		}},
 		{name: "an admission that was given back is not judged", verdict: Held, make: func(w *world) {
 			w.run.Admitted(home, 0, 3, 10*ms, 10*ms, 1)
 			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
@@ -101,6 +111,24 @@ func TestRate(t *testing.T) {
 			w.run.Refused(home, 0, w.tick(), w.clock, 1)
 		}, want: []string{
 			"refused-with-token [] 4 ms: tenant 2 slot 0: a signal was refused at 4 ms (node clock 4 ms) although the bucket held 3000000000 nano-tokens",
+		}},
+		{name: "refused at the very nanosecond of the token", verdict: Violated, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Refused(home, 0, 11*ms, 11*ms, 1)
+		}, want: []string{
+			"refused-with-token [] 11 ms: tenant 2 slot 0: a signal was refused at 11 ms (node clock 11 ms) although the bucket held 1000000000 nano-tokens",
+		}},
+		{name: "instants count, not seqs", verdict: Violated, make: func(w *world) {
+			for i := range int64(4) {
+				w.forge(10*ms, 10*ms, max(0, 2-i)*nano)
+			}
+			w.forge(30*ms, 30*ms, 2*nano)
+			w.forge(10*ms, 30*ms, nano)
+		}, want: []string{
+			"window [] 10 ms: tenant 2 slot 0: 5 signals took a token from 10 ms to 10 ms, where the last is seq 8; rate 1000 per second and burst 3 at a drift of 0 ppm allow 4",
+			"wrong-level [] 10 ms: tenant 2 slot 0: the signal at seq 6, admitted at 10 ms (node clock 10 ms), carries a level of 0 nano-tokens, want -1000000000",
 		}},
 		{name: "a bucket that is refilled by a restart", verdict: Violated, make: func(w *world) {
 			for i := range int64(3) {
@@ -151,6 +179,25 @@ func overruns(at []int64, j int, rate, burst uint64, drift int64) bool {
 		}
 	}
 	return false
+}
+
+// A rate of 1.5 per second has a token every 666,666,666 2/3 ns; the third comes
+// at two seconds exactly, if no third of a nanosecond got lost on the way.
+func TestEnvelopeCarriesFractions(t *testing.T) {
+	e := newEnvelope(1, 1, 500_000)
+	for _, at := range []int64{0, 0, 666_666_667, 1_333_333_334, 2_000_000_000} {
+		if !e.take(at) {
+			t.Errorf("no token at %d", at)
+		}
+	}
+	if e.take(2_666_666_666) {
+		t.Error("a token at 2,666,666,666: two thirds of a nanosecond early")
+	}
+	full := newEnvelope(1, 1, 500_000)
+	full.level, full.fresh = full.capacity-1, false
+	if full.refill(1); full.level != full.capacity || full.part != 0 || !full.fresh {
+		t.Errorf("filled by more than was missing: %+v", full)
+	}
 }
 
 func TestEnvelopeIsTheDefinition(t *testing.T) {

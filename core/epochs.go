@@ -10,6 +10,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
 )
 
 // The node-wide file "node" holds the epoch of every shard that the node has led,
@@ -100,7 +101,7 @@ const keyNodeFile uint16 = 0x180
 
 // startEpochs begins to read the epochs of earlier incarnations.
 func (n *Node) startEpochs() {
-	n.submit(env.Op{Kind: env.OpMkdir, Path: "tenants", ID: stepIgnore})
+	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepIgnore})
 	n.submit(env.Op{Kind: env.OpSyncDir, Path: "", ID: stepMkdir})
 }
 

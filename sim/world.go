@@ -17,6 +17,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/network"
 	"github.com/tidaldb/tidalsim/sim/plan"
 	"github.com/tidaldb/tidalsim/sim/queue"
@@ -268,6 +269,13 @@ func (w *World) Fired() int {
 
 // Up reports whether process id runs.
 func (w *World) Up(id env.ID) bool { return w.processes[id].up }
+
+// Disk returns the disk of process id, for observers that must know what is
+// durable. It must not be changed.
+func (w *World) Disk(id env.ID) *disk.Disk { return w.processes[id].disk }
+
+// Taken is the number of deviations that chance or the plan took.
+func (w *World) Taken() int { return w.decider.Count() }
 
 // Machine returns the machine of process id, nil while it is down.
 func (w *World) Machine(id env.ID) env.Machine { return w.processes[id].machine }

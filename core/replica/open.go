@@ -42,13 +42,11 @@ func (r *Replica) Open(e env.Env, started env.Time) {
 	r.started = started
 	r.phase = Making
 	id := r.config.Identity
-	chain := []string{"tenants", wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir}
+	chain := []string{wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir}
 	for i, dir := range chain {
 		r.script.add(r.at(e, env.OpMkdir, dir, uint64(i)))
 	}
-	// The directory of tenants is every tenant's, so its parent is synced by the
-	// node, once.
-	for i, dir := range chain[:3] {
+	for i, dir := range [...]string{wal.TenantsDir, chain[0], chain[1]} {
 		//safety:directory-sync-after-mkdir by=durable-ack on=smoke
 		r.script.add(r.at(e, env.OpSyncDir, dir, uint64(i)))
 	}

@@ -167,7 +167,7 @@ func (r *Replica) key(e env.Env, kind uint16, b uint64) env.Key {
 }
 
 func (r *Replica) hit(e env.Env, p env.Point, seq lineage.Seq) env.Action {
-	return fault.Hit(e, p, r.key(e, uint16(p), uint64(seq)))
+	return fault.Hit(e, p, r.key(e, uint16(r.config.Identity.Slot), uint64(seq)))
 }
 
 // stop ends the slot until the node restarts. Nothing that is pending will be

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
@@ -54,9 +55,14 @@ func tolerated(kind env.OpKind, err env.Errno) bool {
 	return kind == env.OpMkdir && err == env.Exist || kind == env.OpRemove && err == env.NotExist
 }
 
-// at returns a step on path; b tells steps of one kind apart in keys.
+// at returns a step on path; b tells steps of one kind apart in keys. The
+// directory of all tenants is nobody's own.
 func (r *Replica) at(e env.Env, kind env.OpKind, path string, b uint64) env.Op {
-	return env.Op{Kind: kind, Path: path, Key: r.key(e, keyScript, b)}
+	op := env.Op{Kind: kind, Path: path, Key: r.key(e, keyScript, b)}
+	if path == wal.TenantsDir {
+		op.Key.A, op.Key.B = uint64(tenant.Reserved), uint64(r.config.Identity.Tenant)
+	}
+	return op
 }
 
 // scriptWrite adds the steps that write a synced file under a temporary name.

@@ -61,7 +61,10 @@ const (
 	// by being renamed, and is removed when it is found at a start.
 	TempSuffix = ".tmp"
 
-	tenantsPrefix  = "tenants/"
+	// TenantsDir is the directory that holds every tenant's.
+	TenantsDir = "tenants"
+
+	tenantsPrefix  = TenantsDir + "/"
 	segmentSuffix  = ".seg"
 	snapshotSuffix = ".snap"
 )

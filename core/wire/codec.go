@@ -244,3 +244,12 @@ func (r *reader) state(s *signal.State) {
 		s.Totals[i] = signal.Total{Count: r.next(), Weight: int64(r.next())}
 	}
 }
+
+// KindOf returns the kind that b claims to be, 0 if it is no message. It does not
+// look at the rest.
+func KindOf(b []byte) Kind {
+	if len(b) < headerSize || b[0] != magic || b[1] != version || Kind(b[2]) >= kinds {
+		return 0
+	}
+	return Kind(b[2])
+}

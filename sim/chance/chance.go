@@ -112,7 +112,11 @@ type Decider struct {
 	explicit bool
 	record   bool
 	taken    []Deviation
+	count    int
 }
+
+// Count is the number of decisions so far that were not benign.
+func (d *Decider) Count() int { return d.count }
 
 // Reset prepares for a run that draws deviations at the given rates. With record
 // the deviations are kept for Taken.
@@ -152,6 +156,7 @@ func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
 		return 0
 	}
 	value := mix(h, 0x8ebc6af09c88c6e3) | 1
+	d.count++
 	if d.record {
 		d.taken = append(d.taken, Deviation{Site: site, Scope: scope, Key: key, Value: value})
 	}
@@ -167,6 +172,7 @@ func (d *Decider) lookUp(site Site, scope uint64, key env.Key) uint64 {
 		return 0
 	}
 	d.used[i] = true
+	d.count++
 	return d.listed[i].Value
 }
 

@@ -1,0 +1,8 @@
+package scenarios
+
+// calm has no faults: what fails here is no fault's fault.
+var calm = &Scenario{
+	Name:  "calm",
+	Story: "three tenants on three nodes, and nothing goes wrong",
+	draw:  func(d *draw, p *Plan) { d.base(p) },
+}

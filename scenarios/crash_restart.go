@@ -1,0 +1,73 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// crashRestart aims crashes at every step that touches the disk, recovery
+// included.
+var crashRestart = &Scenario{
+	Name:   "crash-restart",
+	Story:  "nodes are killed and lose power at the worst moments, also while they recover; nothing acknowledged is lost",
+	Faulty: true,
+	draw: func(d *draw, p *Plan) {
+		d.base(p)
+		p.World.Rates = crashRates(d)
+		for i := range int(d.between("crashes", 0, 1, 4)) {
+			d.crash(p, i)
+		}
+	},
+}
+
+// crashPoints are the moments at which a crash may find a gap.
+func crashPoints() []env.Point {
+	points := make([]env.Point, 0, fault.Points)
+	for point := env.Point(0); point < fault.Points; point++ {
+		points = append(points, point)
+	}
+	return points
+}
+
+// crash adds a crash; often a kill that is followed by a loss of power while the
+// node recovers or has just begun to serve: what the kill left in the page cache
+// only must not have been served by then.
+func (d *draw) crash(p *Plan, i int) {
+	first := plan.Disruption{
+		Kind: plan.Power, Process: d.node(p, "crash node", i),
+		When: d.moment(p, "crash", i, crashPoints()),
+		For:  d.log("down", i, millisecond, 128*millisecond),
+	}
+	pair := d.oneIn(2, "pair", i)
+	if pair || d.oneIn(2, "kill", i) {
+		first.Kind = plan.Kill
+	}
+	p.World.Disruptions = append(p.World.Disruptions, first)
+	if !pair {
+		return
+	}
+	recovering := []env.Point{
+		fault.NodeStarted, fault.EpochPersisted, fault.RecoveryReading, fault.RecoverySyncing,
+		fault.SlotServing, fault.SlotServing, fault.AckSending, fault.DuplicateAnswer, fault.BatchSubmitting,
+	}
+	point := recovering[d.between("second point", i, 0, int64(len(recovering)-1))]
+	second := plan.Disruption{
+		Kind: plan.Power, Process: first.Process, For: first.For,
+		When: plan.Anchor{Point: fault.Name(point), At: first.When.At, Nth: uint32(d.between("second nth", i, 1, 2))},
+	}
+	if d.oneIn(2, "second late", i) {
+		second.When.After = d.log("second after", i, 10*microsecond, 2560*microsecond)
+	}
+	p.World.Disruptions = append(p.World.Disruptions, second)
+}
+
+// crashRates draws what a power failure does to what is not synced. These
+// decisions are taken at crashes only, so their rates are high.
+func crashRates(d *draw) (r plan.Rates) {
+	for _, site := range []chance.Site{chance.DiskLost, chance.DiskTorn, chance.DiskEntry, chance.DiskInFlight} {
+		r[site] = d.swarm(site, 100_000, 800_000)
+	}
+	return r
+}

@@ -1,0 +1,240 @@
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+	"github.com/tidaldb/tidalsim/sim"
+)
+
+// observer is the omniscient bystander: it reads what nodes put on their disks
+// and into the network, and notes it for the checkers. It trusts bytes and keys,
+// never a node's own account.
+type observer struct {
+	world *sim.World
+	run   *observe.Run
+	nodes int
+
+	boots  []boot // by node
+	files  []file // segments that were written, by node and path
+	writes []slotWrites
+	record record.Record
+	answer wire.Message
+}
+
+type boot struct {
+	incarnation env.Incarnation
+	local       env.Time
+}
+
+// file is how long a segment is once everything submitted to it is done.
+type file struct {
+	node env.ID
+	path string
+	size int64
+}
+
+// slotWrites is where the records of a slot were put.
+//
+// Invariant: places ascends in seq, and what a recovery did not find is not in it.
+type slotWrites struct {
+	tenant   tenant.ID
+	slot     lineage.Slot
+	places   []place
+	batch    uint32
+	durable  lineage.Seq // records up to here were seen to be durable
+	snapshot string      // newest one that got its name, "" if none
+	covers   lineage.Seq // what it covers
+}
+
+// place is where one record stands. Records of one batch stand side by side.
+type place struct {
+	seq      lineage.Seq
+	batch    uint32
+	path     string
+	from, to int64
+}
+
+func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int) {
+	*o = observer{
+		world: world, run: run, nodes: nodes, boots: append(o.boots[:0], make([]boot, processes)...),
+		files: o.files[:0], writes: o.writes[:0],
+	}
+}
+
+func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
+
+// Booted implements sim.Observer.
+func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
+	o.boots[id] = boot{incarnation, local}
+	kept := o.files[:0]
+	for _, f := range o.files { // what a crash left of them is looked up anew
+		if f.node != id {
+			kept = append(kept, f)
+		}
+	}
+	o.files = kept
+}
+
+// Hit implements sim.Observer. The key of a slot's points is {slot, tenant, seq}.
+func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
+	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	b := o.boots[id]
+	switch p {
+	case fault.RecordAppended:
+		o.run.Admitted(t, slot, seq, o.world.Time(), int64(local), uint64(b.incarnation))
+	case fault.QuotaRefused:
+		o.run.Refused(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
+	case fault.RecoverySyncing:
+		o.recovered(t, slot, seq)
+		o.run.Recovered(t, slot, seq, o.world.Time(), int64(b.local), uint64(b.incarnation))
+	}
+}
+
+// Submitted implements sim.Observer.
+func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
+	ofPath, hasPath := wal.TenantOfPath(path)
+	ofKey, hasKey := tenant.ID(op.Key.A), tenant.ID(op.Key.A) != tenant.Reserved
+	o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	switch op.Kind {
+	case env.OpAppend:
+		if isSegment(path) {
+			o.appended(id, path, op.Data)
+		}
+	case env.OpRename:
+		o.renamed(ofPath, op.To)
+	}
+}
+
+func isSegment(path string) bool {
+	const suffix = ".seg"
+	return len(path) > len(suffix) && path[len(path)-len(suffix):] == suffix
+}
+
+// fileOf returns the entry of a segment. At its first use in an incarnation
+// nothing is in flight to it, so the disk knows its size.
+func (o *observer) fileOf(id env.ID, path string) *file {
+	for i := range o.files {
+		if f := &o.files[i]; f.node == id && f.path == path {
+			return f
+		}
+	}
+	o.files = append(o.files, file{node: id, path: path, size: max(0, o.world.Disk(id).Size(path))})
+	return &o.files[len(o.files)-1]
+}
+
+// appended notes the records in bytes on their way to a segment.
+func (o *observer) appended(id env.ID, path string, data []byte) {
+	f := o.fileOf(id, path)
+	from := f.size
+	f.size += int64(len(data))
+	if _, err := wal.DecodeHeader(data); err == nil {
+		return
+	}
+	r := &o.record
+	for first := true; len(data) > 0; first = false {
+		size, _, chain, err := wal.DecodeFrame(data, r)
+		if err != nil {
+			return // not a frame; what it was meant to be will be missing
+		}
+		data = data[size:]
+		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
+		w := o.writesOf(r.Tenant, r.Slot)
+		if first {
+			w.batch++
+		}
+		w.places = append(w.places, place{seq: r.Seq, batch: w.batch, path: path, from: from, to: from + int64(size)})
+		from += int64(size)
+	}
+}
+
+// recovered forgets the places of records that a recovery did not find.
+func (o *observer) recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq) {
+	w := o.writesOf(t, slot)
+	for len(w.places) > 0 && w.places[len(w.places)-1].seq > tail {
+		w.places = w.places[:len(w.places)-1]
+	}
+	w.durable = min(w.durable, tail)
+}
+
+func (o *observer) writesOf(t tenant.ID, slot lineage.Slot) *slotWrites {
+	for i := range o.writes {
+		if w := &o.writes[i]; w.tenant == t && w.slot == slot {
+			return w
+		}
+	}
+	if len(o.writes) < cap(o.writes) {
+		o.writes = o.writes[:len(o.writes)+1]
+		w := &o.writes[len(o.writes)-1]
+		*w = slotWrites{tenant: t, slot: slot, places: w.places[:0]}
+		return w
+	}
+	o.writes = append(o.writes, slotWrites{tenant: t, slot: slot})
+	return &o.writes[len(o.writes)-1]
+}
+
+// renamed notes a snapshot that gets its name.
+func (o *observer) renamed(t tenant.ID, to string) {
+	dir := wal.Identity{Tenant: t, Placement: 1}.Dir() + "/"
+	if len(to) <= len(dir) || to[:len(dir)] != dir {
+		return
+	}
+	if seq, ok := wal.ParseSnapshotName(to[len(dir):]); ok {
+		w := o.writesOf(t, 0)
+		w.snapshot, w.covers = to, seq
+	}
+}
+
+// Sent implements sim.Observer: before an acknowledgement leaves, its record
+// must be on the platter.
+func (o *observer) Sent(from, _ env.ID, _ env.Key, payload []byte) {
+	if !o.isNode(from) || wire.KindOf(payload) != wire.Ack || wire.Decode(payload, &o.answer) != nil {
+		return
+	}
+	m := &o.answer
+	w := o.writesOf(m.Tenant, m.Slot)
+	missing := o.missing(from, w, m.Seq)
+	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
+}
+
+// missing says what of the records up to seq is not durable; "" if nothing.
+func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
+	if seq <= w.durable {
+		return ""
+	}
+	disk := o.world.Disk(id)
+	if w.snapshot != "" && seq <= w.covers && disk.Durable(w.snapshot, 0, disk.Size(w.snapshot)) {
+		return ""
+	}
+	i, _ := slices.BinarySearchFunc(w.places, w.durable+1, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
+	for i < len(w.places) && w.places[i].seq <= seq {
+		first, last, wanted := i, i, i
+		for ; i < len(w.places) && w.places[i].batch == w.places[first].batch; i++ {
+			last = i
+			if w.places[i].seq <= seq {
+				wanted = i
+			}
+		}
+		path, from := w.places[first].path, w.places[first].from
+		if !disk.Durable(path, from, w.places[last].to) {
+			last = wanted
+			if !disk.Durable(path, from, w.places[last].to) {
+				return fmt.Sprintf("%s, bytes %d to %d", path, from, w.places[last].to)
+			}
+		}
+		w.durable = w.places[last].seq
+	}
+	if w.durable < seq {
+		return "the record was never written"
+	}
+	return ""
+}

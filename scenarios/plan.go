@@ -1,0 +1,194 @@
+package scenarios
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// Format and Version identify a plan file.
+const (
+	Format  = "tidalsim-plan"
+	Version = 1
+)
+
+// Plan is one run as data: the world with its faults, the cluster and the
+// workload. It needs neither a seed nor the scenario's code to be replayed.
+type Plan struct {
+	Format   string      `json:"format"`
+	Version  int         `json:"version"`
+	Scenario string      `json:"scenario"`
+	Lesson   string      `json:"lesson,omitempty"` // committed regressions: what it taught
+	Cluster  ClusterPlan `json:"cluster"`
+	Workload Workload    `json:"workload"`
+	World    plan.Plan   `json:"world"`
+	Recorded *Recorded   `json:"recorded,omitempty"`
+}
+
+// Recorded is how the run ended when the plan was written.
+type Recorded struct {
+	Fingerprint string `json:"fingerprint"` // of the first finding, empty if all held
+	Trace       string `json:"trace"`
+}
+
+// ClusterPlan is the topology. Processes 0..Nodes-1 are nodes, then come the
+// clients. Shard i has its one replica on node i.
+type ClusterPlan struct {
+	Nodes     int               `json:"nodes"`
+	Clients   int               `json:"clients"`
+	Tenants   []TenantPlan      `json:"tenants"`
+	Constants replica.Constants `json:"constants"`
+}
+
+// TenantPlan is one tenant and where it lives.
+type TenantPlan struct {
+	Config tenant.Config `json:"config"`
+	Node   env.ID        `json:"node"`
+}
+
+// Workload is what every client does.
+type Workload struct {
+	Operations   int   `json:"operations"`    // of each client
+	Concurrency  int   `json:"concurrency"`   // calls of one client under way at once
+	Think        int64 `json:"think_ns"`      // mean pause between two calls
+	ReadPermille int64 `json:"read_permille"` // reads among the calls
+	Entities     int64 `json:"entities"`      // of each tenant
+	// Hot is the share, in thousandths, of calls that go to the first tenant's
+	// first entity.
+	Hot int64 `json:"hot_permille"`
+}
+
+// Bounds of a plan's cluster and workload.
+const (
+	maxProcesses  = 1000
+	maxOperations = 1_000_000
+)
+
+var (
+	// ErrPlanFile is wrapped by the errors for a file that is no plan.
+	ErrPlanFile = errors.New("not a readable plan")
+	// ErrPlanVersion is wrapped by the error for a plan of a newer binary.
+	ErrPlanVersion = errors.New("plan of a newer version")
+)
+
+// Encode returns the plan as indented JSON.
+func (p *Plan) Encode() []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", " ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(p); err != nil {
+		panic(err) // a plan is plain data
+	}
+	return b.Bytes()
+}
+
+// DecodePlan reads a plan that Encode wrote. Unknown fields, another format, a
+// newer version, an unknown scenario and values out of their range are errors
+// that name the place.
+func DecodePlan(data []byte) (*Plan, error) {
+	var head struct {
+		Format  string `json:"format"`
+		Version int    `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlanFile, locate(data, err))
+	}
+	if head.Format != Format {
+		return nil, fmt.Errorf("%w: format is %q, want %q; is it a plan.json or shrunk.json of a run?", ErrPlanFile, head.Format, Format)
+	}
+	if head.Version > Version {
+		return nil, fmt.Errorf("%w: version %d, this binary reads up to %d; use the binary that wrote it", ErrPlanVersion, head.Version, Version)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	p := new(Plan)
+	if err := dec.Decode(p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlanFile, locate(data, err))
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: something follows the plan", ErrPlanFile)
+	}
+	if _, err := Find(p.Scenario); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlanFile, err)
+	}
+	return p, p.Validate()
+}
+
+// locate adds line and column to an error of package json, if it knows an offset.
+func locate(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var offset int64
+	switch {
+	case errors.As(err, &syntax):
+		offset = syntax.Offset
+	case errors.As(err, &kind):
+		offset = kind.Offset
+	default:
+		return err
+	}
+	before := data[:min(int(offset), len(data))]
+	line := 1 + bytes.Count(before, []byte("\n"))
+	column := len(before) - bytes.LastIndexByte(before, '\n') - 1
+	return fmt.Errorf("line %d column %d: %w", line, column, err)
+}
+
+// Validate reports the first thing in the plan that cannot be run.
+func (p *Plan) Validate() error {
+	c, w := &p.Cluster, &p.Workload
+	switch {
+	case c.Nodes < 1 || c.Clients < 1 || c.Nodes+c.Clients > maxProcesses:
+		return fmt.Errorf("%w: cluster of %d nodes and %d clients, want at least 1 each and at most %d", plan.ErrInvalid, c.Nodes, c.Clients, maxProcesses)
+	case w.Operations < 0 || w.Operations > maxOperations || w.Concurrency < 1 || w.Concurrency > 16:
+		return fmt.Errorf("%w: workload of %d operations, %d at once; want 0..%d, 1..16", plan.ErrInvalid, w.Operations, w.Concurrency, maxOperations)
+	case w.Think < 0 || w.Think > plan.MaxDuration || w.ReadPermille < 0 || w.ReadPermille > 1000 || w.Hot < 0 || w.Hot > 1000 || w.Entities < 1:
+		return fmt.Errorf("%w: workload %+v", plan.ErrInvalid, *w)
+	case len(c.Tenants) == 0:
+		return fmt.Errorf("%w: no tenants", plan.ErrInvalid)
+	}
+	for i, t := range c.Tenants {
+		if int(t.Node) >= c.Nodes {
+			return fmt.Errorf("%w: cluster.tenants[%d].node is %d, want 0..%d", plan.ErrInvalid, i, t.Node, c.Nodes-1)
+		}
+	}
+	cluster := p.cluster()
+	if err := cluster.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", plan.ErrInvalid, err)
+	}
+	return p.World.Validate(c.Nodes+c.Clients, fault.Names())
+}
+
+// cluster returns the configuration that nodes and clients share.
+func (p *Plan) cluster() *core.Cluster {
+	c := &core.Cluster{Constants: p.Cluster.Constants}
+	c.Constants.Costs = replica.DefaultCosts
+	for _, t := range p.Cluster.Tenants {
+		c.Placements = append(c.Placements, core.Placement{
+			Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node,
+		})
+	}
+	return c
+}
+
+// drift is the largest drift of a node's clock, in parts per million: rho of the
+// rate limit's bound.
+func (p *Plan) drift() int64 {
+	rho := int64(0)
+	for _, c := range p.World.Clocks {
+		if int(c.Process) < p.Cluster.Nodes {
+			rho = max(rho, c.DriftPPM)
+		}
+	}
+	return rho
+}

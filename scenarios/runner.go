@@ -1,0 +1,277 @@
+package scenarios
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/sim"
+	"github.com/tidaldb/tidalsim/sim/plan"
+	"github.com/tidaldb/tidalsim/sim/trace"
+)
+
+// MinAcked is how many acknowledged operations a seed needs to count: fewer have
+// shown nothing.
+const MinAcked = 100
+
+// Options say how to run a plan.
+type Options struct {
+	Porcupine bool // search every partition, not only those whose witness fails
+	Record    bool // keep the deviations, so that the plan can be written out
+	Trace     bool // keep the trace's entries
+	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
+	Until int64
+	// Decorate, if not nil, wraps every node: for planted mistakes that are made
+	// at the seam.
+	Decorate func(env.Env) env.Env
+}
+
+// Result is what a run showed. It is valid until the Runner's next run.
+type Result struct {
+	Plan     *Plan
+	Verdict  checker.Verdict
+	Why      string // undecided: why
+	Findings []checker.Finding
+	Reports  []checker.Report // of every checker that judged
+
+	Trace      trace.Hash
+	Entries    []trace.Entry // with Options.Trace
+	Steps      uint64
+	Simulated  int64 // virtual ns
+	CalmAt     int64 // when the calm part began, virtual ns
+	Operations int
+	Acked      int
+	Refused    int
+	Unknown    int
+	Fired      int      // disruptions that began
+	Deviated   int      // deviations that happened
+	Unused     []string // entries of the plan that had no effect
+	Hits       []uint64 // of fault points
+	Deviations []plan.Deviation
+	History    *history.History
+}
+
+// Fingerprint is that of the first finding, empty if there is none.
+func (r *Result) Fingerprint() string {
+	if len(r.Findings) == 0 {
+		return ""
+	}
+	return r.Findings[0].Fingerprint()
+}
+
+// Runner runs plans, one at a time, and keeps its memory between them. Runners
+// share nothing: use one per worker.
+type Runner struct {
+	world    *sim.World
+	observer observer
+	history  history.History
+	run      observe.Run
+	scratch  checker.Scratch
+	drivers  []*driver
+	left     int
+	plan     *Plan
+	cluster  *core.Cluster
+	options  Options
+}
+
+// NewRunner returns a runner.
+func NewRunner() *Runner { return &Runner{world: new(sim.World)} }
+
+// Run lets a world live through the plan and judges it. An error means that the
+// plan cannot be run; everything that goes wrong in the run is a finding.
+func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	r.plan, r.cluster, r.options = p, p.cluster(), o
+	r.run.Reset()
+	r.history.Reset()
+	r.run.History = &r.history
+	r.run.DriftPPM = p.drift()
+	for _, t := range p.Cluster.Tenants {
+		r.run.SetLimits(t.Config.ID, t.Config.Limits)
+	}
+	processes := p.Cluster.Nodes + p.Cluster.Clients
+	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, processes)
+	r.left = p.Cluster.Clients * p.Workload.Operations
+	config := sim.Config{Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace}
+	if err := r.world.Reset(config, &p.World); err != nil {
+		return nil, err
+	}
+	return r.live(), nil
+}
+
+// live runs the world and judges. A panic of the code under test is a finding,
+// and the world it happened in is not used again.
+func (r *Runner) live() (result *Result) {
+	result = &Result{Plan: r.plan, History: &r.history}
+	defer func() {
+		if failure := recover(); failure != nil {
+			r.describe(result, sim.Outcome{Ended: r.world.Time()})
+			result.Findings = append(result.Findings[:0], panicFinding(failure, r.world.Time()))
+			result.Verdict = checker.Violated
+			r.world = new(sim.World)
+		}
+	}()
+	outcome := r.world.Run(r.done)
+	r.collect(outcome)
+	r.describe(result, outcome)
+	r.judge(result)
+	return result
+}
+
+func panicFinding(failure any, at int64) checker.Finding {
+	rule := "runtime"
+	if _, ok := failure.(assert.Failure); ok {
+		rule = "assertion"
+	}
+	return checker.Finding{Checker: "panic", Rule: rule, At: at, Text: fmt.Sprintf("%v\n%s", failure, debug.Stack())}
+}
+
+func (r *Runner) programs() []sim.Program {
+	programs := make([]sim.Program, 0, r.plan.Cluster.Nodes+r.plan.Cluster.Clients)
+	for i := range r.plan.Cluster.Nodes {
+		programs = append(programs, sim.Program{Name: fmt.Sprintf("node %d", i), New: r.newNode})
+	}
+	r.drivers = r.drivers[:0]
+	for i := range r.plan.Cluster.Clients {
+		programs = append(programs, sim.Program{Name: fmt.Sprintf("client %d", i), New: r.newDriver})
+	}
+	return programs
+}
+
+func (r *Runner) newNode(e env.Env) env.Machine {
+	if r.options.Decorate != nil {
+		e = r.options.Decorate(e)
+	}
+	return core.NewNode(e, r.cluster)
+}
+
+func (r *Runner) newDriver(e env.Env) env.Machine {
+	d := &driver{
+		env: e, client: core.NewClient(e, r.cluster, core.DefaultPatience),
+		plan: r.plan, world: r.world, history: &r.history, left: &r.left,
+	}
+	r.drivers = append(r.drivers, d)
+	return d
+}
+
+// done reports whether every operation has ended and, in the calm part, every
+// slot serves.
+func (r *Runner) done() bool {
+	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
+		return true
+	}
+	if r.left > 0 {
+		return false
+	}
+	return !r.world.Calm() || r.allServe()
+}
+
+func (r *Runner) allServe() bool {
+	for i := range r.plan.Cluster.Nodes {
+		if n := r.node(i); n == nil || !n.Serving() {
+			return false
+		}
+	}
+	return true
+}
+
+// node returns the node of process i, nil while it is down.
+func (r *Runner) node(i int) *core.Node {
+	n, _ := r.world.Machine(env.ID(i)).(*core.Node)
+	return n
+}
+
+// collect takes the final state of every slot, and says what has not finished.
+func (r *Runner) collect(outcome sim.Outcome) {
+	for i := range r.plan.Cluster.Nodes {
+		n := r.node(i)
+		if n == nil {
+			r.stall("node %d is down", i)
+			continue
+		}
+		if err := n.Failure(); err != nil {
+			r.stall("node %d answers nothing: %v", i, err)
+		}
+		for _, d := range n.Dump() {
+			if d.Phase != replica.Serving {
+				if d.Failure != nil {
+					r.stall("node %d: %v", i, d.Failure)
+				} else if !outcome.Done {
+					r.stall("node %d: tenant %s slot %d is still %s", i, d.Tenant, d.Slot, d.Phase)
+				}
+				continue
+			}
+			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
+			for _, e := range d.Entities {
+				dump.Entities = append(dump.Entities, observe.EntityState{Entity: e.Entity, State: e.State})
+			}
+		}
+	}
+	if !outcome.Done && r.left > 0 {
+		r.stall("%d operations have not ended", r.left)
+	}
+}
+
+func (r *Runner) stall(format string, args ...any) {
+	r.run.Stalls = append(r.run.Stalls, fmt.Sprintf(format, args...))
+}
+
+// describe fills in what the world and the history show.
+func (r *Runner) describe(result *Result, outcome sim.Outcome) {
+	w := r.world
+	result.Trace, result.Steps = w.Trace().Hash(), w.Steps()
+	result.Entries = w.Trace().Entries()
+	result.Simulated, result.CalmAt = outcome.Ended, outcome.CalmAt
+	result.Fired, result.Deviated = w.Fired(), w.Taken()
+	result.Unused, result.Hits = w.Unused(), w.Hits()
+	if r.options.Record {
+		result.Deviations = w.Deviations()
+	}
+	result.Operations = len(r.history.Ops)
+	for i := range r.history.Ops {
+		switch r.history.Ops[i].Outcome {
+		case history.Acked:
+			result.Acked++
+		case history.Refused:
+			result.Refused++
+		default:
+			result.Unknown++
+		}
+	}
+}
+
+// judge asks the checkers, and decides whether the seed has shown anything.
+func (r *Runner) judge(result *Result) {
+	if r.options.Until > 0 {
+		result.Verdict, result.Why = checker.Undecided, "the run was ended before its end"
+		return
+	}
+	result.Reports = checker.Judge(&r.run, checker.Options{Porcupine: r.options.Porcupine, Scratch: &r.scratch})
+	result.Verdict = checker.Held
+	for i := range result.Reports {
+		report := &result.Reports[i]
+		result.Findings = append(result.Findings, report.Findings...)
+		if report.Verdict == checker.Undecided && result.Why == "" {
+			result.Verdict, result.Why = checker.Undecided, report.Checker+": "+report.Why
+		}
+	}
+	scenario, _ := Find(r.plan.Scenario)
+	switch {
+	case len(result.Findings) > 0:
+		result.Verdict = checker.Violated
+	case result.Verdict == checker.Undecided:
+	case result.Acked < MinAcked:
+		result.Verdict, result.Why = checker.Undecided, fmt.Sprintf("%d operations were acknowledged, want at least %d", result.Acked, MinAcked)
+	case scenario[0].Faulty && result.Fired+result.Deviated == 0:
+		result.Verdict, result.Why = checker.Undecided, "no fault happened"
+	}
+}

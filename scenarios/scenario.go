@@ -1,0 +1,82 @@
+// Package scenarios holds the stories: which cluster, which workload, which
+// faults, judged by which checkers. It is the only place where the world and the
+// judges meet.
+//
+// One way through it: a scenario and a seed make a Plan; a Runner lets a world
+// live through the plan, with real nodes and clients in it, and shows the
+// checkers what clients were told and what an omniscient observer saw; the
+// Result says what held. A new scenario is one file and one line in All.
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// Scenario is one story.
+type Scenario struct {
+	Name  string
+	Story string // what happens and what must hold, in one sentence
+	// Faulty scenarios count a seed only if at least one fault happened.
+	Faulty bool
+	// draw makes the plan of a seed.
+	draw func(d *draw, p *Plan)
+}
+
+// All returns the scenarios in the order in which they are listed and run.
+func All() []*Scenario {
+	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, clockTrouble}
+}
+
+// Default is the name of the group that runs when nothing is named.
+const Default = "default"
+
+// Groups returns the names of the groups with their members.
+func Groups() []Group {
+	return []Group{{Name: Default, Members: All()}}
+}
+
+// Group is a set of scenarios that run together.
+type Group struct {
+	Name    string
+	Members []*Scenario
+}
+
+// UnknownError is returned for a name that is neither a scenario nor a group.
+type UnknownError struct {
+	Name  string
+	Known []string
+}
+
+// Error names what there is.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("no scenario or group %q; there are %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// Find returns the scenarios that a name stands for.
+func Find(name string) ([]*Scenario, error) {
+	known := make([]string, 0, 8)
+	for _, s := range All() {
+		if s.Name == name {
+			return []*Scenario{s}, nil
+		}
+		known = append(known, s.Name)
+	}
+	for _, g := range Groups() {
+		if g.Name == name {
+			return g.Members, nil
+		}
+		known = append(known, g.Name)
+	}
+	return nil, &UnknownError{Name: name, Known: known}
+}
+
+// Plan returns the plan that a seed stands for.
+func (s *Scenario) Plan(seed plan.Seed) *Plan {
+	p := &Plan{Format: Format, Version: Version, Scenario: s.Name}
+	p.World.Seed = seed
+	s.draw(newDraw(s.Name, seed), p)
+	return p
+}

@@ -1,0 +1,30 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// smoke is what a first look needs: an ordinary workload and one crash.
+var smoke = &Scenario{
+	Name:   "smoke",
+	Story:  "three tenants on three nodes, one of which loses power once in the middle of its work",
+	Faulty: true,
+	draw: func(d *draw, p *Plan) {
+		d.base(p)
+		kind := plan.Power
+		if d.oneIn(2, "kill", 0) {
+			kind = plan.Kill
+		}
+		points := []env.Point{fault.BatchSubmitting, fault.BatchDurable, fault.AckSending, fault.SegmentRotating}
+		node := d.node(p, "node", 0)
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: kind, Process: node, For: d.log("down", 0, millisecond, 64*millisecond),
+			When: plan.Anchor{Point: fault.Name(points[d.between("point", 0, 0, 3)]), Nth: uint32(d.log("nth", 0, 1, 16))},
+		})
+		if kind == plan.Power {
+			p.World.Rates = crashRates(d)
+		}
+	},
+}

@@ -66,8 +66,12 @@ func (d *draw) crash(p *Plan, i int) {
 // crashRates draws what a power failure does to what is not synced. These
 // decisions are taken at crashes only, so their rates are high.
 func crashRates(d *draw) (r plan.Rates) {
-	for _, site := range []chance.Site{chance.DiskLost, chance.DiskTorn, chance.DiskEntry, chance.DiskInFlight} {
+	for _, site := range []chance.Site{chance.DiskLost, chance.DiskEntry, chance.DiskInFlight} {
 		r[site] = d.swarm(site, 100_000, 800_000)
+	}
+	// A tear needs a write that is not synced, and is the hardest to come by.
+	if !d.oneIn(4, "no tears", 0) {
+		r[chance.DiskTorn] = uint32(d.log("tears", 0, 200_000, 800_000))
 	}
 	return r
 }

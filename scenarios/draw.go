@@ -128,21 +128,32 @@ func (d *draw) node(p *Plan, name string, i int) uint32 {
 	return uint32(d.between(name, i, 0, int64(p.Cluster.Nodes-1)))
 }
 
-// moment draws when a disruption strikes: mostly at a fault point of the node,
-// sometimes while something is unsynced, rarely at a time.
+// moment draws when disruption i strikes: mostly at a fault point of the node or
+// while something is unsynced, rarely at a time. The first one of a plan is sure
+// to come.
 func (d *draw) moment(p *Plan, name string, i int, points []env.Point) plan.Anchor {
-	a := plan.Anchor{At: d.between(name+" at", i, 0, span(p))}
-	switch d.between(name+" kind", i, 0, 9) {
-	case 0:
+	a := plan.Anchor{At: d.between(name+" at", i, 0, span(p)/2)}
+	kind := d.between(name+" kind", i, 0, 9)
+	if i == 0 {
+		a.At = d.between(name+" at", i, 0, span(p)/8)
+		kind = min(kind, 4)
+	}
+	switch {
+	case kind == 0 && i > 0:
 		return a
-	case 1, 2, 3:
+	case kind < 4:
 		a.Unsynced = true
 		a.Nth = uint32(d.between(name+" nth", i, 1, 8))
+	case kind < 6: // between the write and its sync
+		a.Point = fault.Name(fault.BatchSubmitting)
+		a.Nth = uint32(d.log(name+" nth", i, 1, 8))
+		a.After = d.between(name+" in the batch", i, p.World.Disk.Write, p.World.Disk.Write+p.World.Disk.Sync)
+		return a
 	default:
 		point := points[d.between(name+" point", i, 0, int64(len(points)-1))]
 		a.Point = fault.Name(point)
 		a.Nth = uint32(d.log(name+" nth", i, 1, 8))
-		if point < fault.RecordAppended { // reached at most once per start and slot
+		if point < fault.RecordAppended { // reached once per start and slot
 			a.At, a.Nth = 0, uint32(d.between(name+" nth", i, 1, 2))
 		}
 	}

@@ -22,6 +22,7 @@ type driver struct {
 
 	next int        // number of the next operation
 	open []openCall // under way
+	full bool       // the next call waits for one of them to end
 }
 
 type openCall struct {
@@ -37,20 +38,20 @@ func (d *driver) Step(ev *env.Event) {
 	for _, r := range d.client.Step(ev) {
 		d.ended(&r)
 	}
-	if ev.Kind == env.Started || ev.Kind == env.Timer && ev.Timer == thinkTimer {
+	if ev.Kind == env.Started || d.full && len(d.open) < d.plan.Workload.Concurrency || ev.Kind == env.Timer && ev.Timer == thinkTimer {
 		d.think()
 	}
 	d.env.Charge(env.Microsecond)
 }
 
-// think makes the next call, if not too many are under way, and sleeps again.
+// think makes the next call and sleeps again. With too many calls under way it
+// goes on when one of them ends.
 func (d *driver) think() {
-	if d.next == d.plan.Workload.Operations {
+	d.full = len(d.open) >= d.plan.Workload.Concurrency
+	if d.full || d.next == d.plan.Workload.Operations {
 		return
 	}
-	if len(d.open) < d.plan.Workload.Concurrency {
-		d.begin()
-	}
+	d.begin()
 	mean := uint64(d.plan.Workload.Think)
 	pause := mean/2 + chance.Below(d.chance(0, 7), mean+1)
 	d.env.SetTimer(thinkTimer, d.env.Now().Add(env.Duration(pause)+1))

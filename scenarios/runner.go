@@ -52,7 +52,7 @@ type Result struct {
 	Unknown    int
 	Fired      int      // disruptions that began
 	Deviated   int      // deviations that happened
-	Unused     []string // entries of the plan that had no effect
+	Unused     []string // of a plan that lists its deviations: entries that had no effect
 	Hits       []uint64 // of fault points
 	Deviations []plan.Deviation
 	History    *history.History
@@ -232,9 +232,12 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	result.Entries = w.Trace().Entries()
 	result.Simulated, result.CalmAt = outcome.Ended, outcome.CalmAt
 	result.Fired, result.Deviated = w.Fired(), w.Taken()
-	result.Unused, result.Hits = w.Unused(), w.Hits()
+	result.Hits = w.Hits()
 	if r.options.Record {
 		result.Deviations = w.Deviations()
+	}
+	if r.plan.World.Deviations != nil { // a stored plan must not have become stale
+		result.Unused = w.Unused()
 	}
 	result.Operations = len(r.history.Ops)
 	for i := range r.history.Ops {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -33,7 +35,8 @@ func (r *Rates) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*r = Rates{}
-	for name, rate := range named {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		rate := named[name]
 		site, ok := chance.ParseSite(name)
 		if !ok {
 			return fmt.Errorf("rates: unknown fault family %q", name)

@@ -1,0 +1,337 @@
+// Package envtest is the conformance suite of the seam: what every host of
+// env.Machines must do. The virtual world and a real host run the same suite, so
+// that what holds in a simulation holds on a machine as far as the seam reaches.
+package envtest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// Host runs machines. A suite makes one host per test.
+type Host interface {
+	// Run starts programs at addresses 0, 1, ... and lets them live until done
+	// says so, or for about a second of their time. It reports whether done did.
+	Run(done func() bool, programs ...func(env.Env) env.Machine) bool
+	// Restart ends process id as SIGKILL would and starts it again, within Run,
+	// after the current Step. The disk keeps what was completed.
+	Restart(id env.ID)
+}
+
+// Run runs the suite.
+func Run(t *testing.T, newHost func(t *testing.T) Host) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Host)
+	}{
+		{"every incarnation is told first that it started", started},
+		{"a timer comes at its instant or later, and not again", timer},
+		{"a timer can be moved and disarmed", timerMoved},
+		{"now is constant within a step and never before At", now},
+		{"a message arrives as it was sent, though the buffer is used again", message},
+		{"a file is read back as written, in order", file},
+		{"creating twice, opening nothing, writing nowhere are errors", diskErrors},
+		{"a write at an offset fills a gap with zeros, a truncate cuts", offsets},
+		{"a rename replaces, a list is sorted", entries},
+		{"a killed process finds what it had completed", restart},
+		{"after a halt every ask is void", halt},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, newHost(t)) })
+	}
+}
+
+// machine is a Machine made of a function.
+type machine struct {
+	env  env.Env
+	step func(e env.Env, ev *env.Event)
+}
+
+func (m *machine) Step(ev *env.Event) { m.step(m.env, ev) }
+
+func (m *machine) Status(*env.Status) {}
+
+func program(step func(e env.Env, ev *env.Event)) func(env.Env) env.Machine {
+	return func(e env.Env) env.Machine { return &machine{e, step} }
+}
+
+// finish fails the test unless the host ran to the end.
+func finish(t *testing.T, ok bool) {
+	t.Helper()
+	if !ok {
+		t.Error("the machines did not finish in time")
+	}
+}
+
+func started(t *testing.T, h Host) {
+	var kinds []env.EventKind
+	var incarnations []env.Incarnation
+	ok := h.Run(func() bool { return len(incarnations) == 2 }, func(e env.Env) env.Machine {
+		first := true
+		return &machine{e, func(e env.Env, ev *env.Event) {
+			if first {
+				kinds = append(kinds, ev.Kind)
+				incarnations = append(incarnations, e.Incarnation())
+				e.SetTimer(1, e.Now())
+				h.Restart(e.Self())
+			}
+			first = false
+		}}
+	})
+	finish(t, ok)
+	if !slices.Equal(kinds, []env.EventKind{env.Started, env.Started}) || !slices.Equal(incarnations, []env.Incarnation{1, 2}) {
+		t.Errorf("incarnations %v were first told %v", incarnations, kinds)
+	}
+}
+
+func timer(t *testing.T, h Host) {
+	var due, came env.Time
+	fired := 0
+	finish(t, h.Run(func() bool { return fired > 0 && came > due.Add(5*env.Millisecond) }, program(func(e env.Env, ev *env.Event) {
+		switch {
+		case ev.Kind == env.Started:
+			due = e.Now().Add(3 * env.Millisecond)
+			e.SetTimer(7, due)
+			e.SetTimer(8, due.Add(6*env.Millisecond))
+		case ev.Timer == 7:
+			fired++
+			if e.Now() < due {
+				t.Errorf("timer of %d came at %d", due, e.Now())
+			}
+		}
+		came = e.Now()
+	})))
+	if fired != 1 {
+		t.Errorf("the timer came %d times", fired)
+	}
+}
+
+func timerMoved(t *testing.T, h Host) {
+	var order []env.TimerID
+	finish(t, h.Run(func() bool { return slices.Contains(order, 3) }, program(func(e env.Env, ev *env.Event) {
+		at := func(ms env.Duration) env.Time { return e.Now().Add(ms * env.Millisecond) }
+		switch ev.Kind {
+		case env.Started:
+			e.SetTimer(0, at(2))
+			e.SetTimer(1, at(4))
+			e.SetTimer(2, at(6))
+			e.SetTimer(3, at(20))
+			e.SetTimer(0, at(9)) // later
+			e.SetTimer(1, at(1)) // earlier
+			e.SetTimer(2, env.Never)
+		case env.Timer:
+			order = append(order, ev.Timer)
+		}
+	})))
+	if !slices.Equal(order, []env.TimerID{1, 0, 3}) {
+		t.Errorf("timers came in order %v, want [1 0 3]", order)
+	}
+}
+
+func now(t *testing.T, h Host) {
+	steps := 0
+	finish(t, h.Run(func() bool { return steps == 3 }, program(func(e env.Env, ev *env.Event) {
+		steps++
+		before := e.Now()
+		e.Charge(env.Millisecond)
+		for range 1000 {
+			if e.Now() != before {
+				t.Fatalf("now went from %d to %d within a step", before, e.Now())
+			}
+		}
+		if ev.At > before {
+			t.Errorf("the event reached the queue at %d, after now, %d", ev.At, before)
+		}
+		e.SetTimer(0, before.Add(env.Millisecond))
+	})))
+}
+
+func message(t *testing.T, h Host) {
+	var got []string
+	sender := program(func(e env.Env, ev *env.Event) {
+		if ev.Kind != env.Started {
+			return
+		}
+		buffer := []byte("first")
+		e.Send(1, env.Key{B: 1}, buffer)
+		copy(buffer, "other")
+		e.Send(1, env.Key{B: 2}, nil)
+	})
+	receiver := program(func(_ env.Env, ev *env.Event) {
+		if ev.Kind == env.Message {
+			got = append(got, fmt.Sprintf("%d:%s", ev.From, ev.Data))
+		}
+	})
+	finish(t, h.Run(func() bool { return len(got) == 2 }, sender, receiver))
+	slices.Sort(got) // a network may change the order
+	if !slices.Equal(got, []string{"0:", "0:first"}) {
+		t.Errorf("messages %q", got)
+	}
+}
+
+// answers collects the outcomes of disk operations by their ID.
+type answers map[env.OpID]env.Event
+
+func (a answers) note(ev *env.Event) {
+	if ev.Kind == env.DiskDone {
+		copied := *ev
+		copied.Data = bytes.Clone(ev.Data)
+		a[ev.Op] = copied
+	}
+}
+
+// diskScript submits all operations at once and returns the answers, by the
+// operation's place, and what the process then lists.
+func diskScript(t *testing.T, h Host, dir string, ops ...env.Op) (answers, []string) {
+	got := answers{}
+	var listed []string
+	finish(t, h.Run(func() bool { return len(got) == len(ops) }, program(func(e env.Env, ev *env.Event) {
+		if ev.Kind == env.Started {
+			for i, op := range ops {
+				op.ID = env.OpID(i)
+				e.Submit(op)
+			}
+		}
+		got.note(ev)
+		listed = e.List(dir)
+	})))
+	return got, listed
+}
+
+func expect(t *testing.T, got answers, want ...env.Errno) {
+	t.Helper()
+	for i, err := range want {
+		if got[env.OpID(i)].Err != err {
+			t.Errorf("operation %d: %v, want %v", i, got[env.OpID(i)].Err, err)
+		}
+	}
+}
+
+func file(t *testing.T, h Host) {
+	got, _ := diskScript(t, h, "",
+		env.Op{Kind: env.OpCreate, File: 1, Path: "f"},
+		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("one ")},
+		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("two")},
+		env.Op{Kind: env.OpSync, File: 1},
+		env.Op{Kind: env.OpRead, File: 1, Offset: 2, Length: 100},
+		env.Op{Kind: env.OpClose, File: 1},
+		env.Op{Kind: env.OpOpen, File: 1, Path: "f"},
+		env.Op{Kind: env.OpRead, File: 1, Offset: 7, Length: 1})
+	expect(t, got, env.OK, env.OK, env.OK, env.OK, env.OK, env.OK, env.OK, env.OK)
+	if read := got[4]; string(read.Data) != "e two" || read.N != 5 {
+		t.Errorf("read %q, %d bytes", read.Data, read.N)
+	}
+	if opened, end := got[6], got[7]; opened.N != 7 || end.N != 0 {
+		t.Errorf("opened with size %d, read %d bytes at the end", opened.N, end.N)
+	}
+}
+
+func diskErrors(t *testing.T, h Host) {
+	got, listed := diskScript(t, h, "nothing",
+		env.Op{Kind: env.OpCreate, File: 1, Path: "f"},
+		env.Op{Kind: env.OpCreate, File: 2, Path: "f"},
+		env.Op{Kind: env.OpOpen, File: 3, Path: "g"},
+		env.Op{Kind: env.OpAppend, File: 3, Data: []byte("x")},
+		env.Op{Kind: env.OpCreate, File: 4, Path: "no/f"},
+		env.Op{Kind: env.OpMkdir, Path: "f"},
+		env.Op{Kind: env.OpRemove, Path: "g"})
+	expect(t, got, env.OK, env.Exist, env.NotExist, env.BadHandle, env.NotExist, env.Exist, env.NotExist)
+	if listed != nil {
+		t.Errorf("a directory that is not there lists %q", listed)
+	}
+}
+
+func offsets(t *testing.T, h Host) {
+	got, _ := diskScript(t, h, "",
+		env.Op{Kind: env.OpCreate, File: 1, Path: "f"},
+		env.Op{Kind: env.OpWrite, File: 1, Offset: 3, Data: []byte("abcdef")},
+		env.Op{Kind: env.OpWrite, File: 1, Offset: 4, Data: []byte("X")},
+		env.Op{Kind: env.OpTruncate, File: 1, Length: 7},
+		env.Op{Kind: env.OpRead, File: 1, Length: 100})
+	expect(t, got, env.OK, env.OK, env.OK, env.OK, env.OK)
+	if string(got[4].Data) != "\x00\x00\x00aXcd" {
+		t.Errorf("read %q", got[4].Data)
+	}
+}
+
+// steps submits one operation after the other.
+func steps(t *testing.T, h Host, dir string, ops ...env.Op) (answers, []string) {
+	got := answers{}
+	var listed []string
+	finish(t, h.Run(func() bool { return len(got) == len(ops) }, program(func(e env.Env, ev *env.Event) {
+		got.note(ev)
+		listed = e.List(dir)
+		if len(got) < len(ops) {
+			op := ops[len(got)]
+			op.ID = env.OpID(len(got))
+			e.Submit(op)
+		}
+	})))
+	return got, listed
+}
+
+func entries(t *testing.T, h Host) {
+	got, listed := steps(t, h, "d",
+		env.Op{Kind: env.OpMkdir, Path: "d"},
+		env.Op{Kind: env.OpCreate, File: 1, Path: "d/b"},
+		env.Op{Kind: env.OpCreate, File: 2, Path: "d/a"},
+		env.Op{Kind: env.OpMkdir, Path: "d/sub"},
+		env.Op{Kind: env.OpAppend, File: 2, Data: []byte("a's")},
+		env.Op{Kind: env.OpRename, Path: "d/a", To: "d/b"},
+		env.Op{Kind: env.OpRemove, Path: "d"},
+		env.Op{Kind: env.OpSyncDir, Path: "d"},
+		env.Op{Kind: env.OpOpen, File: 3, Path: "d/b"},
+		env.Op{Kind: env.OpRead, File: 3, Length: 9})
+	expect(t, got, env.OK, env.OK, env.OK, env.OK, env.OK, env.OK, env.NotEmpty, env.OK, env.OK, env.OK)
+	if !slices.Equal(listed, []string{"b", "sub/"}) || string(got[9].Data) != "a's" {
+		t.Errorf("listed %q, read %q", listed, got[9].Data)
+	}
+}
+
+func restart(t *testing.T, h Host) {
+	var read []byte
+	finish(t, h.Run(func() bool { return read != nil }, program(func(e env.Env, ev *env.Event) {
+		switch {
+		case ev.Kind == env.Started && e.Incarnation() == 1:
+			e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
+			e.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("kept"), ID: 1})
+		case ev.Kind == env.Started:
+			e.Submit(env.Op{Kind: env.OpOpen, File: 1, Path: "f"})
+			e.Submit(env.Op{Kind: env.OpRead, File: 1, Length: 9, ID: 2})
+		case ev.Op == 1:
+			h.Restart(e.Self())
+		case ev.Op == 2:
+			read = append([]byte{}, ev.Data...)
+		}
+	})))
+	if string(read) != "kept" {
+		t.Errorf("after the restart it reads %q", read)
+	}
+}
+
+func halt(t *testing.T, h Host) {
+	heard, steps := 0, 0
+	finish(t, h.Run(func() bool { return steps > 0 }, program(func(e env.Env, ev *env.Event) {
+		if ev.Kind == env.Started && e.Incarnation() == 1 {
+			e.Halt("the suite asks for it")
+			e.Send(1, env.Key{}, []byte("from the dead"))
+			e.SetTimer(0, e.Now())
+			e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
+		} else if ev.Kind == env.Started {
+			steps++
+			if got := e.List(""); len(got) != 0 {
+				t.Errorf("a dead process wrote %q", got)
+			}
+		}
+	}), program(func(_ env.Env, ev *env.Event) {
+		if ev.Kind == env.Message {
+			heard++
+		}
+	})))
+	if heard != 0 {
+		t.Error("a dead process sent a message")
+	}
+}

@@ -1,0 +1,198 @@
+package sim_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/plan"
+	"github.com/tidaldb/tidalsim/sim/trace"
+)
+
+// diary is a machine that notes what it is told and writes to its disk every
+// millisecond.
+type diary struct {
+	env   env.Env
+	lines *[]string
+}
+
+const pointWriting = env.Point(0)
+
+func (d *diary) Step(ev *env.Event) {
+	e := d.env
+	switch ev.Kind {
+	case env.Started:
+		*d.lines = append(*d.lines, fmt.Sprintf("started %d with %v", e.Incarnation(), e.List("")))
+		e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: fmt.Sprintf("f%d", e.Incarnation())})
+		e.SetTimer(0, e.Now().Add(env.Millisecond))
+	case env.Timer:
+		e.Hit(pointWriting, env.Key{})
+		e.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("x")})
+		e.SetTimer(0, e.Now().Add(env.Millisecond))
+	}
+}
+
+func (d *diary) Status(*env.Status) {}
+
+// diaryRun lives through p with one diary and returns what it noted.
+func diaryRun(t *testing.T, w *sim.World, p *plan.Plan, traced bool) []string {
+	t.Helper()
+	var lines []string
+	config := sim.Config{Points: []string{"writing"}, Trace: traced, Programs: []sim.Program{
+		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines} }},
+	}}
+	if err := w.Reset(config, p); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(func() bool { return w.Time() > 30*int64(env.Millisecond) })
+	return lines
+}
+
+func TestDisruptions(t *testing.T) {
+	lose := plan.Rates{chance.DiskEntry: chance.Million}
+	for _, c := range []struct {
+		name  string
+		d     plan.Disruption
+		rates plan.Rates
+		want  []string
+	}{
+		{"a kill at a moment", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 3}, For: 1e6}, lose,
+			[]string{"started 1 with []", "started 2 with [f1]"}},
+		{"power at a moment", plan.Disruption{Kind: plan.Power, When: plan.Anchor{Point: "writing"}, For: 1e6}, lose,
+			[]string{"started 1 with []", "started 2 with []"}},
+		{"power while something is unsynced", plan.Disruption{Kind: plan.Power, When: plan.Anchor{Unsynced: true}}, lose,
+			[]string{"started 1 with []", "started 2 with []"}},
+		{"a kill at a time", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{At: 5e6}, For: 1e6}, lose,
+			[]string{"started 1 with []", "started 2 with [f1]"}},
+		{"a kill some time after a moment", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", After: 5e5}}, lose,
+			[]string{"started 1 with []", "started 2 with [f1]"}},
+		{"a moment that never comes", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 1000}}, lose,
+			[]string{"started 1 with []"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlan()
+			p.Disruptions, p.Rates = []plan.Disruption{c.d}, c.rates
+			p.Duration = 60 * int64(env.Millisecond)
+			var w sim.World
+			lines := diaryRun(t, &w, p, false)
+			if diff := cmp.Diff(c.want, lines); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOneSeedOneRun(t *testing.T) {
+	busy := func(seed plan.Seed) *plan.Plan {
+		p := newPlan()
+		p.Seed = seed
+		p.Rates = plan.Rates{chance.DiskEntry: 500_000, chance.DiskLost: 500_000}
+		p.Disruptions = []plan.Disruption{
+			{Kind: plan.Power, When: plan.Anchor{Unsynced: true, Nth: 4}, For: 2e6},
+			{Kind: plan.Pause, When: plan.Anchor{Point: "writing", Nth: 3}, For: 3e6},
+		}
+		return p
+	}
+	var w, other sim.World
+	run := func(w *sim.World, seed plan.Seed) ([]trace.Entry, trace.Hash) {
+		diaryRun(t, w, busy(seed), true)
+		return append([]trace.Entry{}, w.Trace().Entries()...), w.Trace().Hash()
+	}
+	entries, a := run(&w, 1)
+	_, b := run(&w, 2)
+	again, a2 := run(&w, 1) // A-B-A in one world
+	_, fresh := run(&other, 1)
+	if a == b {
+		t.Error("two seeds have one trace")
+	}
+	if a != a2 || a != fresh {
+		t.Errorf("one seed has three traces: %s, %s, %s; first difference at entry %d", a, a2, fresh, trace.FirstDifference(entries, again))
+	}
+}
+
+// A run from a plan that lists its deviations is the run that it was taken from.
+func TestRecordedDeviationsReplay(t *testing.T) {
+	p := newPlan()
+	p.Seed = 9
+	p.Rates = plan.Rates{chance.DiskEntry: 500_000, chance.DiskLost: 500_000, chance.DiskTorn: 300_000}
+	p.Disruptions = []plan.Disruption{{Kind: plan.Power, When: plan.Anchor{At: 9e6}, For: 1e6}}
+	var w sim.World
+	var lines []string
+	config := sim.Config{Points: []string{"writing"}, Record: true, Programs: []sim.Program{
+		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines} }},
+	}}
+	run := func() trace.Hash {
+		if err := w.Reset(config, p); err != nil {
+			t.Fatal(err)
+		}
+		w.Run(func() bool { return w.Time() > 30*int64(env.Millisecond) })
+		return w.Trace().Hash()
+	}
+	drawn := run()
+	p.Deviations, p.Rates = w.Deviations(), plan.Rates{}
+	if len(p.Deviations) == 0 {
+		t.Fatal("nothing deviated")
+	}
+	if listed := run(); listed != drawn || len(w.Unused()) != 0 {
+		t.Errorf("drawn %s, listed %s, unused %v", drawn, listed, w.Unused())
+	}
+	p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 999}})
+	run()
+	if unused := w.Unused(); len(unused) != 1 {
+		t.Errorf("a disruption whose moment never comes is not reported: %v", unused)
+	}
+}
+
+func TestTermsAreFailpointsWithoutChance(t *testing.T) {
+	p := newPlan()
+	p.Terms = []plan.Term{{Point: "writing", Term: "4*off->1*return(crash)"}}
+	var w sim.World
+	diaryRun(t, &w, p, false)
+	if got := w.Hits()[pointWriting]; got < 6 {
+		t.Errorf("the point was reached %d times", got)
+	}
+	for _, term := range []string{"50%return(crash)", "sleep(10)", "panic", "return(nonsense)", "print", "break", "", "return(crash)->"} {
+		p.Terms[0].Term = term
+		if err := w.Reset(sim.Config{Points: []string{"writing"}, Programs: make([]sim.Program, 1)}, p); !errors.Is(err, plan.ErrInvalid) {
+			t.Errorf("term %q: error %v", term, err)
+		}
+	}
+}
+
+// BenchmarkPingPong is three machines, each with a timer, that send each other
+// messages: the cost of the engine alone, per Step.
+func BenchmarkPingPong(b *testing.B) {
+	p := newPlan()
+	p.Duration = plan.MaxDuration
+	var w sim.World
+	steps := uint64(0)
+	newPeer := func(e env.Env) env.Machine { return &peer{env: e} }
+	config := sim.Config{Programs: []sim.Program{{New: newPeer}, {New: newPeer}, {New: newPeer}}}
+	if err := w.Reset(config, p); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	w.Run(func() bool { steps++; return steps > uint64(b.N) })
+}
+
+type peer struct {
+	env env.Env
+	buf [48]byte
+	n   uint64
+}
+
+func (p *peer) Step(ev *env.Event) {
+	if ev.Kind == env.Message || ev.Kind == env.Started {
+		p.n++
+		p.env.Send((p.env.Self()+1)%3, env.Key{B: p.n}, p.buf[:])
+		p.env.SetTimer(0, p.env.Now().Add(env.Second))
+	}
+}
+
+func (p *peer) Status(s *env.Status) { s[0] = p.n }

@@ -76,6 +76,11 @@ func (r *Replica) advance(e env.Env) {
 func (r *Replica) look(e env.Env) {
 	var files []found
 	snapshot, hasSnapshot, hasManifest := lineage.Seq(0), false, false
+	// A killed process may have left a snapshot whose name is not durable. What it
+	// covers must not go before that is: a power failure could keep the removals
+	// and lose the name.
+	//safety:names-durable-before-removal by=liveness on=crash-restart
+	r.script.add(r.at(e, env.OpSyncDir, r.dir, 2))
 	for _, name := range e.List(r.dir) {
 		if strings.HasSuffix(name, wal.TempSuffix) { // of a crash in the middle of writing it
 			r.script.add(r.at(e, env.OpRemove, r.dir+"/"+name, 0))

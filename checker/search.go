@@ -113,7 +113,7 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 			clients = append(clients, op.Client)
 		}
 		call, back := 2*int64(op.Invoke), 2*int64(op.Return)
-		if op.Outcome != history.Acked {
+		if op.Kind == history.Write && w.placed[i] {
 			call, back = w.interval(ops, p, i)
 		}
 		input = append(input, porcupine.Operation{ClientId: slices.Index(clients, op.Client), Input: op, Call: call, Return: back})
@@ -131,13 +131,18 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 	return noOrder
 }
 
-// interval narrows the time in which a write that nobody acknowledged took
-// effect, or the search explodes: after the last beginning of a read that did
-// not see it, before the first return of a read that did. Only reads count whose
-// answers the log bears out; the digest then proves what they saw. Event numbers
-// are doubled so that the bounds fall between events.
+// interval narrows the time in which a write took effect: after the last
+// beginning of a read that did not see it, before the first return of a read
+// that did. Without it the search explodes where writes overlap: those that
+// nobody acknowledged, and those that were repeated through a crash. Only reads
+// count whose answers the log bears out; the digest then proves what they saw,
+// so no order that explains them is lost.
 func (w *witnesses) interval(ops []history.Op, p *partition, write int32) (call, back int64) {
-	call, back = 2*int64(ops[write].Invoke), math.MaxInt64
+	first, last := 2*int64(ops[write].Invoke), int64(math.MaxInt64)
+	if ops[write].Outcome == history.Acked {
+		last = 2 * int64(ops[write].Return)
+	}
+	call, back = first, last
 	for i := p.first; i != none; i = w.next[i] {
 		op := &ops[i]
 		switch {
@@ -149,7 +154,7 @@ func (w *witnesses) interval(ops []history.Op, p *partition, write int32) (call,
 		}
 	}
 	if call >= back { // the reads contradict each other; the search will find that
-		return 2 * int64(ops[write].Invoke), math.MaxInt64
+		return first, last
 	}
 	return call, back
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -47,8 +48,8 @@ func ParseSeed(text string) (Seed, error) {
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return Seed(n), nil
 	}
-	if len(text) >= 7 && len(text) <= 64 {
-		if n, err := strconv.ParseUint(text[:min(16, len(text))], 16, 64); err == nil && isHex(text) {
+	if isHash(text) {
+		if n, err := strconv.ParseUint(text[:min(16, len(text))], 16, 64); err == nil {
 			return Seed(n), nil
 		}
 	}
@@ -59,13 +60,12 @@ func octal(text string) bool {
 	return len(text) > 1 && text[0] == '0' && text[1] != 'x' && text[1] != 'X'
 }
 
-func isHex(text string) bool {
-	for _, c := range text {
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
-			return false
-		}
-	}
-	return true
+// isHash reports whether text looks like a git hash, abbreviated or whole. Digits
+// alone are a decimal number that is too large, unless they have a hash's length.
+func isHash(text string) bool {
+	letters := strings.ContainsAny(text, "abcdef")
+	whole := len(text) == 40 || len(text) == 64
+	return strings.Trim(text, "0123456789abcdef") == "" && (whole || letters && len(text) >= 7 && len(text) < 64)
 }
 
 // Plan is one run of a world.

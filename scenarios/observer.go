@@ -111,7 +111,7 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 			o.appended(id, path, op.Data)
 		}
 	case env.OpRename:
-		o.renamed(ofPath, op.To)
+		o.renamed(id, ofPath, op.To)
 	}
 }
 
@@ -183,14 +183,24 @@ func (o *observer) writesOf(t tenant.ID, slot lineage.Slot) *slotWrites {
 }
 
 // renamed notes a snapshot that gets its name.
-func (o *observer) renamed(t tenant.ID, to string) {
+func (o *observer) renamed(id env.ID, t tenant.ID, to string) {
 	dir := wal.Identity{Tenant: t, Placement: 1}.Dir() + "/"
 	if len(to) <= len(dir) || to[:len(dir)] != dir {
 		return
 	}
 	if seq, ok := wal.ParseSnapshotName(to[len(dir):]); ok {
 		w := o.writesOf(t, 0)
+		o.trustSnapshot(id, w)
 		w.snapshot, w.covers = to, seq
+	}
+}
+
+// trustSnapshot takes what a durable snapshot covers for durable: the segments
+// with these records may be gone.
+func (o *observer) trustSnapshot(id env.ID, w *slotWrites) {
+	disk := o.world.Disk(id)
+	if w.snapshot != "" && w.covers > w.durable && disk.Durable(w.snapshot, 0, disk.Size(w.snapshot)) {
+		w.durable = w.covers
 	}
 }
 
@@ -212,9 +222,7 @@ func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
 		return ""
 	}
 	disk := o.world.Disk(id)
-	if w.snapshot != "" && seq <= w.covers && disk.Durable(w.snapshot, 0, disk.Size(w.snapshot)) {
-		return ""
-	}
+	o.trustSnapshot(id, w)
 	i, _ := slices.BinarySearchFunc(w.places, w.durable+1, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
 	for i < len(w.places) && w.places[i].seq <= seq {
 		first, last, wanted := i, i, i

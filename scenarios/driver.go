@@ -19,6 +19,7 @@ type driver struct {
 	world   *sim.World
 	history *history.History
 	left    *int // operations of all drivers that have not ended
+	story   *story
 
 	next int        // number of the next operation
 	open []openCall // under way
@@ -91,6 +92,9 @@ func (d *driver) begin() {
 		op.Kind, op.Signal = history.Read, signal.Signal{Entity: entity}
 	}
 	index := d.history.Begin(op)
+	if d.story != nil {
+		d.story.asks(d.env.Self(), index, &op)
+	}
 	if read {
 		call, _ = d.client.Read(id, 0, entity)
 	} else {
@@ -110,6 +114,9 @@ func (d *driver) ended(r *core.Result) {
 			d.history.Sent(o.index, r.Op)
 		}
 		d.history.End(o.index, d.result(r))
+		if d.story != nil {
+			d.story.told(d.env.Self(), o.index, &d.history.Ops[o.index])
+		}
 		d.open = append(d.open[:i], d.open[i+1:]...)
 		*d.left--
 		d.world.Saw(d.env.Self(), r.Call, uint64(r.Outcome)<<32|uint64(r.Code), uint64(r.Seq), r.State.Applied.Lo^r.State.LastSeq)

@@ -23,6 +23,7 @@ type observer struct {
 	world *sim.World
 	run   *observe.Run
 	nodes int
+	story *story // nil: nobody wants to be told
 
 	boots  []boot // by node
 	files  []file // segments that were written, by node and path
@@ -64,9 +65,9 @@ type place struct {
 	from, to int64
 }
 
-func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int) {
+func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story) {
 	*o = observer{
-		world: world, run: run, nodes: nodes, boots: append(o.boots[:0], make([]boot, processes)...),
+		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		files: o.files[:0], writes: o.writes[:0],
 	}
 }
@@ -89,6 +90,9 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
 	b := o.boots[id]
+	if o.story != nil {
+		o.story.hit(id, p, key)
+	}
 	switch p {
 	case fault.RecordAppended:
 		o.run.Admitted(t, slot, seq, o.world.Time(), int64(local), uint64(b.incarnation))
@@ -104,6 +108,9 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	ofPath, hasPath := wal.TenantOfPath(path)
 	ofKey, hasKey := tenant.ID(op.Key.A), tenant.ID(op.Key.A) != tenant.Reserved
+	if o.story != nil {
+		o.story.submitted(id, op, path)
+	}
 	o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
 	switch op.Kind {
 	case env.OpAppend:
@@ -206,7 +213,10 @@ func (o *observer) trustSnapshot(id env.ID, w *slotWrites) {
 
 // Sent implements sim.Observer: before an acknowledgement leaves, its record
 // must be on the platter.
-func (o *observer) Sent(from, _ env.ID, _ env.Key, payload []byte) {
+func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
+	if o.story != nil {
+		o.story.sent(from, to, payload)
+	}
 	if !o.isNode(from) || wire.KindOf(payload) != wire.Ack || wire.Decode(payload, &o.answer) != nil {
 		return
 	}

@@ -39,6 +39,7 @@ type Plan struct {
 type Recorded struct {
 	Fingerprint string `json:"fingerprint"` // of the first finding, empty if all held
 	Trace       string `json:"trace"`
+	Build       string `json:"build"` // of the binary that wrote it
 }
 
 // ClusterPlan is the topology. Processes 0..Nodes-1 are nodes, then come the

@@ -21,11 +21,15 @@ import (
 // shown nothing.
 const MinAcked = 100
 
+// WhyCutShort is why a run that Options.Until ended is undecided.
+const WhyCutShort = "the run was stopped before its end"
+
 // Options say how to run a plan.
 type Options struct {
 	Porcupine bool // search every partition, not only those whose witness fails
 	Record    bool // keep the deviations, so that the plan can be written out
 	Trace     bool // keep the trace's entries
+	Story     bool // tell the run in words
 	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
 	Until int64
 	// Decorate, if not nil, wraps every node: for planted mistakes that are made
@@ -56,6 +60,8 @@ type Result struct {
 	Hits       []uint64 // of fault points
 	Deviations []plan.Deviation
 	History    *history.History
+	Story      []Told          // with Options.Story
+	Dumps      []core.SlotDump // with Options.Story: the slots of the nodes that are up
 }
 
 // Fingerprint is that of the first finding, empty if there is none.
@@ -79,6 +85,7 @@ type Runner struct {
 	plan     *Plan
 	cluster  *core.Cluster
 	options  Options
+	story    *story
 }
 
 // NewRunner returns a runner.
@@ -99,9 +106,13 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 	}
 	processes := p.Cluster.Nodes + p.Cluster.Clients
-	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, processes)
+	r.story = nil
+	if o.Story {
+		r.story = &story{world: r.world, nodes: p.Cluster.Nodes}
+	}
+	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, processes, r.story)
 	r.left = p.Cluster.Clients * p.Workload.Operations
-	config := sim.Config{Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace}
+	config := sim.Config{Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story}
 	if err := r.world.Reset(config, &p.World); err != nil {
 		return nil, err
 	}
@@ -123,6 +134,9 @@ func (r *Runner) live() (result *Result) {
 	outcome := r.world.Run(r.done)
 	r.collect(outcome)
 	r.describe(result, outcome)
+	if r.story != nil {
+		result.Story, result.Dumps = r.story.lines(&r.plan.World), r.dumps()
+	}
 	r.judge(result)
 	return result
 }
@@ -157,7 +171,7 @@ func (r *Runner) newNode(e env.Env) env.Machine {
 func (r *Runner) newDriver(e env.Env) env.Machine {
 	d := &driver{
 		env: e, client: core.NewClient(e, r.cluster, core.DefaultPatience),
-		plan: r.plan, world: r.world, history: &r.history, left: &r.left,
+		plan: r.plan, world: r.world, history: &r.history, left: &r.left, story: r.story,
 	}
 	r.drivers = append(r.drivers, d)
 	return d
@@ -221,6 +235,16 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	}
 }
 
+// dumps returns every slot of every node that is up.
+func (r *Runner) dumps() (all []core.SlotDump) {
+	for i := range r.plan.Cluster.Nodes {
+		if n := r.node(i); n != nil {
+			all = append(all, n.Dump()...)
+		}
+	}
+	return all
+}
+
 func (r *Runner) stall(format string, args ...any) {
 	r.run.Stalls = append(r.run.Stalls, fmt.Sprintf(format, args...))
 }
@@ -255,7 +279,7 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 // judge asks the checkers, and decides whether the seed has shown anything.
 func (r *Runner) judge(result *Result) {
 	if r.options.Until > 0 {
-		result.Verdict, result.Why = checker.Undecided, "the run was ended before its end"
+		result.Verdict, result.Why = checker.Undecided, WhyCutShort
 		return
 	}
 	result.Reports = checker.Judge(&r.run, checker.Options{Porcupine: r.options.Porcupine, Scratch: &r.scratch})

@@ -1,0 +1,314 @@
+// Package campaign runs many seeds. It hands plans to workers, puts their results
+// back in order, compares traces with those of another process, keeps artifacts,
+// and says with one exit code what a campaign showed.
+//
+// It is the lowest floor on which goroutines, files and the wall clock exist; a
+// run itself knows none of them. Worlds share nothing, so workers need no lock.
+//
+// The one rule to remember: what is reported does not depend on how many workers
+// there were. Results count in the order of their jobs.
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// Options say what to run.
+type Options struct {
+	// Scenarios run in this order.
+	Scenarios []*scenarios.Scenario
+	// Seeds are run of each scenario, in order.
+	Seeds []Range
+	// For, if not 0, ends the campaign after this time; the last range then has
+	// no end, and scenarios take turns.
+	For time.Duration
+	// Shard selects every n-th seed.
+	Shard Shard
+	// Set overrides values of every drawn plan: "workload.operations=500".
+	Set []string
+	// Regressions is the directory of committed plans that run first, "" for none.
+	Regressions string
+	// Workers is the number of worlds at work at once; 0 is one per CPU.
+	Workers int
+	// FailFast ends the campaign at the first violation.
+	FailFast bool
+	// Porcupine and Determinism are shares of the seeds, in millionths, that are
+	// searched by porcupine, or run again here and in another process.
+	Porcupine, Determinism int
+	// RequireReached makes it a failure that a fault point was not reached.
+	RequireReached bool
+	// Command runs this program's other process: the executable and what comes
+	// before a subcommand. Needed for Determinism.
+	Command []string
+	// Dir is where artifacts go, "" for nowhere.
+	Dir string
+	// Found is called for each violation, in order.
+	Found func(*Finding)
+	// Progress is called about ten times per second.
+	Progress func(Progress)
+}
+
+// Progress is how far a campaign is.
+type Progress struct {
+	Done, Violated, Undecided int
+	Total                     int // 0 if it ends by time
+	Elapsed                   time.Duration
+	Scenario                  string
+}
+
+// campaign is one run of Run.
+type campaign struct {
+	options Options
+	source  *source
+	store   *store
+	started time.Time
+	summary Summary
+	order   order
+	checks  []Recorded // whose traces another process must confirm
+	failed  error      // what made results impossible
+}
+
+// order puts results back into the order of their jobs.
+//
+// Invariant: waiting holds no result with index next.
+type order struct {
+	next    int
+	waiting map[int]*outcome
+}
+
+// add takes a result and returns those that can be counted now.
+func (o *order) add(r *outcome) (ready []*outcome) {
+	o.waiting[r.job.index] = r
+	for {
+		r, ok := o.waiting[o.next]
+		if !ok {
+			return ready
+		}
+		delete(o.waiting, o.next)
+		o.next++
+		ready = append(ready, r)
+	}
+}
+
+// Run runs a campaign. When ctx is done no further seed is begun and the summary
+// is of those that ended within Grace. An error means that the campaign could not
+// be run; what its seeds show is in the summary.
+func Run(ctx context.Context, o Options) (*Summary, error) {
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	source, err := newSource(&o)
+	if err != nil {
+		return nil, err
+	}
+	c := &campaign{options: o, source: source, started: time.Now(), order: order{waiting: map[int]*outcome{}}}
+	c.summary.begin(o.Scenarios)
+	if o.Dir != "" {
+		if c.store, err = newStore(o.Dir, &o); err != nil {
+			return nil, err
+		}
+		defer c.store.close()
+	}
+	c.work(ctx)
+	if c.failed == nil && ctx.Err() == nil {
+		c.failed = c.confirm(ctx)
+	}
+	c.summary.end(&c.options, time.Since(c.started), ctx.Err() != nil)
+	if c.failed == nil && c.store != nil {
+		c.failed = c.store.finish(&c.summary)
+	}
+	return &c.summary, c.failed
+}
+
+// Grace is how long an interrupted campaign waits for the seeds under way.
+const Grace = 2 * time.Second
+
+// work hands jobs to workers and counts their results.
+func (c *campaign) work(ctx context.Context) {
+	jobs, results, stop := make(chan job), make(chan *outcome, c.options.Workers), make(chan struct{})
+	var workers sync.WaitGroup
+	for range c.options.Workers {
+		workers.Go(func() { c.worker(jobs, results) })
+	}
+	go c.hand(ctx, jobs, stop)
+	go func() {
+		workers.Wait()
+		close(results)
+	}()
+	c.collect(ctx, results, stop)
+}
+
+// hand gives out jobs until there are no more, time is up, or it is told to stop.
+func (c *campaign) hand(ctx context.Context, jobs chan<- job, stop <-chan struct{}) {
+	defer close(jobs)
+	for {
+		if c.options.For > 0 && time.Since(c.started) >= c.options.For {
+			return
+		}
+		j, ok := c.source.next()
+		if !ok {
+			return
+		}
+		select {
+		case jobs <- j:
+		case <-ctx.Done():
+			return
+		case <-stop:
+			return
+		}
+	}
+}
+
+// collect counts results in the order of their jobs.
+func (c *campaign) collect(ctx context.Context, results <-chan *outcome, stop chan struct{}) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	interrupted, stopped := ctx.Done(), false
+	var patience <-chan time.Time
+	for {
+		select {
+		case r, ok := <-results:
+			if !ok {
+				return
+			}
+			for _, ready := range c.order.add(r) {
+				if stopped = stopped || c.count(ready); stopped {
+					break
+				}
+			}
+			if stopped && stop != nil {
+				close(stop)
+				stop = nil
+			}
+		case <-tick.C:
+			c.report()
+		case <-interrupted:
+			interrupted, patience = nil, time.After(Grace)
+		case <-patience:
+			return
+		}
+	}
+}
+
+func (c *campaign) report() {
+	if c.options.Progress == nil {
+		return
+	}
+	s := &c.summary
+	c.options.Progress(Progress{
+		Done: s.Seeds + s.Regressions, Violated: s.Violated, Undecided: s.Undecided,
+		Total: c.source.total, Elapsed: time.Since(c.started), Scenario: s.current,
+	})
+}
+
+// count takes one result and reports whether the campaign is to end.
+func (c *campaign) count(r *outcome) (stop bool) {
+	if r.err != nil {
+		c.failed = r.err
+		return true
+	}
+	c.summary.add(r)
+	if c.store != nil {
+		c.store.seed(r)
+	}
+	if r.check {
+		c.checks = append(c.checks, Recorded{Scenario: r.job.scenario.Name, Seed: r.job.seed, Trace: r.line.Trace})
+	}
+	if r.finding != nil {
+		c.summary.Findings = append(c.summary.Findings, r.finding)
+		if c.options.Found != nil {
+			c.options.Found(r.finding)
+		}
+	}
+	return c.options.FailFast && (r.finding != nil || r.nondeterminism != "")
+}
+
+// worker runs jobs in one world after the other.
+func (c *campaign) worker(jobs <-chan job, results chan<- *outcome) {
+	w := worker{campaign: c, runner: scenarios.NewRunner()}
+	for j := range jobs {
+		if c.store != nil {
+			c.store.start(&j)
+		}
+		results <- w.run(j)
+	}
+}
+
+// outcome is what a job led to.
+type outcome struct {
+	job            job
+	line           SeedLine
+	hits           []uint64
+	finding        *Finding
+	check          bool   // another process must confirm the trace
+	nondeterminism string // the first difference between two runs here
+	stale          string // regressions: what of the plan had no effect any more
+	err            error  // the plan cannot be run
+}
+
+type worker struct {
+	campaign *campaign
+	runner   *scenarios.Runner
+}
+
+func (w *worker) run(j job) *outcome {
+	o := &w.campaign.options
+	out := &outcome{job: j}
+	p, err := w.campaign.source.plan(&j)
+	if err != nil {
+		out.err = err
+		return out
+	}
+	got, err := w.runner.Run(p, scenarios.Options{Porcupine: o.sampled("porcupine", &j, o.Porcupine)})
+	if err != nil {
+		out.err = fmt.Errorf("%s: %w", j.name(), err)
+		return out
+	}
+	out.line = seedLine(&j, got)
+	out.hits = append(out.hits, got.Hits...)
+	trace := got.Trace
+	if j.regression != "" && got.Fired == 0 && len(p.World.Disruptions) > 0 {
+		out.stale = fmt.Sprintf("%s: none of its disruptions began; what they wait for is gone, so the plan proves nothing: record it anew", j.regression)
+	}
+	if got.Verdict == checker.Violated {
+		out.finding = w.investigate(&j, p, got)
+	}
+	if j.regression == "" && o.sampled("determinism", &j, o.Determinism) {
+		out.check = true
+		if again, err := w.runner.Run(p, scenarios.Options{}); err == nil && again.Trace != trace {
+			out.nondeterminism = w.divergence(&j, p)
+		}
+	}
+	return out
+}
+
+// divergence names the first event in which two runs of p here differ.
+func (w *worker) divergence(j *job, p *scenarios.Plan) string {
+	events := func() []string {
+		got, err := w.runner.Run(p, scenarios.Options{Trace: true})
+		if err != nil {
+			return nil
+		}
+		return scenarios.Events(got.Entries)
+	}
+	return difference(j.name(), events(), events(), "two runs in one process")
+}
+
+// name is how the user calls the job.
+func (j *job) name() string {
+	if j.regression != "" {
+		return j.regression
+	}
+	return Name(j.scenario.Name, j.seed)
+}
+
+// Name is what replay takes: SCENARIO:SEED.
+func Name(scenario string, seed plan.Seed) string { return scenario + ":" + seed.String() }

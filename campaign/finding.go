@@ -1,0 +1,143 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+	"github.com/tidaldb/tidalsim/sim/trace"
+)
+
+// Finding is one seed in which a checker objects.
+type Finding struct {
+	Type        string    `json:"type"` // "finding"
+	Scenario    string    `json:"scenario"`
+	Seed        plan.Seed `json:"seed"`
+	Regression  string    `json:"regression,omitempty"`
+	Checker     string    `json:"checker"`
+	Checkers    []string  `json:"checkers"` // all that object
+	Fingerprint string    `json:"fingerprint"`
+	Text        string    `json:"text"`
+	Step        uint64    `json:"step"`
+	At          int64     `json:"at_ns"` // virtual
+	LastFault   string    `json:"last_fault,omitempty"`
+	More        int       `json:"more"`           // other findings of the run
+	Plan        string    `json:"plan,omitempty"` // path
+
+	Replay  string           `json:"replay"` // what to run, without the program's name
+	Result  *scenarios.Plan  `json:"-"`      // the plan with its deviations listed
+	history *history.History // only while it is stored
+	events  []string
+}
+
+// investigate runs a violated plan once more, keeping what the first run had no
+// time for.
+func (w *worker) investigate(j *job, p *scenarios.Plan, first *scenarios.Result) *Finding {
+	f := &Finding{
+		Type: "finding", Scenario: j.scenario.Name, Seed: j.seed, Regression: j.regression,
+		Fingerprint: first.Fingerprint(), More: len(first.Findings) - 1,
+	}
+	root := first.Findings[0]
+	f.Checker, f.Text, f.At = root.Checker, root.Text, root.At
+	for i := range first.Findings {
+		if name := first.Findings[i].Checker; !slices.Contains(f.Checkers, name) {
+			f.Checkers = append(f.Checkers, name)
+		}
+	}
+	f.Replay = "replay " + j.name()
+	got, err := w.runner.Run(p, scenarios.Options{Record: true, Trace: true})
+	if err != nil || len(got.Findings) == 0 {
+		return f
+	}
+	f.place(p, got)
+	f.Result = recorded(p, got)
+	f.events = scenarios.Events(got.Entries)
+	f.history = &history.History{Ops: append([]history.Op{}, got.History.Ops...)}
+	if w.campaign.store != nil {
+		f.Plan = w.campaign.store.finding(f)
+	}
+	f.events, f.history = nil, nil
+	return f
+}
+
+// place finds the step and the last fault before the finding.
+func (f *Finding) place(p *scenarios.Plan, got *scenarios.Result) {
+	until := f.At
+	if until == 0 { // found at the end
+		until = got.Simulated
+	}
+	for _, e := range got.Entries {
+		if e.At > until {
+			break
+		}
+		switch {
+		case e.What == trace.Step:
+			f.Step++
+		case e.What == trace.Disrupt && e.Args[1] == 1:
+			f.LastFault = fmt.Sprintf("%s, at %s", p.World.Disruptions[e.Args[0]], ms(e.At))
+		}
+	}
+}
+
+// recorded returns the plan with everything that chance decided written out, so
+// that it needs neither its seed's rates nor the code that drew it.
+func recorded(p *scenarios.Plan, got *scenarios.Result) *scenarios.Plan {
+	q := *p
+	q.World.Rates = plan.Rates{}
+	q.World.Deviations = got.Deviations
+	if q.World.Deviations == nil {
+		q.World.Deviations = []plan.Deviation{}
+	}
+	q.Recorded = &scenarios.Recorded{Fingerprint: got.Fingerprint(), Trace: got.Trace.String(), Build: Build()}
+	return &q
+}
+
+// Record runs a plan and returns it as recorded, with what it showed.
+func Record(r *scenarios.Runner, p *scenarios.Plan) (*scenarios.Plan, *scenarios.Result, error) {
+	got, err := r.Run(p, scenarios.Options{Record: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	return recorded(p, got), got, nil
+}
+
+func ms(ns int64) string { return fmt.Sprintf("%d.%06d ms", ns/1e6, ns%1e6) }
+
+// maxText bounds a line of a report, in bytes.
+const maxText = 600
+
+// Lines tells the finding in at most twelve lines; the last one, alone, repeats
+// the run. program is how this program was called.
+func (f *Finding) Lines(program string) []string {
+	name := "seed " + f.Seed.String()
+	if f.Regression != "" {
+		name = "regression " + f.Regression
+	}
+	lines := []string{fmt.Sprintf("FAIL %s %s: %s objects (%s)", f.Scenario, name, f.Checker, f.Fingerprint)}
+	where := fmt.Sprintf("  step %d, virtual time %s", f.Step, ms(f.At))
+	if f.At == 0 {
+		where = fmt.Sprintf("  found when the run had ended, after %d steps", f.Step)
+	}
+	lines = append(lines, where)
+	text := strings.Split(strings.TrimSpace(f.Text), "\n")
+	for i, line := range text {
+		if i == 4 {
+			lines = append(lines, fmt.Sprintf("  ... and %d more lines", len(text)-i))
+			break
+		}
+		lines = append(lines, "  "+line[:min(len(line), maxText)])
+	}
+	if f.LastFault != "" {
+		lines = append(lines, "  last fault: "+f.LastFault)
+	}
+	if f.More > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more findings in this run", f.More))
+	}
+	if f.Plan != "" {
+		lines = append(lines, "  plan: "+f.Plan)
+	}
+	return append(lines, program+" "+f.Replay)
+}

@@ -1,0 +1,266 @@
+package campaign
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// Range is the seeds First..Last, both included.
+type Range struct {
+	First, Last plan.Seed
+}
+
+// count is the number of seeds in r; it saturates.
+func (r Range) count() uint64 {
+	n := uint64(r.Last - r.First)
+	if n+1 == 0 {
+		return n
+	}
+	return n + 1
+}
+
+// ErrUsage is wrapped by the errors for arguments that mean nothing.
+var ErrUsage = errors.New("cannot be understood")
+
+// ParseSeeds reads N, which stands for the seeds 1..N, or A-B.
+func ParseSeeds(text string) (Range, error) {
+	from, to, isRange := strings.Cut(text, "-")
+	if !isRange {
+		from, to = "1", text
+	}
+	first, err := plan.ParseSeed(from)
+	if err != nil {
+		return Range{}, fmt.Errorf("--seeds %s: %w: %w", text, ErrUsage, err)
+	}
+	last, err := plan.ParseSeed(to)
+	if err != nil {
+		return Range{}, fmt.Errorf("--seeds %s: %w: %w", text, ErrUsage, err)
+	}
+	if last < first {
+		return Range{}, fmt.Errorf("--seeds %s: %w: the last seed, %d, is below the first, %d", text, ErrUsage, last, first)
+	}
+	return Range{first, last}, nil
+}
+
+// Shard is part Part of Of, from 1. The zero value is everything.
+type Shard struct {
+	Part, Of int
+}
+
+// ParseShard reads k/n.
+func ParseShard(text string) (Shard, error) {
+	part, of, ok := strings.Cut(text, "/")
+	k, err1 := strconv.Atoi(part)
+	n, err2 := strconv.Atoi(of)
+	if !ok || err1 != nil || err2 != nil || k < 1 || n < k {
+		return Shard{}, fmt.Errorf("--shard %s: %w: want k/n with 1 <= k <= n", text, ErrUsage)
+	}
+	return Shard{k, n}, nil
+}
+
+// has reports whether the i-th seed, from 0, belongs to the shard.
+func (s Shard) has(i uint64) bool { return s.Of == 0 || i%uint64(s.Of) == uint64(s.Part-1) }
+
+// ParseShare reads "5%" or "100%" and returns millionths.
+func ParseShare(flag, text string) (int, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	whole, fraction, _ := strings.Cut(number, ".")
+	n, err := strconv.Atoi(whole + (fraction + "0000")[:4])
+	if !ok || err != nil || n < 0 || n > chance.Million || len(fraction) > 4 {
+		return 0, fmt.Errorf("--%s %s: %w: want a share from 0%% to 100%%", flag, text, ErrUsage)
+	}
+	return n, nil
+}
+
+// sampled reports whether a job is in a share of millionths. It hangs on the seed
+// alone, so that it is the same for every shard and number of workers.
+func (o *Options) sampled(what string, j *job, share int) bool {
+	if share == 0 {
+		return false
+	}
+	key := env.Key{A: xxh3.HashString(what), B: xxh3.HashString(j.scenario.Name)}
+	return chance.Below(chance.Hash(uint64(j.seed), chance.Draw, 0, key), chance.Million) < uint64(share)
+}
+
+// job is one plan to run.
+type job struct {
+	index      int
+	scenario   *scenarios.Scenario
+	seed       plan.Seed
+	regression string          // path of a committed plan; "" if the plan is drawn
+	stored     *scenarios.Plan // of a regression
+}
+
+// source yields the jobs of a campaign in order: regressions first, then all
+// seeds of one scenario after the other, or in turns if time ends the campaign.
+type source struct {
+	options     *Options
+	regressions []job
+	ranges      []Range
+	turns       bool
+	total       int // 0 if unknown
+
+	index    int
+	scenario int
+	at       uint64 // seeds of this scenario, or turns, so far
+}
+
+func newSource(o *Options) (*source, error) {
+	s := &source{options: o, ranges: o.Seeds, turns: o.For > 0}
+	if s.turns {
+		s.ranges = slices.Clone(o.Seeds)
+		s.ranges[len(s.ranges)-1].Last = 1<<64 - 1
+	}
+	var err error
+	if s.regressions, err = loadRegressions(o); err != nil {
+		return nil, err
+	}
+	if !s.turns {
+		s.total = len(s.regressions)
+		seeds := uint64(0)
+		for _, r := range s.ranges {
+			seeds += r.count()
+		}
+		for i := uint64(0); i < seeds && seeds <= 1<<40; i++ {
+			if o.Shard.Of == 0 {
+				s.total += int(seeds) * len(o.Scenarios)
+				break
+			}
+			if o.Shard.has(i) {
+				s.total += len(o.Scenarios)
+			}
+		}
+	}
+	return s, nil
+}
+
+// next returns the next job; false if there is none.
+func (s *source) next() (job, bool) {
+	if s.index < len(s.regressions) {
+		j := s.regressions[s.index]
+		j.index = s.index
+		s.index++
+		return j, true
+	}
+	for s.scenario < len(s.options.Scenarios) {
+		seed, ok := s.seed(s.at)
+		if !ok && !s.turns {
+			s.scenario, s.at = s.scenario+1, 0
+			continue
+		}
+		if !ok {
+			return job{}, false
+		}
+		mine := s.options.Shard.has(s.at)
+		scenario := s.options.Scenarios[s.scenario]
+		s.advance()
+		if mine {
+			j := job{index: s.index, scenario: scenario, seed: seed}
+			s.index++
+			return j, true
+		}
+	}
+	return job{}, false
+}
+
+// advance moves on to the next seed, or, in turns, to the next scenario first.
+func (s *source) advance() {
+	if !s.turns {
+		s.at++
+		return
+	}
+	if s.scenario++; s.scenario == len(s.options.Scenarios) {
+		s.scenario = 0
+		s.at++
+	}
+}
+
+// seed returns the i-th seed of the ranges laid end to end.
+func (s *source) seed(i uint64) (plan.Seed, bool) {
+	for _, r := range s.ranges {
+		if n := r.count(); i >= n {
+			i -= n
+			continue
+		}
+		return r.First + plan.Seed(i), true
+	}
+	return 0, false
+}
+
+// plan returns the job's plan.
+func (s *source) plan(j *job) (*scenarios.Plan, error) {
+	if j.stored != nil {
+		return j.stored, nil
+	}
+	p := j.scenario.Plan(j.seed)
+	if len(s.options.Set) == 0 {
+		return p, nil
+	}
+	return p.Set(s.options.Set)
+}
+
+// loadRegressions reads the committed plans of the scenarios, in order of path.
+func loadRegressions(o *Options) ([]job, error) {
+	var jobs []job
+	for _, scenario := range o.Scenarios {
+		dir := filepath.Join(o.Regressions, scenario.Name)
+		if o.Regressions == "" {
+			break
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if filepath.Ext(e.Name()) != ".json" {
+				continue
+			}
+			path := filepath.Join(dir, e.Name())
+			p, err := ReadPlan(path)
+			if err != nil {
+				return nil, err
+			}
+			if p.Scenario != scenario.Name {
+				return nil, fmt.Errorf("%s: %w: it is a plan of scenario %q; move it to that directory", path, scenarios.ErrPlanFile, p.Scenario)
+			}
+			jobs = append(jobs, job{scenario: scenario, seed: p.World.Seed, regression: path, stored: p})
+		}
+	}
+	return jobs, nil
+}
+
+// MaxPlanFile bounds the size of a plan file, bytes.
+const MaxPlanFile = 256 << 20
+
+// ReadPlan reads a plan file. Its errors name the path.
+func ReadPlan(path string) (*scenarios.Plan, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() || info.Size() > MaxPlanFile {
+		return nil, fmt.Errorf("%s: %w: a directory, or more than %d bytes", path, scenarios.ErrPlanFile, MaxPlanFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := scenarios.DecodePlan(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,277 @@
+package campaign
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// store keeps the artifacts of one campaign:
+//
+//	DIR/runs/<id>/run.json      options, build, and at the end the summary
+//	DIR/runs/<id>/seeds.jsonl   a line when a seed begins, one when it ends
+//	DIR/runs/<id>/summary.md    for a pull request
+//	DIR/runs/<id>/junit.xml     for a CI server
+//	DIR/runs/<id>/findings/<fingerprint>/
+//	    plan.json, history.jsonl.gz, trace.jsonl.gz   of the first seed
+//	    <scenario>-<seed>.json                        plans of further seeds
+//	DIR/latest                  link to the newest run
+//
+// A seed's beginning is written before it runs, so that a run that never ended
+// can be found in what a killed process left behind.
+type store struct {
+	root, dir string
+
+	mu    sync.Mutex // workers write beginnings and findings
+	seeds *os.File
+	found map[string]int // plans kept, by fingerprint
+	err   error          // the first that was met; reported at the end
+}
+
+const (
+	keptRuns     = 20 // runs
+	keptFindings = 20 // plans of one fingerprint
+)
+
+// runRecord is run.json.
+type runRecord struct {
+	Schema  int      `json:"schema"`
+	Type    string   `json:"type"` // "run"
+	ID      string   `json:"id"`
+	Build   string   `json:"build"`
+	Started string   `json:"started"` // RFC 3339
+	Command []string `json:"command"`
+	Workers int      `json:"workers"`
+	Summary *Summary `json:"summary,omitempty"` // absent while it runs
+}
+
+func newStore(root string, o *Options) (*store, error) {
+	runs := filepath.Join(root, "runs")
+	id := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
+	s := &store{root: root, dir: filepath.Join(runs, id), found: map[string]int{}}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("artifacts: %w; name another directory with --out, or none with --out=", err)
+	}
+	var err error
+	if s.seeds, err = os.Create(filepath.Join(s.dir, "seeds.jsonl")); err != nil {
+		return nil, fmt.Errorf("artifacts: %w", err)
+	}
+	s.json("run.json", s.record(o, nil))
+	s.link(id)
+	s.prune(runs)
+	return s, s.err
+}
+
+func (s *store) record(o *Options, summary *Summary) *runRecord {
+	return &runRecord{
+		Schema: Schema, Type: "run", ID: filepath.Base(s.dir), Build: Build(),
+		Started: time.Now().UTC().Format(time.RFC3339), Command: os.Args, Workers: o.Workers, Summary: summary,
+	}
+}
+
+// link points latest at this run. It is made aside and renamed, so that there is
+// always one.
+func (s *store) link(id string) {
+	aside := filepath.Join(s.root, fmt.Sprintf("latest.%d", os.Getpid()))
+	s.keep(os.Symlink(filepath.Join("runs", id), aside))
+	s.keep(os.Rename(aside, filepath.Join(s.root, "latest")))
+}
+
+// prune removes all but the newest runs.
+func (s *store) prune(runs string) {
+	entries, err := os.ReadDir(runs)
+	s.keep(err)
+	for i := 0; i < len(entries)-keptRuns; i++ { // names ascend in time
+		s.keep(os.RemoveAll(filepath.Join(runs, entries[i].Name())))
+	}
+}
+
+func (s *store) keep(err error) {
+	if s.err == nil && err != nil {
+		s.err = fmt.Errorf("artifacts: %w", err)
+	}
+}
+
+func (s *store) write(name string, data []byte) {
+	s.keep(os.WriteFile(filepath.Join(s.dir, name), data, 0o644))
+}
+
+func (s *store) json(name string, v any) {
+	data, err := json.MarshalIndent(v, "", " ")
+	s.keep(err)
+	s.write(name, append(data, '\n'))
+}
+
+// start notes that a job begins.
+func (s *store) start(j *job) {
+	line := fmt.Sprintf("{\"type\":\"start\",\"scenario\":%q,\"seed\":%q}\n", j.scenario.Name, j.seed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.seeds.WriteString(line)
+	s.keep(err)
+}
+
+// seed notes how a job ended.
+func (s *store) seed(o *outcome) {
+	data, err := json.Marshal(&o.line)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(err)
+	_, err = s.seeds.Write(append(data, '\n'))
+	s.keep(err)
+}
+
+// finding keeps the evidence of a finding and returns the path of its plan, ""
+// if there are enough of its kind already.
+func (s *store) finding(f *Finding) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found[f.Fingerprint]++
+	n := s.found[f.Fingerprint]
+	if n > keptFindings {
+		return ""
+	}
+	dir := filepath.Join("findings", strings.ReplaceAll(f.Fingerprint, "/", "."))
+	s.keep(os.MkdirAll(filepath.Join(s.dir, dir), 0o755))
+	name := "plan.json"
+	if n > 1 {
+		name = fmt.Sprintf("%s-%s.json", f.Scenario, f.Seed)
+	}
+	s.write(filepath.Join(dir, name), f.Result.Encode())
+	if n == 1 {
+		s.zipped(filepath.Join(dir, "history.jsonl.gz"), func(w *bufio.Writer) error { return f.history.Write(w) })
+		s.zipped(filepath.Join(dir, "trace.jsonl.gz"), func(w *bufio.Writer) error {
+			enc := json.NewEncoder(w)
+			for i, e := range f.events {
+				if err := enc.Encode(struct {
+					Event int    `json:"event"`
+					Text  string `json:"text"`
+				}{i, e}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return filepath.Join(s.dir, dir, name)
+}
+
+func (s *store) zipped(name string, fill func(*bufio.Writer) error) {
+	file, err := os.Create(filepath.Join(s.dir, name))
+	if err != nil {
+		s.keep(err)
+		return
+	}
+	zip := gzip.NewWriter(file)
+	buffered := bufio.NewWriter(zip)
+	s.keep(fill(buffered))
+	s.keep(buffered.Flush())
+	s.keep(zip.Close())
+	s.keep(file.Close())
+}
+
+// finish writes the summary in every form.
+func (s *store) finish(summary *Summary) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.json("run.json", s.record(&Options{}, summary))
+	s.write("summary.md", []byte(summary.markdown()))
+	data, err := xml.MarshalIndent(summary.junit(), "", " ")
+	s.keep(err)
+	s.write("junit.xml", append([]byte(xml.Header), append(data, '\n')...))
+	return s.err
+}
+
+func (s *store) close() { _ = s.seeds.Close() } // every line was written when it was known
+
+// markdown renders the summary for a pull request.
+func (s *Summary) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## simrun: %s\n\n", s.Word())
+	fmt.Fprintln(&b, "| scenario | seeds | held | violated | undecided | disruptions | acknowledged |")
+	fmt.Fprintln(&b, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+	for _, p := range s.Scenarios {
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d |\n", p.Name, p.Seeds, p.Held, p.Violated, p.Undecided, p.Fired, p.Acked)
+	}
+	fmt.Fprintf(&b, "\ntrace `%s`\n", s.Trace)
+	for _, f := range s.Findings {
+		fmt.Fprintf(&b, "\n- `%s` %s: %s\n", f.Replay, f.Fingerprint, strings.SplitN(f.Text, "\n", 2)[0])
+	}
+	for _, why := range s.Why {
+		fmt.Fprintf(&b, "\n- %s\n", strings.ReplaceAll(why, "\n", " "))
+	}
+	return b.String()
+}
+
+// Word is the verdict in a word.
+func (s *Summary) Word() string {
+	switch s.Exit {
+	case ExitHeld:
+		return "held"
+	case ExitViolated:
+		return "violated"
+	case ExitUndecided:
+		return "undecided"
+	case ExitNothingRan:
+		return "nothing ran"
+	case ExitNotReproduced:
+		return "a regression is stale"
+	case ExitNondeterminism:
+		return "not deterministic"
+	case ExitNotReached:
+		return "not everything was reached"
+	case ExitInterrupted, ExitTerminated:
+		return "interrupted"
+	}
+	return "failed"
+}
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitFailure `xml:"failure,omitempty"`
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// junit has one case per scenario, one per failing seed, and one for whatever
+// else kept the campaign from holding.
+func (s *Summary) junit() *junitSuite {
+	suite := &junitSuite{Name: "simrun"}
+	for _, p := range s.Scenarios {
+		if p.Violated == 0 {
+			suite.Cases = append(suite.Cases, junitCase{Class: "simrun", Name: fmt.Sprintf("%s: %d seeds", p.Name, p.Seeds)})
+		}
+	}
+	for _, f := range s.Findings {
+		suite.Cases = append(suite.Cases, junitCase{
+			Class: "simrun." + f.Scenario, Name: f.Seed.String(),
+			Failure: &junitFailure{Message: f.Fingerprint, Text: strings.Join(f.Lines("simrun"), "\n")},
+		})
+	}
+	for _, why := range s.Why {
+		suite.Cases = append(suite.Cases, junitCase{Class: "simrun", Name: s.Word(), Failure: &junitFailure{Message: why}})
+	}
+	suite.Tests = len(suite.Cases)
+	suite.Failures = len(slices.DeleteFunc(slices.Clone(suite.Cases), func(c junitCase) bool { return c.Failure == nil }))
+	return suite
+}

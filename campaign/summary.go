@@ -1,0 +1,211 @@
+package campaign
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+	"github.com/tidaldb/tidalsim/sim/trace"
+)
+
+// Schema is the version of everything that is printed or stored as JSON.
+const Schema = 1
+
+// Summary is what a campaign showed. Its JSON is part of the command's contract.
+type Summary struct {
+	Schema     int       `json:"schema"`
+	Type       string    `json:"type"` // "summary"
+	Scenarios  []PerName `json:"scenarios"`
+	Seeds      int       `json:"seeds"`
+	Held       int       `json:"held"`
+	Violated   int       `json:"violated"`
+	Undecided  int       `json:"undecided"`
+	Events     uint64    `json:"events"` // Steps of nodes and clients
+	Simulated  int64     `json:"simulated_ns"`
+	Wall       int64     `json:"wall_ns"`
+	Operations int       `json:"operations"`
+	Acked      int       `json:"acked"`
+	Refused    int       `json:"refused"`
+	Unknown    int       `json:"unknown"`
+	Fired      int       `json:"disruptions"`
+	Deviated   int       `json:"deviations"`
+	// Trace is all trace hashes folded, scenarios in list order, then seeds.
+	Trace       string   `json:"trace"`
+	Regressions int      `json:"regressions"` // committed plans that ran; in Violated if they failed, not in Seeds
+	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
+	NotReached  []string `json:"not_reached"` // fault points
+	Why         []string `json:"why,omitempty"`
+	Exit        int      `json:"exit"`
+
+	Findings []*Finding `json:"-"`
+
+	current  string
+	hits     []uint64
+	codes    []int
+	building map[string]int // index in Scenarios; asked, never ranged over
+}
+
+// PerName is one scenario's share.
+type PerName struct {
+	Name      string `json:"name"`
+	Seeds     int    `json:"seeds"`
+	Held      int    `json:"held"`
+	Violated  int    `json:"violated"`
+	Undecided int    `json:"undecided"`
+	Acked     int    `json:"acked"`
+	Fired     int    `json:"disruptions"`
+	Deviated  int    `json:"deviations"`
+
+	fold uint64
+}
+
+// SeedLine is one run as a line of JSON.
+type SeedLine struct {
+	Type        string    `json:"type"` // "seed"
+	Scenario    string    `json:"scenario"`
+	Seed        plan.Seed `json:"seed"`
+	Regression  string    `json:"regression,omitempty"`
+	Verdict     string    `json:"verdict"`
+	Why         string    `json:"why,omitempty"`
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	Trace       string    `json:"trace"`
+	Events      uint64    `json:"events"`
+	Simulated   int64     `json:"simulated_ns"`
+	Operations  int       `json:"operations"`
+	Acked       int       `json:"acked"`
+	Refused     int       `json:"refused"`
+	Unknown     int       `json:"unknown"`
+	Fired       int       `json:"disruptions"`
+	Deviated    int       `json:"deviations"`
+
+	fold uint64
+}
+
+func seedLine(j *job, r *scenarios.Result) SeedLine {
+	return SeedLine{
+		Type: "seed", Scenario: j.scenario.Name, Seed: j.seed, Regression: j.regression,
+		Verdict: r.Verdict.String(), Why: r.Why, Fingerprint: r.Fingerprint(), Trace: r.Trace.String(), fold: r.Trace.Fold(),
+		Events: r.Steps, Simulated: r.Simulated, Operations: r.Operations, Acked: r.Acked, Refused: r.Refused, Unknown: r.Unknown,
+		Fired: r.Fired, Deviated: r.Deviated,
+	}
+}
+
+func (s *Summary) begin(list []*scenarios.Scenario) {
+	*s = Summary{Schema: Schema, Type: "summary", hits: make([]uint64, fault.Points), building: map[string]int{}}
+	for i, scenario := range list {
+		s.building[scenario.Name] = i
+		s.Scenarios = append(s.Scenarios, PerName{Name: scenario.Name})
+	}
+}
+
+// add counts one run.
+func (s *Summary) add(o *outcome) {
+	l := &o.line
+	s.current = l.Scenario
+	s.Events += l.Events
+	s.Simulated += l.Simulated
+	s.Operations += l.Operations
+	s.Acked += l.Acked
+	s.Refused += l.Refused
+	s.Unknown += l.Unknown
+	s.Fired += l.Fired
+	s.Deviated += l.Deviated
+	for i, n := range o.hits {
+		s.hits[i] += n
+	}
+	if o.check {
+		s.Compared++
+	}
+	if o.nondeterminism != "" {
+		s.fail(ExitNondeterminism, o.nondeterminism)
+	}
+	if o.stale != "" {
+		s.fail(ExitNotReproduced, o.stale)
+	}
+	if l.Regression != "" {
+		s.Regressions++
+		s.verdict(l, nil)
+		return
+	}
+	s.Seeds++
+	per := &s.Scenarios[s.building[l.Scenario]]
+	per.Seeds++
+	per.Acked += l.Acked
+	per.Fired += l.Fired
+	per.Deviated += l.Deviated
+	per.fold = trace.Mix(per.fold, l.fold)
+	s.verdict(l, per)
+}
+
+// verdict counts how a run ended; per is nil for a regression.
+func (s *Summary) verdict(l *SeedLine, per *PerName) {
+	if per == nil {
+		per = new(PerName)
+	}
+	switch l.Verdict {
+	case checker.Held.String():
+		per.Held++
+		if l.Regression == "" {
+			s.Held++
+		}
+	case checker.Violated.String():
+		per.Violated++
+		s.Violated++
+		s.code(ExitViolated)
+	default:
+		per.Undecided++
+		s.Undecided++
+		name := l.Regression
+		if name == "" {
+			name = Name(l.Scenario, l.Seed)
+		}
+		s.fail(ExitUndecided, fmt.Sprintf("%s is undecided: %s", name, l.Why))
+	}
+}
+
+// maxWhy bounds the reasons that are kept.
+const maxWhy = 20
+
+func (s *Summary) code(code int) {
+	if !slices.Contains(s.codes, code) {
+		s.codes = append(s.codes, code)
+	}
+}
+
+func (s *Summary) fail(code int, why string) {
+	s.code(code)
+	if len(s.Why) < maxWhy {
+		s.Why = append(s.Why, why)
+	}
+}
+
+// end completes the summary.
+func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
+	s.Wall = int64(wall)
+	fold := uint64(0)
+	for i := range s.Scenarios {
+		fold = trace.Mix(fold, s.Scenarios[i].fold)
+	}
+	s.Trace = fmt.Sprintf("%016x", fold)
+	s.NotReached = []string{}
+	for p := env.Point(0); p < fault.Points; p++ {
+		if s.hits[p] == 0 {
+			s.NotReached = append(s.NotReached, fault.Name(p))
+		}
+	}
+	if o.RequireReached && len(s.NotReached) > 0 {
+		s.fail(ExitNotReached, fmt.Sprintf("fault points that no seed reached: %v", s.NotReached))
+	}
+	if s.Seeds+s.Regressions == 0 {
+		s.fail(ExitNothingRan, "no seed was run")
+	}
+	s.Exit = Worst(s.codes...)
+	if interrupted {
+		s.Exit = ExitInterrupted
+	}
+}

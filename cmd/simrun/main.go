@@ -1,0 +1,169 @@
+// Simrun runs seeds of scenarios against the real core and says what held. See
+// the README, or simrun help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/selftest"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+func main() {
+	ctx, signalled := interruptible()
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if code == campaign.ExitInterrupted && signalled.Load() == int32(syscall.SIGTERM) {
+		code = campaign.ExitTerminated
+	}
+	os.Exit(code)
+}
+
+// interruptible returns a context that the first interrupt ends; the second ends
+// the process at once.
+func interruptible() (context.Context, *atomic.Int32) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	first := new(atomic.Int32)
+	go func() {
+		s, _ := (<-signals).(syscall.Signal)
+		first.Store(int32(s))
+		cancel()
+		<-signals
+		os.Exit(campaign.ExitInterrupted)
+	}()
+	return ctx, first
+}
+
+// command is what the subcommands share.
+type command struct {
+	in             io.Reader
+	stdout, stderr io.Writer
+	json           bool
+	code           int // exit code of a command that ran
+}
+
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, args []string, in io.Reader, stdout, stderr io.Writer) (code int) {
+	c := &command{in: in, stdout: stdout, stderr: stderr}
+	defer func() {
+		if failure := recover(); failure != nil {
+			fmt.Fprintf(stderr, "simrun: internal error: %v\n%s", failure, debug.Stack())
+			code = campaign.ExitInternal
+		}
+	}()
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "simrun: %v\n", err)
+		return exitCode(err)
+	}
+	return c.code
+}
+
+// exitCode says what kind of failure an error is.
+func exitCode(err error) int {
+	var unknown *scenarios.UnknownError
+	switch {
+	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale):
+		return campaign.ExitNotReproduced
+	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.As(err, &unknown),
+		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), isUsage(err):
+		return campaign.ExitUsage
+	case errors.Is(err, context.Canceled):
+		return campaign.ExitInterrupted
+	}
+	return campaign.ExitInternal
+}
+
+// isUsage reports whether an error is cobra's about the command line; it has no
+// type for them.
+func isUsage(err error) bool {
+	for _, start := range []string{"unknown ", "invalid argument", "flag needs", "accepts ", "requires ", "bad flag", "required flag", "if any flags"} {
+		if strings.HasPrefix(err.Error(), start) {
+			return true
+		}
+	}
+	return false
+}
+
+const help = `simrun runs seeds of scenarios against the real core and says what held.
+
+  simrun run                    a few hundred seeds of every default scenario
+  simrun run smoke --seeds 5000 more of one
+  simrun replay smoke:0x2a      one seed again, or a plan file, or "latest"
+  simrun list                   scenarios, checkers, faults, fault points, safety lines
+  simrun selftest               plants mistakes and expects the checkers to object
+  try: simrun run
+`
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "simrun", Short: "seeded simulation of a multi-tenant signal database", Long: help,
+		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(c.stdout, help)
+			return err
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+	}
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
+	root.AddCommand(c.run(), c.replay(), c.hash(), c.list(), c.selftest(), c.version())
+	return root
+}
+
+// fromEnvironment gives flags that were not set the value of SIMRUN_NAME.
+func fromEnvironment(flags *pflag.FlagSet) (failed error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "SIMRUN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed || failed != nil {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			failed = fmt.Errorf("%s=%s: %w: %w", name, value, campaign.ErrUsage, err)
+		}
+	})
+	return failed
+}
+
+// program is how a reader calls this program again.
+func program() string {
+	name := os.Args[0]
+	if strings.Contains(filepath.ToSlash(name), "/go-build") {
+		return "go run ./cmd/simrun"
+	}
+	return name
+}
+
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print what this binary is", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if c.json {
+				return c.line(map[string]any{"schema": campaign.Schema, "type": "version", "version": campaign.Version(), "build": campaign.Build()})
+			}
+			_, err := fmt.Fprintln(c.stdout, "simrun", campaign.Build())
+			return err
+		},
+	}
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// errStale is returned for a recording that does not show any more what it did.
+var errStale = errors.New("the recording is stale")
+
+// replayed is what replay prints as JSON.
+type replayed struct {
+	Schema      int               `json:"schema"`
+	Type        string            `json:"type"` // "replay"
+	Scenario    string            `json:"scenario"`
+	Seed        plan.Seed         `json:"seed"`
+	Verdict     string            `json:"verdict"`
+	Why         string            `json:"why,omitempty"`
+	Trace       string            `json:"trace"`
+	Recorded    string            `json:"recorded_trace,omitempty"`
+	Reproduced  bool              `json:"reproduced"`
+	Entries     int               `json:"entries"` // disruptions and deviations that the plan lists
+	Unused      []string          `json:"unused"`  // those that had no effect
+	Findings    []checker.Finding `json:"findings"`
+	Simulated   int64             `json:"simulated_ns"`
+	Operations  int               `json:"operations"`
+	Acked       int               `json:"acked"`
+	Disruptions []string          `json:"disruptions"`
+	Exit        int               `json:"exit"`
+}
+
+func (c *command) replay() *cobra.Command {
+	var until time.Duration
+	var trace, dump bool
+	var out string
+	cmd := &cobra.Command{
+		Use:   "replay SCENARIO:SEED | FILE | latest",
+		Short: "run one seed or stored plan again and compare its trace",
+		Long: `Run one seed or stored plan again, twice, and compare the traces with each other
+and with the recorded one. "latest" is the newest finding. Exit codes: 0 it held,
+as recorded; 1 the checker objects, as recorded; 5 it shows something else than
+was recorded, or the file is stale or unreadable; 6 the two runs differ.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, err := find(args[0], out)
+			if err != nil {
+				return err
+			}
+			o := scenarios.Options{Porcupine: true, Story: trace || dump, Until: int64(until)}
+			return c.show(p, o, trace, dump)
+		},
+	}
+	cmd.Flags().DurationVar(&until, "until", 0, "stop at this virtual time and do not judge, e.g. 12ms")
+	cmd.Flags().BoolVar(&trace, "trace", false, "tell the whole run in words")
+	cmd.Flags().BoolVar(&dump, "dump", false, "print the state of every slot at the end")
+	cmd.Flags().StringVar(&out, "out", ".simrun", "directory of artifacts, for latest")
+	return cmd
+}
+
+// find returns the plan that an argument of replay means.
+func find(text, out string) (*scenarios.Plan, error) {
+	if text == "latest" {
+		path, err := latest(out)
+		if err != nil {
+			return nil, err
+		}
+		return campaign.ReadPlan(path)
+	}
+	scenario, seed, ok := strings.Cut(text, ":")
+	if _, err := os.Stat(text); err == nil || !ok {
+		return campaign.ReadPlan(text)
+	}
+	found, err := scenarios.Find(scenario)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := plan.ParseSeed(seed)
+	if err != nil {
+		return nil, err
+	}
+	return found[0].Plan(parsed), nil
+}
+
+// latest returns the newest plan among the findings of the newest run.
+func latest(out string) (string, error) {
+	paths, err := filepath.Glob(filepath.Join(out, "latest", "findings", "*", "plan.json"))
+	if err != nil || len(paths) == 0 {
+		return "", fmt.Errorf("latest: %w: the newest run in %s has no finding", os.ErrNotExist, out)
+	}
+	return paths[0], nil
+}
+
+// show replays a plan and prints what it showed.
+func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace, dump bool) error {
+	runner := scenarios.NewRunner()
+	first, err := runner.Run(p, scenarios.Options{Until: o.Until})
+	if err != nil {
+		return err
+	}
+	hash := first.Trace
+	got, err := runner.Run(p, o)
+	if err != nil {
+		return err
+	}
+	r := verdictOf(p, got)
+	if hash != got.Trace {
+		r.Exit, r.Why = campaign.ExitNondeterminism, fmt.Sprintf("two runs have different traces: %s and %s", hash, got.Trace)
+	}
+	c.code = r.Exit
+	if trace {
+		w := bufio.NewWriter(c.stdout)
+		for _, told := range got.Story {
+			fmt.Fprintln(w, told)
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if dump {
+		if err := c.dump(got); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		return c.line(r)
+	}
+	c.replayText(r)
+	return nil
+}
+
+// verdictOf compares what a replay showed with what was recorded.
+func verdictOf(p *scenarios.Plan, got *scenarios.Result) *replayed {
+	r := &replayed{
+		Schema: campaign.Schema, Type: "replay", Scenario: p.Scenario, Seed: p.World.Seed, Verdict: got.Verdict.String(), Why: got.Why,
+		Trace: got.Trace.String(), Reproduced: true, Unused: append([]string{}, got.Unused...), Findings: append([]checker.Finding{}, got.Findings...),
+		Entries:   len(p.World.Disruptions) + len(p.World.Deviations),
+		Simulated: got.Simulated, Operations: got.Operations, Acked: got.Acked, Disruptions: []string{},
+	}
+	for _, d := range p.World.Disruptions {
+		r.Disruptions = append(r.Disruptions, d.String())
+	}
+	switch got.Verdict {
+	case checker.Violated:
+		r.Exit = campaign.ExitViolated
+	case checker.Undecided:
+		r.Exit = campaign.ExitUndecided
+	}
+	rec := p.Recorded
+	if rec == nil || got.Why == scenarios.WhyCutShort {
+		return r
+	}
+	r.Recorded = rec.Trace
+	shown := slices.ContainsFunc(got.Findings, func(f checker.Finding) bool { return f.Fingerprint() == rec.Fingerprint })
+	switch {
+	case rec.Fingerprint == "" && got.Verdict == checker.Held, rec.Fingerprint != "" && shown:
+		if r.Trace != rec.Trace && rec.Build == campaign.Build() {
+			r.Exit, r.Reproduced = campaign.ExitNondeterminism, false
+			r.Why = "this very binary recorded another trace: something else than the plan decides"
+		}
+	default:
+		r.Reproduced = false
+		if r.Exit != campaign.ExitViolated || rec.Fingerprint != "" {
+			r.Exit = campaign.ExitNotReproduced
+		}
+		r.Why = fmt.Sprintf("recorded was %q, and now the run is %s; the code has changed since, or the plan is stale", rec.Fingerprint, got.Verdict)
+	}
+	return r
+}
+
+// dump prints the slots as JSON, one a line.
+func (c *command) dump(got *scenarios.Result) error {
+	enc := json.NewEncoder(c.stdout)
+	for i := range got.Dumps {
+		d := &got.Dumps[i]
+		failure := ""
+		if d.Failure != nil {
+			failure = d.Failure.Error()
+		}
+		if err := enc.Encode(map[string]any{
+			"type": "slot", "tenant": d.Tenant, "slot": d.Slot, "phase": d.Phase.String(), "failure": failure,
+			"seq": d.Position.Seq, "chain": fmt.Sprintf("%016x", uint64(d.Position.Chain)), "entities": d.Entities,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxUnused bounds the entries without effect that are listed.
+const maxUnused = 5
+
+func (c *command) replayText(r *replayed) {
+	w := c.stdout
+	fmt.Fprintf(w, "%s seed %s: %s\n", r.Scenario, r.Seed, r.Verdict)
+	for _, d := range r.Disruptions {
+		fmt.Fprintf(w, "  fault: %s\n", d)
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		fmt.Fprintf(w, "  %s at %d.%06d ms: %s\n", f.Fingerprint(), f.At/1e6, f.At%1e6, f.Text)
+	}
+	if r.Why != "" {
+		fmt.Fprintf(w, "  %s\n", r.Why)
+	}
+	if len(r.Unused) > 0 {
+		fmt.Fprintf(w, "  %d of the plan's %d entries had no effect:\n", len(r.Unused), r.Entries)
+		for i, u := range r.Unused {
+			if i == maxUnused {
+				fmt.Fprintf(w, "    ... and %d more\n", len(r.Unused)-i)
+				break
+			}
+			fmt.Fprintf(w, "    %s\n", u)
+		}
+	}
+	fmt.Fprintf(w, "  %d operations, %d acknowledged, %d.%06d ms simulated; trace %s\n", r.Operations, r.Acked, r.Simulated/1e6, r.Simulated%1e6, r.Trace)
+	if r.Recorded != "" && r.Recorded != r.Trace && r.Reproduced {
+		fmt.Fprintln(w, "  reproduced by another binary than the one that recorded it; the trace was", r.Recorded)
+	}
+}
+
+func (c *command) hash() *cobra.Command {
+	var events bool
+	cmd := &cobra.Command{
+		Use:   "hash SCENARIO:SEED ... | -",
+		Short: "print the trace hash of seeds, to compare processes and machines",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] == "-" {
+				in := bufio.NewScanner(c.in)
+				args = args[:0]
+				for in.Scan() {
+					args = append(args, in.Text())
+				}
+			}
+			runner, w := scenarios.NewRunner(), bufio.NewWriter(c.stdout)
+			for _, name := range args {
+				p, err := find(name, "")
+				if err != nil {
+					return err
+				}
+				got, err := runner.Run(p, scenarios.Options{Trace: events})
+				if err != nil {
+					return err
+				}
+				if !events {
+					fmt.Fprintln(w, name, got.Trace)
+					continue
+				}
+				for _, e := range scenarios.Events(got.Entries) {
+					fmt.Fprintln(w, e)
+				}
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().BoolVar(&events, "events", false, "print every event of the trace instead")
+	return cmd
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// line prints one line of JSON.
+func (c *command) line(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.stdout, "%s\n", data)
+	return err
+}
+
+// runFlags are the flags of run as they were written.
+type runFlags struct {
+	seeds, shard, porcupine, determinism string
+	seed, set                            []string
+	regressions, out                     string
+	duration                             time.Duration
+	workers                              int
+	failFast, requireReached             bool
+}
+
+func (c *command) run() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [SCENARIO or GROUP ...]",
+		Short: "run seeds of scenarios and judge them; committed regressions first",
+		Long: `Run seeds of scenarios and judge them. Without names the group "default" runs.
+Committed regressions of the scenarios run first. Exit codes: 0 all held, 1 a
+checker objects, 2 usage, 3 undecided, 4 nothing ran, 5 a regression is stale,
+6 not deterministic, 8 something required was not reached, 130/143 interrupted.
+Every flag can be set by the environment: SIMRUN_SEEDS, SIMRUN_WORKERS, ...`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.options(args)
+			if err != nil {
+				return err
+			}
+			return c.campaign(cmd, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.seeds, "seeds", "200", "seeds of each scenario: N for 1..N, or A-B")
+	flags.StringArrayVar(&f.seed, "seed", nil, "one seed: decimal, 0x..., or a git hash; may be repeated")
+	flags.DurationVar(&f.duration, "for", 0, "run seeds until this time is over, e.g. 30s, instead of a number")
+	flags.IntVar(&f.workers, "workers", 0, "worlds at work at once (default one per CPU)")
+	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first violation")
+	flags.StringVar(&f.shard, "shard", "", "run part k of n: k/n")
+	flags.StringArrayVar(&f.set, "set", nil, "override a value of every plan: workload.operations=500; may be repeated")
+	flags.StringVar(&f.determinism, "check-determinism", "0%", "share of seeds to run again here and in another process")
+	flags.StringVar(&f.porcupine, "porcupine", "10%", "share of seeds of which porcupine searches every partition")
+	flags.BoolVar(&f.requireReached, "require-reached", false, "fail if a fault point was not reached")
+	flags.StringVar(&f.regressions, "regressions", "testdata/regressions", "directory of committed plans; none if it does not exist")
+	flags.StringVar(&f.out, "out", ".simrun", "directory of artifacts; empty for none")
+	return cmd
+}
+
+// options reads the flags.
+func (f *runFlags) options(names []string) (o campaign.Options, err error) {
+	if o.Scenarios, err = selected(names); err != nil {
+		return o, err
+	}
+	if o.Seeds, err = f.ranges(); err != nil {
+		return o, err
+	}
+	if f.shard != "" {
+		if o.Shard, err = campaign.ParseShard(f.shard); err != nil {
+			return o, err
+		}
+	}
+	if o.Porcupine, err = campaign.ParseShare("porcupine", f.porcupine); err != nil {
+		return o, err
+	}
+	if o.Determinism, err = campaign.ParseShare("check-determinism", f.determinism); err != nil {
+		return o, err
+	}
+	if f.workers < 0 || f.duration < 0 {
+		return o, fmt.Errorf("--workers %d --for %s: %w: want no negative numbers", f.workers, f.duration, campaign.ErrUsage)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return o, err
+	}
+	o.Command = []string{self}
+	o.For, o.Workers, o.FailFast, o.Set = f.duration, f.workers, f.failFast, f.set
+	o.RequireReached, o.Regressions, o.Dir = f.requireReached, f.regressions, f.out
+	return o, nil
+}
+
+// selected returns the named scenarios, each once, in list order.
+func selected(names []string) ([]*scenarios.Scenario, error) {
+	if len(names) == 0 {
+		names = []string{scenarios.Default}
+	}
+	var chosen []*scenarios.Scenario
+	for _, name := range names {
+		found, err := scenarios.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, found...)
+	}
+	return slices.DeleteFunc(scenarios.All(), func(s *scenarios.Scenario) bool { return !slices.Contains(chosen, s) }), nil
+}
+
+// ranges returns the seeds to run. A campaign that ends by time begins at a base
+// of its own, unless told otherwise, so that it is not the same every day.
+func (f *runFlags) ranges() (ranges []campaign.Range, err error) {
+	for _, text := range f.seed {
+		seed, err := plan.ParseSeed(text)
+		if err != nil {
+			return nil, err
+		}
+		ranges = append(ranges, campaign.Range{First: seed, Last: seed})
+	}
+	if f.duration > 0 {
+		base := plan.Seed(time.Now().UnixNano()) & math.MaxUint32 << 16
+		if len(ranges) > 0 {
+			base = ranges[0].First
+		}
+		return []campaign.Range{{First: base, Last: math.MaxUint64}}, nil
+	}
+	if len(ranges) > 0 {
+		return ranges, nil
+	}
+	r, err := campaign.ParseSeeds(f.seeds)
+	return []campaign.Range{r}, err
+}
+
+// campaign runs a campaign and reports it.
+func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
+	if o.For > 0 {
+		fmt.Fprintf(c.stderr, "seeds from %s on; repeat with --seeds %s-...\n", o.Seeds[0].First, o.Seeds[0].First)
+	}
+	screen := newScreen(c.stderr)
+	o.Progress = screen.show
+	var failed error
+	o.Found = func(f *campaign.Finding) {
+		screen.clear()
+		if c.json {
+			failed = errors.Join(failed, c.line(f))
+			return
+		}
+		fmt.Fprintf(c.stdout, "%s\n\n", strings.Join(f.Lines(program()), "\n"))
+	}
+	summary, err := campaign.Run(cmd.Context(), o)
+	screen.clear()
+	if err != nil {
+		return err
+	}
+	c.code = summary.Exit
+	if c.json {
+		return errors.Join(failed, c.line(summary))
+	}
+	c.text(summary, &o)
+	return failed
+}
+
+// text prints a summary for people.
+func (c *command) text(s *campaign.Summary, o *campaign.Options) {
+	w := c.stdout
+	fmt.Fprintf(w, "%-20s %8s %8s %8s %9s %11s %10s %12s\n", "scenario", "seeds", "held", "violated", "undecided", "disruptions", "deviations", "acknowledged")
+	for _, p := range s.Scenarios {
+		fmt.Fprintf(w, "%-20s %8d %8d %8d %9d %11d %10d %12d\n", p.Name, p.Seeds, p.Held, p.Violated, p.Undecided, p.Fired, p.Deviated, p.Acked)
+	}
+	for _, why := range s.Why {
+		fmt.Fprintf(w, "%s\n", why)
+	}
+	if len(s.NotReached) > 0 {
+		fmt.Fprintf(w, "fault points not reached: %s\n", strings.Join(s.NotReached, ", "))
+	}
+	if s.Regressions > 0 {
+		fmt.Fprintf(w, "%d committed regressions ran first\n", s.Regressions)
+	}
+	if s.Compared > 0 {
+		fmt.Fprintf(w, "%d seeds ran again here and in another process\n", s.Compared)
+	}
+	seconds := float64(s.Wall) / 1e9
+	fmt.Fprintf(w, "%s: %d seeds, %d operations, %d acknowledged; %.1f s, %.0f seeds/s, %.0f s simulated; trace %s\n",
+		strings.ToUpper(s.Word()), s.Seeds, s.Operations, s.Acked, seconds, float64(s.Seeds)/seconds, float64(s.Simulated)/1e9, s.Trace)
+	if o.Dir != "" {
+		fmt.Fprintf(w, "artifacts: %s\n", o.Dir+"/latest")
+	}
+}

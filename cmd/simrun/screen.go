@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/tidaldb/tidalsim/campaign"
+)
+
+// screen shows progress on stderr: one repainted line on a terminal, else a plain
+// line every ten seconds.
+type screen struct {
+	w        io.Writer
+	terminal bool
+	painted  bool
+	last     time.Duration // elapsed time of the last plain line
+}
+
+const plainEvery = 10 * time.Second
+
+func newScreen(w io.Writer) *screen {
+	file, ok := w.(*os.File)
+	return &screen{w: w, terminal: ok && term.IsTerminal(int(file.Fd()))}
+}
+
+func (s *screen) show(p campaign.Progress) {
+	of := ""
+	if p.Total > 0 {
+		of = fmt.Sprintf(" of %d", p.Total)
+	}
+	text := fmt.Sprintf("%s: %d%s seeds, %d violated, %d undecided, %s", p.Scenario, p.Done, of, p.Violated, p.Undecided, p.Elapsed.Round(time.Second))
+	switch {
+	case s.terminal:
+		fmt.Fprintf(s.w, "\r\x1b[K%s", text)
+		s.painted = true
+	case p.Elapsed >= s.last+plainEvery:
+		fmt.Fprintln(s.w, text)
+		s.last = p.Elapsed
+	}
+}
+
+// clear removes the painted line, so that a result does not stand in it.
+func (s *screen) clear() {
+	if s.painted {
+		fmt.Fprint(s.w, "\r\x1b[K")
+		s.painted = false
+	}
+}

@@ -1,0 +1,85 @@
+package scenarios
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// Set returns the plan with values replaced. Each assignment is path=value: a
+// path in the plan's JSON, elements joined by dots and places in lists as
+// numbers, and a JSON value, or text that needs no quotes.
+func (p *Plan) Set(assignments []string) (*Plan, error) {
+	tree, err := decodeExactly(p.Encode())
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range assignments {
+		path, text, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, fmt.Errorf("%w: --set %s: want path=value", plan.ErrInvalid, a)
+		}
+		value, err := decodeExactly([]byte(text))
+		if err != nil {
+			value = text
+		}
+		if err := assign(tree, path, value); err != nil {
+			return nil, fmt.Errorf("%w: --set %s: %w", plan.ErrInvalid, a, err)
+		}
+	}
+	data, err := json.Marshal(tree)
+	if err != nil {
+		return nil, err
+	}
+	return DecodePlan(data)
+}
+
+// decodeExactly reads JSON and leaves numbers as they are written.
+func decodeExactly(data []byte) (value any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	err = dec.Decode(&value)
+	return value, err
+}
+
+// assign puts value at path below node. Of an object's keys the longest that the
+// path begins with counts, because names of fault families have dots.
+func assign(node any, path string, value any) error {
+	switch node := node.(type) {
+	case map[string]any:
+		head, rest := path, ""
+		for !known(node, head) && strings.Contains(head, ".") {
+			head = head[:strings.LastIndexByte(head, '.')]
+		}
+		if !known(node, head) {
+			head = path // a key that the encoding leaves out; the decoder knows whether it exists
+		}
+		rest = strings.TrimPrefix(path[len(head):], ".")
+		if rest == "" {
+			node[head] = value
+			return nil
+		}
+		return assign(node[head], rest, value)
+	case []any:
+		head, rest, deeper := strings.Cut(path, ".")
+		i, err := strconv.Atoi(head)
+		if err != nil || i < 0 || i >= len(node) {
+			return fmt.Errorf("%q is no place in a list of %d", head, len(node))
+		}
+		if !deeper {
+			node[i] = value
+			return nil
+		}
+		return assign(node[i], rest, value)
+	}
+	return fmt.Errorf("there is nothing below %q", path)
+}
+
+func known(object map[string]any, key string) bool {
+	_, ok := object[key]
+	return ok
+}

@@ -1,0 +1,40 @@
+package selftest
+
+// mistakes are those that are not the change of one statement. The text of each
+// replacement occurs in its file exactly once, or the self-test fails.
+var mistakes = []Mistake{
+	{
+		Name: "charged-before-duplicate", Rule: "a duplicate is looked up before it is charged",
+		Expected: "rate", Scenario: "lossy-network", Where: "core/replica/requests.go", Operator: edit,
+		edits: []replacement{{
+			"\tif out, repeated := r.repeated(e, session, m); repeated {\n",
+			"\tr.bucket.Take(e.Now())\n\tif out, repeated := r.repeated(e, session, m); repeated {\n",
+		}},
+	},
+	{
+		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
+		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
+		edits: []replacement{{
+			stepBegins,
+			stepBegins + "\tfor k := range map[int]bool{1: true, 2: true, 3: true, 4: true} {\n\t\tn.env.Charge(env.Duration(k))\n\t\tbreak\n\t}\n",
+		}},
+	},
+	{
+		Name: "package-variable-leaks", Rule: "no package variable lets one run see another",
+		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
+		edits: []replacement{
+			{stepBegins, stepBegins + "\tleaked++\n\tn.env.Charge(leaked & 7)\n"},
+			{"// Node is one process:", "var leaked env.Duration\n\n// Node is one process:"},
+		},
+	},
+	{
+		Name: "wall-clock-leaks", Rule: "nothing but the environment tells the time",
+		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
+		edits: []replacement{
+			{stepBegins, stepBegins + "\tn.env.Charge(env.Duration(time.Now().UnixNano() & 7))\n"},
+			{"import (\n", "import (\n\t\"time\"\n"},
+		},
+	},
+}
+
+const stepBegins = "func (n *Node) Step(ev *env.Event) {\n"

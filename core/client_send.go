@@ -94,7 +94,7 @@ func (c *Client) welcome(l *link, m *wire.Message) {
 		return
 	}
 	l.conn, l.due = m.Conn, env.Never
-	for i := 0; i < len(c.calls); i++ {
+	for i := range len(c.calls) { // not those that trying adds: they were tried
 		if c.calls[i].place.Node == l.node {
 			c.try(i)
 		}

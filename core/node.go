@@ -178,7 +178,7 @@ func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
 	n.refusals++
 	n.reply(to, &wire.Message{
 		Kind: wire.Refusal, Session: m.Session, Code: out.Code,
-		Limit: out.Quota.Limit, Used: out.Quota.Used, Retry: out.Quota.RetryAfter,
+		Resource: uint8(out.Quota.Resource), Limit: out.Quota.Limit, Used: out.Quota.Used, Retry: out.Quota.RetryAfter,
 	}, m)
 }
 
@@ -236,8 +236,9 @@ func (n *Node) Dump() []SlotDump {
 	return dumps
 }
 
-// Serving reports whether every slot placed here serves.
-func (n *Node) Serving() bool {
+// Settled reports whether every slot placed here serves, and nothing that was
+// appended still waits for the disk.
+func (n *Node) Settled() bool {
 	placed := 0
 	for i := range n.cluster.Placements {
 		if n.cluster.Placements[i].Node == n.env.Self() {
@@ -245,7 +246,7 @@ func (n *Node) Serving() bool {
 		}
 	}
 	for _, r := range n.slots {
-		if r.Phase() != replica.Serving {
+		if r.Phase() != replica.Serving || r.Appended() != r.State().Position.Seq {
 			return false
 		}
 	}

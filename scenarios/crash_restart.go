@@ -16,7 +16,7 @@ var crashRestart = &Scenario{
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
 		p.World.Rates = crashRates(d)
-		for i := range int(d.between("crashes", 0, 1, 4)) {
+		for i := range int(d.between("crashes", 0, 1, 5)) {
 			d.crash(p, i)
 		}
 	},
@@ -31,9 +31,29 @@ func crashPoints() []env.Point {
 	return points
 }
 
-// crash adds a crash; often a kill that is followed by a loss of power while the
-// node recovers or has just begun to serve: what the kill left in the page cache
-// only must not have been served by then.
+// gap is a pair of crashes that is aimed at one promise of the disk: a kill
+// leaves in the page cache what is not durable, and a loss of power, while the
+// node recovers or has just begun to serve, takes it back.
+type gap struct {
+	kill  env.Point   // the kill comes while what follows this point is under way
+	power []env.Point // then the power goes at one of these
+}
+
+func gaps() []gap {
+	recovered := []env.Point{
+		fault.NodeStarted, fault.EpochPersisted, fault.RecoveryReading, fault.RecoverySyncing,
+		fault.SlotServing, fault.SlotServing, fault.AckSending, fault.DuplicateAnswer, fault.BatchSubmitting,
+	}
+	serving := []env.Point{fault.RecoverySyncing, fault.SlotServing, fault.SlotServing, fault.AckSending, fault.BatchDurable}
+	return []gap{
+		{kill: fault.BatchSubmitting, power: recovered},
+		{kill: fault.SegmentRotating, power: serving},
+		{kill: fault.SnapshotRenaming, power: serving},
+		{kill: fault.SnapshotDurable, power: serving},
+	}
+}
+
+// crash adds a crash; in half of the cases a pair.
 func (d *draw) crash(p *Plan, i int) {
 	first := plan.Disruption{
 		Kind: plan.Power, Process: d.node(p, "crash node", i),
@@ -44,15 +64,21 @@ func (d *draw) crash(p *Plan, i int) {
 	if pair || d.oneIn(2, "kill", i) {
 		first.Kind = plan.Kill
 	}
+	all := gaps()
+	aimed := all[d.between("gap", i, 0, int64(len(all)-1))]
+	if pair && i > 0 && d.oneIn(2, "aimed", i) { // the first crash of a plan is sure to come, these are not
+		// Within a few operations of the point, one of which may be a sync.
+		io := p.World.Disk.Sync + 3*p.World.Disk.Meta + p.World.Disk.Write
+		first.When = plan.Anchor{
+			Point: fault.Name(aimed.kill), Nth: uint32(d.log("aimed nth", i, 1, 4)),
+			After: d.between("aimed after", i, 0, io),
+		}
+	}
 	p.World.Disruptions = append(p.World.Disruptions, first)
 	if !pair {
 		return
 	}
-	recovering := []env.Point{
-		fault.NodeStarted, fault.EpochPersisted, fault.RecoveryReading, fault.RecoverySyncing,
-		fault.SlotServing, fault.SlotServing, fault.AckSending, fault.DuplicateAnswer, fault.BatchSubmitting,
-	}
-	point := recovering[d.between("second point", i, 0, int64(len(recovering)-1))]
+	point := aimed.power[d.between("second point", i, 0, int64(len(aimed.power)-1))]
 	second := plan.Disruption{
 		Kind: plan.Power, Process: first.Process, For: first.For,
 		When: plan.Anchor{Point: fault.Name(point), At: first.When.At, Nth: uint32(d.between("second nth", i, 1, 2))},

@@ -12,6 +12,12 @@ var lossyNetwork = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
+		if d.oneIn(2, "refusals", 0) { // copies of what was refused come when there are tokens again
+			for i := range p.Cluster.Tenants {
+				p.Cluster.Tenants[i].Config.Limits.Rate = uint64(d.log("refusing rate", i, 200, 1600))
+				p.Cluster.Tenants[i].Config.Limits.Burst = uint64(d.between("refusing burst", i, 1, 4))
+			}
+		}
 		p.World.Rates[chance.NetLoss] = d.swarm(chance.NetLoss, 1000, 200_000)
 		p.World.Rates[chance.NetDuplicate] = d.swarm(chance.NetDuplicate, 1000, 300_000)
 		p.World.Rates[chance.NetDelay] = d.swarm(chance.NetDelay, 1000, 300_000)

@@ -178,7 +178,7 @@ func (r *Runner) newDriver(e env.Env) env.Machine {
 }
 
 // done reports whether every operation has ended and, in the calm part, every
-// slot serves.
+// slot serves and has nothing under way.
 func (r *Runner) done() bool {
 	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
 		return true
@@ -186,12 +186,12 @@ func (r *Runner) done() bool {
 	if r.left > 0 {
 		return false
 	}
-	return !r.world.Calm() || r.allServe()
+	return !r.world.Calm() || r.allSettled()
 }
 
-func (r *Runner) allServe() bool {
+func (r *Runner) allSettled() bool {
 	for i := range r.plan.Cluster.Nodes {
-		if n := r.node(i); n == nil || !n.Serving() {
+		if n := r.node(i); n == nil || !n.Settled() {
 			return false
 		}
 	}

@@ -51,20 +51,32 @@ func (id *ID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Bounds of a configuration. They keep the limiter's integer arithmetic exact:
-// a full bucket in nano-tokens fits an int64.
+// Bounds of a configuration. They keep integer arithmetic exact: a full bucket in
+// nano-tokens fits an int64, and a cap plus what one record adds never wraps.
 const (
-	MaxRate  = 1_000_000_000 // signals per second
-	MaxBurst = 1_000_000_000 // signals
+	MaxRate     = 1_000_000_000         // operations per second
+	MaxBurst    = 1_000_000_000         // operations
+	MaxEntities = 1_000_000_000         // live entities
+	MaxBytes    = 1_000_000_000_000_000 // logical bytes
+	// MinBytes is the smallest cap on bytes: the encoded size of one signal. A
+	// smaller one would refuse every signal for ever. Package record, which this
+	// one cannot import, has a test that the two agree.
+	MinBytes = 101
 )
 
 // Limits are a tenant's quotas.
 type Limits struct {
-	// Rate is the sustained admission rate in signals per second, 1..MaxRate.
+	// Rate is the sustained admission rate in operations per second, 1..MaxRate.
+	// Operations are signals and the creation and deletion of entities.
 	Rate uint64 `json:"rate"`
-	// Burst is the capacity of the token bucket in signals, 1..MaxBurst.
+	// Burst is the capacity of the token bucket in operations, 1..MaxBurst.
 	// 0 means one second of Rate.
 	Burst uint64 `json:"burst,omitempty"`
+	// Entities is the hard cap on live entities, 1..MaxEntities. 0 means MaxEntities.
+	Entities uint64 `json:"entities,omitempty"`
+	// Bytes is the hard cap on logical bytes, the encoded signals of live entities,
+	// MinBytes..MaxBytes. 0 means MaxBytes.
+	Bytes uint64 `json:"bytes,omitempty"`
 }
 
 // EffectiveBurst is Burst, or one second of Rate when Burst is 0.
@@ -73,6 +85,22 @@ func (l Limits) EffectiveBurst() uint64 {
 		return l.Rate
 	}
 	return l.Burst
+}
+
+// EffectiveEntities is Entities, or MaxEntities when Entities is 0.
+func (l Limits) EffectiveEntities() uint64 {
+	if l.Entities == 0 {
+		return MaxEntities
+	}
+	return l.Entities
+}
+
+// EffectiveBytes is Bytes, or MaxBytes when Bytes is 0.
+func (l Limits) EffectiveBytes() uint64 {
+	if l.Bytes == 0 {
+		return MaxBytes
+	}
+	return l.Bytes
 }
 
 // Config is everything that is configured about a tenant.
@@ -84,20 +112,44 @@ type Config struct {
 	Limits  Limits `json:"limits"`
 }
 
-// ErrConfig is wrapped by every error of Validate.
+// ErrConfig is what every error of Validate is, by errors.Is.
 var ErrConfig = errors.New("invalid tenant configuration")
 
-// Validate reports the first field that is out of its range.
+// ConfigError says which field of a tenant's configuration is out of its range.
+type ConfigError struct {
+	Tenant ID
+	Field  string // path of the field, as in JSON: "limits.rate"
+	Value  uint64
+	Want   string // the legal values, with their unit
+}
+
+// Error tells the tenant, the field, what it is and what it may be.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("%v: tenant %s: %s is %d, want %s", ErrConfig, e.Tenant, e.Field, e.Value, e.Want)
+}
+
+// Is makes errors.Is(e, ErrConfig) true.
+func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
+
+// Validate reports the first field that is out of its range, as a *ConfigError.
 func (c *Config) Validate() error {
-	switch {
-	case c.ID == Reserved:
-		return fmt.Errorf("%w: id %s is reserved", ErrConfig, c.ID)
-	case c.Version == 0:
-		return fmt.Errorf("%w: tenant %s: version is 0, want 1 or more", ErrConfig, c.ID)
-	case c.Limits.Rate == 0 || c.Limits.Rate > MaxRate:
-		return fmt.Errorf("%w: tenant %s: limits.rate is %d, want 1..%d signals/s", ErrConfig, c.ID, c.Limits.Rate, uint64(MaxRate))
-	case c.Limits.Burst > MaxBurst:
-		return fmt.Errorf("%w: tenant %s: limits.burst is %d, want at most %d signals", ErrConfig, c.ID, c.Limits.Burst, uint64(MaxBurst))
+	l := &c.Limits
+	for _, f := range [...]struct {
+		legal bool
+		path  string
+		value uint64
+		want  string
+	}{
+		{c.ID != Reserved, "id", uint64(c.ID), "less: the largest number marks \"no tenant\""},
+		{c.Version >= 1, "version", c.Version, "1 or more"},
+		{l.Rate >= 1 && l.Rate <= MaxRate, "limits.rate", l.Rate, "1..1000000000 operations per second"},
+		{l.Burst <= MaxBurst, "limits.burst", l.Burst, "1..1000000000 operations, or 0 for one second of limits.rate"},
+		{l.Entities <= MaxEntities, "limits.entities", l.Entities, "1..1000000000 entities, or 0 for the largest"},
+		{l.Bytes == 0 || l.Bytes >= MinBytes && l.Bytes <= MaxBytes, "limits.bytes", l.Bytes, "101 (one signal) to 1000000000000000 bytes, or 0 for the largest"},
+	} {
+		if !f.legal {
+			return &ConfigError{Tenant: c.ID, Field: f.path, Value: f.value, Want: f.want}
+		}
 	}
 	return nil
 }

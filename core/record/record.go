@@ -22,10 +22,12 @@
 //
 // Payloads:
 //
-//	signal       entity 8, client time 8, weight 4, signal kind 1
-//	session      client 8, nonce 8, evicted session 8
-//	config       version 8, rate 8, burst 8
-//	epoch-start  empty
+//	signal         entity 8, client time 8, weight 4, signal kind 1
+//	session        client 8, nonce 8, evicted session 8
+//	config         version 8, rate 8, burst 8, entities 8, bytes 8, feature level 8
+//	epoch-start    empty
+//	entity-put     entity 8
+//	entity-delete  entity 8
 package record
 
 import (
@@ -47,25 +49,36 @@ const Version = 1
 const HeaderSize = 80
 
 // MaxSize is the size of the largest record.
-const MaxSize = HeaderSize + sessionSize
+const MaxSize = HeaderSize + configSize
 
 const (
 	signalSize  = 21
 	sessionSize = 24
-	configSize  = 24
+	configSize  = 48
+	entitySize  = 8
 )
 
-// Kind says what a record does. The numbers are part of the format; kinds that
-// replication and migration add continue them.
+// Kind says what a record does. The numbers are part of the format: 0 is never
+// one, and the kinds that replication and migration add (Mode, Seal, Unseal,
+// Activate) continue from 7.
 type Kind uint8
 
 // The kinds of records.
 const (
-	Signal     Kind = 1 // one signal on one entity
-	Session    Kind = 2 // a client session begins; its identity is this record's seq
-	Config     Kind = 3 // limits that hold from here on
-	EpochStart Kind = 4 // the sequencer of a new shard epoch begins here
+	Signal       Kind = 1 // one signal on one entity, which it creates if need be
+	Session      Kind = 2 // a client session begins; its identity is this record's seq
+	Config       Kind = 3 // limits that hold from here on
+	EpochStart   Kind = 4 // the sequencer of a new shard epoch begins here
+	EntityPut    Kind = 5 // an entity is created; nothing happens to one that exists
+	EntityDelete Kind = 6 // an entity goes with all its signals; their bytes are refunded
 )
+
+// IsOperation reports whether records of kind k apply a numbered request of a
+// client's session: such a record is charged one token, and its seq is the answer
+// to that number for as long as the session remembers it.
+func (k Kind) IsOperation() bool {
+	return k == Signal || k == EntityPut || k == EntityDelete
+}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -78,6 +91,10 @@ func (k Kind) String() string {
 		return "config"
 	case EpochStart:
 		return "epoch-start"
+	case EntityPut:
+		return "entity-put"
+	case EntityDelete:
+		return "entity-delete"
 	}
 	return fmt.Sprintf("kind-%d", uint8(k))
 }
@@ -89,11 +106,15 @@ type SessionStart struct {
 	Evicted uint64 // the session that makes room, 0 if none had to
 }
 
-// Limits is the payload of a Config record.
+// Limits is the payload of a Config record: the slot's share of its tenant's
+// limits, in absolute numbers. 0 admits nothing; it does not mean "no limit".
 type Limits struct {
-	Version uint64 // of the tenant's configuration; only a higher one is applied
-	Rate    uint64 // signals per second
-	Burst   uint64 // signals
+	Version  uint64 // of the tenant's configuration; only a higher one is applied
+	Rate     uint64 // operations per second
+	Burst    uint64 // operations
+	Entities uint64 // live entities
+	Bytes    uint64 // logical bytes
+	Feature  uint64 // feature level: what the records after this one may use
 }
 
 // Record is one decoded record. Of the payloads only the one of its Kind is
@@ -114,6 +135,18 @@ type Record struct {
 	Signal  signal.Signal
 	Session SessionStart
 	Limits  Limits
+	Entity  signal.Entity // EntityPut, EntityDelete
+}
+
+// Subject returns the entity that the record touches; false if it touches none.
+func (r *Record) Subject() (signal.Entity, bool) {
+	switch r.Kind {
+	case Signal:
+		return r.Signal.Entity, true
+	case EntityPut, EntityDelete:
+		return r.Entity, true
+	}
+	return 0, false
 }
 
 // Operation is the identity of the client request that the record applies.
@@ -156,6 +189,11 @@ func Append(dst []byte, r *Record) []byte {
 		dst = le.AppendUint64(dst, r.Limits.Version)
 		dst = le.AppendUint64(dst, r.Limits.Rate)
 		dst = le.AppendUint64(dst, r.Limits.Burst)
+		dst = le.AppendUint64(dst, r.Limits.Entities)
+		dst = le.AppendUint64(dst, r.Limits.Bytes)
+		dst = le.AppendUint64(dst, r.Limits.Feature)
+	case EntityPut, EntityDelete:
+		dst = le.AppendUint64(dst, uint64(r.Entity))
 	}
 	return dst
 }
@@ -215,7 +253,12 @@ func decodePayload(p []byte, r *Record) error {
 	case Session:
 		r.Session = SessionStart{Client: le.Uint64(p), Nonce: le.Uint64(p[8:]), Evicted: le.Uint64(p[16:])}
 	case Config:
-		r.Limits = Limits{Version: le.Uint64(p), Rate: le.Uint64(p[8:]), Burst: le.Uint64(p[16:])}
+		r.Limits = Limits{
+			Version: le.Uint64(p), Rate: le.Uint64(p[8:]), Burst: le.Uint64(p[16:]),
+			Entities: le.Uint64(p[24:]), Bytes: le.Uint64(p[32:]), Feature: le.Uint64(p[40:]),
+		}
+	case EntityPut, EntityDelete:
+		r.Entity = signal.Entity(le.Uint64(p))
 	}
 	return nil
 }
@@ -230,8 +273,19 @@ func payloadSize(k Kind) (int, bool) {
 		return configSize, true
 	case EpochStart:
 		return 0, true
+	case EntityPut, EntityDelete:
+		return entitySize, true
 	}
 	return 0, false
+}
+
+// Size returns the number of bytes of a record of kind k, 0 if there is no such
+// kind. That of a signal is what the signal counts against a tenant's bytes.
+func Size(k Kind) int {
+	if payload, known := payloadSize(k); known {
+		return HeaderSize + payload
+	}
+	return 0
 }
 
 // ChainOf returns the chain hash at a record with the given bytes. The bytes

@@ -100,7 +100,7 @@ func (w *writer) next() record.Record {
 	case 1:
 		r.Kind = record.EpochStart
 	case 2:
-		r.Kind, r.Limits = record.Config, record.Limits{Version: uint64(seq), Rate: 100, Burst: 10}
+		r.Kind, r.Limits = record.Config, record.Limits{Version: uint64(seq), Rate: 100, Burst: 10, Entities: 7, Bytes: 4096, Feature: 1}
 	case 3:
 		r.Kind, r.Client, r.Request = record.Signal, 4, uint64(seq)
 		r.Signal = signal.Signal{Entity: signal.Entity(seq), ClientTime: -1, Weight: -5, Kind: 1}

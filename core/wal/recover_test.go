@@ -268,7 +268,7 @@ func TestRecoverTakesOnlyTheRecordThatFollows(t *testing.T) {
 		{"a seq too far", func(r *record.Record) { r.Seq = 4 }, 2, `end 2 synced 2 tail "3-1.seg" cut 3-1.seg`},
 		{"a seq again", func(r *record.Record) { r.Seq = 2 }, 1, `end 2 synced 1 tail "3-1.seg" cut 3-1.seg`},
 		{"a seq too far that confirms the missing one", func(r *record.Record) { r.Seq = 4 }, 3,
-			`corrupt 3-1.seg: record 4, want record 3; the frame of record 4 at offset 296 confirms records up to 3, so record 3 was durable`},
+			`corrupt 3-1.seg: record 4, want record 3; the frame of record 4 at offset 320 confirms records up to 3, so record 3 was durable`},
 	}
 	for _, c := range cases {
 		w := write(t, "append 2")

@@ -13,15 +13,16 @@ import (
 // A slot's state in a snapshot, little endian, part of the format; never change:
 //
 //	version 1 (u8), zero (7 bytes)
-//	seq, chain, shard epoch, bucket level, config version, rate, burst  (8 bytes each)
-//	number of entities (u64), then for each, in order of creation:
-//	    entity, last seq, digest high, digest low, 8 x (count, weight)   (160 bytes)
+//	seq, chain, shard epoch, bucket level                                   (8 bytes each)
+//	config version, rate, burst, entities, bytes, feature level             (8 bytes each)
+//	number of entities (u64), then for each, in the slot's order:
+//	    entity, bytes, last seq, digest high, digest low, 8 x (count, weight)  (168 bytes)
 //	number of sessions (u64), then for each, in ascending order of id:
-//	    id, client, nonce, floor, last seq, 16 x (request, seq)          (296 bytes)
+//	    id, client, nonce, floor, last seq, 16 x (request, seq)                (296 bytes)
 const (
 	codecVersion = 1
-	headSize     = 8 + 7*8
-	entitySize   = 4*8 + signal.Kinds*16
+	headSize     = 8 + 10*8
+	entitySize   = 5*8 + signal.Kinds*16
 	sessionSize  = 5*8 + Window*16
 )
 
@@ -34,7 +35,8 @@ func (s *Slot) Append(dst []byte) []byte {
 	dst = append(dst, codecVersion, 0, 0, 0, 0, 0, 0, 0)
 	for _, v := range [...]uint64{
 		uint64(s.Position.Seq), uint64(s.Position.Chain), uint64(s.Epoch), uint64(s.Level),
-		s.Limits.Version, s.Limits.Rate, s.Limits.Burst, uint64(len(s.entities)),
+		s.Limits.Version, s.Limits.Rate, s.Limits.Burst, s.Limits.Entities, s.Limits.Bytes, s.Limits.Feature,
+		uint64(len(s.entities)),
 	} {
 		dst = le.AppendUint64(dst, v)
 	}
@@ -67,6 +69,7 @@ func (s *Slot) sessionAfter(id uint64) *Session {
 func appendEntity(dst []byte, e *Entity) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint64(dst, uint64(e.Entity))
+	dst = le.AppendUint64(dst, e.Bytes)
 	dst = le.AppendUint64(dst, e.State.LastSeq)
 	dst = le.AppendUint64(dst, e.State.Applied.Hi)
 	dst = le.AppendUint64(dst, e.State.Applied.Lo)
@@ -98,8 +101,10 @@ func (w *words) next() uint64 {
 	return v
 }
 
-// Decode returns the state whose bytes are exactly b. It allocates no more than
-// a small multiple of len(b).
+// Decode returns the state whose bytes are exactly b: Append of it gives b again.
+// It allocates no more than a small multiple of len(b). What no log can add up to
+// is malformed, as far as it shows: a seq beyond the state's, an entity or a
+// session twice, bytes whose sum wraps, an answer in another's place.
 func Decode(b []byte) (*Slot, error) {
 	if len(b) < headSize+8 {
 		return nil, fmt.Errorf("%w: %d bytes, want at least %d", ErrMalformed, len(b), headSize+8)
@@ -112,7 +117,12 @@ func Decode(b []byte) (*Slot, error) {
 	s.Position = lineage.Position{Seq: lineage.Seq(w.next()), Chain: lineage.Chain(w.next())}
 	s.Epoch = lineage.ShardEpoch(w.next())
 	s.Level = int64(w.next())
-	s.Limits = record.Limits{Version: w.next(), Rate: w.next(), Burst: w.next()}
+	s.Limits = record.Limits{
+		Version: w.next(), Rate: w.next(), Burst: w.next(), Entities: w.next(), Bytes: w.next(), Feature: w.next(),
+	}
+	if s.Level < 0 {
+		return nil, fmt.Errorf("%w: bucket level %d is negative", ErrMalformed, s.Level)
+	}
 	if err := s.decodeEntities(&w); err != nil {
 		return nil, err
 	}
@@ -146,12 +156,18 @@ func (s *Slot) decodeEntities(w *words) error {
 	for i := range s.entities {
 		e := &s.entities[i]
 		e.Entity = signal.Entity(w.next())
+		e.Bytes = w.next()
 		e.State.LastSeq = w.next()
 		e.State.Applied = signal.Digest{Hi: w.next(), Lo: w.next()}
 		for k := range e.State.Totals {
 			e.State.Totals[k] = signal.Total{Count: w.next(), Weight: int64(w.next())}
 		}
 		s.index[e.Entity] = uint32(i)
+		s.bytes += e.Bytes
+		if s.bytes < e.Bytes || e.State.LastSeq > uint64(s.Position.Seq) {
+			return fmt.Errorf("%w: entity %d has %d bytes and was touched by record %d, in a state of seq %d with %d bytes so far",
+				ErrMalformed, e.Entity, e.Bytes, e.State.LastSeq, s.Position.Seq, s.bytes)
+		}
 	}
 	if len(s.index) != n {
 		return fmt.Errorf("%w: an entity stands twice", ErrMalformed)
@@ -174,7 +190,23 @@ func (s *Slot) decodeSessions(w *words) error {
 		if c.ID == 0 || i > 0 && c.ID <= s.sessions[i-1].ID {
 			return fmt.Errorf("%w: session ids do not ascend at %d", ErrMalformed, c.ID)
 		}
+		if err := c.check(s.Position.Seq); err != nil {
+			return err
+		}
 		s.sessionIndex[c.ID] = uint32(i)
+	}
+	return nil
+}
+
+// check reports what no log up to end can have left in a session.
+func (c *Session) check(end lineage.Seq) error {
+	if c.ID > uint64(end) || c.LastSeq > end {
+		return fmt.Errorf("%w: %s was last used by record %d, in a state of seq %d", ErrMalformed, c, c.LastSeq, end)
+	}
+	for k, a := range c.answers {
+		if a != (Answer{}) && (a.Request%Window != uint64(k) || a.Seq > end) {
+			return fmt.Errorf("%w: %s has the answer of request %d (record %d) in place %d, in a state of seq %d", ErrMalformed, c, a.Request, a.Seq, k, end)
+		}
 	}
 	return nil
 }

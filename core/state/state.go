@@ -40,22 +40,25 @@ type Session struct {
 	Leaving bool
 }
 
-// Entity is an entity with its state.
+// Entity is a live entity with its state.
 type Entity struct {
 	Entity signal.Entity
+	Bytes  uint64 // logical: the encoded sizes of its Signal records, as first logged
 	State  signal.State
 }
 
 // Slot is the fold. Use New.
 //
-// Invariant: index[e] is the place of e in entities; sessionIndex likewise.
+// Invariants: index[e] is the place of e in entities; sessionIndex likewise; bytes
+// is the sum over entities.
 type Slot struct {
 	Position lineage.Position // last record folded
 	Epoch    lineage.ShardEpoch
 	Level    int64 // bucket level that the last record carries, nano-tokens
 	Limits   record.Limits
 
-	entities     []Entity // in order of creation
+	entities     []Entity // in order of creation, but the last takes the place of a deleted one
+	bytes        uint64
 	index        map[signal.Entity]uint32
 	sessions     []Session // in no order that matters
 	sessionIndex map[uint64]uint32
@@ -76,6 +79,10 @@ func (s *Slot) Apply(r *record.Record, chain lineage.Chain) {
 	switch r.Kind {
 	case record.Signal:
 		s.applySignal(r)
+	case record.EntityPut:
+		s.put(r.Entity, r.Seq)
+	case record.EntityDelete:
+		s.remove(r.Entity)
 	case record.Session:
 		s.applySession(r)
 	case record.Config:
@@ -83,21 +90,55 @@ func (s *Slot) Apply(r *record.Record, chain lineage.Chain) {
 	case record.EpochStart:
 		s.Epoch = r.Epoch
 	}
+	if r.Kind.IsOperation() {
+		s.answer(r)
+	}
 }
 
 func (s *Slot) applySignal(r *record.Record) {
-	i, ok := s.index[r.Signal.Entity]
+	size := uint64(record.Size(record.Signal))
+	e := s.put(r.Signal.Entity, r.Seq)
+	e.State.Apply(uint64(r.Seq), r.Operation(), &r.Signal)
+	e.Bytes += size
+	s.bytes += size
+}
+
+// put returns an entity; if there is none it is created by the record at seq.
+func (s *Slot) put(id signal.Entity, seq lineage.Seq) *Entity {
+	i, ok := s.index[id]
 	if !ok {
 		i = uint32(len(s.entities))
-		s.index[r.Signal.Entity] = i
-		s.entities = append(s.entities, Entity{Entity: r.Signal.Entity})
+		s.index[id] = i
+		s.entities = append(s.entities, Entity{Entity: id, State: signal.State{LastSeq: uint64(seq)}})
 	}
-	s.entities[i].State.Apply(uint64(r.Seq), r.Operation(), &r.Signal)
-	if session := s.Session(r.Client); session != nil {
-		session.Floor = max(session.Floor, r.Floor)
-		session.LastSeq = r.Seq
-		session.answers[r.Request%Window] = Answer{Request: r.Request, Seq: r.Seq}
+	return &s.entities[i]
+}
+
+// remove drops an entity with all its signals, if there is one. The last entity
+// takes its place: the order stays a function of the log alone.
+func (s *Slot) remove(id signal.Entity) {
+	i, ok := s.index[id]
+	if !ok {
+		return
 	}
+	//safety:bytes-refunded by=caps on=quota-storm
+	s.bytes -= s.entities[i].Bytes
+	last := len(s.entities) - 1
+	s.entities[i] = s.entities[last]
+	s.index[s.entities[i].Entity] = i
+	s.entities = s.entities[:last]
+	delete(s.index, id)
+}
+
+// answer notes in the record's session what its request was told.
+func (s *Slot) answer(r *record.Record) {
+	session := s.Session(r.Client)
+	if session == nil {
+		return
+	}
+	session.Floor = max(session.Floor, r.Floor)
+	session.LastSeq = r.Seq
+	session.answers[r.Request%Window] = Answer{Request: r.Request, Seq: r.Seq}
 }
 
 func (s *Slot) applySession(r *record.Record) {
@@ -122,8 +163,8 @@ func (s *Slot) evict(id uint64) {
 	delete(s.sessionIndex, id)
 }
 
-// Entity returns the state of an entity; the zero state if it has received
-// nothing.
+// Entity returns the state of an entity; the zero state, whose LastSeq is 0, if
+// there is none.
 func (s *Slot) Entity(e signal.Entity) signal.State {
 	if i, ok := s.index[e]; ok {
 		return s.entities[i].State
@@ -131,8 +172,23 @@ func (s *Slot) Entity(e signal.Entity) signal.State {
 	return signal.State{}
 }
 
-// Entities returns all entities in order of creation. It belongs to the slot.
+// Find returns a live entity; false if there is none.
+func (s *Slot) Find(e signal.Entity) (Entity, bool) {
+	if i, ok := s.index[e]; ok {
+		return s.entities[i], true
+	}
+	return Entity{}, false
+}
+
+// Entities returns all live entities, in an order that the log alone decides. It
+// belongs to the slot.
 func (s *Slot) Entities() []Entity { return s.entities }
+
+// Live returns the number of live entities.
+func (s *Slot) Live() uint64 { return uint64(len(s.entities)) }
+
+// Bytes returns the logical bytes of the slot: the sum over its live entities.
+func (s *Slot) Bytes() uint64 { return s.bytes }
 
 // Session returns a session, nil if there is none. It is valid until the next
 // Apply.

@@ -3,23 +3,22 @@
 // simulator and its checkers agree to the last nano-token.
 package quota
 
-import (
-	"errors"
-	"fmt"
+import "github.com/tidaldb/tidalsim/core/env"
 
-	"github.com/tidaldb/tidalsim/core/env"
-)
-
-// Token is one signal's worth of a bucket's level. With nano-tokens a rate of r
-// signals per second is r units per nanosecond, without division.
+// Token is one operation's worth of a bucket's level. With nano-tokens a rate of r
+// operations per second is r units per nanosecond, without division. Operations
+// are what clients do to a slot's log: signals, and the creation and deletion of
+// entities, each one token. Sessions, configuration and all internal traffic are
+// free.
 const Token = 1_000_000_000
 
 // Bucket is a token bucket: level rises by rate units per nanosecond up to burst
-// tokens, and each admitted signal takes one token.
+// tokens, and each admitted operation takes one token. The zero value has no limit
+// yet and admits nothing.
 //
 // Invariant: 0 <= level <= burst * Token.
 type Bucket struct {
-	rate  uint64 // signals per second = nano-tokens per nanosecond
+	rate  uint64 // operations per second = nano-tokens per nanosecond
 	full  int64  // nano-tokens
 	level int64  // nano-tokens at instant at
 	at    env.Time
@@ -33,7 +32,7 @@ func (b *Bucket) Restart(level int64, now env.Time) {
 	b.at = now
 }
 
-// Limit sets rate (signals per second) and burst (signals). A level above the
+// Limit sets rate (operations per second) and burst (operations). A level above the
 // new burst is cut; a raised burst arrives empty. A bucket that never had a limit
 // starts full.
 func (b *Bucket) Limit(rate, burst uint64) {
@@ -53,6 +52,9 @@ func (b *Bucket) refill(now env.Time) {
 	}
 	elapsed := uint64(now - b.at)
 	b.at = now
+	if b.rate == 0 {
+		return
+	}
 	missing := uint64(b.full - b.level)
 	if elapsed > missing/b.rate {
 		b.level = b.full
@@ -62,15 +64,24 @@ func (b *Bucket) refill(now env.Time) {
 }
 
 // Take takes one token at instant now and returns the level after it. Without a
-// token ok is false, nothing is taken, and wait says how long a token is away.
+// token ok is false, nothing is taken, and wait says how long a token is away; 0 if
+// none ever comes.
 func (b *Bucket) Take(now env.Time) (level int64, wait env.Duration, ok bool) {
 	b.refill(now)
 	if b.level < Token {
-		missing := uint64(Token - b.level)
-		return b.level, env.Duration((missing + b.rate - 1) / b.rate), false
+		return b.level, b.wait(), false
 	}
 	b.level -= Token
 	return b.level, 0, true
+}
+
+// wait is how long a bucket below one token needs to have one.
+func (b *Bucket) wait() env.Duration {
+	if b.rate == 0 {
+		return 0
+	}
+	missing := uint64(Token - b.level)
+	return env.Duration((missing + b.rate - 1) / b.rate)
 }
 
 // Level brings the level to instant now and returns it.
@@ -79,37 +90,6 @@ func (b *Bucket) Level(now env.Time) int64 {
 	return b.level
 }
 
-// Resource names what a quota limits.
-type Resource uint8
-
-// The resources.
-const (
-	SignalsPerSecond Resource = iota + 1
-)
-
-// String returns the name of r.
-func (r Resource) String() string {
-	if r == SignalsPerSecond {
-		return "signals per second"
-	}
-	return fmt.Sprintf("resource-%d", uint8(r))
-}
-
-// ErrQuotaExceeded is what every refusal for a quota is, by errors.Is.
-var ErrQuotaExceeded = errors.New("quota exceeded")
-
-// ExceededError is a refusal for a quota. The attempt has no effect at all.
-type ExceededError struct {
-	Resource   Resource
-	Limit      uint64
-	Used       uint64
-	RetryAfter env.Duration // when the same request may succeed; 0 if waiting does not help
-}
-
-// Error tells the limit, the use and when to come again.
-func (e *ExceededError) Error() string {
-	return fmt.Sprintf("%v: %s: %d used of %d; retry after %d us", ErrQuotaExceeded, e.Resource, e.Used, e.Limit, e.RetryAfter/env.Microsecond)
-}
-
-// Is makes errors.Is(e, ErrQuotaExceeded) true.
-func (e *ExceededError) Is(target error) bool { return target == ErrQuotaExceeded }
+// GiveBack returns a token whose operation was not appended after all. It never
+// leaves more than if the token had not been taken.
+func (b *Bucket) GiveBack() { b.level = min(b.level+Token, b.full) }

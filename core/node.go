@@ -154,9 +154,12 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 	return wire.NotServing // it is placed here, but this start is not that far
 }
 
-// answer tells a client that what it asked for is durable.
+// answer tells a client that what it asked for is durable, or why it is not.
 func (n *Node) answer(p *replica.Pending) {
 	switch {
+	case p.Refused != wire.NoError && p.Request.Kind != 0:
+		n.refuse(p.From, &p.Request, replica.Outcome{Code: p.Refused})
+	case p.Refused != wire.NoError:
 	case p.Request.Kind == wire.Write:
 		n.ack(p.From, &p.Request, p.Record.Seq)
 	case p.Record.Kind == record.Session:

@@ -42,13 +42,13 @@ const (
 	fSignal // entity, client time, weight, kind
 	fEntity
 	fSeq
-	fState // last seq, digest high, digest low, 8 x (count, weight)
-	fRefusal
+	fState   // last seq, digest high, digest low, 8 x (count, weight)
+	fRefusal // code, resource, limit, used, retry after
 )
 
 var fieldSize = [...]int{
 	fNonce: 8, fConn: 8, fFrame: 8, fAddress: 24, fSession: 8, fRequest: 8, fFloor: 8,
-	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: 32,
+	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: 40,
 }
 
 // layouts is the table of what each kind carries, in order.
@@ -59,14 +59,16 @@ var layouts = [kinds][]field{
 	OpenSession: {fConn, fFrame, fAddress, fRequest, fNonce},
 	SessionOpen: {fConn, fFrame, fAddress, fRequest, fNonce, fSession},
 	Write:       {fConn, fFrame, fAddress, fSession, fRequest, fFloor, fSignal},
+	Put:         {fConn, fFrame, fAddress, fSession, fRequest, fFloor, fEntity},
+	Delete:      {fConn, fFrame, fAddress, fSession, fRequest, fFloor, fEntity},
 	Ack:         {fConn, fFrame, fAddress, fSession, fRequest, fSeq},
 	Read:        {fConn, fFrame, fAddress, fRequest, fEntity},
 	State:       {fConn, fFrame, fAddress, fRequest, fEntity, fSeq, fState},
 	Refusal:     {fConn, fFrame, fAddress, fSession, fRequest, fRefusal},
 }
 
-// MaxSize is the size of the largest message.
-const MaxSize = headerSize + 6*8 + 24 + 24 + 16*signal.Kinds
+// MaxSize is the size of the largest message, a State.
+const MaxSize = headerSize + 5*8 + 24 + 24 + 16*signal.Kinds
 
 // ErrMalformed is wrapped by the errors of Decode for damaged bytes.
 var ErrMalformed = errors.New("malformed message")
@@ -125,6 +127,7 @@ func appendField(dst []byte, m *Message, f field) []byte {
 		return appendState(dst, &m.State)
 	case fRefusal:
 		dst = le.AppendUint64(dst, uint64(m.Code))
+		dst = le.AppendUint64(dst, uint64(m.Resource))
 		dst = le.AppendUint64(dst, m.Limit)
 		dst = le.AppendUint64(dst, m.Used)
 		return le.AppendUint64(dst, uint64(m.Retry))
@@ -233,6 +236,7 @@ func (r *reader) field(m *Message, f field) {
 		r.state(&m.State)
 	case fRefusal:
 		m.Code = Code(r.below(uint64(codes)))
+		m.Resource = uint8(r.below(1 << 8))
 		m.Limit, m.Used, m.Retry = r.next(), r.next(), env.Duration(r.next())
 	}
 }

@@ -27,14 +27,16 @@ const (
 	OpenSession                 // C opens a session in a slot; Nonce names it
 	SessionOpen                 // N answers with the session
 	Write                       // C submits a signal under a request number
-	Ack                         // N: the write is durable at Seq
+	Put                         // C creates an entity, likewise
+	Delete                      // C deletes an entity with all its signals, likewise
+	Ack                         // N: the write, put or delete is durable at Seq
 	Read                        // C asks for an entity's state, linearizably
 	State                       // N answers with it
 	Refusal                     // N refuses this frame; Code says why
 	kinds
 )
 
-var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "ack", "read", "state", "refusal"}
+var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "ack", "read", "state", "refusal"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -61,10 +63,11 @@ type Message struct {
 	Request   uint64                 // request number; of reads and session openings: the client's own
 	Floor     uint64                 // lowest request number of the session still in use
 	Signal    signal.Signal          // Write
-	Entity    signal.Entity          // Read
+	Entity    signal.Entity          // Put, Delete, Read, State
 	Seq       lineage.Seq            // Ack: of the record; State: last record folded
 	State     signal.State           // State
 	Code      Code                   // Refusal
+	Resource  uint8                  // Refusal of a quota: which, as package quota numbers them; else 0
 	Limit     uint64                 // Refusal of a quota
 	Used      uint64                 // Refusal of a quota
 	Retry     env.Duration           // Refusal: when the same may succeed, 0 if unknown
@@ -83,37 +86,43 @@ const (
 	BadEpoch
 	Moved
 	NotServing
+	Overloaded
 	Corrupt
+	StorageFault
 	SessionExpired
 	Superseded
 	Window
+	DiskFull
 	codes
 )
 
 // meaning is a row of the table of codes.
 type meaning struct {
-	name string
+	name string // stands in histories and reports
 	// definite: the refused frame has no effect and never will. An operation
 	// counts as refused only if all its frames were refused definitely.
 	definite bool
 	// again: the client may send the request again, under the same number.
 	again bool
-	text  string
+	text  string // advice: what is wrong; what to do
 }
 
 var meanings = [codes]meaning{
 	NoError:        {"none", false, false, ""},
-	QuotaExceeded:  {"quota-exceeded", true, false, "the tenant is over its quota; send less, or later"},
+	QuotaExceeded:  {"quota-exceeded", true, false, "the tenant is over its quota; send less, later, or delete entities"},
 	UnknownTenant:  {"unknown-tenant", true, false, "no such tenant is configured here; check the tenant's ID"},
 	WrongSlot:      {"wrong-slot", true, false, "the tenant has no such slot; refresh the tenant's configuration"},
 	Invalid:        {"invalid", true, false, "the request is malformed; see the limits of signals"},
 	BadEpoch:       {"bad-epoch", true, true, "the placement epoch is not known here yet; try again"},
 	Moved:          {"moved", true, true, "the slot is placed elsewhere; refresh the route"},
 	NotServing:     {"not-serving", true, true, "the slot is being opened; try again"},
-	Corrupt:        {"corrupt", true, false, "the slot's log is damaged and was stopped; restore it"},
+	Overloaded:     {"overloaded", true, true, "a queue of the slot is full; try again, or send less"},
+	Corrupt:        {"corrupt", true, false, "the slot's log is damaged below what was confirmed, and the slot was stopped; restore it from a replica or a backup"},
+	StorageFault:   {"storage-fault", true, true, "an operation of the node's disk failed and the slot was stopped until the node restarts; check the disk"},
 	SessionExpired: {"session-expired", false, false, "the session was evicted; open a new one"},
 	Superseded:     {"superseded", false, false, "the request number is below the session's floor"},
 	Window:         {"window", true, true, "too many requests of the session are unanswered; wait for answers"},
+	DiskFull:       {"disk-full", true, true, "the node's disk is full; free space there, then try again"},
 }
 
 // String returns the name of c.

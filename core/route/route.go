@@ -1,0 +1,101 @@
+// Package route says where an entity lives. It knows nothing of nodes and
+// replicas: its answers are slots, shards and regions.
+//
+// There are two steps, and only the first one is computed:
+//
+//	(tenant, entity) -> slot             Hash mod P, for ever
+//	(tenant, slot)   -> (region, shard)  looked up in a stored, versioned Table
+//
+// Propose computes a home for a slot that has none, or that is to move, and the
+// control plane stores what it makes of the proposal. The one rule to remember:
+// the stored placement wins. A new shard, another capacity or another residency
+// changes proposals, and moves nothing by itself.
+package route
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// ShardRouter routes the entities of a database without tenants.
+type ShardRouter struct {
+	homes []lineage.Shard // indexed by slot; P = len(homes) >= 1
+}
+
+// NewShardRouter returns the router for P = len(homes), where slot i lives on
+// homes[i]. No home at all, or more than MaxPartitions, is ErrPartitions.
+func NewShardRouter(homes []lineage.Shard) (ShardRouter, error) {
+	if err := checkPartitions(uint64(len(homes))); err != nil {
+		return ShardRouter{}, err
+	}
+	return ShardRouter{homes: slices.Clone(homes)}, nil
+}
+
+// Route returns the slot and the shard of an entity.
+func (r ShardRouter) Route(e signal.Entity) (lineage.Slot, lineage.Shard) {
+	slot := slotOf(tenant.Default, e, uint32(len(r.homes)))
+	return slot, r.homes[slot]
+}
+
+// Route is where an entity lives.
+type Route struct {
+	Slot   lineage.Slot
+	Shard  lineage.Shard
+	Epoch  lineage.PlacementEpoch // of the slot
+	Region tenant.Region          // of the shard
+}
+
+// ErrUnplaced is wrapped by errors about a tenant or a slot that has none.
+var ErrUnplaced = errors.New("no placement")
+
+// TenantRouter extends ShardRouter by tenants: it routes by the newest Table that
+// it was given. Routers that hold tables of one version give equal answers. The
+// default tenant's entities are in the slots where a ShardRouter of the same P
+// looks for them.
+type TenantRouter struct {
+	table *Table
+}
+
+// NewTenantRouter returns a router that routes by t.
+func NewTenantRouter(t *Table) *TenantRouter { return &TenantRouter{table: t} }
+
+// Version returns the version of the table that r routes by.
+func (r *TenantRouter) Version() Version { return r.table.version }
+
+// Install makes r route by t from now on. A table that is older than r's own, as
+// a slow coordinator sends it, is a *StaleError, and r keeps what it has.
+func (r *TenantRouter) Install(t *Table) error {
+	if t.version < r.table.version {
+		return &StaleError{Given: t.version, Current: r.table.version}
+	}
+	r.table = t
+	return nil
+}
+
+// Route returns where an entity of a tenant lives, or ErrUnplaced. It allocates
+// only for the error.
+func (r *TenantRouter) Route(id tenant.ID, e signal.Entity) (Route, error) {
+	// Each slot's entry knows P; that of slot 0 exists whatever P is.
+	home := r.table.find(id, 0)
+	if home == nil {
+		return Route{}, unplaced(id, r.table.version)
+	}
+	if home.partitions > 1 {
+		home = r.table.mustFind(id, slotOf(id, e, home.partitions))
+	}
+	return Route{
+		Slot:   home.slot,
+		Shard:  home.shard,
+		Epoch:  home.epoch,
+		Region: r.table.regions[home.region],
+	}, nil
+}
+
+func unplaced(id tenant.ID, v Version) error {
+	return fmt.Errorf("tenant %s in placement version %d: %w", id, v, ErrUnplaced)
+}

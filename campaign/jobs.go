@@ -79,7 +79,7 @@ func ParseShare(flag, text string) (int, error) {
 	number, ok := strings.CutSuffix(text, "%")
 	whole, fraction, _ := strings.Cut(number, ".")
 	n, err := strconv.Atoi(whole + (fraction + "0000")[:4])
-	if !ok || err != nil || n < 0 || n > chance.Million || len(fraction) > 4 {
+	if !ok || whole == "" || err != nil || n < 0 || n > chance.Million || len(fraction) > 4 {
 		return 0, fmt.Errorf("--%s %s: %w: want a share from 0%% to 100%%", flag, text, ErrUsage)
 	}
 	return n, nil

@@ -3,7 +3,9 @@ package scenarios
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -35,15 +37,24 @@ func (p *Plan) Set(assignments []string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return DecodePlan(data)
+	changed, err := DecodePlan(data)
+	if err != nil { // not the file's fault
+		return nil, fmt.Errorf("%w: --set %s: %v", plan.ErrInvalid, strings.Join(assignments, " "), err)
+	}
+	return changed, nil
 }
 
 // decodeExactly reads JSON and leaves numbers as they are written.
 func decodeExactly(data []byte) (value any, err error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	err = dec.Decode(&value)
-	return value, err
+	if err = dec.Decode(&value); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("something follows the value")
+	}
+	return value, nil
 }
 
 // assign puts value at path below node. Of an object's keys the longest that the

@@ -1,0 +1,282 @@
+package campaign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+func TestSeedsAsWritten(t *testing.T) {
+	for text, want := range map[string]Range{
+		"1": {1, 1}, "20": {1, 20}, "7-9": {7, 9}, "0x10-0x1f": {16, 31}, "0-18446744073709551615": {0, 1<<64 - 1},
+	} {
+		if got, err := ParseSeeds(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "-", "3-", "-3", "9-8", "0", "1-2-3", "x", "1.5"} {
+		if got, err := ParseSeeds(text); !errors.Is(err, ErrUsage) {
+			t.Errorf("%q parses to %v, %v", text, got, err)
+		}
+	}
+}
+
+func TestSharesAsWritten(t *testing.T) {
+	for text, want := range map[string]int{"0%": 0, "5%": 50_000, "100%": 1_000_000, "0.01%": 100, "12.5%": 125_000} {
+		if got, err := ParseShare("x", text); err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "%", "5", "101%", "-1%", "1.00001%", "x%"} {
+		if got, err := ParseShare("x", text); !errors.Is(err, ErrUsage) {
+			t.Errorf("%q parses to %d, %v", text, got, err)
+		}
+	}
+}
+
+// names lists the jobs of a campaign.
+func names(t *testing.T, o *Options) (all []string) {
+	t.Helper()
+	s, err := newSource(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		j, ok := s.next()
+		if !ok {
+			if s.total != len(all) {
+				t.Errorf("total is %d, but there were %d jobs", s.total, len(all))
+			}
+			return all
+		}
+		if j.index != len(all) {
+			t.Errorf("job %d has index %d", len(all), j.index)
+		}
+		all = append(all, j.name())
+	}
+}
+
+func TestShardsPartTheSeeds(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		o := Options{Scenarios: scenarios.All()[:2], Seeds: []Range{
+			{5, 5 + plan.Seed(rapid.Uint64Range(0, 20).Draw(rt, "length"))}, {1 << 40, 1 << 40},
+		}}
+		whole := names(t, &o)
+		n := rapid.IntRange(1, 7).Draw(rt, "shards")
+		var parts []string
+		for k := range n {
+			o.Shard = Shard{k + 1, n}
+			parts = append(parts, names(t, &o)...)
+		}
+		slices.Sort(whole)
+		slices.Sort(parts)
+		if diff := cmp.Diff(whole, parts); diff != "" {
+			rt.Fatalf("(-whole +parts):\n%s", diff)
+		}
+	})
+}
+
+func TestResultsCountInTheOrderOfJobs(t *testing.T) {
+	o := order{waiting: map[int]*outcome{}}
+	var counted []int
+	for _, i := range rand.Perm(500) {
+		for _, r := range o.add(&outcome{job: job{index: i}}) {
+			counted = append(counted, r.job.index)
+		}
+	}
+	if len(counted) != 500 || !slices.IsSorted(counted) {
+		t.Errorf("%d counted, sorted %v", len(counted), slices.IsSorted(counted))
+	}
+}
+
+func TestWorkersDoNotMatter(t *testing.T) {
+	var summaries []Summary
+	for _, workers := range []int{1, 4} {
+		s, err := Run(context.Background(), Options{
+			Scenarios: scenarios.All(), Seeds: []Range{{1, 12}}, Workers: workers, Porcupine: 500_000, Determinism: 0,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Wall = 0
+		s.Findings, s.hits, s.building, s.codes, s.current = nil, nil, nil, nil, ""
+		summaries = append(summaries, *s)
+	}
+	one, _ := json.Marshal(summaries[0])
+	many, _ := json.Marshal(summaries[1])
+	if diff := cmp.Diff(string(one), string(many)); diff != "" {
+		t.Errorf("(-one worker +four):\n%s", diff)
+	}
+}
+
+// stalling makes every run violated: the world ends before anything is answered.
+var stalling = []string{"world.duration_ns=2000000", "world.calm_ns=1"}
+
+func TestArtifacts(t *testing.T) {
+	dir := t.TempDir()
+	for range keptRuns + 2 {
+		if _, err := Run(context.Background(), Options{Scenarios: scenarios.All()[:1], Seeds: []Range{{1, 1}}, Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := os.ReadDir(filepath.Join(dir, "runs"))
+	if err != nil || len(runs) != keptRuns {
+		t.Errorf("%d runs are kept, want %d; %v", len(runs), keptRuns, err)
+	}
+	s, err := Run(context.Background(), Options{Scenarios: scenarios.All()[:1], Seeds: []Range{{1, keptFindings + 3}}, Dir: dir, Set: stalling})
+	if err != nil || s.Violated != keptFindings+3 {
+		t.Fatal(err, s)
+	}
+	var files []string
+	latest, err := filepath.EvalSymlinks(filepath.Join(dir, "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(latest, func(path string, d os.DirEntry, err error) error {
+		if !d.IsDir() && !strings.Contains(path, "smoke-0x") {
+			relative, _ := filepath.Rel(latest, path)
+			files = append(files, relative)
+		}
+		return err
+	})
+	want := []string{
+		"findings/liveness.never-returned/history.jsonl.gz", "findings/liveness.never-returned/plan.json", "findings/liveness.never-returned/trace.jsonl.gz",
+		"junit.xml", "run.json", "seeds.jsonl", "summary.md",
+	}
+	if diff := cmp.Diff(want, files); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if plans, _ := filepath.Glob(filepath.Join(latest, "findings", "*", "*.json")); len(plans) != keptFindings {
+		t.Errorf("%d plans of one fingerprint are kept, want %d", len(plans), keptFindings)
+	}
+}
+
+// A killed process leaves behind which seeds it was at.
+func TestABeginningIsWrittenBeforeTheSeedRuns(t *testing.T) {
+	s, err := newStore(t.TempDir(), &Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start(&job{scenario: scenarios.All()[0], seed: 0x2a})
+	text, err := os.ReadFile(filepath.Join(s.dir, "seeds.jsonl"))
+	if want := "{\"type\":\"start\",\"scenario\":\"smoke\",\"seed\":\"0x2a\"}\n"; string(text) != want || err != nil {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+func TestFailFastEndsAtTheFirstViolation(t *testing.T) {
+	found := 0
+	s, err := Run(context.Background(), Options{
+		Scenarios: scenarios.All(), Seeds: []Range{{1, 100}}, Set: stalling, FailFast: true, Found: func(*Finding) { found++ },
+	})
+	if err != nil || found != 1 || s.Violated != 1 || s.Seeds != 1 || s.Exit != ExitViolated {
+		t.Errorf("%v: %d findings, summary %+v", err, found, s)
+	}
+}
+
+func TestWorst(t *testing.T) {
+	for _, c := range []struct {
+		codes []int
+		want  int
+	}{
+		{nil, ExitHeld}, {[]int{ExitUndecided, ExitViolated}, ExitViolated}, {[]int{ExitViolated, ExitNondeterminism}, ExitNondeterminism},
+		{[]int{ExitNothingRan, ExitUndecided}, ExitUndecided}, {[]int{ExitNotReproduced, ExitNotReached}, ExitNotReproduced},
+		{[]int{ExitSurvived, ExitInternal}, ExitInternal},
+	} {
+		if got := Worst(c.codes...); got != c.want {
+			t.Errorf("%v: %d, want %d", c.codes, got, c.want)
+		}
+	}
+}
+
+// regression writes a plan below a directory of regressions.
+func regression(t *testing.T, dir string, p *scenarios.Plan) {
+	t.Helper()
+	path := filepath.Join(dir, "smoke", "one.json")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, p.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRegressionsRunFirst(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*scenarios.Plan)
+		exit   int
+		err    error
+	}{
+		{"one that holds", func(*scenarios.Plan) {}, ExitHeld, nil},
+		{"one whose moment never comes", func(p *scenarios.Plan) { p.World.Disruptions[0].When.Nth = 1 << 30 }, ExitNotReproduced, nil},
+		{"one that fails", func(p *scenarios.Plan) { p.World.Calm, p.World.Duration = 1, 2_000_000 }, ExitViolated, nil},
+		{"one of another scenario", func(p *scenarios.Plan) { p.Scenario = "calm" }, 0, scenarios.ErrPlanFile},
+		{"one of the future", func(p *scenarios.Plan) { p.Version = 9 }, 0, scenarios.ErrPlanVersion},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, _, err := Record(scenarios.NewRunner(), scenarios.All()[0].Plan(5))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.change(p)
+			dir := t.TempDir()
+			regression(t, dir, p)
+			s, err := Run(context.Background(), Options{Scenarios: scenarios.All()[:1], Seeds: []Range{{1, 2}}, Regressions: dir})
+			if !errors.Is(err, c.err) || err == nil && (s.Exit != c.exit || s.Regressions != 1 || s.Seeds != 2) {
+				t.Errorf("%v, want %v; summary %+v", err, c.err, s)
+			}
+		})
+	}
+}
+
+// The regressions of this project hold; each says what it taught.
+func TestCommittedRegressions(t *testing.T) {
+	paths, err := filepath.Glob("../testdata/regressions/*/*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no regressions: %v", err)
+	}
+	runner := scenarios.NewRunner()
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			p, err := ReadPlan(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Lesson == "" || p.Recorded == nil || p.Recorded.Fingerprint == "" {
+				t.Error("it does not say what it taught, or what it was found by")
+			}
+			got, err := runner.Run(p, scenarios.Options{Porcupine: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Findings) > 0 || got.Fired == 0 && len(p.World.Disruptions) > 0 {
+				t.Errorf("%s, %d disruptions began: %v", got.Verdict, got.Fired, got.Findings)
+			}
+		})
+	}
+}
+
+func TestAFindingFitsTwelveLines(t *testing.T) {
+	f := Finding{Scenario: "smoke", Text: strings.Repeat("words\n", 100), LastFault: "a fault", More: 3, Plan: "plan.json", Replay: "replay smoke:0x1"}
+	lines := f.Lines("simrun")
+	if len(lines) > 12 || lines[len(lines)-1] != "simrun replay smoke:0x1" {
+		t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+	if !strings.Contains(fmt.Sprint(lines), "96 more lines") {
+		t.Error("what was left out is not said")
+	}
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/scenarios"
+)
+
+// asCommand makes the test binary the command itself: for the other process of
+// the determinism check, and for signals.
+const asCommand = "SIMRUN_TEST_AS_COMMAND"
+
+// liar makes that other process report wrong hashes.
+const liar = "SIMRUN_TEST_LIAR"
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(liar) != "" && len(os.Args) > 1 && os.Args[1] == "hash":
+		var out bytes.Buffer
+		code := execute(context.Background(), os.Args[1:], os.Stdin, &out, os.Stderr)
+		os.Stdout.WriteString(strings.ReplaceAll(out.String(), "a", "b"))
+		os.Exit(code)
+	case os.Getenv(asCommand) != "" && len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test."):
+		main()
+	}
+	os.Setenv(asCommand, "1")
+	os.Exit(m.Run())
+}
+
+// simrun runs one command line in this process, with artifacts in a directory of
+// the test's own.
+func simrun(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, complaint bytes.Buffer
+	code = execute(context.Background(), args, strings.NewReader(""), &out, &complaint)
+	return code, out.String(), complaint.String()
+}
+
+// small keeps a campaign short, and its artifacts out of the tree.
+func small(t *testing.T, args ...string) []string {
+	return append(args, "--seeds=3", "--regressions=", "--out="+t.TempDir())
+}
+
+func TestExitCodes(t *testing.T) {
+	stalls := []string{"--set", "world.duration_ns=2000000", "--set", "world.calm_ns=1"}
+	broken := filepath.Join(t.TempDir(), "broken.json")
+	if err := os.WriteFile(broken, []byte(`{"format":"tidalsim-plan",`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says string // on stdout or stderr
+	}{
+		{"all held", small(t, "run", "smoke"), campaign.ExitHeld, "HELD: 3 seeds"},
+		{"a checker objects", small(t, append([]string{"run", "smoke"}, stalls...)...), campaign.ExitViolated, "liveness"},
+		{"an unknown scenario", small(t, "run", "smokes"), campaign.ExitUsage, `no scenario or group "smokes"; there are smoke, calm`},
+		{"a malformed seed", small(t, "run", "--seed", "0xzz"), campaign.ExitUsage, `seed "0xzz"`},
+		{"a malformed range", []string{"run", "--seeds", "9-3", "--out="}, campaign.ExitUsage, "the last seed, 3, is below the first, 9"},
+		{"a malformed shard", small(t, "run", "--shard", "3/2"), campaign.ExitUsage, "want k/n"},
+		{"a malformed share", small(t, "run", "--porcupine", "ten"), campaign.ExitUsage, "want a share"},
+		{"an unknown flag", []string{"run", "--fast"}, campaign.ExitUsage, "unknown flag: --fast"},
+		{"an unknown command", []string{"runn"}, campaign.ExitUsage, `unknown command "runn"`},
+		{"a value that is not in plans", small(t, "run", "smoke", "--set", "workload.operation=5"), campaign.ExitUsage, `unknown field "operation"`},
+		{"a value out of range", small(t, "run", "smoke", "--set", "workload.concurrency=99"), campaign.ExitUsage, "99 at once; want"},
+		{"too little was acknowledged", small(t, "run", "calm", "--set", "workload.operations=2"), campaign.ExitUndecided, "want at least 100"},
+		{"nothing ran", []string{"run", "smoke", "--seeds=1", "--shard=2/2", "--regressions=", "--out="}, campaign.ExitNothingRan, "no seed was run"},
+		{"a plan file that breaks off", []string{"replay", broken}, campaign.ExitNotReproduced, "unexpected end of JSON input"},
+		{"no such plan file", []string{"replay", "nowhere.json"}, campaign.ExitUsage, "nowhere.json"},
+		{"replay of a malformed seed", []string{"replay", "smoke:x"}, campaign.ExitUsage, `seed "x"`},
+		{"nothing to replay", []string{"replay", "latest", "--out", t.TempDir()}, campaign.ExitUsage, "has no finding"},
+		{"something required was not reached", small(t, "run", "calm", "--require-reached"), campaign.ExitNotReached, "recovery.cut"},
+		{"an unknown mistake", []string{"selftest", "--only", "nothing"}, campaign.ExitUsage, "no such mistake"},
+		{"an unknown list", []string{"list", "things"}, campaign.ExitUsage, "things"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := simrun(t, c.args...)
+			if code != c.code || !strings.Contains(stdout+stderr, c.says) {
+				t.Errorf("exit %d, want %d and %q in:\n%s%s", code, c.code, c.says, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestAnotherProcessConfirms(t *testing.T) {
+	args := small(t, "run", "smoke", "crash-restart", "--check-determinism=100%")
+	if code, stdout, stderr := simrun(t, args...); code != campaign.ExitHeld || !strings.Contains(stdout, "6 seeds ran again") {
+		t.Errorf("exit %d:\n%s%s", code, stdout, stderr)
+	}
+	t.Setenv(liar, "1")
+	code, stdout, _ := simrun(t, args...)
+	if code != campaign.ExitNondeterminism || !strings.Contains(stdout, "differ in event") {
+		t.Errorf("another process reports other hashes, yet exit %d:\n%s", code, stdout)
+	}
+}
+
+func TestASurvivingMistakeIsReported(t *testing.T) {
+	// One seed is not enough for what needs a crash in the right place.
+	code, stdout, stderr := simrun(t, "selftest", "--only", "names-durable-before-removal", "--budget", "1", "--json")
+	if code != campaign.ExitSurvived || !strings.Contains(stdout, `"found":false`) {
+		t.Errorf("exit %d:\n%s%s", code, stdout, stderr)
+	}
+}
+
+// panicky is a terminal that goes wrong.
+type panicky struct{}
+
+func (panicky) Write([]byte) (int, error) { panic("the terminal is gone") }
+
+func TestAPanicIsAnInternalError(t *testing.T) {
+	var complaint bytes.Buffer
+	code := execute(context.Background(), []string{"version"}, nil, panicky{}, &complaint)
+	if code != campaign.ExitInternal || !strings.Contains(complaint.String(), "the terminal is gone") {
+		t.Errorf("exit %d: %s", code, &complaint)
+	}
+}
+
+func TestInterruptsLeaveValidResults(t *testing.T) {
+	for signal, want := range map[os.Signal]int{os.Interrupt: campaign.ExitInterrupted, syscall.SIGTERM: campaign.ExitTerminated} {
+		t.Run(signal.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := exec.Command(os.Args[0], "run", "smoke", "--for=60s", "--json", "--regressions=", "--out="+dir)
+			var out bytes.Buffer
+			cmd.Stdout = &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, filepath.Join(dir, "latest", "seeds.jsonl"))
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			var exit *exec.ExitError
+			if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != want {
+				t.Fatalf("%v, want exit %d", err, want)
+			}
+			if s := summaryOf(t, out.String()); s.Seeds == 0 || s.Exit != campaign.ExitInterrupted {
+				t.Errorf("summary %+v", s)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "latest", "junit.xml")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// waitFor waits until the file holds a finished seed.
+func waitFor(t *testing.T, path string) {
+	t.Helper()
+	for range 500 {
+		if text, err := os.ReadFile(path); err == nil && bytes.Contains(text, []byte(`"type":"seed"`)) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("no seed ended in %s", path)
+}
+
+func summaryOf(t *testing.T, out string) campaign.Summary {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var s campaign.Summary
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &s); err != nil || s.Type != "summary" {
+		t.Fatalf("%v: the last line is %s", err, lines[len(lines)-1])
+	}
+	return s
+}
+
+// The contract that scripts rely on: names of fields and their sums.
+func TestJSONContract(t *testing.T) {
+	code, stdout, _ := simrun(t, small(t, "run", "smoke", "lossy-network", "--json")...)
+	var got map[string]any
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
+		t.Fatalf("exit %d, %v: %s", code, err, stdout)
+	}
+	for _, name := range []string{
+		"schema", "type", "scenarios", "seeds", "held", "violated", "undecided", "events", "simulated_ns", "wall_ns", "operations", "acked", "trace", "exit",
+	} {
+		if _, ok := got[name]; !ok {
+			t.Errorf("the summary has no %s", name)
+		}
+	}
+	if got["seeds"] != 6.0 || got["held"] != 6.0 || got["schema"] != 1.0 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestAFindingIsReplayedFromSeedAndFromFile(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"run", "smoke", "--seed=7", "--regressions=", "--out=" + dir, "--set", "world.duration_ns=2000000", "--set", "world.calm_ns=1"}
+	_, stdout, _ := simrun(t, args...)
+	if lines := strings.Split(strings.SplitN(stdout, "\n\n", 2)[0], "\n"); len(lines) > 12 || !strings.HasSuffix(lines[len(lines)-1], "replay smoke:0x7") {
+		t.Errorf("a finding has %d lines, the last is not the replay line alone:\n%s", len(lines), stdout)
+	}
+	_, stdout, _ = simrun(t, append(args, "--json")...)
+	var finding struct{ Type, Scenario, Seed, Checker, Fingerprint, Plan string }
+	if err := json.Unmarshal([]byte(strings.SplitN(stdout, "\n", 2)[0]), &finding); err != nil || finding.Type != "finding" || finding.Seed != "0x7" {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	for _, argument := range []string{finding.Plan, "latest"} {
+		code, stdout, stderr := simrun(t, "replay", argument, "--out", dir)
+		if code != campaign.ExitViolated || !strings.Contains(stdout, finding.Fingerprint) {
+			t.Errorf("replay %s: exit %d:\n%s%s", argument, code, stdout, stderr)
+		}
+	}
+}
+
+func TestRecordingsThatDoNotReproduce(t *testing.T) {
+	p, got, err := campaign.Record(scenarios.NewRunner(), scenarioPlan(t, "crash-restart", 5))
+	if err != nil || got.Verdict.String() != "held" {
+		t.Fatal(err, got.Verdict)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*scenarios.Plan)
+		code   int
+		says   string
+	}{
+		{"as recorded", func(*scenarios.Plan) {}, campaign.ExitHeld, "held"},
+		{"recorded as violated", func(p *scenarios.Plan) { p.Recorded.Fingerprint = "no-loss/lost-ack" }, campaign.ExitNotReproduced, "recorded was"},
+		{"recorded with another trace by this binary", func(p *scenarios.Plan) { p.Recorded.Trace = "0" }, campaign.ExitNondeterminism, "another trace"},
+		{"recorded with another trace by another binary", func(p *scenarios.Plan) { p.Recorded.Trace, p.Recorded.Build = "0", "old" }, campaign.ExitHeld, "another binary"},
+		{"of a future version", func(p *scenarios.Plan) { p.Version = 99 }, campaign.ExitNotReproduced, "version 99, this binary reads up to 1"},
+		{"of another format", func(p *scenarios.Plan) { p.Format = "kubernetes" }, campaign.ExitNotReproduced, `format is "kubernetes"`},
+		{"of a scenario that is gone", func(p *scenarios.Plan) { p.Scenario = "gone" }, campaign.ExitNotReproduced, `"gone"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			changed, err := scenarios.DecodePlan(p.Encode())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.change(changed)
+			path := filepath.Join(t.TempDir(), "plan.json")
+			if err := os.WriteFile(path, changed.Encode(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := simrun(t, "replay", path)
+			if code != c.code || !strings.Contains(stdout+stderr, c.says) {
+				t.Errorf("exit %d, want %d and %q:\n%s%s", code, c.code, c.says, stdout, stderr)
+			}
+		})
+	}
+}
+
+func scenarioPlan(t *testing.T, name string, seed uint64) *scenarios.Plan {
+	t.Helper()
+	p, err := find(fmt.Sprintf("%s:%d", name, seed), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestEnvironmentSetsFlags(t *testing.T) {
+	t.Setenv("SIMRUN_SEEDS", "2")
+	_, stdout, _ := simrun(t, "run", "smoke", "--regressions=", "--out=", "--json")
+	if s := summaryOf(t, stdout); s.Seeds != 2 {
+		t.Errorf("%d seeds, want the 2 of SIMRUN_SEEDS", s.Seeds)
+	}
+	_, stdout, _ = simrun(t, "run", "smoke", "--regressions=", "--out=", "--json", "--seeds=1")
+	if s := summaryOf(t, stdout); s.Seeds != 1 {
+		t.Errorf("%d seeds, want the 1 of the flag", s.Seeds)
+	}
+	t.Setenv("SIMRUN_WORKERS", "many")
+	if code, _, stderr := simrun(t, "run", "smoke"); code != campaign.ExitUsage || !strings.Contains(stderr, "SIMRUN_WORKERS=many") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestHelpHasEightLines(t *testing.T) {
+	_, stdout, _ := simrun(t)
+	if n := strings.Count(stdout, "\n"); n != 8 {
+		t.Errorf("%d lines:\n%s", n, stdout)
+	}
+}
+
+func TestListsNameWhatThereIs(t *testing.T) {
+	for list, wanted := range map[string]string{
+		"scenarios": "crash-restart", "checkers": "linearizable", "faults": "disk.torn", "points": "ack.sending", "safety": "ack-after-sync",
+	} {
+		if code, stdout, stderr := simrun(t, "list", list); code != 0 || !strings.Contains(stdout, wanted) {
+			t.Errorf("list %s: exit %d, no %q in:\n%s%s", list, code, wanted, stdout, stderr)
+		}
+	}
+}
+
+// A story is for reading: it has what a reader looks for, and telling it changes
+// nothing.
+func TestAStoryTellsTheRun(t *testing.T) {
+	_, plain, _ := simrun(t, "replay", "smoke:3")
+	code, told, _ := simrun(t, "replay", "smoke:3", "--trace")
+	if code != 0 || !strings.HasSuffix(told, plain) {
+		t.Errorf("exit %d; the verdict with a story differs from the one without", code)
+	}
+	for _, wanted := range []string{"STARTS, incarnation 2", "FAULT 0 BEGINS", "CALLS #0", "acked at seq", "disk: sync", "sends ack to client"} {
+		if !strings.Contains(told, wanted) {
+			t.Errorf("the story never says %q", wanted)
+		}
+	}
+	if diff := cmp.Diff(told, func() string { _, again, _ := simrun(t, "replay", "smoke:3", "--trace"); return again }()); diff != "" {
+		t.Errorf("told twice (-first +second):\n%s", diff)
+	}
+}

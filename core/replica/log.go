@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"fmt"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -12,7 +14,8 @@ import (
 // The purposes of disk operations, in bits 24..31 of the operation's ID; the
 // lower 24 bits are the batch's number.
 const (
-	forBatch  = iota + 1 // part of a batch: its append, its sync, its directory sync
+	forBatch  = iota + 1 // part of a batch: making the segment, appending
+	forSync              // part of a batch: syncing the segment, the directory
 	forScript            // the current step of the script
 	forRead              // the current step of reading a file
 	forNobody            // success is not waited for
@@ -60,6 +63,7 @@ func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Rec
 	r.frames, p.Chain = wal.AppendFrame(r.frames, r.state.Position.Seq, &rec)
 	r.end = lineage.Position{Seq: rec.Seq, Chain: p.Chain}
 	r.pending = append(r.pending, p)
+	r.overlay.Add(&rec)
 	r.hit(e, fault.RecordAppended, r.end.Seq)
 	e.Charge(r.config.Costs.Append)
 }
@@ -79,15 +83,15 @@ func (r *Replica) flush(e env.Env) {
 		last = len(r.segments) - 1
 	}
 	r.segments[last].size += int64(len(r.frames))
-	r.submitBatch(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
+	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
 	//safety:ack-after-sync by=durable-ack on=smoke
-	r.submitBatch(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
+	r.submitBatch(e, forSync, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	r.frames = r.frames[:0]
 }
 
 // submitBatch asks for one of the operations that the batch in flight waits for.
-func (r *Replica) submitBatch(e env.Env, op env.Op) {
-	op.ID = r.opID(forBatch)
+func (r *Replica) submitBatch(e env.Env, purpose uint32, op env.Op) {
+	op.ID = r.opID(purpose)
 	r.flight.waits++
 	e.Submit(op)
 }
@@ -104,28 +108,29 @@ func (r *Replica) rotate(e env.Env) {
 	if r.handle == next {
 		next = r.file(1)
 	}
-	r.handle = next
+	r.handle, r.flight.rotated = next, true
 	name := wal.SegmentName(r.config.Identity.Shard, first)
 	r.segments = append(r.segments, segment{name: name, first: first, size: wal.HeaderSize})
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
-	r.submitBatch(e, env.Op{Kind: env.OpCreate, File: r.handle, Path: r.dir + "/" + name, Key: key})
+	r.submitBatch(e, forBatch, env.Op{Kind: env.OpCreate, File: r.handle, Path: r.dir + "/" + name, Key: key})
 	header := wal.AppendHeader(nil, &wal.Header{
 		Identity: r.config.Identity, First: first, Before: r.state.Position.Chain, Synced: r.state.Position.Seq,
 	})
-	r.submitBatch(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: header, Key: r.key(e, keyAppend, uint64(first)<<32)})
+	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: header, Key: r.key(e, keyAppend, uint64(first)<<32)})
 	//safety:directory-sync-after-create by=durable-ack on=smoke
-	r.submitBatch(e, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
+	r.submitBatch(e, forSync, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
 }
 
 // Done tells the replica that one of its operations completed. It returns the
-// records that became durable by it, to be answered; valid until the next call.
+// records that became durable by it, and those that a full disk refused, to be
+// answered; valid until the next call.
 func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 	r.done = r.done[:0]
 	if r.phase == Stopped {
 		return nil
 	}
 	switch uint32(ev.Op) >> 24 {
-	case forBatch:
+	case forBatch, forSync:
 		r.batchDone(e, ev)
 	case forScript:
 		r.scriptDone(e, ev)
@@ -139,14 +144,64 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	if uint32(ev.Op)&0xffffff != r.flight.number {
 		return
 	}
-	if ev.Err != env.OK { // never retried: after a failed sync the data may be gone
-		r.stop(ev.Err)
+	switch written := uint32(ev.Op)>>24 == forBatch; {
+	case ev.Err == env.NoSpace && written, ev.Err == env.BadHandle && r.flight.full:
+		r.flight.full = true // a file that could not be made has no handle either
+	case ev.Err != env.OK: // never retried: after a failed sync the data may be gone
+		r.stop(fmt.Errorf("making records up to %d durable in %s: %w", r.flight.end, r.dir, ev.Err))
 		return
 	}
 	r.flight.waits--
-	if r.flight.waits == 0 {
+	switch {
+	case r.flight.waits > 0:
+	case r.flight.full:
+		r.takeBack(e)
+	default:
 		r.durable(e)
 	}
+}
+
+// takeBack refuses every pending record, because the disk was full: of the batch
+// in flight nothing was written, which env.NoSpace promises, and what gathered
+// behind it continues it. The log ends where it is durable, and the next record
+// tries again. A segment that was to be begun is not: frames without a header in
+// front are no records, so the promise is not hurt if only the header found no
+// room.
+func (r *Replica) takeBack(e env.Env) {
+	for i := range r.pending {
+		p := &r.pending[i]
+		p.Refused = wire.DiskFull
+		if p.Record.Kind.IsOperation() {
+			r.state.Session(p.Record.Client).InFlight--
+			//safety:charge-given-back by=rate on=disk-full
+			r.bucket.GiveBack()
+		}
+		if evicted := r.state.Session(p.Record.Session.Evicted); evicted != nil {
+			evicted.Leaving = false
+		}
+	}
+	r.done = append(r.done, r.pending...)
+	r.pending, r.frames, r.end = r.pending[:0], r.frames[:0], r.state.Position
+	r.overlay.Reset(r.state)
+	last := len(r.segments) - 1
+	if r.flight.rotated {
+		r.abandonSegment(e, &r.segments[last])
+		r.segments = r.segments[:last]
+		return
+	}
+	r.segments[last].size -= r.flight.size
+}
+
+// abandonSegment removes a segment that was begun and holds no record. The one
+// before it is full, so the next batch begins one anew, under the same name.
+func (r *Replica) abandonSegment(e env.Env, s *segment) {
+	remove := r.at(e, env.OpRemove, r.dir+"/"+s.name, uint64(s.first))
+	closing := env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.first))}
+	remove.ID, closing.ID = r.opID(forNobody), r.opID(forNobody)
+	remove.Key.Kind += uint16(env.OpRemove)
+	e.Submit(closing)
+	e.Submit(remove)
+	r.handle = 0
 }
 
 // durable folds the batch that has become durable and starts the next.
@@ -159,6 +214,7 @@ func (r *Replica) durable(e env.Env) {
 	for n < len(r.pending) && r.pending[n].Record.Seq <= r.flight.end {
 		p := &r.pending[n]
 		r.state.Apply(&p.Record, p.Chain)
+		r.overlay.Settle(&p.Record)
 		if p.Record.Kind == record.Signal {
 			r.state.Session(p.Record.Client).InFlight--
 		}

@@ -275,7 +275,9 @@ func (r *Replica) sync(e env.Env) {
 		//safety:recovered-data-synced by=durable-ack on=crash-restart
 		r.script.add(env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keyScript, 1)})
 	}
-	//safety:recovered-entries-synced by=durable-ack on=crash-restart
+	// A file that a repair removed and that comes back would contradict the log,
+	// which has gone on without it.
+	//safety:removals-durable-before-serving by=liveness on=crash-restart
 	r.script.add(r.at(e, env.OpSyncDir, r.dir, 1))
 	r.run(e)
 }
@@ -285,6 +287,7 @@ func (r *Replica) sync(e env.Env) {
 func (r *Replica) begin(e env.Env) {
 	r.phase = Starting
 	r.end = r.state.Position
+	r.overlay.Reset(r.state)
 	r.recovery = recovery{}
 	r.limit(r.state.Limits.Rate, r.state.Limits.Burst)
 	if r.end.Seq > 0 {
@@ -292,7 +295,10 @@ func (r *Replica) begin(e env.Env) {
 	}
 	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())})
 	if config := &r.config.Tenant; config.Version > r.state.Limits.Version {
-		limits := record.Limits{Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst()}
+		limits := record.Limits{
+			Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst(),
+			Entities: config.Limits.EffectiveEntities(), Bytes: config.Limits.EffectiveBytes(),
+		}
 		r.bucket.Limit(limits.Rate, limits.Burst)
 		r.append(e, 0, nil, record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits})
 	}

@@ -87,6 +87,7 @@ type Pending struct {
 	Chain   lineage.Chain
 	Request wire.Message // what asked for it; Kind 0 if no client did
 	From    env.ID
+	Refused wire.Code // why it is not in the log after all; NoError if it is
 }
 
 // Replica is a slot's log on one node. Use New.
@@ -100,8 +101,9 @@ type Replica struct {
 	failure error
 	started env.Time // when this incarnation of the node started
 
-	state  *state.Slot
-	bucket quota.Bucket
+	state   *state.Slot
+	overlay state.Overlay // state and what is pending
+	bucket  quota.Bucket
 
 	end     lineage.Position // last record appended
 	pending []Pending
@@ -124,6 +126,8 @@ type batch struct {
 	end    lineage.Seq // of the last record in it
 	waits  int         // completions it still needs; 0: none in flight
 	size   int64
+	// rotated: it begins the last segment. full: the disk had no room for it.
+	rotated, full bool
 }
 
 type segment struct {
@@ -177,10 +181,14 @@ func (r *Replica) stop(err error) {
 	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
 }
 
-// refuse is the outcome while the slot does not serve.
-func (r *Replica) refuse() Outcome {
-	if r.phase == Stopped {
+// refuse is the outcome while the slot does not serve. A slot that could not
+// begin its epoch because the disk was full tries again: nothing else wakes it.
+func (r *Replica) refuse(e env.Env) Outcome {
+	switch {
+	case r.phase == Stopped:
 		return Outcome{Code: wire.Corrupt}
+	case r.phase == Starting && r.flight.waits == 0:
+		r.begin(e)
 	}
 	return Outcome{Code: wire.NotServing}
 }

@@ -11,15 +11,17 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Write decides about a signal and appends it. The order of the checks is part
-// of the contract: placement epoch, validity, session, duplicate (which gets its
-// old answer and is not charged), rate, append. A refusal has no effect at all.
-func (r *Replica) Write(e env.Env, from env.ID, m *wire.Message) Outcome {
+// Change decides about a signal, or the creation or deletion of an entity, and
+// appends it. The order of the checks is part of the contract: placement epoch,
+// validity, session, duplicate (which gets its old answer and is not charged),
+// rate, entities, storage, append. A refusal has no effect at all.
+func (r *Replica) Change(e env.Env, from env.ID, m *wire.Message) Outcome {
 	e.Charge(r.config.Costs.Check)
-	if out := r.admissible(m); out.Code != wire.NoError {
+	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return out
 	}
-	if m.Signal.Validate() != nil || m.Request == 0 || m.Floor > m.Request {
+	rec, valid := change(m)
+	if !valid {
 		return Outcome{Code: wire.Invalid}
 	}
 	session := r.state.Session(m.Session)
@@ -29,33 +31,75 @@ func (r *Replica) Write(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if out, repeated := r.repeated(e, session, m); repeated {
 		return out
 	}
-	now := e.Now()
-	level, wait, ok := r.bucket.Take(now)
-	//safety:rate-limited by=rate on=smoke
+	level, over, ok := quota.Admit(&r.bucket, e.Now(), r.caps(), r.use(), r.ask(&rec))
+	//safety:limiter-before-log by=rate on=smoke
 	if !ok {
-		r.hit(e, fault.QuotaRefused, 0)
-		return r.overRate(wait)
+		r.hit(e, fault.QuotaRefused, lineage.Seq(over.Resource))
+		return Outcome{Code: wire.QuotaExceeded, Quota: over}
 	}
+	rec.Level = level
 	session.InFlight++
-	r.append(e, from, m, record.Record{
-		Kind: record.Signal, Client: m.Session, Request: m.Request, Floor: m.Floor, Level: level, Signal: m.Signal,
-	})
+	r.append(e, from, m, rec)
 	r.flush(e)
 	return Outcome{Later: true}
 }
 
+// change returns the record that a request asks for, without what only the slot
+// knows; false if the request is malformed.
+func change(m *wire.Message) (record.Record, bool) {
+	rec := record.Record{Client: m.Session, Request: m.Request, Floor: m.Floor}
+	valid := m.Request != 0 && m.Floor <= m.Request
+	switch m.Kind {
+	case wire.Write:
+		rec.Kind, rec.Signal = record.Signal, m.Signal
+		valid = valid && m.Signal.Validate() == nil
+	case wire.Put:
+		rec.Kind, rec.Entity = record.EntityPut, m.Entity
+	case wire.Delete:
+		rec.Kind, rec.Entity = record.EntityDelete, m.Entity
+	}
+	return rec, valid
+}
+
+// caps are those of the last Config record, durable or not.
+func (r *Replica) caps() quota.Caps {
+	limits := r.overlay.Limits()
+	return quota.Caps{Entities: limits.Entities, Bytes: limits.Bytes}
+}
+
+// use is what the slot holds once all that is appended is durable.
+func (r *Replica) use() quota.Use {
+	//safety:in-flight-counts by=caps on=quota-storm
+	if r.end.Seq > r.state.Position.Seq {
+		return quota.Use{Entities: r.overlay.Entities(), Bytes: r.overlay.Bytes()}
+	}
+	return quota.Use{Entities: r.state.Live(), Bytes: r.state.Bytes()}
+}
+
+// ask is by how much a record would grow the slot.
+func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
+	entity, _ := rec.Subject()
+	if rec.Kind != record.EntityDelete && !r.overlay.Exists(entity) {
+		ask.Entities = 1
+	}
+	if rec.Kind == record.Signal {
+		ask.Bytes = uint64(record.Size(record.Signal))
+	}
+	return ask
+}
+
 // admissible checks what every request needs: a serving slot, room, and a client
 // that knows where the slot is placed.
-func (r *Replica) admissible(m *wire.Message) Outcome {
+func (r *Replica) admissible(e env.Env, m *wire.Message) Outcome {
 	switch {
 	case r.phase != Serving:
-		return r.refuse()
+		return r.refuse(e)
 	case m.Placement > r.config.Identity.Placement:
 		return Outcome{Code: wire.BadEpoch}
 	case m.Placement < r.config.Identity.Placement:
 		return Outcome{Code: wire.Moved}
 	case len(r.pending) >= r.config.MaxPending:
-		return Outcome{Code: wire.NotServing}
+		return Outcome{Code: wire.Overloaded}
 	}
 	return Outcome{}
 }
@@ -63,7 +107,8 @@ func (r *Replica) admissible(m *wire.Message) Outcome {
 // repeated decides about a request whose number tells that it was here before,
 // or that it cannot be told any more.
 func (r *Replica) repeated(e env.Env, session *state.Session, m *wire.Message) (Outcome, bool) {
-	//safety:floor-checked by=exactly-once on=lossy-network
+	// A client that keeps the protocol never gets here, as frames are taken in
+	// order; one that does not must not have a request applied twice either.
 	if m.Request < session.Floor {
 		return Outcome{Code: wire.Superseded}, true
 	}
@@ -85,24 +130,17 @@ func (r *Replica) repeated(e env.Env, session *state.Session, m *wire.Message) (
 func (r *Replica) isPending(session, request uint64) bool {
 	for i := range r.pending {
 		p := &r.pending[i].Record
-		if p.Kind == record.Signal && p.Client == session && p.Request == request {
+		if p.Kind.IsOperation() && p.Client == session && p.Request == request {
 			return true
 		}
 	}
 	return false
 }
 
-func (r *Replica) overRate(wait env.Duration) Outcome {
-	burst := r.config.Tenant.Limits.EffectiveBurst()
-	return Outcome{Code: wire.QuotaExceeded, Quota: quota.ExceededError{
-		Resource: quota.SignalsPerSecond, Limit: r.config.Tenant.Limits.Rate, Used: burst, RetryAfter: wait,
-	}}
-}
-
 // OpenSession finds or begins the session that a client names by its nonce.
 func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 	e.Charge(r.config.Costs.Check)
-	if out := r.admissible(m); out.Code != wire.NoError {
+	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return out
 	}
 	if session := r.state.SessionOf(uint64(from), m.Nonce); session != nil {
@@ -137,7 +175,7 @@ func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 // answers from what is durable, and nothing else was ever acknowledged.
 func (r *Replica) Read(e env.Env, m *wire.Message) (signal.State, Outcome) {
 	e.Charge(r.config.Costs.Check)
-	if out := r.admissible(m); out.Code != wire.NoError {
+	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return signal.State{}, out
 	}
 	return r.state.Entity(m.Entity), Outcome{Seq: r.state.Position.Seq}

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"fmt"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
@@ -41,8 +43,12 @@ func (r *Replica) scriptDone(e env.Env, ev *env.Event) {
 	if !s.running || int(ev.Op&0xffffff) != s.next {
 		return
 	}
-	if ev.Err != env.OK && !tolerated(s.ops[s.next].Kind, ev.Err) {
-		r.stop(ev.Err)
+	failed := ev.Err != env.OK && !tolerated(s.ops[s.next].Kind, ev.Err)
+	switch {
+	case failed && ev.Err == env.NoSpace && r.abandonSnapshot(e, s.ops[s.next].Kind):
+		return
+	case failed:
+		r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", s.ops[s.next].Kind, r.dir, s.next+1, len(s.ops), r.phase, ev.Err))
 		return
 	}
 	s.next++
@@ -75,7 +81,7 @@ func (r *Replica) scriptWrite(e env.Env, name string, data []byte, b uint64) {
 	s.add(create)
 	key := r.key(e, keyScript, b)
 	s.add(env.Op{Kind: env.OpAppend, File: r.file(2), Data: data, Key: key})
-	//safety:file-synced-before-rename by=no-loss on=crash-restart
+	//safety:file-synced-before-rename by=liveness on=crash-restart
 	s.add(env.Op{Kind: env.OpSync, File: r.file(2), Key: key})
 	s.add(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
 }
@@ -85,6 +91,6 @@ func (r *Replica) scriptRename(e env.Env, name string, b uint64) {
 	rename := r.at(e, env.OpRename, r.dir+"/"+name+wal.TempSuffix, b)
 	rename.To = r.dir + "/" + name
 	r.script.add(rename)
-	//safety:directory-sync-after-rename by=no-loss on=crash-restart
+	//safety:directory-sync-after-rename by=liveness on=crash-restart
 	r.script.add(r.at(e, env.OpSyncDir, r.dir, b))
 }

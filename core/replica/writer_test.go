@@ -1,0 +1,388 @@
+package replica_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// large constants keep everything in one segment.
+var large = replica.Constants{SegmentSize: unlimited, SnapshotEvery: unlimited, MaxSessions: 4, MaxPending: 64}
+
+// Many wait for one sync, each for one that began after its write: the host
+// checks every answer against the platter.
+func TestGroupSync(t *testing.T) {
+	h := serving(t, large)
+	before := h.told
+	h.ask(1)
+	for h.queue[0].Kind != env.OpSync { // the first batch is written, not yet synced
+		h.step()
+	}
+	for range 5 {
+		h.ask(2)
+	}
+	if len(h.queue) != 1 {
+		t.Fatalf("%d operations are in flight, want the first batch's sync only", len(h.queue))
+	}
+	h.step()
+	if h.told != before+1 {
+		t.Errorf("the first sync answers up to record %d, want %d", h.told, before+1)
+	}
+	syncs := 0
+	for h.step() {
+		syncs++
+	}
+	if h.told != before+6 || syncs != 2 {
+		t.Errorf("after %d more operations record %d is answered, want 2 (an append, a sync) and %d", syncs, h.told, before+6)
+	}
+}
+
+// A slow sync holds up nobody who asks, and what is asked meanwhile does not hold
+// up the sync.
+func TestWritesGoOnWhileASyncIsSlow(t *testing.T) {
+	h := serving(t, large)
+	h.ask(1)
+	h.runUntil(env.OpSync)
+	for i := range 20 {
+		if out := h.ask(1); !out.Later || out.Code != wire.NoError {
+			t.Fatalf("write %d during the sync: %+v, want that its answer comes later", i, out)
+		}
+		if got, out := h.read(1); out.Code != wire.NoError || got.Totals[1].Count != 0 {
+			t.Fatalf("a read during the sync: %+v, %v; want what is durable", got, out.Code)
+		}
+	}
+	h.run()
+	if got, _ := h.read(1); got.Totals[1].Count != 21 {
+		t.Errorf("entity 1 has %d signals, want 21", got.Totals[1].Count)
+	}
+}
+
+// A failed sync, of the file or of the directory, is final: nobody who waits and
+// nobody who comes later is told yes, nothing is asked of the disk again, and
+// what was told before is there after a restart.
+func TestFailedSyncIsSticky(t *testing.T) {
+	for _, kind := range []env.OpKind{env.OpSync, env.OpSyncDir} {
+		for _, err := range []env.Errno{env.IOError, env.NoSpace} {
+			t.Run(kind.String()+", "+err.Error(), func(t *testing.T) {
+				h := serving(t, small)
+				h.write(3)
+				acked := len(h.acked)
+				h.fail = failing(err, 0, false, on(kind))
+				for range 9 { // the first is a batch, the others wait for the second, which begins a segment
+					h.ask(1)
+				}
+				h.run()
+				failed := h.Phase()
+				if failed != replica.Stopped || !errors.Is(h.Failure(), err) {
+					t.Fatalf("%v, want it stopped by the %v", h, err)
+				}
+				answered := len(h.acked)
+				if kind == env.OpSync && answered != acked {
+					t.Errorf("%d of the waiters are answered", answered-acked)
+				}
+				h.fail = nil
+				if out := h.ask(1); out.Code != wire.Corrupt || len(h.queue) != 0 {
+					t.Errorf("a later write: %+v, %d operations; want a refusal and none", out, len(h.queue))
+				}
+				h.power()
+				h.restart()
+				h.mustServe()
+			})
+		}
+	}
+}
+
+// Of the operations that make a batch durable one fails, any one, in any batch:
+// nobody is told yes who should not be, and the log is readable after a restart
+// and goes on. A short append leaves a part of the batch in the file.
+func TestFailedOrShortWrite(t *testing.T) {
+	for _, constants := range []replica.Constants{small, large} {
+		for at := range 10 {
+			for _, part := range []int{0, 1, 2, 3} { // quarters of the append that reach the file
+				h := serving(t, constants)
+				n := at
+				h.fail = func(op *env.Op) env.Errno {
+					if op.Kind == env.OpClose { // what a close says is no matter
+						return env.OK
+					}
+					if n--; n != -1 {
+						return env.OK
+					}
+					if f := h.handles[op.File]; op.Kind == env.OpAppend {
+						f.seen = append(f.seen, op.Data[:len(op.Data)*part/4]...)
+					}
+					return env.IOError
+				}
+				for range 5 {
+					h.ask(1)
+					h.run()
+				}
+				if h.Phase() != replica.Stopped || !errors.Is(h.Failure(), env.IOError) {
+					t.Fatalf("operation %d fails: %v, want it stopped", at, h)
+				}
+				h.fail = nil
+				h.kill()
+				h.restart()
+				h.mustServe()
+				h.openSession()
+				h.write(2)
+			}
+		}
+	}
+}
+
+// A full disk refuses a write definitely, and only if nothing of it was written.
+// Reads go on, and writes too when there is space again.
+func TestFullDisk(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		constants replica.Constants
+		fail      func(op *env.Op) bool
+	}{
+		{"at an append", large, on(env.OpAppend)},
+		{"at a rotation, creating the segment", small, onPath(env.OpCreate, ".seg")},
+		{"at a rotation, the header", small, func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) == wal.HeaderSize }},
+		{"at a rotation, the frames only", small, func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) != wal.HeaderSize }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := serving(t, c.constants)
+			h.write(3)
+			h.fail = failing(env.NoSpace, 0, true, c.fail)
+			asked := 0
+			for len(h.refused) == 0 {
+				h.ask(1)
+				h.ask(2) // waits for the next batch
+				asked += 2
+				h.run()
+			}
+			before, files := h.fold(), h.List(home.Dir())
+			for range 3 {
+				h.ask(1)
+				asked++
+				h.run()
+			}
+			if h.Phase() != replica.Serving || !slices.Equal(before, h.fold()) || !slices.Equal(files, h.List(home.Dir())) {
+				t.Fatalf("%v; want it serving, as before, with files %v", h, files)
+			}
+			if len(h.acked)+len(h.refused) != asked+3 {
+				t.Errorf("%d writes are acknowledged, %d refused, of %d", len(h.acked), len(h.refused), asked+3)
+			}
+			if _, out := h.read(1); out.Code != wire.NoError {
+				t.Errorf("a read is refused: %v", out.Code)
+			}
+			for _, request := range h.refused {
+				if h.acked[request] != 0 {
+					t.Errorf("request %d is refused and acknowledged", request)
+				}
+			}
+			crashed := h.copyOf()
+			crashed.kill()
+			crashed.restart()
+			crashed.mustServe()
+			if got, want := crashed.State().Position.Seq, h.State().Position.Seq+1; got != want {
+				t.Errorf("after a crash the log ends at %d, want %d: what was refused, and an epoch", got, want)
+			}
+			h.fail = nil
+			h.write(5)
+			h.power()
+			h.restart()
+			h.mustServe()
+		})
+	}
+}
+
+// A full disk refuses an eviction too: the session that was to leave stays, and
+// may be evicted when there is space again.
+func TestFullDiskTakesAnEvictionBack(t *testing.T) {
+	c := large
+	c.MaxSessions = 1
+	h := serving(t, c)
+	old := h.session
+	h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
+	h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: 77})
+	h.run()
+	h.fail = nil
+	if h.write(1); h.session != old {
+		t.Fatalf("the session is %d, want still %d", h.session, old)
+	}
+	h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: 78})
+	h.run()
+	if h.session == old || h.State().Sessions() != 1 {
+		t.Errorf("session %d of %d is open, want a new one of 1", h.session, h.State().Sessions())
+	}
+}
+
+// A disk that is full when the slot starts: it serves when there is space again,
+// without a restart if only its opening record found no room, else with one. No
+// half-made file stays.
+func TestFullDiskAtTheStart(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fail  func(op *env.Op) bool
+		again bool // comes up by itself
+	}{
+		{"making a directory", on(env.OpMkdir), false},
+		{"creating the manifest", onPath(env.OpCreate, wal.ManifestName+wal.TempSuffix), false},
+		{"writing the manifest", on(env.OpAppend), false},
+		{"naming the manifest", on(env.OpRename), false},
+		{"creating the first segment", onPath(env.OpCreate, ".seg"), true},
+		{"the first segment's header", func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) == wal.HeaderSize }, true},
+		{"the first record", func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) > wal.HeaderSize }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t, small)
+			h.fail = failing(env.NoSpace, 0, true, c.fail)
+			h.restart()
+			if _, out := h.read(1); out.Code == wire.NoError {
+				t.Fatal("a read is answered")
+			}
+			h.run()
+			if !c.again && !errors.Is(h.Failure(), env.NoSpace) || c.again && h.Phase() != replica.Starting {
+				t.Fatalf("%v; want it starting: %v, else stopped for want of space", h, c.again)
+			}
+			h.fail = nil
+			if !c.again {
+				h.restart()
+			}
+			h.read(1) // whoever comes first finds it not serving yet
+			h.run()
+			h.mustServe()
+			h.openSession()
+			h.write(2)
+			for _, name := range h.List(home.Dir()) {
+				if name != wal.ManifestName && !slices.Contains(h.segments(), name) {
+					t.Errorf("%s is left over", name)
+				}
+			}
+			h.power()
+			h.restart()
+			h.mustServe()
+		})
+	}
+}
+
+// A snapshot that finds no room is given up, and nothing half made stays; the log
+// keeps its segments and the slot serves. The next one is written when there is
+// space.
+func TestFullDiskGivesUpTheSnapshot(t *testing.T) {
+	for _, kind := range []env.OpKind{env.OpCreate, env.OpAppend, env.OpRename} {
+		t.Run(kind.String(), func(t *testing.T) {
+			c := small
+			c.SnapshotEvery = 1024
+			h := serving(t, c)
+			temporary := false // the file that is being written is the snapshot's
+			h.fail = func(op *env.Op) env.Errno {
+				if op.Kind == env.OpCreate {
+					_, _, segment := wal.ParseSegmentName(op.Path[len(home.Dir())+1:])
+					temporary = !segment
+				}
+				if op.Kind == kind && temporary {
+					return env.NoSpace
+				}
+				return env.OK
+			}
+			h.write(40)
+			if h.Phase() != replica.Serving || len(h.refused) > 0 || len(h.segments())+1 != len(h.List(home.Dir())) {
+				t.Fatalf("%v, %d refused; want it serving with its segments and no other file", h, len(h.refused))
+			}
+			h.fail = nil
+			h.write(40)
+			if n := len(h.List(home.Dir())) - len(h.segments()); n != 2 {
+				t.Errorf("%v; want a manifest and a snapshot beside the segments", h)
+			}
+			h.power()
+			h.restart()
+			h.mustServe()
+		})
+	}
+}
+
+// What is asked out of order changes nothing: a repeated request gets its old
+// answer, one below the floor or too far ahead a refusal; the right one works.
+func TestRequestsOutOfOrder(t *testing.T) {
+	h := serving(t, large)
+	h.write(20)
+	before := h.Appended()
+	repeated := *h.message(1)
+	repeated.Request = 20
+	if out := h.Write(h, client, &repeated); out.Seq != h.acked[20] || out.Code != wire.NoError {
+		t.Errorf("request 20 again: %+v, want its answer %d", out, h.acked[20])
+	}
+	for request, want := range map[uint64]wire.Code{1: wire.Superseded, 20 + 16: wire.Window, 0: wire.Invalid} {
+		m := *h.message(1)
+		m.Request, m.Floor = request, min(request, 12)
+		if out := h.Write(h, client, &m); out.Code != want {
+			t.Errorf("request %d: %+v, want %v", request, out, want)
+		}
+	}
+	if h.Appended() != before || len(h.queue) != 0 {
+		t.Errorf("the log went from record %d to %d", before, h.Appended())
+	}
+	h.request = 20
+	h.write(1)
+}
+
+// After it stopped a slot refuses, takes late completions and does not panic.
+func TestStoppedSlotIsQuiet(t *testing.T) {
+	h := serving(t, small)
+	h.ask(1)
+	h.fail = failing(env.IOError, 0, false, on(env.OpAppend))
+	h.run()
+	if h.Phase() != replica.Stopped {
+		t.Fatalf("%v, want it stopped", h)
+	}
+	for _, id := range []env.OpID{0, 1 << 32, 1<<32 | 1<<24, 1<<32 | 2<<24, 1<<32 | 3<<24, 1<<32 | 4<<24, 1<<32 | 5<<24} {
+		for _, err := range []env.Errno{env.OK, env.NoSpace, env.IOError} {
+			if done := h.Done(h, &env.Event{Kind: env.DiskDone, Op: id, Err: err}); len(done) != 0 {
+				t.Errorf("operation %x answers %d records", id, len(done))
+			}
+		}
+	}
+	session := h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: 5})
+	_, read := h.read(1)
+	if session.Code != wire.Corrupt || read.Code != wire.Corrupt || len(h.queue) != 0 {
+		t.Errorf("session %v, read %v, %d operations; want refusals and none", session.Code, read.Code, len(h.queue))
+	}
+}
+
+// Batches run over the ends of segments, which may be exactly as large as a
+// batch, a byte larger, or smaller than any record.
+func TestRotationLosesAndDoublesNothing(t *testing.T) {
+	probe := serving(t, large)
+	probe.write(1)
+	name := probe.segments()[0]
+	start := int64(len(probe.file(name)))
+	probe.write(1)
+	frame := int64(len(probe.file(name))) - start
+	for size := int64(wal.HeaderSize); size <= wal.HeaderSize+3*frame+1; size += max(1, frame/7) {
+		for _, exact := range []int64{0, wal.HeaderSize + frame, wal.HeaderSize + frame + 1, wal.HeaderSize + frame - 1} {
+			c := large
+			c.SegmentSize = max(size, exact)
+			h := serving(t, c)
+			for batch := range 6 {
+				for range batch {
+					h.ask(uint64(batch))
+				}
+				h.run()
+			}
+			count := h.State().Position.Seq
+			if _, out := h.read(0); len(h.acked) != 15 || out.Seq != lineage.Seq(count) {
+				t.Fatalf("segments of %d bytes: %d writes acknowledged, read at %d", c.SegmentSize, len(h.acked), out.Seq)
+			}
+			h.power()
+			h.restart()
+			h.mustServe()
+			for batch := range 6 {
+				if got, _ := h.read(uint64(batch)); got.Totals[1].Count != uint64(batch) {
+					t.Fatalf("segments of %d bytes: entity %d has %d signals, want %d", c.SegmentSize, batch, got.Totals[1].Count, batch)
+				}
+			}
+		}
+	}
+}

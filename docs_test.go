@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core"
@@ -24,6 +25,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/selftest"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/disk"
@@ -289,7 +291,10 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"acknowledged operations of a seed that counts, at least": scenarios.MinAcked,
 		"findings of one report":                                  checker.MaxFindings,
 		"search of one partition":                                 thousands(checker.DefaultStepBudget),
-		"line of a history file":                                  fmt.Sprintf("%d Mi", history.MaxLine/mi),
+		"seeds that a checker has to find a planted mistake":      selftest.DefaultSeeds,
+		"seeds over which detection rates are measured":           selftest.RateSeeds,
+		"plan file":              fmt.Sprintf("%d Mi", campaign.MaxPlanFile/mi),
+		"line of a history file": fmt.Sprintf("%d Mi", history.MaxLine/mi),
 	} {
 		got, listed := table[name]
 		value, _, _ := strings.Cut(got, ";")

@@ -373,7 +373,7 @@ func (h *host) message(entity uint64) *wire.Message {
 }
 
 // ask asks for one write and does not wait.
-func (h *host) ask(entity uint64) replica.Outcome { return h.Write(h, client, h.message(entity)) }
+func (h *host) ask(entity uint64) replica.Outcome { return h.Change(h, client, h.message(entity)) }
 
 // write does n writes one after the other, each acknowledged.
 func (h *host) write(n int) {

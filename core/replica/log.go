@@ -215,7 +215,7 @@ func (r *Replica) durable(e env.Env) {
 		p := &r.pending[n]
 		r.state.Apply(&p.Record, p.Chain)
 		r.overlay.Settle(&p.Record)
-		if p.Record.Kind == record.Signal {
+		if p.Record.Kind.IsOperation() {
 			r.state.Session(p.Record.Client).InFlight--
 		}
 		n++

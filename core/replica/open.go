@@ -21,11 +21,13 @@ type recovery struct {
 	next  int     // file being read
 	stage int     // of that file
 	end   wal.Recovery
+
+	superfluous []found // covered by the snapshot; removed once all is judged to be sound
 }
 
 type found struct {
 	name  string
-	first lineage.Seq // segments
+	first lineage.Seq // segments; of a snapshot its seq
 	data  []byte
 }
 
@@ -74,52 +76,49 @@ func (r *Replica) advance(e env.Env) {
 
 // look finds what the directory holds and decides what to do about it.
 func (r *Replica) look(e env.Env) {
-	var files []found
-	snapshot, hasSnapshot, hasManifest := lineage.Seq(0), false, false
-	// A killed process may have left a snapshot whose name is not durable. What it
-	// covers must not go before that is: a power failure could keep the removals
-	// and lose the name.
-	//safety:names-durable-before-removal by=liveness on=crash-restart
-	r.script.add(r.at(e, env.OpSyncDir, r.dir, 2))
+	var files, snapshots []found
+	hasManifest := false
 	for _, name := range e.List(r.dir) {
 		if strings.HasSuffix(name, wal.TempSuffix) { // of a crash in the middle of writing it
 			r.script.add(r.at(e, env.OpRemove, r.dir+"/"+name, 0))
 		}
 		hasManifest = hasManifest || name == wal.ManifestName
 		if seq, ok := wal.ParseSnapshotName(name); ok {
-			if hasSnapshot { // names are sorted as text, so either may be the newer
-				r.script.add(r.at(e, env.OpRemove, r.dir+"/"+wal.SnapshotName(min(seq, snapshot)), uint64(min(seq, snapshot))))
-			}
-			snapshot, hasSnapshot = max(seq, snapshot), true
+			snapshots = append(snapshots, found{name: name, first: seq})
 		}
 		if _, first, ok := wal.ParseSegmentName(name); ok {
 			files = append(files, found{name: name, first: first})
 		}
 	}
 	if !hasManifest {
-		r.create(e, len(files) > 0 || hasSnapshot)
+		r.create(e, len(files)+len(snapshots) > 0)
 		return
 	}
-	slices.SortFunc(files, func(a, b found) int { return cmp.Compare(a.first, b.first) })
-	files = r.dropCovered(e, files, snapshot)
-	head := []found{{name: wal.ManifestName}}
-	if hasSnapshot {
-		head = append(head, found{name: wal.SnapshotName(snapshot)})
-	}
-	r.recovery = recovery{files: append(head, files...)}
+	r.recovery = choose(files, snapshots)
 	r.hit(e, fault.RecoveryReading, 0)
 	r.phase = Reading
-	r.run(e) // removes what is left over, then reads
+	r.run(e) // removes temporary files, then reads
 }
 
-// dropCovered removes the segments that the snapshot made superfluous before a
-// crash stopped their removal. Of those any may be gone already.
-func (r *Replica) dropCovered(e env.Env, files []found, snapshot lineage.Seq) []found {
-	for len(files) > 1 && files[1].first <= snapshot+1 {
-		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+files[0].name, uint64(files[0].first)))
-		files = files[1:]
+// choose says which files to read: the manifest, the newest snapshot, and the
+// segments that it does not cover. The others are left from a crash between the
+// snapshot and their removal; of those any may be gone already.
+func choose(files, snapshots []found) recovery {
+	ascending := func(a, b found) int { return cmp.Compare(a.first, b.first) } // names are sorted as text
+	slices.SortFunc(files, ascending)
+	slices.SortFunc(snapshots, ascending)
+	c := recovery{files: []found{{name: wal.ManifestName}}}
+	if last := len(snapshots) - 1; last >= 0 {
+		newest := snapshots[last]
+		c.files = append(c.files, newest)
+		c.superfluous = snapshots[:last:last]
+		for len(files) > 1 && files[1].first <= newest.first+1 {
+			c.superfluous = append(c.superfluous, files[0])
+			files = files[1:]
+		}
 	}
-	return files
+	c.files = append(c.files, files...)
+	return c
 }
 
 // create writes the manifest of a new slot directory. It is durable before any
@@ -229,10 +228,19 @@ func (r *Replica) restore(f *found) error {
 	return nil
 }
 
-// repair rewrites the file with a torn tail up to its good part and removes what
-// is left over, before anything is served.
+// repair removes what is superfluous and rewrites the file with a torn tail up to
+// its good part, before anything is served. Until here no file was touched: damage
+// is for somebody to look at.
 func (r *Replica) repair(e env.Env, files []found) {
 	r.phase = Repairing
+	// A killed process may have left a snapshot whose name is not durable. What it
+	// covers must not go before that is: a power failure could keep the removals
+	// and lose the name.
+	//safety:names-durable-before-removal by=liveness on=crash-restart
+	r.script.add(r.at(e, env.OpSyncDir, r.dir, 2))
+	for _, f := range r.recovery.superfluous {
+		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+f.name, uint64(f.first)))
+	}
 	kept := make(map[string]int64, 1)
 	for _, fix := range r.recovery.end.Repairs {
 		r.hit(e, fault.RecoveryCut, r.recovery.end.End.Seq)

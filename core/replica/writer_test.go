@@ -311,13 +311,13 @@ func TestRequestsOutOfOrder(t *testing.T) {
 	before := h.Appended()
 	repeated := *h.message(1)
 	repeated.Request = 20
-	if out := h.Write(h, client, &repeated); out.Seq != h.acked[20] || out.Code != wire.NoError {
+	if out := h.Change(h, client, &repeated); out.Seq != h.acked[20] || out.Code != wire.NoError {
 		t.Errorf("request 20 again: %+v, want its answer %d", out, h.acked[20])
 	}
 	for request, want := range map[uint64]wire.Code{1: wire.Superseded, 20 + 16: wire.Window, 0: wire.Invalid} {
 		m := *h.message(1)
 		m.Request, m.Floor = request, min(request, 12)
-		if out := h.Write(h, client, &m); out.Code != want {
+		if out := h.Change(h, client, &m); out.Code != want {
 			t.Errorf("request %d: %+v, want %v", request, out, want)
 		}
 	}

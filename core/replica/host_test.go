@@ -227,6 +227,9 @@ func (h *host) apply(op *env.Op) (n int64, data []byte, err env.Errno) {
 
 func (h *host) applyName(op *env.Op) (int64, []byte, env.Errno) {
 	f := h.names[op.Path]
+	if binds := op.Kind == env.OpCreate || op.Kind == env.OpOpen; binds && h.handles[op.File] != nil {
+		h.Fatalf("%v of %s with handle %d, which is still bound", op.Kind, op.Path, op.File)
+	}
 	switch op.Kind {
 	case env.OpMkdir:
 		if h.dirs[op.Path] || f != nil {

@@ -197,6 +197,25 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// What a full disk refused does not count as written: a segment is filled as if
+// nothing had been tried.
+func TestFullDiskFillsNoSegment(t *testing.T) {
+	c := large
+	c.SegmentSize = 4096
+	h, calm := serving(t, c), serving(t, c)
+	for range 40 {
+		h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
+		h.ask(1)
+		h.run()
+		h.fail = nil
+		h.write(1)
+		calm.write(1)
+	}
+	if !slices.Equal(h.segments(), calm.segments()) || len(h.segments()) < 2 {
+		t.Errorf("the segments are %v, want %v and more than one", h.segments(), calm.segments())
+	}
+}
+
 // A full disk refuses an eviction too: the session that was to leave stays, and
 // may be evicted when there is space again.
 func TestFullDiskTakesAnEvictionBack(t *testing.T) {

@@ -236,7 +236,7 @@ func decodePayload(p []byte, r *Record) error {
 		return fmt.Errorf("%w: unknown kind %d", ErrMalformed, uint8(r.Kind))
 	}
 	if len(p) != want {
-		return fmt.Errorf("%w: payload of a %s is %d bytes, want %d", ErrMalformed, r.Kind, len(p), want)
+		return fmt.Errorf("%w: %s with a payload of %d bytes, want %d", ErrMalformed, r.Kind, len(p), want)
 	}
 	le := binary.LittleEndian
 	switch r.Kind {

@@ -352,12 +352,12 @@ func reencodedSegment(t testing.TB, b []byte) []byte {
 
 // The largest record fits where FrameOverhead says it does, without growing dst.
 func TestFramesDoNotAllocate(t *testing.T) {
-	w := write(t, "append 5")
-	r := w.next() // seq 6, a config, the largest
+	w := write(t, "append 7")
+	r := w.next() // seq 8, a config, the largest
 	buf := make([]byte, 0, wal.FrameOverhead+record.MaxSize)
 	var back record.Record
 	n := testing.AllocsPerRun(100, func() {
-		b, _ := wal.AppendFrame(buf, 5, &r)
+		b, _ := wal.AppendFrame(buf, 7, &r)
 		if size, _, _, err := wal.DecodeFrame(b, &back); err != nil || size != cap(buf) {
 			t.Fatalf("frame of %d bytes, %v; want %d", size, err, cap(buf))
 		}

@@ -94,9 +94,7 @@ func (w *writer) next() record.Record {
 		Tenant: w.id.Tenant, Slot: w.id.Slot, Placement: w.id.Placement, Epoch: 4,
 		Seq: seq, Prev: w.at.Chain, Level: int64(w.salt),
 	}
-	switch seq % 4 {
-	case 0:
-		r.Kind, r.Session = record.Session, record.SessionStart{Client: 11, Nonce: uint64(seq)}
+	switch seq % 6 {
 	case 1:
 		r.Kind = record.EpochStart
 	case 2:
@@ -104,6 +102,12 @@ func (w *writer) next() record.Record {
 	case 3:
 		r.Kind, r.Client, r.Request = record.Signal, 4, uint64(seq)
 		r.Signal = signal.Signal{Entity: signal.Entity(seq), ClientTime: -1, Weight: -5, Kind: 1}
+	case 4:
+		r.Kind, r.Session = record.Session, record.SessionStart{Client: 11, Nonce: uint64(seq)}
+	case 5:
+		r.Kind, r.Client, r.Request, r.Entity = record.EntityPut, 4, uint64(seq), signal.Entity(seq)
+	case 0:
+		r.Kind, r.Client, r.Request, r.Entity = record.EntityDelete, 4, uint64(seq), signal.Entity(seq-1)
 	}
 	return r
 }

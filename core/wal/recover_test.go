@@ -52,6 +52,7 @@ var recoverCases = []struct {
 	{name: "clean", script: "append 3, sync, append 2", want: `end 5 synced 3 tail "3-1.seg"`},
 	{name: "clean, three segments", script: "append 3, rotate, append 2, rotate, append 1", want: `end 6 synced 5 tail "3-6.seg"`},
 	{name: "a header and nothing else is a good tail", script: "append 3, rotate", want: `end 3 synced 3 tail "3-4.seg"`},
+	{name: "a record without a payload", script: "append 1", want: `end 1 synced 0 tail "3-1.seg"`},
 	{name: "ten is after nine", script: "append 8, rotate, append 1, rotate, append 1", want: `end 10 synced 9 tail "3-10.seg"`},
 
 	// Snapshots.
@@ -154,6 +155,38 @@ var recoverCases = []struct {
 		damage: func(_ *writer, f []wal.Segment) []wal.Segment { clear(f[1].Data[:20]); return f[1:] },
 		want:   `end 3 synced 3 tail "" remove 3-4.seg`},
 
+	{name: "junk over the border of two frames joins nothing", script: "append 2, sync, append 2",
+		damage: func(w *writer, f []wal.Segment) []wal.Segment {
+			for i := w.frame(3).end() - 30; i < w.frame(4).offset+60; i++ {
+				f[0].Data[i] = byte(i * 7)
+			}
+			return f
+		},
+		want: `end 2 synced 0 tail "3-1.seg" cut 3-1.seg`},
+	{name: "a hole that makes one frame of two joins nothing", script: "append 2, sync, append 6",
+		damage: func(w *writer, f []wal.Segment) []wal.Segment {
+			from := w.frame(3).offset + 40 // record 3 begins, record 5 ends: both are signals or the like
+			f[0].Data = append(f[0].Data[:from], f[0].Data[w.frame(5).offset+40:]...)
+			return f
+		},
+		want: `end 2 synced 2 tail "3-1.seg" cut 3-1.seg`},
+	{name: "a batch that lost one in its middle", script: "append 2, sync, append 5",
+		damage: func(w *writer, f []wal.Segment) []wal.Segment { f[0].Data[w.frame(5).offset+50] ^= 1; return f },
+		want:   `end 4 synced 2 tail "3-1.seg" cut 3-1.seg`},
+	{name: "a batch without its end", script: "append 2, sync, append 5",
+		damage: func(w *writer, f []wal.Segment) []wal.Segment {
+			f[0].Data = f[0].Data[:w.frame(6).end()]
+			return f
+		},
+		want: `end 6 synced 2 tail "3-1.seg"`},
+	{name: "the first batch torn together with the header", script: "append 3",
+		damage: func(_ *writer, f []wal.Segment) []wal.Segment {
+			f[0].Data = f[0].Data[:wal.HeaderSize+70]
+			clear(f[0].Data[30:])
+			return f
+		},
+		want: `end 0 synced 0 tail "" remove 3-1.seg`},
+
 	// Damage in what was durable.
 	{name: "damage that a later frame confirms", script: "append 3, sync, append 1",
 		damage: func(w *writer, f []wal.Segment) []wal.Segment { f[0].Data[w.frame(2).offset+50] ^= 1; return f },
@@ -167,6 +200,13 @@ var recoverCases = []struct {
 			return f
 		},
 		want: `corrupt 3-1.seg: malformed log data: frame: magic is...`},
+	{name: "damage, and the frame that would confirm it damaged too", script: "append 3, sync, append 1, sync, append 1",
+		damage: func(w *writer, f []wal.Segment) []wal.Segment {
+			f[0].Data[w.frame(4).offset+50] ^= 1
+			f[0].Data[w.frame(5).offset+50] ^= 1
+			return f
+		},
+		want: `end 3 synced 0 tail "3-1.seg" cut 3-1.seg`},
 	{name: "header damaged, its records confirmed", script: "append 3, rotate, append 2, sync, append 1",
 		damage: func(_ *writer, f []wal.Segment) []wal.Segment { clear(f[1].Data[:20]); return f },
 		want:   `corrupt 3-4.seg: malformed log data: segment header: magic is...`},
@@ -191,6 +231,15 @@ var recoverCases = []struct {
 	{name: "segment missing in the middle", script: "append 3, rotate, append 1, rotate, append 1",
 		damage: func(_ *writer, f []wal.Segment) []wal.Segment { return []wal.Segment{f[0], f[2]} },
 		want:   `corrupt 3-5.seg: records 4..4 are missing: the log before goes up to record 3, the segment begins at record 5`},
+	{name: "two tails: an unsealed segment before the last", script: "append 3, rotate, append 2, rotate, append 1",
+		damage: func(w *writer, f []wal.Segment) []wal.Segment {
+			f[1].Data = f[1].Data[:w.frame(5).end()-1]
+			return f
+		},
+		want: `corrupt 3-4.seg: malformed log data: frame: body of...`},
+	{name: "sealed segment empty", script: "append 3, rotate, append 2, rotate, append 1",
+		damage: func(_ *writer, f []wal.Segment) []wal.Segment { f[1].Data = nil; return f },
+		want:   `corrupt 3-4.seg: malformed log data: segment header: 0 bytes, want...`},
 	{name: "segment that begins before the last one ends", script: "append 3",
 		damage: func(w *writer, f []wal.Segment) []wal.Segment {
 			h := wal.Header{Identity: home, First: 3, Before: w.chains[2]}
@@ -487,7 +536,7 @@ func judge(w *writer, base lineage.Seq, files []wal.Segment) (first piece, corru
 // What a shorter record overwrites is gone: the rest of the torn one is cut off
 // before, and does not come back.
 func TestShorterRecordAfterATornLongerOne(t *testing.T) {
-	w := write(t, "append 4") // record 4 is a session, the longest; record 5 is the shortest
+	w := write(t, "append 4") // record 4 is a session; the one that takes its place has no payload
 	files := w.files()
 	files[0].Data[w.frame(4).offset] ^= 1
 	rec, err := recovered(t, w, lineage.Position{}, files)

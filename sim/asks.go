@@ -106,8 +106,8 @@ func (p *process) Hit(point env.Point, key env.Key) (env.Action, bool) {
 		w.config.Observer.Hit(p.id, point, key, p.local)
 	}
 	action := p.evalTerm(point)
-	if len(w.armed) > 0 {
-		w.moment(p, w.config.Points[point])
+	if anchored := w.anchored[point]; len(anchored) > 0 {
+		w.moment(p, anchored)
 	}
 	if action == env.ActCrash && p.dying == alive {
 		p.dying, p.down = killed, RestartAfter

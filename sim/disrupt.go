@@ -3,10 +3,12 @@ package sim
 import (
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/pingcap/failpoint"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/network"
 	"github.com/tidaldb/tidalsim/sim/plan"
 	"github.com/tidaldb/tidalsim/sim/queue"
@@ -17,35 +19,62 @@ import (
 type armed struct {
 	hits      uint32
 	triggered bool // its moment has come, or its time is in the queue
-	begun     bool
-	active    bool
+	state     state
+	until     int64      // active: its end
+	fault     disk.Fault // sync-fail and write-fail
 }
+
+// state is how far a disruption has come.
+type state uint8
+
+const (
+	waiting state = iota // for its moment
+	active               // it lasts
+	over                 // it happened
+	void                 // it came to nothing: there was nothing to disrupt
+)
+
+// The second argument of trace.Disrupt.
+const (
+	noteBegins = 1
+	noteEnds   = 2
+	noteVoid   = 3
+)
 
 // arm makes every disruption wait for its moment.
 func (w *World) arm() {
 	w.armed = append(w.armed[:0], make([]armed, len(w.plan.Disruptions))...)
 	w.waiting = len(w.armed)
+	w.unsynced = w.unsynced[:0]
+	w.anchored = slices.Grow(w.anchored[:0], len(w.config.Points))[:len(w.config.Points)]
+	for i := range w.anchored {
+		w.anchored[i] = w.anchored[i][:0]
+	}
 	for i := range w.plan.Disruptions {
 		d := &w.plan.Disruptions[i]
 		switch {
 		case d.When.Unsynced:
 			w.processes[d.Process].watch++
-		case d.When.Point == "":
+			w.unsynced = append(w.unsynced, i)
+		case d.When.Point != "":
+			point := slices.Index(w.config.Points, d.When.Point)
+			w.anchored[point] = append(w.anchored[point], i)
+		default:
 			w.armed[i].triggered = true
 			w.queue.Push(queue.Item{At: d.When.At + d.When.After, Kind: itemDisrupt, Ref: uint32(i)})
 		}
 	}
 }
 
-// moment tells that process p has reached the named fault point, or, with no
-// name, that its disk holds something unsynced.
-func (w *World) moment(p *process, point string) {
+// moment tells that process p has come to the moment that the given disruptions
+// are anchored to.
+func (w *World) moment(p *process, anchored []int) {
 	if w.calm {
 		return
 	}
-	for i := range w.plan.Disruptions {
+	for _, i := range anchored {
 		d, a := &w.plan.Disruptions[i], &w.armed[i]
-		if a.triggered || d.Process != uint32(p.id) || d.When.Point != point || w.now < d.When.At {
+		if a.triggered || d.Process != uint32(p.id) || w.now < d.When.At {
 			continue
 		}
 		if a.hits++; a.hits < d.When.Nth {
@@ -69,74 +98,141 @@ func (w *World) begin(i int) {
 		return
 	}
 	d, a := &w.plan.Disruptions[i], &w.armed[i]
-	p := w.processes[d.Process]
 	w.waiting--
-	a.begun = true
-	w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), 1, 0, 0)
+	if a.state = w.strike(i, d, w.processes[d.Process]); a.state == void {
+		w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), noteVoid, 0, 0)
+		return
+	}
+	w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), noteBegins, 0, 0)
+	if a.state == active {
+		a.until = w.now + d.For
+		w.apply(i)
+		w.queue.Push(queue.Item{At: a.until, Kind: itemHeal, Ref: uint32(i)})
+	}
+}
+
+// strike does what a disruption does in an instant, and says whether it lasts.
+func (w *World) strike(i int, d *plan.Disruption, p *process) state {
+	effect := true
 	switch d.Kind {
 	case plan.Kill:
-		p.crash(killed, d.For)
-		return
+		effect = p.crash(killed, d.For)
 	case plan.Power:
-		p.crash(powered, d.For)
-		return
+		effect = p.crash(powered, d.For)
+	case plan.Wipe:
+		effect = w.mayWipe(p) && p.crash(wiped, d.For)
+	case plan.Rot:
+		effect = w.rot(i, p)
 	case plan.WallStep:
 		p.clock.WallOffset += d.Amount
-		return
 	case plan.MonoStep:
+		effect = p.up // each start has an origin of its own
 		p.clock.Stepped -= d.Amount
-		return
+	default:
+		return active
 	}
-	a.active = true
-	w.apply(d, true)
-	w.queue.Push(queue.Item{At: w.now + d.For, Kind: itemHeal, Ref: uint32(i)})
+	if !effect {
+		return void
+	}
+	return over
 }
 
-// end lets disruption i be over.
+// end lets disruption i be over. A fault that no operation met came to nothing.
 func (w *World) end(i int) {
 	d, a := &w.plan.Disruptions[i], &w.armed[i]
-	if !a.active {
+	if a.state != active {
 		return
 	}
-	a.active = false
-	w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), 2, 0, 0)
-	w.apply(d, false)
+	a.state = over
+	w.apply(i)
+	if a.fault.Kind != 0 && a.fault.Struck == 0 {
+		a.state = void
+	}
+	w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), noteEnds, uint64(a.fault.Struck), 0)
 }
 
-// apply makes the world show that a disruption that lasts began or ended. What
+// apply makes the world show that disruption i, which lasts, began or ended. What
 // overlapping disruptions share is derived from all that are active.
-func (w *World) apply(d *plan.Disruption, on bool) {
+func (w *World) apply(i int) {
+	d := &w.plan.Disruptions[i]
 	p := w.processes[d.Process]
 	switch d.Kind {
 	case plan.Pause:
-		if on {
-			p.busy = max(p.busy, w.now+d.For)
-		}
-	case plan.CutDrop, plan.CutHold, plan.CutInto:
-		for peer := range w.processes {
-			if peer != int(d.Process) {
-				w.setLink(env.ID(peer), p.id)
-				w.setLink(p.id, env.ID(peer))
-			}
-		}
-	case plan.SlowDisk:
-		p.disk.SetSlow(w.plan.Disk.Slow * w.slowdown(d.Process))
-	case plan.Stall:
-		if on {
-			p.disk.StallUntil(w.now + d.For)
-		}
+		p.pause(w.lasting(d))
+	case plan.SlowDisk, plan.Stall:
+		w.pace(p)
+	case plan.DiskFull:
+		p.disk.SetFull(w.lasting(d) > 0)
+	case plan.SyncFail, plan.WriteFail:
+		w.fault(i, p.disk)
+	case plan.Drift:
+		p.setDrift(w.drift(d.Process))
+	default:
+		w.relink(p)
 	}
 }
 
-// slowdown is the largest factor that active disruptions put on a disk.
-func (w *World) slowdown(process uint32) int64 {
-	factor := int64(1)
+// lasting is the latest end of the active disruptions of d's kind and process, 0
+// if there is none.
+func (w *World) lasting(d *plan.Disruption) (until int64) {
 	for i := range w.armed {
-		if d := &w.plan.Disruptions[i]; w.armed[i].active && d.Kind == plan.SlowDisk && d.Process == process {
-			factor = max(factor, d.Amount)
+		if e := &w.plan.Disruptions[i]; w.armed[i].state == active && e.Kind == d.Kind && e.Process == d.Process {
+			until = max(until, w.armed[i].until)
 		}
 	}
-	return factor
+	return until
+}
+
+// pace makes a disk as slow as the slowest of its active disruptions says.
+func (w *World) pace(p *process) {
+	slow, stall := int64(1), int64(0)
+	for i := range w.armed {
+		d := &w.plan.Disruptions[i]
+		switch {
+		case w.armed[i].state != active || d.Process != uint32(p.id):
+		case d.Kind == plan.SlowDisk:
+			slow = max(slow, d.Amount)
+		case d.Kind == plan.Stall:
+			stall = max(stall, w.armed[i].until)
+		}
+	}
+	p.disk.SetPace(w.now, slow, stall, func(ref uint32, at int64) { p.push(itemDisk, at, ref) })
+}
+
+// fault puts a fault into force, or ends it.
+func (w *World) fault(i int, d *disk.Disk) {
+	a := &w.armed[i]
+	if a.state != active {
+		d.Withdraw(&a.fault)
+		return
+	}
+	a.fault = disk.Fault{Kind: disk.SyncFault, Suffix: w.plan.Disruptions[i].Files, Limit: w.plan.Disruptions[i].Amount}
+	if w.plan.Disruptions[i].Kind == plan.WriteFail {
+		a.fault.Kind = disk.WriteFault
+	}
+	d.Inject(&a.fault)
+}
+
+// drift is the rate of a process's clock: what the plan's clocks say and what the
+// active disruptions add.
+func (w *World) drift(process uint32) int64 {
+	ppm := w.processes[process].drift
+	for i := range w.armed {
+		if d := &w.plan.Disruptions[i]; w.armed[i].state == active && d.Kind == plan.Drift && d.Process == process {
+			ppm += d.Amount
+		}
+	}
+	return min(max(ppm, -plan.MaxDrift), plan.MaxDrift)
+}
+
+// relink gives every link of p the mode that the active cuts leave it.
+func (w *World) relink(p *process) {
+	for peer := range w.processes {
+		if peer != int(p.id) {
+			w.setLink(env.ID(peer), p.id)
+			w.setLink(p.id, env.ID(peer))
+		}
+	}
 }
 
 // setLink gives a link the mode that the active cuts leave it; loss beats hold.
@@ -145,11 +241,11 @@ func (w *World) setLink(from, to env.ID) {
 	for i := range w.armed {
 		d := &w.plan.Disruptions[i]
 		switch {
-		case !w.armed[i].active || !cuts(d, from, to):
-		case d.Kind == plan.CutHold && mode == network.Open:
-			mode = network.Hold
-		case d.Kind != plan.CutHold:
+		case w.armed[i].state != active || !cuts(d, from, to):
+		case !d.Kind.Holds():
 			mode = network.Drop
+		case mode == network.Open:
+			mode = network.Hold
 		}
 	}
 	if mode != network.Open {
@@ -168,21 +264,30 @@ func cuts(d *plan.Disruption, from, to env.ID) bool {
 	switch d.Kind {
 	case plan.CutDrop, plan.CutHold:
 		return into || outOf
-	case plan.CutInto:
+	case plan.CutInto, plan.HoldInto:
 		return into
+	case plan.CutOutOf, plan.HoldOutOf:
+		return outOf
 	}
 	return false
 }
 
-// crash ends the process now, or, within its own Step, when the Step returns.
-func (p *process) crash(how crash, down int64) {
+// crash ends the process now, or, within its own Step, when the Step returns. It
+// reports whether there was anything to end: of a process that is down, power and
+// wipe still take what is on its disk.
+func (p *process) crash(how crash, down int64) bool {
 	switch {
+	case !p.up && how == killed:
+		return false
 	case !p.up:
+		p.lose(how)
+		p.restart(down)
 	case p.world.stepping == p:
-		p.dying, p.down = how, down
+		p.dying, p.down = max(p.dying, how), max(p.down, down)
 	default:
 		p.end(how, down)
 	}
+	return true
 }
 
 // beginCalm heals everything. What has not begun will not.
@@ -194,12 +299,8 @@ func (w *World) beginCalm() {
 		w.end(i)
 	}
 	for _, p := range w.processes {
-		p.busy = min(p.busy, w.now+MinStep)
-		p.running = false
-		p.schedule()
-		if !p.up {
-			p.boot()
-		}
+		p.bootAt = w.now
+		p.boot()
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 // process is a server with one CPU: events that find it busy wait in its inbox.
 // It is the env.Env of its machine.
 //
-// Invariant: while up, a run item is in the queue whenever the inbox holds
-// something.
+// Invariant: while up, a run item at runAt is in the queue whenever the inbox
+// holds something; other run items are stale.
 type process struct {
 	world   *World
 	id      env.ID
@@ -28,13 +28,16 @@ type process struct {
 
 	incarnation env.Incarnation
 	up          bool
+	bootAt      int64 // while down: when it starts
 	dying       crash // set within a Step: it ends when the Step returns
 	down        int64 // how long it then stays down
 
 	busy    int64 // the CPU is taken until then
+	paused  int64 // nothing runs until then
+	drift   int64 // of its clock by the plan's clocks, ppm
 	charged int64 // by the current Step
 	local   env.Time
-	running bool // a run item is queued
+	runAt   int64 // when the inbox is looked at: of the queued run item that counts, or notQueued
 	inbox   []arrival
 	head    int
 
@@ -52,6 +55,9 @@ type arrival struct {
 	at    env.Time
 }
 
+// notQueued is the instant of an item that is not in the queue.
+const notQueued = -1
+
 // timer is armed until it fires, and fired until the machine is told.
 type timer struct {
 	at     env.Time // local instant, env.Never if not armed
@@ -59,14 +65,15 @@ type timer struct {
 	fired  bool
 }
 
-// crash is how a process ends.
+// crash is how a process ends, the worse the greater. It is in the trace.
 type crash uint8
 
 const (
 	alive crash = iota
+	halted
 	killed
 	powered
-	halted
+	wiped
 )
 
 func newProcess(w *World, id env.ID) *process {
@@ -78,15 +85,15 @@ func (p *process) reset(program Program, profile disk.Profile) {
 	*p = process{world: p.world, id: p.id, program: program, disk: p.disk, inbox: p.inbox[:0]}
 }
 
-// boot starts the next incarnation.
+// boot starts the next incarnation, unless a later start has been ordered since.
 func (p *process) boot() {
-	if p.up {
+	w := p.world
+	if p.up || w.now < p.bootAt {
 		return
 	}
-	w := p.world
 	p.incarnation++
 	p.up, p.dying = true, alive
-	p.busy, p.running = w.now, false
+	p.busy, p.runAt, p.down = w.now, notQueued, 0
 	p.inbox, p.head = p.inbox[:0], 0
 	for i := range p.timers {
 		p.timers[i] = timer{at: env.Never}
@@ -100,19 +107,20 @@ func (p *process) boot() {
 	if w.config.Observer != nil {
 		w.config.Observer.Booted(p.id, p.incarnation, p.local)
 	}
+	w.stepping, p.charged = p, 0 // what New asks is asked in a Step
 	p.machine = p.program.New(p)
+	w.stepping = nil
+	if p.dying != alive {
+		p.end(p.dying, p.down)
+		return
+	}
 	p.input(arrival{kind: env.Started})
 }
 
 // end ends the current incarnation; the disk keeps what the kind of end leaves.
 func (p *process) end(how crash, down int64) {
 	w := p.world
-	w.trace.Note(w.now, uint32(p.id), trace.Crash, uint64(how), 0, 0, 0)
-	if how == powered {
-		p.disk.Power()
-	} else {
-		p.disk.Kill()
-	}
+	p.lose(how)
 	for _, a := range p.inbox[p.head:] {
 		if a.kind == env.Message {
 			w.net.Release(a.ref)
@@ -120,20 +128,68 @@ func (p *process) end(how crash, down int64) {
 	}
 	p.inbox, p.head = p.inbox[:0], 0
 	p.up, p.machine = false, nil
-	p.dying = alive
-	w.queue.Push(queue.Item{At: w.now + max(down, 1), Kind: itemBoot, Process: uint32(p.id)})
+	p.dying, p.bootAt = alive, 0
+	p.restart(down)
+}
+
+// lose takes from the disk what an end of this kind takes.
+func (p *process) lose(how crash) {
+	p.note(trace.Crash, uint64(how), 0, 0, 0)
+	switch how {
+	case wiped:
+		p.disk.Wipe()
+	case powered:
+		p.disk.Power()
+	default:
+		p.disk.Kill()
+	}
+}
+
+// restart orders the next start, not before one that was ordered already.
+func (p *process) restart(down int64) {
+	p.bootAt = max(p.bootAt, p.world.now+max(down, 1))
+	p.world.queue.Push(queue.Item{At: p.bootAt, Kind: itemBoot, Process: uint32(p.id)})
+}
+
+// pause keeps the CPU from running anything until then, and lets it run again
+// when until has passed. What the CPU is charged for goes on meanwhile.
+func (p *process) pause(until int64) {
+	p.paused = until
+	if p.up && p.world.stepping != p {
+		p.schedule()
+	}
+}
+
+// setDrift changes the rate of the monotonic clock. A faster clock reaches armed
+// timers sooner than their queue items say; a slower one is found out when they
+// are due.
+func (p *process) setDrift(ppm int64) {
+	if !p.up {
+		p.clock.DriftPPM = ppm
+		return
+	}
+	p.clock.SetDrift(p.world.now, ppm)
+	for id := range p.timers {
+		if t := &p.timers[id]; t.at != env.Never {
+			p.enqueueTimer(env.TimerID(id), t)
+		}
+	}
 }
 
 // happen handles a queue item of the current incarnation.
 func (p *process) happen(it queue.Item) {
 	switch it.Kind {
 	case itemDisk:
-		p.input(arrival{kind: env.DiskDone, ref: it.Ref})
+		if p.disk.Due(it.Ref) == it.At { // else its pace has changed since
+			p.input(arrival{kind: env.DiskDone, ref: it.Ref})
+		}
 	case itemTimer:
 		p.timerDue(env.TimerID(it.Ref), it.At)
 	case itemRun:
-		p.running = false
-		p.run()
+		if it.At == p.runAt {
+			p.runAt = notQueued
+			p.run()
+		}
 	}
 }
 
@@ -169,12 +225,14 @@ func (p *process) push(kind uint8, at int64, ref uint32) {
 	p.world.queue.Push(queue.Item{At: at, Kind: kind, Process: uint32(p.id), Incarnation: uint32(p.incarnation), Ref: ref})
 }
 
+// free is when the CPU can run something.
+func (p *process) free() int64 { return max(p.busy, p.paused, p.world.now) }
+
 // input takes an event that reaches the process: at once if the CPU is free,
 // else behind those that wait.
 func (p *process) input(a arrival) {
-	w := p.world
-	a.at = p.clock.Local(w.now)
-	if p.head == len(p.inbox) && p.busy <= w.now && !p.running {
+	a.at = p.clock.Local(p.world.now)
+	if p.head == len(p.inbox) && p.free() == p.world.now && p.runAt == notQueued {
 		p.step(a)
 		return
 	}
@@ -184,15 +242,15 @@ func (p *process) input(a arrival) {
 
 // schedule makes sure that the inbox is looked at when the CPU is free.
 func (p *process) schedule() {
-	if !p.running && p.head < len(p.inbox) {
-		p.running = true
-		p.push(itemRun, max(p.busy, p.world.now), 0)
+	if at := p.free(); p.head < len(p.inbox) && p.runAt != at {
+		p.runAt = at
+		p.push(itemRun, at, 0)
 	}
 }
 
 // run takes the next event out of the inbox.
 func (p *process) run() {
-	if p.busy > p.world.now { // a pause came in between
+	if p.free() > p.world.now { // a pause came in between
 		p.schedule()
 		return
 	}
@@ -257,6 +315,6 @@ func (p *process) afterStep() {
 	w.trace.Note(w.now, uint32(p.id), trace.Status,
 		trace.Mix(s[0], s[1]), trace.Mix(s[2], s[3]), trace.Mix(s[4], s[5]), trace.Mix(s[6], s[7]))
 	if p.watch > 0 && p.disk.Unsynced() {
-		w.moment(p, "")
+		w.moment(p, w.unsynced)
 	}
 }

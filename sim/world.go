@@ -54,14 +54,18 @@ type Config struct {
 	Observer Observer  // may be nil
 	Record   bool      // keep the deviations that chance takes, for Deviations
 	Trace    bool      // keep the trace's entries, for Trace().Entries
+	// MayDamage is the budget of faults: whether the bytes [from, to) of a file may
+	// be damaged now. It is asked before damage is done, and told of none; nil is no
+	// damage at all.
+	MayDamage func(process env.ID, path string, from, to int64) bool
 }
 
 // MinStep is the least CPU time of a Step, in nanoseconds: time goes on even if
 // a machine charges nothing.
-const MinStep = 100
+const MinStep = plan.MinStep
 
 // RestartAfter is how long a process that ended itself stays down, ns.
-const RestartAfter = 20 * int64(env.Millisecond)
+const RestartAfter = plan.RestartAfter
 
 // World is one simulation. The zero value needs Reset. A World is not safe for
 // concurrent use; different Worlds share nothing.
@@ -76,6 +80,8 @@ type World struct {
 
 	processes []*process
 	armed     []armed // one per disruption of the plan
+	anchored  [][]int // by fault point: the disruptions that wait for it
+	unsynced  []int   // the disruptions that wait for unsynced data
 	waiting   int     // disruptions that have not begun
 	calm      bool
 	steps     uint64
@@ -138,7 +144,7 @@ func (w *World) resetProcesses() {
 	w.processes = w.processes[:len(w.config.Programs)]
 	for _, c := range w.plan.Clocks {
 		p := w.processes[c.Process]
-		p.clock.DriftPPM, p.clock.WallOffset = c.DriftPPM, c.Wall
+		p.drift, p.clock.DriftPPM, p.clock.WallOffset = c.DriftPPM, c.DriftPPM, c.Wall
 	}
 	for i := range w.processes {
 		w.queue.Push(queue.Item{Kind: itemBoot, Process: uint32(i)})
@@ -246,7 +252,7 @@ func (w *World) Deviations() []plan.Deviation {
 func (w *World) Unused() []string {
 	var unused []string
 	for i := range w.armed {
-		if !w.armed[i].begun {
+		if s := w.armed[i].state; s == waiting || s == void {
 			unused = append(unused, fmt.Sprintf("disruptions[%d]: %s", i, w.plan.Disruptions[i]))
 		}
 	}
@@ -256,11 +262,11 @@ func (w *World) Unused() []string {
 	return unused
 }
 
-// Fired is the number of disruptions that began.
+// Fired is the number of disruptions that had an effect.
 func (w *World) Fired() int {
 	n := 0
 	for i := range w.armed {
-		if w.armed[i].begun {
+		if s := w.armed[i].state; s == active || s == over {
 			n++
 		}
 	}

@@ -37,8 +37,10 @@ const (
 
 	NetJitter Site = iota // latency within its range
 	DiskJitter
-	Machine // Env.Chance
-	Draw    // drawing plans and workloads
+	DiskPart // how much a failing write writes
+	DiskRot  // where a disk rots
+	Machine  // Env.Chance
+	Draw     // drawing plans and workloads
 )
 
 var siteNames = [Deviations]string{

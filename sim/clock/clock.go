@@ -10,7 +10,7 @@ const million = 1_000_000
 // Clock is one process's view of time. All fields are nanoseconds or parts per
 // million. The zero value is true time with origin 0.
 type Clock struct {
-	Start      int64 // true time of the process's start
+	Start      int64 // true time since which it runs at this rate: the process's start or later
 	Origin     int64 // monotonic reading at Start
 	DriftPPM   int64 // +100 runs 100 ppm fast; |DriftPPM| < 1,000,000
 	Stepped    int64 // sum of the steps of a broken monotonic clock; <= 0
@@ -21,6 +21,15 @@ type Clock struct {
 func (c *Clock) Local(t int64) env.Time {
 	d := t - c.Start
 	return env.Time(c.Origin + c.Stepped + d + scale(d, c.DriftPPM))
+}
+
+// SetDrift changes the rate from true time t >= Start on. The reading at t stays.
+func (c *Clock) SetDrift(t, ppm int64) {
+	if ppm == c.DriftPPM {
+		return
+	}
+	c.Origin = int64(c.Local(t)) - c.Stepped
+	c.Start, c.DriftPPM = t, ppm
 }
 
 // Wall returns the wall clock's reading at true time t.

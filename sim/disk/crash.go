@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -15,14 +14,7 @@ const lost = -1
 // operations in flight, per handle and directory, a beginning took effect: by
 // default none.
 func (d *Disk) Kill() {
-	flying := make([]uint32, 0, len(d.ops))
-	for i := range d.ops {
-		if d.ops[i].order != 0 {
-			flying = append(flying, uint32(i))
-		}
-	}
-	slices.SortFunc(flying, func(a, b uint32) int { return cmp.Compare(d.ops[a].order, d.ops[b].order) })
-	for _, ref := range flying {
+	for _, ref := range d.flying() {
 		o := &d.ops[ref]
 		after := d.after(&o.op)
 		if *after != lost && d.decider.Deviate(chance.DiskInFlight, d.scope, o.op.Key) != 0 {
@@ -34,9 +26,7 @@ func (d *Disk) Kill() {
 	}
 	clear(d.handles)
 	d.handles = d.handles[:0]
-	clear(d.channels[:])
-	clear(d.laneDone[:])
-	d.stall = 0
+	d.idle()
 }
 
 // Power ends the process and loses the page cache. What was not synced is kept
@@ -62,6 +52,7 @@ func (d *Disk) mount(n *inode) {
 		return
 	}
 	n.mounted = d.mounts
+	n.gone = false
 	if n.dir {
 		n.seen = slices.Clone(n.durable)
 		for _, e := range n.durable {
@@ -109,8 +100,10 @@ func (f *inode) tear(w *write, value uint64, sector int64) {
 	f.platter = put(f.platter, w.offset, data)
 }
 
-// Wipe loses everything, as a replaced disk does.
+// Wipe loses everything, as a replaced disk does. What disturbs the disk goes on.
 func (d *Disk) Wipe() {
-	profile := d.profile
-	d.Reset(profile)
+	d.Kill()
+	d.root = &inode{dir: true}
+	d.pending = d.pending[:0]
+	d.used, d.dirty = 0, 0
 }

@@ -8,10 +8,16 @@
 //
 // An operation takes effect when it completes. Operations on one handle complete
 // in order, and so do operations in one directory; the device serves Depth
-// operations at once.
+// operations at once, as long as its bandwidth and its rate of operations allow.
+//
+// Its faults (fault.go) are judged when an operation completes, so that they hit
+// what is in flight.
 package disk
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
@@ -22,7 +28,8 @@ type Profile struct {
 	Read     int64 `json:"read_ns"`           // any read
 	Sync     int64 `json:"sync_ns"`           // a sync of a file or a directory
 	Meta     int64 `json:"meta_ns"`           // create, open, mkdir, rename, remove
-	PerKiB   int64 `json:"per_kib_ns"`        // transfer of 1024 bytes
+	PerKiB   int64 `json:"per_kib_ns"`        // transfer of 1024 bytes: bandwidth of the device, whatever the depth
+	PerOp    int64 `json:"per_op_ns"`         // 1e9 / operations per second of the device; 0 is no limit
 	Jitter   int64 `json:"jitter_permille"`   // up to so many thousandths are added to each span
 	Depth    int   `json:"depth"`             // operations served at once, 1..MaxDepth
 	Capacity int64 `json:"capacity_bytes"`    // of file contents
@@ -35,7 +42,7 @@ const MaxDepth = 32
 
 // DefaultProfile is a data-centre SSD.
 var DefaultProfile = Profile{
-	Write: 4_000, Read: 8_000, Sync: 120_000, Meta: 15_000, PerKiB: 1_000,
+	Write: 4_000, Read: 8_000, Sync: 120_000, Meta: 15_000, PerKiB: 1_000, PerOp: 1_000,
 	Jitter: 300, Depth: 8, Capacity: 1 << 30, Sector: 512, Slow: 1000,
 }
 
@@ -46,6 +53,7 @@ const lanes = 16
 // Disk is one process's disk. Use New.
 type Disk struct {
 	profile Profile
+	slow    int64  // times slower than the profile
 	scope   uint64 // the process's number, scope of decisions
 	decider *chance.Decider
 
@@ -58,7 +66,11 @@ type Disk struct {
 
 	channels [MaxDepth]int64 // when each becomes free
 	laneDone [lanes]int64
+	transfer int64 // when the device has transferred all that was submitted
+	rate     int64 // when it may start another operation without exceeding its rate
 	stall    int64 // no operation starts before
+	full     bool
+	faults   []*Fault // in force
 
 	ops   []operation
 	free  []uint32
@@ -67,15 +79,17 @@ type Disk struct {
 }
 
 type handle struct {
-	node *inode // nil: not bound
-	path string
-	done int64 // completion of the last operation submitted
+	node  *inode // nil: not bound
+	path  string // that the last binding operation submitted names
+	bound string // that node was bound with
+	done  int64  // completion of the last operation submitted
 }
 
 type operation struct {
 	op    env.Op
 	data  []byte // own copy of op.Data
 	order uint64 // of submission, 0: the slot is free
+	due   int64  // completes then
 }
 
 // Completion is the outcome of an operation. Data is valid until the next
@@ -97,22 +111,21 @@ func New(scope uint64, decider *chance.Decider) *Disk {
 // Reset makes the disk new and empty and keeps its memory.
 func (d *Disk) Reset(p Profile) {
 	*d = Disk{
-		profile: p, scope: d.scope, decider: d.decider, root: &inode{dir: true},
+		profile: p, slow: 1, scope: d.scope, decider: d.decider, root: &inode{dir: true},
 		pending: d.pending[:0], handles: d.handles[:0], ops: d.ops[:0], free: d.free[:0], out: d.out,
 	}
 }
 
-// SetSlow sets the slowdown in thousandths; 1000 is full speed.
-func (d *Disk) SetSlow(permille int64) { d.profile.Slow = permille }
-
-// StallUntil keeps operations submitted from now on from starting before t.
-func (d *Disk) StallUntil(t int64) { d.stall = max(d.stall, t) }
-
-// Unsynced reports whether a power failure could lose anything.
+// Unsynced reports whether anything waits for a sync.
 func (d *Disk) Unsynced() bool { return d.dirty > 0 || len(d.pending) > 0 }
 
 // Free returns the bytes that the disk still takes.
-func (d *Disk) Free() int64 { return d.profile.Capacity - d.used }
+func (d *Disk) Free() int64 {
+	if d.full {
+		return 0
+	}
+	return d.profile.Capacity - d.used
+}
 
 // PathOf returns the path that a handle was bound with.
 func (d *Disk) PathOf(f env.File) string {
@@ -132,7 +145,56 @@ func (d *Disk) Submit(now int64, op env.Op) (ref uint32, at int64) {
 	o.data = append(o.data[:0], op.Data...)
 	o.op = op
 	o.op.Data = nil
-	return ref, d.schedule(now, &o.op, int64(len(o.data)))
+	o.due = d.schedule(now, &o.op, int64(len(o.data)))
+	return ref, o.due
+}
+
+// Due returns when operation ref completes; -1 if it is none.
+func (d *Disk) Due(ref uint32) int64 {
+	if int(ref) >= len(d.ops) || d.ops[ref].order == 0 {
+		return -1
+	}
+	return d.ops[ref].due
+}
+
+// flying returns the operations in flight in the order of their submission.
+func (d *Disk) flying() []uint32 {
+	var flying []uint32
+	for i := range d.ops {
+		if d.ops[i].order != 0 {
+			flying = append(flying, uint32(i))
+		}
+	}
+	slices.SortFunc(flying, func(a, b uint32) int { return cmp.Compare(d.ops[a].order, d.ops[b].order) })
+	return flying
+}
+
+// SetPace makes the disk slow times slower than its profile (1 is full speed) and
+// keeps operations from starting before stall. What is in flight starts anew;
+// moved is told when each such operation now completes.
+func (d *Disk) SetPace(now, slow, stall int64, moved func(ref uint32, at int64)) {
+	if slow == d.slow && stall == d.stall {
+		return
+	}
+	d.slow, d.stall = slow, stall
+	d.idle()
+	for _, ref := range d.flying() {
+		o := &d.ops[ref]
+		if due := d.schedule(now, &o.op, int64(len(o.data))); due != o.due {
+			o.due = due
+			moved(ref, due)
+		}
+	}
+}
+
+// idle forgets what the device is busy with.
+func (d *Disk) idle() {
+	clear(d.channels[:])
+	clear(d.laneDone[:])
+	for i := range d.handles {
+		d.handles[i].done = 0
+	}
+	d.transfer, d.rate = 0, 0
 }
 
 func (d *Disk) slot() uint32 {
@@ -164,7 +226,12 @@ func (d *Disk) schedule(now int64, op *env.Op, size int64) int64 {
 	if binds {
 		start = max(start, d.handle(op.File).done)
 	}
-	done := start + d.span(op, size)
+	d.rate = max(d.rate, now)
+	start = max(start, d.rate)
+	d.rate += d.scaled(d.profile.PerOp)
+	work, transfer := d.spans(op, size)
+	d.transfer = max(d.transfer, now) + transfer
+	done := max(start+work+transfer, d.transfer)
 	*after = done
 	d.channels[channel] = done
 	if binds {
@@ -200,27 +267,28 @@ func (d *Disk) handle(f env.File) *handle {
 	return &d.handles[f]
 }
 
-// span is how long the device works on op.
-func (d *Disk) span(op *env.Op, size int64) int64 {
+// spans is how long the device works on op and how long it transfers for it.
+func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	p := &d.profile
-	var t int64
 	switch op.Kind {
 	case env.OpAppend, env.OpWrite, env.OpTruncate:
-		t = p.Write + size*p.PerKiB/1024
+		work, transfer = p.Write, size*p.PerKiB/1024
 	case env.OpRead:
-		t = p.Read + op.Length*p.PerKiB/1024
+		work, transfer = p.Read, max(0, op.Length)*p.PerKiB/1024
 	case env.OpSync, env.OpSyncDir:
-		t = p.Sync
+		work = p.Sync
 	default:
-		t = p.Meta
+		work = p.Meta
 	}
-	t = t * p.Slow / 1000
+	work, transfer = d.scaled(work), d.scaled(transfer)
 	if p.Jitter > 0 {
 		h := d.decider.Uniform(chance.DiskJitter, d.scope<<8|uint64(op.Kind), op.Key)
-		t += int64(chance.Below(h, uint64(t*p.Jitter/1000)+1))
+		work += int64(chance.Below(h, uint64((work+transfer)*p.Jitter/1000)+1))
 	}
-	return t
+	return work, transfer
 }
+
+func (d *Disk) scaled(span int64) int64 { return span * d.slow * d.profile.Slow / 1000 }
 
 // Complete lets operation ref take effect and returns its outcome.
 func (d *Disk) Complete(ref uint32) Completion {
@@ -259,13 +327,13 @@ func (d *Disk) applyFile(h *handle, op *env.Op, data []byte) (int64, []byte, env
 	f := h.node
 	switch op.Kind {
 	case env.OpAppend:
-		return d.write(f, int64(len(f.cache)), data, op.Key)
+		return d.write(h, int64(len(f.cache)), data, op.Key)
 	case env.OpWrite:
-		return d.write(f, op.Offset, data, op.Key)
+		return d.write(h, op.Offset, data, op.Key)
 	case env.OpTruncate:
 		d.truncate(f, op.Length, op.Key)
 	case env.OpSync:
-		d.sync(f)
+		return 0, nil, d.sync(h)
 	case env.OpClose:
 		h.node = nil
 	case env.OpRead:

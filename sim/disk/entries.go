@@ -111,6 +111,8 @@ func (op *entryOp) settle() {
 	op.dir.durable = set(op.dir.durable, op.name, op.node)
 }
 
+func (h *handle) bind(f *inode, path string) { h.node, h.bound = f, path }
+
 func (d *Disk) create(op *env.Op) env.Errno {
 	parent, err := d.directory(parentOf(op.Path))
 	if err != env.OK {
@@ -122,7 +124,7 @@ func (d *Disk) create(op *env.Op) env.Errno {
 	}
 	f := &inode{}
 	d.change(entryOp{key: op.Key, dir: parent, name: name, node: f})
-	d.handle(op.File).node = f
+	d.handle(op.File).bind(f, op.Path)
 	return env.OK
 }
 
@@ -134,7 +136,7 @@ func (d *Disk) open(op *env.Op) (int64, []byte, env.Errno) {
 	case f.dir:
 		return 0, nil, env.IOError
 	}
-	d.handle(op.File).node = f
+	d.handle(op.File).bind(f, op.Path)
 	return int64(len(f.cache)), nil, env.OK
 }
 
@@ -179,23 +181,40 @@ func (d *Disk) rename(op *env.Op, from *inode, oldName string, node *inode) env.
 	return env.OK
 }
 
-// drop accounts for a file that no entry shows any more.
+// drop accounts for a file that no entry shows any more. What a handle still does
+// to it counts no more either.
 func (d *Disk) drop(f *inode) {
-	d.used -= int64(len(f.cache))
+	d.account(f, -int64(len(f.cache)))
+	f.gone = true
 }
 
+// account adds to the bytes that the disk holds.
+func (d *Disk) account(f *inode, bytes int64) {
+	if !f.gone {
+		d.used += bytes
+	}
+}
+
+// syncDir makes the changes of a directory durable. After a failure they are
+// seen, and no later sync makes them durable.
 func (d *Disk) syncDir(path string) env.Errno {
 	dir, err := d.directory(path)
 	if err != env.OK {
 		return err
 	}
+	failed := d.strikes(SyncFault, path)
 	d.pending = slices.DeleteFunc(d.pending, func(op entryOp) bool {
 		if op.dir != dir && op.from != dir {
 			return false
 		}
-		op.settle()
+		if !failed {
+			op.settle()
+		}
 		return true
 	})
+	if failed {
+		return env.IOError
+	}
 	return env.OK
 }
 

@@ -4,12 +4,17 @@ import (
 	"bytes"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim/chance"
 )
+
+// maxOffset bounds what a write may leave as a gap, which is kept in memory.
+const maxOffset = 1 << 40
 
 // inode is a file or a directory. It lives as long as an entry, a durable entry
 // or a handle refers to it.
 type inode struct {
 	dir     bool
+	gone    bool   // a file that no entry shows, only a handle
 	mounted uint32 // the mount that last saw it, so that each sees it once
 	// Directories: entries as processes see them and as a power failure leaves
 	// them, sorted by name.
@@ -39,38 +44,58 @@ func (f *inode) slice(offset, length int64) []byte {
 	return f.cache[offset:min(offset+length, size)]
 }
 
-func (d *Disk) write(f *inode, offset int64, data []byte, key env.Key) (int64, []byte, env.Errno) {
-	if offset < 0 {
+func (d *Disk) write(h *handle, offset int64, data []byte, key env.Key) (int64, []byte, env.Errno) {
+	if offset < 0 || offset > maxOffset {
 		return 0, nil, env.IOError
 	}
+	f, err := h.node, env.OK
 	grows := max(0, offset+int64(len(data))-int64(len(f.cache)))
-	if grows > d.Free() {
+	switch {
+	case grows > max(0, d.Free()):
 		return 0, nil, env.NoSpace
+	case d.strikes(WriteFault, h.bound):
+		data, err = data[:d.part(len(data), key)], env.IOError
+		grows = max(0, offset+int64(len(data))-int64(len(f.cache)))
 	}
-	d.used += grows
+	if len(data) == 0 {
+		return 0, nil, err
+	}
+	d.account(f, grows)
 	f.cache = put(f.cache, offset, data)
 	f.writes = append(f.writes, write{key: key, offset: offset, size: int64(len(data)), from: int64(len(f.bytes))})
 	f.bytes = append(f.bytes, data...)
 	d.dirty++
-	return int64(len(data)), nil, env.OK
+	return int64(len(data)), nil, err
+}
+
+// part is how much of a write of size bytes a failing device writes: not all.
+func (d *Disk) part(size int, key env.Key) int64 {
+	return int64(chance.Below(d.decider.Uniform(chance.DiskPart, d.scope, key), uint64(max(1, size))))
 }
 
 func (d *Disk) truncate(f *inode, length int64, key env.Key) {
 	if length < 0 || length >= int64(len(f.cache)) {
 		return
 	}
-	d.used -= int64(len(f.cache)) - length
+	d.account(f, length-int64(len(f.cache)))
 	f.cache = f.cache[:length]
 	f.writes = append(f.writes, write{key: key, offset: length, truncate: true})
 	d.dirty++
 }
 
-// sync brings every unsynced write of f to the platter.
-func (d *Disk) sync(f *inode) {
-	for i := range f.writes {
-		f.settle(&f.writes[i])
+// sync brings every unsynced write of a file to the platter. After a failure the
+// cache shows them still, and as on Linux they count as clean: no later sync
+// brings them to the platter, only writing them again.
+func (d *Disk) sync(h *handle) env.Errno {
+	if d.strikes(SyncFault, h.bound) {
+		d.forget(h.node)
+		return env.IOError
 	}
-	d.forget(f)
+	for i := range h.node.writes {
+		h.node.settle(&h.node.writes[i])
+	}
+	d.forget(h.node)
+	return env.OK
 }
 
 // settle applies a write to the platter.

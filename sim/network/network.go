@@ -2,6 +2,9 @@
 // processes, with latency, bandwidth, a bounded queue and cuts. It keeps the
 // messages in flight; when they arrive is the caller's to schedule.
 //
+// A link sends one message after the other at its bandwidth, and what is more in
+// flight than its queue holds is dropped.
+//
 // A link keeps its order unless a deviation delays a message. Whether a message
 // is lost, doubled or late is decided when it is sent; whether a cut stops it
 // when it arrives, so that a cut hits what is in flight.
@@ -16,7 +19,7 @@ import (
 type Profile struct {
 	Latency  int64 `json:"latency_ns"`      // one way
 	Jitter   int64 `json:"jitter_permille"` // up to so many thousandths are added
-	PerKiB   int64 `json:"per_kib_ns"`      // transfer of 1024 bytes
+	PerKiB   int64 `json:"per_kib_ns"`      // transfer of 1024 bytes: bandwidth of a link
 	Queue    int64 `json:"queue_bytes"`     // more in flight on one link is dropped
 	MaxDelay int64 `json:"max_delay_ns"`    // a deviation delays by up to this
 	Header   int64 `json:"header_bytes"`    // added to each payload
@@ -44,6 +47,7 @@ type Packet struct {
 
 type link struct {
 	mode   CutMode
+	sent   int64 // when the last message has left
 	last   int64 // arrival of the last message in order
 	queued int64 // bytes in flight
 	held   []uint32
@@ -101,12 +105,12 @@ func (n *Network) Send(now int64, from, to env.ID, key env.Key, data []byte) (ar
 func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, key env.Key, data []byte) Arrival {
 	p := &n.profile
 	size := int64(len(data)) + p.Header
-	span := p.Latency + size*p.PerKiB/1024
+	l.sent = max(l.sent, now) + size*p.PerKiB/1024
+	at := l.sent + p.Latency
 	if p.Jitter > 0 {
 		h := n.decider.Uniform(chance.NetJitter, scope, key)
-		span += int64(chance.Below(h, uint64(p.Latency*p.Jitter/1000)+1))
+		at += int64(chance.Below(h, uint64(p.Latency*p.Jitter/1000)+1))
 	}
-	at := now + span
 	if v := n.decider.Deviate(chance.NetDelay, scope, key); v != 0 {
 		at += 1 + int64(chance.Below(v, uint64(p.MaxDelay)))
 	} else {

@@ -5,13 +5,13 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/network"
@@ -104,117 +104,6 @@ type Term struct {
 	Term    string `json:"term"`
 }
 
-// Disruption is one aimed fault.
-type Disruption struct {
-	Kind    Kind   `json:"kind"`
-	Process uint32 `json:"process"`
-	Peer    int64  `json:"peer"` // cuts: the other end, -1 for all
-	When    Anchor `json:"when"`
-	For     int64  `json:"for_ns"`           // how long it lasts
-	Amount  int64  `json:"amount,omitempty"` // by kind
-}
-
-// String tells the disruption in words; it is what reports print.
-func (d Disruption) String() string {
-	s := fmt.Sprintf("%s process %d %s", d.Kind, d.Process, d.When)
-	if d.Kind.isCut() && d.Peer >= 0 {
-		s += fmt.Sprintf(", link to %d", d.Peer)
-	}
-	if d.For > 0 {
-		s += fmt.Sprintf(", for %d us", d.For/1000)
-	}
-	if d.Amount != 0 {
-		s += fmt.Sprintf(", amount %d", d.Amount)
-	}
-	return s
-}
-
-// Kind is the kind of a disruption.
-type Kind uint8
-
-// The kinds of disruptions.
-const (
-	Kill     Kind = iota + 1 // the process dies, its page cache stays; it restarts after For
-	Power                    // the process dies and its page cache with it; it restarts after For
-	Pause                    // the process does not run for For
-	CutDrop                  // links to and from Peer lose everything for For
-	CutHold                  // links to and from Peer keep everything for For
-	CutInto                  // only links into the process lose everything for For
-	SlowDisk                 // the disk is Amount times slower for For
-	Stall                    // the disk starts nothing for For
-	WallStep                 // the wall clock steps by Amount ns
-	MonoStep                 // the monotonic clock steps back by Amount ns, which real ones never do
-)
-
-var kindNames = [...]string{"", "kill", "power", "pause", "cut-drop", "cut-hold", "cut-into", "slow-disk", "stall-disk", "wall-step", "monotonic-step"}
-
-// Kinds lists every kind of disruption.
-func Kinds() []Kind {
-	kinds := make([]Kind, 0, len(kindNames)-1)
-	for k := Kill; int(k) < len(kindNames); k++ {
-		kinds = append(kinds, k)
-	}
-	return kinds
-}
-
-func (k Kind) isCut() bool { return k == CutDrop || k == CutHold || k == CutInto }
-
-// String returns the name of k.
-func (k Kind) String() string {
-	if int(k) < len(kindNames) {
-		return kindNames[k]
-	}
-	return "unknown"
-}
-
-// MarshalText makes a Kind its name.
-func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (k *Kind) UnmarshalText(text []byte) error {
-	i := slices.Index(kindNames[:], string(text))
-	if i < 1 {
-		return fmt.Errorf("unknown kind of disruption %q (want one of %q)", text, kindNames[1:])
-	}
-	*k = Kind(i)
-	return nil
-}
-
-// Anchor says when a disruption begins: at a moment of the protocol if there is
-// one, at a virtual time only as a fallback. Exactly one of Point, Unsynced and
-// neither (time) applies.
-type Anchor struct {
-	// Point is the name of a fault point of the disruption's process.
-	Point string `json:"point,omitempty"`
-	// Unsynced waits until the process's disk holds something that a power
-	// failure could lose.
-	Unsynced bool `json:"unsynced,omitempty"`
-	// Nth is how many times the moment must come, counted from At; 0 means 1.
-	Nth uint32 `json:"nth,omitempty"`
-	// At is the virtual time at which the anchor is armed or, without a moment,
-	// strikes.
-	At int64 `json:"at_ns"`
-	// After delays the disruption beyond the moment.
-	After int64 `json:"after_ns,omitempty"`
-}
-
-// String tells the anchor in words.
-func (a Anchor) String() string {
-	s := ""
-	switch {
-	case a.Point != "":
-		s = fmt.Sprintf("when it reaches %s for the %d. time after %d us", a.Point, max(a.Nth, 1), a.At/1000)
-	case a.Unsynced:
-		s = fmt.Sprintf("when it has unsynced data for the %d. time after %d us", max(a.Nth, 1), a.At/1000)
-	default:
-		s = fmt.Sprintf("at %d us", a.At/1000)
-	}
-	if a.After > 0 {
-		s += fmt.Sprintf(" +%d us", a.After/1000)
-	}
-	return s
-}
-
 // Rates is chance.Rates with names in JSON.
 type Rates chance.Rates
 
@@ -234,30 +123,17 @@ type deviationJSON struct {
 // ErrInvalid is wrapped by the errors of Validate.
 var ErrInvalid = errors.New("invalid plan")
 
-// Bounds of a plan, so that a damaged or hostile file cannot run for ever.
-const (
-	MaxDuration = 3600 * int64(env.Second)
-	MaxEntries  = 1 << 20
-	MaxDrift    = 100_000 // ppm
-)
-
 // Validate reports the first field that is out of its range, for a world of n
 // processes with the given fault points.
 func (p *Plan) Validate(n int, points []string) error {
-	switch {
-	case p.Duration < 0 || p.Duration > MaxDuration:
-		return fmt.Errorf("%w: duration_ns is %d, want 0..%d", ErrInvalid, p.Duration, MaxDuration)
-	case p.Calm <= 0 || p.Calm > MaxDuration:
-		return fmt.Errorf("%w: calm_ns is %d, want 1..%d", ErrInvalid, p.Calm, MaxDuration)
-	case len(p.Disruptions) > MaxEntries || len(p.Deviations) > MaxEntries:
-		return fmt.Errorf("%w: more than %d entries", ErrInvalid, MaxEntries)
-	}
-	if err := p.validateProfiles(); err != nil {
-		return err
+	for _, check := range []func() error{p.validateSize, p.validateProfiles} {
+		if err := check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
 	}
 	for i, c := range p.Clocks {
-		if int(c.Process) >= n || c.DriftPPM < -MaxDrift || c.DriftPPM > MaxDrift {
-			return fmt.Errorf("%w: clocks[%d]: process %d of %d, drift_ppm %d, want at most %d", ErrInvalid, i, c.Process, n, c.DriftPPM, MaxDrift)
+		if err := cmp.Or(isProcess(c.Process, n), within("clocks.drift_ppm", c.DriftPPM), within("clocks.wall_ns", c.Wall)); err != nil {
+			return fmt.Errorf("%w: clocks[%d]: %w", ErrInvalid, i, err)
 		}
 	}
 	for i := range p.Disruptions {
@@ -266,56 +142,37 @@ func (p *Plan) Validate(n int, points []string) error {
 		}
 	}
 	for i, t := range p.Terms {
-		if int(t.Process) >= n || !slices.Contains(points, t.Point) {
+		if int64(t.Process) >= int64(n) || !slices.Contains(points, t.Point) {
 			return fmt.Errorf("%w: terms[%d]: process %d of %d, point %q", ErrInvalid, i, t.Process, n, t.Point)
 		}
 	}
 	return nil
 }
 
-func (p *Plan) validateProfiles() error {
-	d, w := &p.Disk, &p.Network
-	for _, f := range []struct {
-		name      string
-		v, lo, hi int64
-	}{
-		{"disk.write_ns", d.Write, 0, MaxDuration}, {"disk.read_ns", d.Read, 0, MaxDuration},
-		{"disk.sync_ns", d.Sync, 0, MaxDuration}, {"disk.meta_ns", d.Meta, 0, MaxDuration},
-		{"disk.per_kib_ns", d.PerKiB, 0, 1e9}, {"disk.jitter_permille", d.Jitter, 0, 1e6},
-		{"disk.depth", int64(d.Depth), 1, disk.MaxDepth}, {"disk.capacity_bytes", d.Capacity, 0, 1 << 50},
-		{"disk.sector_bytes", d.Sector, 1, 1 << 20}, {"disk.slowdown_permille", d.Slow, 1, 1e6},
-		{"network.latency_ns", w.Latency, 0, MaxDuration}, {"network.jitter_permille", w.Jitter, 0, 1e6},
-		{"network.per_kib_ns", w.PerKiB, 0, 1e9}, {"network.queue_bytes", w.Queue, 0, 1 << 50},
-		{"network.max_delay_ns", w.MaxDelay, 0, MaxDuration}, {"network.header_bytes", w.Header, 0, 1 << 20},
-	} {
-		if f.v < f.lo || f.v > f.hi {
-			return fmt.Errorf("%w: %s is %d, want %d..%d", ErrInvalid, f.name, f.v, f.lo, f.hi)
-		}
+func isProcess(process uint32, n int) error {
+	if int64(process) >= int64(n) {
+		return fmt.Errorf("process is %d, want 0..%d", process, n-1)
 	}
 	return nil
 }
 
-func (d *Disruption) validate(n int, points []string) error {
-	switch {
-	case d.Kind == 0:
-		return errors.New("kind is missing")
-	case int(d.Process) >= n:
-		return fmt.Errorf("process is %d, want 0..%d", d.Process, n-1)
-	case d.Kind.isCut() && (d.Peer < -1 || d.Peer >= int64(n)):
-		return fmt.Errorf("peer is %d, want -1..%d", d.Peer, n-1)
-	case d.When.Point != "" && !slices.Contains(points, d.When.Point):
-		return fmt.Errorf("when.point is %q, which this binary does not have; the plan may be of another version", d.When.Point)
-	case d.When.Point != "" && d.When.Unsynced:
-		return errors.New("when has both point and unsynced; want one")
-	case d.When.At < 0 || d.When.After < 0 || d.For < 0 ||
-		d.When.At > MaxDuration || d.When.After > MaxDuration || d.For > MaxDuration:
-		return errors.New("when and for_ns want 0..1 hour")
-	case d.Kind == MonoStep && (d.Amount < 0 || d.Amount > MaxDuration):
-		return fmt.Errorf("amount is %d, want 0..1 hour", d.Amount)
-	case d.Kind == WallStep && (d.Amount < -MaxDuration || d.Amount > MaxDuration):
-		return fmt.Errorf("amount is %d, want at most 1 hour", d.Amount)
-	case d.Kind == SlowDisk && (d.Amount < 1 || d.Amount > 1000):
-		return fmt.Errorf("amount is %d, want 1..1000", d.Amount)
-	}
-	return nil
+func (p *Plan) validateSize() error {
+	return cmp.Or(
+		within("duration_ns", p.Duration), within("calm_ns", p.Calm),
+		within("disruptions", int64(len(p.Disruptions))), within("deviations", int64(len(p.Deviations))),
+		within("terms", int64(len(p.Terms))))
+}
+
+func (p *Plan) validateProfiles() error {
+	d, w := &p.Disk, &p.Network
+	return cmp.Or(
+		within("disk.write_ns", d.Write), within("disk.read_ns", d.Read),
+		within("disk.sync_ns", d.Sync), within("disk.meta_ns", d.Meta),
+		within("disk.per_kib_ns", d.PerKiB), within("disk.per_op_ns", d.PerOp),
+		within("disk.jitter_permille", d.Jitter), within("disk.depth", int64(d.Depth)),
+		within("disk.capacity_bytes", d.Capacity), within("disk.sector_bytes", d.Sector),
+		within("disk.slowdown_permille", d.Slow),
+		within("network.latency_ns", w.Latency), within("network.jitter_permille", w.Jitter),
+		within("network.per_kib_ns", w.PerKiB), within("network.queue_bytes", w.Queue),
+		within("network.max_delay_ns", w.MaxDelay), within("network.header_bytes", w.Header))
 }

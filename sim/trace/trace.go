@@ -23,9 +23,9 @@ const (
 	SetTimer                  // asks: timer, instant
 	Hit                       // fault point: point, key hash, action
 	Halt                      // the process ends itself
-	Crash                     // the process is ended: 1 kill, 2 power
+	Crash                     // the process is ended: 1 by itself, 2 kill, 3 power, 4 wipe
 	Boot                      // the process starts: incarnation
-	Disrupt                   // disruption: index in the plan, 1 begins 2 ends
+	Disrupt                   // disruption: index in the plan, 1 begins 2 ends 3 comes to nothing, operations that failed
 	Deviation                 // decision that is not benign: site, scope, key hash, value
 	Calm                      // the calm part begins
 	Client                    // what a client saw: four numbers of the driver's choice

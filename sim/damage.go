@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"strings"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/disk"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// This file damages what disks hold, within the budget that the world's owner
+// sets: damage beyond what machines promise to survive shows nothing.
+
+// place is a part of a file that may be damaged: at most one sector.
+type place struct {
+	path     string
+	from, to int64
+}
+
+// mayDamage asks the owner of the world.
+func (w *World) mayDamage(p *process, path string, from, to int64) bool {
+	return w.config.MayDamage != nil && w.config.MayDamage(p.id, path, from, to)
+}
+
+// mayWipe reports whether everything on the disk may be damaged.
+func (w *World) mayWipe(p *process) bool {
+	for _, f := range p.disk.Files() {
+		if !w.mayDamage(p, f.Path, 0, f.Size) {
+			return false
+		}
+	}
+	return w.config.MayDamage != nil
+}
+
+// rot lets disruption i damage one of the places that it is aimed at and that may
+// be damaged, and reports whether there is one.
+func (w *World) rot(i int, p *process) bool {
+	d := &w.plan.Disruptions[i]
+	var places []place
+	for _, f := range p.disk.Files() {
+		if strings.HasSuffix(f.Path, d.Files) {
+			places = w.places(p, f, d, places)
+		}
+	}
+	if len(places) == 0 {
+		return false
+	}
+	name := xxh3.HashString(d.String()) // what is drawn stays when others are left out of the plan
+	draw := func(what uint64) uint64 {
+		return w.decider.Uniform(chance.DiskRot, uint64(p.id), env.Key{A: name, B: what, Attempt: w.sameBefore(i)})
+	}
+	at := places[chance.Below(draw(0), uint64(len(places)))]
+	if d.Amount == 0 {
+		offset := at.from + int64(chance.Below(draw(1), uint64(at.to-at.from)))
+		p.disk.Damage(at.path, offset, []byte{1 << (draw(2) % 8)})
+		return true
+	}
+	junk := make([]byte, at.to-at.from)
+	for k := range junk {
+		junk[k] = byte(draw(3+uint64(k))) | 1 // no byte stays as it was
+	}
+	p.disk.Damage(at.path, at.from, junk)
+	return true
+}
+
+// places appends the sectors of f that d is aimed at and that may be damaged.
+func (w *World) places(p *process, f disk.File, d *plan.Disruption, list []place) []place {
+	sector, end := p.disk.Sector(), f.Size
+	if d.ToByte > 0 {
+		end = min(end, d.ToByte)
+	}
+	for from := d.FromByte; from < end; {
+		to := min(end, (from/sector+1)*sector)
+		if w.mayDamage(p, f.Path, from, to) {
+			list = append(list, place{f.Path, from, to})
+		}
+		from = to
+	}
+	return list
+}
+
+// sameBefore is the number of equal disruptions before disruption i: they damage
+// other places.
+func (w *World) sameBefore(i int) (n uint32) {
+	for _, d := range w.plan.Disruptions[:i] {
+		if d == w.plan.Disruptions[i] {
+			n++
+		}
+	}
+	return n
+}

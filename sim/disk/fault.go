@@ -1,0 +1,94 @@
+package disk
+
+import (
+	"slices"
+	"strings"
+)
+
+// FaultKind is what a Fault makes fail.
+type FaultKind uint8
+
+// The kinds of faults.
+const (
+	SyncFault  FaultKind = iota + 1 // syncs of files and directories
+	WriteFault                      // appends and writes, after a part was written
+)
+
+// Fault makes operations fail with env.IOError from Inject to Withdraw.
+type Fault struct {
+	Kind   FaultKind
+	Suffix string // of the path by which the file was bound, or of the directory's path
+	Limit  int64  // of operations that fail; 0 is none
+	Struck int64  // operations that failed so far
+}
+
+// Inject puts f in force. It must not be in force.
+func (d *Disk) Inject(f *Fault) { d.faults = append(d.faults, f) }
+
+// Withdraw ends f.
+func (d *Disk) Withdraw(f *Fault) {
+	d.faults = slices.DeleteFunc(d.faults, func(other *Fault) bool { return other == f })
+}
+
+// strikes reports whether an operation fails, and counts it.
+func (d *Disk) strikes(kind FaultKind, path string) bool {
+	for _, f := range d.faults {
+		if f.Kind == kind && (f.Limit == 0 || f.Struck < f.Limit) && strings.HasSuffix(path, f.Suffix) {
+			f.Struck++
+			return true
+		}
+	}
+	return false
+}
+
+// SetFull makes the disk take no more bytes, or ends that.
+func (d *Disk) SetFull(full bool) { d.full = full }
+
+// File is a file as processes see it.
+type File struct {
+	Path string
+	Size int64 // bytes
+}
+
+// Files lists every file in ascending order of its path's elements.
+func (d *Disk) Files() []File { return files(d.root, "", nil) }
+
+func files(dir *inode, prefix string, list []File) []File {
+	for _, e := range dir.seen {
+		if e.node.dir {
+			list = files(e.node, prefix+e.name+"/", list)
+			continue
+		}
+		list = append(list, File{Path: prefix + e.name, Size: int64(len(e.node.cache))})
+	}
+	return list
+}
+
+// Sector is the size of what a device writes at once, bytes.
+func (d *Disk) Sector() int64 { return d.profile.Sector }
+
+// Damage flips the bits of mask in the file at path, from offset on: in the page
+// cache, on the platter and in what waits for a sync, so that every read shows
+// it until the place is written again.
+func (d *Disk) Damage(path string, offset int64, mask []byte) {
+	f := d.lookUp(path)
+	if f == nil || f.dir {
+		return
+	}
+	flip(f.cache, offset, mask)
+	flip(f.platter, offset, mask)
+	for i := range f.writes {
+		if w := &f.writes[i]; !w.truncate {
+			flip(f.bytes[w.from:w.from+w.size], offset-w.offset, mask)
+		}
+	}
+}
+
+// flip flips the bits of mask in b, as far as b reaches; offset may be negative.
+func flip(b []byte, offset int64, mask []byte) {
+	for i, m := range mask {
+		if at := offset + int64(i); at >= 0 && at < int64(len(b)) {
+			b[at] ^= m
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Disruption is one aimed fault. Fields that its kind does not use are zero.
+type Disruption struct {
+	Kind    Kind   `json:"kind"`
+	Process uint32 `json:"process"`
+	Peer    int64  `json:"peer"` // cuts: the other end, -1 for all
+	When    Anchor `json:"when"`
+	For     int64  `json:"for_ns"`           // how long it lasts
+	Amount  int64  `json:"amount,omitempty"` // by kind
+	// Files aims a disk fault at the files (and, for syncs, the directories) whose
+	// path ends so; empty is all.
+	Files string `json:"files,omitempty"`
+	// FromByte and ToByte aim rot at the bytes [FromByte, ToByte) of a file; a
+	// ToByte of 0 is its end.
+	FromByte int64 `json:"from_byte,omitempty"`
+	ToByte   int64 `json:"to_byte,omitempty"`
+}
+
+// Kind is the kind of a disruption.
+type Kind uint8
+
+// The kinds of disruptions. What lasts does so for For and ends at the latest
+// when the calm part begins.
+const (
+	Kill      Kind = iota + 1 // the process dies, its page cache stays; it restarts after For
+	Power                     // the process, if it runs, dies and its page cache with it; it restarts after For
+	Pause                     // the process does not run
+	CutDrop                   // links to and from Peer lose everything
+	CutHold                   // links to and from Peer keep everything until healed
+	CutInto                   // only links into the process lose everything
+	CutOutOf                  // only links out of the process lose everything
+	HoldInto                  // only links into the process keep everything until healed
+	HoldOutOf                 // only links out of the process keep everything until healed
+	SlowDisk                  // the disk is Amount times slower
+	Stall                     // the disk completes nothing
+	DiskFull                  // the disk takes no more bytes
+	SyncFail                  // syncs of Files fail, Amount of them at most, and drop what they should have made durable
+	WriteFail                 // writes to Files fail, Amount of them at most, after a part was written
+	Rot                       // a bit (Amount 0) or a sector (1) of what may be damaged in Files is damaged
+	Wipe                      // the process dies, if it runs, and its disk is replaced by an empty one; it restarts after For
+	WallStep                  // the wall clock steps by Amount ns
+	MonoStep                  // the monotonic clock steps back by Amount ns, which real ones never do
+	Drift                     // the monotonic clock runs Amount ppm faster than the plan's clocks say
+)
+
+// span says what a kind makes of Disruption.For.
+type span uint8
+
+const (
+	instant span = iota // it has no span
+	down                // for so long the process stays down; 0 is allowed
+	lasts               // for so long it lasts; at least 1
+)
+
+// shape is what a kind looks like: its name, and which fields it uses.
+type shape struct {
+	name   string
+	span   span
+	peer   bool
+	files  bool
+	bytes  bool
+	amount bool
+}
+
+var shapes = [...]shape{
+	Kill:      {name: "kill", span: down},
+	Power:     {name: "power", span: down},
+	Pause:     {name: "pause", span: lasts},
+	CutDrop:   {name: "cut-drop", span: lasts, peer: true},
+	CutHold:   {name: "cut-hold", span: lasts, peer: true},
+	CutInto:   {name: "cut-into", span: lasts, peer: true},
+	CutOutOf:  {name: "cut-out-of", span: lasts, peer: true},
+	HoldInto:  {name: "hold-into", span: lasts, peer: true},
+	HoldOutOf: {name: "hold-out-of", span: lasts, peer: true},
+	SlowDisk:  {name: "slow-disk", span: lasts, amount: true},
+	Stall:     {name: "stall-disk", span: lasts},
+	DiskFull:  {name: "disk-full", span: lasts},
+	SyncFail:  {name: "sync-fail", span: lasts, files: true, amount: true},
+	WriteFail: {name: "write-fail", span: lasts, files: true, amount: true},
+	Rot:       {name: "rot", files: true, bytes: true, amount: true},
+	Wipe:      {name: "wipe", span: down},
+	WallStep:  {name: "wall-step", amount: true},
+	MonoStep:  {name: "monotonic-step", amount: true},
+	Drift:     {name: "drift", span: lasts, amount: true},
+}
+
+// Kinds lists every kind of disruption.
+func Kinds() []Kind {
+	kinds := make([]Kind, 0, len(shapes)-1)
+	for k := Kill; int(k) < len(shapes); k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+func kindNames() (names []string) {
+	for _, k := range Kinds() {
+		names = append(names, k.String())
+	}
+	return names
+}
+
+func (k Kind) shape() shape {
+	if int(k) < len(shapes) {
+		return shapes[k]
+	}
+	return shape{}
+}
+
+// IsCut reports whether k stops links, and so uses Disruption.Peer.
+func (k Kind) IsCut() bool { return k.shape().peer }
+
+// Holds reports whether k is a cut that keeps what it stops.
+func (k Kind) Holds() bool { return k == CutHold || k == HoldInto || k == HoldOutOf }
+
+// String returns the name of k.
+func (k Kind) String() string { return cmp.Or(k.shape().name, "unknown") }
+
+// MarshalText makes a Kind its name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (k *Kind) UnmarshalText(text []byte) error {
+	i := slices.Index(kindNames(), string(text))
+	if i < 0 {
+		return fmt.Errorf("unknown kind of disruption %q (want one of %q)", text, kindNames())
+	}
+	*k = Kind(i + 1)
+	return nil
+}
+
+// Anchor says when a disruption begins: at a moment of the protocol if there is
+// one, at a virtual time only as a fallback. Exactly one of Point, Unsynced and
+// neither (time) applies.
+type Anchor struct {
+	// Point is the name of a fault point of the disruption's process.
+	Point string `json:"point,omitempty"`
+	// Unsynced waits until the process's disk holds something that a power
+	// failure could lose.
+	Unsynced bool `json:"unsynced,omitempty"`
+	// Nth is how many times the moment must come, counted from At; 0 means 1.
+	Nth uint32 `json:"nth,omitempty"`
+	// At is the virtual time at which the anchor is armed or, without a moment,
+	// strikes.
+	At int64 `json:"at_ns"`
+	// After delays the disruption beyond the moment.
+	After int64 `json:"after_ns,omitempty"`
+}
+
+func (d *Disruption) validate(n int, points []string) error {
+	if d.Kind == 0 || int(d.Kind) >= len(shapes) {
+		return fmt.Errorf("kind is missing (want one of %q)", kindNames())
+	}
+	return cmp.Or(isProcess(d.Process, n), d.When.validate(points), d.validatePeer(n), d.validateSpan(), d.validateAmount(), d.validateAim())
+}
+
+func (d *Disruption) validatePeer(n int) error {
+	switch {
+	case !d.Kind.IsCut():
+		return nil // 0 and -1 are both to be found in plans
+	case d.Peer < -1 || d.Peer >= int64(n):
+		return fmt.Errorf("peer is %d, want -1..%d", d.Peer, n-1)
+	case d.Peer == int64(d.Process):
+		return fmt.Errorf("peer is %d, the process itself", d.Peer)
+	}
+	return nil
+}
+
+func (d *Disruption) validateSpan() error {
+	switch s := d.Kind.shape().span; {
+	case s == instant && d.For != 0:
+		return fmt.Errorf("for_ns is %d, want 0: %s does not last", d.For, d.Kind)
+	case s == lasts && d.For == 0:
+		return fmt.Errorf("for_ns is 0, want at least 1: %s lasts", d.Kind)
+	}
+	return within("for_ns", d.For)
+}
+
+func (d *Disruption) validateAmount() error {
+	switch {
+	case d.Kind.shape().amount:
+		return within("amount of "+d.Kind.String(), d.Amount)
+	case d.Amount != 0:
+		return fmt.Errorf("amount is %d, want 0: %s has none", d.Amount, d.Kind)
+	}
+	return nil
+}
+
+func (d *Disruption) validateAim() error {
+	s := d.Kind.shape()
+	switch {
+	case d.Files != "" && !s.files:
+		return fmt.Errorf("files is %q, want none: %s is not aimed at files", d.Files, d.Kind)
+	case strings.ContainsFunc(d.Files, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
+		return fmt.Errorf("files is %q, want printable text without spaces", d.Files)
+	case (d.FromByte != 0 || d.ToByte != 0) && !s.bytes:
+		return fmt.Errorf("from_byte is %d, to_byte %d, want 0: %s is not aimed at bytes", d.FromByte, d.ToByte, d.Kind)
+	case d.ToByte != 0 && d.ToByte <= d.FromByte:
+		return fmt.Errorf("to_byte is %d, want 0 or more than from_byte, %d", d.ToByte, d.FromByte)
+	}
+	return cmp.Or(within("files", int64(len(d.Files))), within("from_byte", d.FromByte), within("to_byte", d.ToByte))
+}
+
+func (a *Anchor) validate(points []string) error {
+	switch {
+	case a.Point != "" && !slices.Contains(points, a.Point):
+		return fmt.Errorf("when.point is %q, which this binary does not have; the plan may be of another version", a.Point)
+	case a.Point != "" && a.Unsynced:
+		return errors.New("when has both point and unsynced; want one")
+	}
+	return cmp.Or(within("when.at_ns", a.At), within("when.after_ns", a.After))
+}

@@ -1,0 +1,156 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ErrDisruption is wrapped by the errors of ParseDisruption.
+var ErrDisruption = errors.New("not a disruption")
+
+// String tells the disruption in one line, a kind followed by pairs of a word and
+// a value, which is what reports print and ParseDisruption reads:
+//
+//	power process 1 when batch.submitting nth 3 from 2ms after 10us for 5ms
+//	cut-hold process 0 peer all at 7ms for 20ms
+//	rot process 2 files .seg bytes 0..4096 at 30ms
+func (d Disruption) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s process %d", d.Kind, d.Process)
+	switch {
+	case d.Peer == -1:
+		b.WriteString(" peer all")
+	case d.Kind.IsCut() || d.Peer != 0:
+		fmt.Fprintf(&b, " peer %d", d.Peer)
+	}
+	if d.Files != "" {
+		b.WriteString(" files " + d.Files)
+	}
+	if d.FromByte != 0 || d.ToByte != 0 {
+		fmt.Fprintf(&b, " bytes %d..%d", d.FromByte, d.ToByte)
+	}
+	b.WriteString(" " + d.When.String())
+	if d.For != 0 {
+		b.WriteString(" for " + spanText(d.For))
+	}
+	if d.Amount != 0 {
+		fmt.Fprintf(&b, " amount %d", d.Amount)
+	}
+	return b.String()
+}
+
+// String tells the anchor in pairs of a word and a value.
+func (a Anchor) String() string {
+	s := ""
+	switch {
+	case a.Point != "":
+		s = "when " + a.Point
+	case a.Unsynced:
+		s = "when " + unsynced
+	default:
+		s = "at " + spanText(a.At)
+	}
+	if a.Nth != 0 {
+		s += fmt.Sprintf(" nth %d", a.Nth)
+	}
+	if a.At != 0 && (a.Point != "" || a.Unsynced) {
+		s += " from " + spanText(a.At)
+	}
+	if a.After != 0 {
+		s += " after " + spanText(a.After)
+	}
+	return s
+}
+
+// unsynced stands in the place of a fault point; no point has such a name.
+const unsynced = "(unsynced)"
+
+var units = [...]struct {
+	name string
+	ns   int64
+}{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}}
+
+// spanText is exact: the largest unit that leaves an integer.
+func spanText(ns int64) string {
+	for _, u := range units {
+		if ns%u.ns == 0 && (ns != 0 || u.ns == 1e6) {
+			return strconv.FormatInt(ns/u.ns, 10) + u.name
+		}
+	}
+	return ""
+}
+
+func parseSpan(text string) (int64, error) {
+	for i := range units {
+		u := units[(i+1)%len(units)] // "s" last: the others end with it too
+		number, ok := strings.CutSuffix(text, u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n > 1<<62/u.ns || n < -1<<62/u.ns {
+			return 0, fmt.Errorf("%q is not a span like 5ms", text)
+		}
+		return n * u.ns, nil
+	}
+	return 0, fmt.Errorf("%q is not a span like 5ms", text)
+}
+
+// ParseDisruption is the inverse of String. The result need not be valid in any
+// world: see Plan.Validate.
+func ParseDisruption(text string) (Disruption, error) {
+	var d Disruption
+	words := strings.Fields(text)
+	if len(words)%2 == 0 {
+		return d, fmt.Errorf("%w: %q: want a kind and pairs of a word and a value", ErrDisruption, text)
+	}
+	if err := d.Kind.UnmarshalText([]byte(words[0])); err != nil {
+		return d, fmt.Errorf("%w: %w", ErrDisruption, err)
+	}
+	for i := 1; i < len(words); i += 2 {
+		if err := d.set(words[i], words[i+1]); err != nil {
+			return d, fmt.Errorf("%w: %q: %s: %w", ErrDisruption, text, words[i], err)
+		}
+	}
+	return d, nil
+}
+
+// set sets the field that word stands for.
+func (d *Disruption) set(word, value string) (err error) {
+	var n uint64
+	switch word {
+	case "process":
+		n, err = strconv.ParseUint(value, 10, 32)
+		d.Process = uint32(n)
+	case "nth":
+		n, err = strconv.ParseUint(value, 10, 32)
+		d.When.Nth = uint32(n)
+	case "peer":
+		d.Peer = -1
+		if value != "all" {
+			d.Peer, err = strconv.ParseInt(value, 10, 64)
+		}
+	case "amount":
+		d.Amount, err = strconv.ParseInt(value, 10, 64)
+	case "files":
+		d.Files = value
+	case "bytes":
+		_, err = fmt.Sscanf(value, "%d..%d", &d.FromByte, &d.ToByte)
+	case "when":
+		d.When.Unsynced = value == unsynced
+		if !d.When.Unsynced {
+			d.When.Point = value
+		}
+	case "at", "from":
+		d.When.At, err = parseSpan(value)
+	case "after":
+		d.When.After, err = parseSpan(value)
+	case "for":
+		d.For, err = parseSpan(value)
+	default:
+		err = errors.New("unknown word")
+	}
+	return err
+}

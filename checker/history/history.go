@@ -22,11 +22,17 @@ type Kind uint8
 
 // The kinds of operations.
 const (
-	Write Kind = iota // one signal
-	Read              // the state of one entity, linearizable
+	Write  Kind = iota // one signal
+	Read               // the state of one entity, linearizable
+	Put                // the creation of one entity
+	Delete             // the deletion of one entity with all its signals
 )
 
-var kindNames = [...]string{"write", "read"}
+var kindNames = [...]string{"write", "read", "put", "delete"}
+
+// Changes reports whether operations of kind k are numbered requests that put a
+// record into the slot's log.
+func (k Kind) Changes() bool { return k != Read }
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -39,7 +45,7 @@ func (k Kind) String() string {
 // Outcome says what the client knows in the end.
 type Outcome uint8
 
-// The outcomes. Open and Unknown writes may or may not have taken effect, and an
+// The outcomes. Open and Unknown changes may or may not have taken effect, and an
 // Unknown one may do so after it returned.
 const (
 	Open    Outcome = iota // never returned
@@ -65,15 +71,15 @@ type Op struct {
 	Outcome Outcome
 	Tenant  tenant.ID
 	Slot    lineage.Slot
-	// Signal is what a Write sent. Of a Read only Entity is meaningful.
+	// Signal is what a Write sent. Of the other kinds only Entity is meaningful.
 	Signal signal.Signal
-	// Op is the identity of a Write. Session 0: no attempt of it was ever sent.
+	// Op is the identity of a change. Session 0: no attempt of it was ever sent.
 	Op signal.Operation
 
 	Invoke, Return     uint64 // event numbers; Return is 0 while open
 	InvokeAt, ReturnAt int64  // true time, ns
 
-	Seq    lineage.Seq  // Write, Acked: the seq it was told
+	Seq    lineage.Seq  // Acked: that of its record; of a Read, the slot's last record that its answer includes
 	State  signal.State // Read, Acked: what it returned
 	Reason string       // Refused: the code; Unknown: why it gave up
 }

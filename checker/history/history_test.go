@@ -65,12 +65,20 @@ func TestStoredAsText(t *testing.T) {
 	r := h.Begin(Op{Client: 8, Kind: Read, Tenant: 2, InvokeAt: 7, Signal: signal.Signal{Entity: 5}})
 	state := signal.State{LastSeq: 3, Applied: signal.Digest{Hi: 1, Lo: 2}}
 	state.Totals[3] = signal.Total{Count: 1, Weight: -4}
-	h.End(r, Result{Outcome: Acked, At: 8, State: state})
+	h.End(r, Result{Outcome: Acked, At: 8, Seq: 4, State: state})
 	h.Begin(Op{Client: 7, Tenant: 2, InvokeAt: 9})
+	p := h.Begin(Op{Client: 7, Kind: Put, Tenant: 2, InvokeAt: 10, Signal: signal.Signal{Entity: 5}})
+	h.Sent(p, signal.Operation{Session: 2, Request: 2})
+	h.End(p, Result{Outcome: Acked, At: 11, Seq: 5})
+	d := h.Begin(Op{Client: 7, Kind: Delete, Tenant: 2, InvokeAt: 12, Signal: signal.Signal{Entity: 5}})
+	h.Sent(d, signal.Operation{Session: 2, Request: 3})
+	h.End(d, Result{Outcome: Refused, At: 13, Reason: "quota-exceeded"})
 	want := `{"format":"tidalsim-history","version":1}
 {"invoke":1,"return":2,"invoke_at_ns":5,"return_at_ns":6,"client":7,"kind":"write","outcome":"acked","tenant":"2","slot":1,"entity":"9223372036854775808","signal":{"kind":3,"weight":-4,"client_time_ns":"9"},"session":2,"request":1,"seq":3}
-{"invoke":3,"return":4,"invoke_at_ns":7,"return_at_ns":8,"client":8,"kind":"read","outcome":"acked","tenant":"2","slot":0,"entity":"5","state":{"last_seq":3,"applied":"00000000000000010000000000000002","totals":[{"kind":3,"count":1,"weight":"-4"}]}}
+{"invoke":3,"return":4,"invoke_at_ns":7,"return_at_ns":8,"client":8,"kind":"read","outcome":"acked","tenant":"2","slot":0,"entity":"5","seq":4,"state":{"last_seq":3,"applied":"00000000000000010000000000000002","totals":[{"kind":3,"count":1,"weight":"-4"}]}}
 {"invoke":5,"invoke_at_ns":9,"client":7,"kind":"write","outcome":"open","tenant":"2","slot":0,"entity":"0","signal":{"kind":0,"weight":0,"client_time_ns":"0"}}
+{"invoke":6,"return":7,"invoke_at_ns":10,"return_at_ns":11,"client":7,"kind":"put","outcome":"acked","tenant":"2","slot":0,"entity":"5","session":2,"request":2,"seq":5}
+{"invoke":8,"return":9,"invoke_at_ns":12,"return_at_ns":13,"client":7,"kind":"delete","outcome":"refused","tenant":"2","slot":0,"entity":"5","session":2,"request":3,"reason":"quota-exceeded"}
 `
 	var b bytes.Buffer
 	if err := h.Write(&b); err != nil {
@@ -95,7 +103,7 @@ func TestLoadIsStrict(t *testing.T) {
 		{"cut off", head + open[:40], "line 2: not a history: unexpected EOF"},
 		{"unknown field", head + strings.Replace(open, `"invoke":1`, `"invoke":1,"flavour":1`, 1), `line 2: not a history: json: unknown field "flavour"`},
 		{"two objects", head + open + open, "line 2: not a history: more text follows the object"},
-		{"kind", head + strings.Replace(open, `"write"`, `"delete"`, 1), `line 2: not a history: kind is "delete"`},
+		{"kind", head + strings.Replace(open, `"write"`, `"drop"`, 1), `line 2: not a history: kind is "drop"`},
 		{"outcome", head + strings.Replace(open, `"open"`, `"lost"`, 1), `line 2: not a history: outcome is "lost"`},
 		{"no invoke", head + strings.Replace(open, `"invoke":1,`, ``, 1), "line 2: not a history: invoke is missing"},
 		{"open and returned", head + strings.Replace(open, `"invoke":1`, `"invoke":1,"return":2`, 1), "outcome is open, but return is 2"},
@@ -105,7 +113,9 @@ func TestLoadIsStrict(t *testing.T) {
 		{"event twice", head + strings.Replace(open, `"invoke":1,"kind":"write","outcome":"open"`, `"invoke":1,"return":2,"kind":"write","outcome":"acked"`, 1) + "\n" + strings.Replace(open, `"invoke":1`, `"invoke":2`, 1), "line 3: not a history: event 2 was on line 2 already"},
 		{"write without signal", head + strings.Replace(open, sig+",", "", 1), "a write has a signal"},
 		{"read with request", head + `{"invoke":1,"kind":"read","outcome":"open","request":1,` + rest + `}`, "a read has no session"},
-		{"read with seq", head + `{"invoke":1,"kind":"read","outcome":"open","seq":1,` + rest + `}`, "only an acked write has a seq"},
+		{"put with signal", head + strings.Replace(open, `"write"`, `"put"`, 1), "a write has a signal and nothing else has"},
+		{"open read with seq", head + `{"invoke":1,"kind":"read","outcome":"open","seq":1,` + rest + `}`, "only an acked operation has a seq"},
+		{"delete with state", head + `{"invoke":1,"return":2,"kind":"delete","outcome":"acked","state":{"last_seq":1,"applied":"00000000000000010000000000000002"},` + rest + `}`, "an acked read has a state and nothing else has"},
 		{"read without state", head + `{"invoke":1,"return":2,"kind":"read","outcome":"acked",` + rest + `}`, "an acked read has a state"},
 		{"digest", head + `{"invoke":1,"return":2,"kind":"read","outcome":"acked","state":{"last_seq":1,"applied":"00"},` + rest + `}`, `applied is "00", want 32 hex digits`},
 		{"totals", head + `{"invoke":1,"return":2,"kind":"read","outcome":"acked","state":{"last_seq":1,"applied":"00000000000000010000000000000002","totals":[{"kind":8,"count":1,"weight":"1"}]},` + rest + `}`, "totals are of kinds 0..7, ascending; found 8"},
@@ -138,12 +148,14 @@ func TestLoadIsTheInverseOfWrite(t *testing.T) {
 				continue
 			}
 			op := Op{
-				Client: rapid.Uint64().Draw(t, "client"), Kind: Kind(rapid.IntRange(0, 1).Draw(t, "kind")),
+				Client: rapid.Uint64().Draw(t, "client"), Kind: Kind(rapid.IntRange(0, len(kindNames)-1).Draw(t, "kind")),
 				Tenant: tenant.ID(rapid.Uint64Range(0, 1<<64-2).Draw(t, "tenant")), Slot: lineage.Slot(rapid.Uint32().Draw(t, "slot")),
 				Signal: signal.Signal{Entity: signal.Entity(rapid.Uint64().Draw(t, "entity"))}, InvokeAt: rapid.Int64().Draw(t, "at"),
 			}
 			if op.Kind == Write {
 				op.Signal.Kind, op.Signal.Weight, op.Signal.ClientTime = signal.Kind(rapid.IntRange(0, 7).Draw(t, "signal")), rapid.Int32().Draw(t, "weight"), rapid.Int64().Draw(t, "time")
+			}
+			if op.Kind.Changes() {
 				op.Op = signal.Operation{Session: rapid.Uint64().Draw(t, "session"), Request: rapid.Uint64().Draw(t, "request")}
 			}
 			open = append(open, h.Begin(op))
@@ -164,12 +176,12 @@ func TestLoadIsTheInverseOfWrite(t *testing.T) {
 
 func result(t *rapid.T, kind Kind) Result {
 	r := Result{Outcome: Outcome(rapid.IntRange(1, 3).Draw(t, "outcome")), At: rapid.Int64().Draw(t, "at")}
-	switch {
-	case r.Outcome != Acked:
+	if r.Outcome != Acked {
 		r.Reason = rapid.SampledFrom([]string{"", "quota", "<&>"}).Draw(t, "reason")
-	case kind == Write:
-		r.Seq = lineage.Seq(rapid.Uint64().Draw(t, "seq"))
-	default:
+		return r
+	}
+	r.Seq = lineage.Seq(rapid.Uint64().Draw(t, "seq"))
+	if kind == Read {
 		r.State.LastSeq = rapid.Uint64().Draw(t, "last")
 		r.State.Applied = signal.Digest{Hi: rapid.Uint64().Draw(t, "hi"), Lo: rapid.Uint64().Draw(t, "lo")}
 		r.State.Totals[rapid.IntRange(0, 7).Draw(t, "total")] = signal.Total{Count: rapid.Uint64().Draw(t, "count"), Weight: rapid.Int64().Draw(t, "sum")}

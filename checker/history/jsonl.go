@@ -244,11 +244,11 @@ func shape(l *line, op *Op) error {
 	case op.Return != 0 && op.Return < op.Invoke:
 		return fmt.Errorf("%w: return %d comes before invoke %d", ErrFormat, op.Return, op.Invoke)
 	case (op.Kind == Write) != (l.Signal != nil):
-		return fmt.Errorf("%w: a write has a signal and a read has none", ErrFormat)
+		return fmt.Errorf("%w: a write has a signal and nothing else has", ErrFormat)
 	case op.Kind == Read && (l.Session != 0 || l.Request != 0):
 		return fmt.Errorf("%w: a read has no session and no request", ErrFormat)
-	case l.Seq != 0 && (op.Kind != Write || op.Outcome != Acked):
-		return fmt.Errorf("%w: only an acked write has a seq", ErrFormat)
+	case l.Seq != 0 && op.Outcome != Acked:
+		return fmt.Errorf("%w: only an acked operation has a seq", ErrFormat)
 	case (l.State != nil) != (op.Kind == Read && op.Outcome == Acked):
 		return fmt.Errorf("%w: an acked read has a state and nothing else has", ErrFormat)
 	}

@@ -1,0 +1,162 @@
+package sim_test
+
+import (
+	"bytes"
+	"math/bits"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// library writes three synced files of zeros at its first start and nothing else.
+type library struct{ env env.Env }
+
+const volume = 2048
+
+func (l *library) Step(ev *env.Event) {
+	switch {
+	case l.env.Incarnation() > 1:
+		return
+	case ev.Kind == env.Started:
+		l.env.Submit(env.Op{Kind: env.OpMkdir, Path: "shelf", ID: 1})
+		return
+	case ev.Op != 1: // another directory's operations need not wait for it
+		return
+	}
+	for i, path := range libraryFiles {
+		f := env.File(i + 1)
+		l.env.Submit(env.Op{Kind: env.OpCreate, File: f, Path: path})
+		l.env.Submit(env.Op{Kind: env.OpAppend, File: f, Data: make([]byte, volume)})
+		l.env.Submit(env.Op{Kind: env.OpSync, File: f})
+	}
+	l.env.Submit(env.Op{Kind: env.OpSyncDir, Path: "shelf"})
+	l.env.Submit(env.Op{Kind: env.OpSyncDir})
+}
+
+func (l *library) Status(*env.Status) {}
+
+var libraryFiles = []string{"shelf/a.seg", "shelf/b.seg", "index"}
+
+type mayDamage = func(process env.ID, path string, from, to int64) bool
+
+func anything(env.ID, string, int64, int64) bool { return true }
+
+// rotten lives through disruptions at 5 ms and a power failure at 6 ms, and
+// returns what the files then hold.
+func rotten(t *testing.T, w *sim.World, seed plan.Seed, may mayDamage, disruptions ...plan.Disruption) map[string][]byte {
+	t.Helper()
+	p := newPlan()
+	p.Seed, p.Duration, p.Disk.Sector = seed, 20*ms, 512
+	for _, d := range disruptions {
+		d.When.At = 5 * ms
+		p.Disruptions = append(p.Disruptions, d)
+	}
+	p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Power, When: plan.Anchor{At: 6 * ms}})
+	newLibrary := func(e env.Env) env.Machine { return &library{e} }
+	config := sim.Config{Programs: []sim.Program{{New: newLibrary}}, MayDamage: may}
+	if err := w.Reset(config, p); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(func() bool { return w.Time() > 10*ms })
+	left := map[string][]byte{}
+	for _, path := range libraryFiles {
+		left[path] = bytes.Clone(w.Disk(0).Content(path))
+	}
+	return left
+}
+
+// damage counts the damaged bits and says where the first and the last damaged
+// byte are.
+func damage(content []byte) (n, first, last int) {
+	first = -1
+	for i, b := range content {
+		if b != 0 {
+			n += bits.OnesCount8(b)
+			last = i
+			if first < 0 {
+				first = i
+			}
+		}
+	}
+	return n, first, last
+}
+
+func TestRotDamagesOneBitOrOneSectorForGood(t *testing.T) {
+	for seed := range plan.Seed(20) {
+		var w sim.World
+		bit := rotten(t, &w, seed, anything, plan.Disruption{Kind: plan.Rot, Files: "b.seg"})
+		if n, _, _ := damage(bit["shelf/b.seg"]); n != 1 {
+			t.Errorf("seed %d: %d bits are damaged, want 1", seed, n)
+		}
+		sector := rotten(t, &w, seed, anything, plan.Disruption{Kind: plan.Rot, Files: "b.seg", Amount: 1})
+		n, first, last := damage(sector["shelf/b.seg"])
+		if n < 512 || first/512 != last/512 || last-first != 511 {
+			t.Errorf("seed %d: %d bits in %d..%d are damaged, want every byte of one sector", seed, n, first, last)
+		}
+		for _, left := range []map[string][]byte{bit, sector} {
+			if n, _, _ := damage(append(left["shelf/a.seg"], left["index"]...)); n != 0 {
+				t.Errorf("seed %d: %d bits are damaged in files that it was not aimed at", seed, n)
+			}
+		}
+	}
+}
+
+func TestRotStaysWithinItsAimAndItsBudget(t *testing.T) {
+	budget := func(_ env.ID, path string, from, to int64) bool {
+		return path == "shelf/a.seg" && from >= 1024 && to <= 1536 || path == "index"
+	}
+	for seed := range plan.Seed(20) {
+		var w sim.World
+		left := rotten(t, &w, seed, budget, plan.Disruption{Kind: plan.Rot, Files: ".seg", Amount: 1})
+		if n, first, last := damage(left["shelf/a.seg"]); n == 0 || first != 1024 || last != 1535 {
+			t.Errorf("seed %d: %d bits in %d..%d, want the one sector that may be damaged", seed, n, first, last)
+		}
+		left = rotten(t, &w, seed, anything, plan.Disruption{Kind: plan.Rot, Files: "index", FromByte: 700, ToByte: 710, Amount: 1})
+		if _, first, last := damage(left["index"]); first != 700 || last != 709 {
+			t.Errorf("seed %d: %d..%d is damaged, want 700..709", seed, first, last)
+		}
+	}
+}
+
+// Where a disruption strikes does not change when others are left out, and equal
+// ones do not take each other back.
+func TestRotStrikesTheSamePlaceInASmallerPlan(t *testing.T) {
+	var w sim.World
+	rot := plan.Disruption{Kind: plan.Rot}
+	other := plan.Disruption{Kind: plan.Rot, Files: "index", Amount: 1}
+	alone := rotten(t, &w, 7, anything, rot)
+	both := rotten(t, &w, 7, anything, other, rot)
+	found := false
+	for _, path := range []string{"shelf/a.seg", "shelf/b.seg", "index"} {
+		if n, first, _ := damage(alone[path]); n > 0 {
+			found = true
+			if both[path][first] == 0 {
+				t.Errorf("with another disruption before it, byte %d of %s is sound", first, path)
+			}
+		}
+	}
+	twice := rotten(t, &w, 7, anything, rot, rot)
+	n := 0
+	for _, path := range libraryFiles {
+		bits, _, _ := damage(twice[path])
+		n += bits
+	}
+	if !found || n != 2 {
+		t.Errorf("found: %v; twice the same disruption damages %d bits, want 2", found, n)
+	}
+}
+
+func TestWipeReplacesTheDiskWithinTheBudget(t *testing.T) {
+	var w sim.World
+	left := rotten(t, &w, 1, anything, plan.Disruption{Kind: plan.Wipe})
+	if len(left["index"]) != 0 || len(w.Disk(0).List("")) != 0 || w.Disk(0).Free() != newPlan().Disk.Capacity {
+		t.Errorf("a replaced disk lists %q, %d bytes free", w.Disk(0).List(""), w.Disk(0).Free())
+	}
+	allButOne := func(_ env.ID, path string, _, _ int64) bool { return path != "index" }
+	left = rotten(t, &w, 1, allButOne, plan.Disruption{Kind: plan.Wipe})
+	if len(left["shelf/a.seg"]) != volume || len(w.Unused()) != 1 {
+		t.Errorf("one file may not be damaged, yet the disk was replaced; unused: %v", w.Unused())
+	}
+}

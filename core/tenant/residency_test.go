@@ -1,6 +1,7 @@
 package tenant_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -50,5 +51,24 @@ func TestResidency(t *testing.T) {
 		if err := c.list.Validate(); (err == nil) != (c.want == "") || err != nil && (err.Error() != c.want || !errors.Is(err, tenant.ErrRegion)) {
 			t.Errorf("%v: %v, want %q", c.list, err, c.want)
 		}
+	}
+}
+
+func TestConfigurationsHaveResidency(t *testing.T) {
+	var c tenant.Config
+	text := `{"id":"7","version":1,"limits":{"rate":10},"residency":["eu-west","eu-north"]}`
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := json.Marshal(c); err != nil || string(again) != text {
+		t.Errorf("%s is written as %s, %v", text, again, err)
+	}
+	if err := c.Validate(); err != nil || !c.Residency.Permits("eu-north") || c.Residency.Permits("us-east") {
+		t.Errorf("%+v: %v", c, err)
+	}
+	c.Residency = tenant.Residency{"eu-west", "mars!"}
+	want := `invalid tenant configuration: tenant 7: residency[1]: invalid region name "mars!": want 1..32 of a-z, 0-9 and -, the first a letter`
+	if err := c.Validate(); !errors.Is(err, tenant.ErrConfig) || !errors.Is(err, tenant.ErrRegion) || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
 	}
 }

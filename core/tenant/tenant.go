@@ -110,6 +110,8 @@ type Config struct {
 	// takes limits only from a higher version than it has.
 	Version uint64 `json:"version"`
 	Limits  Limits `json:"limits"`
+	// Residency is where the tenant's bytes may be; empty means anywhere.
+	Residency Residency `json:"residency,omitempty"`
 }
 
 // ErrConfig is what every error of Validate is, by errors.Is.
@@ -131,7 +133,8 @@ func (e *ConfigError) Error() string {
 // Is makes errors.Is(e, ErrConfig) true.
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// Validate reports the first field that is out of its range, as a *ConfigError.
+// Validate reports the first field that is out of its range, as a *ConfigError; a
+// bad residency wraps ErrConfig and ErrRegion.
 func (c *Config) Validate() error {
 	l := &c.Limits
 	for _, f := range [...]struct {
@@ -150,6 +153,9 @@ func (c *Config) Validate() error {
 		if !f.legal {
 			return &ConfigError{Tenant: c.ID, Field: f.path, Value: f.value, Want: f.want}
 		}
+	}
+	if err := c.Residency.Validate(); err != nil {
+		return fmt.Errorf("%w: tenant %s: %w", ErrConfig, c.ID, err)
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func TestLimitsInJSON(t *testing.T) {
 		t.Errorf("a configuration is %s, want %s", text, want)
 	}
 	var back tenant.Config
-	if err := json.Unmarshal(text, &back); err != nil || back != valid() {
+	if err := json.Unmarshal(text, &back); err != nil || !cmp.Equal(back, valid()) {
 		t.Errorf("%s reads back as %+v, %v", text, back, err)
 	}
 	text, err = json.Marshal(tenant.Limits{Rate: 1})

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -25,13 +24,20 @@ const client env.ID = 9
 // content is a file: as processes see it, and what of it is on the platter.
 type content struct{ seen, synced []byte }
 
+// tester is what testing.TB and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, operands ...any)
+	Fatalf(format string, operands ...any)
+}
+
 // host is the world of one replica, scripted: a disk with page cache and platter
 // whose operations complete one at a time, in order, when the test says so.
 //
 // Whatever the test does, an answer is checked against the platter: a record that
 // somebody is told of is recovered after a power failure at that very moment.
 type host struct {
-	testing.TB
+	tester
 	*replica.Replica
 	constants   replica.Constants
 	incarnation env.Incarnation
@@ -43,6 +49,9 @@ type host struct {
 	done           int      // operations completed in this incarnation
 	room           int64    // bytes that the disk still takes
 
+	// hit is told of every fault point, submitted of every operation; nil: nobody is.
+	hit       func(p env.Point, key env.Key)
+	submitted func(op *env.Op)
 	// fail makes an operation that is about to complete fail; nil: none does.
 	fail func(op *env.Op) env.Errno
 
@@ -57,16 +66,16 @@ const unlimited = 1 << 40
 // small constants make every record or two a new segment.
 var small = replica.Constants{SegmentSize: 512, SnapshotEvery: unlimited, MaxSessions: 4, MaxPending: 64}
 
-func newHost(t testing.TB, c replica.Constants) *host {
+func newHost(t tester, c replica.Constants) *host {
 	return &host{
-		TB: t, constants: c, room: unlimited,
+		tester: t, constants: c, room: unlimited,
 		names: map[string]*content{}, durable: map[string]*content{}, dirs: map[string]bool{wal.TenantsDir: true},
 		acked: map[uint64]lineage.Seq{},
 	}
 }
 
 // serving is a host whose slot serves and has an open session.
-func serving(t testing.TB, c replica.Constants) *host {
+func serving(t tester, c replica.Constants) *host {
 	h := newHost(t, c)
 	h.start()
 	h.run()
@@ -331,9 +340,9 @@ func (h *host) used() (n int64) {
 	return n
 }
 
-// snapshotOf copies the disk, so that several tries can start from it.
+// copyOf copies the disk, so that several tries can start from it.
 func (h *host) copyOf() *host {
-	c := newHost(h.TB, h.constants)
+	c := newHost(h.tester, h.constants)
 	c.incarnation, c.session, c.request, c.told = h.incarnation, h.session, h.request, h.told
 	c.dirs, c.acked = maps.Clone(h.dirs), maps.Clone(h.acked)
 	copies := map[*content]*content{}
@@ -416,20 +425,29 @@ func (h *host) fold() []byte { return h.State().Append(nil) }
 
 // The methods of env.Env.
 
-func (h *host) Self() env.ID                              { return 1 }
-func (h *host) Incarnation() env.Incarnation              { return h.incarnation }
-func (h *host) Now() env.Time                             { return env.Time(h.done) }
-func (h *host) Wall() env.WallTime                        { return 0 }
-func (h *host) SetTimer(env.TimerID, env.Time)            {}
-func (h *host) Charge(env.Duration)                       {}
-func (h *host) Send(env.ID, env.Key, []byte)              {}
-func (h *host) Free() int64                               { return h.room }
-func (h *host) Chance(env.Key) uint64                     { return 0 }
-func (h *host) Hit(env.Point, env.Key) (env.Action, bool) { return env.ActNone, true }
-func (h *host) Halt(reason string)                        { panic(reason) }
+func (h *host) Self() env.ID                   { return 1 }
+func (h *host) Incarnation() env.Incarnation   { return h.incarnation }
+func (h *host) Now() env.Time                  { return env.Time(h.done) }
+func (h *host) Wall() env.WallTime             { return 0 }
+func (h *host) SetTimer(env.TimerID, env.Time) {}
+func (h *host) Charge(env.Duration)            {}
+func (h *host) Send(env.ID, env.Key, []byte)   {}
+func (h *host) Free() int64                    { return h.room }
+func (h *host) Chance(env.Key) uint64          { return 0 }
+func (h *host) Halt(reason string)             { panic(reason) }
+
+func (h *host) Hit(p env.Point, key env.Key) (env.Action, bool) {
+	if h.hit != nil {
+		h.hit(p, key)
+	}
+	return env.ActNone, true
+}
 
 func (h *host) Submit(op env.Op) {
 	op.Data = bytes.Clone(op.Data)
+	if h.submitted != nil {
+		h.submitted(&op)
+	}
 	h.queue = append(h.queue, op)
 }
 

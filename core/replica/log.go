@@ -109,6 +109,7 @@ func (r *Replica) rotate(e env.Env) {
 		next = r.file(1)
 	}
 	r.handle, r.flight.rotated = next, true
+	r.flight.size += wal.HeaderSize
 	name := wal.SegmentName(r.config.Identity.Shard, first)
 	r.segments = append(r.segments, segment{name: name, first: first, size: wal.HeaderSize})
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))

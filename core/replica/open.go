@@ -190,6 +190,7 @@ func (r *Replica) judge(e env.Env) error {
 		files = files[1:]
 	}
 	segments := make([]wal.Segment, len(files))
+	r.snapshot.since = int64(len(files)) * wal.HeaderSize
 	bytes := 0
 	for i, f := range files {
 		segments[i] = wal.Segment{Name: f.name, Data: f.data}
@@ -198,6 +199,7 @@ func (r *Replica) judge(e env.Env) error {
 	e.Charge(env.Duration(bytes/1024+1) * r.config.Costs.PerKiB)
 	r.recovery.end, err = wal.Recover(id, r.state.Position, segments, func(rec *record.Record, chain lineage.Chain) error {
 		r.state.Apply(rec, chain)
+		r.snapshot.since += int64(wal.FrameOverhead + record.Size(rec.Kind))
 		return nil
 	})
 	if err != nil {

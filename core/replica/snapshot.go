@@ -9,10 +9,26 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
+// Disk use. Snapshots bound what a slot keeps on disk, whatever is written to it
+// and however often it restarts:
+//
+//	bytes <= 2*S + E + 2*W + 2*G + 3*B + 1 KiB
+//
+//	S  largest snapshot: old and new are both there until the old one is removed
+//	E  SnapshotEvery: the log grows by so much before a snapshot is begun
+//	W  log bytes written while one snapshot is: before it counts, and before the next
+//	   one may begin
+//	G  SegmentSize: the oldest segment is kept whole for its last record, and a torn
+//	   tail is copied before it is replaced
+//	B  largest batch, at most MaxPending records: one is in flight when the log is
+//	   long enough, and a segment may hold one although it is too large for it
+//
+// A full disk stretches it: a snapshot that finds no room is tried again E later.
+
 // snapshot is the progress of writing one.
 type snapshot struct {
 	stage snapshotStage
-	since int64       // log bytes since the last one was begun
+	since int64       // log bytes since the last one was begun, those found at the start included
 	seq   lineage.Seq // of the last durable one, 0 if none
 	at    lineage.Seq // of the one being written
 }

@@ -3,6 +3,7 @@ package replica_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
@@ -297,17 +298,10 @@ func TestFullDiskGivesUpTheSnapshot(t *testing.T) {
 			c := small
 			c.SnapshotEvery = 1024
 			h := serving(t, c)
-			temporary := false // the file that is being written is the snapshot's
-			h.fail = func(op *env.Op) env.Errno {
-				if op.Kind == env.OpCreate {
-					_, _, segment := wal.ParseSegmentName(op.Path[len(home.Dir())+1:])
-					temporary = !segment
-				}
-				if op.Kind == kind && temporary {
-					return env.NoSpace
-				}
-				return env.OK
-			}
+			h.fail = failing(env.NoSpace, 0, true, func(op *env.Op) bool {
+				snapshot := strings.HasSuffix(op.Path, ".snap"+wal.TempSuffix) || isSnapshot(op.Data)
+				return op.Kind == kind && snapshot
+			})
 			h.write(40)
 			if h.Phase() != replica.Serving || len(h.refused) > 0 || len(h.segments())+1 != len(h.List(home.Dir())) {
 				t.Fatalf("%v, %d refused; want it serving with its segments and no other file", h, len(h.refused))
@@ -323,6 +317,9 @@ func TestFullDiskGivesUpTheSnapshot(t *testing.T) {
 		})
 	}
 }
+
+// isSnapshot tells by the magic.
+func isSnapshot(data []byte) bool { return len(data) > 4 && string(data[1:4]) == "snp" }
 
 // What is asked out of order changes nothing: a repeated request gets its old
 // answer, one below the floor or too far ahead a refusal; the right one works.

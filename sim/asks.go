@@ -79,7 +79,9 @@ func (p *process) Submit(op env.Op) {
 		w.config.Observer.Submitted(p.id, &p.op, path)
 	}
 	ref, at := p.disk.Submit(w.now+p.charged, op)
-	p.push(itemDisk, at, ref)
+	if at >= 0 {
+		p.push(itemDisk, at, ref)
+	}
 	p.note(trace.Submit, uint64(op.Kind), trace.Mix(uint64(op.ID), uint64(op.File)), hashKey(op.Key),
 		xxh3.Hash(op.Data)^xxh3.HashString(op.Path)^xxh3.HashString(op.To)<<1^trace.Mix(uint64(op.Offset), uint64(op.Length)))
 }

@@ -196,7 +196,7 @@ func (w *World) pace(p *process) {
 			stall = max(stall, w.armed[i].until)
 		}
 	}
-	p.disk.SetPace(w.now, slow, stall, func(ref uint32, at int64) { p.push(itemDisk, at, ref) })
+	p.disk.SetPace(w.now, slow, stall, p.started)
 }
 
 // fault puts a fault into force, or ends it.

@@ -23,6 +23,7 @@ type process struct {
 	program Program
 	machine env.Machine
 	disk    *disk.Disk
+	started func(ref uint32, at int64) // tells that the disk is at an operation
 	clock   clock.Clock
 	terms   *failpoint.Failpoints // nil: no terms
 
@@ -77,12 +78,14 @@ const (
 )
 
 func newProcess(w *World, id env.ID) *process {
-	return &process{world: w, id: id, disk: disk.New(uint64(id), &w.decider)}
+	p := &process{world: w, id: id, disk: disk.New(uint64(id), &w.decider)}
+	p.started = func(ref uint32, at int64) { p.push(itemDisk, at, ref) }
+	return p
 }
 
 func (p *process) reset(program Program, profile disk.Profile) {
 	p.disk.Reset(profile)
-	*p = process{world: p.world, id: p.id, program: program, disk: p.disk, inbox: p.inbox[:0]}
+	*p = process{world: p.world, id: p.id, program: program, disk: p.disk, started: p.started, inbox: p.inbox[:0]}
 }
 
 // boot starts the next incarnation, unless a later start has been ordered since.
@@ -181,6 +184,7 @@ func (p *process) happen(it queue.Item) {
 	switch it.Kind {
 	case itemDisk:
 		if p.disk.Due(it.Ref) == it.At { // else its pace has changed since
+			p.disk.Finish(it.At, it.Ref, p.started)
 			p.input(arrival{kind: env.DiskDone, ref: it.Ref})
 		}
 	case itemTimer:

@@ -43,3 +43,28 @@ func TestDriftStaysWithinItsRate(t *testing.T) {
 		}
 	})
 }
+
+// A change of the rate is no step: the reading goes on from where it was.
+func TestDriftChangesWithoutAStep(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := draw(t)
+		at := c.Start + rapid.Int64Range(0, 1e12).Draw(t, "at")
+		before := c.Local(at)
+		ppm := rapid.Int64Range(-100_000, 100_000).Draw(t, "ppm")
+		c.SetDrift(at, ppm)
+		if got := c.Local(at); got != before {
+			t.Fatalf("%+v: at %d it reads %d, before the change %d", c, at, got, before)
+		}
+		d := rapid.Int64Range(0, 1e12).Draw(t, "d")
+		if got, want := int64(c.Local(at+d)-before), d+scale(d, ppm); got < want-1 || got > want+1 {
+			t.Fatalf("%+v: then %d ns show %d, want %d", c, d, got, want)
+		}
+	})
+}
+
+func TestWallIsTrueTimeButForItsOffset(t *testing.T) {
+	c := Clock{Start: 5, Origin: 77, DriftPPM: 100, Stepped: -9, WallOffset: -3}
+	if got := c.Wall(10); got != 7 {
+		t.Errorf("at 10 it reads %d, want 7", got)
+	}
+}

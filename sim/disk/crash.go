@@ -6,21 +6,20 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// lost marks, in place of a completion time, that an operation did not take
-// effect, so that none behind it does.
-const lost = -1
-
 // Kill ends the process that uses the disk. The page cache stays. Of the
 // operations in flight, per handle and directory, a beginning took effect: by
 // default none.
 func (d *Disk) Kill() {
+	d.idle()
 	for _, ref := range d.flying() {
 		o := &d.ops[ref]
-		after := d.after(&o.op)
-		if *after != lost && d.decider.Deviate(chance.DiskInFlight, d.scope, o.op.Key) != 0 {
+		lost := slices.ContainsFunc(o.chains[:], func(c chain) bool { return c != 0 && d.tails[c] != 0 })
+		if !lost && d.decider.Deviate(chance.DiskInFlight, d.scope, o.op.Key) != 0 {
 			d.apply(&o.op, o.data)
-		} else {
-			*after = lost
+		} else { // so that nothing behind it takes effect
+			for _, c := range o.chains {
+				d.tails[c] = ref + 1
+			}
 		}
 		d.release(ref)
 	}

@@ -46,10 +46,6 @@ var DefaultProfile = Profile{
 	Jitter: 300, Depth: 8, Capacity: 1 << 30, Sector: 512, Slow: 1000,
 }
 
-// lanes keep the order of operations in one directory: directories that hash to
-// one lane are ordered among each other too, which is allowed.
-const lanes = 16
-
 // Disk is one process's disk. Use New.
 type Disk struct {
 	profile Profile
@@ -64,11 +60,13 @@ type Disk struct {
 	mounts  uint32 // power failures so far
 	handles []handle
 
-	channels [MaxDepth]int64 // when each becomes free
-	laneDone [lanes]int64
-	transfer int64 // when the device has transferred all that was submitted
-	rate     int64 // when it may start another operation without exceeding its rate
-	stall    int64 // no operation starts before
+	// The device.
+	serving  int      // operations that it is at
+	ready    []uint32 // operations that it could begin with, the first one first
+	tails    []uint32 // by chain: the last operation in it, plus 1; 0 is none
+	transfer int64    // when the device has transferred all that was submitted
+	rate     int64    // when it may start another operation without exceeding its rate
+	stall    int64    // no operation starts before
 	full     bool
 	faults   []*Fault // in force
 
@@ -82,14 +80,18 @@ type handle struct {
 	node  *inode // nil: not bound
 	path  string // that the last binding operation submitted names
 	bound string // that node was bound with
-	done  int64  // completion of the last operation submitted
 }
 
 type operation struct {
 	op    env.Op
 	data  []byte // own copy of op.Data
 	order uint64 // of submission, 0: the slot is free
-	due   int64  // completes then
+	since int64  // when it was submitted
+	due   int64  // when the device has done it; waiting: it is not at it
+
+	chains [2]chain  // the orders that it keeps
+	next   [2]uint32 // the next operation in each, plus 1; 0 is none
+	ahead  uint8     // how many of those before it are not done
 }
 
 // Completion is the outcome of an operation. Data is valid until the next
@@ -112,6 +114,7 @@ func New(scope uint64, decider *chance.Decider) *Disk {
 func (d *Disk) Reset(p Profile) {
 	*d = Disk{
 		profile: p, slow: 1, scope: d.scope, decider: d.decider, root: &inode{dir: true},
+		ready: d.ready[:0], tails: d.tails[:0],
 		pending: d.pending[:0], handles: d.handles[:0], ops: d.ops[:0], free: d.free[:0], out: d.out,
 	}
 }
@@ -135,26 +138,27 @@ func (d *Disk) PathOf(f env.File) string {
 	return ""
 }
 
-// Submit accepts an operation at time now and returns its number and the time at
-// which Complete must be called with it.
+// Submit accepts an operation at time now and returns its number and when the
+// device has done it: Finish must be called then. It is -1 while the operation
+// waits for others: Finish of another will tell.
 func (d *Disk) Submit(now int64, op env.Op) (ref uint32, at int64) {
 	ref = d.slot()
 	o := &d.ops[ref]
 	d.order++
-	o.order = d.order
-	o.data = append(o.data[:0], op.Data...)
-	o.op = op
+	*o = operation{op: op, data: append(o.data[:0], op.Data...), order: d.order, since: now, due: waiting}
 	o.op.Data = nil
-	o.due = d.schedule(now, &o.op, int64(len(o.data)))
-	return ref, o.due
-}
-
-// Due returns when operation ref completes; -1 if it is none.
-func (d *Disk) Due(ref uint32) int64 {
-	if int(ref) >= len(d.ops) || d.ops[ref].order == 0 {
-		return -1
+	if op.Kind == env.OpCreate || op.Kind == env.OpOpen {
+		d.handle(op.File).path = op.Path
 	}
-	return d.ops[ref].due
+	d.enqueue(ref)
+	switch {
+	case o.ahead > 0:
+	case d.serving < d.profile.Depth:
+		d.start(now, ref)
+	default:
+		d.ready = append(d.ready, ref)
+	}
+	return ref, o.due
 }
 
 // flying returns the operations in flight in the order of their submission.
@@ -167,34 +171,6 @@ func (d *Disk) flying() []uint32 {
 	}
 	slices.SortFunc(flying, func(a, b uint32) int { return cmp.Compare(d.ops[a].order, d.ops[b].order) })
 	return flying
-}
-
-// SetPace makes the disk slow times slower than its profile (1 is full speed) and
-// keeps operations from starting before stall. What is in flight starts anew;
-// moved is told when each such operation now completes.
-func (d *Disk) SetPace(now, slow, stall int64, moved func(ref uint32, at int64)) {
-	if slow == d.slow && stall == d.stall {
-		return
-	}
-	d.slow, d.stall = slow, stall
-	d.idle()
-	for _, ref := range d.flying() {
-		o := &d.ops[ref]
-		if due := d.schedule(now, &o.op, int64(len(o.data))); due != o.due {
-			o.due = due
-			moved(ref, due)
-		}
-	}
-}
-
-// idle forgets what the device is busy with.
-func (d *Disk) idle() {
-	clear(d.channels[:])
-	clear(d.laneDone[:])
-	for i := range d.handles {
-		d.handles[i].done = 0
-	}
-	d.transfer, d.rate = 0, 0
 }
 
 func (d *Disk) slot() uint32 {
@@ -211,84 +187,12 @@ func (d *Disk) slot() uint32 {
 	return uint32(len(d.ops) - 1)
 }
 
-// schedule finds when the operation completes: behind its predecessors in order,
-// on the channel that is free first.
-func (d *Disk) schedule(now int64, op *env.Op, size int64) int64 {
-	after := d.after(op)
-	channel := 0
-	for i := 1; i < d.profile.Depth; i++ {
-		if d.channels[i] < d.channels[channel] {
-			channel = i
-		}
-	}
-	start := max(now, d.stall, *after, d.channels[channel])
-	binds := op.Kind == env.OpCreate || op.Kind == env.OpOpen
-	if binds {
-		start = max(start, d.handle(op.File).done)
-	}
-	d.rate = max(d.rate, now)
-	start = max(start, d.rate)
-	d.rate += d.scaled(d.profile.PerOp)
-	work, transfer := d.spans(op, size)
-	d.transfer = max(d.transfer, now) + transfer
-	done := max(start+work+transfer, d.transfer)
-	*after = done
-	d.channels[channel] = done
-	if binds {
-		d.handle(op.File).done = done
-		d.handle(op.File).path = op.Path
-	}
-	return done
-}
-
-// after returns the completion time that op must not overtake.
-func (d *Disk) after(op *env.Op) *int64 {
-	switch op.Kind {
-	case env.OpAppend, env.OpWrite, env.OpTruncate, env.OpSync, env.OpRead, env.OpClose:
-		return &d.handle(op.File).done
-	case env.OpSyncDir:
-		return &d.laneDone[lane(op.Path)]
-	}
-	return &d.laneDone[lane(parentOf(op.Path))]
-}
-
-func lane(dir string) int {
-	h := uint32(2166136261)
-	for i := range len(dir) {
-		h = (h ^ uint32(dir[i])) * 16777619
-	}
-	return int(h % lanes)
-}
-
 func (d *Disk) handle(f env.File) *handle {
 	for int(f) >= len(d.handles) {
 		d.handles = append(d.handles, handle{})
 	}
 	return &d.handles[f]
 }
-
-// spans is how long the device works on op and how long it transfers for it.
-func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
-	p := &d.profile
-	switch op.Kind {
-	case env.OpAppend, env.OpWrite, env.OpTruncate:
-		work, transfer = p.Write, size*p.PerKiB/1024
-	case env.OpRead:
-		work, transfer = p.Read, max(0, op.Length)*p.PerKiB/1024
-	case env.OpSync, env.OpSyncDir:
-		work = p.Sync
-	default:
-		work = p.Meta
-	}
-	work, transfer = d.scaled(work), d.scaled(transfer)
-	if p.Jitter > 0 {
-		h := d.decider.Uniform(chance.DiskJitter, d.scope<<8|uint64(op.Kind), op.Key)
-		work += int64(chance.Below(h, uint64((work+transfer)*p.Jitter/1000)+1))
-	}
-	return work, transfer
-}
-
-func (d *Disk) scaled(span int64) int64 { return span * d.slow * d.profile.Slow / 1000 }
 
 // Complete lets operation ref take effect and returns its outcome.
 func (d *Disk) Complete(ref uint32) Completion {

@@ -37,18 +37,30 @@ func newBench(rates chance.Rates) *bench {
 func (b *bench) submit(op env.Op) {
 	b.key++
 	op.Key.B = b.key
-	ref, at := b.disk.Submit(b.now, op)
-	b.flying = append(b.flying, flight{ref, at})
+	b.started(b.disk.Submit(b.now, op))
+}
+
+func (b *bench) started(ref uint32, at int64) {
+	if at >= 0 {
+		b.flying = append(b.flying, flight{ref, at})
+	}
+}
+
+// next lets the earliest operation complete.
+func (b *bench) next() Completion {
+	slices.SortStableFunc(b.flying, func(x, y flight) int { return int(x.at - y.at) })
+	first := b.flying[0]
+	b.flying = b.flying[1:]
+	b.now = max(b.now, first.at)
+	b.disk.Finish(first.at, first.ref, b.started)
+	return b.disk.Complete(first.ref)
 }
 
 // settle completes everything and returns the last outcome.
 func (b *bench) settle() (last Completion) {
-	slices.SortStableFunc(b.flying, func(x, y flight) int { return int(x.at - y.at) })
-	for _, f := range b.flying {
-		b.now = max(b.now, f.at)
-		last = b.disk.Complete(f.ref)
+	for len(b.flying) > 0 {
+		last = b.next()
 	}
-	b.flying = b.flying[:0]
 	return last
 }
 

@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"testing"
 
@@ -124,5 +125,126 @@ func TestAFullQueueDrops(t *testing.T) {
 	w.send(1000, 2)
 	if got := fmt.Sprint(w.arrive()); got != "[0 1]" {
 		t.Errorf("after the queue drained: %s", got)
+	}
+}
+
+// A link sends one message after the other: a burst takes as long as its bytes.
+func TestBandwidth(t *testing.T) {
+	w := newWire(chance.Rates{})
+	w.net.profile = Profile{Latency: 1000, PerKiB: 1024, Queue: 1 << 20, Header: 24}
+	arrivals := func(now int64, from, to env.ID, n int) (at []int64) {
+		for i := range n {
+			a, _ := w.net.Send(now, from, to, env.Key{B: uint64(i)}, make([]byte, 1000))
+			at = append(at, a[0].At)
+		}
+		return at
+	}
+	for _, c := range []struct {
+		name     string
+		now      int64
+		from, to env.ID
+		want     string
+	}{
+		{"a burst", 0, 0, 1, "[2024 3048 4072]"},
+		{"another link is another wire", 0, 1, 0, "[2024 3048 4072]"},
+		{"a later burst behind it", 2000, 0, 1, "[5096 6120 7144]"},
+		{"an idle link", 50_000, 0, 1, "[52024 53048 54072]"},
+	} {
+		if got := fmt.Sprint(arrivals(c.now, c.from, c.to, 3)); got != c.want {
+			t.Errorf("%s arrives at %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestLatencyAndDelayStayInTheirRange(t *testing.T) {
+	p := Profile{Latency: 1000, Jitter: 500, Queue: 1 << 20, MaxDelay: 3000}
+	for _, c := range []struct {
+		rates  chance.Rates
+		lo, hi int64
+	}{{chance.Rates{}, 1000, 1500}, {chance.Rates{chance.NetDelay: chance.Million}, 1001, 4500}} {
+		w := newWire(c.rates)
+		w.net.profile = p
+		least, most := int64(1<<62), int64(0)
+		for i := range int64(500) {
+			now := i * 10_000
+			a, _ := w.net.Send(now, 0, 1, env.Key{B: uint64(i)}, []byte("x"))
+			least, most = min(least, a[0].At-now), max(most, a[0].At-now)
+			w.net.Arrive(a[0].Ref)
+			w.net.Release(a[0].Ref)
+		}
+		if width := c.hi - c.lo; least < c.lo || most > c.hi || least > c.lo+width/5 || most < c.hi-width/5 {
+			t.Errorf("rates %v: messages take %d..%d, want about %d..%d", c.rates, least, most, c.lo, c.hi)
+		}
+	}
+}
+
+// Damage is one bit, of one copy: what the sender holds and a duplicate stay.
+func TestCorruptionIsOneBit(t *testing.T) {
+	w := newWire(chance.Rates{chance.NetCorrupt: 500_000, chance.NetDuplicate: chance.Million})
+	sent := []byte("hold the line")
+	damaged, pairs := 0, 0
+	for i := range uint64(200) {
+		a, n := w.net.Send(0, 0, 1, env.Key{B: i}, sent)
+		changed := 0
+		for _, arrival := range a[:n] {
+			bad := 0
+			for k, b := range w.net.Arrive(arrival.Ref).Data {
+				bad += bits.OnesCount8(b ^ sent[k])
+			}
+			w.net.Release(arrival.Ref)
+			if bad > 1 {
+				t.Fatalf("message %d has %d damaged bits", i, bad)
+			}
+			changed += bad
+		}
+		damaged += changed
+		if changed == 1 {
+			pairs++
+		}
+	}
+	if damaged < 150 || damaged > 250 || pairs < 50 {
+		t.Errorf("of 400 copies %d are damaged, in %d pairs only one; want half of each", damaged, pairs)
+	}
+	if string(sent) != "hold the line" {
+		t.Errorf("the sender's buffer became %q", sent)
+	}
+	if a, _ := w.net.Send(0, 0, 1, env.Key{}, nil); len(w.net.Arrive(a[0].Ref).Data) != 0 {
+		t.Error("an empty message got bytes")
+	}
+}
+
+// What a cut holds fills the queue, and what comes late into a cut is held too.
+func TestAHeldLinkIsBounded(t *testing.T) {
+	w := newWire(chance.Rates{})
+	w.net.profile.Queue = 3 * (DefaultProfile.Header + 1)
+	w.net.Cut(0, 1, Hold)
+	w.send(0, 5)
+	w.arrive()
+	held := w.net.Heal(0, 1)
+	if len(held) != 3 {
+		t.Fatalf("%d are held, want 3", len(held))
+	}
+	for _, ref := range held {
+		w.net.Release(ref)
+	}
+	w.send(1, 1)
+	if got := w.arrive(); len(got) != 1 {
+		t.Errorf("afterwards it takes %v", got)
+	}
+}
+
+// A network that is used again remembers nothing.
+func TestResetForgets(t *testing.T) {
+	run := func(w *wire) string {
+		w.net.Reset(DefaultProfile, 3, &w.decider)
+		w.send(0, 20)
+		times := fmt.Sprint(w.flying)
+		w.net.Cut(0, 1, Hold)
+		w.arrive()
+		return times
+	}
+	w := newWire(chance.Rates{})
+	if first, second := run(w), run(w); first != second {
+		t.Errorf("first %s, then %s", first, second)
 	}
 }

@@ -55,7 +55,7 @@ var bounds = [...]Bound{
 	{"disk.per_kib_ns", 0, 1e9, "ns", "a disk of 1 KiB/s is slow enough"},
 	{"disk.per_op_ns", 0, 1e9, "ns", "a disk of one operation per second is slow enough"},
 	{"disk.jitter_permille", 0, 1e6, "thousandths", overflow},
-	{"disk.depth", 1, disk.MaxDepth, "operations", "channels are an array"},
+	{"disk.depth", 1, disk.MaxDepth, "operations", "no device of one process serves more at once"},
 	{"disk.capacity_bytes", 0, 1 << 50, "bytes", "contents are kept in memory; beyond it: no space left on device"},
 	{"disk.sector_bytes", 1, 1 << 20, "bytes", "no device writes more at once"},
 	{"disk.slowdown_permille", 1, 1e6, "thousandths", overflow},

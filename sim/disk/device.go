@@ -1,0 +1,167 @@
+package disk
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/sim/chance"
+)
+
+// This file is the device: when it does what it was asked. It serves Depth
+// operations at once, in the order in which they became ready; an operation is
+// ready when its predecessors on its file and in its directories are done. So a
+// long queue on one file takes no place from another.
+
+// waiting stands for the time of what the device has not begun, or has done.
+const waiting = -1
+
+// lanes keep the order of operations in one directory: directories that hash to
+// one lane are ordered among each other too, which is allowed.
+const lanes = 16
+
+// chain is an order that operations keep: a lane, or a handle's, which come after
+// the lanes. It is counted from 1; 0 is none.
+type chain uint32
+
+func lane(dir string) chain {
+	h := uint32(2166136261)
+	for i := range len(dir) {
+		h = (h ^ uint32(dir[i])) * 16777619
+	}
+	return chain(1 + h%lanes)
+}
+
+func chainOf(f env.File) chain { return chain(1 + lanes + f) }
+
+// chains returns the orders that op keeps.
+func chains(op *env.Op) (list [2]chain) {
+	switch op.Kind {
+	case env.OpAppend, env.OpWrite, env.OpTruncate, env.OpSync, env.OpRead, env.OpClose:
+		list[0] = chainOf(op.File)
+	case env.OpCreate, env.OpOpen:
+		list = [2]chain{lane(parentOf(op.Path)), chainOf(op.File)}
+	case env.OpRename:
+		list = [2]chain{lane(parentOf(op.Path)), lane(parentOf(op.To))}
+		if list[0] == list[1] {
+			list[1] = 0
+		}
+	case env.OpSyncDir:
+		list[0] = lane(op.Path)
+	default:
+		list[0] = lane(parentOf(op.Path))
+	}
+	return list
+}
+
+// enqueue puts an operation behind the last one of each order that it keeps.
+func (d *Disk) enqueue(ref uint32) {
+	o := &d.ops[ref]
+	o.chains = chains(&o.op)
+	for _, c := range o.chains {
+		if c == 0 {
+			continue
+		}
+		for int(c) >= len(d.tails) {
+			d.tails = append(d.tails, 0)
+		}
+		if last := d.tails[c]; last != 0 {
+			before := &d.ops[last-1]
+			before.next[slices.Index(before.chains[:], c)] = ref + 1
+			o.ahead++
+		}
+		d.tails[c] = ref + 1
+	}
+}
+
+// start lets the device begin with an operation at time now.
+func (d *Disk) start(now int64, ref uint32) {
+	o := &d.ops[ref]
+	begins := max(now, o.since, d.stall, d.rate)
+	d.rate = begins + d.scaled(d.profile.PerOp)
+	work, transfer := d.spans(&o.op, int64(len(o.data)))
+	d.transfer = max(d.transfer, begins) + transfer
+	o.due = max(begins+work+transfer, d.transfer)
+	d.serving++
+}
+
+// Finish tells that the device has done operation ref, at the time that it was
+// due. started is told which operations it begins with instead, and when they
+// are due. Complete must be called with ref afterwards.
+func (d *Disk) Finish(now int64, ref uint32, started func(ref uint32, at int64)) {
+	o := &d.ops[ref]
+	o.due = waiting
+	d.serving--
+	for i, c := range o.chains {
+		if d.tails[c] == ref+1 {
+			d.tails[c] = 0
+		}
+		if next := o.next[i]; next != 0 {
+			if d.ops[next-1].ahead--; d.ops[next-1].ahead == 0 {
+				d.ready = append(d.ready, next-1)
+			}
+		}
+	}
+	for d.serving < d.profile.Depth && len(d.ready) > 0 {
+		first := d.ready[0]
+		d.ready = slices.Delete(d.ready, 0, 1)
+		d.start(now, first)
+		started(first, d.ops[first].due)
+	}
+}
+
+// Due returns when the device has done operation ref; -1 if it is not at it.
+func (d *Disk) Due(ref uint32) int64 {
+	if int(ref) >= len(d.ops) || d.ops[ref].order == 0 {
+		return waiting
+	}
+	return d.ops[ref].due
+}
+
+// SetPace makes the disk slow times slower than its profile (1 is full speed) and
+// keeps operations from starting before stall. What the device is at starts anew;
+// moved is told when each such operation is now due.
+func (d *Disk) SetPace(now, slow, stall int64, moved func(ref uint32, at int64)) {
+	d.slow, d.stall = slow, stall
+	d.transfer, d.rate = 0, 0
+	for _, ref := range d.flying() {
+		before := d.ops[ref].due
+		if before == waiting {
+			continue
+		}
+		d.serving--
+		if d.start(now, ref); d.ops[ref].due != before {
+			moved(ref, d.ops[ref].due)
+		}
+	}
+}
+
+// idle forgets what the device is busy with.
+func (d *Disk) idle() {
+	clear(d.tails)
+	d.ready = d.ready[:0]
+	d.serving = 0
+	d.transfer, d.rate = 0, 0
+}
+
+// spans is how long the device works on op and how long it transfers for it.
+func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
+	p := &d.profile
+	switch op.Kind {
+	case env.OpAppend, env.OpWrite, env.OpTruncate:
+		work, transfer = p.Write, size*p.PerKiB/1024
+	case env.OpRead:
+		work, transfer = p.Read, max(0, op.Length)*p.PerKiB/1024
+	case env.OpSync, env.OpSyncDir:
+		work = p.Sync
+	default:
+		work = p.Meta
+	}
+	work, transfer = d.scaled(work), d.scaled(transfer)
+	if p.Jitter > 0 {
+		h := d.decider.Uniform(chance.DiskJitter, d.scope<<8|uint64(op.Kind), op.Key)
+		work += int64(chance.Below(h, uint64((work+transfer)*p.Jitter/1000)+1))
+	}
+	return work, transfer
+}
+
+func (d *Disk) scaled(span int64) int64 { return span * d.slow * d.profile.Slow / 1000 }

@@ -332,6 +332,26 @@ func TestRecoveryCrashesAtEveryStep(t *testing.T) {
 	}
 }
 
+// The very first start crashes, at each of its operations, twice: no half-made
+// directory keeps the slot from coming up.
+func TestStartCrashesAtEveryStep(t *testing.T) {
+	whole := newHost(t, small)
+	whole.restart()
+	for first := range whole.done {
+		for second := range whole.done {
+			for _, power := range []bool{false, true} {
+				h := newHost(t, small)
+				h.crashAfter(first, power)
+				h.crashAfter(second, !power)
+				h.restart()
+				h.mustServe()
+				h.openSession()
+				h.write(1)
+			}
+		}
+	}
+}
+
 // crashAfter starts, completes n operations, and crashes.
 func (h *host) crashAfter(n int, power bool) {
 	h.start()

@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"core/env", "core/assert", "core/lineage"},
 	{"core/tenant", "core/signal", "core/fault", "core/env/envtest"},
 	{"core/record"},
-	{"core/wire", "core/wal", "core/quota", "core/route", "core/state"},
+	{"core/wire", "core/wal", "core/quota", "core/route", "core/fair", "core/state"},
 	{"core/replica"},
 	{"core"},
 	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history"},

@@ -20,12 +20,12 @@ const (
 
 // Result is the end of one call.
 type Result struct {
-	Call    uint64 // as Write and Read returned it
+	Call    uint64 // as Write, Put, Delete and Read returned it
 	Outcome Outcome
 	Code    wire.Code        // why it was refused
-	Seq     lineage.Seq      // Write acked: of its record; Read acked: last record of the slot folded
+	Seq     lineage.Seq      // acked: of its record; of a Read: last record of the slot folded
 	State   signal.State     // Read acked
-	Op      signal.Operation // Write: its identity; Session 0 if it was never sent
+	Op      signal.Operation // Write, Put, Delete: its identity; Session 0 if it was never sent
 }
 
 // Patience are the client's bounds in time.
@@ -82,11 +82,11 @@ type session struct {
 // call is a request under way.
 type call struct {
 	id       uint64
-	kind     wire.Kind // Write, Read, OpenSession
+	kind     wire.Kind // Write, Put, Delete, Read, OpenSession
 	place    *Placement
 	signal   signal.Signal
 	entity   signal.Entity
-	op       signal.Operation // Write: once it was sent
+	op       signal.Operation // of a change: once it was sent
 	nonce    uint64           // OpenSession
 	frames   []uint64         // attempts that are not resolved
 	attempts uint32
@@ -104,6 +104,17 @@ func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 // has no such slot.
 func (c *Client) Write(id tenant.ID, slot lineage.Slot, s signal.Signal) (uint64, bool) {
 	return c.begin(id, slot, call{kind: wire.Write, signal: s})
+}
+
+// Put creates an entity; creating what exists changes nothing. It returns as Write
+// does.
+func (c *Client) Put(id tenant.ID, slot lineage.Slot, e signal.Entity) (uint64, bool) {
+	return c.begin(id, slot, call{kind: wire.Put, entity: e})
+}
+
+// Delete removes an entity with all its signals. It returns as Write does.
+func (c *Client) Delete(id tenant.ID, slot lineage.Slot, e signal.Entity) (uint64, bool) {
+	return c.begin(id, slot, call{kind: wire.Delete, entity: e})
 }
 
 // Read asks for the state of an entity, linearizably.
@@ -158,7 +169,7 @@ func (c *Client) message(from env.ID, m *wire.Message) {
 	case wire.SessionOpen:
 		c.sessionOpen(m)
 	case wire.Ack:
-		if i := c.findWrite(m); i >= 0 {
+		if i := c.findChange(m); i >= 0 {
 			c.finish(i, Result{Outcome: Acked, Seq: m.Seq})
 		}
 	case wire.State:
@@ -180,10 +191,11 @@ func (c *Client) find(id uint64) int {
 	return -1
 }
 
-func (c *Client) findWrite(m *wire.Message) int {
+// findChange returns the place of the change that m acknowledges, -1 if it is over.
+func (c *Client) findChange(m *wire.Message) int {
 	for i := range c.calls {
 		k := &c.calls[i]
-		if k.kind == wire.Write && k.place.Tenant.ID == m.Tenant && k.place.Slot == m.Slot &&
+		if k.kind.Changes() && k.place.Tenant.ID == m.Tenant && k.place.Slot == m.Slot &&
 			k.op == (signal.Operation{Session: m.Session, Request: m.Request}) {
 			return i
 		}
@@ -229,14 +241,14 @@ func (c *Client) refusal(m *wire.Message) {
 	}
 }
 
-// sessionRefused ends an opening that cannot succeed, and with it the writes
+// sessionRefused ends an opening that cannot succeed, and with it the changes
 // that wait for it: none of them was sent.
 func (c *Client) sessionRefused(i int, code wire.Code) {
 	place := c.calls[i].place
 	c.sessionOf(place).opening = false
 	c.finish(i, Result{})
 	for j := len(c.calls) - 1; j >= 0; j-- {
-		if k := &c.calls[j]; k.kind == wire.Write && k.place == place && k.op.Session == 0 {
+		if k := &c.calls[j]; k.kind.Changes() && k.place == place && k.op.Session == 0 {
 			c.finish(j, Result{Outcome: Refused, Code: code})
 		}
 	}

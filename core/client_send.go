@@ -6,7 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// try sends call i if its connection, and for a write its session, is there;
+// try sends call i if its connection, and for a change its session, is there;
 // otherwise it sees to them, and the call waits.
 func (c *Client) try(i int) {
 	k := &c.calls[i]
@@ -18,7 +18,7 @@ func (c *Client) try(i int) {
 		}
 		return
 	}
-	if k.kind == wire.Write && k.op.Session == 0 {
+	if k.kind.Changes() && k.op.Session == 0 {
 		s := c.sessionOf(k.place)
 		if s.id == 0 {
 			c.openSession(k.place)
@@ -39,7 +39,7 @@ func (c *Client) transmit(l *link, k *call) {
 		Tenant: k.place.Tenant.ID, Slot: k.place.Slot, Placement: k.place.Epoch,
 		Entity: k.entity, Nonce: k.nonce,
 	}
-	if k.kind == wire.Write {
+	if k.kind.Changes() {
 		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
 	}
 	c.send(l.node, &m, k.attempts)
@@ -51,7 +51,7 @@ func (c *Client) transmit(l *link, k *call) {
 func (c *Client) floor(k *call) uint64 {
 	floor := k.op.Request
 	for i := range c.calls {
-		if o := &c.calls[i]; o.kind == wire.Write && o.place == k.place && o.op.Session == k.op.Session {
+		if o := &c.calls[i]; o.kind.Changes() && o.place == k.place && o.op.Session == k.op.Session {
 			floor = min(floor, o.op.Request)
 		}
 	}
@@ -126,7 +126,7 @@ func (c *Client) openSession(p *Placement) {
 	c.try(len(c.calls) - 1)
 }
 
-// sessionOpen takes the session and sends the writes that waited for it.
+// sessionOpen takes the session and sends the changes that waited for it.
 func (c *Client) sessionOpen(m *wire.Message) {
 	i := c.find(m.Request)
 	if i < 0 || c.calls[i].kind != wire.OpenSession || c.calls[i].nonce != m.Nonce {
@@ -137,7 +137,7 @@ func (c *Client) sessionOpen(m *wire.Message) {
 	s := c.sessionOf(place)
 	s.id, s.opening, s.request = m.Session, false, 0
 	for i := 0; i < len(c.calls); i++ {
-		if k := &c.calls[i]; k.kind == wire.Write && k.place == place && k.op.Session == 0 {
+		if k := &c.calls[i]; k.kind.Changes() && k.place == place && k.op.Session == 0 {
 			c.try(i)
 		}
 	}

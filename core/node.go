@@ -96,7 +96,7 @@ func (n *Node) message(ev *env.Event) {
 	switch m.Kind {
 	case wire.Hello:
 		n.hello(ev.From, m)
-	case wire.OpenSession, wire.Write, wire.Read:
+	case wire.OpenSession, wire.Write, wire.Put, wire.Delete, wire.Read:
 		if n.takeFrame(ev.From, m) {
 			n.request(ev.From, m)
 		}
@@ -115,12 +115,6 @@ func (n *Node) request(from env.ID, m *wire.Message) {
 		} else if !out.Later {
 			n.sessionOpen(from, m, out.Seq)
 		}
-	case m.Kind == wire.Write:
-		if out := r.Write(n.env, from, m); out.Code != wire.NoError {
-			n.refuse(from, m, out)
-		} else if !out.Later {
-			n.ack(from, m, out.Seq)
-		}
 	case m.Kind == wire.Read:
 		got, out := r.Read(n.env, m)
 		if out.Code != wire.NoError {
@@ -128,6 +122,12 @@ func (n *Node) request(from env.ID, m *wire.Message) {
 			return
 		}
 		n.reply(from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
+	default:
+		if out := r.Change(n.env, from, m); out.Code != wire.NoError {
+			n.refuse(from, m, out)
+		} else if !out.Later {
+			n.ack(from, m, out.Seq)
+		}
 	}
 }
 
@@ -160,7 +160,7 @@ func (n *Node) answer(p *replica.Pending) {
 	case p.Refused != wire.NoError && p.Request.Kind != 0:
 		n.refuse(p.From, &p.Request, replica.Outcome{Code: p.Refused})
 	case p.Refused != wire.NoError:
-	case p.Request.Kind == wire.Write:
+	case p.Record.Kind.IsOperation():
 		n.ack(p.From, &p.Request, p.Record.Seq)
 	case p.Record.Kind == record.Session:
 		n.sessionOpen(p.From, &p.Request, p.Record.Seq)
@@ -221,6 +221,9 @@ type SlotDump struct {
 	Phase    replica.Phase
 	Failure  error
 	Position lineage.Position
+	Limits   record.Limits
+	Live     uint64         // entities
+	Bytes    uint64         // logical
 	Entities []state.Entity // ascending
 }
 
@@ -233,7 +236,7 @@ func (n *Node) Dump() []SlotDump {
 		slices.SortFunc(entities, func(a, b state.Entity) int { return cmp.Compare(a.Entity, b.Entity) })
 		dumps = append(dumps, SlotDump{
 			Tenant: id.Tenant, Slot: id.Slot, Phase: r.Phase(), Failure: r.Failure(),
-			Position: r.State().Position, Entities: entities,
+			Position: r.State().Position, Limits: r.State().Limits, Live: r.State().Live(), Bytes: r.State().Bytes(), Entities: entities,
 		})
 	}
 	return dumps

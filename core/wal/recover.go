@@ -271,7 +271,7 @@ func (p *replay) torn(s *Segment, offset int, damage error) error {
 	if offset > 0 {
 		p.out.Tail, p.out.TailSize = s.Name, int64(offset)
 	}
-	//safety:torn-tail-cut by=no-loss on=crash-restart
+	//safety:torn-tail-cut by=liveness on=crash-restart
 	p.out.Repairs = append(p.out.Repairs, Repair{Name: s.Name, Keep: int64(offset)})
 	return nil
 }

@@ -46,6 +46,10 @@ func (k Kind) String() string {
 	return fmt.Sprintf("message-%d", uint8(k))
 }
 
+// Changes reports whether a message of kind k asks for a record of its own, under
+// a request number.
+func (k Kind) Changes() bool { return k == Write || k == Put || k == Delete }
+
 // KindNames returns the names of the kinds, indexed by Kind.
 func KindNames() []string { return kindNames[:] }
 

@@ -405,6 +405,27 @@ func TestTornRecordsDoNotComeBack(t *testing.T) {
 	}
 }
 
+// A full disk at the repair of a torn tail stops the slot; the damaged file stays
+// as it is until there is room for its good part.
+func TestFullDiskAtTheRepair(t *testing.T) {
+	for _, kind := range []env.OpKind{env.OpCreate, env.OpAppend, env.OpRename} {
+		h := serving(t, large)
+		h.write(3)
+		h.kill()
+		name := h.segments()[0]
+		torn := append(slices.Clone(h.file(name)), 1, 2, 3)
+		h.put(name, torn)
+		h.fail = failing(env.NoSpace, 0, true, on(kind))
+		h.restart()
+		if h.Phase() != replica.Stopped || !errors.Is(h.Failure(), env.NoSpace) || !bytes.Equal(h.file(name), torn) {
+			t.Fatalf("%v at %v; want it stopped for want of space and the file as it was", h, kind)
+		}
+		h.fail = nil
+		h.restart()
+		h.mustServe()
+	}
+}
+
 // Epoch, limits, bucket level and sessions are after a torn tail what the last
 // good record says.
 func TestTermsAreTheLastGoodOnes(t *testing.T) {

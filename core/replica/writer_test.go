@@ -198,6 +198,36 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// Space may come free between the header of a segment, which was refused, and the
+// frames behind it, which are then written. The refusal stays true even if the
+// process dies before it has removed the file.
+func TestFramesWithoutAHeaderAreNoRecords(t *testing.T) {
+	for _, power := range []bool{false, true} {
+		h := serving(t, small)
+		h.fail = failing(env.NoSpace, 0, false, func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) == wal.HeaderSize })
+		for len(h.refused) == 0 {
+			h.ask(99)
+			for len(h.refused) == 0 && h.step() {
+			}
+		}
+		got, _ := h.read(99)
+		name := h.segments()[len(h.segments())-1]
+		if data := h.file(name); len(data) == 0 || string(data[1:4]) != "frm" {
+			t.Fatalf("%s begins with %x, want a frame", name, data)
+		}
+		if power {
+			h.power()
+		} else {
+			h.kill()
+		}
+		h.restart()
+		h.mustServe()
+		if again, _ := h.read(99); again != got {
+			t.Errorf("power failure: %v: entity 99 is %+v, want %+v", power, again, got)
+		}
+	}
+}
+
 // What a full disk refused does not count as written: a segment is filled as if
 // nothing had been tried.
 func TestFullDiskFillsNoSegment(t *testing.T) {

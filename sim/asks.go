@@ -16,6 +16,21 @@ func hashKey(k env.Key) uint64 {
 	return trace.Mix(trace.Mix(uint64(k.Kind)<<32|uint64(k.Attempt), k.A), k.B)
 }
 
+// hashBytes is 0 for what most events and operations lack: data.
+func hashBytes(data []byte) uint64 {
+	if len(data) == 0 {
+		return 0
+	}
+	return xxh3.Hash(data)
+}
+
+func hashPath(path string) uint64 {
+	if path == "" {
+		return 0
+	}
+	return xxh3.HashString(path)
+}
+
 func (p *process) note(what trace.What, a, b, c, d uint64) {
 	p.world.trace.Note(p.world.now, uint32(p.id), what, a, b, c, d)
 }
@@ -61,7 +76,7 @@ func (p *process) Send(to env.ID, key env.Key, payload []byte) {
 	for _, a := range arrivals[:n] {
 		w.queue.Push(queue.Item{At: a.At, Kind: itemPacket, Process: uint32(to), Ref: a.Ref})
 	}
-	p.note(trace.Send, uint64(to), hashKey(key), xxh3.Hash(payload), uint64(n)<<56^uint64(arrivals[0].At))
+	p.note(trace.Send, uint64(to), hashKey(key), hashBytes(payload), uint64(n)<<56^uint64(arrivals[0].At))
 }
 
 // Submit implements env.Env.
@@ -83,7 +98,7 @@ func (p *process) Submit(op env.Op) {
 		p.push(itemDisk, at, ref)
 	}
 	p.note(trace.Submit, uint64(op.Kind), trace.Mix(uint64(op.ID), uint64(op.File)), hashKey(op.Key),
-		xxh3.Hash(op.Data)^xxh3.HashString(op.Path)^xxh3.HashString(op.To)<<1^trace.Mix(uint64(op.Offset), uint64(op.Length)))
+		hashBytes(op.Data)^hashPath(op.Path)^hashPath(op.To)<<1^trace.Mix(uint64(op.Offset), uint64(op.Length)))
 }
 
 // List implements env.Env.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"github.com/pingcap/failpoint"
-	"github.com/zeebo/xxh3"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -295,7 +294,7 @@ func (p *process) step(a arrival) {
 	}
 	p.local = p.clock.Local(w.now)
 	ev.At = min(a.at, p.local) // a broken clock may have stepped back since
-	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, xxh3.Hash(ev.Data), uint64(len(p.inbox)-p.head))
+	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, hashBytes(ev.Data), uint64(len(p.inbox)-p.head))
 	p.charged = 0
 	w.steps++
 	w.stepping = p

@@ -35,8 +35,14 @@ func Run(t *testing.T, newHost func(t *testing.T) Host) {
 		{"a message arrives as it was sent, though the buffer is used again", message},
 		{"a file is read back as written, in order", file},
 		{"creating twice, opening nothing, writing nowhere are errors", diskErrors},
+		{"an operation that fails comes back with its error, whatever it is", failures},
+		{"operations on one file complete in the order of submission", order},
+		{"a handle is free again after a close", handles},
+		{"a removed file can be read through a handle, or says that it cannot", removed},
 		{"a write at an offset fills a gap with zeros, a truncate cuts", offsets},
 		{"a rename replaces, a list is sorted", entries},
+		{"a directory is synced, one that is not there is not", directories},
+		{"a list shows what is there, and free space what is left", space},
 		{"a killed process finds what it had completed", restart},
 		{"after a halt every ask is void", halt},
 	} {
@@ -241,6 +247,144 @@ func diskErrors(t *testing.T, h Host) {
 	expect(t, got, env.OK, env.Exist, env.NotExist, env.BadHandle, env.NotExist, env.Exist, env.NotExist)
 	if listed != nil {
 		t.Errorf("a directory that is not there lists %q", listed)
+	}
+}
+
+// Nothing but the asking process's death leaves an operation without an answer.
+func failures(t *testing.T, h Host) {
+	got, listed := diskScript(t, h, "",
+		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("x")},
+		env.Op{Kind: env.OpWrite, File: 1, Data: []byte("x")},
+		env.Op{Kind: env.OpTruncate, File: 1},
+		env.Op{Kind: env.OpSync, File: 1},
+		env.Op{Kind: env.OpRead, File: 1, Length: 1},
+		env.Op{Kind: env.OpClose, File: 1},
+		env.Op{Kind: env.OpOpen, File: 2, Path: "no/f"},
+		env.Op{Kind: env.OpMkdir, Path: "no/d"},
+		env.Op{Kind: env.OpRename, Path: "no", To: "d"},
+		env.Op{Kind: env.OpRemove, Path: "no/f"},
+		env.Op{Kind: env.OpSyncDir, Path: "no"})
+	expect(t, got, env.BadHandle, env.BadHandle, env.BadHandle, env.BadHandle, env.BadHandle, env.BadHandle,
+		env.NotExist, env.NotExist, env.NotExist, env.NotExist, env.NotExist)
+	for i := range env.OpID(len(got)) {
+		if answer := got[i]; answer.Kind != env.DiskDone || answer.N != 0 || len(answer.Data) != 0 {
+			t.Errorf("operation %d, which failed, came back as %s with %d bytes", i, answer.Kind, answer.N)
+		}
+	}
+	if len(listed) != 0 {
+		t.Errorf("operations that failed left %q", listed)
+	}
+}
+
+func order(t *testing.T, h Host) {
+	const appends = 60
+	var completed []env.OpID
+	var sizes []int64
+	finish(t, h.Run(func() bool { return len(completed) == 1+2*appends }, program(func(e env.Env, ev *env.Event) {
+		switch ev.Kind {
+		case env.Started:
+			e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
+			for i := range env.OpID(appends) {
+				e.Submit(env.Op{Kind: env.OpAppend, File: 1, ID: 1 + 2*i, Data: bytes.Repeat([]byte{byte(i)}, int(i)%7+1)})
+				e.Submit(env.Op{Kind: env.OpRead, File: 1, ID: 2 + 2*i, Length: 1 << 20})
+			}
+		case env.DiskDone:
+			completed = append(completed, ev.Op)
+			if ev.Op > 0 && ev.Op%2 == 0 {
+				sizes = append(sizes, ev.N)
+				if last := ev.Data[len(ev.Data)-1]; last != byte(ev.Op/2-1) {
+					t.Errorf("read %d ends with %d, want what was appended before it and nothing later", ev.Op, last)
+				}
+			}
+		}
+	})))
+	if !slices.IsSorted(completed) || !slices.IsSorted(sizes) {
+		t.Errorf("completed in order %v, read sizes %v", completed, sizes)
+	}
+}
+
+func handles(t *testing.T, h Host) {
+	got, _ := steps(t, h, "",
+		env.Op{Kind: env.OpCreate, File: 1, Path: "a"},
+		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("a's")},
+		env.Op{Kind: env.OpClose, File: 1},
+		env.Op{Kind: env.OpRead, File: 1, Length: 9},
+		env.Op{Kind: env.OpCreate, File: 1, Path: "b"},
+		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("b's")},
+		env.Op{Kind: env.OpOpen, File: 2, Path: "a"},
+		env.Op{Kind: env.OpOpen, File: 3, Path: "a"},
+		env.Op{Kind: env.OpClose, File: 2},
+		env.Op{Kind: env.OpRead, File: 3, Length: 9},
+		env.Op{Kind: env.OpRead, File: 1, Length: 9})
+	expect(t, got, env.OK, env.OK, env.OK, env.BadHandle, env.OK, env.OK, env.OK, env.OK, env.OK, env.OK, env.OK)
+	if string(got[9].Data) != "a's" || string(got[10].Data) != "b's" {
+		t.Errorf("read %q and %q", got[9].Data, got[10].Data)
+	}
+}
+
+func removed(t *testing.T, h Host) {
+	got, listed := steps(t, h, "",
+		env.Op{Kind: env.OpCreate, File: 1, Path: "f"},
+		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("gone")},
+		env.Op{Kind: env.OpRemove, Path: "f"},
+		env.Op{Kind: env.OpRead, File: 1, Length: 9},
+		env.Op{Kind: env.OpClose, File: 1},
+		env.Op{Kind: env.OpOpen, File: 1, Path: "f"},
+		env.Op{Kind: env.OpCreate, File: 1, Path: "f"},
+		env.Op{Kind: env.OpRead, File: 1, Length: 9})
+	expect(t, got, env.OK, env.OK, env.OK)
+	if read := got[3]; read.Err == env.OK && string(read.Data) != "gone" {
+		t.Errorf("a read of the removed file succeeds with %q", read.Data)
+	}
+	if got[5].Err != env.NotExist || got[6].Err != env.OK || got[7].N != 0 || !slices.Equal(listed, []string{"f"}) {
+		t.Errorf("opening it: %v, creating it again: %v, then it has %d bytes, listed %q", got[5].Err, got[6].Err, got[7].N, listed)
+	}
+}
+
+func directories(t *testing.T, h Host) {
+	got, _ := steps(t, h, "",
+		env.Op{Kind: env.OpMkdir, Path: "d"},
+		env.Op{Kind: env.OpSyncDir, Path: ""},
+		env.Op{Kind: env.OpCreate, File: 1, Path: "d/f"},
+		env.Op{Kind: env.OpSyncDir, Path: "d"},
+		env.Op{Kind: env.OpSyncDir, Path: "d/f"},
+		env.Op{Kind: env.OpCreate, File: 2, Path: "d/f/g"},
+		env.Op{Kind: env.OpRemove, Path: "d/f"},
+		env.Op{Kind: env.OpSyncDir, Path: "d"},
+		env.Op{Kind: env.OpRemove, Path: "d"},
+		env.Op{Kind: env.OpSyncDir, Path: ""},
+		env.Op{Kind: env.OpSyncDir, Path: "d"})
+	expect(t, got, env.OK, env.OK, env.OK, env.OK, env.NotDir, env.NotDir, env.OK, env.OK, env.OK, env.OK, env.NotExist)
+}
+
+// Others may use a real disk meanwhile, so that only a large file's share shows.
+func space(t *testing.T, h Host) {
+	const size, pieces = 1 << 20, 8
+	var before, filled int64
+	var lists [2][]string
+	written := 0
+	finish(t, h.Run(func() bool { return filled != 0 }, program(func(e env.Env, ev *env.Event) {
+		switch {
+		case ev.Kind == env.Started:
+			before = e.Free()
+			lists[0] = e.List("")
+			e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "large"})
+			for i := range env.OpID(pieces) {
+				e.Submit(env.Op{Kind: env.OpAppend, File: 1, ID: 1 + i, Data: bytes.Repeat([]byte{byte(i), 7}, size/2)})
+			}
+			e.Submit(env.Op{Kind: env.OpSync, File: 1, ID: 100})
+		case ev.Op == 100:
+			filled = e.Free()
+			lists[1] = e.List("")
+		case ev.Kind == env.DiskDone:
+			written += int(ev.N)
+		}
+	})))
+	if written != pieces*size || before-filled < pieces*size/2 {
+		t.Errorf("after %d bytes were written, free space went from %d to %d", written, before, filled)
+	}
+	if lists[0] == nil || len(lists[0]) != 0 || !slices.Equal(lists[1], []string{"large"}) {
+		t.Errorf("an empty root lists %q, then %q", lists[0], lists[1])
 	}
 }
 

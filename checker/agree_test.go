@@ -2,6 +2,7 @@ package checker
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/anishathalye/porcupine"
@@ -9,21 +10,25 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
 // linear makes a run from a correct execution: clients begin, take effect at one
-// instant, and return, in any interleaving; some writes are never resolved.
+// instant, and return, in any interleaving; some changes are never resolved. Either
+// all changes are writes, or there are creations and deletions as well.
 func linear(t *rapid.T) *world {
 	w := newWorld()
+	kinds := []func(uint64, signal.Entity) int{w.write, w.read}
+	if rapid.Bool().Draw(t, "all kinds") {
+		kinds = append(kinds, w.put, w.remove, w.read)
+	}
 	type busy struct{ op, seq int } // seq: 0 before it took effect
 	var clients [4]*busy
 	for range rapid.IntRange(4, 40).Draw(t, "steps") {
 		c := rapid.IntRange(0, len(clients)-1).Draw(t, "client")
 		switch b := clients[c]; {
 		case b == nil:
-			begin := rapid.SampledFrom([]func(uint64, signal.Entity) int{w.write, w.read}).Draw(t, "begin")
+			begin := kinds[rapid.IntRange(0, len(kinds)-1).Draw(t, "kind")]
 			clients[c] = &busy{op: begin(uint64(c), signal.Entity(rapid.IntRange(5, 6).Draw(t, "entity")))}
 		case w.hist.Ops[b.op].Kind == history.Read && b.seq == 0:
 			b.seq = int(w.log().End().Seq)
@@ -64,37 +69,44 @@ func (w *world) pick(t *rapid.T, fits func(*history.Op) bool) *history.Op {
 	return &w.hist.Ops[rapid.SampledFrom(found).Draw(t, "operation")]
 }
 
-func answered(kind history.Kind) func(*history.Op) bool {
-	return func(op *history.Op) bool { return op.Kind == kind && op.Outcome == history.Acked }
+func answered(changes bool) func(*history.Op) bool {
+	return func(op *history.Op) bool { return op.Kind.Changes() == changes && op.Outcome == history.Acked }
 }
 
 // spoil makes one mistake. visible says that the mistake is one of answers, so
 // that a search that does not know the seqs sees it exactly if the witness does.
+// That is so only if every change leaves a trace: writes do.
 func spoil(t *rapid.T, w *world) (visible bool) {
-	switch rapid.IntRange(0, 5).Draw(t, "mistake") {
+	traces := !slices.ContainsFunc(w.hist.Ops, func(op history.Op) bool { return op.Kind == history.Put || op.Kind == history.Delete })
+	switch rapid.IntRange(0, 6).Draw(t, "mistake") {
 	case 0: // a read of another instant
-		if op := w.pick(t, answered(history.Read)); op != nil {
-			end := int(w.log().End().Seq)
-			op.State = w.state(op.Signal.Entity, w.log().Entries[rapid.IntRange(0, end-1).Draw(t, "instant")].Record.Seq)
+		if op := w.pick(t, answered(false)); op != nil {
+			op.Seq = lineage.Seq(rapid.IntRange(0, int(w.log().End().Seq)).Draw(t, "instant"))
+			op.State = w.state(op.Signal.Entity, op.Seq)
 		}
-		return true
+		return traces
 	case 1: // a read that misses one record and has another one twice
-		if op := w.pick(t, answered(history.Read)); op != nil && op.State.LastSeq != 0 {
+		if op := w.pick(t, answered(false)); op != nil && op.State.LastSeq != 0 {
 			op.State.Applied = op.State.Applied.Add(signal.Operation{Session: 2, Request: 1})
 		}
 		return true
-	case 2: // a refused write took effect
-		if op := w.pick(t, answered(history.Write)); op != nil {
+	case 2: // a refused change took effect
+		if op := w.pick(t, answered(true)); op != nil {
 			op.Outcome, op.Seq = history.Refused, 0
 		}
-		return true
+		return traces
 	case 3: // an acknowledged write took no effect
 		i := w.write(9, 5)
 		w.ack(i, 1)
 		return false
 	case 4: // a read lies about its last seq only
-		if op := w.pick(t, answered(history.Read)); op != nil {
+		if op := w.pick(t, answered(false)); op != nil {
 			op.State.LastSeq++
+		}
+		return false
+	case 5: // a read that lies about its position only
+		if op := w.pick(t, answered(false)); op != nil {
+			op.Seq = lineage.Seq(rapid.IntRange(0, int(w.log().End().Seq)+1).Draw(t, "instant"))
 		}
 		return false
 	default: // two records change places
@@ -107,7 +119,7 @@ func spoil(t *rapid.T, w *world) (visible bool) {
 	}
 }
 
-// ordered asks porcupine in the plainest way: all writes that are in the log,
+// ordered asks porcupine in the plainest way: all changes that are in the log,
 // the unresolved ones open to the end.
 func ordered(w *world) bool {
 	byEntity := map[signal.Entity][]porcupine.Operation{}
@@ -116,7 +128,7 @@ func ordered(w *world) bool {
 		back := int64(op.Return)
 		switch {
 		case op.Outcome == history.Acked:
-		case op.Kind == history.Write && op.Unresolved() && w.inLog(op):
+		case op.Kind.Changes() && op.Unresolved() && w.inLog(op):
 			back = math.MaxInt64
 		default:
 			continue
@@ -133,7 +145,7 @@ func ordered(w *world) bool {
 
 func (w *world) inLog(op *history.Op) bool {
 	for _, e := range w.log().Entries {
-		if e.Record.Kind == record.Signal && e.Record.Operation() == op.Op {
+		if e.Record.Kind.IsOperation() && e.Record.Operation() == op.Op {
 			return true
 		}
 	}

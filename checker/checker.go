@@ -81,10 +81,11 @@ type Options struct {
 // Scratch is memory that judgements hand on to each other. The zero value is
 // ready.
 type Scratch struct {
-	records index     // Signal records of all logs, by identity
-	writes  index     // write operations, by identity
+	records index     // records of operations in all logs, by identity
+	changes index     // operations that change a log, by identity
 	dense   index     // entities of one log, or partitions
 	folds   []fold    // by entity of dense
+	recount recount   // of the caps checker
 	order   []int32   // entries of one log by instant
 	configs []config  // Config records that hold
 	witness witnesses // of the linearizable checker
@@ -108,11 +109,13 @@ type Checker struct {
 // likely the root of the other findings comes first.
 func All() []Checker {
 	return []Checker{
-		{nameNoLoss, "acknowledged writes are in the final log exactly once, refused ones are absent, and what is there was submitted", judgeNoLoss},
+		{nameNoLoss, "acknowledged changes are in the final log exactly once, refused ones are absent, and what is there was submitted", judgeNoLoss},
 		{nameExactlyOnce, "each request is applied at most once, and every answer to it is the same", judgeExactlyOnce},
-		{nameLinearizable, "reads and writes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
+		{nameLinearizable, "reads and changes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
-		{nameRate, "every window of every slot is within the bound, and no signal is refused while there is a token", judgeRate},
+		{nameRate, "every window of every slot is within the bound, and no operation is refused while there is a token", judgeRate},
+		{nameCaps, "no slot grows beyond its caps, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
+		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}

@@ -13,8 +13,8 @@ const nameExactlyOnce = "exactly-once"
 //
 //	applied-twice    one identity has two records in a log
 //	other-answer     an acknowledgement names another seq than the record has
-//	shared-identity  two acknowledged writes have one identity
-//	shared-seq       two acknowledged writes were told one seq
+//	shared-identity  two acknowledged changes have one identity
+//	shared-seq       two acknowledged changes were told one seq
 func judgeExactlyOnce(run *observe.Run, o Options) Report {
 	v, s, ops := newVerdict(nameExactlyOnce), o.scratch(), run.Ops()
 	s.indexRecords(run)
@@ -55,7 +55,7 @@ func answersAgree(v *verdict, run *observe.Run, s *Scratch) {
 	ops := run.Ops()
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind != history.Write || op.Outcome != history.Acked {
+		if !op.Kind.Changes() || op.Outcome != history.Acked {
 			continue
 		}
 		v.report.Checked++
@@ -70,21 +70,21 @@ func answersAgree(v *verdict, run *observe.Run, s *Scratch) {
 	}
 }
 
-// sharedAnswers finds acknowledged writes that have the same key.
+// sharedAnswers finds acknowledged changes that have the same key.
 func sharedAnswers(v *verdict, s *Scratch, ops []history.Op, rule string, keyOf func(*history.Op) key) {
-	s.writes.reset(len(ops))
+	s.changes.reset(len(ops))
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind != history.Write || op.Outcome != history.Acked {
+		if !op.Kind.Changes() || op.Outcome != history.Acked {
 			continue
 		}
 		k := keyOf(op)
-		if first := s.writes.first(k); first != none {
-			other := int(s.writes.items[first].value)
+		if first := s.changes.first(k); first != none {
+			other := int(s.changes.items[first].value)
 			v.find(rule, op.ReturnAt, []int{other, i}, "%s was acknowledged at seq %d at %s, and so was %s at seq %d",
 				describe(ops, i), op.Seq, instant(op.ReturnAt), describe(ops, other), ops[other].Seq)
 			continue
 		}
-		s.writes.add(k, int32(i))
+		s.changes.add(k, int32(i))
 	}
 }

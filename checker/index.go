@@ -6,7 +6,6 @@ import (
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -98,7 +97,7 @@ func (x *index) dense(k key) (int32, bool) {
 	return number, true
 }
 
-// indexRecords indexes the Signal records of all logs by identity. The values
+// indexRecords indexes the records of operations in all logs by identity. The values
 // are places in the logs laid end to end: entries of the first log first.
 func (s *Scratch) indexRecords(run *observe.Run) {
 	total := 0
@@ -109,7 +108,7 @@ func (s *Scratch) indexRecords(run *observe.Run) {
 	place := int32(0)
 	for _, l := range run.Logs {
 		for i := range l.Entries {
-			if rec := &l.Entries[i].Record; rec.Kind == record.Signal {
+			if rec := &l.Entries[i].Record; rec.Kind.IsOperation() {
 				s.records.add(operationKey(l.Tenant, l.Slot, rec.Operation()), place+int32(i))
 			}
 		}
@@ -117,13 +116,13 @@ func (s *Scratch) indexRecords(run *observe.Run) {
 	}
 }
 
-// indexWrites indexes the writes that were sent by identity. The values are
+// indexChanges indexes the changes that were sent by identity. The values are
 // indexes in the history.
-func (s *Scratch) indexWrites(ops []history.Op) {
-	s.writes.reset(len(ops))
+func (s *Scratch) indexChanges(ops []history.Op) {
+	s.changes.reset(len(ops))
 	for i := range ops {
-		if op := &ops[i]; op.Kind == history.Write && op.Op.Session != 0 {
-			s.writes.add(operationKey(op.Tenant, op.Slot, op.Op), int32(i))
+		if op := &ops[i]; op.Kind.Changes() && op.Op.Session != 0 {
+			s.changes.add(operationKey(op.Tenant, op.Slot, op.Op), int32(i))
 		}
 	}
 }

@@ -14,20 +14,21 @@ import (
 const nameLinearizable = "linearizable"
 
 // judgeLinearizable looks for one order of the operations on each entity that
-// respects real time and explains every answer. The log proposes one, a witness:
-// a write stands at its record, a read just after the last record it saw. Whether
+// respects real time and explains every answer. The log proposes one, a witness: a
+// change (a write, a creation, a deletion) stands at its record, and a read behind
+// the last record of its entity up to the slot position that it was told. Whether
 // that order will do is decided in O(n log n). If it will not, or if it is asked
 // for, a search (porcupine) looks for any order at all, and does not believe the
 // seqs that operations were told. Rules of the witness:
 //
-//	not-in-order    an acknowledged write has no record that could be its place
-//	no-such-record  a read names as its last a record that is not one of the entity's
+//	not-in-order    an acknowledged change has no record that could be its place
+//	no-such-record  a read was told a position that the final log does not have
 //	wrong-state     a read returned something else than the log adds up to there
-//	unexplained     a read saw a record that no write explains
-//	stale-read      a read does not see a write acknowledged before it began
+//	unexplained     a read depends on a record that no change explains
+//	stale-read      a read does not see a change acknowledged before it began
 //	read-went-back  a read does not see what an earlier read saw
-//	future-read     a read saw a write that began after it had returned
-//	seq-order       a write has a lower seq than one acknowledged before it began
+//	future-read     a read saw a change that began after it had returned
+//	seq-order       a change has a lower seq than one acknowledged before it began
 //
 // and of both together:
 //
@@ -36,7 +37,7 @@ const nameLinearizable = "linearizable"
 //	search-objects     the witness holds, yet the search finds no order
 //	split-entity       one entity was addressed in two slots
 //
-// A write that nobody acknowledged counts if the log has it and is dropped if
+// A change that nobody acknowledged counts if the log has it and is dropped if
 // not; a read that was not answered says nothing.
 func judgeLinearizable(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameLinearizable), o.scratch()
@@ -56,12 +57,13 @@ func judgeLinearizable(run *observe.Run, o Options) Report {
 type partition struct {
 	tenant      tenant.ID
 	slot        lineage.Slot
-	entity      signal.Entity
-	state       signal.State // of the records replayed so far
-	unexplained lineage.Seq  // the first record that no write explains, 0 if none
-	top         uint64       // the furthest position of an operation that has returned
-	topOp       int32        // that operation
-	ops         int          // operations, linked from first by next
+	fold        fold        // of the records replayed so far
+	touched     lineage.Seq // the last of them that names the entity, whether it changed it or not
+	deleted     lineage.Seq // the last of them that deleted it, 0 if none
+	unexplained lineage.Seq // the first since then that made a difference and that no change explains, 0 if none
+	top         uint64      // the furthest position of an operation that has returned
+	topOp       int32       // that operation
+	ops         int         // operations, linked from first by next
 	first, last int32
 	failures    int // of the witness
 }
@@ -80,14 +82,15 @@ const maxKept = 2
 
 // witnesses is the working memory of the linearizable checker.
 type witnesses struct {
-	explained []bool // by place of the record: a write explains it
+	explained []bool // by place of the record: a change explains it
 	readers   []int32
-	nextRead  []int32 // lists of reads by the place of the last record they saw
+	nextRead  []int32 // lists of reads by the place of the last record before them
 
 	parts    []partition
 	of       []int32       // by operation: its partition, or none
 	next     []int32       // by operation: the next one of its partition, or none
 	seq      []lineage.Seq // by operation: where it stands
+	born     []lineage.Seq // by read: the last deletion before it, 0 if none
 	placed   []bool        // by operation: whether it stands anywhere
 	open     returns
 	failures []failure
@@ -101,7 +104,7 @@ func (w *witnesses) reset(run *observe.Run) {
 	w.explained = sized(w.explained, records)
 	w.readers = sized(w.readers, records)
 	w.nextRead, w.of, w.next = sized(w.nextRead, n), sized(w.of, n), sized(w.next, n)
-	w.seq, w.placed = sized(w.seq, n), sized(w.placed, n)
+	w.seq, w.born, w.placed = sized(w.seq, n), sized(w.born, n), sized(w.placed, n)
 	for i := range w.readers {
 		w.readers[i] = none
 	}
@@ -127,8 +130,8 @@ func (w *witnesses) fail(rule string, op, other int32, detail string) {
 	}
 }
 
-// placeOperations assigns operations to partitions, writes to their records, and
-// queues reads at the last record that they saw.
+// placeOperations assigns operations to partitions, changes to their records, and
+// queues reads at the slot position that they were told.
 func placeOperations(v *verdict, run *observe.Run, s *Scratch) {
 	ops, w := run.Ops(), &s.witness
 	s.dense.reset(len(ops))
@@ -140,7 +143,7 @@ func placeOperations(v *verdict, run *observe.Run, s *Scratch) {
 			if w.join(v, s, ops, at) {
 				w.queue(run, op, at)
 			}
-		case op.Kind == history.Write && (op.Outcome == history.Acked || op.Unresolved()):
+		case op.Kind.Changes() && (op.Outcome == history.Acked || op.Unresolved()):
 			place := recordOf(run, s, op)
 			if place == none && op.Outcome != history.Acked || !w.join(v, s, ops, at) {
 				continue
@@ -165,7 +168,7 @@ func recordOf(run *observe.Run, s *Scratch, op *history.Op) int32 {
 	for it := s.records.first(operationKey(op.Tenant, op.Slot, op.Op)); it != none; it = s.records.items[it].next {
 		place := s.records.items[it].value
 		rec := &entryAt(run, place).Record
-		if rec.Signal == op.Signal && (found == none || rec.Seq == op.Seq) {
+		if holds(rec, op) && (found == none || rec.Seq == op.Seq) {
 			found = place
 		}
 	}
@@ -177,7 +180,7 @@ func (w *witnesses) join(v *verdict, s *Scratch, ops []history.Op, i int32) bool
 	op := &ops[i]
 	part, fresh := s.dense.dense(key{a: uint64(op.Tenant), b: uint64(op.Signal.Entity)})
 	if fresh {
-		w.parts = append(w.parts, partition{tenant: op.Tenant, slot: op.Slot, entity: op.Signal.Entity, topOp: none, first: i, last: none})
+		w.parts = append(w.parts, partition{tenant: op.Tenant, slot: op.Slot, fold: fold{entity: op.Signal.Entity}, topOp: none, first: i, last: none})
 	}
 	p := &w.parts[part]
 	v.report.Checked++
@@ -193,12 +196,12 @@ func (w *witnesses) join(v *verdict, s *Scratch, ops []history.Op, i int32) bool
 	return true
 }
 
-// queue puts read i on the list of the last record it saw. If it saw none it is
-// placed at once.
+// queue puts read i on the list of the record that is its slot position. If that is
+// the beginning of the log it is placed at once.
 func (w *witnesses) queue(run *observe.Run, op *history.Op, i int32) {
-	if op.State.LastSeq == 0 {
+	if op.Seq == 0 {
 		if op.State != (signal.State{}) {
-			w.fail("wrong-state", i, none, "saw no record and yet returned "+difference(&op.State, &signal.State{}))
+			w.fail("wrong-state", i, none, "was answered before the first record and yet returned "+difference(&op.State, &signal.State{}))
 			return
 		}
 		w.placed[i] = true
@@ -206,14 +209,14 @@ func (w *witnesses) queue(run *observe.Run, op *history.Op, i int32) {
 	}
 	place := int32(0)
 	for _, l := range run.Logs {
-		if l.Tenant == op.Tenant && l.Slot == op.Slot && op.State.LastSeq <= uint64(len(l.Entries)) {
-			place += int32(op.State.LastSeq - 1)
+		if l.Tenant == op.Tenant && l.Slot == op.Slot && op.Seq <= lineage.Seq(len(l.Entries)) {
+			place += int32(op.Seq - 1)
 			w.nextRead[i], w.readers[place] = w.readers[place], i
 			return
 		}
 		place += int32(len(l.Entries))
 	}
-	w.fail("no-such-record", i, none, fmt.Sprintf("returned seq %d as its last record, which the final log does not have", op.State.LastSeq))
+	w.fail("no-such-record", i, none, fmt.Sprintf("was answered as of seq %d, which the final log does not have", op.Seq))
 }
 
 // replay adds up the logs, and compares each read with what there is at its
@@ -222,43 +225,61 @@ func replay(run *observe.Run, s *Scratch) {
 	w, place := &s.witness, 0
 	for _, l := range run.Logs {
 		for i := range l.Entries {
-			rec, part := &l.Entries[i].Record, none
-			if rec.Kind == record.Signal && len(w.parts) > 0 {
-				part = s.dense.first(key{a: uint64(l.Tenant), b: uint64(rec.Signal.Entity)})
-			}
-			if part != none && w.parts[part].slot == l.Slot {
-				p := &w.parts[part]
-				p.state.Apply(uint64(rec.Seq), rec.Operation(), &rec.Signal)
-				if !w.explained[place] && p.unexplained == 0 {
-					p.unexplained = rec.Seq
-				}
+			rec := &l.Entries[i].Record
+			if p := w.touches(s, l, rec); p != nil {
+				p.replay(rec, w.explained[place])
 			}
 			for read := w.readers[place]; read != none; read = w.nextRead[read] {
-				w.compare(run.Ops(), read, part, rec)
+				w.compare(run.Ops(), read)
 			}
 			place++
 		}
 	}
 }
 
-// compare judges a read that says it saw rec, a record of partition part, last.
-func (w *witnesses) compare(ops []history.Op, read, part int32, rec *record.Record) {
-	if part != w.of[read] {
-		w.fail("no-such-record", read, none, fmt.Sprintf("returned seq %d as its last record, which is a %s that does not touch the entity", rec.Seq, rec.Kind))
-		return
+// touches returns the partition that a record is about, nil if there is none.
+func (w *witnesses) touches(s *Scratch, l *observe.Log, rec *record.Record) *partition {
+	entity, ok := rec.Subject()
+	if !ok || len(w.parts) == 0 {
+		return nil
 	}
-	p := &w.parts[part]
+	part := s.dense.first(key{a: uint64(l.Tenant), b: uint64(entity)})
+	if part == none || w.parts[part].slot != l.Slot {
+		return nil
+	}
+	return &w.parts[part]
+}
+
+// replay adds a record. What is deleted cannot be missed any more, and what changes
+// nothing needs no explanation.
+func (p *partition) replay(rec *record.Record, explained bool) {
 	switch {
-	case ops[read].State != p.state:
-		w.fail("wrong-state", read, none, "returned something else than the log adds up to: "+difference(&ops[read].State, &p.state))
+	case !explained && p.unexplained == 0 && p.fold.changes(rec.Kind):
+		p.unexplained = rec.Seq
+	case explained && rec.Kind == record.EntityDelete:
+		p.unexplained = 0
+	}
+	if rec.Kind == record.EntityDelete {
+		p.deleted = rec.Seq
+	}
+	p.touched = rec.Seq
+	p.fold.apply(rec)
+}
+
+// compare judges a read of which all records before its place are replayed.
+func (w *witnesses) compare(ops []history.Op, read int32) {
+	p := &w.parts[w.of[read]]
+	switch {
+	case ops[read].State != p.fold.state:
+		w.fail("wrong-state", read, none, "returned something else than the log adds up to: "+difference(&ops[read].State, &p.fold.state))
 	case p.unexplained != 0:
-		w.fail("unexplained", read, none, fmt.Sprintf("saw the record at seq %d, which is no write of the history", p.unexplained))
+		w.fail("unexplained", read, none, fmt.Sprintf("depends on the record at seq %d, which is no change of the history", p.unexplained))
 	default:
-		w.seq[read], w.placed[read] = rec.Seq, true
+		w.seq[read], w.born[read], w.placed[read] = p.touched, p.deleted, true
 	}
 }
 
-// position is where operation i stands: a write at its record, a read between
+// position is where operation i stands: a change at its record, a read between
 // that record and the next.
 func (w *witnesses) position(op *history.Op, i int32) uint64 {
 	at := 2 * uint64(w.seq[i])
@@ -281,7 +302,7 @@ func (w *witnesses) sweep(ops []history.Op) {
 			w.returned(ops, w.open.pop())
 		}
 		p, mine := &w.parts[w.of[i]], w.position(op, at)
-		if p.topOp != none && (p.top > mine || p.top == mine && op.Kind == history.Write) {
+		if p.topOp != none && (p.top > mine || p.top == mine && op.Kind.Changes()) {
 			w.fail(contradiction(&ops[p.topOp], op), at, p.topOp, "")
 		}
 		if op.Outcome == history.Acked {
@@ -300,7 +321,7 @@ func (w *witnesses) returned(ops []history.Op, i int32) {
 // contradiction names what it means that later stands before earlier.
 func contradiction(earlier, later *history.Op) string {
 	switch {
-	case earlier.Kind == history.Write && later.Kind == history.Read:
+	case earlier.Kind.Changes() && later.Kind == history.Read:
 		return "stale-read"
 	case earlier.Kind == history.Read && later.Kind == history.Read:
 		return "read-went-back"

@@ -45,6 +45,47 @@ func TestLinearizable(t *testing.T) {
 			w.write(7, 5)
 			w.end(w.read(8, 5), history.Unknown, "deadline")
 		}},
+		{name: "creation and deletion", options: search, verdict: Held, make: func(w *world) {
+			w.done(w.put(7, 5))
+			w.has(8, 5)
+			w.done(w.put(7, 5)) // nothing happens
+			w.wrote(7, 5)
+			w.wrote(7, 6)
+			w.has(8, 5)
+			w.done(w.remove(7, 5))
+			w.has(8, 5)
+			w.done(w.remove(7, 5)) // nothing happens
+			w.wrote(7, 5)
+			w.has(8, 5)
+		}},
+		{name: "a read beside a deletion may see it or not", options: search, verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			i, before, after := w.remove(7, 5), w.read(8, 5), w.read(9, 5)
+			seq := w.apply(i)
+			w.answer(before, 3)
+			w.answer(after, seq)
+			w.ack(i, seq)
+		}},
+		{name: "an unresolved deletion is seen from some instant on", options: search, verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			i := w.remove(7, 5)
+			w.end(i, history.Unknown, "deadline")
+			w.has(8, 5)
+			w.apply(i)
+			w.has(8, 5)
+		}},
+		{name: "what was deleted needs no explanation", options: search, verdict: Held, make: func(w *world) {
+			w.append(&record.Record{Kind: record.Signal, Client: 2, Request: 99, Signal: signal.Signal{Entity: 5, Weight: 1}})
+			w.done(w.remove(7, 5))
+			w.has(8, 5)
+		}},
+		{name: "what changes nothing needs no explanation", options: search, verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			w.append(&record.Record{Kind: record.EntityPut, Client: 2, Request: 99, Entity: 5})
+			w.append(&record.Record{Kind: record.EntityDelete, Client: 2, Request: 98, Entity: 6})
+			w.has(8, 5)
+			w.has(8, 6)
+		}},
 		{name: "nothing answered", verdict: Undecided, why: "no operation was answered", make: func(w *world) { w.write(7, 5) }},
 		{name: "the budget runs out", options: Options{Porcupine: true, StepBudget: 1}, verdict: Undecided,
 			why: "the search of tenant 2 slot 0 entity 5 ran out of its budget", make: func(w *world) {
@@ -61,7 +102,6 @@ func TestLinearizable(t *testing.T) {
 		{name: "stale read", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
 			w.answer(w.read(8, 5), 2)
-			w.hist.Ops[1].State = signal.State{}
 		}, want: []string{
 			"stale-read [0 1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) began at 6 ms and saw seq 0, although write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1), which had returned at 5 ms, is at seq 3",
 		}},
@@ -76,7 +116,7 @@ func TestLinearizable(t *testing.T) {
 			read := w.read(8, 5)
 			w.answer(read, 2)
 			w.wrote(7, 5)
-			w.hist.Ops[read].State = w.state(5, 3)
+			w.hist.Ops[read].Seq, w.hist.Ops[read].State = 3, w.state(5, 3)
 		}, want: []string{
 			"future-read [0 1] 5 ms: write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) began at 5 ms and is at seq 3, although read #0 of client 8 (tenant 2 slot 0, entity 5), which had returned at 4 ms, saw seq 3",
 		}},
@@ -84,7 +124,7 @@ func TestLinearizable(t *testing.T) {
 			read := w.read(8, 5)
 			w.answer(read, 2)
 			w.apply(w.write(7, 5))
-			w.hist.Ops[read].State = w.state(5, 3)
+			w.hist.Ops[read].Seq, w.hist.Ops[read].State = 3, w.state(5, 3)
 		}, want: []string{
 			"future-read [0 1] 5 ms: write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) began at 5 ms and is at seq 3, although read #0 of client 8 (tenant 2 slot 0, entity 5), which had returned at 4 ms, saw seq 3",
 		}},
@@ -112,7 +152,56 @@ func TestLinearizable(t *testing.T) {
 			w.has(8, 5)
 			w.run.Recovered(home, 0, 3, w.tick(), 0, 2)
 		}, want: []string{
-			"no-such-record [2] 8 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) returned seq 4 as its last record, which the final log does not have",
+			"no-such-record [2] 8 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) was answered as of seq 4, which the final log does not have",
+		}},
+		{name: "a deletion is not seen", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.done(w.remove(7, 5))
+			w.answer(w.read(8, 5), 3)
+		}, want: []string{
+			"stale-read [1 2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) began at 9 ms and saw seq 3, although delete #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2), which had returned at 8 ms, is at seq 4",
+		}},
+		{name: "a creation is not seen", verdict: Violated, make: func(w *world) {
+			w.done(w.put(7, 5))
+			w.answer(w.read(8, 5), 2)
+		}, want: []string{
+			"stale-read [0 1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) began at 6 ms and saw seq 0, although put #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1), which had returned at 5 ms, is at seq 3",
+		}},
+		{name: "a deletion leaves something", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.done(w.remove(7, 5))
+			w.wrote(7, 5)
+			w.has(8, 5)
+			s := &w.hist.Ops[3].State // as if the first write were still there
+			s.Applied, s.Totals[0] = s.Applied.Add(w.hist.Ops[0].Op), signal.Total{Count: 2, Weight: 2}
+		}, want: []string{
+			"wrong-state [3] 12 ms: read #3 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: digest b4dec392f28879452d82940d596c8b38, want 9c236aac6ac156c21fe7341307d8cfb9",
+		}},
+		{name: "a deletion took effect before it was asked for", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			read := w.read(8, 5)
+			w.answer(read, 3)
+			w.done(w.remove(7, 5))
+			w.hist.Ops[read].Seq, w.hist.Ops[read].State = 4, signal.State{}
+		}, want: []string{
+			"future-read [1 2] 8 ms: delete #2 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2) began at 8 ms and is at seq 4, although read #1 of client 8 (tenant 2 slot 0, entity 5), which had returned at 7 ms, saw seq 4",
+		}},
+		{name: "a refused deletion took effect", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			i := w.remove(7, 5)
+			w.apply(i)
+			w.end(i, history.Refused, "quota")
+			w.has(8, 5)
+		}, want: []string{
+			"unexplained [2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) depends on the record at seq 4, which is no change of the history",
+		}},
+		{name: "a damaged slot serves wrong data", verdict: Violated, make: func(w *world) {
+			w.run.Damage(home, 0)
+			w.wrote(7, 5)
+			w.has(8, 5)
+			w.hist.Ops[1].State.Totals[0].Weight++
+		}, want: []string{
+			"wrong-state [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: kind 0: count 1 weight 2, want count 1 weight 1",
 		}},
 		{name: "a read names a record of another entity", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
@@ -121,13 +210,13 @@ func TestLinearizable(t *testing.T) {
 			w.hist.Ops[2].State.LastSeq = 4
 			w.hist.Ops[2].State.Applied = signal.Digest{}
 		}, want: []string{
-			"no-such-record [2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) returned seq 4 as its last record, which is a signal that does not touch the entity",
+			"wrong-state [2] 9 ms: read #2 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: last seq 4, want 3",
 		}},
 		{name: "a read saw a ghost", verdict: Violated, make: func(w *world) {
 			w.append(&record.Record{Kind: record.Signal, Client: 2, Request: 99, Signal: signal.Signal{Entity: 5, Weight: 1}})
 			w.has(8, 5)
 		}, want: []string{
-			"unexplained [0] 4 ms: read #0 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+			"unexplained [0] 4 ms: read #0 of client 8 (tenant 2 slot 0, entity 5) depends on the record at seq 3, which is no change of the history",
 		}},
 		{name: "a read saw a refused write", verdict: Violated, make: func(w *world) {
 			i := w.write(7, 5)
@@ -135,7 +224,7 @@ func TestLinearizable(t *testing.T) {
 			w.end(i, history.Refused, "quota")
 			w.has(8, 5)
 		}, want: []string{
-			"unexplained [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+			"unexplained [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) depends on the record at seq 3, which is no change of the history",
 		}},
 		{name: "a read saw a changed weight", verdict: Violated, make: func(w *world) {
 			i := w.write(7, 5)
@@ -145,13 +234,13 @@ func TestLinearizable(t *testing.T) {
 			w.has(8, 5)
 		}, want: []string{
 			"not-in-order [0] 3 ms: write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) was acknowledged at seq 3 at 5 ms, but the log has no such record",
-			"unexplained [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+			"unexplained [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) depends on the record at seq 3, which is no change of the history",
 		}},
 		{name: "a doubled record is seen", verdict: Violated, make: func(w *world) {
 			w.apply(w.wrote(7, 5))
 			w.has(8, 5)
 		}, want: []string{
-			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 4, which is no write of the history",
+			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) depends on the record at seq 4, which is no change of the history",
 		}},
 		{name: "a doubled record whose second was acknowledged", verdict: Violated, make: func(w *world) {
 			i := w.write(7, 5)
@@ -159,7 +248,7 @@ func TestLinearizable(t *testing.T) {
 			w.ack(i, w.apply(i))
 			w.has(8, 5)
 		}, want: []string{
-			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw the record at seq 3, which is no write of the history",
+			"unexplained [1] 7 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) depends on the record at seq 3, which is no change of the history",
 		}},
 		{name: "one record answers two writes", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
@@ -173,10 +262,10 @@ func TestLinearizable(t *testing.T) {
 		{name: "a read without a record returned something", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
 			w.has(8, 5)
-			w.hist.Ops[1].State.LastSeq = 0
+			w.hist.Ops[1].Seq, w.hist.Ops[1].State.LastSeq = 0, 0
 			w.hist.Ops[1].State.Totals[1].Count = 1
 		}, want: []string{
-			"wrong-state [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) saw no record and yet returned digest 18bb58e687c722830d9b5ffa5193bb7f, want 00000000000000000000000000000000",
+			"wrong-state [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 5) was answered before the first record and yet returned digest 18bb58e687c722830d9b5ffa5193bb7f, want 00000000000000000000000000000000",
 		}},
 		{name: "a lost acknowledgement that a read does not see", verdict: Violated, make: func(w *world) {
 			w.ack(w.write(7, 5), 3)
@@ -185,13 +274,20 @@ func TestLinearizable(t *testing.T) {
 			"not-in-order [0] 3 ms: write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) was acknowledged at seq 3 at 4 ms, but the log has no such record",
 		}},
 
+		{name: "only the position lies: something else had been acknowledged there", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.done(w.put(7, 5))
+			w.answer(w.read(8, 5), 3)
+		}, want: []string{
+			"witness-disagrees [1 2] 9 ms: stale-read: read #2 of client 8 (tenant 2 slot 0, entity 5) began at 9 ms and saw seq 3, although put #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2), which had returned at 8 ms, is at seq 4; yet the operations, without their seqs, have an order",
+		}},
 		{name: "only the last seq lies", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
 			w.wrote(7, 5)
 			w.has(8, 5)
 			w.hist.Ops[2].State.LastSeq = 3
 		}, want: []string{
-			"witness-disagrees [2] 9 ms: wrong-state: read #2 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: digest 9bd8e55e3e92d2642fa1c70a31904c55, want 18bb58e687c722830d9b5ffa5193bb7f; yet the operations, without their seqs, have an order",
+			"witness-disagrees [2] 9 ms: wrong-state: read #2 of client 8 (tenant 2 slot 0, entity 5) returned something else than the log adds up to: last seq 3, want 4; yet the operations, without their seqs, have an order",
 		}},
 		{name: "the order of seqs does not respect real time", verdict: Violated, make: func(w *world) {
 			early, late := w.write(7, 5), w.write(8, 5)

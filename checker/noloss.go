@@ -5,7 +5,6 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
-	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
@@ -14,22 +13,27 @@ const nameNoLoss = "no-loss"
 // judgeNoLoss compares what clients were told with what is in the logs, and the
 // logs with what the nodes hold. Its rules:
 //
-//	lost-ack         an acknowledged write is not in the log
+//	lost-ack         an acknowledged change is not in the log
 //	wrong-seq        it is there, at another seq than the client was told
 //	doubled          it is there more than once
-//	refused-present  a refused write is there
+//	refused-present  a refused change is there
 //	ghost            a record that nobody submitted
-//	changed-signal   a record whose signal is not the one that was submitted
+//	changed-record   a record that does something else than what was submitted
 //	broken-log       a hole, or a record that does not continue the chain
 //	dump-...         a node's final state is not the fold of the log
+//
+// A change is refused if every attempt of it was, each definitely; if one is
+// unresolved the client does not know, and the change may be there. A slot whose
+// durable bytes were damaged need not be served in the end; what was told of it
+// is judged as ever.
 func judgeNoLoss(run *observe.Run, o Options) Report {
 	v, s, ops := newVerdict(nameNoLoss), o.scratch(), run.Ops()
 	s.indexRecords(run)
-	s.indexWrites(ops)
+	s.indexChanges(ops)
 	acked := 0
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind != history.Write {
+		if !op.Kind.Changes() {
 			continue
 		}
 		v.report.Checked++
@@ -51,7 +55,7 @@ func judgeNoLoss(run *observe.Run, o Options) Report {
 	}
 	dumpsMatch(v, run, s)
 	if acked == 0 {
-		v.cannotTell("no write was acknowledged")
+		v.cannotTell("no change was acknowledged")
 	}
 	return v.done()
 }
@@ -81,7 +85,7 @@ func ackedIsThere(v *verdict, run *observe.Run, s *Scratch, i int) {
 	}
 }
 
-// whatIsThere says what became of an acknowledged write that is not in the log.
+// whatIsThere says what became of an acknowledged change that is not in the log.
 func whatIsThere(run *observe.Run, op *history.Op) string {
 	at := run.Find(op.Tenant, op.Slot)
 	switch {
@@ -92,7 +96,7 @@ func whatIsThere(run *observe.Run, op *history.Op) string {
 	}
 	l := run.Logs[at]
 	for i := range l.Cut {
-		if rec := &l.Cut[i].Record; rec.Kind == record.Signal && rec.Operation() == op.Op {
+		if rec := &l.Cut[i].Record; rec.Kind.IsOperation() && rec.Operation() == op.Op {
 			return fmt.Sprintf("it was written at seq %d at %s and lost later", rec.Seq, instant(l.Cut[i].At))
 		}
 	}
@@ -100,7 +104,7 @@ func whatIsThere(run *observe.Run, op *history.Op) string {
 		return fmt.Sprintf("the log ends at seq %d", len(l.Entries))
 	}
 	rec := &l.Entries[op.Seq-1].Record
-	return fmt.Sprintf("at that seq is a %s of %s", rec.Kind, identity(rec.Operation()))
+	return fmt.Sprintf("at that seq is %s %s of %s", article(rec.Kind), rec.Kind, identity(rec.Operation()))
 }
 
 func refusedIsAbsent(v *verdict, run *observe.Run, s *Scratch, i int) {
@@ -119,30 +123,24 @@ func refusedIsAbsent(v *verdict, run *observe.Run, s *Scratch, i int) {
 }
 
 func wasSubmitted(v *verdict, s *Scratch, ops []history.Op, l *observe.Log, e *observe.Entry) {
-	if e.Record.Kind != record.Signal {
+	if !e.Record.Kind.IsOperation() {
 		return
 	}
 	v.report.Checked++
-	first := s.writes.first(operationKey(l.Tenant, l.Slot, e.Record.Operation()))
+	first := s.changes.first(operationKey(l.Tenant, l.Slot, e.Record.Operation()))
 	if first == none {
 		v.find("ghost", e.At, nil, "%s: the record at seq %d (%s, %s), appended at %s, was submitted by nobody",
-			place(l.Tenant, l.Slot), e.Record.Seq, identity(e.Record.Operation()), content(&e.Record.Signal), instant(e.At))
+			place(l.Tenant, l.Slot), e.Record.Seq, identity(e.Record.Operation()), does(&e.Record), instant(e.At))
 		return
 	}
-	for i := first; i != none; i = s.writes.items[i].next {
-		if ops[s.writes.items[i].value].Signal == e.Record.Signal {
+	for i := first; i != none; i = s.changes.items[i].next {
+		if holds(&e.Record, &ops[s.changes.items[i].value]) {
 			return
 		}
 	}
-	i := int(s.writes.items[first].value)
-	v.find("changed-signal", e.At, []int{i}, "%s sent %s, but its record at seq %d, appended at %s, has %s",
-		describe(ops, i), content(&ops[i].Signal), e.Record.Seq, instant(e.At), content(&e.Record.Signal))
-}
-
-// fold is one entity of a log, added up.
-type fold struct {
-	entity signal.Entity
-	state  signal.State
+	i := int(s.changes.items[first].value)
+	v.find("changed-record", e.At, []int{i}, "%s sent %s, but its record at seq %d, appended at %s, has %s",
+		describe(ops, i), asks(&ops[i]), e.Record.Seq, instant(e.At), does(&e.Record))
 }
 
 // dumpsMatch folds every log anew and compares it with what the nodes hold.
@@ -168,25 +166,9 @@ func dumpsMatch(v *verdict, run *observe.Run, s *Scratch) {
 			dumped = true
 			dumpMatches(v, s, l, d)
 		}
-		if !dumped && len(l.Entries) > 0 {
+		if !dumped && len(l.Entries) > 0 && !run.Damaged(l.Tenant, l.Slot) {
 			v.cannotTell("there is no final dump of %s", place(l.Tenant, l.Slot))
 		}
-	}
-}
-
-func foldLog(s *Scratch, l *observe.Log) {
-	s.dense.reset(len(l.Entries))
-	s.folds = s.folds[:0]
-	for i := range l.Entries {
-		rec := &l.Entries[i].Record
-		if rec.Kind != record.Signal {
-			continue
-		}
-		number, fresh := s.dense.dense(key{a: uint64(rec.Signal.Entity)})
-		if fresh {
-			s.folds = append(s.folds, fold{entity: rec.Signal.Entity})
-		}
-		s.folds[number].state.Apply(uint64(rec.Seq), rec.Operation(), &rec.Signal)
 	}
 }
 
@@ -197,7 +179,12 @@ func dumpMatches(v *verdict, s *Scratch, l *observe.Log, d *observe.Dump) {
 	} else if d.Position.Chain != end.Chain {
 		v.find("dump-chain", 0, nil, "%s: at seq %d the node has chain %016x, the log %016x", where, end.Seq, uint64(d.Position.Chain), uint64(end.Chain))
 	}
-	matched := 0
+	matched, live := 0, 0
+	for i := range s.folds {
+		if s.folds[i].live {
+			live++
+		}
+	}
 	for i := range d.Entities {
 		e := &d.Entities[i]
 		if i > 0 && d.Entities[i-1].Entity >= e.Entity {
@@ -208,13 +195,17 @@ func dumpMatches(v *verdict, s *Scratch, l *observe.Log, d *observe.Dump) {
 			v.find("dump-entity", 0, nil, "%s: the node holds entity %d, of which the log has no record", where, e.Entity)
 			continue
 		}
+		if !s.folds[number].live {
+			v.find("dump-entity", 0, nil, "%s: the node holds entity %d, which the log deletes", where, e.Entity)
+			continue
+		}
 		matched++
 		if f := &s.folds[number]; f.state != e.State {
 			v.find("dump-entity", 0, nil, "%s: the node's state of entity %d is not the fold of the log: %s", where, e.Entity, difference(&e.State, &f.state))
 		}
 	}
 	v.report.Checked += len(d.Entities)
-	if matched < len(s.folds) {
+	if matched < live {
 		missing(v, s, d, where)
 	}
 }
@@ -226,7 +217,7 @@ func missing(v *verdict, s *Scratch, d *observe.Dump, where string) {
 		held[d.Entities[i].Entity] = true
 	}
 	for i := range s.folds {
-		if f := &s.folds[i]; !held[f.entity] {
+		if f := &s.folds[i]; f.live && !held[f.entity] {
 			v.find("dump-entity", 0, nil, "%s: the node does not hold entity %d, last touched at seq %d", where, f.entity, f.state.LastSeq)
 		}
 	}

@@ -23,14 +23,37 @@ func TestNoLoss(t *testing.T) {
 			w.end(b, history.Unknown, "deadline")
 			w.dump()
 		}},
+		{name: "entities are created and deleted", verdict: Held, make: func(w *world) {
+			w.done(w.put(7, 5))
+			w.done(w.put(7, 6))
+			w.wrote(7, 6)
+			w.wrote(7, 7)
+			w.done(w.remove(7, 6))
+			w.done(w.remove(7, 8))
+			w.done(w.put(7, 6))
+			w.end(w.remove(7, 7), history.Refused, "quota")
+			w.dump()
+		}},
+		{name: "with an attempt unresolved it may be there, whatever the others were told", verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			for _, i := range []int{w.write(7, 5), w.put(7, 6), w.remove(7, 5)} {
+				w.apply(i)
+				w.end(i, history.Unknown, "quota-exceeded")
+			}
+			w.dump()
+		}},
+		{name: "a damaged slot need not be served in the end", verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			w.run.Damage(home, 0)
+		}},
 		{name: "what was lost unacknowledged is no loss", verdict: Held, make: func(w *world) {
 			w.wrote(7, 5)
 			w.apply(w.write(8, 5))
 			w.run.Recovered(home, 0, 3, w.tick(), 0, 2)
 			w.dump()
 		}},
-		{name: "nothing asked", verdict: Undecided, why: "there is no final dump of tenant 2 slot 0; no write was acknowledged", make: func(w *world) {}},
-		{name: "nothing acknowledged", verdict: Undecided, why: "no write was acknowledged", make: func(w *world) {
+		{name: "nothing asked", verdict: Undecided, why: "there is no final dump of tenant 2 slot 0; no change was acknowledged", make: func(w *world) {}},
+		{name: "nothing acknowledged", verdict: Undecided, why: "no change was acknowledged", make: func(w *world) {
 			w.apply(w.write(7, 5))
 			w.dump()
 		}},
@@ -102,7 +125,72 @@ func TestNoLoss(t *testing.T) {
 			w.ack(i, seq)
 			w.dump()
 		}, want: []string{
-			"changed-signal [0] 4 ms: write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) sent entity 5 kind 0 weight 1 client time 0, but its record at seq 3, appended at 4 ms, has entity 5 kind 0 weight 2 client time 0",
+			"changed-record [0] 4 ms: write #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) sent entity 5 kind 0 weight 1 client time 0, but its record at seq 3, appended at 4 ms, has entity 5 kind 0 weight 2 client time 0",
+		}},
+		{name: "a deletion of another entity", verdict: Violated, make: func(w *world) {
+			i := w.remove(7, 5)
+			w.hist.Ops[i].Signal.Entity = 6
+			seq := w.apply(i)
+			w.hist.Ops[i].Signal.Entity = 5
+			w.ack(i, seq)
+			w.dump()
+		}, want: []string{
+			"changed-record [0] 4 ms: delete #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) sent deletion of entity 5, but its record at seq 3, appended at 4 ms, has deletion of entity 6",
+		}},
+		{name: "a creation that became a deletion", verdict: Violated, make: func(w *world) {
+			i := w.put(7, 5)
+			w.hist.Ops[i].Kind = history.Delete
+			seq := w.apply(i)
+			w.hist.Ops[i].Kind = history.Put
+			w.ack(i, seq)
+			w.dump()
+		}, want: []string{
+			"changed-record [0] 4 ms: put #0 of client 7 (tenant 2 slot 0, entity 5, session 2 request 1) sent creation of entity 5, but its record at seq 3, appended at 4 ms, has deletion of entity 5",
+		}},
+		{name: "lost creation, ghost deletion", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.ack(w.put(7, 6), 4)
+			w.append(&record.Record{Kind: record.EntityDelete, Client: 2, Request: 99, Entity: 5})
+			w.dump()
+		}, want: []string{
+			"lost-ack [1] 7 ms: put #1 of client 7 (tenant 2 slot 0, entity 6, session 2 request 2) was acknowledged at seq 4 at 7 ms and is not in the final log: at that seq is an entity-delete of session 2 request 99",
+			"ghost [] 8 ms: tenant 2 slot 0: the record at seq 4 (session 2 request 99, deletion of entity 5), appended at 8 ms, was submitted by nobody",
+		}},
+		{name: "a refused deletion is there", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			i := w.remove(7, 5)
+			w.apply(i)
+			w.end(i, history.Refused, "quota")
+			w.dump()
+		}, want: []string{
+			"refused-present [1] 7 ms: delete #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2) was refused (quota) at 8 ms, but its record is in the final log at seq 4, since 7 ms",
+		}},
+		{name: "the node keeps what was deleted, and lacks what was created", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.done(w.put(7, 6))
+			w.dump()
+			w.run.Dumps[0].Entities[1].Entity = 7
+			w.done(w.put(7, 7))
+			w.done(w.remove(7, 7))
+			w.run.Dumps[0].Position = w.log().End()
+		}, want: []string{
+			"dump-entity [] 0 ms: tenant 2 slot 0: the node holds entity 7, which the log deletes",
+			"dump-entity [] 0 ms: tenant 2 slot 0: the node does not hold entity 6, last touched at seq 4",
+		}},
+		{name: "a damaged slot that lost what it had acknowledged, and serves", verdict: Violated, make: func(w *world) {
+			w.run.Damage(home, 0)
+			w.wrote(7, 5)
+			w.wrote(7, 5)
+			w.run.Recovered(home, 0, 3, w.tick(), 0, 2)
+		}, want: []string{
+			"lost-ack [1] 8 ms: write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2) was acknowledged at seq 4 at 8 ms and is not in the final log: it was written at seq 4 at 7 ms and lost later",
+		}},
+		{name: "a damaged slot that serves wrong data", verdict: Violated, make: func(w *world) {
+			w.run.Damage(home, 0)
+			w.wrote(7, 5)
+			w.dump().Entities[0].State.Totals[0].Weight++
+		}, want: []string{
+			"dump-entity [] 0 ms: tenant 2 slot 0: the node's state of entity 5 is not the fold of the log: kind 0: count 1 weight 2, want count 1 weight 1",
 		}},
 		{name: "hole in the log", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
@@ -116,7 +204,7 @@ func TestNoLoss(t *testing.T) {
 			w.run.Append(&record.Record{Tenant: home, Kind: record.EpochStart, Seq: 4, Prev: 1}, 1, w.tick(), 0, 1)
 			w.dump()
 		}, want: []string{
-			"broken-log [] 6 ms: tenant 2 slot 0: at 6 ms seq 4 continues chain 0000000000000001, but the chain at seq 3 is 3cb5da9270935565",
+			"broken-log [] 6 ms: tenant 2 slot 0: at 6 ms seq 4 continues chain 0000000000000001, but the chain at seq 3 is 2eae7abaff675d4e",
 		}},
 		{name: "the digest shows a loss with a duplicate", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
@@ -177,6 +265,15 @@ func TestExactlyOnce(t *testing.T) {
 			w.apply(w.wrote(7, 5))
 		}, want: []string{
 			"applied-twice [] 6 ms: tenant 2 slot 0: session 2 request 1 is in the log at seq 3 and again at seq 4, appended at 6 ms",
+		}},
+		{name: "doubled deletion, and a creation told another seq", verdict: Violated, make: func(w *world) {
+			w.apply(w.done(w.remove(7, 5)))
+			i := w.put(7, 6)
+			w.apply(i)
+			w.ack(i, 4)
+		}, want: []string{
+			"applied-twice [] 6 ms: tenant 2 slot 0: session 2 request 1 is in the log at seq 3 and again at seq 4, appended at 6 ms",
+			"other-answer [1] 9 ms: put #1 of client 7 (tenant 2 slot 0, entity 6, session 2 request 2) was answered with seq 4 at 9 ms, but it was applied at seq 5",
 		}},
 		{name: "tripled record", verdict: Violated, make: func(w *world) {
 			i := w.wrote(7, 5)

@@ -11,10 +11,16 @@ import (
 // What these three judge was found out while the run went on, or needs no more
 // than a look.
 const (
-	nameDurableAck = "durable-ack"
-	nameIslands    = "islands"
-	nameLiveness   = "liveness"
+	nameDurableAck     = "durable-ack"
+	nameIslands        = "islands"
+	nameLiveness       = "liveness"
+	nameRefusalLatency = "refusal-latency"
 )
+
+// MaxRefusalLatency bounds the time from the arrival of a request in a node's input
+// queue to its refusal for a quota, in ns of true time. Pauses of the whole node do
+// not count: nobody can answer in them.
+const MaxRefusalLatency = 1_000_000
 
 // judgeDurableAck has one rule:
 //
@@ -59,16 +65,50 @@ func owner(t tenant.ID, has bool) string {
 	return fmt.Sprintf("tenant %s", t)
 }
 
-// judgeLiveness has two rules:
+// judgeRefusalLatency has one rule:
+//
+//	late  a refusal for a quota left later than MaxRefusalLatency after its request arrived
+//
+// A run in which no quota refused anything is one in which none was late; a run in
+// which nothing was asked shows nothing.
+func judgeRefusalLatency(run *observe.Run, _ Options) Report {
+	v, replies := newVerdict(nameRefusalLatency), run.Refusals.Replies
+	v.report.Checked = len(replies)
+	for i := range replies {
+		r := &replies[i]
+		if took := r.Left - r.Arrived - r.Paused; took > MaxRefusalLatency {
+			v.find("late", r.Left, nil, "%s: %s arrived at %s and was refused at %s, %s later without the node's pauses; the bound is %s",
+				place(r.Tenant, r.Slot), identity(r.Op), instant(r.Arrived), instant(r.Left), instant(took), instant(MaxRefusalLatency))
+		}
+	}
+	switch {
+	case len(run.Ops()) == 0 && len(replies) == 0:
+		v.cannotTell("nothing was asked")
+	case len(replies) == 0:
+		v.leftOut("no refusal for a quota was seen")
+	}
+	return v.done()
+}
+
+// judgeLiveness has three rules:
 //
 //	never-returned  an operation still waits for its answer
+//	stopped         a slot stopped for good
 //	stall           the calm part waits for something else
+//
+// Where durable bytes of a slot were damaged it may find that out and stop, and its
+// operations need not be answered. It may not stop for another reason.
 func judgeLiveness(run *observe.Run, _ Options) Report {
 	v, ops := newVerdict(nameLiveness), run.Ops()
 	v.report.Checked = len(ops)
 	for i := range ops {
-		if ops[i].Outcome == history.Open {
+		if ops[i].Outcome == history.Open && !run.Damaged(ops[i].Tenant, ops[i].Slot) {
 			v.find("never-returned", ops[i].InvokeAt, []int{i}, "%s waits for its answer since %s", describe(ops, i), instant(ops[i].InvokeAt))
+		}
+	}
+	for i := range run.Stops {
+		if stop := &run.Stops[i]; !stop.Corrupt || !run.Damaged(stop.Tenant, stop.Slot) {
+			v.find("stopped", 0, nil, "%s stopped for good: %s", place(stop.Tenant, stop.Slot), stop.Text)
 		}
 	}
 	for _, stall := range run.Stalls {

@@ -6,6 +6,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/signal"
 )
 
 func TestDurableAck(t *testing.T) {
@@ -40,6 +42,31 @@ func TestIslands(t *testing.T) {
 	})
 }
 
+func TestRefusalLatency(t *testing.T) {
+	reply := observe.Reply{Tenant: home, Op: signal.Operation{Session: 2, Request: 1}, Arrived: 5 * ms}
+	answered := func(w *world, left, paused int64) {
+		reply.Left, reply.Paused = left, paused
+		w.run.Refusals.Answered(reply)
+	}
+	judged(t, "refusal-latency", []given{
+		{name: "within the bound, to the nanosecond", verdict: Held, make: func(w *world) {
+			answered(w, 5*ms, 0)
+			answered(w, 6*ms, 0)
+		}},
+		{name: "the node was paused", verdict: Held, make: func(w *world) { answered(w, 90*ms, 84*ms) }},
+		{name: "no quota refused anything", verdict: Held, why: "no refusal for a quota was seen", make: func(w *world) { w.wrote(7, 5) }},
+		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(w *world) {}},
+		{name: "a nanosecond late", verdict: Violated, make: func(w *world) {
+			answered(w, 6*ms, 0)
+			answered(w, 6*ms+1, 0)
+			answered(w, 90*ms, 84*ms-1)
+		}, want: []string{
+			"late [] 6.000001 ms: tenant 2 slot 0: session 2 request 1 arrived at 5 ms and was refused at 6.000001 ms, 1.000001 ms later without the node's pauses; the bound is 1 ms",
+			"late [] 90 ms: tenant 2 slot 0: session 2 request 1 arrived at 5 ms and was refused at 90 ms, 1.000001 ms later without the node's pauses; the bound is 1 ms",
+		}},
+	})
+}
+
 func TestLiveness(t *testing.T) {
 	judged(t, "liveness", []given{
 		{name: "all returned", verdict: Held, make: func(w *world) {
@@ -52,6 +79,28 @@ func TestLiveness(t *testing.T) {
 			w.read(8, 6)
 		}, want: []string{
 			"never-returned [1] 6 ms: read #1 of client 8 (tenant 2 slot 0, entity 6) waits for its answer since 6 ms",
+		}},
+		{name: "a damaged slot stops, and its operations with it", verdict: Held, make: func(w *world) {
+			w.run.Damage(home, 0)
+			w.wrote(7, 5)
+			w.read(8, 5)
+			w.run.Stopped(observe.Stop{Tenant: home, Corrupt: true})
+		}},
+		{name: "an undamaged slot stops", verdict: Violated, make: func(w *world) {
+			w.run.Damage(home, 1)
+			w.wrote(7, 5)
+			w.run.Stopped(observe.Stop{Tenant: home, Corrupt: true, Text: "node 1: segment x is corrupt"})
+		}, want: []string{
+			"stopped [] 0 ms: tenant 2 slot 0 stopped for good: node 1: segment x is corrupt",
+		}},
+		{name: "a damaged slot stops for another reason, and an operation elsewhere waits", verdict: Violated, make: func(w *world) {
+			w.run.Damage(home, 0)
+			w.wrote(7, 5)
+			w.hist.Ops[w.read(8, 6)].Slot = 1
+			w.run.Stopped(observe.Stop{Tenant: home, Text: "node 1: an operation of the disk failed"})
+		}, want: []string{
+			"never-returned [1] 6 ms: read #1 of client 8 (tenant 2 slot 1, entity 6) waits for its answer since 6 ms",
+			"stopped [] 0 ms: tenant 2 slot 0 stopped for good: node 1: an operation of the disk failed",
 		}},
 		{name: "stall", verdict: Violated, why: "nothing was asked", make: func(w *world) {
 			w.run.Stalls = append(w.run.Stalls, "node 1 to recover tenant 2 slot 0")

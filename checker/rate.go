@@ -15,14 +15,15 @@ const nameRate = "rate"
 // judgeRate checks both sides of a quota, slot by slot. Its rules:
 //
 //	window              some window admitted more than burst + rate*w*(1+rho) + 1
-//	refused-with-token  a signal was refused although the bucket had a token
+//	refused-with-token  an operation was refused although the bucket had a token
 //	wrong-level         a record carries another bucket level than the rule gives
 //
-// Windows are in true time, over the signals of the final log, at the instants
-// at which their tokens were taken. Refusals and levels are computed once more
-// from the node's own clock: level = min(burst, level of the last record + rate
-// times the time since). Limits are those of the run, and of the Config records
-// from their seq on; a larger burst arrives empty.
+// Windows are in true time, over the operations of the final log (signals, and the
+// creation and deletion of entities), at the instants at which their tokens were
+// taken. Refusals and levels are computed once more from the node's own clock:
+// level = min(burst, level of the last record + rate times the time since). What
+// the disk had no room for gives its token back. Limits are those of the run, and
+// of the Config records from their seq on; a larger burst arrives empty.
 func judgeRate(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameRate), o.scratch()
 	for _, l := range run.Logs {
@@ -37,7 +38,7 @@ func judgeRate(run *observe.Run, o Options) Report {
 		judgeLevels(v, s, l, limits)
 	}
 	if v.report.Checked == 0 {
-		v.cannotTell("no signal was admitted and none refused")
+		v.cannotTell("no operation was admitted and none refused")
 	}
 	return v.done()
 }
@@ -72,7 +73,7 @@ func judgeWindows(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, limi
 			e.refill(entry.At)
 			e.set(limits.Rate, limits.EffectiveBurst(), run.DriftPPM)
 		}
-		if rec.Kind != record.Signal {
+		if !rec.Kind.IsOperation() {
 			continue
 		}
 		v.report.Checked++
@@ -82,7 +83,7 @@ func judgeWindows(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, limi
 			v.report.More++
 		default:
 			over = true
-			v.find("window", entry.At, nil, "%s: %d signals took a token from %s to %s, where the last is seq %d; rate %d per second and burst %d at a drift of %d ppm allow %d",
+			v.find("window", entry.At, nil, "%s: %d operations took a token from %s to %s, where the last is seq %d; rate %d per second and burst %d at a drift of %d ppm allow %d",
 				place(l.Tenant, l.Slot), e.taken, instant(e.from), instant(entry.At), rec.Seq,
 				limits.Rate, limits.EffectiveBurst(), run.DriftPPM, int64(e.taken)-overdraft(&e))
 		}
@@ -130,6 +131,9 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 			s.recovered(&b, ev)
 		case ev.Kind == observe.Refused:
 			judgeRefusal(v, l, &b, ev)
+		case ev.Kind == observe.Capped: // takes no token
+		case ev.Kind == observe.GivenBack:
+			b.level = min(b.level+nano, b.full)
 		case !ev.Written:
 			// Never seen again: lost in a crash, or given back. What it took is
 			// not known, so nothing is judged until the next record tells.
@@ -163,7 +167,7 @@ func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 	}
 	v.report.Checked++
 	if level >= nano {
-		v.find("refused-with-token", ev.At, nil, "%s: a signal was refused at %s (node clock %s) although the bucket held %d nano-tokens",
+		v.find("refused-with-token", ev.At, nil, "%s: an operation was refused at %s (node clock %s) although the bucket held %d nano-tokens",
 			place(l.Tenant, l.Slot), instant(ev.At), instant(ev.Local), level)
 	}
 }
@@ -172,10 +176,10 @@ func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 // on the record's counts, as it does for the node.
 func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 	want := b.now(ev.Local)
-	switch ev.Record {
-	case record.Signal:
+	switch {
+	case ev.Record.IsOperation():
 		want -= nano
-	case record.Config:
+	case ev.Record == record.Config:
 		s.configure(b, ev)
 		want = b.level
 	}
@@ -193,10 +197,10 @@ func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.E
 // that is not charged tells nothing: the bucket just goes on.
 func (s *Scratch) appended(b *limiter, ev *observe.Event) {
 	b.now(ev.Local)
-	switch ev.Record {
-	case record.Signal:
+	switch {
+	case ev.Record.IsOperation():
 		b.known, b.level = true, min(ev.Level, b.full)
-	case record.Config:
+	case ev.Record == record.Config:
 		s.configure(b, ev)
 	}
 }

@@ -22,9 +22,15 @@ func (w *world) signals(n int) {
 
 // forge appends a signal as a mistaken node would: at an instant and with a
 // level of its own.
-func (w *world) forge(at, local, level int64) {
+func (w *world) forge(at, local, level int64) { w.forgeKind(record.Signal, at, local, level) }
+
+// forgeKind is forge for records of any kind of operation.
+func (w *world) forgeKind(k record.Kind, at, local, level int64) {
 	end := w.log().End()
-	rec := record.Record{Tenant: home, Kind: record.Signal, Seq: end.Next(), Prev: end.Chain, Level: level, Signal: signal.Signal{Entity: 5}}
+	rec := record.Record{Tenant: home, Kind: k, Seq: end.Next(), Prev: end.Chain, Level: level}
+	if k == record.Signal {
+		rec.Signal = signal.Signal{Entity: 5}
+	}
 	w.run.Admitted(home, 0, rec.Seq, at, local, 1)
 	w.run.Append(&rec, record.ChainOf(record.Append(nil, &rec)), at, local, 1)
 }
@@ -87,8 +93,22 @@ func TestRate(t *testing.T) {
 			w.run.Append(&rec, 1, 10*ms, 10*ms, 1)
 			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
 		}},
-		{name: "nothing admitted", verdict: Undecided, why: "no signal was admitted and none refused", make: func(w *world) { w.run.Reset() }},
-		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 3 slot 0 are not known; no signal was admitted and none refused", make: func(w *world) {
+		{name: "creations and deletions take tokens", verdict: Held, make: func(w *world) {
+			for i, k := range [...]record.Kind{record.EntityPut, record.Signal, record.EntityDelete} {
+				w.forgeKind(k, 10*ms, 10*ms, (2-int64(i))*nano)
+			}
+			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+		}},
+		{name: "what the disk had no room for gives its token back", verdict: Held, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.GivenBack(home, 0, signal.Operation{}, 4, 10*ms, 1)
+			w.forge(10*ms, 10*ms, 0)
+			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+		}},
+		{name: "nothing admitted", verdict: Undecided, why: "no operation was admitted and none refused", make: func(w *world) { w.run.Reset() }},
+		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 3 slot 0 are not known; no operation was admitted and none refused", make: func(w *world) {
 			w.run.Reset()
 			w.run.Refused(3, 0, 10*ms, 10*ms, 1)
 		}},
@@ -102,15 +122,38 @@ func TestRate(t *testing.T) {
 			w.forge(12*ms, 12*ms, 0)
 			w.forge(12*ms, 12*ms, 0)
 		}, want: []string{
-			"window [] 12 ms: tenant 2 slot 0: 7 signals took a token from 10 ms to 12 ms, where the last is seq 9; rate 1000 per second and burst 3 at a drift of 100 ppm allow 6",
+			"window [] 12 ms: tenant 2 slot 0: 7 operations took a token from 10 ms to 12 ms, where the last is seq 9; rate 1000 per second and burst 3 at a drift of 100 ppm allow 6",
 			"wrong-level [] 10 ms: tenant 2 slot 0: the signal at seq 6, admitted at 10 ms (node clock 10 ms), carries a level of 0 nano-tokens, want -1000000000",
 			"wrong-level [] 12 ms: tenant 2 slot 0: the signal at seq 9, admitted at 12 ms (node clock 12 ms), carries a level of 0 nano-tokens, want -1000000000",
+		}},
+		{name: "a deletion that takes no token", verdict: Violated, make: func(w *world) {
+			w.forgeKind(record.EntityDelete, 10*ms, 10*ms, 3*nano)
+		}, want: []string{
+			"wrong-level [] 10 ms: tenant 2 slot 0: the entity-delete at seq 3, admitted at 10 ms (node clock 10 ms), carries a level of 3000000000 nano-tokens, want 2000000000",
+		}},
+		{name: "creations overrun a window", verdict: Violated, make: func(w *world) {
+			for i := range int64(5) {
+				w.forgeKind(record.EntityPut, 10*ms, 10*ms, max(0, 2-i)*nano)
+			}
+		}, want: []string{
+			"window [] 10 ms: tenant 2 slot 0: 5 operations took a token from 10 ms to 10 ms, where the last is seq 7; rate 1000 per second and burst 3 at a drift of 0 ppm allow 4",
+			"wrong-level [] 10 ms: tenant 2 slot 0: the entity-put at seq 6, admitted at 10 ms (node clock 10 ms), carries a level of 0 nano-tokens, want -1000000000",
+			"wrong-level [] 10 ms: tenant 2 slot 0: the entity-put at seq 7, admitted at 10 ms (node clock 10 ms), carries a level of 0 nano-tokens, want -1000000000",
+		}},
+		{name: "a token that is not given back", verdict: Violated, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.GivenBack(home, 0, signal.Operation{}, 4, 10*ms, 1)
+			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+		}, want: []string{
+			"refused-with-token [] 10 ms: tenant 2 slot 0: an operation was refused at 10 ms (node clock 10 ms) although the bucket held 1000000000 nano-tokens",
 		}},
 		{name: "refused with a token", verdict: Violated, make: func(w *world) {
 			w.signals(1)
 			w.run.Refused(home, 0, w.tick(), w.clock, 1)
 		}, want: []string{
-			"refused-with-token [] 4 ms: tenant 2 slot 0: a signal was refused at 4 ms (node clock 4 ms) although the bucket held 3000000000 nano-tokens",
+			"refused-with-token [] 4 ms: tenant 2 slot 0: an operation was refused at 4 ms (node clock 4 ms) although the bucket held 3000000000 nano-tokens",
 		}},
 		{name: "refused at the very nanosecond of the token", verdict: Violated, make: func(w *world) {
 			for i := range int64(3) {
@@ -118,7 +161,7 @@ func TestRate(t *testing.T) {
 			}
 			w.run.Refused(home, 0, 11*ms, 11*ms, 1)
 		}, want: []string{
-			"refused-with-token [] 11 ms: tenant 2 slot 0: a signal was refused at 11 ms (node clock 11 ms) although the bucket held 1000000000 nano-tokens",
+			"refused-with-token [] 11 ms: tenant 2 slot 0: an operation was refused at 11 ms (node clock 11 ms) although the bucket held 1000000000 nano-tokens",
 		}},
 		{name: "instants count, not seqs", verdict: Violated, make: func(w *world) {
 			for i := range int64(4) {
@@ -127,7 +170,7 @@ func TestRate(t *testing.T) {
 			w.forge(30*ms, 30*ms, 2*nano)
 			w.forge(10*ms, 30*ms, nano)
 		}, want: []string{
-			"window [] 10 ms: tenant 2 slot 0: 5 signals took a token from 10 ms to 10 ms, where the last is seq 8; rate 1000 per second and burst 3 at a drift of 0 ppm allow 4",
+			"window [] 10 ms: tenant 2 slot 0: 5 operations took a token from 10 ms to 10 ms, where the last is seq 8; rate 1000 per second and burst 3 at a drift of 0 ppm allow 4",
 			"wrong-level [] 10 ms: tenant 2 slot 0: the signal at seq 6, admitted at 10 ms (node clock 10 ms), carries a level of 0 nano-tokens, want -1000000000",
 		}},
 		{name: "a bucket that is refilled by a restart", verdict: Violated, make: func(w *world) {

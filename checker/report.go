@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -72,7 +73,7 @@ func identity(op signal.Operation) string {
 func describe(ops []history.Op, i int) string {
 	op := &ops[i]
 	who := fmt.Sprintf("%s #%d of client %d (%s, entity %d", op.Kind, i, op.Client, place(op.Tenant, op.Slot), op.Signal.Entity)
-	if op.Kind == history.Write {
+	if op.Kind.Changes() {
 		who += ", " + identity(op.Op)
 	}
 	return who + ")"
@@ -80,6 +81,33 @@ func describe(ops []history.Op, i int) string {
 
 func content(s *signal.Signal) string {
 	return fmt.Sprintf("entity %d kind %d weight %d client time %d", s.Entity, s.Kind, s.Weight, s.ClientTime)
+}
+
+// does says what a record does, in words.
+func does(rec *record.Record) string {
+	switch rec.Kind {
+	case record.Signal:
+		return content(&rec.Signal)
+	case record.EntityPut:
+		return fmt.Sprintf("creation of entity %d", rec.Entity)
+	case record.EntityDelete:
+		return fmt.Sprintf("deletion of entity %d", rec.Entity)
+	}
+	return rec.Kind.String()
+}
+
+// asks says what an operation asked for, in the words of does.
+func asks(op *history.Op) string {
+	rec := recordFor(op)
+	return does(&rec)
+}
+
+// article is the word before the name of a kind of records.
+func article(k record.Kind) string {
+	if strings.ContainsRune("aeiou", rune(k.String()[0])) {
+		return "an"
+	}
+	return "a"
 }
 
 // difference names the first field in which two states differ.

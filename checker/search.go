@@ -39,7 +39,7 @@ func decide(v *verdict, run *observe.Run, w *witnesses, o Options) {
 			continue
 		}
 		found := w.search(ops, p, o.StepBudget)
-		name := fmt.Sprintf("%s entity %d", place(p.tenant, p.slot), p.entity)
+		name := fmt.Sprintf("%s entity %d", place(p.tenant, p.slot), p.fold.entity)
 		if found == tooLarge {
 			skipped++
 		}
@@ -113,7 +113,7 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 			clients = append(clients, op.Client)
 		}
 		call, back := 2*int64(op.Invoke), 2*int64(op.Return)
-		if op.Kind == history.Write && w.placed[i] {
+		if op.Kind.Changes() && w.placed[i] {
 			call, back = w.interval(ops, p, i)
 		}
 		input = append(input, porcupine.Operation{ClientId: slices.Index(clients, op.Client), Input: op, Call: call, Return: back})
@@ -131,23 +131,32 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 	return noOrder
 }
 
-// interval narrows the time in which a write took effect: after the last
-// beginning of a read that did not see it, before the first return of a read
-// that did. Without it the search explodes where writes overlap: those that
-// nobody acknowledged, and those that were repeated through a crash. Only reads
-// count whose answers the log bears out; the digest then proves what they saw,
-// so no order that explains them is lost.
-func (w *witnesses) interval(ops []history.Op, p *partition, write int32) (call, back int64) {
-	first, last := 2*int64(ops[write].Invoke), int64(math.MaxInt64)
-	if ops[write].Outcome == history.Acked {
-		last = 2 * int64(ops[write].Return)
+// interval narrows the time in which a change took effect: after the last beginning
+// of a read that did not see it, before the first return of a read that did.
+// Without it the search explodes where changes overlap: those that nobody
+// acknowledged, and those that were repeated through a crash. Only reads count
+// whose answers the log bears out.
+//
+// If the witness holds, all its order says is used: the search then has to find an
+// order at least that one, which is within the intervals. If the witness fails, only
+// what the answers prove is used, so that no order that explains them is lost: see
+// proves.
+func (w *witnesses) interval(ops []history.Op, p *partition, change int32) (call, back int64) {
+	first, last := 2*int64(ops[change].Invoke), int64(math.MaxInt64)
+	if ops[change].Outcome == history.Acked {
+		last = 2 * int64(ops[change].Return)
 	}
 	call, back = first, last
+	deleted := uint64(math.MaxUint64)
+	if p.failures > 0 {
+		deleted = w.deletion(ops, p, change)
+	}
 	for i := p.first; i != none; i = w.next[i] {
 		op := &ops[i]
 		switch {
 		case op.Kind != history.Read || !w.placed[i]:
-		case w.seq[i] >= w.seq[write]:
+		case p.failures > 0 && !w.proves(ops, change, i, deleted):
+		case w.seq[i] >= w.seq[change]:
 			back = min(back, 2*int64(op.Return)+1)
 		default:
 			call = max(call, 2*int64(op.Invoke)+1)
@@ -159,9 +168,38 @@ func (w *witnesses) interval(ops []history.Op, p *partition, write int32) (call,
 	return call, back
 }
 
-// model is an entity to which operations add up. Its state is that of the core
-// without the last seq: which operations were applied, in whatever order. Every
-// step counts; over the budget all are refused, which ends the search.
+// proves reports whether the digest that a read returned proves that it saw the
+// change, or that it did not, whatever the order. It tells of writes only. One that
+// it has was not deleted in between; one that it lacks came later, or was deleted
+// before the read: by a deletion that can stand between the two, the first of which
+// begins at event deleted.
+func (w *witnesses) proves(ops []history.Op, change, read int32, deleted uint64) bool {
+	switch {
+	case ops[change].Kind != history.Write:
+		return false
+	case w.seq[read] >= w.seq[change]:
+		return w.born[read] < w.seq[change]
+	}
+	return deleted > ops[read].Return
+}
+
+// deletion returns the event at which the first deletion begins that can stand
+// behind a change.
+func (w *witnesses) deletion(ops []history.Op, p *partition, change int32) uint64 {
+	first := uint64(math.MaxUint64)
+	for i := p.first; i != none; i = w.next[i] {
+		op := &ops[i]
+		if op.Kind == history.Delete && (op.Unresolved() || op.Return > ops[change].Invoke) {
+			first = min(first, op.Invoke)
+		}
+	}
+	return first
+}
+
+// model is an entity to which operations add up. Its state is that of the core, but
+// of the last seq it has only whether the entity exists, 1 or 0: which operations
+// were applied since it was created, in whatever order. Every step counts; over the
+// budget all are refused, which ends the search.
 func model(steps *int, budget int) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return signal.State{} },
@@ -170,14 +208,26 @@ func model(steps *int, budget int) porcupine.Model {
 				return false, state
 			}
 			have, op := state.(signal.State), input.(*history.Op)
-			if op.Kind == history.Write {
-				have.Apply(0, op.Op, &op.Signal)
-				return true, have
+			switch op.Kind {
+			case history.Write:
+				have.Apply(exists, op.Op, &op.Signal)
+			case history.Put:
+				have.LastSeq = exists
+			case history.Delete:
+				have = signal.State{}
+			default:
+				want := op.State
+				want.LastSeq = min(want.LastSeq, exists)
+				return have == want, state
 			}
-			want := op.State
-			want.LastSeq = 0
-			return have == want, state
+			return true, have
 		},
-		Hash: func(state any) uint64 { return state.(signal.State).Applied.Lo },
+		Hash: func(state any) uint64 {
+			s := state.(signal.State)
+			return s.Applied.Lo ^ s.LastSeq
+		},
 	}
 }
+
+// exists is the last seq of every entity of the model that exists.
+const exists = 1

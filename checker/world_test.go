@@ -18,10 +18,14 @@ import (
 
 const (
 	home      = tenant.ID(2) // the tenant of the hand-made runs
-	homeRate  = 1000         // signals per second: one token a millisecond
+	homeRate  = 1000         // operations per second: one token a millisecond
 	homeBurst = 3
 	ms        = int64(1_000_000)
 )
+
+// homeLimits are those of the record at seq 1: three entities short of 2^16, and
+// bytes for as many signals.
+var homeLimits = record.Limits{Version: 1, Rate: homeRate, Burst: homeBurst, Entities: 65533, Bytes: 65533 * 101}
 
 // world makes runs by hand: an honest little cluster of one slot, every call of
 // which takes a millisecond, and whose evidence a test then spoils.
@@ -43,7 +47,7 @@ func newWorld() *world {
 	w.run.History = &w.hist
 	w.run.SetLimits(home, tenant.Limits{Rate: homeRate, Burst: homeBurst})
 	w.run.Recovered(home, 0, 0, 0, 0, 1)
-	w.append(&record.Record{Kind: record.Config, Limits: record.Limits{Version: 1, Rate: homeRate, Burst: homeBurst}})
+	w.append(&record.Record{Kind: record.Config, Limits: homeLimits})
 	w.append(&record.Record{Kind: record.Session, Session: record.SessionStart{Client: 7, Nonce: 1}})
 	return w
 }
@@ -57,7 +61,7 @@ func (w *world) append(rec *record.Record) lineage.Seq {
 	now := w.tick()
 	w.level = min(homeBurst*nano, w.level+homeRate*(now-w.since))
 	w.since = now
-	if rec.Kind == record.Signal {
+	if rec.Kind.IsOperation() {
 		w.level -= nano
 	}
 	end := w.log().End()
@@ -68,21 +72,42 @@ func (w *world) append(rec *record.Record) lineage.Seq {
 	return rec.Seq
 }
 
-// write begins a write of weight 1 and gives it an identity.
-func (w *world) write(client uint64, entity signal.Entity) int {
+// change begins an operation that changes the log and gives it an identity.
+func (w *world) change(client uint64, kind history.Kind, s signal.Signal) int {
 	w.request++
-	i := w.hist.Begin(history.Op{
-		Client: client, Kind: history.Write, Tenant: home, InvokeAt: w.tick(),
-		Signal: signal.Signal{Entity: entity, Weight: 1},
-	})
+	i := w.hist.Begin(history.Op{Client: client, Kind: kind, Tenant: home, InvokeAt: w.tick(), Signal: s})
 	w.hist.Sent(i, signal.Operation{Session: w.session, Request: w.request})
 	return i
 }
 
-// apply puts the record of write i into the log.
+// write begins a write of weight 1.
+func (w *world) write(client uint64, entity signal.Entity) int {
+	return w.change(client, history.Write, signal.Signal{Entity: entity, Weight: 1})
+}
+
+// put begins the creation of an entity.
+func (w *world) put(client uint64, entity signal.Entity) int {
+	return w.change(client, history.Put, signal.Signal{Entity: entity})
+}
+
+// remove begins the deletion of an entity.
+func (w *world) remove(client uint64, entity signal.Entity) int {
+	return w.change(client, history.Delete, signal.Signal{Entity: entity})
+}
+
+// apply puts the record of change i into the log.
 func (w *world) apply(i int) lineage.Seq {
 	op := &w.hist.Ops[i]
-	return w.append(&record.Record{Kind: record.Signal, Client: op.Op.Session, Request: op.Op.Request, Signal: op.Signal})
+	rec := record.Record{Client: op.Op.Session, Request: op.Op.Request}
+	switch op.Kind {
+	case history.Write:
+		rec.Kind, rec.Signal = record.Signal, op.Signal
+	case history.Put:
+		rec.Kind, rec.Entity = record.EntityPut, op.Signal.Entity
+	case history.Delete:
+		rec.Kind, rec.Entity = record.EntityDelete, op.Signal.Entity
+	}
+	return w.append(&rec)
 }
 
 func (w *world) ack(i int, seq lineage.Seq) {
@@ -93,11 +118,15 @@ func (w *world) end(i int, outcome history.Outcome, reason string) {
 	w.hist.End(i, history.Result{Outcome: outcome, At: w.tick(), Reason: reason})
 }
 
-// wrote is a whole acknowledged write.
-func (w *world) wrote(client uint64, entity signal.Entity) int {
-	i := w.write(client, entity)
+// done is a whole acknowledged change, which has begun.
+func (w *world) done(i int) int {
 	w.ack(i, w.apply(i))
 	return i
+}
+
+// wrote is a whole acknowledged write.
+func (w *world) wrote(client uint64, entity signal.Entity) int {
+	return w.done(w.write(client, entity))
 }
 
 func (w *world) read(client uint64, entity signal.Entity) int {
@@ -107,7 +136,7 @@ func (w *world) read(client uint64, entity signal.Entity) int {
 // answer ends read i with the state of its entity as of seq.
 func (w *world) answer(i int, seq lineage.Seq) {
 	state := w.state(w.hist.Ops[i].Signal.Entity, seq)
-	w.hist.End(i, history.Result{Outcome: history.Acked, At: w.tick(), State: state})
+	w.hist.End(i, history.Result{Outcome: history.Acked, At: w.tick(), Seq: seq, State: state})
 }
 
 // has is a whole read that sees everything.
@@ -117,11 +146,19 @@ func (w *world) has(client uint64, entity signal.Entity) int {
 	return i
 }
 
+// state is the meaning of records, in the plainest words: an entity that does not
+// exist has the zero state.
 func (w *world) state(entity signal.Entity, upTo lineage.Seq) signal.State {
 	var state signal.State
 	for _, e := range w.log().Entries[:upTo] {
-		if e.Record.Kind == record.Signal && e.Record.Signal.Entity == entity {
-			state.Apply(uint64(e.Record.Seq), e.Record.Operation(), &e.Record.Signal)
+		rec := &e.Record
+		switch {
+		case rec.Kind == record.Signal && rec.Signal.Entity == entity:
+			state.Apply(uint64(rec.Seq), rec.Operation(), &rec.Signal)
+		case rec.Kind == record.EntityPut && rec.Entity == entity && state.LastSeq == 0:
+			state.LastSeq = uint64(rec.Seq)
+		case rec.Kind == record.EntityDelete && rec.Entity == entity:
+			state = signal.State{}
 		}
 	}
 	return state
@@ -129,14 +166,20 @@ func (w *world) state(entity signal.Entity, upTo lineage.Seq) signal.State {
 
 // dump lets a node tell the truth about its final state.
 func (w *world) dump() *observe.Dump {
-	d := w.run.AddDump(home, 0, w.log().End())
+	end := w.log().End()
+	d := w.run.AddDump(home, 0, end)
+	d.Counts = observe.Counts{Known: true, Limits: homeLimits}
 	for _, e := range w.log().Entries {
-		if e.Record.Kind != record.Signal {
+		entity, touches := e.Record.Subject()
+		known := slices.ContainsFunc(d.Entities, func(s observe.EntityState) bool { return s.Entity == entity })
+		state := w.state(entity, end.Seq)
+		if !touches || known || state.LastSeq == 0 {
 			continue
 		}
-		known := slices.ContainsFunc(d.Entities, func(s observe.EntityState) bool { return s.Entity == e.Record.Signal.Entity })
-		if !known {
-			d.Entities = append(d.Entities, observe.EntityState{Entity: e.Record.Signal.Entity, State: w.state(e.Record.Signal.Entity, w.log().End().Seq)})
+		d.Entities = append(d.Entities, observe.EntityState{Entity: entity, State: state})
+		d.Counts.Live++
+		for _, total := range state.Totals {
+			d.Counts.Bytes += 101 * total.Count
 		}
 	}
 	slices.SortFunc(d.Entities, func(a, b observe.EntityState) int { return cmp.Compare(a.Entity, b.Entity) })

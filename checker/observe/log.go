@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -23,10 +24,39 @@ type EventKind uint8
 // The kinds of events.
 const (
 	Recovered EventKind = iota + 1 // a process began to serve the slot, which ends at Seq
-	Admitted                       // the record Seq got its place and, if it is a signal, its token
-	Refused                        // a signal was refused for want of a token
+	Admitted                       // the record Seq got its place and, if it is an operation's, its token
+	Refused                        // an operation was refused for want of a token
 	Appended                       // the record Seq was appended and nobody had announced its admission
+	Capped                         // an operation was refused for a cap; Refusal says which
+	GivenBack                      // the disk had no room for the operation at Seq; it and what is behind it are not in the log after all
 )
+
+// Resource names what a refusal was for. The numbers are those of the wire format.
+type Resource uint8
+
+// The resources that are capped. That of the rate is 1.
+const (
+	Entities Resource = 2
+	Bytes    Resource = 3
+)
+
+// String returns the name of r.
+func (r Resource) String() string {
+	switch r {
+	case Entities:
+		return "entities"
+	case Bytes:
+		return "bytes"
+	}
+	return fmt.Sprintf("resource-%d", uint8(r))
+}
+
+// Refusal is what a client was told when a cap refused its operation.
+type Refusal struct {
+	Resource    Resource
+	Limit, Used uint64
+	Op          signal.Operation
+}
 
 // Event is one step of the slot's limiter. Together, in order, they are what a
 // second limiter needs to arrive at the same answers.
@@ -42,8 +72,11 @@ type Event struct {
 	// Seq carries.
 	Written bool
 	Record  record.Kind
+	Entity  signal.Entity // of a record that touches one
 	Level   int64         // nano-tokens
 	Limits  record.Limits // of a Config record
+
+	Refusal Refusal // of Capped
 }
 
 // Break is a record that does not continue the log.
@@ -64,11 +97,13 @@ type Log struct {
 	Events  []Event // what the slot's limiter did, in order
 	Breaks  []Break // at most maxNoted
 	pending []int32 // admissions that wait for their record: indexes into Events, ascending in Seq
+	given   int     // where in Cut the records begin that were given back last
 }
 
 func (l *Log) reset(t tenant.ID, slot lineage.Slot) {
 	l.Tenant, l.Slot = t, slot
 	l.Entries, l.Cut, l.Events, l.Breaks, l.pending = l.Entries[:0], l.Cut[:0], l.Events[:0], l.Breaks[:0], l.pending[:0]
+	l.given = 0
 }
 
 // End is the position of the last record.
@@ -115,6 +150,7 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 
 func (l *Log) written(ev *Event, rec *record.Record) {
 	ev.Written, ev.Record, ev.Level, ev.Limits = true, rec.Kind, rec.Level, rec.Limits
+	ev.Entity, _ = rec.Subject()
 }
 
 func (l *Log) holds(seq lineage.Seq, chain lineage.Chain) bool {
@@ -145,25 +181,63 @@ func (l *Log) broken(seq lineage.Seq, at int64, format string, operands ...any) 
 	}
 }
 
-// Admit notes the instant at which the record seq got its place and, if it is a
-// signal, its token. Its bytes are seen a little later, by Append. A later
+// Admit notes the instant at which the record seq got its place and, if it is an
+// operation's, its token. Its bytes are seen a little later, by Append. A later
 // admission of the same seq replaces the one that waits: its charge was given
 // back. Announce records of every kind, or the recomputed bucket has to take
 // the instant of the append instead.
 func (l *Log) Admit(seq lineage.Seq, at, local int64, incarnation uint64) {
-	if n := len(l.pending); n > 0 && l.Events[l.pending[n-1]].Seq >= seq {
-		for n > 0 && l.Events[l.pending[n-1]].Seq >= seq {
-			n--
-		}
-		l.pending = l.pending[:n]
-	}
+	l.voidFrom(seq)
 	l.pending = append(l.pending, int32(len(l.Events)))
 	l.Events = append(l.Events, Event{Kind: Admitted, Seq: seq, At: at, Local: local, Incarnation: incarnation})
 }
 
-// Refuse notes that a signal was refused for want of a token.
+// voidFrom drops the admissions from seq on that wait for their records.
+func (l *Log) voidFrom(seq lineage.Seq) {
+	n := len(l.pending)
+	for n > 0 && l.Events[l.pending[n-1]].Seq >= seq {
+		n--
+	}
+	l.pending = l.pending[:n]
+}
+
+// Refuse notes that an operation was refused for want of a token.
 func (l *Log) Refuse(at, local int64, incarnation uint64) {
 	l.Events = append(l.Events, Event{Kind: Refused, At: at, Local: local, Incarnation: incarnation})
+}
+
+// Cap notes that an operation was refused for a cap, in the words of the refusal.
+func (l *Log) Cap(r Refusal, at int64, incarnation uint64) {
+	l.Events = append(l.Events, Event{Kind: Capped, At: at, Incarnation: incarnation, Refusal: r})
+}
+
+// GiveBack notes that an operation was refused although its record had been on its
+// way to the disk, which had no room for it: that record and those behind it are
+// cut, and its token is back in the bucket. Records up to durable are not looked
+// at. An operation whose record was not seen changes nothing.
+func (l *Log) GiveBack(op signal.Operation, durable lineage.Seq, at int64, incarnation uint64) {
+	seq := lineage.Seq(0)
+	if i := lastOf(l.Entries[min(int(durable), len(l.Entries)):], op); i >= 0 {
+		seq = durable + lineage.Seq(i) + 1
+		l.given = len(l.Cut)
+		l.cutFrom(seq)
+		l.voidFrom(seq)
+	} else if i := lastOf(l.Cut[l.given:], op); i >= 0 {
+		seq = l.Cut[l.given+i].Record.Seq // cut together with one before it
+	} else {
+		return
+	}
+	l.Events = append(l.Events, Event{Kind: GivenBack, Seq: seq, At: at, Incarnation: incarnation})
+}
+
+// lastOf returns the place of the last record of an operation, or -1.
+func lastOf(entries []Entry, op signal.Operation) int {
+	for i := len(entries) - 1; i >= 0; i-- {
+		if rec := &entries[i].Record; rec.Kind.IsOperation() && rec.Operation() == op {
+			return i
+		}
+	}
+	return -1
 }
 
 // Recover notes that a process began to serve the slot with tail as its last

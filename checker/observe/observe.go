@@ -36,6 +36,30 @@ type Dump struct {
 	Slot     lineage.Slot
 	Position lineage.Position
 	Entities []EntityState // ascending in Entity
+	Counts   Counts
+}
+
+// Counts are what a node's caps hang on, by its own account. The zero value says
+// that it was not asked.
+type Counts struct {
+	Known  bool
+	Live   uint64        // entities
+	Bytes  uint64        // logical
+	Limits record.Limits // in force
+}
+
+// Stop is a slot that stopped for good on some node before the end of the run.
+type Stop struct {
+	Tenant  tenant.ID
+	Slot    lineage.Slot
+	Corrupt bool   // because it found its log damaged
+	Text    string // which node, and why
+}
+
+// slotID names a slot.
+type slotID struct {
+	tenant tenant.ID
+	slot   lineage.Slot
 }
 
 // TenantLimits are the limits that a tenant was given at the beginning. Config
@@ -58,9 +82,13 @@ type Run struct {
 	DriftPPM int64
 	// Stalls says, one line each, what the calm part still waits for.
 	Stalls []string
+	Stops  []Stop // slots that nobody waits for any more
 
 	DurableAck DurableAck
 	Islands    Islands
+	Refusals   Refusals
+
+	damaged []slotID
 }
 
 // Reset empties the run and its history, and keeps their memory.
@@ -69,9 +97,11 @@ func (r *Run) Reset() {
 		r.History.Reset()
 	}
 	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
+	r.Stops, r.damaged = r.Stops[:0], r.damaged[:0]
 	r.DriftPPM = 0
 	r.DurableAck.reset()
 	r.Islands.reset()
+	r.Refusals.reset()
 }
 
 // Ops returns the operations of the history.
@@ -137,15 +167,43 @@ func (r *Run) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 	r.Log(rec.Tenant, rec.Slot).Append(rec, chain, at, local, incarnation)
 }
 
-// Admitted notes that a record got its seq and token; see Log.Admit.
+// Admitted notes that a record got its seq and, if it needs one, its token; see
+// Log.Admit.
 func (r *Run) Admitted(t tenant.ID, slot lineage.Slot, seq lineage.Seq, at, local int64, incarnation uint64) {
 	r.Log(t, slot).Admit(seq, at, local, incarnation)
 }
 
-// Refused notes that a signal was refused for want of a token.
+// Refused notes that an operation was refused for want of a token.
 func (r *Run) Refused(t tenant.ID, slot lineage.Slot, at, local int64, incarnation uint64) {
 	r.Log(t, slot).Refuse(at, local, incarnation)
 }
+
+// Capped notes that an operation was refused for a cap; see Log.Cap.
+func (r *Run) Capped(t tenant.ID, slot lineage.Slot, refusal Refusal, at int64, incarnation uint64) {
+	r.Log(t, slot).Cap(refusal, at, incarnation)
+}
+
+// GivenBack notes that an operation's record is not in the log after all; see
+// Log.GiveBack.
+func (r *Run) GivenBack(t tenant.ID, slot lineage.Slot, op signal.Operation, durable lineage.Seq, at int64, incarnation uint64) {
+	r.Log(t, slot).GiveBack(op, durable, at, incarnation)
+}
+
+// Damage notes that bytes of the slot that were durable were damaged, so that it
+// may have to stop. What it answers is judged as ever.
+func (r *Run) Damage(t tenant.ID, slot lineage.Slot) {
+	if !r.Damaged(t, slot) {
+		r.damaged = append(r.damaged, slotID{t, slot})
+	}
+}
+
+// Damaged reports whether durable bytes of the slot were damaged.
+func (r *Run) Damaged(t tenant.ID, slot lineage.Slot) bool {
+	return slices.Contains(r.damaged, slotID{t, slot})
+}
+
+// Stopped notes that a slot stopped for good.
+func (r *Run) Stopped(s Stop) { r.Stops = append(r.Stops, s) }
 
 // Recovered notes that a process began to serve a slot; see Log.Recover.
 func (r *Run) Recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq, at, local int64, incarnation uint64) {
@@ -162,7 +220,7 @@ func (r *Run) AddDump(t tenant.ID, slot lineage.Slot, position lineage.Position)
 		r.Dumps = append(r.Dumps, Dump{})
 	}
 	d := &r.Dumps[n]
-	d.Tenant, d.Slot, d.Position, d.Entities = t, slot, position, d.Entities[:0]
+	*d = Dump{Tenant: t, Slot: slot, Position: position, Entities: d.Entities[:0]}
 	return d
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -87,6 +88,87 @@ func TestAppendPicksUpTheAdmission(t *testing.T) {
 		if l.Entries[i].At != at {
 			t.Errorf("entry %d at %d, want %d", i, l.Entries[i].At, at)
 		}
+	}
+}
+
+func TestEventsCarryWhatTheirRecordsDo(t *testing.T) {
+	var r Run
+	chain := lineage.Chain(0)
+	for i, rec := range [...]record.Record{
+		{Kind: record.Config, Limits: record.Limits{Entities: 3}},
+		{Kind: record.Signal, Signal: signal.Signal{Entity: 5}},
+		{Kind: record.EntityPut, Entity: 6},
+		{Kind: record.EntityDelete, Entity: 7},
+	} {
+		rec.Tenant, rec.Seq, rec.Prev = 2, lineage.Seq(i+1), chain
+		chain++
+		r.Append(&rec, chain, 1, 1, 1)
+	}
+	refusal := Refusal{Resource: Entities, Limit: 3, Used: 3, Op: signal.Operation{Session: 1, Request: 2}}
+	r.Capped(2, 0, refusal, 9, 4)
+	at := Event{Kind: Appended, At: 1, Local: 1, Incarnation: 1, Written: true}
+	want := []Event{at, at, at, at, {Kind: Capped, At: 9, Incarnation: 4, Refusal: refusal}}
+	want[0].Seq, want[0].Record, want[0].Limits = 1, record.Config, record.Limits{Entities: 3}
+	want[1].Seq, want[1].Record, want[1].Entity = 2, record.Signal, 5
+	want[2].Seq, want[2].Record, want[2].Entity = 3, record.EntityPut, 6
+	want[3].Seq, want[3].Record, want[3].Entity = 4, record.EntityDelete, 7
+	if diff := cmp.Diff(want, r.Log(2, 0).Events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// A full disk refuses a batch and what waits behind it. Each of its operations is
+// told, in order, and the same requests come again later.
+func TestWhatTheDiskHadNoRoomForIsCut(t *testing.T) {
+	var r Run
+	for seq := range lineage.Seq(5) {
+		extend(&r, seq+1, uint64(seq+1), 1)
+	}
+	r.Admitted(2, 0, 6, 1, 1, 1)
+	again := func(durable lineage.Seq, requests ...uint64) {
+		for _, request := range requests {
+			r.GivenBack(2, 0, signal.Operation{Request: request}, durable, 9, 1)
+		}
+	}
+	again(3, 2, 4, 5, 6, 99) // 2 is durable, 6 was never seen
+	l := r.Log(2, 0)
+	if diff := cmp.Diff([]uint64{1, 2, 3}, requests(l.Entries)); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	extend(&r, 4, 5, 10)
+	extend(&r, 5, 4, 10)
+	again(3, 5, 4)
+	extend(&r, 4, 40, 11)
+	var given []lineage.Seq
+	for _, ev := range l.Events {
+		if ev.Kind == GivenBack {
+			given = append(given, ev.Seq)
+		}
+	}
+	if diff := cmp.Diff([]lineage.Seq{4, 5, 4, 5}, given); diff != "" {
+		t.Errorf("given back (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]uint64{1, 2, 3, 40}, requests(l.Entries)); diff != "" || len(l.Breaks) != 0 {
+		t.Errorf("breaks %v, entries (-want +got):\n%s", l.Breaks, diff)
+	}
+	if l.Entries[3].At != 11 {
+		t.Errorf("seq 4 at %d: it took the instant of an admission that was given back", l.Entries[3].At)
+	}
+}
+
+func TestDamageIsNotedOnceAndForgotten(t *testing.T) {
+	var r Run
+	r.Damage(2, 1)
+	r.Damage(2, 1)
+	if !r.Damaged(2, 1) || r.Damaged(2, 0) || r.Damaged(1, 1) || len(r.damaged) != 1 {
+		t.Errorf("damaged: %v", r.damaged)
+	}
+	r.Stopped(Stop{Tenant: 2})
+	r.Refusals.Answered(Reply{Tenant: 2})
+	r.AddDump(2, 0, lineage.Position{}).Counts.Known = true
+	r.Reset()
+	if r.Damaged(2, 1) || len(r.Stops) != 0 || len(r.Refusals.Replies) != 0 || r.AddDump(2, 0, lineage.Position{}).Counts.Known {
+		t.Error("Reset left something behind")
 	}
 }
 
@@ -191,7 +273,11 @@ func TestOnceWarmARunAllocatesNothing(t *testing.T) {
 			rec := record.Record{Tenant: 2, Seq: seq + 1, Prev: lineage.Chain(seq)}
 			r.Admitted(2, 0, rec.Seq, 1, 1, 1)
 			r.Append(&rec, lineage.Chain(seq+1), 1, 1, 1)
+			r.Capped(2, 0, Refusal{Resource: Bytes}, 1, 1)
+			r.Refusals.Answered(Reply{Tenant: 2})
 		}
+		r.Damage(2, 0)
+		r.Stopped(Stop{Tenant: 2})
 	}
 	once()
 	if n := testing.AllocsPerRun(10, once); n > 0 {

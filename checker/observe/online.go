@@ -2,6 +2,7 @@ package observe
 
 import (
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -71,3 +72,23 @@ func (s *Islands) Touched(path string, ofPath tenant.ID, hasPath bool, ofKey ten
 	}
 	s.Foreign = append(s.Foreign, Touch{Path: path, OfPath: ofPath, HasPath: hasPath, OfKey: ofKey, HasKey: hasKey, At: at})
 }
+
+// Reply is the refusal of one request for a quota.
+type Reply struct {
+	Tenant  tenant.ID
+	Slot    lineage.Slot
+	Op      signal.Operation
+	Arrived int64 // true time, ns, when the request reached the node's input queue
+	Left    int64 // true time, ns, when the refusal was handed to the network
+	Paused  int64 // ns between the two in which the whole node was paused
+}
+
+// Refusals records how long every refusal for a quota took.
+type Refusals struct {
+	Replies []Reply
+}
+
+func (r *Refusals) reset() { r.Replies = r.Replies[:0] }
+
+// Answered notes one refusal.
+func (r *Refusals) Answered(reply Reply) { r.Replies = append(r.Replies, reply) }

@@ -124,7 +124,7 @@ var meanings = [codes]meaning{
 	Corrupt:        {"corrupt", true, false, "the slot's log is damaged below what was confirmed, and the slot was stopped; restore it from a replica or a backup"},
 	StorageFault:   {"storage-fault", true, true, "an operation of the node's disk failed and the slot was stopped until the node restarts; check the disk"},
 	SessionExpired: {"session-expired", false, false, "the session was evicted; open a new one"},
-	Superseded:     {"superseded", false, false, "the request number is below the session's floor"},
+	Superseded:     {"superseded", false, false, "the request number is below the session's floor, so its answer is forgotten; use a new number"},
 	Window:         {"window", true, true, "too many requests of the session are unanswered; wait for answers"},
 	DiskFull:       {"disk-full", true, true, "the node's disk is full; free space there, then try again"},
 }

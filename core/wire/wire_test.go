@@ -1,0 +1,425 @@
+package wire_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// kinds are all kinds of messages, by name.
+func kinds() []wire.Kind {
+	var all []wire.Kind
+	for i := range wire.KindNames()[1:] {
+		all = append(all, wire.Kind(i+1))
+	}
+	return all
+}
+
+// codes are all codes of refusals: those that have a name.
+func codes() []wire.Code {
+	var all []wire.Code
+	for c := wire.NoError + 1; !strings.HasPrefix(c.String(), "code-"); c++ {
+		all = append(all, c)
+	}
+	return all
+}
+
+// full is a message in which every field of every layout has a number of its own.
+func full(k wire.Kind) wire.Message {
+	m := wire.Message{
+		Kind: k, Nonce: 0x0101010101010101, Conn: 0x0202020202020202, Frame: 0x0303030303030303,
+		Tenant: 0x0404040404040404, Slot: 0x05050505, Placement: 0x0606060606060606, Session: 0x0707070707070707,
+		Request: 0x0808080808080808, Floor: 0x0909090909090909, Entity: 0x0a0a0a0a0a0a0a0a, Seq: 0x0b0b0b0b0b0b0b0b,
+		Signal:   signal.Signal{Entity: 0x0c0c0c0c0c0c0c0c, ClientTime: -0x0d0d0d0d0d0d0d0d, Weight: -0x0e0e0e0e, Kind: 7},
+		State:    signal.State{LastSeq: 0x0f0f0f0f0f0f0f0f, Applied: signal.Digest{Hi: 0x1010101010101010, Lo: 0x1111111111111111}},
+		Code:     wire.QuotaExceeded,
+		Resource: 3, Limit: 0x1212121212121212, Used: 0x1313131313131313, Retry: 0x1414141414141414,
+	}
+	for i := range m.State.Totals {
+		m.State.Totals[i] = signal.Total{Count: 0x2020202020202020 + uint64(i), Weight: -0x3030303030303030 - int64(i)}
+	}
+	return m
+}
+
+// sent is full with only the fields that the kind carries: what a reader gets.
+func sent(t testing.TB, k wire.Kind) wire.Message {
+	t.Helper()
+	m := full(k)
+	var back wire.Message
+	if err := wire.Decode(wire.Append(nil, &m), &back); err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
+// What each kind carries, as the client and the node count on.
+func TestWhatEachKindCarries(t *testing.T) {
+	address := []string{"Tenant", "Slot", "Placement"}
+	frame := append([]string{"Conn", "Frame"}, address...)
+	want := map[string][]string{
+		"hello":        {"Nonce"},
+		"welcome":      {"Nonce", "Conn"},
+		"reset":        {"Conn"},
+		"open-session": append(slices.Clone(frame), "Nonce", "Request"),
+		"session-open": append(slices.Clone(frame), "Nonce", "Request", "Session"),
+		"write":        append(slices.Clone(frame), "Session", "Request", "Floor", "Signal"),
+		"put":          append(slices.Clone(frame), "Session", "Request", "Floor", "Entity"),
+		"delete":       append(slices.Clone(frame), "Session", "Request", "Floor", "Entity"),
+		"ack":          append(slices.Clone(frame), "Session", "Request", "Seq"),
+		"read":         append(slices.Clone(frame), "Request", "Entity"),
+		"state":        append(slices.Clone(frame), "Request", "Entity", "Seq", "State"),
+		"refusal":      append(slices.Clone(frame), "Session", "Request", "Code", "Resource", "Limit", "Used", "Retry"),
+	}
+	got := map[string][]string{}
+	for _, k := range kinds() {
+		got[k.String()] = carried(sent(t, k))
+	}
+	for _, fields := range want {
+		slices.Sort(fields)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+// carried names the fields of m that are not zero, sorted.
+func carried(m wire.Message) []string {
+	var fields []string
+	note := func(name string, set bool) {
+		if set {
+			fields = append(fields, name)
+		}
+	}
+	note("Nonce", m.Nonce != 0)
+	note("Conn", m.Conn != 0)
+	note("Frame", m.Frame != 0)
+	note("Tenant", m.Tenant != 0)
+	note("Slot", m.Slot != 0)
+	note("Placement", m.Placement != 0)
+	note("Session", m.Session != 0)
+	note("Request", m.Request != 0)
+	note("Floor", m.Floor != 0)
+	note("Signal", m.Signal != signal.Signal{})
+	note("Entity", m.Entity != 0)
+	note("Seq", m.Seq != 0)
+	note("State", m.State != signal.State{})
+	note("Code", m.Code != 0)
+	note("Resource", m.Resource != 0)
+	note("Limit", m.Limit != 0)
+	note("Used", m.Used != 0)
+	note("Retry", m.Retry != 0)
+	slices.Sort(fields)
+	return fields
+}
+
+func TestMessagesReadBackAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := func(name string) uint64 { return rapid.Uint64().Draw(t, name) }
+		m := wire.Message{
+			Kind: rapid.SampledFrom(kinds()).Draw(t, "kind"), Nonce: word("nonce"), Conn: word("conn"), Frame: word("frame"),
+			Tenant: tenant.ID(word("tenant")), Slot: lineage.Slot(rapid.Uint32().Draw(t, "slot")), Placement: lineage.PlacementEpoch(word("placement")),
+			Session: word("session"), Request: word("request"), Floor: word("floor"), Entity: signal.Entity(word("entity")), Seq: lineage.Seq(word("seq")),
+			Signal: signal.Signal{
+				Entity: signal.Entity(word("subject")), ClientTime: rapid.Int64().Draw(t, "client time"),
+				Weight: rapid.Int32().Draw(t, "weight"), Kind: signal.Kind(rapid.Uint8().Draw(t, "signal kind")),
+			},
+			State: signal.State{LastSeq: word("last seq"), Applied: signal.Digest{Hi: word("hi"), Lo: word("lo")}},
+			Code:  rapid.SampledFrom(codes()).Draw(t, "code"), Resource: rapid.Uint8().Draw(t, "resource"),
+			Limit: word("limit"), Used: word("used"), Retry: env.Duration(rapid.Int64().Draw(t, "retry")),
+		}
+		for i := range m.State.Totals {
+			m.State.Totals[i] = signal.Total{Count: word("count"), Weight: rapid.Int64().Draw(t, "sum")}
+		}
+		b := wire.Append([]byte("before"), &m)[len("before"):]
+		back := full(wire.State) // what stood there before must not show through
+		if err := wire.Decode(b, &back); err != nil {
+			t.Fatal(err)
+		}
+		if again := wire.Append(nil, &back); !slices.Equal(again, b) {
+			t.Fatalf("%+v is read back as %+v", m, back)
+		}
+		if wire.KindOf(b) != m.Kind {
+			t.Fatalf("a %s claims to be a %s", m.Kind, wire.KindOf(b))
+		}
+	})
+}
+
+func TestMaxSize(t *testing.T) {
+	largest := 0
+	for _, k := range kinds() {
+		m := full(k)
+		largest = max(largest, len(wire.Append(nil, &m)))
+	}
+	if largest != wire.MaxSize {
+		t.Errorf("the largest message has %d bytes, MaxSize is %d", largest, wire.MaxSize)
+	}
+}
+
+// The checksum covers every byte: none can be damaged, cut off or added unnoticed.
+func TestNoDamagedByteIsAccepted(t *testing.T) {
+	for _, k := range kinds() {
+		m := full(k)
+		b := wire.Append(nil, &m)
+		var back wire.Message
+		for at := range b {
+			for change := 1; change < 256; change++ {
+				b[at] ^= byte(change)
+				if err := wire.Decode(b, &back); err == nil {
+					t.Fatalf("a %s with byte %d changed to %#x is accepted", k, at, b[at])
+				}
+				b[at] ^= byte(change)
+			}
+			if err := wire.Decode(b[:at], &back); !errors.Is(err, wire.ErrMalformed) {
+				t.Fatalf("the first %d bytes of a %s: %v", at, k, err)
+			}
+		}
+		if err := wire.Decode(append(b, 0), &back); !errors.Is(err, wire.ErrMalformed) {
+			t.Fatalf("a %s with a byte behind it: %v", k, err)
+		}
+	}
+}
+
+// forged returns a message with the number at an offset changed and the checksum
+// made right again.
+func forged(k wire.Kind, at int, v uint64) []byte {
+	m := full(k)
+	b := wire.Append(nil, &m)
+	binary.LittleEndian.PutUint64(b[at:], v)
+	table := crc32.MakeTable(crc32.Castagnoli)
+	binary.LittleEndian.PutUint32(b[4:], crc32.Update(crc32.Checksum(b[:4], table), table, b[8:]))
+	return b
+}
+
+// A number that does not fit its field is refused, however right the checksum is.
+func TestDecodeRefuses(t *testing.T) {
+	whole := func(k wire.Kind) []byte { m := full(k); return wire.Append(nil, &m) }
+	set := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
+	const slot, weight, signalKind, code, resource = 32, 88, 96, 64, 72
+	for _, c := range []struct {
+		bytes []byte
+		is    error
+		want  string
+	}{
+		{nil, wire.ErrMalformed, "malformed message: 0 bytes, want at least 8"},
+		{set(whole(wire.Ack), 0, 'G'), wire.ErrMalformed, "malformed message: starts with 0x47, want 0x7d; not a message of this protocol"},
+		{set(whole(wire.Ack), 1, 2), wire.ErrVersion, "unknown message version: version 2, this binary reads 1"},
+		{set(whole(wire.Ack), 2, 0), wire.ErrMalformed, "malformed message: kind 0, reserved byte 0"},
+		{set(whole(wire.Ack), 2, 99), wire.ErrMalformed, "malformed message: kind 99, reserved byte 0"},
+		{set(whole(wire.Ack), 3, 1), wire.ErrMalformed, "malformed message: kind 9, reserved byte 1"},
+		{whole(wire.Ack)[:71], wire.ErrMalformed, "malformed message: a ack has 71 bytes, want 72"},
+		{forged(wire.Ack, slot, 1<<32), wire.ErrMalformed, "malformed message: a field of a ack is out of its range"},
+		{forged(wire.Write, weight, 1<<31), wire.ErrMalformed, "malformed message: a field of a write is out of its range"},
+		{forged(wire.Write, signalKind, 1<<8), wire.ErrMalformed, "malformed message: a field of a write is out of its range"},
+		{forged(wire.Refusal, code, uint64(len(codes())+1)), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{forged(wire.Refusal, resource, 1<<8), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+	} {
+		var m wire.Message
+		if err := wire.Decode(c.bytes, &m); !errors.Is(err, c.is) || err.Error() != c.want {
+			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
+}
+
+func TestKindOfJudgesTheHeaderOnly(t *testing.T) {
+	m := full(wire.Ack)
+	b := wire.Append(nil, &m)
+	b[len(b)-1] ^= 1
+	if got := wire.KindOf(b); got != wire.Ack {
+		t.Errorf("a damaged ack claims to be a %s", got)
+	}
+	for name, b := range map[string][]byte{
+		"nothing": nil, "short": b[:7], "another magic": append([]byte{0}, b[1:]...),
+		"another version": append([]byte{b[0], 9}, b[2:]...), "another kind": append([]byte{b[0], b[1], 99}, b[3:]...),
+	} {
+		if got := wire.KindOf(b); got != 0 {
+			t.Errorf("%s claims to be a %s", name, got)
+		}
+	}
+}
+
+// The table of codes as clients and checkers know it: definite (no effect, ever)
+// and again (the same request may be sent again).
+func TestEveryCodeHasItsRow(t *testing.T) {
+	const no, yes = false, true
+	type row struct {
+		Number          wire.Code // part of the format
+		Definite, Again bool
+	}
+	want := map[string]row{
+		"quota-exceeded":  {1, yes, no},
+		"unknown-tenant":  {2, yes, no},
+		"wrong-slot":      {3, yes, no},
+		"invalid":         {4, yes, no},
+		"bad-epoch":       {5, yes, yes},
+		"moved":           {6, yes, yes},
+		"not-serving":     {7, yes, yes},
+		"overloaded":      {8, yes, yes},
+		"corrupt":         {9, yes, no},
+		"storage-fault":   {10, yes, yes},
+		"session-expired": {11, no, no},
+		"superseded":      {12, no, no},
+		"window":          {13, yes, yes},
+		"disk-full":       {14, yes, yes},
+	}
+	got := map[string]row{}
+	for _, c := range codes() {
+		got[c.String()] = row{c, c.Definite(), c.Again()}
+		problem, remedy, ok := strings.Cut(c.Advice(), "; ")
+		if !ok || problem == "" || remedy == "" {
+			t.Errorf("%s: advice %q, want what is wrong; what to do", c, c.Advice())
+		}
+		if c.Again() && !c.Definite() {
+			t.Errorf("%s may be sent again although it may have had an effect", c)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+	unknown := wire.Code(200)
+	if unknown.Definite() || unknown.Again() || unknown.String() != "code-200" || !strings.Contains(unknown.Advice(), "newer") {
+		t.Errorf("code 200: %s, definite %t, again %t, %q", unknown, unknown.Definite(), unknown.Again(), unknown.Advice())
+	}
+}
+
+func TestKindsHaveDistinctNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range kinds() {
+		if name := k.String(); name == "" || seen[name] || name != wire.KindNames()[k] {
+			t.Errorf("kind %d is called %q", k, name)
+		} else {
+			seen[name] = true
+		}
+	}
+	if got := wire.Kind(99).String(); got != "message-99" {
+		t.Errorf("kind 99 is called %s", got)
+	}
+}
+
+// The numbers of resources cross the wire; the two packages do not know each other.
+func TestResourcesCrossTheWire(t *testing.T) {
+	for _, resource := range []quota.Resource{quota.SignalsPerSecond, quota.Entities, quota.StorageBytes} {
+		m := full(wire.Refusal)
+		m.Resource = uint8(resource)
+		var back wire.Message
+		if err := wire.Decode(wire.Append(nil, &m), &back); err != nil || quota.Resource(back.Resource) != resource {
+			t.Errorf("%s arrives as %s, %v", resource, quota.Resource(back.Resource), err)
+		}
+	}
+}
+
+var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as no data of version 1 exists anywhere")
+
+// The bytes of version 1 as they were written when it was new. They must be read
+// for ever, and today's code writes the same.
+func TestGoldenMessages(t *testing.T) {
+	const path = "testdata/v1/messages.txt"
+	var today strings.Builder
+	for _, k := range kinds() {
+		m := full(k)
+		fmt.Fprintf(&today, "%s %x\n", k, wire.Append(nil, &m))
+	}
+	if *rewrite {
+		if err := os.WriteFile(path, []byte(today.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(golden), "\n"), strings.Split(today.String(), "\n")); diff != "" {
+		t.Errorf("kind, bytes (-golden +today):\n%s", diff)
+	}
+	for line := range strings.Lines(string(golden)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		b, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m wire.Message
+		if err := wire.Decode(b, &m); err != nil || m.Kind.String() != name {
+			t.Errorf("%s is read as a %s, %v", name, m.Kind, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, k := range kinds() {
+		m := full(k)
+		f.Add(wire.Append(nil, &m))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m wire.Message
+		err := wire.Decode(b, &m)
+		if err != nil {
+			if errors.Is(err, wire.ErrMalformed) == errors.Is(err, wire.ErrVersion) {
+				t.Errorf("%x: %v is not exactly one of malformed and unknown version", b, err)
+			}
+			return
+		}
+		if !slices.Equal(wire.Append(nil, &m), b) || wire.KindOf(b) != m.Kind || len(b) > wire.MaxSize {
+			t.Errorf("%x is read as %+v, which is written otherwise", b, m)
+		}
+	})
+}
+
+func TestCodecDoesNotAllocate(t *testing.T) {
+	buf := make([]byte, 0, wire.MaxSize)
+	for _, k := range kinds() {
+		m := full(k)
+		var back wire.Message
+		n := testing.AllocsPerRun(100, func() {
+			if err := wire.Decode(wire.Append(buf, &m), &back); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("a %s written and read allocates %v times, want 0", k, n)
+		}
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, k := range []wire.Kind{wire.Write, wire.Ack} {
+		b.Run(k.String(), func(b *testing.B) {
+			m := full(k)
+			buf := make([]byte, 0, wire.MaxSize)
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = wire.Append(buf[:0], &m)
+			}
+		})
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, k := range []wire.Kind{wire.Write, wire.Ack} {
+		b.Run(k.String(), func(b *testing.B) {
+			m := full(k)
+			text := wire.Append(nil, &m)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := wire.Decode(text, &m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

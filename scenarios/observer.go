@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -96,8 +99,10 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	switch p {
 	case fault.RecordAppended:
 		o.run.Admitted(t, slot, seq, o.world.Time(), int64(local), uint64(b.incarnation))
-	case fault.QuotaRefused:
-		o.run.Refused(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
+	case fault.QuotaRefused: // its key tells the resource; of the others the message tells more
+		if quota.Resource(key.B) == quota.SignalsPerSecond {
+			o.run.Refused(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
+		}
 	case fault.RecoverySyncing:
 		o.recovered(t, slot, seq)
 		o.run.Recovered(t, slot, seq, o.world.Time(), int64(b.local), uint64(b.incarnation))
@@ -113,6 +118,10 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	}
 	o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
 	switch op.Kind {
+	case env.OpCreate:
+		if isSegment(path) {
+			o.fileOf(id, path).size = 0
+		}
 	case env.OpAppend:
 		if isSegment(path) {
 			o.appended(id, path, op.Data)
@@ -156,6 +165,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		data = data[size:]
 		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		w := o.writesOf(r.Tenant, r.Slot)
+		w.forgetFrom(r.Seq)
 		if first {
 			w.batch++
 		}
@@ -167,10 +177,15 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 // recovered forgets the places of records that a recovery did not find.
 func (o *observer) recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq) {
 	w := o.writesOf(t, slot)
-	for len(w.places) > 0 && w.places[len(w.places)-1].seq > tail {
+	w.forgetFrom(tail + 1)
+	w.durable = min(w.durable, tail)
+}
+
+// forgetFrom forgets the places of records from seq on.
+func (w *slotWrites) forgetFrom(seq lineage.Seq) {
+	for len(w.places) > 0 && w.places[len(w.places)-1].seq >= seq {
 		w.places = w.places[:len(w.places)-1]
 	}
-	w.durable = min(w.durable, tail)
 }
 
 func (o *observer) writesOf(t tenant.ID, slot lineage.Slot) *slotWrites {
@@ -211,19 +226,53 @@ func (o *observer) trustSnapshot(id env.ID, w *slotWrites) {
 	}
 }
 
-// Sent implements sim.Observer: before an acknowledgement leaves, its record
-// must be on the platter.
+// Sent implements sim.Observer.
 func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if o.story != nil {
 		o.story.sent(from, to, payload)
 	}
-	if !o.isNode(from) || wire.KindOf(payload) != wire.Ack || wire.Decode(payload, &o.answer) != nil {
+	kind := wire.KindOf(payload)
+	if !o.isNode(from) || kind != wire.Ack && kind != wire.Refusal || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
-	m := &o.answer
+	switch m := &o.answer; {
+	case kind == wire.Ack:
+		o.acked(from, m)
+	case m.Code == wire.QuotaExceeded:
+		o.refused(from, m)
+	case m.Code == wire.DiskFull:
+		o.gaveBack(from, m)
+	}
+}
+
+// acked looks whether the record of an acknowledgement is on the platter before it
+// leaves.
+func (o *observer) acked(from env.ID, m *wire.Message) {
 	w := o.writesOf(m.Tenant, m.Slot)
 	missing := o.missing(from, w, m.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
+}
+
+func operationOf(m *wire.Message) signal.Operation {
+	return signal.Operation{Session: m.Session, Request: m.Request}
+}
+
+// refused notes a refusal for a quota. One for the rate was noted when it was hit:
+// only there is the node's clock to be seen.
+func (o *observer) refused(from env.ID, m *wire.Message) {
+	if quota.Resource(m.Resource) != quota.SignalsPerSecond {
+		told := observe.Refusal{Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, Op: operationOf(m)}
+		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), uint64(o.boots[from].incarnation))
+	}
+}
+
+// gaveBack notes that the disk had no room for a record. How long the slot's
+// segments really are is looked up anew: nothing is in flight to them now.
+func (o *observer) gaveBack(from env.ID, m *wire.Message) {
+	w := o.writesOf(m.Tenant, m.Slot)
+	o.run.GivenBack(m.Tenant, m.Slot, operationOf(m), w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
+	dir := wal.Identity{Tenant: m.Tenant, Slot: m.Slot, Placement: m.Placement}.Dir() + "/"
+	o.files = slices.DeleteFunc(o.files, func(f file) bool { return f.node == from && strings.HasPrefix(f.path, dir) })
 }
 
 // missing says what of the records up to seq is not durable; "" if nothing.

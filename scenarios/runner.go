@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/plan"
 	"github.com/tidaldb/tidalsim/sim/trace"
@@ -218,13 +220,16 @@ func (r *Runner) collect(outcome sim.Outcome) {
 		for _, d := range n.Dump() {
 			if d.Phase != replica.Serving {
 				if d.Failure != nil {
-					r.stall("node %d: %v", i, d.Failure)
+					r.run.Stopped(observe.Stop{
+						Tenant: d.Tenant, Slot: d.Slot, Corrupt: errors.Is(d.Failure, wal.ErrCorrupt), Text: fmt.Sprintf("node %d: %v", i, d.Failure),
+					})
 				} else if !outcome.Done {
 					r.stall("node %d: tenant %s slot %d is still %s", i, d.Tenant, d.Slot, d.Phase)
 				}
 				continue
 			}
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
+			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}
 			for _, e := range d.Entities {
 				dump.Entities = append(dump.Entities, observe.EntityState{Entity: e.Entity, State: e.State})
 			}

@@ -102,7 +102,7 @@ func (s *story) told(id env.ID, index int, op *history.Op) {
 	switch {
 	case op.Reason != "":
 		text += " (" + op.Reason + ")"
-	case op.Kind == history.Write:
+	case op.Kind.Changes():
 		text += fmt.Sprintf(" at seq %d", op.Seq)
 	default:
 		text += fmt.Sprintf(": last seq %d, digest %s", op.State.LastSeq, op.State.Applied)

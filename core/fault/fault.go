@@ -20,12 +20,12 @@ const (
 	RecoveryCut                       // a torn tail is about to be cut
 	RecoverySyncing                   // recovered files are about to be synced
 	SlotServing                       // the slot serves; key b: seq of its last record
-	RecordAppended                    // the record at key b got its place; the token of a write was taken just before
-	QuotaRefused                      // a write was refused for its rate
+	RecordAppended                    // the record at key b got its place; the token of an operation was taken just before
+	QuotaRefused                      // a change was refused for a quota; key b: the resource, as package quota numbers them
 	DuplicateAnswer                   // a repeated request gets its old answer
 	BatchSubmitting                   // a batch up to seq key b is about to be written
 	BatchDurable                      // the batch up to seq key b is durable
-	AckSending                        // the write at seq key b is about to be acknowledged
+	AckSending                        // the operation at seq key b is about to be acknowledged
 	SegmentRotating                   // a new segment from seq key b is about to be made
 	SnapshotWriting                   // a snapshot at seq key b is about to be written
 	SnapshotRenaming                  // it is synced and about to get its name

@@ -52,6 +52,9 @@ func (w *World) arm() {
 	}
 	for i := range w.plan.Disruptions {
 		d := &w.plan.Disruptions[i]
+		if d.When.By > 0 {
+			w.queue.Push(queue.Item{At: d.When.By, Kind: itemDisrupt, Ref: uint32(i)})
+		}
 		switch {
 		case d.When.Unsynced:
 			w.processes[d.Process].watch++
@@ -74,16 +77,13 @@ func (w *World) moment(p *process, anchored []int) {
 	}
 	for _, i := range anchored {
 		d, a := &w.plan.Disruptions[i], &w.armed[i]
-		if a.triggered || d.Process != uint32(p.id) || w.now < d.When.At {
+		if a.triggered || d.Process != uint32(p.id) || w.now < d.When.At || uint32(p.incarnation) < d.When.Incarnation {
 			continue
 		}
 		if a.hits++; a.hits < d.When.Nth {
 			continue
 		}
-		a.triggered = true
-		if d.When.Unsynced {
-			p.watch--
-		}
+		w.trigger(i)
 		if d.When.After == 0 {
 			w.begin(i)
 			continue
@@ -92,11 +92,22 @@ func (w *World) moment(p *process, anchored []int) {
 	}
 }
 
-// begin lets disruption i start.
+// trigger notes that the moment of disruption i need not be waited for any more.
+func (w *World) trigger(i int) {
+	d, a := &w.plan.Disruptions[i], &w.armed[i]
+	if d.When.Unsynced && !a.triggered {
+		w.processes[d.Process].watch--
+	}
+	a.triggered = true
+}
+
+// begin lets disruption i start, unless it has: the time By may come after the
+// moment.
 func (w *World) begin(i int) {
-	if w.calm {
+	if w.calm || w.armed[i].state != waiting {
 		return
 	}
+	w.trigger(i)
 	d, a := &w.plan.Disruptions[i], &w.armed[i]
 	w.waiting--
 	if a.state = w.strike(i, d, w.processes[d.Process]); a.state == void {

@@ -201,6 +201,31 @@ func TestWhatOverlapsEndsOneByOne(t *testing.T) {
 	}
 }
 
+// What the disk is at when it stalls is held up too, and every operation is
+// answered once.
+func TestAStallHoldsUpWhatIsInFlight(t *testing.T) {
+	for _, kind := range []plan.Disruption{{Kind: plan.Stall}, {Kind: plan.SlowDisk, Amount: 1000}} {
+		t.Run(kind.Kind.String(), func(t *testing.T) {
+			p := newPlan()
+			p.Duration = 20 * ms
+			kind.When.At, kind.For = 9*ms+50*us, 3000*ms // a sync is under way
+			p.Disruptions = []plan.Disruption{kind}
+			var w sim.World
+			notes, calm := witnessed(t, &w, p, nil)
+			count := map[string]int{}
+			for _, n := range notes {
+				count[n.what]++
+			}
+			if got := within(notes, 9*ms+50*us, calm); slices.Contains(got, "0 sync: ok") {
+				t.Errorf("meanwhile: %q", got)
+			}
+			if ticks, syncs := count["0 ticks"], count["0 sync: ok"]; syncs != ticks && syncs != ticks-1 || count["0 append: ok"] < syncs || count["0 append: ok"] > ticks {
+				t.Errorf("noted %v, want as many answers as there were ticks", count)
+			}
+		})
+	}
+}
+
 // What finds nothing to disrupt is no fault that happened, and is reported.
 func TestWhatFindsNothingIsUnused(t *testing.T) {
 	down := plan.Disruption{Kind: plan.Power, When: plan.Anchor{At: 2 * ms}, For: 20 * ms}

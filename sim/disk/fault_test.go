@@ -232,6 +232,18 @@ func TestARemovedFileHoldsNoSpace(t *testing.T) {
 	}
 }
 
+// A file whose removal a power failure lost is there again, and holds space.
+func TestAFileThatComesBackHoldsSpace(t *testing.T) {
+	b := newBench(chance.Rates{})
+	b.do(create("f"), add("12345678"), syncFile(), syncDir(""))
+	b.do(remove("f"))
+	b.power()
+	b.do(open("f"), add("90"))
+	if got := DefaultProfile.Capacity - b.disk.Free(); got != 10 {
+		t.Errorf("%d bytes are in use, want 10", got)
+	}
+}
+
 func TestFilesAreListedInOrder(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.do(env.Op{Kind: env.OpMkdir, Path: "d"})
@@ -314,7 +326,7 @@ func TestASyncOfEitherDirectoryWaitsForARename(t *testing.T) {
 		to := fmt.Sprint("d", dir)
 		b.do(env.Op{Kind: env.OpMkdir, Path: "from"}, env.Op{Kind: env.OpMkdir, Path: to})
 		b.do(create("from/f"), syncDir("from"), syncDir(""))
-		b.do(rename("from/f", to+"/f"), syncDir(to))
+		b.do(syncDir("from"), syncDir("from"), rename("from/f", to+"/f"), syncDir(to))
 		b.power()
 		if got := b.disk.List(to); len(got) != 1 {
 			t.Errorf("after a sync of %s it lists %q", to, got)

@@ -148,13 +148,20 @@ type Anchor struct {
 	// Unsynced waits until the process's disk holds something that a power
 	// failure could lose.
 	Unsynced bool `json:"unsynced,omitempty"`
-	// Nth is how many times the moment must come, counted from At; 0 means 1.
+	// Nth is how many times the moment must come, counted from At and from the
+	// Incarnation on; 0 means 1.
 	Nth uint32 `json:"nth,omitempty"`
+	// Incarnation is the start of the process from which on the moment counts; 0
+	// means the first.
+	Incarnation uint32 `json:"incarnation,omitempty"`
 	// At is the virtual time at which the anchor is armed or, without a moment,
 	// strikes.
 	At int64 `json:"at_ns"`
 	// After delays the disruption beyond the moment.
 	After int64 `json:"after_ns,omitempty"`
+	// By is the virtual time at which it strikes if the moment has not come; 0 is
+	// never.
+	By int64 `json:"by_ns,omitempty"`
 }
 
 func (d *Disruption) validate(n int, points []string) error {

@@ -55,11 +55,17 @@ func (a Anchor) String() string {
 	if a.Nth != 0 {
 		s += fmt.Sprintf(" nth %d", a.Nth)
 	}
+	if a.Incarnation != 0 {
+		s += fmt.Sprintf(" incarnation %d", a.Incarnation)
+	}
 	if a.At != 0 && (a.Point != "" || a.Unsynced) {
 		s += " from " + spanText(a.At)
 	}
 	if a.After != 0 {
 		s += " after " + spanText(a.After)
+	}
+	if a.By != 0 {
+		s += " by " + spanText(a.By)
 	}
 	return s
 }
@@ -127,6 +133,9 @@ func (d *Disruption) set(word, value string) (err error) {
 	case "nth":
 		n, err = strconv.ParseUint(value, 10, 32)
 		d.When.Nth = uint32(n)
+	case "incarnation":
+		n, err = strconv.ParseUint(value, 10, 32)
+		d.When.Incarnation = uint32(n)
 	case "peer":
 		d.Peer = -1
 		if value != "all" {
@@ -147,6 +156,8 @@ func (d *Disruption) set(word, value string) (err error) {
 		d.When.At, err = parseSpan(value)
 	case "after":
 		d.When.After, err = parseSpan(value)
+	case "by":
+		d.When.By, err = parseSpan(value)
 	case "for":
 		d.For, err = parseSpan(value)
 	default:

@@ -78,7 +78,7 @@ func (r *Replica) flush(e env.Env) {
 	r.number++
 	r.flight = batch{number: r.number & 0xffffff, end: r.end.Seq, size: int64(len(r.frames))}
 	last := len(r.segments) - 1
-	if last < 0 || r.handle == 0 || r.segments[last].size+int64(len(r.frames)) > r.config.SegmentSize {
+	if last < 0 || r.handle == 0 || r.segments[last].full(int64(len(r.frames)), r.config.SegmentSize) {
 		r.rotate(e)
 		last = len(r.segments) - 1
 	}
@@ -88,6 +88,11 @@ func (r *Replica) flush(e env.Env) {
 	r.submitBatch(e, forSync, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	r.frames = r.frames[:0]
 }
+
+// full says whether n more bytes belong into the next segment. A crash may have
+// left a header and nothing else: the next segment would have this one's name, so
+// that one takes a batch of any size.
+func (s *segment) full(n, limit int64) bool { return s.size > wal.HeaderSize && s.size+n > limit }
 
 // submitBatch asks for one of the operations that the batch in flight waits for.
 func (r *Replica) submitBatch(e env.Env, purpose uint32, op env.Op) {

@@ -243,6 +243,11 @@ func (r *Replica) repair(e env.Env, files []found) {
 	for _, f := range r.recovery.superfluous {
 		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+f.name, uint64(f.first)))
 	}
+	if fixes := r.recovery.end.Repairs; len(fixes) > 0 && len(r.recovery.superfluous) > 0 {
+		// A repair may remove the last segment. If that stayed and an older removal
+		// did not, what is left would end before the snapshot.
+		r.script.add(r.at(e, env.OpSyncDir, r.dir, 3))
+	}
 	kept := make(map[string]int64, 1)
 	for _, fix := range r.recovery.end.Repairs {
 		r.hit(e, fault.RecoveryCut, r.recovery.end.End.Seq)

@@ -405,6 +405,38 @@ func TestTornRecordsDoNotComeBack(t *testing.T) {
 	}
 }
 
+// A start removes segments that the snapshot covers and the last one, whose header
+// is torn. The first are durably gone before the last one goes: whatever a power
+// failure takes back of the removals, the next start finds the same.
+func TestRemovalsOfAStartMayBeTakenBack(t *testing.T) {
+	h := serving(t, small)
+	h.write(12)
+	h.kill()
+	h.put(wal.SnapshotName(h.State().Position.Seq), wal.AppendSnapshot(nil, home, h.State().Position, h.fold()))
+	h.put(wal.SegmentName(home.Shard, h.State().Position.Next()), make([]byte, 20))
+	whole := h.segments()
+	probe := h.copyOf()
+	probe.restart()
+	for steps := range probe.done {
+		for _, back := range whole {
+			c := h.copyOf()
+			c.start()
+			for range steps {
+				c.step()
+			}
+			c.kill()
+			if path := home.Dir() + "/" + back; c.durable[path] != nil { // its removal alone is lost
+				c.names[path] = c.durable[path]
+			}
+			c.durable = maps.Clone(c.names)
+			c.restart()
+			if c.Phase() != replica.Serving {
+				t.Fatalf("power failure after %d operations, %s is back: %v", steps, back, c)
+			}
+		}
+	}
+}
+
 // A full disk at the repair of a torn tail stops the slot; the damaged file stays
 // as it is until there is room for its good part.
 func TestFullDiskAtTheRepair(t *testing.T) {

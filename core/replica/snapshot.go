@@ -100,11 +100,18 @@ func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
 }
 
 // removeCovered adds the steps that remove the segments whose records the
-// snapshot holds, oldest first, and the snapshot before it.
+// snapshot holds, oldest first, and the snapshot before it. The last segment that
+// is durable stays, also if another is being begun: should that one be abandoned,
+// and a power failure take back some of the removals, then what is left would end
+// before the snapshot, as a damaged log does.
 func (r *Replica) removeCovered(e env.Env) {
 	s := &r.snapshot
+	durable := len(r.segments)
+	if r.flight.waits > 0 && r.flight.rotated {
+		durable--
+	}
 	covered := 0
-	for covered+1 < len(r.segments) && r.segments[covered+1].first <= s.at+1 {
+	for covered+1 < durable && r.segments[covered+1].first <= s.at+1 {
 		covered++
 	}
 	for _, old := range r.segments[:covered] {

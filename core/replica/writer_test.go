@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wal"
@@ -225,6 +226,29 @@ func TestFramesWithoutAHeaderAreNoRecords(t *testing.T) {
 		if again, _ := h.read(99); again != got {
 			t.Errorf("power failure: %v: entity 99 is %+v, want %+v", power, again, got)
 		}
+	}
+}
+
+// A snapshot that covers everything keeps the last durable segment, though the next
+// one is being begun: that one is abandoned, and of the removals a power failure
+// takes back any. Without a segment at the end the rest would look damaged.
+func TestAbandonedSegmentLeavesTheOneBefore(t *testing.T) {
+	h := serving(t, replica.Constants{SegmentSize: 100, SnapshotEvery: 1000, MaxSessions: 4, MaxPending: 64})
+	renaming := false
+	h.hit = func(p env.Point, _ env.Key) { renaming = renaming || p == fault.SnapshotRenaming }
+	for !renaming {
+		h.ask(1)
+		for !renaming && h.step() {
+		}
+	}
+	h.runUntil(env.OpSyncDir) // that of the snapshot's name; when it is done, the removals begin
+	before := h.segments()
+	h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
+	h.ask(1)
+	h.run()
+	left := h.segments()
+	if len(h.refused) == 0 || len(left) != 1 || left[0] != before[len(before)-1] {
+		t.Errorf("%d refused, segments %v; want some, and the last of %v", len(h.refused), left, before)
 	}
 }
 

@@ -16,8 +16,9 @@
 //
 //   - Segments are append-only. A new one is created only after every record
 //     before its first seq is durable, and after the old one got its last byte.
-//   - Segments below a snapshot are removed oldest first, each removal durable
-//     before the next one, and never the segment that is appended to.
+//   - Segments that a snapshot covers are removed only when its name is durable,
+//     and never the last segment that is durable. A crash may take back any of
+//     the removals, so Recover is given only segments that are not covered.
 //   - A Repair is durable, the directory's entry too, before anything is
 //     appended or served.
 package wal

@@ -1,0 +1,147 @@
+package replica_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// tear is a power failure that keeps of what was not synced any part: of a file a
+// beginning of any length, in which sectors may be zeros; of names each on its own.
+func (h *host) tear(t *rapid.T) {
+	h.kill()
+	after := maps.Clone(h.durable)
+	for _, path := range slices.Sorted(maps.Keys(h.names)) {
+		if rapid.Bool().Draw(t, "keeps "+path) {
+			after[path] = h.names[path]
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(h.durable)) {
+		if h.names[path] == nil && rapid.Bool().Draw(t, "loses "+path) {
+			delete(after, path)
+		}
+	}
+	h.names = after
+	torn := map[*content]bool{} // a file may have two names
+	for _, path := range slices.Sorted(maps.Keys(after)) {
+		f := after[path]
+		if torn[f] || len(f.seen) == len(f.synced) {
+			f.seen = slices.Clone(f.synced)
+		} else {
+			f.tear(t)
+		}
+		torn[f] = true
+		f.synced = slices.Clone(f.seen)
+	}
+	h.durable = maps.Clone(after)
+}
+
+func (f *content) tear(t *rapid.T) {
+	from := len(f.synced)
+	f.seen = f.seen[:rapid.IntRange(from, len(f.seen)).Draw(t, "size")]
+	for at := from; at < len(f.seen); at = at - at%512 + 512 {
+		if rapid.IntRange(0, 3).Draw(t, "sector") == 0 {
+			clear(f.seen[at:min(at-at%512+512, len(f.seen))])
+		}
+	}
+}
+
+// kept is what a client remembers of a write that was acknowledged.
+type kept struct {
+	message wire.Message
+	seq     lineage.Seq
+}
+
+// Whatever happens, in any order, many times: full disks, failed writes and
+// syncs, kills and power failures at any operation. The slot comes up again, what
+// was answered is there, and a repeated request gets the same answer; what a full
+// disk refused was not applied.
+func TestNothingAnsweredIsLost(t *testing.T) {
+	crashes, refusals := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		h := newHost(t, replica.Constants{
+			SegmentSize:   rapid.Int64Range(100, 2000).Draw(t, "segment"),
+			SnapshotEvery: rapid.Int64Range(300, 4000).Draw(t, "every"),
+			MaxSessions:   2, MaxPending: 8,
+		})
+		asked, answered := map[uint64]*wire.Message{}, map[uint64]kept{}
+		h.restart()
+		h.openSession()
+		for range rapid.IntRange(1, 6).Draw(t, "incarnations") {
+			trouble(t, h, asked, answered)
+			refusals += len(h.refused)
+			h.refused, h.fail = nil, nil
+			if rapid.Bool().Draw(t, "power") {
+				h.tear(t)
+			} else {
+				h.kill()
+			}
+			crashes++
+			h.restart()
+			h.mustServe()
+			h.mustRemember(answered)
+		}
+	})
+	if crashes < 100 || refusals < 100 {
+		t.Errorf("%d crashes and %d refusals for want of space in all, want more", crashes, refusals)
+	}
+}
+
+// trouble asks for writes and lets operations complete, some of which fail.
+func trouble(t *rapid.T, h *host, asked map[uint64]*wire.Message, answered map[uint64]kept) {
+	for range rapid.IntRange(1, 12).Draw(t, "rounds") {
+		fault := rapid.SampledFrom([]env.Errno{env.OK, env.OK, env.OK, env.NoSpace, env.NoSpace, env.IOError}).Draw(t, "fault")
+		kinds := []env.OpKind{env.OpAppend, env.OpCreate, env.OpRename}
+		if fault == env.IOError {
+			kinds = append(kinds, env.OpSync, env.OpSyncDir)
+		}
+		kind, all := rapid.SampledFrom(kinds).Draw(t, "kind"), rapid.Bool().Draw(t, "all")
+		h.fail = failing(fault, rapid.IntRange(0, 2).Draw(t, "after"), all && fault == env.NoSpace, on(kind))
+		for range rapid.IntRange(0, 4).Draw(t, "writes") {
+			m := h.message(h.request)
+			m.Signal.Entity = signal.Entity(m.Request) // each write its own entity
+			asked[m.Request] = m
+			h.Change(h, client, m)
+		}
+		for range rapid.IntRange(0, 20).Draw(t, "steps") {
+			h.step()
+		}
+		for request, seq := range h.acked {
+			answered[request] = kept{*asked[request], seq}
+		}
+		for _, request := range h.refused {
+			if got, _ := h.read(request); got.LastSeq != 0 {
+				t.Fatalf("request %d was refused and is applied at record %d", request, got.LastSeq)
+			}
+			delete(asked, request)
+		}
+	}
+}
+
+// mustRemember checks that every answer is still what it was, as far as the
+// session's window goes, and that every answered write is applied once.
+func (h *host) mustRemember(answered map[uint64]kept) {
+	h.Helper()
+	for _, request := range slices.Sorted(maps.Keys(answered)) {
+		k := answered[request]
+		got, _ := h.read(request)
+		if got.Totals[1].Count != 1 || got.LastSeq != uint64(k.seq) {
+			h.Fatalf("request %d was acknowledged at record %d; its entity is %+v", request, k.seq, got)
+		}
+		out := h.Change(h, client, &k.message)
+		if out.Seq != k.seq && out.Code != wire.Superseded || out.Later {
+			h.Fatalf("request %d again: %+v, want its answer %d", request, out, k.seq)
+		}
+	}
+	if len(h.queue) > 0 {
+		h.Fatalf("repeated requests made %d operations", len(h.queue))
+	}
+}

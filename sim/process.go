@@ -34,6 +34,7 @@ type process struct {
 
 	busy    int64 // the CPU is taken until then
 	paused  int64 // nothing runs until then
+	thawed  int64 // when the last pause was or will be over
 	drift   int64 // of its clock by the plan's clocks, ppm
 	charged int64 // by the current Step
 	local   env.Time
@@ -53,6 +54,7 @@ type arrival struct {
 	timer env.TimerID
 	ref   uint32 // packet or disk operation
 	at    env.Time
+	since int64 // the same instant in true time
 }
 
 // notQueued is the instant of an item that is not in the queue.
@@ -156,7 +158,7 @@ func (p *process) restart(down int64) {
 // pause keeps the CPU from running anything until then, and lets it run again
 // when until has passed. What the CPU is charged for goes on meanwhile.
 func (p *process) pause(until int64) {
-	p.paused = until
+	p.paused, p.thawed = until, max(until, p.world.now)
 	if p.up && p.world.stepping != p {
 		p.schedule()
 	}
@@ -234,7 +236,7 @@ func (p *process) free() int64 { return max(p.busy, p.paused, p.world.now) }
 // input takes an event that reaches the process: at once if the CPU is free,
 // else behind those that wait.
 func (p *process) input(a arrival) {
-	a.at = p.clock.Local(p.world.now)
+	a.at, a.since = p.clock.Local(p.world.now), p.world.now
 	if p.head == len(p.inbox) && p.free() == p.world.now && p.runAt == notQueued {
 		p.step(a)
 		return
@@ -296,6 +298,7 @@ func (p *process) step(a arrival) {
 	ev.At = min(a.at, p.local) // a broken clock may have stepped back since
 	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, hashBytes(ev.Data), uint64(len(p.inbox)-p.head))
 	p.charged = 0
+	w.arrived = max(a.since, p.thawed)
 	w.steps++
 	w.stepping = p
 	p.machine.Step(ev)

@@ -82,6 +82,38 @@ func TestEventsWaitForTheCPU(t *testing.T) {
 	}, lines)
 }
 
+// Observers measure how long a reply took, pauses of the whole process left out.
+func TestTheWorldKnowsSinceWhenAnEventWaits(t *testing.T) {
+	p := newPlan()
+	p.Disruptions = []plan.Disruption{{Kind: plan.Pause, When: plan.Anchor{At: 1100 * us}, For: 3 * ms}}
+	p.Duration, p.Network.Jitter, p.Network.PerKiB = 50*ms, 0, 0
+	var w sim.World
+	var lines []string
+	receive := func(e env.Env, ev *env.Event) {
+		if ev.Kind == env.Message {
+			e.Charge(300 * env.Microsecond)
+			lines = append(lines, fmt.Sprintf("message %d: arrived %d, now %d, charged %d", ev.Data[0], w.Arrived()/us, w.Time()/us, w.Charged()/us))
+		}
+	}
+	send := func(e env.Env, ev *env.Event) { sendAt(350, 450, 1350, 9850)(e, ev, nil) }
+	config := sim.Config{Programs: []sim.Program{
+		{New: func(e env.Env) env.Machine { return &scripted{e, receive} }}, {New: func(e env.Env) env.Machine { return &scripted{e, send} }},
+	}}
+	if err := w.Reset(config, p); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(func() bool { return w.Calm() })
+	expectLines(t, []string{
+		"message 0: arrived 500, now 500, charged 300",
+		"message 1: arrived 600, now 800, charged 300",
+		"message 2: arrived 4100, now 4100, charged 300",
+		"message 3: arrived 10000, now 10000, charged 300",
+	}, lines)
+	if w.Charged() != 0 {
+		t.Errorf("%d charged outside of a step", w.Charged())
+	}
+}
+
 // Asks leave when what was charged so far has been used.
 func TestAsksLeaveAfterWhatWasCharged(t *testing.T) {
 	lines := play(t, newPlan(), func(e env.Env, ev *env.Event, note func(string)) {

@@ -88,6 +88,7 @@ type World struct {
 	hits      []uint64 // by fault point
 	event     env.Event
 	stepping  *process // whose Step is under way, else nil
+	arrived   int64    // true time at which its event reached the input queue
 }
 
 // The kinds of queue items. Ref is in the comment.
@@ -110,6 +111,7 @@ func (w *World) Reset(config Config, p *plan.Plan) error {
 	w.now, w.steps, w.calm = 0, 0, false
 	w.queue.Reset()
 	w.trace.Reset(config.Trace)
+	w.decider.Witness = w
 	if p.Deviations == nil {
 		w.decider.Reset(uint64(p.Seed), chance.Rates(p.Rates), config.Record)
 	} else {
@@ -215,9 +217,26 @@ func (w *World) arrive(ref uint32) {
 	p.input(arrival{kind: env.Message, ref: ref})
 }
 
-// Time is the true virtual time, ns. Inside a Step it is the Step's start plus
-// what was charged so far.
+// Deviated implements chance.Witness: the trace has every deviation.
+func (w *World) Deviated(d *chance.Deviation) {
+	w.trace.Note(w.now, uint32(d.Scope), trace.Deviation, uint64(d.Site), d.Scope, hashKey(d.Key), d.Value)
+}
+
+// Time is the true time, ns. It is constant within a Step.
 func (w *World) Time() int64 { return w.now }
+
+// Arrived is, within a Step, the true time at which its event reached the
+// process's input queue, or at which a pause ended that it sat through.
+func (w *World) Arrived() int64 { return w.arrived }
+
+// Charged is, within a Step, the CPU time that it has used so far, ns: what it
+// asks for now leaves at Time plus this.
+func (w *World) Charged() int64 {
+	if w.stepping == nil {
+		return 0
+	}
+	return w.stepping.charged
+}
 
 // Steps is the number of Steps so far.
 func (w *World) Steps() uint64 { return w.steps }

@@ -71,6 +71,12 @@ func TestDisruptions(t *testing.T) {
 			[]string{"started 1 with []", "started 2 with [f1]"}},
 		{"a kill some time after a moment", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", After: 5e5}}, lose,
 			[]string{"started 1 with []", "started 2 with [f1]"}},
+		{"a moment that comes in the second incarnation only", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Incarnation: 2}}, lose,
+			[]string{"started 1 with []"}},
+		{"a moment that never comes, and a time by which it strikes", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 1000, By: 5e6}}, lose,
+			[]string{"started 1 with []", "started 2 with [f1]"}},
+		{"a moment that comes before the time by which it strikes", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 2, By: 9e6}}, lose,
+			[]string{"started 1 with []", "started 2 with [f1]"}},
 		{"a moment that never comes", plan.Disruption{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 1000}}, lose,
 			[]string{"started 1 with []"}},
 	} {
@@ -133,10 +139,17 @@ func TestRecordedDeviationsReplay(t *testing.T) {
 		w.Run(func() bool { return w.Time() > 30*int64(env.Millisecond) })
 		return w.Trace().Hash()
 	}
+	rates := p.Rates
+	p.Rates = plan.Rates{}
+	benign := run()
+	p.Rates = rates
 	drawn := run()
 	p.Deviations, p.Rates = w.Deviations(), plan.Rates{}
 	if len(p.Deviations) == 0 {
 		t.Fatal("nothing deviated")
+	}
+	if drawn.Decisions == benign.Decisions {
+		t.Error("the chain of decisions does not show deviations")
 	}
 	if listed := run(); listed != drawn || len(w.Unused()) != 0 {
 		t.Errorf("drawn %s, listed %s, unused %v", drawn, listed, w.Unused())

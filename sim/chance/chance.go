@@ -35,7 +35,7 @@ const (
 	DiskEntry                // an unsynced directory entry is lost in a power failure
 	Deviations               // number of deviation sites
 
-	NetJitter Site = iota // latency within its range
+	NetJitter Site = iota - Deviations + 127 // latency within its range; numbered apart, so that a new family shifts nothing
 	DiskJitter
 	DiskPart // how much a failing write writes
 	DiskRot  // where a disk rots
@@ -102,9 +102,19 @@ func Below(hash, n uint64) uint64 {
 	return hi
 }
 
+// Witness is who wants to know of deviations when they happen.
+type Witness interface {
+	// Deviated is called with a deviation that was just taken; it is valid during
+	// the call only.
+	Deviated(d *Deviation)
+}
+
 // Decider takes the decisions of one run. The zero value decides everything
 // benignly with seed 0.
 type Decider struct {
+	// Witness is told of every deviation as it is taken; nil: nobody is.
+	Witness Witness
+
 	seed   uint64
 	rates  Rates
 	listed []Deviation // sorted; used instead of rates when explicit
@@ -123,14 +133,14 @@ func (d *Decider) Count() int { return d.count }
 // Reset prepares for a run that draws deviations at the given rates. With record
 // the deviations are kept for Taken.
 func (d *Decider) Reset(seed uint64, rates Rates, record bool) {
-	*d = Decider{seed: seed, rates: rates, record: record, taken: d.taken[:0]}
+	*d = Decider{Witness: d.Witness, seed: seed, rates: rates, record: record, taken: d.taken[:0]}
 }
 
 // ResetListed prepares for a run that takes exactly the listed deviations.
 func (d *Decider) ResetListed(seed uint64, listed []Deviation) {
 	sorted := slices.Clone(listed)
 	slices.SortFunc(sorted, Deviation.compare)
-	*d = Decider{seed: seed, explicit: true, listed: sorted, used: make([]bool, len(sorted)), taken: d.taken[:0]}
+	*d = Decider{Witness: d.Witness, seed: seed, explicit: true, listed: sorted, used: make([]bool, len(sorted)), taken: d.taken[:0]}
 }
 
 // Calm makes every later deviation benign.
@@ -158,9 +168,10 @@ func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
 		return 0
 	}
 	value := mix(h, 0x8ebc6af09c88c6e3) | 1
-	d.count++
+	taken := Deviation{Site: site, Scope: scope, Key: key, Value: value}
+	d.note(&taken)
 	if d.record {
-		d.taken = append(d.taken, Deviation{Site: site, Scope: scope, Key: key, Value: value})
+		d.taken = append(d.taken, taken)
 	}
 	return value
 }
@@ -174,8 +185,15 @@ func (d *Decider) lookUp(site Site, scope uint64, key env.Key) uint64 {
 		return 0
 	}
 	d.used[i] = true
-	d.count++
+	d.note(&d.listed[i])
 	return d.listed[i].Value
+}
+
+func (d *Decider) note(taken *Deviation) {
+	d.count++
+	if d.Witness != nil {
+		d.Witness.Deviated(taken)
+	}
 }
 
 // Taken returns the deviations of a recorded run, sorted, each once.

@@ -69,6 +69,7 @@ var bounds = [...]Bound{
 
 	{"when.at_ns", 0, MaxDuration, "ns", hostile},
 	{"when.after_ns", 0, MaxDuration, "ns", hostile},
+	{"when.by_ns", 0, MaxDuration, "ns", hostile},
 	{"for_ns", 0, MaxDuration, "ns", hostile},
 	{"files", 0, MaxSuffix, "bytes", "no name is longer"},
 	{"from_byte", 0, 1 << 50, "bytes", "no disk holds more"},

@@ -225,5 +225,5 @@ func (a *Anchor) validate(points []string) error {
 	case a.Point != "" && a.Unsynced:
 		return errors.New("when has both point and unsynced; want one")
 	}
-	return cmp.Or(within("when.at_ns", a.At), within("when.after_ns", a.After))
+	return cmp.Or(within("when.at_ns", a.At), within("when.after_ns", a.After), within("when.by_ns", a.By))
 }

@@ -35,7 +35,8 @@ func TestSeeds(t *testing.T) {
 func drawDisruption(t *rapid.T) Disruption {
 	d := Disruption{
 		Kind: rapid.SampledFrom(Kinds()).Draw(t, "kind"), Process: 1,
-		When: Anchor{Nth: rapid.Uint32().Draw(t, "nth"), At: drawIn(t, "when.at_ns"), After: drawIn(t, "when.after_ns")},
+		When: Anchor{Nth: rapid.Uint32().Draw(t, "nth"), At: drawIn(t, "when.at_ns"), After: drawIn(t, "when.after_ns"),
+			By: drawIn(t, "when.by_ns"), Incarnation: rapid.Uint32().Draw(t, "incarnation")},
 	}
 	switch rapid.IntRange(0, 2).Draw(t, "moment") {
 	case 0:

@@ -40,6 +40,7 @@ type host struct {
 	tester
 	*replica.Replica
 	constants   replica.Constants
+	limits      tenant.Limits
 	incarnation env.Incarnation
 
 	names, durable map[string]*content // by path: as seen, and after a power failure
@@ -69,6 +70,7 @@ var small = replica.Constants{SegmentSize: 512, SnapshotEvery: unlimited, MaxSes
 func newHost(t tester, c replica.Constants) *host {
 	return &host{
 		tester: t, constants: c, room: unlimited,
+		limits: tenant.Limits{Rate: 1_000_000, Burst: 1_000_000},
 		names: map[string]*content{}, durable: map[string]*content{}, dirs: map[string]bool{wal.TenantsDir: true},
 		acked: map[uint64]lineage.Seq{},
 	}
@@ -90,7 +92,7 @@ func (h *host) start() {
 	h.handles, h.queue, h.done = map[env.File]*content{}, nil, 0
 	h.Replica = replica.New(replica.Config{
 		Identity: home, Epoch: lineage.ShardEpoch(h.incarnation), Constants: h.constants,
-		Tenant: tenant.Config{ID: home.Tenant, Version: 1, Limits: tenant.Limits{Rate: 1_000_000, Burst: 1_000_000}},
+		Tenant: tenant.Config{ID: home.Tenant, Version: 1, Limits: h.limits},
 	})
 	h.Open(h, 0)
 }

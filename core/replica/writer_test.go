@@ -9,7 +9,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -268,6 +270,31 @@ func TestFullDiskFillsNoSegment(t *testing.T) {
 	}
 	if !slices.Equal(h.segments(), calm.segments()) || len(h.segments()) < 2 {
 		t.Errorf("the segments are %v, want %v and more than one", h.segments(), calm.segments())
+	}
+}
+
+// What a full disk refused is not charged: neither tokens, nor entities, nor bytes.
+func TestFullDiskChargesNothing(t *testing.T) {
+	h := newHost(t, large)
+	h.limits = tenant.Limits{Rate: 1, Burst: 5, Entities: 3}
+	h.restart()
+	h.openSession()
+	h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
+	for i := range uint64(20) {
+		h.ask(100 + i)
+		h.run()
+	}
+	if len(h.refused) != 20 {
+		t.Fatalf("the disk refuses %d writes, want 20", len(h.refused))
+	}
+	h.fail = nil
+	h.write(3) // entities 0, 1 and 2
+	if out := h.ask(100); out.Quota.Resource != quota.Entities {
+		t.Errorf("a fourth entity: %+v, want a refusal for entities", out)
+	}
+	h.write(2)
+	if out := h.ask(0); out.Quota.Resource != quota.SignalsPerSecond {
+		t.Errorf("a sixth write: %+v, want a refusal for the rate", out)
 	}
 }
 

@@ -22,7 +22,7 @@ func (w *world) caps(entities, bytes uint64) lineage.Seq {
 // refuse ends change i for a cap, in these words.
 func (w *world) refuse(i int, resource observe.Resource, used, limit uint64) {
 	told := observe.Refusal{Resource: resource, Limit: limit, Used: used, Op: w.hist.Ops[i].Op}
-	w.run.Capped(home, 0, told, w.tick(), 1)
+	w.run.Capped(home, 0, told, w.tick(), w.clock, 1)
 	w.end(i, history.Refused, "quota-exceeded")
 }
 
@@ -103,7 +103,7 @@ func TestCaps(t *testing.T) {
 		}},
 		{name: "a request that the history does not know", verdict: Held, why: "1 refusals of requests that the history does not know were not judged", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Capped(home, 0, observe.Refusal{Resource: observe.Entities}, w.tick(), 1)
+			w.run.Capped(home, 0, observe.Refusal{Resource: observe.Entities}, w.tick(), w.clock, 1)
 		}},
 		{name: "nothing grew", verdict: Undecided, why: "nothing grew and no cap refused anything", make: func(w *world) { w.has(7, 5) }},
 		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 2 slot 0 are not known; nothing grew and no cap refused anything", make: func(w *world) {

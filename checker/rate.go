@@ -16,6 +16,7 @@ const nameRate = "rate"
 //
 //	window              some window admitted more than burst + rate*w*(1+rho) + 1
 //	refused-with-token  an operation was refused although the bucket had a token
+//	refused-otherwise   a cap refused an operation that the rate, which comes first, had to refuse
 //	wrong-level         a record carries another bucket level than the rule gives
 //
 // Windows are in true time, over the operations of the final log (signals, and the
@@ -131,7 +132,8 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 			s.recovered(&b, ev)
 		case ev.Kind == observe.Refused:
 			judgeRefusal(v, l, &b, ev)
-		case ev.Kind == observe.Capped: // takes no token
+		case ev.Kind == observe.Capped:
+			judgeCapped(v, l, &b, ev)
 		case ev.Kind == observe.GivenBack:
 			b.level = min(b.level+nano, b.full)
 		case !ev.Written:
@@ -169,6 +171,19 @@ func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 	if level >= nano {
 		v.find("refused-with-token", ev.At, nil, "%s: an operation was refused at %s (node clock %s) although the bucket held %d nano-tokens",
 			place(l.Tenant, l.Slot), instant(ev.At), instant(ev.Local), level)
+	}
+}
+
+// judgeCapped looks at a refusal for a cap: there was a token, which was not taken.
+func judgeCapped(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
+	level := b.now(ev.Local)
+	if !b.known {
+		return
+	}
+	v.report.Checked++
+	if level < nano {
+		v.find("refused-otherwise", ev.At, nil, "%s: %s was refused for %s at %s (node clock %s) although the bucket held %d nano-tokens, less than a token",
+			place(l.Tenant, l.Slot), identity(ev.Refusal.Op), ev.Refusal.Resource, instant(ev.At), instant(ev.Local), level)
 	}
 }
 

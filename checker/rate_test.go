@@ -107,6 +107,14 @@ func TestRate(t *testing.T) {
 			w.forge(10*ms, 10*ms, 0)
 			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
 		}},
+		{name: "a refusal for a cap moves the limiter's clock on", verdict: Held, make: func(w *world) {
+			for i := range int64(2) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Capped(home, 0, observe.Refusal{Resource: observe.Bytes}, 11*ms, 11*ms, 1)
+			w.forge(11*ms, 10*ms, nano) // the clock stepped back
+			w.forge(11*ms, 11*ms, 0)
+		}},
 		{name: "nothing admitted", verdict: Undecided, why: "no operation was admitted and none refused", make: func(w *world) { w.run.Reset() }},
 		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 3 slot 0 are not known; no operation was admitted and none refused", make: func(w *world) {
 			w.run.Reset()
@@ -148,6 +156,15 @@ func TestRate(t *testing.T) {
 			w.run.Refused(home, 0, 10*ms, 10*ms, 1)
 		}, want: []string{
 			"refused-with-token [] 10 ms: tenant 2 slot 0: an operation was refused at 10 ms (node clock 10 ms) although the bucket held 1000000000 nano-tokens",
+		}},
+		{name: "refused for a cap where the rate comes first", verdict: Violated, make: func(w *world) {
+			for i := range int64(3) {
+				w.forge(10*ms, 10*ms, (2-i)*nano)
+			}
+			w.run.Capped(home, 0, observe.Refusal{Resource: observe.Bytes, Op: signal.Operation{Session: 2, Request: 9}}, 11*ms-1, 11*ms-1, 1)
+			w.run.Capped(home, 0, observe.Refusal{Resource: observe.Bytes}, 11*ms, 11*ms, 1)
+		}, want: []string{
+			"refused-otherwise [] 10.999999 ms: tenant 2 slot 0: session 2 request 9 was refused for bytes at 10.999999 ms (node clock 10.999999 ms) although the bucket held 999999000 nano-tokens, less than a token",
 		}},
 		{name: "refused with a token", verdict: Violated, make: func(w *world) {
 			w.signals(1)

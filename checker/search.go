@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -106,23 +107,20 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 		budget = DefaultStepBudget
 	}
 	var clients []uint64
-	input := make([]porcupine.Operation, 0, p.ops)
 	for i := p.first; i != none; i = w.next[i] {
-		op := &ops[i]
-		if !slices.Contains(clients, op.Client) {
-			clients = append(clients, op.Client)
+		if !slices.Contains(clients, ops[i].Client) {
+			clients = append(clients, ops[i].Client)
 		}
-		call, back := 2*int64(op.Invoke), 2*int64(op.Return)
-		if op.Kind.Changes() && w.placed[i] {
-			call, back = w.interval(ops, p, i)
-		}
-		input = append(input, porcupine.Operation{ClientId: slices.Index(clients, op.Client), Input: op, Call: call, Return: back})
 	}
 	if len(clients) > maxSearchClients {
 		return tooLarge
 	}
+	input := w.along
+	if p.failures > 0 {
+		input = w.narrowed
+	}
 	steps := 0
-	switch ok := porcupine.CheckOperations(model(&steps, budget), input); {
+	switch ok := porcupine.CheckOperations(model(&steps, budget), input(ops, p)); {
 	case steps > budget:
 		return gaveUp
 	case ok:
@@ -131,31 +129,65 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 	return noOrder
 }
 
+// along returns the operations of a partition whose witness holds, in its order, each
+// with the time that the order leaves it: an operation begins no earlier than those
+// before it and returns no later than those behind it. The order itself is within
+// these times, so nothing is lost, and the search, which tries first what begins
+// first, meets it at once; without that it explodes where many changes overlap.
+func (w *witnesses) along(ops []history.Op, p *partition) []porcupine.Operation {
+	order := make([]int32, 0, p.ops)
+	for i := p.first; i != none; i = w.next[i] {
+		order = append(order, i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { // reads of one position as they began
+		return cmp.Or(cmp.Compare(w.position(&ops[a], a), w.position(&ops[b], b)), cmp.Compare(a, b))
+	})
+	input := make([]porcupine.Operation, len(order))
+	unit, begun := int64(len(order)+1), int64(0) // room for all beginnings between two events
+	for n, i := range order {
+		begun = max(begun+1, unit*int64(ops[i].Invoke))
+		input[n] = porcupine.Operation{Input: &ops[i], Call: begun}
+	}
+	back := int64(math.MaxInt64)
+	for n := len(order) - 1; n >= 0; n-- {
+		if op := &ops[order[n]]; op.Outcome == history.Acked {
+			back = min(back, unit*int64(op.Return))
+		}
+		input[n].Return = back
+	}
+	return input
+}
+
+// narrowed returns the operations of a partition whose witness fails, each with the
+// time that the answers leave it.
+func (w *witnesses) narrowed(ops []history.Op, p *partition) []porcupine.Operation {
+	input := make([]porcupine.Operation, 0, p.ops)
+	for i := p.first; i != none; i = w.next[i] {
+		call, back := 2*int64(ops[i].Invoke), 2*int64(ops[i].Return)
+		if ops[i].Kind.Changes() && w.placed[i] {
+			call, back = w.interval(ops, p, i)
+		}
+		input = append(input, porcupine.Operation{Input: &ops[i], Call: call, Return: back})
+	}
+	return input
+}
+
 // interval narrows the time in which a change took effect: after the last beginning
-// of a read that did not see it, before the first return of a read that did.
-// Without it the search explodes where changes overlap: those that nobody
-// acknowledged, and those that were repeated through a crash. Only reads count
-// whose answers the log bears out.
-//
-// If the witness holds, all its order says is used: the search then has to find an
-// order at least that one, which is within the intervals. If the witness fails, only
-// what the answers prove is used, so that no order that explains them is lost: see
-// proves.
+// of a read that did not see it, before the first return of a read that did. Without
+// it the search explodes where changes overlap: those that nobody acknowledged, and
+// those that were repeated through a crash. Only reads count whose answers the log
+// bears out and prove something, so that no order that explains them is lost.
 func (w *witnesses) interval(ops []history.Op, p *partition, change int32) (call, back int64) {
 	first, last := 2*int64(ops[change].Invoke), int64(math.MaxInt64)
 	if ops[change].Outcome == history.Acked {
 		last = 2 * int64(ops[change].Return)
 	}
 	call, back = first, last
-	deleted := uint64(math.MaxUint64)
-	if p.failures > 0 {
-		deleted = w.deletion(ops, p, change)
-	}
+	deleted := w.deletion(ops, p, change)
 	for i := p.first; i != none; i = w.next[i] {
 		op := &ops[i]
 		switch {
-		case op.Kind != history.Read || !w.placed[i]:
-		case p.failures > 0 && !w.proves(ops, change, i, deleted):
+		case op.Kind != history.Read || !w.placed[i] || !w.proves(ops, change, i, deleted):
 		case w.seq[i] >= w.seq[change]:
 			back = min(back, 2*int64(op.Return)+1)
 		default:

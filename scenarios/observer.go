@@ -28,8 +28,9 @@ type observer struct {
 	nodes int
 	story *story // nil: nobody wants to be told
 
-	boots  []boot // by node
-	files  []file // segments that were written, by node and path
+	boots  []boot   // by node
+	local  env.Time // the clock of the node that refused last, when it did
+	files  []file   // segments that were written, by node and path
 	writes []slotWrites
 	record record.Record
 	answer wire.Message
@@ -99,7 +100,8 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	switch p {
 	case fault.RecordAppended:
 		o.run.Admitted(t, slot, seq, o.world.Time(), int64(local), uint64(b.incarnation))
-	case fault.QuotaRefused: // its key tells the resource; of the others the message tells more
+	case fault.QuotaRefused: // its key tells the resource
+		o.local = local
 		if quota.Resource(key.B) == quota.SignalsPerSecond {
 			o.run.Refused(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
 		}
@@ -257,12 +259,12 @@ func operationOf(m *wire.Message) signal.Operation {
 	return signal.Operation{Session: m.Session, Request: m.Request}
 }
 
-// refused notes a refusal for a quota. One for the rate was noted when it was hit:
-// only there is the node's clock to be seen.
+// refused notes a refusal for a cap, in the Step that hit it: only there was the
+// node's clock to be seen. All that matters of one for the rate was known there.
 func (o *observer) refused(from env.ID, m *wire.Message) {
 	if quota.Resource(m.Resource) != quota.SignalsPerSecond {
 		told := observe.Refusal{Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, Op: operationOf(m)}
-		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), uint64(o.boots[from].incarnation))
+		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), int64(o.local), uint64(o.boots[from].incarnation))
 	}
 }
 

@@ -207,8 +207,8 @@ func (l *Log) Refuse(at, local int64, incarnation uint64) {
 }
 
 // Cap notes that an operation was refused for a cap, in the words of the refusal.
-func (l *Log) Cap(r Refusal, at int64, incarnation uint64) {
-	l.Events = append(l.Events, Event{Kind: Capped, At: at, Incarnation: incarnation, Refusal: r})
+func (l *Log) Cap(r Refusal, at, local int64, incarnation uint64) {
+	l.Events = append(l.Events, Event{Kind: Capped, At: at, Local: local, Incarnation: incarnation, Refusal: r})
 }
 
 // GiveBack notes that an operation was refused although its record had been on its

@@ -179,8 +179,8 @@ func (r *Run) Refused(t tenant.ID, slot lineage.Slot, at, local int64, incarnati
 }
 
 // Capped notes that an operation was refused for a cap; see Log.Cap.
-func (r *Run) Capped(t tenant.ID, slot lineage.Slot, refusal Refusal, at int64, incarnation uint64) {
-	r.Log(t, slot).Cap(refusal, at, incarnation)
+func (r *Run) Capped(t tenant.ID, slot lineage.Slot, refusal Refusal, at, local int64, incarnation uint64) {
+	r.Log(t, slot).Cap(refusal, at, local, incarnation)
 }
 
 // GivenBack notes that an operation's record is not in the log after all; see

@@ -105,9 +105,9 @@ func TestEventsCarryWhatTheirRecordsDo(t *testing.T) {
 		r.Append(&rec, chain, 1, 1, 1)
 	}
 	refusal := Refusal{Resource: Entities, Limit: 3, Used: 3, Op: signal.Operation{Session: 1, Request: 2}}
-	r.Capped(2, 0, refusal, 9, 4)
+	r.Capped(2, 0, refusal, 9, 8, 4)
 	at := Event{Kind: Appended, At: 1, Local: 1, Incarnation: 1, Written: true}
-	want := []Event{at, at, at, at, {Kind: Capped, At: 9, Incarnation: 4, Refusal: refusal}}
+	want := []Event{at, at, at, at, {Kind: Capped, At: 9, Local: 8, Incarnation: 4, Refusal: refusal}}
 	want[0].Seq, want[0].Record, want[0].Limits = 1, record.Config, record.Limits{Entities: 3}
 	want[1].Seq, want[1].Record, want[1].Entity = 2, record.Signal, 5
 	want[2].Seq, want[2].Record, want[2].Entity = 3, record.EntityPut, 6
@@ -273,7 +273,7 @@ func TestOnceWarmARunAllocatesNothing(t *testing.T) {
 			rec := record.Record{Tenant: 2, Seq: seq + 1, Prev: lineage.Chain(seq)}
 			r.Admitted(2, 0, rec.Seq, 1, 1, 1)
 			r.Append(&rec, lineage.Chain(seq+1), 1, 1, 1)
-			r.Capped(2, 0, Refusal{Resource: Bytes}, 1, 1)
+			r.Capped(2, 0, Refusal{Resource: Bytes}, 1, 1, 1)
 			r.Refusals.Answered(Reply{Tenant: 2})
 		}
 		r.Damage(2, 0)

@@ -92,8 +92,7 @@ func Bounds() []Bound { return slices.Clone(bounds[:]) }
 
 // within reports a value that is out of its bound, or that has none.
 func within(name string, v int64) error {
-	for i := range bounds {
-		b := &bounds[i]
+	for _, b := range bounds {
 		if b.Name != name {
 			continue
 		}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
@@ -148,9 +149,9 @@ func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	p := &d.profile
 	switch op.Kind {
 	case env.OpAppend, env.OpWrite, env.OpTruncate:
-		work, transfer = p.Write, size*p.PerKiB/1024
+		work, transfer = p.Write, times(size, p.PerKiB, 1024)
 	case env.OpRead:
-		work, transfer = p.Read, max(0, op.Length)*p.PerKiB/1024
+		work, transfer = p.Read, times(max(0, op.Length), p.PerKiB, 1024)
 	case env.OpSync, env.OpSyncDir:
 		work = p.Sync
 	default:
@@ -159,9 +160,22 @@ func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	work, transfer = d.scaled(work), d.scaled(transfer)
 	if p.Jitter > 0 {
 		h := d.decider.Uniform(chance.DiskJitter, d.scope<<8|uint64(op.Kind), op.Key)
-		work += int64(chance.Below(h, uint64((work+transfer)*p.Jitter/1000)+1))
+		work += int64(chance.Below(h, uint64(times(work+transfer, p.Jitter, 1000))+1))
 	}
 	return work, transfer
 }
 
-func (d *Disk) scaled(span int64) int64 { return span * d.slow * d.profile.Slow / 1000 }
+func (d *Disk) scaled(span int64) int64 { return times(span, d.slow*d.profile.Slow, 1000) }
+
+// forever is longer than any run; spans end there, so that their sums fit.
+const forever = 1 << 50
+
+// times returns a * b / c, at most forever; a and b are not negative.
+func times(a, b int64, c uint64) int64 {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	if hi >= c {
+		return forever
+	}
+	quotient, _ := bits.Div64(hi, lo, c)
+	return int64(min(quotient, forever))
+}

@@ -305,6 +305,20 @@ func TestWhatTheDeviceCanDo(t *testing.T) {
 	}
 }
 
+// The slowest disk that a plan may describe is slow, not back in time.
+func TestTheSlowestDiskIsSlow(t *testing.T) {
+	const hour = 3600 * int64(env.Second)
+	b := newBench(chance.Rates{})
+	b.disk.Reset(Profile{Write: hour, Read: hour, Sync: hour, Meta: hour, PerKiB: 1e9, PerOp: 1e9, Jitter: 1e6, Depth: MaxDepth, Capacity: 1 << 50, Sector: 1, Slow: 1e6})
+	b.disk.SetPace(0, 1000, hour, nil)
+	for i := range 4 * MaxDepth {
+		ref, at := b.disk.Submit(hour, env.Op{Kind: env.OpRead, File: env.File(i), Length: 1 << 62})
+		if i < MaxDepth && at < 2*hour || i >= MaxDepth && at != -1 {
+			t.Errorf("read %d is due at %d", ref, at)
+		}
+	}
+}
+
 // A queue on one file is no queue on another: what waits behind its file's
 // predecessors takes no place from what is ready.
 func TestAFilesQueueIsItsOwn(t *testing.T) {

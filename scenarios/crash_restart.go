@@ -36,24 +36,23 @@ func crashPoints() []env.Point {
 // node recovers or has just begun to serve, takes it back.
 type gap struct {
 	kill  env.Point   // the kill comes while what follows this point is under way
-	power []env.Point // then the power goes at one of these
+	power []env.Point // then the power goes at one of these, or soon after
 }
 
 func gaps() []gap {
-	recovered := []env.Point{
-		fault.NodeStarted, fault.EpochPersisted, fault.RecoveryReading, fault.RecoverySyncing,
-		fault.SlotServing, fault.SlotServing, fault.AckSending, fault.DuplicateAnswer, fault.BatchSubmitting,
-	}
-	serving := []env.Point{fault.RecoverySyncing, fault.SlotServing, fault.SlotServing, fault.AckSending, fault.BatchDurable}
 	return []gap{
-		{kill: fault.BatchSubmitting, power: recovered},
-		{kill: fault.SegmentRotating, power: serving},
-		{kill: fault.SnapshotRenaming, power: serving},
-		{kill: fault.SnapshotDurable, power: serving},
+		{fault.BatchSubmitting, []env.Point{
+			fault.NodeStarted, fault.EpochPersisted, fault.RecoveryReading, fault.RecoverySyncing,
+			fault.SlotServing, fault.SlotServing, fault.AckSending, fault.DuplicateAnswer, fault.BatchSubmitting,
+		}},
+		{fault.SegmentRotating, []env.Point{fault.RecoverySyncing, fault.SlotServing, fault.AckSending, fault.BatchDurable}},
+		{fault.SnapshotRenaming, []env.Point{fault.RecoverySyncing, fault.RecoverySyncing, fault.SlotServing}},
+		{fault.SnapshotDurable, []env.Point{fault.RecoverySyncing, fault.SlotServing, fault.AckSending}},
 	}
 }
 
-// crash adds a crash; in half of the cases a pair.
+// crash adds a crash; in half of the cases a pair, of which half are aimed at a
+// gap. If its moment does not come, the first crash of a plan strikes all the same.
 func (d *draw) crash(p *Plan, i int) {
 	first := plan.Disruption{
 		Kind: plan.Power, Process: d.node(p, "crash node", i),
@@ -65,28 +64,56 @@ func (d *draw) crash(p *Plan, i int) {
 		first.Kind = plan.Kill
 	}
 	all := gaps()
-	aimed := all[d.between("gap", i, 0, int64(len(all)-1))]
-	if pair && i > 0 && d.oneIn(2, "aimed", i) { // the first crash of a plan is sure to come, these are not
-		// Within a few operations of the point, one of which may be a sync.
-		io := p.World.Disk.Sync + 3*p.World.Disk.Meta + p.World.Disk.Write
-		first.When = plan.Anchor{
-			Point: fault.Name(aimed.kill), Nth: uint32(d.log("aimed nth", i, 1, 4)),
-			After: d.between("aimed after", i, 0, io),
-		}
+	target := all[0]
+	aimed := pair && d.oneIn(2, "aimed", i)
+	if aimed {
+		target = all[d.between("gap", i, 0, int64(len(all)-1))]
+		d.aim(p, i, &target, &first)
+	}
+	if i == 0 {
+		first.When.By = span(p) / 2
 	}
 	p.World.Disruptions = append(p.World.Disruptions, first)
 	if !pair {
 		return
 	}
-	point := aimed.power[d.between("second point", i, 0, int64(len(aimed.power)-1))]
 	second := plan.Disruption{
 		Kind: plan.Power, Process: first.Process, For: first.For,
-		When: plan.Anchor{Point: fault.Name(point), At: first.When.At, Nth: uint32(d.between("second nth", i, 1, 2))},
+		When: plan.Anchor{Incarnation: 2, Nth: 1},
 	}
-	if d.oneIn(2, "second late", i) {
+	second.When.Point = fault.Name(target.power[d.between("second point", i, 0, int64(len(target.power)-1))])
+	switch {
+	case aimed:
+		second.When.After = d.between("second soon", i, 0, 2*p.World.Disk.Sync)
+	case d.oneIn(2, "second late", i):
 		second.When.After = d.log("second after", i, 10*microsecond, 2560*microsecond)
+		second.When.Nth = uint32(d.between("second nth", i, 1, 2))
 	}
 	p.World.Disruptions = append(p.World.Disruptions, second)
+}
+
+// aim makes a kill strike within the few operations that follow the gap's point,
+// and the world such that the point is passed often and the gap is wide.
+func (d *draw) aim(p *Plan, i int, target *gap, kill *plan.Disruption) {
+	p.World.Rates[chance.DiskEntry] = max(p.World.Rates[chance.DiskEntry], 300_000)
+	switch target.kill {
+	case fault.SnapshotRenaming, fault.SnapshotDurable:
+		p.Cluster.Constants.SnapshotEvery = min(p.Cluster.Constants.SnapshotEvery, 2048)
+	case fault.SegmentRotating:
+		// Large batches: what does not fit leaves room for the small record that a
+		// recovery begins with.
+		p.Cluster.Constants.SegmentSize = min(p.Cluster.Constants.SegmentSize, 2048)
+		p.Workload.Concurrency, p.Workload.Think = 8, min(p.Workload.Think, 100*microsecond)
+	}
+	operations := p.World.Disk.Sync + 3*p.World.Disk.Meta + p.World.Disk.Write
+	if target.kill == fault.SegmentRotating { // between the file and its header
+		p.World.Disk.Write = p.World.Disk.Meta
+		operations = 3 * p.World.Disk.Meta
+	}
+	kill.When = plan.Anchor{
+		Point: fault.Name(target.kill), Nth: uint32(d.log("aimed nth", i, 1, 4)),
+		After: d.between("aimed after", i, 0, operations),
+	}
 }
 
 // crashRates draws what a power failure does to what is not synced. These

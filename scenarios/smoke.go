@@ -22,7 +22,7 @@ var smoke = &Scenario{
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 			Kind: kind, Process: node, For: d.log("down", 0, millisecond, 64*millisecond),
 			When: plan.Anchor{Point: fault.Name(points[d.between("point", 0, 0, 2)]), Nth: uint32(d.log("nth", 0, 1, 4)),
-				After: d.between("after", 0, 0, 1) * d.log("after", 1, 10*microsecond, 640*microsecond)},
+				By: span(p) / 2, After: d.between("after", 0, 0, 1) * d.log("after", 1, 10*microsecond, 640*microsecond)},
 		})
 		if kind == plan.Power {
 			p.World.Rates = crashRates(d)

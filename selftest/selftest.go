@@ -34,7 +34,7 @@ type Options struct {
 const RateSeeds = 200
 
 // DefaultSeeds is the budget of a mistake.
-const DefaultSeeds = 3200
+const DefaultSeeds = 6400
 
 // Result is what became of one mistake.
 type Result struct {

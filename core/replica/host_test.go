@@ -71,7 +71,7 @@ func newHost(t tester, c replica.Constants) *host {
 	return &host{
 		tester: t, constants: c, room: unlimited,
 		limits: tenant.Limits{Rate: 1_000_000, Burst: 1_000_000},
-		names: map[string]*content{}, durable: map[string]*content{}, dirs: map[string]bool{wal.TenantsDir: true},
+		names:  map[string]*content{}, durable: map[string]*content{}, dirs: map[string]bool{wal.TenantsDir: true},
 		acked: map[uint64]lineage.Seq{},
 	}
 }

@@ -167,49 +167,6 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	}
 }
 
-// takeBack refuses every pending record, because the disk was full: of the batch
-// in flight nothing was written, which env.NoSpace promises, and what gathered
-// behind it continues it. The log ends where it is durable, and the next record
-// tries again. A segment that was to be begun is not: frames without a header in
-// front are no records, so the promise is not hurt if only the header found no
-// room.
-func (r *Replica) takeBack(e env.Env) {
-	for i := range r.pending {
-		p := &r.pending[i]
-		p.Refused = wire.DiskFull
-		if p.Record.Kind.IsOperation() {
-			r.state.Session(p.Record.Client).InFlight--
-			//safety:charge-given-back by=rate on=disk-full
-			r.bucket.GiveBack()
-		}
-		if evicted := r.state.Session(p.Record.Session.Evicted); evicted != nil {
-			evicted.Leaving = false
-		}
-	}
-	r.done = append(r.done, r.pending...)
-	r.pending, r.frames, r.end = r.pending[:0], r.frames[:0], r.state.Position
-	r.overlay.Reset(r.state)
-	last := len(r.segments) - 1
-	if r.flight.rotated {
-		r.abandonSegment(e, &r.segments[last])
-		r.segments = r.segments[:last]
-		return
-	}
-	r.segments[last].size -= r.flight.size
-}
-
-// abandonSegment removes a segment that was begun and holds no record. The one
-// before it is full, so the next batch begins one anew, under the same name.
-func (r *Replica) abandonSegment(e env.Env, s *segment) {
-	remove := r.at(e, env.OpRemove, r.dir+"/"+s.name, uint64(s.first))
-	closing := env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.first))}
-	remove.ID, closing.ID = r.opID(forNobody), r.opID(forNobody)
-	remove.Key.Kind += uint16(env.OpRemove)
-	e.Submit(closing)
-	e.Submit(remove)
-	r.handle = 0
-}
-
 // durable folds the batch that has become durable and starts the next.
 func (r *Replica) durable(e env.Env) {
 	if r.hit(e, fault.BatchDurable, r.flight.end) == env.ActError {

@@ -80,25 +80,6 @@ func (r *Replica) advanceSnapshot(e env.Env) {
 	r.run(e)
 }
 
-// abandonSnapshot gives up the snapshot being written, because the disk was full
-// at a step of the given kind. It removes what was written of it; the log keeps
-// its segments, and SnapshotEvery bytes later it is tried again. It is false if
-// there is nothing to give up, or if a sync failed, of which nobody knows what it
-// left.
-func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
-	s := &r.snapshot
-	if (s.stage != writing && s.stage != renaming) || kind == env.OpSync || kind == env.OpSyncDir {
-		return false
-	}
-	s.stage = dropping
-	closing := env.Op{Kind: env.OpClose, File: r.file(2), ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.at))}
-	e.Submit(closing) // nobody minds if it was never bound
-	r.script.ops = r.script.ops[:0]
-	r.script.add(r.at(e, env.OpRemove, r.dir+"/"+wal.SnapshotName(s.at)+wal.TempSuffix, uint64(s.at)))
-	r.run(e)
-	return true
-}
-
 // removeCovered adds the steps that remove the segments whose records the
 // snapshot holds, oldest first, and the snapshot before it. The last segment that
 // is durable stays, also if another is being begun: should that one be abandoned,

@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"fmt"
+	"math/big"
 	"slices"
 	"testing"
 
@@ -305,18 +306,20 @@ func TestWhatTheDeviceCanDo(t *testing.T) {
 	}
 }
 
-// The slowest disk that a plan may describe is slow, not back in time.
-func TestTheSlowestDiskIsSlow(t *testing.T) {
-	const hour = 3600 * int64(env.Second)
-	b := newBench(chance.Rates{})
-	b.disk.Reset(Profile{Write: hour, Read: hour, Sync: hour, Meta: hour, PerKiB: 1e9, PerOp: 1e9, Jitter: 1e6, Depth: MaxDepth, Capacity: 1 << 50, Sector: 1, Slow: 1e6})
-	b.disk.SetPace(0, 1000, hour, nil)
-	for i := range 4 * MaxDepth {
-		ref, at := b.disk.Submit(hour, env.Op{Kind: env.OpRead, File: env.File(i), Length: 1 << 62})
-		if i < MaxDepth && at < 2*hour || i >= MaxDepth && at != -1 {
-			t.Errorf("read %d is due at %d", ref, at)
+// Spans at their bounds on the slowest disk do not overflow.
+func TestTimesIsExactUpToForever(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.Int64Min(0).Draw(t, "a"), rapid.Int64Min(0).Draw(t, "b")
+		c := rapid.SampledFrom([]int64{1000, 1024}).Draw(t, "c")
+		want := new(big.Int).Mul(big.NewInt(a), big.NewInt(b))
+		want.Div(want, big.NewInt(c))
+		if want.Cmp(big.NewInt(forever)) > 0 {
+			want.SetInt64(forever)
 		}
-	}
+		if got := times(a, b, uint64(c)); got != want.Int64() {
+			t.Fatalf("%d * %d / %d is %d, want %d", a, b, c, got, want)
+		}
+	})
 }
 
 // A queue on one file is no queue on another: what waits behind its file's

@@ -159,6 +159,9 @@ func (h *host) step() bool {
 func (h *host) answer(p *replica.Pending) {
 	switch {
 	case p.Refused != wire.NoError:
+		if !p.Refused.Definite() || !p.Refused.Again() {
+			h.Fatalf("request %d is refused with %v, want a code that is definite and may be sent again", p.Request.Request, p.Refused)
+		}
 		h.refused = append(h.refused, p.Request.Request)
 		return
 	case p.Record.Kind == record.Session:

@@ -76,6 +76,27 @@ func TestCaps(t *testing.T) {
 			w.wrote(7, 6)
 			w.refuse(w.put(8, 5), observe.Entities, 1, 1)
 		}},
+		{name: "what a crash brought back counts again", verdict: Held, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			w.apply(w.remove(7, 5))
+			w.run.Recovered(home, 0, 4, w.tick(), 0, 2)
+			w.refuse(w.put(8, 6), observe.Entities, 1, 1)
+		}},
+		{name: "so does what a full disk brought back", verdict: Held, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			i := w.remove(7, 5)
+			w.apply(i)
+			w.run.GivenBack(home, 0, w.hist.Ops[i].Op, 4, w.tick(), 1)
+			w.refuse(w.put(8, 6), observe.Entities, 1, 1)
+		}},
+		{name: "the counts of a node that ends elsewhere say nothing", verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			d := w.dump()
+			d.Position.Seq--
+			d.Counts.Live = 9
+		}},
 		{name: "nor do limits that a crash took", verdict: Held, make: func(w *world) {
 			w.caps(1, 101)
 			w.caps(0, 0)
@@ -148,11 +169,11 @@ func TestCaps(t *testing.T) {
 			w.wrote(7, 5)
 			w.refuse(w.put(8, 5), observe.Entities, 1, 1)
 			w.refuse(w.put(8, 5), observe.Bytes, 101, 101)
-			w.refuse(w.remove(8, 5), observe.Entities, 1, 1)
+			w.refuse(w.remove(8, 9), observe.Entities, 1, 1)
 		}, want: []string{
 			"refused-with-room [1] 8 ms: put #1 of client 8 (tenant 2 slot 0, entity 5, session 2 request 2) was refused for entities at 8 ms, although the slot held 1 of 1 and the operation does not pass that",
 			"refused-with-room [2] 11 ms: put #2 of client 8 (tenant 2 slot 0, entity 5, session 2 request 3) was refused for bytes at 11 ms, although the slot held 101 of 101 and the operation does not pass that",
-			"refused-with-room [3] 14 ms: delete #3 of client 8 (tenant 2 slot 0, entity 5, session 2 request 4) was refused for entities at 14 ms, although the slot held 1 of 1 and the operation does not pass that",
+			"refused-with-room [3] 14 ms: delete #3 of client 8 (tenant 2 slot 0, entity 9, session 2 request 4) was refused for entities at 14 ms, although the slot held 1 of 1 and the operation does not pass that",
 		}},
 		{name: "what was deleted still counts", verdict: Violated, make: func(w *world) {
 			w.caps(1, 101)
@@ -177,6 +198,26 @@ func TestCaps(t *testing.T) {
 		}, want: []string{
 			"wrong-figures [1] 8 ms: put #1 of client 8 (tenant 2 slot 0, entity 6, session 2 request 2) was refused for entities at 8 ms, and told 1 of 2; it was 1 of 1",
 			"wrong-figures [2] 11 ms: write #2 of client 8 (tenant 2 slot 0, entity 5, session 2 request 3) was refused for bytes at 11 ms, and told 202 of 101; it was 101 of 101",
+		}},
+		{name: "beside a record that was never seen, until another is at its place", verdict: Violated, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			w.run.Admitted(home, 0, 5, w.clock, w.clock, 1)
+			w.refuse(w.put(8, 6), observe.Entities, 9, 9)
+			w.done(w.put(8, 5))
+			w.refuse(w.put(8, 6), observe.Entities, 1, 2)
+		}, want: []string{
+			"wrong-figures [3] 14 ms: put #3 of client 8 (tenant 2 slot 0, entity 6, session 2 request 4) was refused for entities at 14 ms, and told 1 of 2; it was 1 of 1",
+		}},
+		{name: "beside a record that was never seen, until a recovery", verdict: Violated, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			w.run.Admitted(home, 0, 5, w.clock, w.clock, 1)
+			w.refuse(w.put(8, 6), observe.Entities, 9, 9)
+			w.run.Recovered(home, 0, 4, w.tick(), 0, 2)
+			w.refuse(w.put(8, 6), observe.Entities, 1, 2)
+		}, want: []string{
+			"wrong-figures [2] 12 ms: put #2 of client 8 (tenant 2 slot 0, entity 6, session 2 request 3) was refused for entities at 12 ms, and told 1 of 2; it was 1 of 1",
 		}},
 		{name: "the node counts otherwise", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)

@@ -166,6 +166,7 @@ func TestNoLoss(t *testing.T) {
 			"refused-present [1] 7 ms: delete #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2) was refused (quota) at 8 ms, but its record is in the final log at seq 4, since 7 ms",
 		}},
 		{name: "the node keeps what was deleted, and lacks what was created", verdict: Violated, make: func(w *world) {
+			w.done(w.remove(7, 9))
 			w.wrote(7, 5)
 			w.done(w.put(7, 6))
 			w.dump()
@@ -175,7 +176,7 @@ func TestNoLoss(t *testing.T) {
 			w.run.Dumps[0].Position = w.log().End()
 		}, want: []string{
 			"dump-entity [] 0 ms: tenant 2 slot 0: the node holds entity 7, which the log deletes",
-			"dump-entity [] 0 ms: tenant 2 slot 0: the node does not hold entity 6, last touched at seq 4",
+			"dump-entity [] 0 ms: tenant 2 slot 0: the node does not hold entity 6, last touched at seq 5",
 		}},
 		{name: "a damaged slot that lost what it had acknowledged, and serves", verdict: Violated, make: func(w *world) {
 			w.run.Damage(home, 0)

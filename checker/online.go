@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
@@ -69,8 +70,9 @@ func owner(t tenant.ID, has bool) string {
 //
 //	late  a refusal for a quota left later than MaxRefusalLatency after its request arrived
 //
-// A run in which no quota refused anything is one in which none was late; a run in
-// which nothing was asked shows nothing.
+// A run in which no quota refused anything is one in which none was late. A run in
+// which nothing was asked shows nothing, and neither does one in which clients were
+// told of refusals that nobody saw leave.
 func judgeRefusalLatency(run *observe.Run, _ Options) Report {
 	v, replies := newVerdict(nameRefusalLatency), run.Refusals.Replies
 	v.report.Checked = len(replies)
@@ -84,10 +86,17 @@ func judgeRefusalLatency(run *observe.Run, _ Options) Report {
 	switch {
 	case len(run.Ops()) == 0 && len(replies) == 0:
 		v.cannotTell("nothing was asked")
+	case len(replies) == 0 && slices.ContainsFunc(run.Ops(), refusedForQuota):
+		v.cannotTell("clients were told of refusals for a quota, and none was seen to leave")
 	case len(replies) == 0:
 		v.leftOut("no refusal for a quota was seen")
 	}
 	return v.done()
+}
+
+// refusedForQuota reports whether a client was told that a quota refused op.
+func refusedForQuota(op history.Op) bool {
+	return op.Outcome == history.Refused && op.Reason == "quota-exceeded"
 }
 
 // judgeLiveness has three rules:

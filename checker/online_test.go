@@ -56,6 +56,9 @@ func TestRefusalLatency(t *testing.T) {
 		{name: "the node was paused", verdict: Held, make: func(w *world) { answered(w, 90*ms, 84*ms) }},
 		{name: "no quota refused anything", verdict: Held, why: "no refusal for a quota was seen", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(w *world) {}},
+		{name: "refusals that nobody saw", verdict: Undecided, why: "clients were told of refusals for a quota, and none was seen to leave", make: func(w *world) {
+			w.end(w.write(7, 5), history.Refused, "quota-exceeded")
+		}},
 		{name: "a nanosecond late", verdict: Violated, make: func(w *world) {
 			answered(w, 6*ms, 0)
 			answered(w, 6*ms+1, 0)

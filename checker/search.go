@@ -129,11 +129,10 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 	return noOrder
 }
 
-// along returns the operations of a partition whose witness holds, in its order, each
-// with the time that the order leaves it: an operation begins no earlier than those
-// before it and returns no later than those behind it. The order itself is within
-// these times, so nothing is lost, and the search, which tries first what begins
-// first, meets it at once; without that it explodes where many changes overlap.
+// along returns the operations of a partition whose witness holds, in its order: none
+// begins before those that stand before it. The order itself is within these times,
+// so nothing is lost, and the search, which tries first what begins first, meets it
+// at once; without that it explodes where many changes overlap.
 func (w *witnesses) along(ops []history.Op, p *partition) []porcupine.Operation {
 	order := make([]int32, 0, p.ops)
 	for i := p.first; i != none; i = w.next[i] {
@@ -146,14 +145,11 @@ func (w *witnesses) along(ops []history.Op, p *partition) []porcupine.Operation 
 	unit, begun := int64(len(order)+1), int64(0) // room for all beginnings between two events
 	for n, i := range order {
 		begun = max(begun+1, unit*int64(ops[i].Invoke))
-		input[n] = porcupine.Operation{Input: &ops[i], Call: begun}
-	}
-	back := int64(math.MaxInt64)
-	for n := len(order) - 1; n >= 0; n-- {
-		if op := &ops[order[n]]; op.Outcome == history.Acked {
-			back = min(back, unit*int64(op.Return))
+		back := int64(math.MaxInt64)
+		if ops[i].Outcome == history.Acked {
+			back = unit * int64(ops[i].Return)
 		}
-		input[n].Return = back
+		input[n] = porcupine.Operation{Input: &ops[i], Call: begun, Return: back}
 	}
 	return input
 }

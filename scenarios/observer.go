@@ -259,9 +259,14 @@ func operationOf(m *wire.Message) signal.Operation {
 	return signal.Operation{Session: m.Session, Request: m.Request}
 }
 
-// refused notes a refusal for a cap, in the Step that hit it: only there was the
-// node's clock to be seen. All that matters of one for the rate was known there.
+// refused notes how long a refusal for a quota took, and what one for a cap tells, in
+// the Step that hit it: only there was the node's clock to be seen. All else that
+// matters of one for the rate was known there. Pauses are not in the world's instant
+// of arrival.
 func (o *observer) refused(from env.ID, m *wire.Message) {
+	o.run.Refusals.Answered(observe.Reply{
+		Tenant: m.Tenant, Slot: m.Slot, Op: operationOf(m), Arrived: o.world.Arrived(), Left: o.world.Time() + o.world.Charged(),
+	})
 	if quota.Resource(m.Resource) != quota.SignalsPerSecond {
 		told := observe.Refusal{Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, Op: operationOf(m)}
 		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), int64(o.local), uint64(o.boots[from].incarnation))

@@ -139,20 +139,24 @@ func TestWhatTheDiskHadNoRoomForIsCut(t *testing.T) {
 	extend(&r, 5, 4, 10)
 	again(3, 5, 4)
 	extend(&r, 4, 40, 11)
+	again(3, 40, 4) // 4 was given back before, not now
+	for seq := range lineage.Seq(3) {
+		extend(&r, seq+4, 50, 12)
+	}
 	var given []lineage.Seq
 	for _, ev := range l.Events {
 		if ev.Kind == GivenBack {
 			given = append(given, ev.Seq)
 		}
 	}
-	if diff := cmp.Diff([]lineage.Seq{4, 5, 4, 5}, given); diff != "" {
+	if diff := cmp.Diff([]lineage.Seq{4, 5, 4, 5, 4}, given); diff != "" {
 		t.Errorf("given back (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]uint64{1, 2, 3, 40}, requests(l.Entries)); diff != "" || len(l.Breaks) != 0 {
+	if diff := cmp.Diff([]uint64{1, 2, 3, 50, 50, 50}, requests(l.Entries)); diff != "" || len(l.Breaks) != 0 {
 		t.Errorf("breaks %v, entries (-want +got):\n%s", l.Breaks, diff)
 	}
-	if l.Entries[3].At != 11 {
-		t.Errorf("seq 4 at %d: it took the instant of an admission that was given back", l.Entries[3].At)
+	if l.Entries[5].At != 12 {
+		t.Errorf("seq 6 at %d: it took the instant of an admission that was given back", l.Entries[5].At)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/env"
@@ -167,9 +166,12 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		data = data[size:]
 		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		w := o.writesOf(r.Tenant, r.Slot)
-		w.forgetFrom(r.Seq)
 		if first {
 			w.batch++
+			if again := w.forgetFrom(r.Seq); again.path == path { // there was no room for it before
+				f.size -= from - again.from
+				from = again.from
+			}
 		}
 		w.places = append(w.places, place{seq: r.Seq, batch: w.batch, path: path, from: from, to: from + int64(size)})
 		from += int64(size)
@@ -183,11 +185,14 @@ func (o *observer) recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq) {
 	w.durable = min(w.durable, tail)
 }
 
-// forgetFrom forgets the places of records from seq on.
-func (w *slotWrites) forgetFrom(seq lineage.Seq) {
+// forgetFrom forgets the places of records from seq on, and returns the first of
+// them; the zero place if there is none.
+func (w *slotWrites) forgetFrom(seq lineage.Seq) (first place) {
 	for len(w.places) > 0 && w.places[len(w.places)-1].seq >= seq {
+		first = w.places[len(w.places)-1]
 		w.places = w.places[:len(w.places)-1]
 	}
+	return first
 }
 
 func (o *observer) writesOf(t tenant.ID, slot lineage.Slot) *slotWrites {
@@ -273,13 +278,11 @@ func (o *observer) refused(from env.ID, m *wire.Message) {
 	}
 }
 
-// gaveBack notes that the disk had no room for a record. How long the slot's
-// segments really are is looked up anew: nothing is in flight to them now.
+// gaveBack notes that the disk had no room for a record. Those that no client asked
+// for are found out when others come in their place.
 func (o *observer) gaveBack(from env.ID, m *wire.Message) {
 	w := o.writesOf(m.Tenant, m.Slot)
 	o.run.GivenBack(m.Tenant, m.Slot, operationOf(m), w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
-	dir := wal.Identity{Tenant: m.Tenant, Slot: m.Slot, Placement: m.Placement}.Dir() + "/"
-	o.files = slices.DeleteFunc(o.files, func(f file) bool { return f.node == from && strings.HasPrefix(f.path, dir) })
 }
 
 // missing says what of the records up to seq is not durable; "" if nothing.

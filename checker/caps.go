@@ -1,6 +1,8 @@
 package checker
 
 import (
+	"math"
+
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -60,7 +62,7 @@ type tally struct {
 // recount counts a slot's entities and bytes record by record, and can take the last
 // records back.
 //
-// Invariant: held is the sum of tallies; undo ascends in seq.
+// Invariant: held is the sum of tallies; undo ascends in the seqs of operations.
 type recount struct {
 	entities index   // entity: its place in tallies
 	tallies  []tally //
@@ -96,6 +98,8 @@ func (c *recount) add(seq lineage.Seq, k record.Kind, e signal.Entity, limits *r
 	switch k {
 	case record.Config:
 		c.caps = ceilings{known: true, usage: usage{limits.Entities, limits.Bytes}}
+	case record.EpochStart, record.Session:
+		return grown
 	case record.Signal, record.EntityPut, record.EntityDelete:
 		before.place = c.place(e)
 		before.tally = c.tallies[before.place]
@@ -223,9 +227,7 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 		case observe.GivenBack:
 			c.cut(ev.Seq)
 		case observe.Admitted, observe.Appended:
-			c.cut(ev.Seq)
-			c.add(ev.Seq, ev.Record, ev.Entity, &ev.Limits)
-			c.unseen = c.unseen || !ev.Written
+			c.follow(ev)
 		case observe.Capped:
 			first := s.changes.first(operationKey(l.Tenant, l.Slot, ev.Refusal.Op))
 			if first == none {
@@ -237,6 +239,35 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 		}
 	}
 	return strangers
+}
+
+// follow counts a record that was admitted; what stood at its place and behind it was
+// given back. Operations get their seqs in the order in which they were charged. Other
+// records may be numbered before operations that wait, so they cut none of those.
+func (c *recount) follow(ev *observe.Event) {
+	switch {
+	case !ev.Written && ev.Seq == 0: // it was charged, and never got a seq
+		c.add(math.MaxUint64, 0, 0, nil)
+		c.unseen = true
+	case !ev.Written:
+		c.cut(ev.Seq)
+		c.add(ev.Seq, 0, 0, nil)
+		c.unseen = true
+	case ev.Record.IsOperation():
+		c.cut(ev.Seq)
+		c.add(ev.Seq, ev.Record, ev.Entity, &ev.Limits)
+	default:
+		for last := len(c.undo) - 1; last >= 0 && c.undo[last].replacedAt(ev.Seq); last-- {
+			c.cut(c.undo[last].seq)
+		}
+		c.add(ev.Seq, ev.Record, ev.Entity, &ev.Limits)
+	}
+}
+
+// replacedAt reports whether the record before which u was is given back for sure if
+// seq is numbered anew: it has a seq and is no operation's, or was never seen.
+func (u *undo) replacedAt(seq lineage.Seq) bool {
+	return u.place == none && u.seq >= seq && u.seq < math.MaxUint64
 }
 
 // judgeRefusal judges the refusal of operation i at this point of its slot's life.

@@ -26,6 +26,14 @@ func (w *world) refuse(i int, resource observe.Resource, used, limit uint64) {
 	w.end(i, history.Refused, "quota-exceeded")
 }
 
+// swapEvents lets the last operation be charged before the record in front of it got
+// its seq.
+func (w *world) swapEvents() {
+	events := w.log().Events
+	last := len(events) - 1
+	events[last-1], events[last] = events[last], events[last-1]
+}
+
 func TestCaps(t *testing.T) {
 	judged(t, "caps", []given{
 		{name: "up to the caps", verdict: Held, make: func(w *world) {
@@ -89,6 +97,22 @@ func TestCaps(t *testing.T) {
 			i := w.remove(7, 5)
 			w.apply(i)
 			w.run.GivenBack(home, 0, w.hist.Ops[i].Op, 4, w.tick(), 1)
+			w.refuse(w.put(8, 6), observe.Entities, 1, 1)
+		}},
+		{name: "what was charged counts, though a session got its seq before it", verdict: Held, make: func(w *world) {
+			w.caps(1, 101)
+			w.append(&record.Record{Kind: record.Session})
+			w.apply(w.put(7, 5))
+			w.swapEvents()
+			w.refuse(w.put(8, 6), observe.Entities, 1, 1)
+		}},
+		{name: "what was charged and never got a seq is not judged until a recovery", verdict: Held, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			events := &w.log().Events
+			*events = append(*events, observe.Event{Kind: observe.Admitted})
+			w.refuse(w.put(8, 6), observe.Entities, 9, 9)
+			w.run.Recovered(home, 0, 4, w.tick(), 0, 2)
 			w.refuse(w.put(8, 6), observe.Entities, 1, 1)
 		}},
 		{name: "the counts of a node that ends elsewhere say nothing", verdict: Held, make: func(w *world) {
@@ -208,6 +232,26 @@ func TestCaps(t *testing.T) {
 			w.refuse(w.put(8, 6), observe.Entities, 1, 2)
 		}, want: []string{
 			"wrong-figures [3] 14 ms: put #3 of client 8 (tenant 2 slot 0, entity 6, session 2 request 4) was refused for entities at 14 ms, and told 1 of 2; it was 1 of 1",
+		}},
+		{name: "beside records that were never seen, until a session is at their place", verdict: Violated, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			w.run.Admitted(home, 0, 5, w.clock, w.clock, 1)
+			w.run.Admitted(home, 0, 6, w.clock, w.clock, 1)
+			w.append(&record.Record{Kind: record.Session})
+			w.refuse(w.put(8, 6), observe.Entities, 1, 2)
+		}, want: []string{
+			"wrong-figures [1] 9 ms: put #1 of client 8 (tenant 2 slot 0, entity 6, session 2 request 2) was refused for entities at 9 ms, and told 1 of 2; it was 1 of 1",
+		}},
+		{name: "beside what never got a seq, until a recovery", verdict: Violated, make: func(w *world) {
+			w.caps(1, 101)
+			w.wrote(7, 5)
+			events := &w.log().Events
+			*events = append(*events, observe.Event{Kind: observe.Admitted})
+			w.run.Recovered(home, 0, 4, w.tick(), 0, 2)
+			w.refuse(w.put(8, 6), observe.Entities, 1, 2)
+		}, want: []string{
+			"wrong-figures [1] 9 ms: put #1 of client 8 (tenant 2 slot 0, entity 6, session 2 request 2) was refused for entities at 9 ms, and told 1 of 2; it was 1 of 1",
 		}},
 		{name: "beside a record that was never seen, until a recovery", verdict: Violated, make: func(w *world) {
 			w.caps(1, 101)

@@ -64,7 +64,7 @@ func (c *Cluster) Validate() error {
 		homes[p.Shard] = p.Node
 	}
 	k := &c.Constants
-	if k.SegmentSize < wal.HeaderSize || k.SnapshotEvery < 1 || k.MaxSessions < 1 || k.MaxPending < 1 {
+	if k.SegmentSize < wal.HeaderSize || k.SnapshotEvery < 1 || k.MaxSessions < 1 || k.MaxPending < 1 || k.MaxQueued < 1 {
 		return fmt.Errorf("%w: constants %+v: want segment_bytes >= %d and the others >= 1", ErrCluster, *k, wal.HeaderSize)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fair"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
@@ -24,6 +25,8 @@ type Node struct {
 	started env.Time
 	epochs  []shardEpoch
 	slots   []*replica.Replica // in order of the placements
+	queue   *fair.Queue[work]  // by slot
+	touched []int              // slots that had a turn in this Step
 	conns   []conn             // by client, ascending
 	failure error
 
@@ -33,15 +36,20 @@ type Node struct {
 	acks, refusals, malformed uint64
 }
 
+// nobody is the tenant in the keys of what is the node's own.
+const nobody = uint64(tenant.Reserved)
+
 // NewNode returns the program of a node.
-func NewNode(e env.Env, c *Cluster) *Node { return &Node{env: e, cluster: c} }
+func NewNode(e env.Env, c *Cluster) *Node {
+	return &Node{env: e, cluster: c, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued)}
+}
 
 // Step handles one event.
 func (n *Node) Step(ev *env.Event) {
 	switch ev.Kind {
 	case env.Started:
 		n.started = n.env.Now()
-		fault.Hit(n.env, fault.NodeStarted, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(tenant.Reserved)})
+		fault.Hit(n.env, fault.NodeStarted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
 		n.startEpochs()
 	case env.DiskDone:
 		n.env.Charge(n.cluster.Constants.Costs.Check)
@@ -49,7 +57,8 @@ func (n *Node) Step(ev *env.Event) {
 	case env.Message:
 		n.env.Charge(n.cluster.Constants.Costs.Check)
 		n.message(ev)
-	case env.Timer: // nodes have no timers
+	case env.Timer:
+		n.turns()
 	}
 }
 
@@ -68,7 +77,7 @@ func (n *Node) diskDone(ev *env.Event) {
 // openSlots opens every slot that is placed here; each on its own, so that a
 // slow or damaged one does not hold up the others.
 func (n *Node) openSlots() {
-	fault.Hit(n.env, fault.EpochPersisted, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(tenant.Reserved)})
+	fault.Hit(n.env, fault.EpochPersisted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
 	for i := range n.cluster.Placements {
 		p := &n.cluster.Placements[i]
 		if p.Node != n.env.Self() {
@@ -98,46 +107,19 @@ func (n *Node) message(ev *env.Event) {
 		n.hello(ev.From, m)
 	case wire.OpenSession, wire.Write, wire.Put, wire.Delete, wire.Read:
 		if n.takeFrame(ev.From, m) {
-			n.request(ev.From, m)
+			n.request(ev, m)
 		}
 	}
 }
 
-// request finds the slot and lets it decide.
-func (n *Node) request(from env.ID, m *wire.Message) {
-	r := n.slotOf(m.Tenant, m.Slot)
-	switch {
-	case r == nil:
-		n.refuse(from, m, replica.Outcome{Code: n.unknown(m)})
-	case m.Kind == wire.OpenSession:
-		if out := r.OpenSession(n.env, from, m); out.Code != wire.NoError {
-			n.refuse(from, m, out)
-		} else if !out.Later {
-			n.sessionOpen(from, m, out.Seq)
-		}
-	case m.Kind == wire.Read:
-		got, out := r.Read(n.env, m)
-		if out.Code != wire.NoError {
-			n.refuse(from, m, out)
-			return
-		}
-		n.reply(from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
-	default:
-		if out := r.Change(n.env, from, m); out.Code != wire.NoError {
-			n.refuse(from, m, out)
-		} else if !out.Later {
-			n.ack(from, m, out.Seq)
-		}
-	}
-}
-
-func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) *replica.Replica {
-	for _, r := range n.slots {
+// slotOf returns the index of a slot here, -1 if it is not.
+func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) int {
+	for i, r := range n.slots {
 		if identity := r.Identity(); identity.Tenant == id && identity.Slot == slot {
-			return r
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // unknown says why a slot is not here.
@@ -256,7 +238,7 @@ func (n *Node) Settled() bool {
 			return false
 		}
 	}
-	return placed == len(n.slots)
+	return placed == len(n.slots) && n.queue.Len() == 0
 }
 
 // Failure says why the node answers nothing, nil if it does.

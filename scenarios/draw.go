@@ -84,6 +84,7 @@ func (d *draw) cluster(p *Plan) {
 		SnapshotEvery: d.log("snapshot every", 0, 1024, 65536),
 		MaxSessions:   sessions,
 		MaxPending:    256,
+		MaxQueued:     int(d.log("max queued", 0, 4, 256)),
 	}
 }
 

@@ -99,6 +99,10 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	switch p {
 	case fault.RecordAppended:
 		o.run.Admitted(t, slot, seq, o.world.Time(), int64(local), uint64(b.incarnation))
+	case fault.ChangeAdmitted:
+		o.run.Taken(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
+	case fault.ChangeAppended:
+		o.run.Placed(t, slot, seq)
 	case fault.QuotaRefused: // its key tells the resource
 		o.local = local
 		if quota.Resource(key.B) == quota.SignalsPerSecond {

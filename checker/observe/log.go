@@ -97,13 +97,14 @@ type Log struct {
 	Events  []Event // what the slot's limiter did, in order
 	Breaks  []Break // at most maxNoted
 	pending []int32 // admissions that wait for their record: indexes into Events, ascending in Seq
+	taken   []int32 // operations charged before they got a seq: indexes into Events, in order
 	given   int     // where in Cut the records begin that were given back last
 }
 
 func (l *Log) reset(t tenant.ID, slot lineage.Slot) {
 	l.Tenant, l.Slot = t, slot
 	l.Entries, l.Cut, l.Events, l.Breaks, l.pending = l.Entries[:0], l.Cut[:0], l.Events[:0], l.Breaks[:0], l.pending[:0]
-	l.given = 0
+	l.taken, l.given = l.taken[:0], 0
 }
 
 // End is the position of the last record.
@@ -192,6 +193,26 @@ func (l *Log) Admit(seq lineage.Seq, at, local int64, incarnation uint64) {
 	l.Events = append(l.Events, Event{Kind: Admitted, Seq: seq, At: at, Local: local, Incarnation: incarnation})
 }
 
+// Take notes the instant at which an operation was charged that gets its seq
+// later. Such operations get their seqs in the order in which they were charged.
+func (l *Log) Take(at, local int64, incarnation uint64) {
+	l.taken = append(l.taken, int32(len(l.Events)))
+	l.Events = append(l.Events, Event{Kind: Admitted, At: at, Local: local, Incarnation: incarnation})
+}
+
+// Place notes that the operation that waits longest of those that were charged
+// got its seq.
+func (l *Log) Place(seq lineage.Seq) {
+	if len(l.taken) == 0 {
+		return
+	}
+	l.voidFrom(seq)
+	index := l.taken[0]
+	l.taken = l.taken[:copy(l.taken, l.taken[1:])]
+	l.Events[index].Seq = seq
+	l.pending = append(l.pending, index)
+}
+
 // voidFrom drops the admissions from seq on that wait for their records.
 func (l *Log) voidFrom(seq lineage.Seq) {
 	n := len(l.pending)
@@ -244,6 +265,7 @@ func lastOf(entries []Entry, op signal.Operation) int {
 // record; its limiter has credit since local. Whatever was written after tail is
 // cut, and admissions that waited for their records are void.
 func (l *Log) Recover(tail lineage.Seq, at, local int64, incarnation uint64) {
+	l.taken = l.taken[:0]
 	if end := l.End().Seq; tail > end {
 		l.broken(tail, at, "a process recovered %d records, but only %d were ever written", tail, end)
 		tail = end

@@ -173,6 +173,15 @@ func (r *Run) Admitted(t tenant.ID, slot lineage.Slot, seq lineage.Seq, at, loca
 	r.Log(t, slot).Admit(seq, at, local, incarnation)
 }
 
+// Taken notes that an operation was charged that gets its seq later; see Log.Take.
+func (r *Run) Taken(t tenant.ID, slot lineage.Slot, at, local int64, incarnation uint64) {
+	r.Log(t, slot).Take(at, local, incarnation)
+}
+
+// Placed notes that an operation that was charged before got its seq; see
+// Log.Place.
+func (r *Run) Placed(t tenant.ID, slot lineage.Slot, seq lineage.Seq) { r.Log(t, slot).Place(seq) }
+
 // Refused notes that an operation was refused for want of a token.
 func (r *Run) Refused(t tenant.ID, slot lineage.Slot, at, local int64, incarnation uint64) {
 	r.Log(t, slot).Refuse(at, local, incarnation)

@@ -288,3 +288,33 @@ func TestOnceWarmARunAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What was charged before it got a seq is matched with its record by order, even
+// if others get theirs at once in between.
+func TestChargedBeforeItsSeq(t *testing.T) {
+	var r Run
+	r.Taken(1, 0, 10, 1, 1)
+	r.Taken(1, 0, 20, 2, 1)
+	r.Placed(1, 0, 1)
+	r.Admitted(1, 0, 2, 30, 3, 1) // a session, say
+	r.Placed(1, 0, 3)
+	prev := lineage.Chain(0)
+	for seq := lineage.Seq(1); seq <= 3; seq++ {
+		rec := record.Record{Tenant: 1, Seq: seq, Prev: prev, Kind: record.Signal}
+		r.Append(&rec, lineage.Chain(seq), 99, 99, 1)
+		prev = lineage.Chain(seq)
+	}
+	var got []int64
+	for _, e := range r.Logs[0].Entries {
+		got = append(got, e.At)
+	}
+	if diff := cmp.Diff([]int64{10, 30, 20}, got); diff != "" {
+		t.Errorf("instants of admission (-want +got):\n%s", diff)
+	}
+	r.Taken(1, 0, 40, 4, 1)
+	r.Recovered(1, 0, 3, 50, 1, 2) // what waited is gone
+	r.Placed(1, 0, 4)
+	if n := len(r.Logs[0].Events); n != 5 || r.Logs[0].Events[3].Seq != 0 {
+		t.Errorf("%d events, the lost one has seq %d", n, r.Logs[0].Events[3].Seq)
+	}
+}

@@ -21,6 +21,9 @@ const (
 	RecoverySyncing                   // recovered files are about to be synced
 	SlotServing                       // the slot serves; key b: seq of its last record
 	RecordAppended                    // the record at key b got its place; the token of an operation was taken just before
+	ChangeAdmitted                    // a change was charged and waits for its turn
+	ChangeAppended                    // a change that waited got its place at key b
+	TurnsTaken                        // key b pieces of work were done that had waited
 	QuotaRefused                      // a change was refused for a quota; key b: the resource, as package quota numbers them
 	DuplicateAnswer                   // a repeated request gets its old answer
 	BatchSubmitting                   // a batch up to seq key b is about to be written
@@ -37,7 +40,7 @@ const (
 var names = [Points]string{
 	"node.started", "epoch.persisted", "slot.creating", "slot.created",
 	"recovery.reading", "recovery.cut", "recovery.syncing", "slot.serving",
-	"record.appended", "quota.refused", "duplicate.answer",
+	"record.appended", "change.admitted", "change.appended", "turns.taken", "quota.refused", "duplicate.answer",
 	"batch.submitting", "batch.durable", "ack.sending", "segment.rotating",
 	"snapshot.writing", "snapshot.renaming", "snapshot.durable", "segment.removing",
 }

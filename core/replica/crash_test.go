@@ -109,7 +109,7 @@ func trouble(t *rapid.T, h *host, asked map[uint64]*wire.Message, answered map[u
 			m := h.message(h.request)
 			m.Signal.Entity = signal.Entity(m.Request) // each write its own entity
 			asked[m.Request] = m
-			h.Change(h, client, m)
+			h.change(m)
 		}
 		for range rapid.IntRange(0, 20).Draw(t, "steps") {
 			h.step()
@@ -136,7 +136,7 @@ func (h *host) mustRemember(answered map[uint64]kept) {
 		if got.Totals[1].Count != 1 || got.LastSeq != uint64(k.seq) {
 			h.Fatalf("request %d was acknowledged at record %d; its entity is %+v", request, k.seq, got)
 		}
-		out := h.Change(h, client, &k.message)
+		out := h.change(&k.message)
 		if out.Seq != k.seq && out.Code != wire.Superseded || out.Later {
 			h.Fatalf("request %d again: %+v, want its answer %d", request, out, k.seq)
 		}

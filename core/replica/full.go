@@ -30,6 +30,9 @@ func (r *Replica) takeBack(e env.Env) {
 	r.done = append(r.done, r.pending...)
 	r.pending, r.frames, r.end = r.pending[:0], r.frames[:0], r.state.Position
 	r.overlay.Reset(r.state)
+	for i := range r.admitted { // they were charged after what is taken back, and wait on
+		r.overlay.Add(&r.admitted[i].Record)
+	}
 	last := len(r.segments) - 1
 	if r.flight.rotated {
 		r.abandonSegment(e, &r.segments[last])

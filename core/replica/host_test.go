@@ -370,7 +370,7 @@ func (h *host) copyOf() *host {
 func (h *host) openSession() {
 	h.Helper()
 	h.session = 0
-	out := h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: uint64(h.incarnation)})
+	out := h.open(uint64(h.incarnation))
 	if out.Code != wire.NoError || !out.Later {
 		h.Fatalf("opening a session: %+v", out)
 	}
@@ -389,8 +389,26 @@ func (h *host) message(entity uint64) *wire.Message {
 	}
 }
 
+// change asks for a change as an idle node does: what is admitted is appended and
+// written at once.
+func (h *host) change(m *wire.Message) replica.Outcome {
+	out := h.Admit(h, client, m)
+	if out.Admitted {
+		h.AppendNext(h)
+		h.Flush(h)
+	}
+	return out
+}
+
+// open asks for a session, as an idle node does.
+func (h *host) open(nonce uint64) replica.Outcome {
+	out := h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: nonce})
+	h.Flush(h)
+	return out
+}
+
 // ask asks for one write and does not wait.
-func (h *host) ask(entity uint64) replica.Outcome { return h.Change(h, client, h.message(entity)) }
+func (h *host) ask(entity uint64) replica.Outcome { return h.change(h.message(entity)) }
 
 // write does n writes one after the other, each acknowledged.
 func (h *host) write(n int) {

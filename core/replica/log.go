@@ -50,8 +50,9 @@ func (r *Replica) file(n uint32) env.File {
 	return env.File(firstHandle + r.config.Index*handlesEach + n)
 }
 
-// append gives rec the next place in the log. It becomes durable with a batch.
-func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record) {
+// append gives rec the next place in the log, which is the moment passed. It
+// becomes durable with a batch.
+func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record, passed env.Point) {
 	id := &r.config.Identity
 	rec.Tenant, rec.Slot, rec.Placement = id.Tenant, id.Slot, id.Placement
 	rec.Epoch = r.config.Epoch
@@ -63,14 +64,13 @@ func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Rec
 	r.frames, p.Chain = wal.AppendFrame(r.frames, r.state.Position.Seq, &rec)
 	r.end = lineage.Position{Seq: rec.Seq, Chain: p.Chain}
 	r.pending = append(r.pending, p)
-	r.overlay.Add(&rec)
-	r.hit(e, fault.RecordAppended, r.end.Seq)
+	r.hit(e, passed, r.end.Seq)
 	e.Charge(r.config.Costs.Append)
 }
 
-// flush writes what is in no batch yet, unless a batch is in flight: the next one
+// Flush writes what is in no batch yet, unless a batch is in flight: the next one
 // then takes all that has gathered.
-func (r *Replica) flush(e env.Env) {
+func (r *Replica) Flush(e env.Env) {
 	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped {
 		return
 	}
@@ -190,6 +190,6 @@ func (r *Replica) durable(e env.Env) {
 		r.hit(e, fault.SlotServing, r.end.Seq)
 	}
 	r.snapshot.since += r.flight.size
-	r.flush(e)
+	r.Flush(e)
 	r.maybeSnapshot(e)
 }

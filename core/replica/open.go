@@ -308,16 +308,18 @@ func (r *Replica) begin(e env.Env) {
 	if r.end.Seq > 0 {
 		r.bucket.Restart(r.state.Level, r.started)
 	}
-	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())})
+	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())}, fault.RecordAppended)
 	if config := &r.config.Tenant; config.Version > r.state.Limits.Version {
 		limits := record.Limits{
 			Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst(),
 			Entities: config.Limits.EffectiveEntities(), Bytes: config.Limits.EffectiveBytes(),
 		}
 		r.bucket.Limit(limits.Rate, limits.Burst)
-		r.append(e, 0, nil, record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits})
+		rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
+		r.overlay.Add(&rec)
+		r.append(e, 0, nil, rec, fault.RecordAppended)
 	}
-	r.flush(e)
+	r.Flush(e)
 }
 
 // limit sets the bucket's limits: those of the log, or, before its first record,

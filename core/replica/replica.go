@@ -29,13 +29,14 @@ type Constants struct {
 	SegmentSize   int64 `json:"segment_bytes"`  // a segment is closed before it would grow beyond
 	SnapshotEvery int64 `json:"snapshot_bytes"` // a snapshot is written after so many log bytes
 	MaxSessions   int   `json:"max_sessions"`   // of one slot
-	MaxPending    int   `json:"max_pending"`    // records that are appended and not durable
+	MaxPending    int   `json:"max_pending"`    // records of one slot that are admitted and not durable
+	MaxQueued     int   `json:"max_queued"`     // requests to one slot that wait for their turn
 	Costs         Costs `json:"-"`
 }
 
 // DefaultConstants are those of a real deployment.
 var DefaultConstants = Constants{
-	SegmentSize: 16 << 20, SnapshotEvery: 64 << 20, MaxSessions: 1024, MaxPending: 4096, Costs: DefaultCosts,
+	SegmentSize: 16 << 20, SnapshotEvery: 64 << 20, MaxSessions: 1024, MaxPending: 4096, MaxQueued: 1024, Costs: DefaultCosts,
 }
 
 // Costs are what the simulator charges for the work of a slot.
@@ -88,6 +89,9 @@ type Pending struct {
 	Request wire.Message // what asked for it; Kind 0 if no client did
 	From    env.ID
 	Refused wire.Code // why it is not in the log after all; NoError if it is
+	// Announced: its token was taken when it was admitted, some time before it was
+	// appended.
+	Announced bool
 }
 
 // Replica is a slot's log on one node. Use New.
@@ -102,8 +106,10 @@ type Replica struct {
 	started env.Time // when this incarnation of the node started
 
 	state   *state.Slot
-	overlay state.Overlay // state and what is pending
+	overlay state.Overlay // state, what is pending, and what is admitted
 	bucket  quota.Bucket
+
+	admitted []Pending // charged, and not appended yet
 
 	end     lineage.Position // last record appended
 	pending []Pending
@@ -139,10 +145,11 @@ type segment struct {
 // Outcome is what a request leads to now. Code NoError with Later set means that
 // the answer comes when the record is durable, or that it is on its way already.
 type Outcome struct {
-	Code  wire.Code
-	Later bool
-	Seq   lineage.Seq // of the record that answers a repeated request, or of a session
-	Quota quota.ExceededError
+	Code     wire.Code
+	Later    bool
+	Admitted bool        // a record waits for AppendNext
+	Seq      lineage.Seq // of the record that answers a repeated request, or of a session
+	Quota    quota.ExceededError
 }
 
 // New returns a closed replica.
@@ -178,6 +185,7 @@ func (r *Replica) hit(e env.Env, p env.Point, seq lineage.Seq) env.Action {
 // answered: it is on the disk or not, nobody knows.
 func (r *Replica) stop(err error) {
 	r.phase = Stopped
+	r.admitted = nil
 	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
 }
 

@@ -11,12 +11,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Change decides about a signal, or the creation or deletion of an entity, and
-// appends it. The order of the checks is part of the contract: placement epoch,
-// validity, session, duplicate (which gets its old answer and is not charged),
-// rate, entities, storage, append. A refusal has no effect at all.
-func (r *Replica) Change(e env.Env, from env.ID, m *wire.Message) Outcome {
-	e.Charge(r.config.Costs.Check)
+// Admit decides about a signal, or the creation or deletion of an entity. The
+// order of the checks is part of the contract: placement epoch, validity, session,
+// duplicate (which gets its old answer and is not charged), rate, entities,
+// storage. A refusal has no effect at all. What is admitted is charged and waits
+// for AppendNext, behind what was admitted before.
+func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return out
 	}
@@ -39,9 +39,31 @@ func (r *Replica) Change(e env.Env, from env.ID, m *wire.Message) Outcome {
 	}
 	rec.Level = level
 	session.InFlight++
-	r.append(e, from, m, rec)
-	r.flush(e)
-	return Outcome{Later: true}
+	r.overlay.Add(&rec)
+	r.admitted = append(r.admitted, Pending{Record: rec, Request: *m, From: from})
+	return Outcome{Later: true, Admitted: true}
+}
+
+// Announce tells that the change admitted last has to wait: its token was taken
+// now, and its record comes later.
+func (r *Replica) Announce(e env.Env) {
+	r.admitted[len(r.admitted)-1].Announced = true
+	r.hit(e, fault.ChangeAdmitted, 0)
+}
+
+// AppendNext gives the next admitted record its place in the log. It is written
+// with the next Flush.
+func (r *Replica) AppendNext(e env.Env) {
+	if len(r.admitted) == 0 { // the slot has stopped since
+		return
+	}
+	p := &r.admitted[0]
+	passed := fault.RecordAppended
+	if p.Announced {
+		passed = fault.ChangeAppended
+	}
+	r.append(e, p.From, &p.Request, p.Record, passed)
+	r.admitted = r.admitted[:copy(r.admitted, r.admitted[1:])]
 }
 
 // change returns the record that a request asks for, without what only the slot
@@ -70,7 +92,7 @@ func (r *Replica) caps() quota.Caps {
 // use is what the slot holds once all that is appended is durable.
 func (r *Replica) use() quota.Use {
 	//safety:in-flight-counts by=caps on=quota-storm
-	if r.end.Seq > r.state.Position.Seq {
+	if r.end.Seq > r.state.Position.Seq || len(r.admitted) > 0 {
 		return quota.Use{Entities: r.overlay.Entities(), Bytes: r.overlay.Bytes()}
 	}
 	return quota.Use{Entities: r.state.Live(), Bytes: r.state.Bytes()}
@@ -98,7 +120,7 @@ func (r *Replica) admissible(e env.Env, m *wire.Message) Outcome {
 		return Outcome{Code: wire.BadEpoch}
 	case m.Placement < r.config.Identity.Placement:
 		return Outcome{Code: wire.Moved}
-	case len(r.pending) >= r.config.MaxPending:
+	case len(r.pending)+len(r.admitted) >= r.config.MaxPending:
 		return Outcome{Code: wire.Overloaded}
 	}
 	return Outcome{}
@@ -127,19 +149,21 @@ func (r *Replica) repeated(e env.Env, session *state.Session, m *wire.Message) (
 	return Outcome{}, false
 }
 
+// isPending reports whether a request is admitted and not durable yet.
 func (r *Replica) isPending(session, request uint64) bool {
-	for i := range r.pending {
-		p := &r.pending[i].Record
-		if p.Kind.IsOperation() && p.Client == session && p.Request == request {
-			return true
+	for _, list := range [...][]Pending{r.pending, r.admitted} {
+		for i := range list {
+			if p := &list[i].Record; p.Kind.IsOperation() && p.Client == session && p.Request == request {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// OpenSession finds or begins the session that a client names by its nonce.
+// OpenSession finds or begins the session that a client names by its nonce. The
+// record is written with the next Flush.
 func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
-	e.Charge(r.config.Costs.Check)
 	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return out
 	}
@@ -166,15 +190,13 @@ func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 	r.append(e, from, m, record.Record{
 		Kind: record.Session, Level: r.bucket.Level(e.Now()),
 		Session: record.SessionStart{Client: uint64(from), Nonce: m.Nonce, Evicted: evicted},
-	})
-	r.flush(e)
+	}, fault.RecordAppended)
 	return Outcome{Later: true}
 }
 
 // Read returns an entity's state, linearizably: the only sequencer of the slot
 // answers from what is durable, and nothing else was ever acknowledged.
 func (r *Replica) Read(e env.Env, m *wire.Message) (signal.State, Outcome) {
-	e.Charge(r.config.Costs.Check)
 	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return signal.State{}, out
 	}

@@ -306,7 +306,7 @@ func TestFullDiskTakesAnEvictionBack(t *testing.T) {
 	h := serving(t, c)
 	old := h.session
 	h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
-	h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: 77})
+	h.open(77)
 	h.run()
 	h.ask(1) // a refused write does not keep its session from leaving later
 	h.run()
@@ -314,7 +314,7 @@ func TestFullDiskTakesAnEvictionBack(t *testing.T) {
 	if h.write(1); h.session != old {
 		t.Fatalf("the session is %d, want still %d", h.session, old)
 	}
-	h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: 78})
+	h.open(78)
 	h.run()
 	if h.session == old || h.State().Sessions() != 1 {
 		t.Errorf("session %d of %d is open, want a new one of 1", h.session, h.State().Sessions())
@@ -410,13 +410,13 @@ func TestRequestsOutOfOrder(t *testing.T) {
 	before := h.Appended()
 	repeated := *h.message(1)
 	repeated.Request = 20
-	if out := h.Change(h, client, &repeated); out.Seq != h.acked[20] || out.Code != wire.NoError {
+	if out := h.change(&repeated); out.Seq != h.acked[20] || out.Code != wire.NoError {
 		t.Errorf("request 20 again: %+v, want its answer %d", out, h.acked[20])
 	}
 	for request, want := range map[uint64]wire.Code{1: wire.Superseded, 20 + 16: wire.Window, 0: wire.Invalid} {
 		m := *h.message(1)
 		m.Request, m.Floor = request, min(request, 12)
-		if out := h.Change(h, client, &m); out.Code != want {
+		if out := h.change(&m); out.Code != want {
 			t.Errorf("request %d: %+v, want %v", request, out, want)
 		}
 	}
@@ -443,7 +443,7 @@ func TestStoppedSlotIsQuiet(t *testing.T) {
 			}
 		}
 	}
-	session := h.OpenSession(h, client, &wire.Message{Kind: wire.OpenSession, Placement: home.Placement, Nonce: 5})
+	session := h.open(5)
 	_, read := h.read(1)
 	if session.Code != wire.Corrupt || read.Code != wire.Corrupt || len(h.queue) != 0 {
 		t.Errorf("session %v, read %v, %d operations; want refusals and none", session.Code, read.Code, len(h.queue))

@@ -1,0 +1,130 @@
+package core
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// A node under load decides about quotas when a request arrives, and does the
+// work of what it admitted in turns: slots take them by deficit round robin, so
+// that a tenant with much to do does not hold up the others, and a refusal never
+// waits behind anybody's work. A node without load does everything at once.
+
+// work is something that waits for its slot's turn: a change that the slot has
+// admitted, or another request.
+type work struct {
+	admitted bool
+	from     env.ID
+	request  wire.Message // unless admitted: the slot keeps those
+}
+
+// Bounds of a turn.
+const (
+	quantum     = 4 * env.Microsecond // CPU time that a slot is given in each round
+	turnsAtOnce = 16                  // pieces of work in one Step, so that arrivals are not kept waiting
+)
+
+// serveTimer fires when work waits; a timer at Now goes behind what has arrived.
+const serveTimer env.TimerID = 0
+
+// request finds the slot and lets it decide. Under load it decides about changes
+// only, and the rest waits for the slot's turn.
+func (n *Node) request(ev *env.Event, m *wire.Message) {
+	i := n.slotOf(m.Tenant, m.Slot)
+	if i < 0 {
+		n.refuse(ev.From, m, replica.Outcome{Code: n.unknown(m)})
+		return
+	}
+	idle := n.queue.Len() == 0 && ev.At == n.env.Now()
+	switch {
+	case m.Kind.Changes():
+		n.change(i, ev.From, m, idle)
+	case idle:
+		n.serve(i, &work{from: ev.From, request: *m})
+		n.slots[i].Flush(n.env)
+	default:
+		n.wait(i, ev.From, m, &work{from: ev.From, request: *m})
+	}
+}
+
+// change lets the slot decide about a change. The queue is looked at first: what
+// is charged will be appended.
+func (n *Node) change(i int, from env.ID, m *wire.Message, idle bool) {
+	if !idle && n.queue.Full(i) {
+		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
+		return
+	}
+	out := n.slots[i].Admit(n.env, from, m)
+	switch {
+	case out.Code != wire.NoError:
+		n.refuse(from, m, out)
+	case !out.Later:
+		n.ack(from, m, out.Seq)
+	case out.Admitted && idle:
+		n.slots[i].AppendNext(n.env)
+		n.slots[i].Flush(n.env)
+	case out.Admitted:
+		n.slots[i].Announce(n.env)
+		n.wait(i, from, m, &work{admitted: true})
+	}
+}
+
+// wait puts work into its slot's queue.
+func (n *Node) wait(i int, from env.ID, m *wire.Message, w *work) {
+	cost := n.cluster.Constants.Costs.Check
+	if w.admitted {
+		cost = n.cluster.Constants.Costs.Append
+	}
+	if !n.queue.Push(i, int64(max(cost, 1)), *w) {
+		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
+		return
+	}
+	if n.queue.Len() == 1 {
+		n.env.SetTimer(serveTimer, n.env.Now())
+	}
+}
+
+// turns does the work whose turn it is, and writes what came of it in one batch
+// for each slot.
+func (n *Node) turns() {
+	n.touched = n.touched[:0]
+	for range turnsAtOnce {
+		if n.queue.Len() == 0 {
+			break
+		}
+		w, i := n.queue.Pop()
+		n.serve(i, &w)
+		n.touched = append(n.touched, i)
+	}
+	for _, i := range n.touched { // what has nothing to write ignores it
+		n.slots[i].Flush(n.env)
+	}
+	if n.queue.Len() > 0 {
+		n.env.SetTimer(serveTimer, n.env.Now())
+	}
+	fault.Hit(n.env, fault.TurnsTaken, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(len(n.touched))})
+}
+
+// serve does one piece of work.
+func (n *Node) serve(i int, w *work) {
+	r, m := n.slots[i], &w.request
+	switch {
+	case w.admitted:
+		r.AppendNext(n.env)
+	case m.Kind == wire.OpenSession:
+		if out := r.OpenSession(n.env, w.from, m); out.Code != wire.NoError {
+			n.refuse(w.from, m, out)
+		} else if !out.Later {
+			n.sessionOpen(w.from, m, out.Seq)
+		}
+	default:
+		got, out := r.Read(n.env, m)
+		if out.Code != wire.NoError {
+			n.refuse(w.from, m, out)
+			return
+		}
+		n.reply(w.from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
+	}
+}

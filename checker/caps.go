@@ -246,12 +246,12 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 // records may be numbered before operations that wait, so they cut none of those.
 func (c *recount) follow(ev *observe.Event) {
 	switch {
-	case !ev.Written && ev.Seq == 0: // it was charged, and never got a seq
-		c.add(math.MaxUint64, 0, 0, nil)
-		c.unseen = true
 	case !ev.Written:
-		c.cut(ev.Seq)
-		c.add(ev.Seq, 0, 0, nil)
+		seq := ev.Seq
+		if seq == 0 { // it was charged, and never got one
+			seq = math.MaxUint64
+		}
+		c.add(seq, 0, 0, nil)
 		c.unseen = true
 	case ev.Record.IsOperation():
 		c.cut(ev.Seq)

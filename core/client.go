@@ -136,6 +136,16 @@ func (c *Client) begin(id tenant.ID, slot lineage.Slot, k call) (uint64, bool) {
 	return k.id, true
 }
 
+// Identity returns the identity of a change that is under way; false if no attempt
+// of it was sent yet.
+func (c *Client) Identity(call uint64) (signal.Operation, bool) {
+	i := c.find(call)
+	if i < 0 {
+		return signal.Operation{}, false
+	}
+	return c.calls[i].op, c.calls[i].op.Session != 0
+}
+
 // Pending returns the number of calls under way, those of the client's own
 // included.
 func (c *Client) Pending() int { return len(c.calls) }

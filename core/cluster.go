@@ -64,8 +64,9 @@ func (c *Cluster) Validate() error {
 		homes[p.Shard] = p.Node
 	}
 	k := &c.Constants
-	if k.SegmentSize < wal.HeaderSize || k.SnapshotEvery < 1 || k.MaxSessions < 1 || k.MaxPending < 1 || k.MaxQueued < 1 {
-		return fmt.Errorf("%w: constants %+v: want segment_bytes >= %d and the others >= 1", ErrCluster, *k, wal.HeaderSize)
+	if k.SegmentSize < wal.HeaderSize || k.SnapshotEvery < 1 || k.MaxSessions < 1 || k.MaxPending < 1 || k.MaxQueued < 1 ||
+		k.Costs.Check < 0 || k.Costs.Append < 0 || k.Costs.PerKiB < 0 {
+		return fmt.Errorf("%w: constants %+v: want segment_bytes >= %d, costs >= 0 and the others >= 1", ErrCluster, *k, wal.HeaderSize)
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ func (d *draw) cluster(p *Plan) {
 		MaxSessions:   sessions,
 		MaxPending:    256,
 		MaxQueued:     int(d.log("max queued", 0, 4, 256)),
+		Costs:         replica.DefaultCosts,
 	}
 }
 
@@ -97,6 +98,25 @@ func (d *draw) workload(p *Plan) {
 		ReadPermille: d.between("reads", 0, 300, 500),
 		Entities:     d.between("entities", 0, 1, 6),
 		Hot:          d.between("hot", 0, 0, 300),
+	}
+	if d.oneIn(2, "puts", 0) {
+		p.Workload.PutPermille = d.log("put", 0, 10, 320)
+	}
+	if d.oneIn(2, "deletes", 0) {
+		p.Workload.DeletePermille = d.log("delete", 0, 10, 320)
+	}
+}
+
+// caps draws hard caps for some tenants, low enough to be met.
+func (d *draw) caps(p *Plan) {
+	for i := range p.Cluster.Tenants {
+		limits := &p.Cluster.Tenants[i].Config.Limits
+		if d.oneIn(2, "entity cap", i) {
+			limits.Entities = uint64(d.between("entities", i, 1, max(1, p.Workload.Entities)))
+		}
+		if d.oneIn(2, "storage cap", i) {
+			limits.Bytes = uint64(d.log("bytes", i, 256, 16384))
+		}
 	}
 }
 
@@ -115,6 +135,9 @@ func (d *draw) world(p *Plan) {
 func (d *draw) base(p *Plan) {
 	d.cluster(p)
 	d.workload(p)
+	if d.oneIn(4, "caps", 0) {
+		d.caps(p)
+	}
 	d.world(p)
 }
 

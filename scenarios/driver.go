@@ -5,6 +5,8 @@ import (
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -16,6 +18,7 @@ type driver struct {
 	env     env.Env
 	client  *core.Client
 	plan    *Plan
+	storm   *Storm // whose part this client is; nil for the others
 	world   *sim.World
 	history *history.History
 	left    *int // operations of all drivers that have not ended
@@ -24,6 +27,7 @@ type driver struct {
 	next int        // number of the next operation
 	open []openCall // under way
 	full bool       // the next call waits for one of them to end
+	due  env.Time   // of a storm: when the next signal is to be sent
 }
 
 type openCall struct {
@@ -39,69 +43,144 @@ func (d *driver) Step(ev *env.Event) {
 	for _, r := range d.client.Step(ev) {
 		d.ended(&r)
 	}
-	if ev.Kind == env.Started || d.full && len(d.open) < d.plan.Workload.Concurrency || ev.Kind == env.Timer && ev.Timer == thinkTimer {
+	if ev.Kind == env.Started || d.full && len(d.open) < d.concurrency() || ev.Kind == env.Timer && ev.Timer == thinkTimer {
 		d.think()
 	}
+	d.sent()
 	d.env.Charge(env.Microsecond)
+}
+
+// operations is how many calls this client makes.
+func (d *driver) operations() int {
+	if d.storm != nil {
+		return d.storm.operations()
+	}
+	return d.plan.Workload.Operations
+}
+
+// concurrency is how many of its calls may be under way at once.
+func (d *driver) concurrency() int {
+	if d.storm != nil {
+		return state.Window
+	}
+	return d.plan.Workload.Concurrency
 }
 
 // think makes the next call and sleeps again. With too many calls under way it
 // goes on when one of them ends.
 func (d *driver) think() {
-	d.full = len(d.open) >= d.plan.Workload.Concurrency
-	if d.full || d.next == d.plan.Workload.Operations {
+	d.full = len(d.open) >= d.concurrency()
+	if d.full || d.next == d.operations() {
+		return
+	}
+	if d.storm != nil {
+		d.rage()
 		return
 	}
 	d.begin()
 	mean := uint64(d.plan.Workload.Think)
-	pause := mean/2 + chance.Below(d.chance(0, 7), mean+1)
+	pause := mean/2 + chance.Below(d.chance(7), mean+1)
 	d.env.SetTimer(thinkTimer, d.env.Now().Add(env.Duration(pause)+1))
+}
+
+// rage is think of a client that is part of a storm: it keeps to its rate.
+func (d *driver) rage() {
+	if d.due == 0 {
+		d.due = d.env.Now().Add(env.Duration(d.storm.From))
+	}
+	if d.due <= d.env.Now() {
+		d.begin()
+		d.due = d.due.Add(env.Duration(d.storm.interval()))
+	}
+	d.env.SetTimer(thinkTimer, max(d.due, d.env.Now()))
 }
 
 // chance draws property n of operation next. All properties of a workload hang on
 // the operation's number alone, so that leaving operations out of a plan does not
 // change the others.
-func (d *driver) chance(offset, n int) uint64 {
-	return d.env.Chance(env.Key{Kind: 1, A: uint64(d.next + offset), B: uint64(n)})
+func (d *driver) chance(n int) uint64 {
+	return d.env.Chance(env.Key{Kind: 1, A: uint64(d.next), B: uint64(n)})
 }
 
-// begin makes the next call.
-func (d *driver) begin() {
-	w := &d.plan.Workload
-	tenants := d.plan.Cluster.Tenants
-	id := tenants[chance.Below(d.chance(0, 0), uint64(len(tenants)))].Config.ID
-	entity := signal.Entity(chance.Below(d.chance(0, 1), uint64(w.Entities)))
-	if chance.Below(d.chance(0, 2), 1000) < uint64(w.Hot) {
+// subject draws the tenant and the entity of the next call.
+func (d *driver) subject() (tenant.ID, signal.Entity) {
+	w, tenants := &d.plan.Workload, d.plan.Cluster.Tenants
+	id := tenants[chance.Below(d.chance(0), uint64(len(tenants)))].Config.ID
+	entity := signal.Entity(chance.Below(d.chance(1), uint64(w.Entities)))
+	if chance.Below(d.chance(2), 1000) < uint64(w.Hot) {
 		id, entity = tenants[0].Config.ID, 0
 	}
 	if entity == 1 { // the largest is as good a name as any
 		entity = ^signal.Entity(0)
 	}
-	s := signal.Signal{
-		Entity: entity, ClientTime: int64(d.env.Wall()),
-		Weight: int32(d.chance(0, 3)), Kind: signal.Kind(chance.Below(d.chance(0, 4), signal.Kinds)),
+	if d.storm != nil {
+		id = tenants[d.storm.Tenant].Config.ID
 	}
-	op := history.Op{
-		Client: uint64(d.env.Self()), Tenant: id, Signal: s,
-		InvokeAt: d.world.Time(),
+	return id, entity
+}
+
+// kind draws what the next call does.
+func (d *driver) kind() history.Kind {
+	w := &d.plan.Workload
+	if d.storm != nil {
+		return history.Write
+	}
+	if chance.Below(d.chance(5), 1000) < uint64(w.ReadPermille) {
+		return history.Read
+	}
+	switch n := int64(chance.Below(d.chance(6), 1000)); {
+	case n < w.PutPermille:
+		return history.Put
+	case n < w.PutPermille+w.DeletePermille:
+		return history.Delete
+	}
+	return history.Write
+}
+
+// begin makes the next call.
+func (d *driver) begin() {
+	id, entity := d.subject()
+	op := history.Op{Client: uint64(d.env.Self()), Kind: d.kind(), Tenant: id, Signal: signal.Signal{Entity: entity}, InvokeAt: d.world.Time()}
+	if op.Kind == history.Write {
+		op.Signal.ClientTime = int64(d.env.Wall())
+		op.Signal.Weight = int32(d.chance(3))
+		op.Signal.Kind = signal.Kind(chance.Below(d.chance(4), signal.Kinds))
 	}
 	d.next++
-	read := chance.Below(d.chance(-1, 5), 1000) < uint64(w.ReadPermille)
-	var call uint64
-	if read {
-		op.Kind, op.Signal = history.Read, signal.Signal{Entity: entity}
-	}
 	index := d.history.Begin(op)
 	if d.story != nil {
 		d.story.asks(d.env.Self(), index, &op)
 	}
-	if read {
-		call, _ = d.client.Read(id, 0, entity)
-	} else {
-		call, _ = d.client.Write(id, 0, s)
-	}
+	call := d.call(&op)
 	d.open = append(d.open, openCall{call: call, index: index})
-	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(s.Weight))
+	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))
+}
+
+// call hands an operation to the client and returns its number.
+func (d *driver) call(op *history.Op) (call uint64) {
+	switch op.Kind {
+	case history.Read:
+		call, _ = d.client.Read(op.Tenant, 0, op.Signal.Entity)
+	case history.Put:
+		call, _ = d.client.Put(op.Tenant, 0, op.Signal.Entity)
+	case history.Delete:
+		call, _ = d.client.Delete(op.Tenant, 0, op.Signal.Entity)
+	default:
+		call, _ = d.client.Write(op.Tenant, 0, op.Signal)
+	}
+	return call
+}
+
+// sent notes under which identities calls under way were sent: a run may end
+// before they do.
+func (d *driver) sent() {
+	for _, o := range d.open {
+		if op := &d.history.Ops[o.index]; op.Kind.Changes() && op.Op.Session == 0 {
+			if identity, sent := d.client.Identity(o.call); sent {
+				d.history.Sent(o.index, identity)
+			}
+		}
+	}
 }
 
 // ended notes the end of a call.

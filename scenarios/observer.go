@@ -27,12 +27,13 @@ type observer struct {
 	nodes int
 	story *story // nil: nobody wants to be told
 
-	boots  []boot   // by node
-	local  env.Time // the clock of the node that refused last, when it did
-	files  []file   // segments that were written, by node and path
-	writes []slotWrites
-	record record.Record
-	answer wire.Message
+	boots    []boot            // by node
+	arrivals [][recent]arrival // by client, by frame modulo recent
+	local    env.Time          // the clock of the node that refused last, when it did
+	files    []file            // segments that were written, by node and path
+	writes   []slotWrites
+	record   record.Record
+	answer   wire.Message
 }
 
 type boot struct {
@@ -71,7 +72,7 @@ type place struct {
 func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story) {
 	*o = observer{
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
-		files: o.files[:0], writes: o.writes[:0],
+		arrivals: o.arrivals[:0], files: o.files[:0], writes: o.writes[:0],
 	}
 }
 
@@ -250,7 +251,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	case kind == wire.Ack:
 		o.acked(from, m)
 	case m.Code == wire.QuotaExceeded:
-		o.refused(from, m)
+		o.refused(from, to, m)
 	case m.Code == wire.DiskFull:
 		o.gaveBack(from, m)
 	}
@@ -268,14 +269,40 @@ func operationOf(m *wire.Message) signal.Operation {
 	return signal.Operation{Session: m.Session, Request: m.Request}
 }
 
-// refused notes how long a refusal for a quota took, and what one for a cap tells, in
-// the Step that hit it: only there was the node's clock to be seen. All else that
-// matters of one for the rate was known there. Pauses are not in the world's instant
-// of arrival.
-func (o *observer) refused(from env.ID, m *wire.Message) {
-	o.run.Refusals.Answered(observe.Reply{
-		Tenant: m.Tenant, Slot: m.Slot, Op: operationOf(m), Arrived: o.world.Arrived(), Left: o.world.Time() + o.world.Charged(),
-	})
+// Received implements sim.Observer.
+func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
+	if !o.isNode(to) {
+		return
+	}
+	if frame, ok := wire.FrameOf(payload); ok {
+		for int(from) >= len(o.arrivals) {
+			o.arrivals = append(o.arrivals, [recent]arrival{})
+		}
+		if a := &o.arrivals[from][frame%recent]; a.frame != frame { // a copy does not count
+			*a = arrival{frame: frame, since: since}
+		}
+	}
+}
+
+// recent is how many frames of one client are remembered: more than a client has
+// under way.
+const recent = 256
+
+// arrival is when a frame of a client reached a node's input queue.
+type arrival struct {
+	frame uint64
+	since int64 // true time, ns
+}
+
+// refused notes how long a refusal for a quota took, pauses of the node left out,
+// and what one for a cap tells, in the Step that hit it: only there was the node's
+// clock to be seen. All else that matters of one for the rate was known there.
+func (o *observer) refused(from, to env.ID, m *wire.Message) {
+	reply := observe.Reply{Tenant: m.Tenant, Slot: m.Slot, Op: operationOf(m), Left: o.world.Time() + o.world.Charged()}
+	if a := &o.arrivals[to][m.Frame%recent]; a.frame == m.Frame {
+		reply.Arrived = max(a.since, o.world.Thawed(from))
+		o.run.Refusals.Answered(reply)
+	}
 	if quota.Resource(m.Resource) != quota.SignalsPerSecond {
 		told := observe.Refusal{Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, Op: operationOf(m)}
 		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), int64(o.local), uint64(o.boots[from].incarnation))

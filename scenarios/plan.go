@@ -64,15 +64,57 @@ type Workload struct {
 	Think        int64 `json:"think_ns"`      // mean pause between two calls
 	ReadPermille int64 `json:"read_permille"` // reads among the calls
 	Entities     int64 `json:"entities"`      // of each tenant
+	// Puts and deletes among the calls that change something, in thousandths; the
+	// others are signals.
+	PutPermille    int64 `json:"put_permille,omitempty"`
+	DeletePermille int64 `json:"delete_permille,omitempty"`
 	// Hot is the share, in thousandths, of calls that go to the first tenant's
 	// first entity.
 	Hot int64 `json:"hot_permille"`
+	// Storm, if not nil, turns the last clients into a storm.
+	Storm *Storm `json:"storm,omitempty"`
+}
+
+// Storm is a tenant that offers more than its share: clients that send it signals
+// at a fixed rate, whatever becomes of them, beside the others' work.
+type Storm struct {
+	Tenant  int   `json:"tenant"`  // place in cluster.tenants
+	Clients int   `json:"clients"` // the last so many
+	Rate    int64 `json:"rate"`    // signals per second that all of them offer together
+	From    int64 `json:"from_ns"`
+	For     int64 `json:"for_ns"`
+}
+
+// operations is how many signals each client of the storm sends.
+func (s *Storm) operations() int { return int(s.Rate * (s.For / 1000) / 1_000_000 / int64(s.Clients)) }
+
+// interval is the time between two signals of one client, ns.
+func (s *Storm) interval() int64 { return second * int64(s.Clients) / s.Rate }
+
+// stormOf returns the storm that a client process is part of, or nil.
+func (p *Plan) stormOf(id env.ID) *Storm {
+	s := p.Workload.Storm
+	if s == nil || int(id) < p.Cluster.Nodes+p.Cluster.Clients-s.Clients {
+		return nil
+	}
+	return s
+}
+
+// total is how many operations all clients begin.
+func (p *Plan) total() int {
+	s, w := p.Workload.Storm, &p.Workload
+	if s == nil {
+		return p.Cluster.Clients * w.Operations
+	}
+	return (p.Cluster.Clients-s.Clients)*w.Operations + s.Clients*s.operations()
 }
 
 // Bounds of a plan's cluster and workload.
 const (
 	maxProcesses  = 1000
 	maxOperations = 1_000_000
+	maxStorm      = 10_000_000  // signals per second
+	maxStormFor   = 60 * second // ns
 )
 
 var (
@@ -153,10 +195,14 @@ func (p *Plan) Validate() error {
 		return fmt.Errorf("%w: cluster of %d nodes and %d clients, want at least 1 each and at most %d", plan.ErrInvalid, c.Nodes, c.Clients, maxProcesses)
 	case w.Operations < 0 || w.Operations > maxOperations || w.Concurrency < 1 || w.Concurrency > 16:
 		return fmt.Errorf("%w: workload of %d operations, %d at once; want 0..%d, 1..16", plan.ErrInvalid, w.Operations, w.Concurrency, maxOperations)
-	case w.Think < 0 || w.Think > plan.MaxDuration || w.ReadPermille < 0 || w.ReadPermille > 1000 || w.Hot < 0 || w.Hot > 1000 || w.Entities < 1:
+	case w.Think < 0 || w.Think > plan.MaxDuration || w.ReadPermille < 0 || w.ReadPermille > 1000 || w.Hot < 0 || w.Hot > 1000 || w.Entities < 1,
+		w.PutPermille < 0, w.DeletePermille < 0, w.PutPermille+w.DeletePermille > 1000:
 		return fmt.Errorf("%w: workload %+v", plan.ErrInvalid, *w)
 	case len(c.Tenants) == 0:
 		return fmt.Errorf("%w: no tenants", plan.ErrInvalid)
+	}
+	if err := p.validateStorm(); err != nil {
+		return err
 	}
 	for i, t := range c.Tenants {
 		if int(t.Node) >= c.Nodes {
@@ -170,10 +216,21 @@ func (p *Plan) Validate() error {
 	return p.World.Validate(c.Nodes+c.Clients, fault.Names())
 }
 
+func (p *Plan) validateStorm() error {
+	s := p.Workload.Storm
+	switch {
+	case s == nil:
+	case s.Tenant < 0 || s.Tenant >= len(p.Cluster.Tenants), s.Clients < 1 || s.Clients >= p.Cluster.Clients:
+		return fmt.Errorf("%w: workload.storm: tenant %d of %d, %d clients of %d; one must be left", plan.ErrInvalid, s.Tenant, len(p.Cluster.Tenants), s.Clients, p.Cluster.Clients)
+	case s.Rate < 1 || s.Rate > maxStorm, s.From < 0 || s.From > plan.MaxDuration, s.For < 1 || s.For > maxStormFor:
+		return fmt.Errorf("%w: workload.storm %+v: want a rate of 1..%d, a time of 1..%d", plan.ErrInvalid, *s, maxStorm, maxStormFor)
+	}
+	return nil
+}
+
 // cluster returns the configuration that nodes and clients share.
 func (p *Plan) cluster() *core.Cluster {
 	c := &core.Cluster{Constants: p.Cluster.Constants}
-	c.Constants.Costs = replica.DefaultCosts
 	for _, t := range p.Cluster.Tenants {
 		c.Placements = append(c.Placements, core.Placement{
 			Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node,

@@ -113,7 +113,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		r.story = &story{world: r.world, nodes: p.Cluster.Nodes}
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, processes, r.story)
-	r.left = p.Cluster.Clients * p.Workload.Operations
+	r.left = p.total()
 	config := sim.Config{Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story}
 	if err := r.world.Reset(config, &p.World); err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (r *Runner) newNode(e env.Env) env.Machine {
 func (r *Runner) newDriver(e env.Env) env.Machine {
 	d := &driver{
 		env: e, client: core.NewClient(e, r.cluster, core.DefaultPatience),
-		plan: r.plan, world: r.world, history: &r.history, left: &r.left, story: r.story,
+		plan: r.plan, storm: r.plan.stormOf(e.Self()), world: r.world, history: &r.history, left: &r.left, story: r.story,
 	}
 	r.drivers = append(r.drivers, d)
 	return d

@@ -12,6 +12,14 @@ var mistakes = []Mistake{
 		}},
 	},
 	{
+		Name: "quota-decided-when-served", Rule: "quotas are decided when a request arrives, not when its turn comes",
+		Expected: "refusal-latency", Scenario: "quota-storm", Where: "core/ingress.go", Operator: edit,
+		edits: []replacement{
+			{"\tcase m.Kind.Changes():\n\t\tn.change(i, ev.From, m, idle)\n", "\tcase m.Kind.Changes() && idle:\n\t\tn.change(i, ev.From, m, idle)\n"},
+			{"\tcase m.Kind == wire.OpenSession:\n", "\tcase m.Kind.Changes():\n\t\tn.change(i, w.from, m, true)\n\tcase m.Kind == wire.OpenSession:\n"},
+		},
+	},
+	{
 		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
 		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
 		edits: []replacement{{

@@ -289,6 +289,9 @@ func (p *process) step(a arrival) {
 		packet := w.net.Packet(a.ref)
 		ev.From, ev.Data = packet.From, packet.Data
 		detail = uint64(packet.From)
+		if w.config.Observer != nil {
+			w.config.Observer.Received(p.id, packet.From, packet.Data, a.since)
+		}
 	case env.DiskDone:
 		c := p.disk.Complete(a.ref)
 		ev.Op, ev.Err, ev.N, ev.Data = c.ID, c.Err, c.N, c.Data
@@ -298,7 +301,6 @@ func (p *process) step(a arrival) {
 	ev.At = min(a.at, p.local) // a broken clock may have stepped back since
 	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, hashBytes(ev.Data), uint64(len(p.inbox)-p.head))
 	p.charged = 0
-	w.arrived = max(a.since, p.thawed)
 	w.steps++
 	w.stepping = p
 	p.machine.Step(ev)

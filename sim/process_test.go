@@ -82,8 +82,30 @@ func TestEventsWaitForTheCPU(t *testing.T) {
 	}, lines)
 }
 
-// Observers measure how long a reply took, pauses of the whole process left out.
-func TestTheWorldKnowsSinceWhenAnEventWaits(t *testing.T) {
+// clock is an observer that notes since when a message has waited.
+type clock struct {
+	w    *sim.World
+	note func(string)
+}
+
+func (c *clock) Received(to, from env.ID, payload []byte, since int64) {
+	if to != 0 {
+		return
+	}
+	c.note(fmt.Sprintf("message %d from %d to %d: since %d, now %d, thawed %d", payload[0], from, to, since/us, c.w.Time()/us, c.w.Thawed(to)/us))
+}
+func (c *clock) Sent(from, _ env.ID, _ env.Key, _ []byte) {
+	if from == 0 {
+		c.note(fmt.Sprintf("answered, charged %d", c.w.Charged()/us))
+	}
+}
+func (c *clock) Submitted(env.ID, *env.Op, string)        {}
+func (c *clock) Hit(env.ID, env.Point, env.Key, env.Time) {}
+func (c *clock) Booted(env.ID, env.Incarnation, env.Time) {}
+
+// Observers can measure how long a reply took, pauses of the whole process left
+// out.
+func TestObserversKnowSinceWhenAMessageWaits(t *testing.T) {
 	p := newPlan()
 	p.Disruptions = []plan.Disruption{{Kind: plan.Pause, When: plan.Anchor{At: 1100 * us}, For: 3 * ms}}
 	p.Duration, p.Network.Jitter, p.Network.PerKiB = 50*ms, 0, 0
@@ -92,22 +114,23 @@ func TestTheWorldKnowsSinceWhenAnEventWaits(t *testing.T) {
 	receive := func(e env.Env, ev *env.Event) {
 		if ev.Kind == env.Message {
 			e.Charge(300 * env.Microsecond)
-			lines = append(lines, fmt.Sprintf("message %d: arrived %d, now %d, charged %d", ev.Data[0], w.Arrived()/us, w.Time()/us, w.Charged()/us))
+			e.Send(2, env.Key{}, []byte{9})
 		}
 	}
-	send := func(e env.Env, ev *env.Event) { sendAt(350, 450, 1350, 9850)(e, ev, nil) }
-	config := sim.Config{Programs: []sim.Program{
-		{New: func(e env.Env) env.Machine { return &scripted{e, receive} }}, {New: func(e env.Env) env.Machine { return &scripted{e, send} }},
-	}}
+	send := func(e env.Env, ev *env.Event) { sendAt(350, 450, 1350)(e, ev, nil) }
+	idle := func(env.Env, *env.Event) {}
+	config := sim.Config{Observer: &clock{&w, func(line string) { lines = append(lines, line) }}}
+	for _, step := range []func(env.Env, *env.Event){receive, send, idle} {
+		config.Programs = append(config.Programs, sim.Program{New: func(e env.Env) env.Machine { return &scripted{e, step} }})
+	}
 	if err := w.Reset(config, p); err != nil {
 		t.Fatal(err)
 	}
 	w.Run(func() bool { return w.Calm() })
 	expectLines(t, []string{
-		"message 0: arrived 500, now 500, charged 300",
-		"message 1: arrived 600, now 800, charged 300",
-		"message 2: arrived 4100, now 4100, charged 300",
-		"message 3: arrived 10000, now 10000, charged 300",
+		"message 0 from 1 to 0: since 500, now 500, thawed 0", "answered, charged 300",
+		"message 1 from 1 to 0: since 600, now 800, thawed 0", "answered, charged 300",
+		"message 2 from 1 to 0: since 1500, now 4100, thawed 4100", "answered, charged 300",
 	}, lines)
 	if w.Charged() != 0 {
 		t.Errorf("%d charged outside of a step", w.Charged())

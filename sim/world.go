@@ -37,6 +37,9 @@ type Program struct {
 type Observer interface {
 	// Sent is called when a process hands a message to the network.
 	Sent(from, to env.ID, key env.Key, payload []byte)
+	// Received is called before a process's Step with a message. since is the true
+	// time at which it reached the process's input queue.
+	Received(to, from env.ID, payload []byte, since int64)
 	// Submitted is called when a process hands an operation to its disk. path is
 	// the path of the operation's file or directory.
 	Submitted(id env.ID, op *env.Op, path string)
@@ -88,7 +91,6 @@ type World struct {
 	hits      []uint64 // by fault point
 	event     env.Event
 	stepping  *process // whose Step is under way, else nil
-	arrived   int64    // true time at which its event reached the input queue
 }
 
 // The kinds of queue items. Ref is in the comment.
@@ -225,9 +227,9 @@ func (w *World) Deviated(d *chance.Deviation) {
 // Time is the true time, ns. It is constant within a Step.
 func (w *World) Time() int64 { return w.now }
 
-// Arrived is, within a Step, the true time at which its event reached the
-// process's input queue, or at which a pause ended that it sat through.
-func (w *World) Arrived() int64 { return w.arrived }
+// Thawed is the true time at which the last pause of a process was or will be
+// over; 0 if there was none.
+func (w *World) Thawed(id env.ID) int64 { return w.processes[id].thawed }
 
 // Charged is, within a Step, the CPU time that it has used so far, ns: what it
 // asks for now leaves at Time plus this.

@@ -31,7 +31,7 @@ type Constants struct {
 	MaxSessions   int   `json:"max_sessions"`   // of one slot
 	MaxPending    int   `json:"max_pending"`    // records of one slot that are admitted and not durable
 	MaxQueued     int   `json:"max_queued"`     // requests to one slot that wait for their turn
-	Costs         Costs `json:"-"`
+	Costs         Costs `json:"costs"`
 }
 
 // DefaultConstants are those of a real deployment.
@@ -39,11 +39,11 @@ var DefaultConstants = Constants{
 	SegmentSize: 16 << 20, SnapshotEvery: 64 << 20, MaxSessions: 1024, MaxPending: 4096, MaxQueued: 1024, Costs: DefaultCosts,
 }
 
-// Costs are what the simulator charges for the work of a slot.
+// Costs are what the simulator charges for the work of a slot, ns.
 type Costs struct {
-	Check  env.Duration // looking up and deciding about a request
-	Append env.Duration // encoding and folding one record
-	PerKiB env.Duration // encoding or decoding a snapshot, per 1024 bytes
+	Check  env.Duration `json:"check_ns"`   // looking up and deciding about a request
+	Append env.Duration `json:"append_ns"`  // encoding and folding one record
+	PerKiB env.Duration `json:"per_kib_ns"` // encoding or decoding a snapshot, per 1024 bytes
 }
 
 // DefaultCosts were estimated from the benchmarks of the codecs and the fold.

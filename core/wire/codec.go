@@ -257,3 +257,13 @@ func KindOf(b []byte) Kind {
 	}
 	return Kind(b[2])
 }
+
+// FrameOf returns the frame number of b, if it claims to be of a kind that has one.
+// It does not look at the rest.
+func FrameOf(b []byte) (uint64, bool) {
+	kind := KindOf(b)
+	if kind < OpenSession || len(b) < headerSize+16 { // their layouts begin with connection and frame
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(b[headerSize+8:]), true
+}

@@ -423,3 +423,27 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+func TestFrameOf(t *testing.T) {
+	for _, m := range everyKind() {
+		m.Conn, m.Frame = 5, 7
+		b := wire.Append(nil, &m)
+		frame, ok := wire.FrameOf(b)
+		if want := m.Kind > wire.Reset; ok != want || ok && frame != 7 {
+			t.Errorf("%s: frame %d, %t; want %t", m.Kind, frame, ok, want)
+		}
+		if _, ok := wire.FrameOf(b[:min(len(b), 23)]); ok {
+			t.Errorf("%s: a message cut short has a frame", m.Kind)
+		}
+	}
+}
+
+// everyKind returns an empty message of each kind.
+func everyKind() (all []wire.Message) {
+	for kind := range wire.KindNames() {
+		if kind > 0 {
+			all = append(all, wire.Message{Kind: wire.Kind(kind)})
+		}
+	}
+	return all
+}

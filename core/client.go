@@ -53,6 +53,7 @@ type Client struct {
 	sessions []session // in order of first use
 	calls    []call
 	results  []Result
+	spare    [][]uint64 // memory of the frames of calls that are over
 	lastCall uint64
 	frame    uint64 // of the last frame; increases over all connections
 	nonce    uint64 // of the last connection or session
@@ -130,10 +131,23 @@ func (c *Client) begin(id tenant.ID, slot lineage.Slot, k call) (uint64, bool) {
 	c.lastCall++
 	k.id = c.lastCall
 	k.due, k.deadline = env.Never, c.env.Now().Add(c.patience.Deadline)
+	k.frames = c.noFrames()
 	c.calls = append(c.calls, k)
 	c.try(len(c.calls) - 1)
 	c.rearm()
 	return k.id, true
+}
+
+// noFrames returns an empty list of frames, in the memory of a call that is over if
+// there is any.
+func (c *Client) noFrames() []uint64 {
+	n := len(c.spare)
+	if n == 0 {
+		return nil
+	}
+	frames := c.spare[n-1]
+	c.spare = c.spare[:n-1]
+	return frames
 }
 
 // Identity returns the identity of a change that is under way; false if no attempt
@@ -220,6 +234,7 @@ func (c *Client) finish(i int, r Result) {
 		r.Call, r.Op = k.id, k.op
 		c.results = append(c.results, r)
 	}
+	c.spare = append(c.spare, k.frames[:0])
 	c.calls = append(c.calls[:i], c.calls[i+1:]...)
 }
 

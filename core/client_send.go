@@ -122,7 +122,7 @@ func (c *Client) openSession(p *Placement) {
 	c.nonce++
 	s.nonce = c.nonce
 	c.lastCall++
-	c.calls = append(c.calls, call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never})
+	c.calls = append(c.calls, call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never, frames: c.noFrames()})
 	c.try(len(c.calls) - 1)
 }
 

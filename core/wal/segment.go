@@ -46,6 +46,12 @@ func AppendHeader(dst []byte, h *Header) []byte {
 	return dst
 }
 
+// IsHeader reports whether b claims to begin with a segment header. It does not
+// look at the rest, and costs nothing.
+func IsHeader(b []byte) bool {
+	return len(b) >= HeaderSize && binary.LittleEndian.Uint32(b) == headerFormat.magic
+}
+
 // DecodeHeader reads the header that b, a segment file, begins with. Its errors
 // wrap ErrMalformed or ErrVersion. For every accepted b, AppendHeader of the
 // result gives the first HeaderSize bytes of b again.

@@ -53,7 +53,7 @@ func (d *Disk) mount(n *inode) {
 	n.mounted = d.mounts
 	n.gone = false
 	if n.dir {
-		n.seen = slices.Clone(n.durable)
+		n.seen = append(n.seen[:0], n.durable...)
 		for _, e := range n.durable {
 			d.mount(e.node)
 		}
@@ -102,7 +102,7 @@ func (f *inode) tear(w *write, value uint64, sector int64) {
 // Wipe loses everything, as a replaced disk does. What disturbs the disk goes on.
 func (d *Disk) Wipe() {
 	d.Kill()
-	d.root = &inode{dir: true}
+	d.root = d.inode(true)
 	d.pending = d.pending[:0]
 	d.used, d.dirty = 0, 0
 }

@@ -54,8 +54,10 @@ type Disk struct {
 	decider *chance.Decider
 
 	root    *inode
-	used    int64 // bytes of file contents, page cache view
-	dirty   int   // unsynced writes over all files
+	inodes  []*inode // all that were ever made, those of earlier runs included
+	made    int      // of this run, from the front
+	used    int64    // bytes of file contents, page cache view
+	dirty   int      // unsynced writes over all files
 	pending []entryOp
 	mounts  uint32 // power failures so far
 	handles []handle
@@ -113,10 +115,26 @@ func New(scope uint64, decider *chance.Decider) *Disk {
 // Reset makes the disk new and empty and keeps its memory.
 func (d *Disk) Reset(p Profile) {
 	*d = Disk{
-		profile: p, slow: 1, scope: d.scope, decider: d.decider, root: &inode{dir: true},
+		profile: p, slow: 1, scope: d.scope, decider: d.decider, inodes: d.inodes,
 		ready: d.ready[:0], tails: d.tails[:0],
 		pending: d.pending[:0], handles: d.handles[:0], ops: d.ops[:0], free: d.free[:0], out: d.out,
 	}
+	d.root = d.inode(true)
+}
+
+// inode returns a new file or directory, in the memory of one of an earlier run if
+// there is any.
+func (d *Disk) inode(dir bool) *inode {
+	if d.made == len(d.inodes) {
+		d.inodes = append(d.inodes, new(inode))
+	}
+	n := d.inodes[d.made]
+	d.made++
+	*n = inode{
+		dir: dir, seen: n.seen[:0], durable: n.durable[:0], cache: n.cache[:0], platter: n.platter[:0],
+		writes: n.writes[:0], bytes: n.bytes[:0],
+	}
+	return n
 }
 
 // Unsynced reports whether anything waits for a sync.

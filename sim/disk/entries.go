@@ -122,7 +122,7 @@ func (d *Disk) create(op *env.Op) env.Errno {
 	if find(parent.seen, name) != nil {
 		return env.Exist
 	}
-	f := &inode{}
+	f := d.inode(false)
 	d.change(entryOp{key: op.Key, dir: parent, name: name, node: f})
 	d.handle(op.File).bind(f, op.Path)
 	return env.OK
@@ -151,7 +151,7 @@ func (d *Disk) entries(op *env.Op) env.Errno {
 	case op.Kind == env.OpMkdir && node != nil:
 		return env.Exist
 	case op.Kind == env.OpMkdir:
-		d.change(entryOp{key: op.Key, dir: parent, name: name, node: &inode{dir: true}})
+		d.change(entryOp{key: op.Key, dir: parent, name: name, node: d.inode(true)})
 		return env.OK
 	case node == nil:
 		return env.NotExist

@@ -1,0 +1,61 @@
+package scenarios
+
+import (
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// BenchmarkSeeds runs the first hundred seeds of a scenario over and over and
+// tells, in CPU time of the whole process, what a Step and an operation cost, trace
+// hashing and the checkers of every seed included. The figures in docs/speed.md
+// are its.
+func BenchmarkSeeds(b *testing.B) {
+	for _, c := range []struct {
+		name      string
+		scenario  *Scenario
+		porcupine bool
+	}{{"calm", calm, false}, {"smoke", smoke, false}, {"smoke, porcupine on every partition", smoke, true}} {
+		b.Run(c.name, func(b *testing.B) {
+			r := NewRunner()
+			plans := make([]*Plan, 100)
+			for i := range plans {
+				plans[i] = c.scenario.Plan(plan.Seed(i + 1))
+			}
+			run := func(n int) (steps uint64, operations int) {
+				for i := range n {
+					got, err := r.Run(plans[i%len(plans)], Options{Porcupine: c.porcupine})
+					if err != nil {
+						b.Fatal(err)
+					}
+					steps += got.Steps
+					operations += got.Operations
+				}
+				return steps, operations
+			}
+			run(len(plans)) // memory has its size from here on
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			cpu := cpuTime(b)
+			b.ResetTimer()
+			steps, operations := run(b.N)
+			cpu = cpuTime(b) - cpu
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(cpu)/float64(steps), "cpu-ns/step")
+			b.ReportMetric(float64(cpu)/float64(operations), "cpu-ns/operation")
+			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(steps), "allocs/step")
+			b.ReportMetric(float64(b.N)*1e9/float64(cpu), "seeds/cpu-s")
+		})
+	}
+}
+
+// cpuTime is the CPU time that the process has used, ns.
+func cpuTime(b *testing.B) int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/selftest"
 	"github.com/tidaldb/tidalsim/sim/plan"
@@ -87,7 +88,7 @@ func exitCode(err error) int {
 	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale):
 		return campaign.ExitNotReproduced
 	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.As(err, &unknown),
-		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), isUsage(err):
+		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), errors.Is(err, wal.ErrForeign), isUsage(err):
 		return campaign.ExitUsage
 	case errors.Is(err, context.Canceled):
 		return campaign.ExitInterrupted
@@ -127,7 +128,7 @@ func (c *command) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
-	root.AddCommand(c.run(), c.replay(), c.hash(), c.list(), c.selftest(), c.version())
+	root.AddCommand(c.run(), c.replay(), c.hash(), c.list(), c.selftest(), c.wal(), c.version())
 	return root
 }
 

@@ -86,6 +86,8 @@ func TestExitCodes(t *testing.T) {
 		{"nothing to replay", []string{"replay", "latest", "--out", t.TempDir()}, campaign.ExitUsage, "has no finding"},
 		{"something required was not reached", small(t, "run", "calm", "--require-reached"), campaign.ExitNotReached, "recovery.cut"},
 		{"an unknown mistake", []string{"selftest", "--only", "nothing"}, campaign.ExitUsage, "no such mistake"},
+		{"a file that is no log", []string{"wal", "main.go"}, campaign.ExitUsage, "not a file of a slot's log"},
+		{"a segment", []string{"wal", "../../core/wal/testdata/v1/3-41.seg"}, campaign.ExitHeld, `"is":"header"`},
 		{"an unknown list", []string{"list", "things"}, campaign.ExitUsage, "things"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func (h *host) tear(t *rapid.T) {
 	torn := map[*content]bool{} // a file may have two names
 	for _, path := range slices.Sorted(maps.Keys(after)) {
 		f := after[path]
-		if torn[f] || len(f.seen) == len(f.synced) {
+		if torn[f] || len(f.seen) == f.clean {
 			f.seen = slices.Clone(f.synced)
 		} else {
 			f.tear(t)
@@ -42,6 +42,7 @@ func (h *host) tear(t *rapid.T) {
 		f.synced = slices.Clone(f.seen)
 	}
 	h.durable = maps.Clone(after)
+	h.forgive()
 }
 
 func (f *content) tear(t *rapid.T) {

@@ -21,8 +21,22 @@ var home = wal.Identity{Tenant: 7, Slot: 2, Placement: 1, Shard: 3}
 
 const client env.ID = 9
 
-// content is a file: as processes see it, and what of it is on the platter.
-type content struct{ seen, synced []byte }
+// content is a file: as processes see it, and what of it is on the platter. What is
+// before clean counts as written, and no sync brings it to the platter: it is there,
+// or a failed sync dropped it.
+type content struct {
+	seen, synced []byte
+	clean        int
+}
+
+// sync brings to the platter what is not clean.
+func (f *content) sync() {
+	for len(f.synced) < f.clean {
+		f.synced = append(f.synced, 0)
+	}
+	f.synced = append(f.synced[:f.clean], f.seen[f.clean:]...)
+	f.clean = len(f.seen)
+}
 
 // tester is what testing.TB and *rapid.T have in common.
 type tester interface {
@@ -44,11 +58,14 @@ type host struct {
 	incarnation env.Incarnation
 
 	names, durable map[string]*content // by path: as seen, and after a power failure
-	dirs           map[string]bool
-	handles        map[env.File]*content
-	queue          []env.Op // submitted and not completed
-	done           int      // operations completed in this incarnation
-	room           int64    // bytes that the disk still takes
+	// What a failed sync of a directory dropped: names that are seen and names that are
+	// not. No later sync makes up for it.
+	dropped, droppedGone map[string]*content
+	dirs                 map[string]bool
+	handles              map[env.File]*content
+	queue                []env.Op // submitted and not completed
+	done                 int      // operations completed in this incarnation
+	room                 int64    // bytes that the disk still takes
 
 	// hit is told of every fault point, submitted of every operation; nil: nobody is.
 	hit       func(p env.Point, key env.Key)
@@ -72,6 +89,7 @@ func newHost(t tester, c replica.Constants) *host {
 		tester: t, constants: c, room: unlimited,
 		limits: tenant.Limits{Rate: 1_000_000, Burst: 1_000_000},
 		names:  map[string]*content{}, durable: map[string]*content{}, dirs: map[string]bool{wal.TenantsDir: true},
+		dropped: map[string]*content{}, droppedGone: map[string]*content{},
 		acked: map[uint64]lineage.Seq{},
 	}
 }
@@ -107,6 +125,7 @@ func (h *host) power() {
 	for _, f := range h.names {
 		f.seen = slices.Clone(f.synced)
 	}
+	h.forgive()
 }
 
 // restart starts the slot again and lets it come up, or stop.
@@ -143,6 +162,13 @@ func (h *host) step() bool {
 	ev := env.Event{Kind: env.DiskDone, Op: op.ID}
 	if h.fail != nil {
 		ev.Err = h.fail(&op)
+	}
+	switch {
+	case ev.Err != env.OK && op.Kind == env.OpSync && h.handles[op.File] != nil:
+		f := h.handles[op.File]
+		f.clean = len(f.seen)
+	case ev.Err != env.OK && op.Kind == env.OpSyncDir:
+		h.drop(op.Path + "/")
 	}
 	if ev.Err == env.OK {
 		ev.N, ev.Data, ev.Err = h.apply(&op)
@@ -228,7 +254,7 @@ func (h *host) apply(op *env.Op) (n int64, data []byte, err env.Errno) {
 		f.seen = append(f.seen, op.Data...)
 		n = int64(len(op.Data))
 	case env.OpSync:
-		f.synced = slices.Clone(f.seen)
+		f.sync()
 	case env.OpRead:
 		data = slices.Clone(f.seen[op.Offset:min(op.Offset+op.Length, int64(len(f.seen)))])
 	case env.OpClose:
@@ -285,21 +311,45 @@ func (h *host) applyExisting(op *env.Op, f *content) (int64, []byte, env.Errno) 
 }
 
 func (h *host) syncDir(prefix string) {
-	for path := range h.durable {
-		if strings.HasPrefix(path, prefix) {
+	for path, f := range h.durable {
+		if strings.HasPrefix(path, prefix) && h.names[path] == nil && h.droppedGone[path] != f {
 			delete(h.durable, path)
 		}
 	}
 	for path, f := range h.names {
-		if strings.HasPrefix(path, prefix) {
+		if strings.HasPrefix(path, prefix) && h.dropped[path] != f {
 			h.durable[path] = f
 		}
 	}
 }
 
+// drop is what a failed sync of a directory does.
+func (h *host) drop(prefix string) {
+	for path, f := range h.durable {
+		if strings.HasPrefix(path, prefix) && h.names[path] == nil {
+			h.droppedGone[path] = f
+		}
+	}
+	for path, f := range h.names {
+		if strings.HasPrefix(path, prefix) && h.durable[path] != f {
+			h.dropped[path] = f
+		}
+	}
+}
+
+// forgive forgets what syncs have dropped: after a power failure what is seen is
+// what is on the platter.
+func (h *host) forgive() {
+	for _, f := range h.names {
+		f.clean = len(f.seen)
+	}
+	clear(h.dropped)
+	clear(h.droppedGone)
+}
+
 // put lays a file into the slot directory, as if it had always been there.
 func (h *host) put(name string, data []byte) {
-	f := &content{seen: slices.Clone(data), synced: slices.Clone(data)}
+	f := &content{seen: slices.Clone(data), synced: slices.Clone(data), clean: len(data)}
 	h.names[home.Dir()+"/"+name], h.durable[home.Dir()+"/"+name] = f, f
 }
 

@@ -11,6 +11,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tidaldb/tidalsim/core/env"
@@ -121,6 +122,9 @@ type Replica struct {
 	handle   env.File  // of the last segment, 0 if none is open
 	number   uint32    // of the last batch
 
+	// closing: its tenant is being dropped. dropped: that is done, and it has stopped.
+	closing, dropped bool
+
 	script   script
 	recovery recovery
 	snapshot snapshot
@@ -147,9 +151,9 @@ type segment struct {
 type Outcome struct {
 	Code     wire.Code
 	Later    bool
-	Admitted bool        // a record waits for AppendNext
-	Seq      lineage.Seq // of the record that answers a repeated request, or of a session
-	Quota    quota.ExceededError
+	Admitted bool                // a record waits for AppendNext
+	Seq      lineage.Seq         // of the record that answers a repeated request, or of a session
+	Quota    quota.ExceededError // of VersionConflict: Used is the version in force
 }
 
 // New returns a closed replica.
@@ -189,14 +193,18 @@ func (r *Replica) stop(err error) {
 	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
 }
 
-// refuse is the outcome while the slot does not serve. A slot that could not
-// begin its epoch because the disk was full tries again: nothing else wakes it.
+// refuse is the outcome while the slot does not serve. One that waits for room on
+// the disk tries again. One that stopped may serve after a restart, unless it is
+// damaged.
 func (r *Replica) refuse(e env.Env) Outcome {
 	switch {
-	case r.phase == Stopped:
+	case r.dropped:
+		return Outcome{Code: wire.UnknownTenant}
+	case r.phase != Stopped:
+		r.Resume(e)
+		return Outcome{Code: wire.NotServing}
+	case errors.Is(r.failure, wal.ErrCorrupt):
 		return Outcome{Code: wire.Corrupt}
-	case r.phase == Starting && r.flight.waits == 0:
-		r.begin(e)
 	}
-	return Outcome{Code: wire.NotServing}
+	return Outcome{Code: wire.StorageFault}
 }

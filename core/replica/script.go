@@ -14,6 +14,7 @@ type script struct {
 	ops     []env.Op
 	next    int
 	running bool
+	paused  bool // at step next: the disk was full
 }
 
 // add puts an operation at the end of the script.
@@ -21,7 +22,7 @@ func (s *script) add(op env.Op) { s.ops = append(s.ops, op) }
 
 // run starts the script; an empty one is done at once.
 func (r *Replica) run(e env.Env) {
-	r.script.next, r.script.running = 0, true
+	r.script.next, r.script.running, r.script.paused = 0, true, false
 	r.stepScript(e)
 }
 
@@ -43,16 +44,50 @@ func (r *Replica) scriptDone(e env.Env, ev *env.Event) {
 	if !s.running || int(ev.Op&0xffffff) != s.next {
 		return
 	}
-	failed := ev.Err != env.OK && !tolerated(s.ops[s.next].Kind, ev.Err)
-	switch {
-	case failed && ev.Err == env.NoSpace && r.abandonSnapshot(e, s.ops[s.next].Kind):
-		return
-	case failed:
-		r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", s.ops[s.next].Kind, r.dir, s.next+1, len(s.ops), r.phase, ev.Err))
+	if ev.Err != env.OK && !tolerated(s.ops[s.next].Kind, ev.Err) {
+		r.scriptFailed(e, &s.ops[s.next], ev.Err)
 		return
 	}
 	s.next++
 	r.stepScript(e)
+}
+
+// scriptFailed gives up, or waits for room on the disk: the step that found none did
+// nothing, and is tried again by Resume.
+func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
+	isSync := op.Kind == env.OpSync || op.Kind == env.OpSyncDir
+	switch {
+	case err == env.NoSpace && r.abandonSnapshot(e, op.Kind):
+		return
+	case err == env.NoSpace && r.phase < Starting && !isSync:
+		r.script.paused = true
+		return
+	}
+	r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", op.Kind, r.dir, r.script.next+1, len(r.script.ops), r.phase, err))
+	if op.Kind == env.OpSyncDir && op.Path != r.dir {
+		// Other slots use these directories too, and would take the next sync's word
+		// for what this one has dropped.
+		//safety:shared-directory-halts by=durable-ack on=disk-trouble
+		e.Halt(r.failure.Error())
+	}
+}
+
+// WaitsForRoom reports whether the slot cannot go on opening because the disk is
+// full. Resume tries again.
+func (r *Replica) WaitsForRoom() bool {
+	return r.script.paused || r.phase == Starting && r.flight.waits == 0
+}
+
+// Resume tries again what WaitsForRoom tells of; else it does nothing.
+func (r *Replica) Resume(e env.Env) {
+	switch {
+	case !r.WaitsForRoom():
+	case r.script.paused:
+		r.script.paused = false
+		r.stepScript(e)
+	default:
+		r.begin(e)
+	}
 }
 
 // tolerated says which failures mean that the work was done before: a script may
@@ -86,11 +121,16 @@ func (r *Replica) scriptWrite(e env.Env, name string, data []byte, b uint64) {
 	s.add(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
 }
 
-// scriptRename adds the steps that give a synced temporary file its name.
+// scriptRename adds the step that gives a synced temporary file its name.
 func (r *Replica) scriptRename(e env.Env, name string, b uint64) {
 	rename := r.at(e, env.OpRename, r.dir+"/"+name+wal.TempSuffix, b)
 	rename.To = r.dir + "/" + name
 	r.script.add(rename)
+}
+
+// scriptName adds the steps that give a synced temporary file its name durably.
+func (r *Replica) scriptName(e env.Env, name string, b uint64) {
+	r.scriptRename(e, name, b)
 	//safety:directory-sync-after-rename by=liveness on=crash-restart
 	r.script.add(r.at(e, env.OpSyncDir, r.dir, b))
 }

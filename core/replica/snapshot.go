@@ -66,7 +66,7 @@ func (r *Replica) advanceSnapshot(e env.Env) {
 	case writing:
 		s.stage = renaming
 		r.hit(e, fault.SnapshotRenaming, s.at)
-		r.scriptRename(e, wal.SnapshotName(s.at), uint64(s.at))
+		r.scriptName(e, wal.SnapshotName(s.at), uint64(s.at))
 	case renaming:
 		s.stage = removing
 		r.hit(e, fault.SnapshotDurable, s.at)

@@ -91,7 +91,7 @@ func TestFailedSyncIsSticky(t *testing.T) {
 					t.Errorf("%d of the waiters are answered", answered-acked)
 				}
 				h.fail = nil
-				if out := h.ask(1); out.Code != wire.Corrupt || len(h.queue) != 0 {
+				if out := h.ask(1); out.Code != wire.StorageFault || len(h.queue) != 0 {
 					t.Errorf("a later write: %+v, %d operations; want a refusal and none", out, len(h.queue))
 				}
 				h.power()
@@ -322,40 +322,39 @@ func TestFullDiskTakesAnEvictionBack(t *testing.T) {
 }
 
 // A disk that is full when the slot starts: it serves when there is space again,
-// without a restart if only its opening record found no room, else with one. No
-// half-made file stays.
+// without a restart, and no half-made file stays.
 func TestFullDiskAtTheStart(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		fail  func(op *env.Op) bool
-		again bool // comes up by itself
+		name string
+		fail func(op *env.Op) bool
 	}{
-		{"making a directory", on(env.OpMkdir), false},
-		{"creating the manifest", onPath(env.OpCreate, wal.ManifestName+wal.TempSuffix), false},
-		{"writing the manifest", on(env.OpAppend), false},
-		{"naming the manifest", on(env.OpRename), false},
-		{"creating the first segment", onPath(env.OpCreate, ".seg"), true},
-		{"the first segment's header", func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) == wal.HeaderSize }, true},
-		{"the first record", func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) > wal.HeaderSize }, true},
+		{"making a directory", on(env.OpMkdir)},
+		{"creating the manifest", onPath(env.OpCreate, wal.ManifestName+wal.TempSuffix)},
+		{"writing the manifest", on(env.OpAppend)},
+		{"naming the manifest", on(env.OpRename)},
+		{"creating the first segment", onPath(env.OpCreate, ".seg")},
+		{"the first segment's header", func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) == wal.HeaderSize }},
+		{"the first record", func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) > wal.HeaderSize }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost(t, small)
 			h.fail = failing(env.NoSpace, 0, true, c.fail)
 			h.restart()
-			if _, out := h.read(1); out.Code == wire.NoError {
-				t.Fatal("a read is answered")
+			if _, out := h.read(1); out.Code != wire.NotServing {
+				t.Fatalf("a read: %v, want not serving", out.Code)
 			}
 			h.run()
-			if !c.again && !errors.Is(h.Failure(), env.NoSpace) || c.again && h.Phase() != replica.Starting {
-				t.Fatalf("%v; want it starting: %v, else stopped for want of space", h, c.again)
+			if !h.WaitsForRoom() {
+				t.Fatalf("%v; want it to wait for space", h)
 			}
 			h.fail = nil
-			if !c.again {
-				h.restart()
-			}
 			h.read(1) // whoever comes first finds it not serving yet
 			h.run()
 			h.mustServe()
+			h.Resume(h)
+			if len(h.queue) > 0 || h.WaitsForRoom() {
+				t.Errorf("%d operations of a slot that serves already", len(h.queue))
+			}
 			h.openSession()
 			h.write(2)
 			for _, name := range h.List(home.Dir()) {
@@ -445,7 +444,7 @@ func TestStoppedSlotIsQuiet(t *testing.T) {
 	}
 	session := h.open(5)
 	_, read := h.read(1)
-	if session.Code != wire.Corrupt || read.Code != wire.Corrupt || len(h.queue) != 0 {
+	if session.Code != wire.StorageFault || read.Code != wire.StorageFault || len(h.queue) != 0 {
 		t.Errorf("session %v, read %v, %d operations; want refusals and none", session.Code, read.Code, len(h.queue))
 	}
 }

@@ -1,0 +1,161 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// diskTrouble lets disks fail in every way but being full: syncs and writes fail,
+// operations are slow or stand still, and what was durable rots.
+var diskTrouble = &Scenario{
+	Name:   "disk-trouble",
+	Story:  "syncs and writes fail, disks are slow or stand still, durable bytes rot; an operator restarts what stopped, nothing acknowledged is lost, and what is damaged is never served",
+	Faulty: true,
+	draw: func(d *draw, p *Plan) {
+		d.base(p)
+		p.World.Rates = crashRates(d)
+		failing, writes := !d.oneIn(4, "no failing syncs", 0), d.oneIn(2, "failing writes", 0)
+		pace, rot := d.oneIn(2, "pace", 0), d.oneIn(3, "rot", 0)
+		if !failing && !writes && !rot {
+			pace = true
+		}
+		if failing {
+			for i := range int(d.between("failing syncs", 0, 1, 3)) {
+				d.failingSync(p, i)
+			}
+		}
+		if writes {
+			d.failingWrite(p)
+		}
+		if pace {
+			d.pace(p)
+		}
+		if rot {
+			d.rot(p)
+		}
+	},
+}
+
+// trouble is a failing disk operation: of which files, and the moments after
+// which it is soon under way.
+type trouble struct {
+	files  string
+	points []env.Point // none: while something is unsynced
+}
+
+// failingSyncs are the syncs of a node, by what they make durable.
+func failingSyncs() []trouble {
+	starts := []env.Point{fault.NodeStarted}
+	return []trouble{
+		{".seg", []env.Point{fault.BatchSubmitting}},
+		{".seg", []env.Point{fault.BatchSubmitting, fault.SegmentRotating}},
+		{"-1", []env.Point{fault.SegmentRotating, fault.SnapshotRenaming, fault.RecoverySyncing}}, // slots' directories
+		{".tmp", []env.Point{fault.SnapshotWriting, fault.RecoveryReading, fault.SlotCreating, fault.NodeStarted}},
+		{"node.tmp", starts},
+		{"wal", []env.Point{fault.EpochPersisted}},
+		{"tenants", []env.Point{fault.EpochPersisted}},
+		{"", []env.Point{fault.NodeStarted, fault.EpochPersisted, fault.SlotServing, fault.BatchSubmitting, fault.RecoverySyncing}},
+	}
+}
+
+// failingSync lets syncs fail for a while. What stopped by that is restarted by an
+// operator, after which in half of the cases the power goes: what recovery took
+// from the page cache must be on the platter by then.
+func (d *draw) failingSync(p *Plan, i int) {
+	all := failingSyncs()
+	t := all[d.between("sync", i, 0, int64(len(all)-1))]
+	f := plan.Disruption{
+		Kind: plan.SyncFail, Process: d.node(p, "sync node", i), Files: t.files,
+		When: d.soon(p, "sync", i, t.points), For: d.log("sync for", i, millisecond, 32*millisecond),
+		Amount: d.between("sync amount", i, 0, 2),
+	}
+	if f.Amount == 1 { // one that fails matters more if it is the only one
+		f.For = max(f.For, 4*p.World.Disk.Sync)
+	}
+	p.World.Disruptions = append(p.World.Disruptions, f)
+	d.operator(p, "sync", i, f)
+}
+
+// operator restarts the node of a fault that may have stopped slots, when the fault
+// is over: in three of four cases the process is killed, so that the page cache
+// stays. Power may go some time later.
+func (d *draw) operator(p *Plan, name string, i int, f plan.Disruption) {
+	restart := plan.Disruption{Kind: plan.Kill, Process: f.Process, When: f.When, For: d.log(name+" down", i, millisecond, 16*millisecond)}
+	if d.oneIn(4, name+" power", i) {
+		restart.Kind = plan.Power
+	}
+	delay := f.For + d.log(name+" operator", i, millisecond, 64*millisecond)
+	restart.When.After += delay
+	if restart.When.By > 0 {
+		restart.When.By += delay
+	}
+	p.World.Disruptions = append(p.World.Disruptions, restart)
+	if !d.oneIn(2, name+" then power", i) {
+		return
+	}
+	points := []env.Point{fault.SlotServing, fault.AckSending, fault.BatchDurable, fault.DuplicateAnswer, fault.NodeStarted}
+	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+		Kind: plan.Power, Process: f.Process, For: restart.For,
+		When: plan.Anchor{
+			Point:       fault.Name(points[d.between(name+" power point", i, 0, int64(len(points)-1))]),
+			Incarnation: 2, Nth: uint32(d.log(name+" power nth", i, 1, 8)), After: d.between(name+" power after", i, 0, 2*p.World.Disk.Sync),
+		},
+	})
+}
+
+// soon is an anchor for a fault that lasts: at one of the points, in an early
+// incarnation or a late one. The first of a plan is sure to come.
+func (d *draw) soon(p *Plan, name string, i int, points []env.Point) plan.Anchor {
+	a := plan.Anchor{
+		Point: fault.Name(points[d.between(name+" point", i, 0, int64(len(points)-1))]),
+		Nth:   uint32(d.log(name+" nth", i, 1, 8)),
+		By:    span(p) / 2,
+	}
+	if a.Point == fault.Name(fault.NodeStarted) || a.Point == fault.Name(fault.EpochPersisted) {
+		a.Nth = uint32(d.between(name+" start", i, 1, 2))
+	}
+	return a
+}
+
+// failingWrite lets writes fail or be short for a while.
+func (d *draw) failingWrite(p *Plan) {
+	files := []string{".seg", ".tmp", "node.tmp", ""}
+	points := []env.Point{fault.BatchSubmitting, fault.SegmentRotating, fault.SnapshotWriting, fault.RecoveryReading, fault.NodeStarted}
+	f := plan.Disruption{
+		Kind: plan.WriteFail, Process: d.node(p, "write node", 0), Files: files[d.between("write files", 0, 0, int64(len(files)-1))],
+		When: d.soon(p, "write", 0, points), For: d.log("write for", 0, millisecond, 32*millisecond), Amount: d.between("write amount", 0, 0, 2),
+	}
+	p.World.Disruptions = append(p.World.Disruptions, f)
+	d.operator(p, "write", 0, f)
+}
+
+// pace makes disks slow, or lets them stand still.
+func (d *draw) pace(p *Plan) {
+	for i := range int(d.between("paces", 0, 1, 3)) {
+		f := plan.Disruption{
+			Kind: plan.SlowDisk, Process: d.node(p, "pace node", i), Amount: d.log("slower", i, 2, 512),
+			When: plan.Anchor{At: d.between("pace at", i, 0, span(p)/2)}, For: d.log("pace for", i, millisecond, 256*millisecond),
+		}
+		if d.oneIn(2, "stall", i) {
+			f.Kind, f.Amount = plan.Stall, 0
+		}
+		p.World.Disruptions = append(p.World.Disruptions, f)
+	}
+}
+
+// rot damages durable bytes of one slot at most, and lets the node find out by
+// starting again. Where, the budget says.
+func (d *draw) rot(p *Plan) {
+	files := []string{".seg", ".seg", ".snap", ""}
+	f := plan.Disruption{
+		Kind: plan.Rot, Process: d.node(p, "rot node", 0), Files: files[d.between("rot files", 0, 0, int64(len(files)-1))],
+		When: plan.Anchor{At: span(p)/2 + d.between("rot at", 0, 0, span(p)/2)}, Amount: d.between("rot amount", 0, 0, 1),
+	}
+	found := plan.Disruption{Kind: plan.Kill, Process: f.Process, When: f.When, For: d.log("rot down", 0, millisecond, 16*millisecond)}
+	if d.oneIn(2, "rot power", 0) {
+		found.Kind = plan.Power
+	}
+	found.When.At += d.log("rot found", 0, 10*microsecond, 10240*microsecond)
+	p.World.Disruptions = append(p.World.Disruptions, f, found)
+}

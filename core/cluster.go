@@ -91,6 +91,16 @@ func (c *Cluster) has(id tenant.ID) bool {
 	return false
 }
 
+// homeOf returns the node of a shard; otherwise if nothing is placed in it.
+func (c *Cluster) homeOf(shard lineage.Shard, otherwise env.ID) env.ID {
+	for i := range c.Placements {
+		if c.Placements[i].Shard == shard {
+			return c.Placements[i].Node
+		}
+	}
+	return otherwise
+}
+
 // The kinds of keys that nodes and clients give to what they send: the message's
 // kind, offset by this. Kinds below belong to fault points and disk operations.
 const keyMessage uint16 = 0x200

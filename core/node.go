@@ -21,14 +21,20 @@ import (
 // Invariant: no slot is opened before the epoch of its shard is durable.
 type Node struct {
 	env     env.Env
-	cluster *Cluster
+	cluster *Cluster // as it was at first; what was created and dropped since is in catalog
 	started env.Time
-	epochs  []shardEpoch
-	slots   []*replica.Replica // in order of the placements
+	catalog Catalog
+	slots   []*replica.Replica // in the order in which they were opened; dropped ones stay
 	queue   *fair.Queue[work]  // by slot
 	touched []int              // slots that had a turn in this Step
 	conns   []conn             // by client, ascending
+	ready   bool               // the catalog was read, and its slots are being opened
 	failure error
+
+	script  nodeScript
+	writing *nodeChange // nil: the node file is not being changed
+	births  []birth
+	removal removal
 
 	in  wire.Message
 	out []byte
@@ -50,7 +56,7 @@ func (n *Node) Step(ev *env.Event) {
 	case env.Started:
 		n.started = n.env.Now()
 		fault.Hit(n.env, fault.NodeStarted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
-		n.startEpochs()
+		n.startCatalog()
 	case env.DiskDone:
 		n.env.Charge(n.cluster.Constants.Costs.Check)
 		n.diskDone(ev)
@@ -65,31 +71,40 @@ func (n *Node) Step(ev *env.Event) {
 func (n *Node) diskDone(ev *env.Event) {
 	i, ok := replica.Owner(ev.Op)
 	if !ok {
-		n.epochsDone(ev)
+		n.nodeDone(ev)
 		return
 	}
 	done := n.slots[i].Done(n.env, ev)
 	for j := range done {
 		n.answer(&done[j])
 	}
+	n.born(int(i))
 }
 
 // openSlots opens every slot that is placed here; each on its own, so that a
 // slow or damaged one does not hold up the others.
 func (n *Node) openSlots() {
+	n.ready = true
 	fault.Hit(n.env, fault.EpochPersisted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
 	for i := range n.cluster.Placements {
 		p := &n.cluster.Placements[i]
-		if p.Node != n.env.Self() {
-			continue
+		if p.Node == n.env.Self() && !n.catalog.Dropped(p.Tenant.ID) {
+			n.openSlot(p)
 		}
-		r := replica.New(replica.Config{
-			Identity: p.Identity(), Tenant: p.Tenant, Epoch: n.epochOf(p.Shard).epoch,
-			Constants: n.cluster.Constants, Index: uint32(len(n.slots)),
-		})
-		n.slots = append(n.slots, r)
-		r.Open(n.env, n.started)
 	}
+	for i := range n.catalog.created {
+		n.openSlot(&n.catalog.created[i])
+	}
+	n.removeLeftovers()
+}
+
+func (n *Node) openSlot(p *Placement) {
+	r := replica.New(replica.Config{
+		Identity: p.Identity(), Tenant: p.Tenant, Epoch: n.catalog.epochOf(p.Shard).epoch,
+		Constants: n.cluster.Constants, Index: uint32(len(n.slots)),
+	})
+	n.slots = append(n.slots, r)
+	r.Open(n.env, n.started)
 }
 
 // fail stops the node for good in this incarnation: it answers nothing.
@@ -109,6 +124,10 @@ func (n *Node) message(ev *env.Event) {
 		if n.takeFrame(ev.From, m) {
 			n.request(ev, m)
 		}
+	case wire.Configure, wire.Create, wire.Drop:
+		if n.takeFrame(ev.From, m) {
+			n.command(ev.From, m)
+		}
 	}
 }
 
@@ -126,6 +145,12 @@ func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) int {
 func (n *Node) unknown(m *wire.Message) wire.Code {
 	p := n.cluster.find(m.Tenant, m.Slot)
 	switch {
+	case !n.ready:
+		return wire.NotServing // which tenants are here is not known yet
+	case n.catalog.Dropped(m.Tenant):
+		return wire.UnknownTenant
+	case n.catalog.Created(m.Tenant) != nil:
+		return wire.WrongSlot
 	case p == nil && n.cluster.has(m.Tenant):
 		return wire.WrongSlot
 	case p == nil:
@@ -146,6 +171,8 @@ func (n *Node) answer(p *replica.Pending) {
 		n.ack(p.From, &p.Request, p.Record.Seq)
 	case p.Record.Kind == record.Session:
 		n.sessionOpen(p.From, &p.Request, p.Record.Seq)
+	case p.Record.Kind == record.Config && p.Request.Kind == wire.Configure:
+		n.accomplished(p.From, &p.Request, p.Record.Seq)
 	}
 }
 
@@ -185,6 +212,10 @@ func (n *Node) send(to env.ID, m *wire.Message) {
 func (n *Node) Status(s *env.Status) {
 	*s = env.Status{0: uint64(len(n.slots)), 3: n.acks, 4: n.refusals, 5: n.malformed}
 	for _, r := range n.slots {
+		if r.Dropped() {
+			s[0]--
+			continue
+		}
 		switch r.Phase() {
 		case replica.Serving:
 			s[1]++
@@ -213,6 +244,9 @@ type SlotDump struct {
 func (n *Node) Dump() []SlotDump {
 	dumps := make([]SlotDump, 0, len(n.slots))
 	for _, r := range n.slots {
+		if r.Dropped() {
+			continue
+		}
 		id := r.Identity()
 		entities := slices.Clone(r.State().Entities())
 		slices.SortFunc(entities, func(a, b state.Entity) int { return cmp.Compare(a.Entity, b.Entity) })
@@ -224,21 +258,31 @@ func (n *Node) Dump() []SlotDump {
 	return dumps
 }
 
-// Settled reports whether every slot placed here serves, and nothing that was
-// appended still waits for the disk.
+// Settled reports whether every slot placed here serves, nothing that was
+// appended still waits for the disk, and nothing is left of dropped tenants.
 func (n *Node) Settled() bool {
-	placed := 0
-	for i := range n.cluster.Placements {
-		if n.cluster.Placements[i].Node == n.env.Self() {
-			placed++
-		}
-	}
 	for _, r := range n.slots {
-		if r.Phase() != replica.Serving || r.Appended() != r.State().Position.Seq {
+		if !r.Dropped() && (r.Phase() != replica.Serving || r.Appended() != r.State().Position.Seq) {
 			return false
 		}
 	}
-	return placed == len(n.slots) && n.queue.Len() == 0
+	return n.ready && n.hosts() && n.queue.Len() == 0 && n.writing == nil && len(n.removal.waiting) == 0 && n.removal.failed == 0
+}
+
+// hosts reports whether there is a slot for everything that is placed here.
+func (n *Node) hosts() bool {
+	for i := range n.cluster.Placements {
+		p := &n.cluster.Placements[i]
+		if p.Node == n.env.Self() && n.slotOf(p.Tenant.ID, p.Slot) < 0 && !n.catalog.Dropped(p.Tenant.ID) {
+			return false
+		}
+	}
+	for i := range n.catalog.created {
+		if n.slotOf(n.catalog.created[i].Tenant.ID, 0) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Failure says why the node answers nothing, nil if it does.

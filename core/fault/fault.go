@@ -34,6 +34,13 @@ const (
 	SnapshotRenaming                  // it is synced and about to get its name
 	SnapshotDurable                   // its name is durable
 	SegmentRemoving                   // a segment that the snapshot covers is about to be removed
+	ConfigAppended                    // new limits, which an operator set, got their place at key b
+	TenantCreating                    // a tenant is about to be entered into the catalog; key b: version
+	TenantCreated                     // that is durable, and its slot is about to be opened
+	TenantDropping                    // a tenant's tombstone is about to be written
+	TenantDropped                     // it is durable, and the operator is about to be told
+	TenantRemoving                    // what is left of a dropped tenant is about to be removed
+	TenantRemoved                     // nothing is left of it
 	Points                            // number of points
 )
 
@@ -43,6 +50,8 @@ var names = [Points]string{
 	"record.appended", "change.admitted", "change.appended", "turns.taken", "quota.refused", "duplicate.answer",
 	"batch.submitting", "batch.durable", "ack.sending", "segment.rotating",
 	"snapshot.writing", "snapshot.renaming", "snapshot.durable", "segment.removing",
+	"config.appended", "tenant.creating", "tenant.created", "tenant.dropping", "tenant.dropped",
+	"tenant.removing", "tenant.removed",
 }
 
 // Names returns the names of the points, indexed by env.Point.

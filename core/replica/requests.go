@@ -114,7 +114,7 @@ func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 // that knows where the slot is placed.
 func (r *Replica) admissible(e env.Env, m *wire.Message) Outcome {
 	switch {
-	case r.phase != Serving:
+	case r.phase != Serving || r.closing:
 		return r.refuse(e)
 	case m.Placement > r.config.Identity.Placement:
 		return Outcome{Code: wire.BadEpoch}

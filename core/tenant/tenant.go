@@ -130,6 +130,37 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%v: tenant %s: %s is %d, want %s", ErrConfig, e.Tenant, e.Field, e.Value, e.Want)
 }
 
+// fields are what Validate looks at, in order. The numbers of ConfigError.Number,
+// which count from 1, are part of the wire format.
+var fields = [...]struct{ path, want string }{
+	{"id", "less: the largest number marks \"no tenant\""},
+	{"version", "1 or more"},
+	{"limits.rate", "1..1000000000 operations per second"},
+	{"limits.burst", "1..1000000000 operations, or 0 for one second of limits.rate"},
+	{"limits.entities", "1..1000000000 entities, or 0 for the largest"},
+	{"limits.bytes", "101 (one signal) to 1000000000000000 bytes, or 0 for the largest"},
+}
+
+// Number returns the number by which the field crosses the wire, 0 if it has none.
+func (e *ConfigError) Number() uint8 {
+	for i := range fields {
+		if fields[i].path == e.Field {
+			return uint8(i + 1)
+		}
+	}
+	return 0
+}
+
+// FieldError is the inverse of Number: the error about a field of t's configuration
+// with the given value.
+func FieldError(t ID, number uint8, value uint64) *ConfigError {
+	e := &ConfigError{Tenant: t, Field: fmt.Sprintf("field %d", number), Value: value, Want: "what a newer version allows"}
+	if number >= 1 && int(number) <= len(fields) {
+		e.Field, e.Want = fields[number-1].path, fields[number-1].want
+	}
+	return e
+}
+
 // Is makes errors.Is(e, ErrConfig) true.
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
@@ -137,21 +168,19 @@ func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 // bad residency wraps ErrConfig and ErrRegion.
 func (c *Config) Validate() error {
 	l := &c.Limits
-	for _, f := range [...]struct {
+	for i, f := range [...]struct {
 		legal bool
-		path  string
 		value uint64
-		want  string
 	}{
-		{c.ID != Reserved, "id", uint64(c.ID), "less: the largest number marks \"no tenant\""},
-		{c.Version >= 1, "version", c.Version, "1 or more"},
-		{l.Rate >= 1 && l.Rate <= MaxRate, "limits.rate", l.Rate, "1..1000000000 operations per second"},
-		{l.Burst <= MaxBurst, "limits.burst", l.Burst, "1..1000000000 operations, or 0 for one second of limits.rate"},
-		{l.Entities <= MaxEntities, "limits.entities", l.Entities, "1..1000000000 entities, or 0 for the largest"},
-		{l.Bytes == 0 || l.Bytes >= MinBytes && l.Bytes <= MaxBytes, "limits.bytes", l.Bytes, "101 (one signal) to 1000000000000000 bytes, or 0 for the largest"},
+		{c.ID != Reserved, uint64(c.ID)},
+		{c.Version >= 1, c.Version},
+		{l.Rate >= 1 && l.Rate <= MaxRate, l.Rate},
+		{l.Burst <= MaxBurst, l.Burst},
+		{l.Entities <= MaxEntities, l.Entities},
+		{l.Bytes == 0 || l.Bytes >= MinBytes && l.Bytes <= MaxBytes, l.Bytes},
 	} {
 		if !f.legal {
-			return &ConfigError{Tenant: c.ID, Field: f.path, Value: f.value, Want: f.want}
+			return FieldError(c.ID, uint8(i+1), f.value)
 		}
 	}
 	if err := c.Residency.Validate(); err != nil {

@@ -44,11 +44,17 @@ const (
 	fSeq
 	fState   // last seq, digest high, digest low, 8 x (count, weight)
 	fRefusal // code, resource, limit, used, retry after
+	fVersion
+	fBase
+	fLimits // rate, burst, entities, bytes
+	fShard
+	fCommand
 )
 
 var fieldSize = [...]int{
 	fNonce: 8, fConn: 8, fFrame: 8, fAddress: 24, fSession: 8, fRequest: 8, fFloor: 8,
 	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: 40,
+	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8,
 }
 
 // layouts is the table of what each kind carries, in order.
@@ -65,6 +71,10 @@ var layouts = [kinds][]field{
 	Read:        {fConn, fFrame, fAddress, fRequest, fEntity},
 	State:       {fConn, fFrame, fAddress, fRequest, fEntity, fSeq, fState},
 	Refusal:     {fConn, fFrame, fAddress, fSession, fRequest, fRefusal},
+	Configure:   {fConn, fFrame, fAddress, fRequest, fVersion, fBase, fLimits},
+	Create:      {fConn, fFrame, fAddress, fRequest, fVersion, fLimits, fShard},
+	Drop:        {fConn, fFrame, fAddress, fRequest, fBase},
+	Done:        {fConn, fFrame, fAddress, fRequest, fCommand, fVersion, fSeq},
 }
 
 // MaxSize is the size of the largest message, a State.
@@ -131,6 +141,19 @@ func appendField(dst []byte, m *Message, f field) []byte {
 		dst = le.AppendUint64(dst, m.Limit)
 		dst = le.AppendUint64(dst, m.Used)
 		return le.AppendUint64(dst, uint64(m.Retry))
+	case fVersion:
+		return le.AppendUint64(dst, m.Version)
+	case fBase:
+		return le.AppendUint64(dst, m.Base)
+	case fLimits:
+		dst = le.AppendUint64(dst, m.Limits.Rate)
+		dst = le.AppendUint64(dst, m.Limits.Burst)
+		dst = le.AppendUint64(dst, m.Limits.Entities)
+		return le.AppendUint64(dst, m.Limits.Bytes)
+	case fShard:
+		return le.AppendUint64(dst, uint64(m.Shard))
+	case fCommand:
+		return le.AppendUint64(dst, uint64(m.Command))
 	}
 	return dst
 }
@@ -238,6 +261,16 @@ func (r *reader) field(m *Message, f field) {
 		m.Code = Code(r.below(uint64(codes)))
 		m.Resource = uint8(r.below(1 << 8))
 		m.Limit, m.Used, m.Retry = r.next(), r.next(), env.Duration(r.next())
+	case fVersion:
+		m.Version = r.next()
+	case fBase:
+		m.Base = r.next()
+	case fLimits:
+		m.Limits = tenant.Limits{Rate: r.next(), Burst: r.next(), Entities: r.next(), Bytes: r.next()}
+	case fShard:
+		m.Shard = lineage.Shard(r.below(1 << 32))
+	case fCommand:
+		m.Command = Kind(r.below(uint64(kinds)))
 	}
 }
 

@@ -33,10 +33,15 @@ const (
 	Read                        // C asks for an entity's state, linearizably
 	State                       // N answers with it
 	Refusal                     // N refuses this frame; Code says why
+	Configure                   // C, an operator, sets a slot's limits, if Base is the version in force
+	Create                      // C, an operator, makes a tenant with its slot 0 in a shard of the node
+	Drop                        // C, an operator, removes a tenant, if Base is 0 or the version in force
+	Done                        // N: what the operator asked for is durable
 	kinds
 )
 
-var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "ack", "read", "state", "refusal"}
+var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "ack", "read", "state", "refusal",
+	"configure", "create", "drop", "done"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -71,10 +76,15 @@ type Message struct {
 	Seq       lineage.Seq            // Ack: of the record; State: last record folded
 	State     signal.State           // State
 	Code      Code                   // Refusal
-	Resource  uint8                  // Refusal of a quota: which, as package quota numbers them; else 0
+	Resource  uint8                  // Refusal of a quota: which, as package quota numbers them; of a configuration: which field, as package tenant numbers them; else 0
 	Limit     uint64                 // Refusal of a quota
-	Used      uint64                 // Refusal of a quota
+	Used      uint64                 // Refusal of a quota; of a configuration: the field's value; of a version: the one in force
 	Retry     env.Duration           // Refusal: when the same may succeed, 0 if unknown
+	Version   uint64                 // Configure, Create: of the limits; Done: repeats it
+	Base      uint64                 // Configure, Drop: the version that must be in force
+	Limits    tenant.Limits          // Configure, Create
+	Shard     lineage.Shard          // Create
+	Command   Kind                   // Done: what was asked for
 }
 
 // Code says why a frame was refused.
@@ -97,6 +107,11 @@ const (
 	Superseded
 	Window
 	DiskFull
+	VersionConflict
+	InvalidConfig
+	TenantExists
+	TenantDropped
+	CatalogFull
 	codes
 )
 
@@ -112,21 +127,26 @@ type meaning struct {
 }
 
 var meanings = [codes]meaning{
-	NoError:        {"none", false, false, ""},
-	QuotaExceeded:  {"quota-exceeded", true, false, "the tenant is over its quota; send less, later, or delete entities"},
-	UnknownTenant:  {"unknown-tenant", true, false, "no such tenant is configured here; check the tenant's ID"},
-	WrongSlot:      {"wrong-slot", true, false, "the tenant has no such slot; refresh the tenant's configuration"},
-	Invalid:        {"invalid", true, false, "the request is malformed; see the limits of signals"},
-	BadEpoch:       {"bad-epoch", true, true, "the placement epoch is not known here yet; try again"},
-	Moved:          {"moved", true, true, "the slot is placed elsewhere; refresh the route"},
-	NotServing:     {"not-serving", true, true, "the slot is being opened; try again"},
-	Overloaded:     {"overloaded", true, true, "a queue of the slot is full; try again, or send less"},
-	Corrupt:        {"corrupt", true, false, "the slot's log is damaged below what was confirmed, and the slot was stopped; restore it from a replica or a backup"},
-	StorageFault:   {"storage-fault", true, true, "an operation of the node's disk failed and the slot was stopped until the node restarts; check the disk"},
-	SessionExpired: {"session-expired", false, false, "the session was evicted; open a new one"},
-	Superseded:     {"superseded", false, false, "the request number is below the session's floor, so its answer is forgotten; use a new number"},
-	Window:         {"window", true, true, "too many requests of the session are unanswered; wait for answers"},
-	DiskFull:       {"disk-full", true, true, "the node's disk is full; free space there, then try again"},
+	NoError:         {"none", false, false, ""},
+	QuotaExceeded:   {"quota-exceeded", true, false, "the tenant is over its quota; send less, later, or delete entities"},
+	UnknownTenant:   {"unknown-tenant", true, false, "no such tenant is configured here; check the tenant's ID"},
+	WrongSlot:       {"wrong-slot", true, false, "the tenant has no such slot; refresh the tenant's configuration"},
+	Invalid:         {"invalid", true, false, "the request is malformed; see the limits of signals"},
+	BadEpoch:        {"bad-epoch", true, true, "the placement epoch is not known here yet; try again"},
+	Moved:           {"moved", true, true, "the slot is placed elsewhere; refresh the route"},
+	NotServing:      {"not-serving", true, true, "the slot is being opened; try again"},
+	Overloaded:      {"overloaded", true, true, "a queue of the slot is full; try again, or send less"},
+	Corrupt:         {"corrupt", true, false, "the slot's log is damaged below what was confirmed, and the slot was stopped; restore it from a replica or a backup"},
+	StorageFault:    {"storage-fault", true, true, "an operation of the node's disk failed and the slot was stopped until the node restarts; check the disk"},
+	SessionExpired:  {"session-expired", false, false, "the session was evicted; open a new one"},
+	Superseded:      {"superseded", false, false, "the request number is below the session's floor, so its answer is forgotten; use a new number"},
+	Window:          {"window", true, true, "too many requests of the session are unanswered; wait for answers"},
+	DiskFull:        {"disk-full", true, true, "the node's disk is full; free space there, then try again"},
+	VersionConflict: {"version-conflict", true, false, "the configuration in force has another version than the command counts on; read it, decide again"},
+	InvalidConfig:   {"invalid-config", true, false, "a field of the configuration is out of its range; correct the field that the refusal names"},
+	TenantExists:    {"tenant-exists", true, false, "the tenant is there with another configuration or elsewhere; configure it, or choose another ID"},
+	TenantDropped:   {"tenant-dropped", true, false, "a tenant of this ID was dropped, and IDs are never used again; choose another ID"},
+	CatalogFull:     {"catalog-full", true, false, "the node names as many tenants as it may, dropped ones included; create the tenant on another node"},
 }
 
 // String returns the name of c.

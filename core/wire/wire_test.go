@@ -51,6 +51,8 @@ func full(k wire.Kind) wire.Message {
 		State:    signal.State{LastSeq: 0x0f0f0f0f0f0f0f0f, Applied: signal.Digest{Hi: 0x1010101010101010, Lo: 0x1111111111111111}},
 		Code:     wire.QuotaExceeded,
 		Resource: 3, Limit: 0x1212121212121212, Used: 0x1313131313131313, Retry: 0x1414141414141414,
+		Version: 0x1515151515151515, Base: 0x1616161616161616, Shard: 0x17171717, Command: wire.Create,
+		Limits: tenant.Limits{Rate: 0x1818181818181818, Burst: 0x1919191919191919, Entities: 0x1a1a1a1a1a1a1a1a, Bytes: 0x1b1b1b1b1b1b1b1b},
 	}
 	for i := range m.State.Totals {
 		m.State.Totals[i] = signal.Total{Count: 0x2020202020202020 + uint64(i), Weight: -0x3030303030303030 - int64(i)}
@@ -86,6 +88,10 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"read":         append(slices.Clone(frame), "Request", "Entity"),
 		"state":        append(slices.Clone(frame), "Request", "Entity", "Seq", "State"),
 		"refusal":      append(slices.Clone(frame), "Session", "Request", "Code", "Resource", "Limit", "Used", "Retry"),
+		"configure":    append(slices.Clone(frame), "Request", "Version", "Base", "Limits"),
+		"create":       append(slices.Clone(frame), "Request", "Version", "Limits", "Shard"),
+		"drop":         append(slices.Clone(frame), "Request", "Base"),
+		"done":         append(slices.Clone(frame), "Request", "Command", "Version", "Seq"),
 	}
 	got := map[string][]string{}
 	for _, k := range kinds() {
@@ -125,6 +131,11 @@ func carried(m wire.Message) []string {
 	note("Limit", m.Limit != 0)
 	note("Used", m.Used != 0)
 	note("Retry", m.Retry != 0)
+	note("Version", m.Version != 0)
+	note("Base", m.Base != 0)
+	note("Limits", m.Limits != tenant.Limits{})
+	note("Shard", m.Shard != 0)
+	note("Command", m.Command != 0)
 	slices.Sort(fields)
 	return fields
 }
@@ -143,6 +154,8 @@ func TestMessagesReadBackAsWritten(t *testing.T) {
 			State: signal.State{LastSeq: word("last seq"), Applied: signal.Digest{Hi: word("hi"), Lo: word("lo")}},
 			Code:  rapid.SampledFrom(codes()).Draw(t, "code"), Resource: rapid.Uint8().Draw(t, "resource"),
 			Limit: word("limit"), Used: word("used"), Retry: env.Duration(rapid.Int64().Draw(t, "retry")),
+			Version: word("version"), Base: word("base"), Shard: lineage.Shard(rapid.Uint32().Draw(t, "shard")), Command: rapid.SampledFrom(kinds()).Draw(t, "command"),
+			Limits: tenant.Limits{Rate: word("rate"), Burst: word("burst"), Entities: word("entity limit"), Bytes: word("bytes")},
 		}
 		for i := range m.State.Totals {
 			m.State.Totals[i] = signal.Total{Count: word("count"), Weight: rapid.Int64().Draw(t, "sum")}
@@ -211,7 +224,7 @@ func forged(k wire.Kind, at int, v uint64) []byte {
 func TestDecodeRefuses(t *testing.T) {
 	whole := func(k wire.Kind) []byte { m := full(k); return wire.Append(nil, &m) }
 	set := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
-	const slot, weight, signalKind, code, resource = 32, 88, 96, 64, 72
+	const slot, weight, signalKind, code, resource, shard, command = 32, 88, 96, 64, 72, 96, 56
 	for _, c := range []struct {
 		bytes []byte
 		is    error
@@ -229,6 +242,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{forged(wire.Write, signalKind, 1<<8), wire.ErrMalformed, "malformed message: a field of a write is out of its range"},
 		{forged(wire.Refusal, code, uint64(len(codes())+1)), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
 		{forged(wire.Refusal, resource, 1<<8), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{forged(wire.Create, shard, 1<<32), wire.ErrMalformed, "malformed message: a field of a create is out of its range"},
+		{forged(wire.Done, command, uint64(len(kinds())+1)), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
 	} {
 		var m wire.Message
 		if err := wire.Decode(c.bytes, &m); !errors.Is(err, c.is) || err.Error() != c.want {
@@ -263,20 +278,25 @@ func TestEveryCodeHasItsRow(t *testing.T) {
 		Definite, Again bool
 	}
 	want := map[string]row{
-		"quota-exceeded":  {1, yes, no},
-		"unknown-tenant":  {2, yes, no},
-		"wrong-slot":      {3, yes, no},
-		"invalid":         {4, yes, no},
-		"bad-epoch":       {5, yes, yes},
-		"moved":           {6, yes, yes},
-		"not-serving":     {7, yes, yes},
-		"overloaded":      {8, yes, yes},
-		"corrupt":         {9, yes, no},
-		"storage-fault":   {10, yes, yes},
-		"session-expired": {11, no, no},
-		"superseded":      {12, no, no},
-		"window":          {13, yes, yes},
-		"disk-full":       {14, yes, yes},
+		"quota-exceeded":   {1, yes, no},
+		"unknown-tenant":   {2, yes, no},
+		"wrong-slot":       {3, yes, no},
+		"invalid":          {4, yes, no},
+		"bad-epoch":        {5, yes, yes},
+		"moved":            {6, yes, yes},
+		"not-serving":      {7, yes, yes},
+		"overloaded":       {8, yes, yes},
+		"corrupt":          {9, yes, no},
+		"storage-fault":    {10, yes, yes},
+		"session-expired":  {11, no, no},
+		"superseded":       {12, no, no},
+		"window":           {13, yes, yes},
+		"disk-full":        {14, yes, yes},
+		"version-conflict": {15, yes, no},
+		"invalid-config":   {16, yes, no},
+		"tenant-exists":    {17, yes, no},
+		"tenant-dropped":   {18, yes, no},
+		"catalog-full":     {19, yes, no},
 	}
 	got := map[string]row{}
 	for _, c := range codes() {

@@ -1,0 +1,251 @@
+package core
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// The node-wide file "node" holds what must be known before any slot is opened,
+// little endian, part of the format; never change:
+//
+//	offset size
+//	     0    4  magic "tnod"
+//	     4    4  version (2)
+//	     8    4  number of shards
+//	    12    4  number of tenants that were created here
+//	    16    4  number of tenants that were dropped here
+//	    20   12  each shard, ascending: shard 4, epoch 8
+//	         64  each created tenant, ascending: tenant 8, slot 4, shard 4,
+//	             placement epoch 8, version 8, rate 8, burst 8, entities 8, bytes 8
+//	          8  each dropped tenant, ascending: tenant
+//	          4  CRC-32C of all that
+//
+// Version 1 has neither kind of tenants, nor their numbers; it is still read.
+//
+// A shard with one replica counts its epoch up at each start, and the new epoch
+// is durable before anything is served under it. The limits of a created tenant
+// are those of its creation; later ones are in its log. A dropped tenant is a
+// tombstone: it stays for ever, so that its ID never names other data.
+const (
+	nodeName = "node"
+	nodeTemp = "node.tmp"
+
+	nodeMagic   = "tnod"
+	nodeVersion = 2
+	nodeHead    = 20 // bytes; version 1 has 12
+	shardSize   = 12
+	createdSize = 64
+	droppedSize = 8
+)
+
+// MaxCatalog bounds the tenants that a node's catalog names, the dropped ones
+// included: the file is written whole at each change.
+const MaxCatalog = 65536
+
+// ErrCatalog is wrapped by the errors for a damaged node file. The node cannot
+// start from it: an epoch might be used twice, a dropped tenant come back.
+var ErrCatalog = errors.New("damaged node file")
+
+// ErrCatalogVersion is wrapped by the error for a node file of a newer version.
+var ErrCatalogVersion = errors.New("node file of a newer version")
+
+// Catalog is the content of a node's file. The zero value is that of a new node.
+//
+// Invariant: each list ascends, and no tenant is in both created and dropped.
+type Catalog struct {
+	epochs  []shardEpoch
+	created []Placement // their nodes are not in the file
+	dropped []tenant.ID
+}
+
+type shardEpoch struct {
+	shard lineage.Shard
+	epoch lineage.ShardEpoch
+}
+
+// Dropped reports whether a tenant was dropped on the node.
+func (c *Catalog) Dropped(id tenant.ID) bool {
+	_, found := slices.BinarySearch(c.dropped, id)
+	return found
+}
+
+// Created returns the placement of a tenant that was created on the node and not
+// dropped, without its node; nil if there is none.
+func (c *Catalog) Created(id tenant.ID) *Placement {
+	if i, found := c.place(id); found {
+		return &c.created[i]
+	}
+	return nil
+}
+
+func (c *Catalog) place(id tenant.ID) (int, bool) {
+	return slices.BinarySearchFunc(c.created, id, func(p Placement, id tenant.ID) int { return cmp.Compare(p.Tenant.ID, id) })
+}
+
+// clone returns a copy that shares nothing with c.
+func (c *Catalog) clone() Catalog {
+	return Catalog{epochs: slices.Clone(c.epochs), created: slices.Clone(c.created), dropped: slices.Clone(c.dropped)}
+}
+
+// create adds a tenant, and its shard if that is new. The tenant must be neither
+// created nor dropped yet.
+func (c *Catalog) create(p *Placement) {
+	i, _ := c.place(p.Tenant.ID)
+	c.created = slices.Insert(c.created, i, *p)
+	if c.epochOf(p.Shard) == nil {
+		c.lead(p.Shard)
+		c.epochOf(p.Shard).epoch = 1
+	}
+}
+
+// drop replaces a tenant by its tombstone.
+func (c *Catalog) drop(id tenant.ID) {
+	if i, found := c.place(id); found {
+		c.created = slices.Delete(c.created, i, i+1)
+	}
+	if i, found := slices.BinarySearch(c.dropped, id); !found {
+		c.dropped = slices.Insert(c.dropped, i, id)
+	}
+}
+
+// lead adds a shard that the node has not led yet, with epoch 0.
+func (c *Catalog) lead(shard lineage.Shard) {
+	i, found := slices.BinarySearchFunc(c.epochs, shard, func(e shardEpoch, s lineage.Shard) int { return cmp.Compare(e.shard, s) })
+	if !found {
+		c.epochs = slices.Insert(c.epochs, i, shardEpoch{shard: shard})
+	}
+}
+
+// epochOf returns the entry of a shard, nil if the node has none yet.
+func (c *Catalog) epochOf(shard lineage.Shard) *shardEpoch {
+	for i := range c.epochs {
+		if c.epochs[i].shard == shard {
+			return &c.epochs[i]
+		}
+	}
+	return nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// append appends the bytes of the node file to dst.
+func (c *Catalog) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	start := len(dst)
+	dst = append(dst, nodeMagic...)
+	for _, n := range [...]int{nodeVersion, len(c.epochs), len(c.created), len(c.dropped)} {
+		dst = le.AppendUint32(dst, uint32(n))
+	}
+	for _, e := range c.epochs {
+		dst = le.AppendUint32(dst, uint32(e.shard))
+		dst = le.AppendUint64(dst, uint64(e.epoch))
+	}
+	for i := range c.created {
+		p := &c.created[i]
+		l := &p.Tenant.Limits
+		dst = le.AppendUint64(dst, uint64(p.Tenant.ID))
+		dst = le.AppendUint32(dst, uint32(p.Slot))
+		dst = le.AppendUint32(dst, uint32(p.Shard))
+		for _, v := range [...]uint64{uint64(p.Epoch), p.Tenant.Version, l.Rate, l.Burst, l.Entities, l.Bytes} {
+			dst = le.AppendUint64(dst, v)
+		}
+	}
+	for _, id := range c.dropped {
+		dst = le.AppendUint64(dst, uint64(id))
+	}
+	return le.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+func damaged(format string, operands ...any) error {
+	return fmt.Errorf("%w: file %q: %s; restore the node from a backup, or wipe it and let it fetch its slots", ErrCatalog, nodeName, fmt.Sprintf(format, operands...))
+}
+
+// DecodeCatalog reads a node file of this version or version 1. Errors name the
+// file and what to do, and wrap ErrCatalog or ErrCatalogVersion.
+func DecodeCatalog(b []byte) (c Catalog, err error) {
+	le := binary.LittleEndian
+	if len(b) < 16 || string(b[:4]) != nodeMagic {
+		return c, damaged("%d bytes, no %q at the start", len(b), nodeMagic)
+	}
+	body, sum := b[:len(b)-4], le.Uint32(b[len(b)-4:])
+	if got := crc32.Checksum(body, castagnoli); got != sum {
+		return c, damaged("its checksum is %#08x, want %#08x", got, sum)
+	}
+	var counts [3]int
+	head := nodeHead
+	switch v := le.Uint32(b[4:]); {
+	case v == 1:
+		head = 12
+	case v != nodeVersion:
+		return c, fmt.Errorf("%w: file %q: version %d, this binary reads up to %d; use a newer binary", ErrCatalogVersion, nodeName, v, nodeVersion)
+	case len(body) < nodeHead:
+		return c, damaged("%d bytes end within its head", len(b))
+	}
+	for i := range (head - 8) / 4 {
+		counts[i] = int(le.Uint32(b[8+4*i:]))
+	}
+	if want := counts[0]*shardSize + counts[1]*createdSize + counts[2]*droppedSize; len(body)-head != want {
+		return c, damaged("%d bytes after its head, want %d for %d shards, %d created and %d dropped tenants", len(body)-head, want, counts[0], counts[1], counts[2])
+	}
+	c.read(body[head:], counts)
+	return c, c.check()
+}
+
+// read takes the three lists from b, whose size was checked.
+func (c *Catalog) read(b []byte, counts [3]int) {
+	le := binary.LittleEndian
+	for range counts[0] {
+		c.epochs = append(c.epochs, shardEpoch{lineage.Shard(le.Uint32(b)), lineage.ShardEpoch(le.Uint64(b[4:]))})
+		b = b[shardSize:]
+	}
+	for range counts[1] {
+		c.created = append(c.created, Placement{
+			Tenant: tenant.Config{ID: tenant.ID(le.Uint64(b)), Version: le.Uint64(b[24:]), Limits: tenant.Limits{
+				Rate: le.Uint64(b[32:]), Burst: le.Uint64(b[40:]), Entities: le.Uint64(b[48:]), Bytes: le.Uint64(b[56:]),
+			}},
+			Slot: lineage.Slot(le.Uint32(b[8:])), Shard: lineage.Shard(le.Uint32(b[12:])), Epoch: lineage.PlacementEpoch(le.Uint64(b[16:])),
+		})
+		b = b[createdSize:]
+	}
+	for range counts[2] {
+		c.dropped = append(c.dropped, tenant.ID(le.Uint64(b)))
+		b = b[droppedSize:]
+	}
+}
+
+// check reports the first contradiction in a catalog that was read.
+func (c *Catalog) check() error {
+	for i := 1; i < len(c.epochs); i++ {
+		if a, b := c.epochs[i-1].shard, c.epochs[i].shard; a >= b {
+			return damaged("shard %d follows shard %d", b, a)
+		}
+	}
+	for i := 1; i < len(c.dropped); i++ {
+		if a, b := c.dropped[i-1], c.dropped[i]; a >= b {
+			return damaged("dropped tenant %s follows %s", b, a)
+		}
+	}
+	for i := range c.created {
+		p := &c.created[i]
+		if err := p.Tenant.Validate(); err != nil {
+			return damaged("created tenants: %v", err)
+		}
+		if i > 0 && c.created[i-1].Tenant.ID >= p.Tenant.ID {
+			return damaged("created tenant %s follows %s", p.Tenant.ID, c.created[i-1].Tenant.ID)
+		}
+		if c.epochOf(p.Shard) == nil {
+			return damaged("tenant %s is in shard %d, which has no epoch", p.Tenant.ID, p.Shard)
+		}
+		if c.Dropped(p.Tenant.ID) {
+			return damaged("tenant %s is created and dropped", p.Tenant.ID)
+		}
+	}
+	return nil
+}

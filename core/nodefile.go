@@ -1,0 +1,146 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// The purposes of the node's own disk operations, in the lower 8 bits of their
+// IDs; above them is a number that tells operations of one purpose apart.
+const (
+	nodeFile = env.File(1)
+
+	stepMkdir   env.OpID = iota // the root's sync, after the directory of tenants was made
+	stepOpen                    // the node file, which may not exist
+	stepRead                    // the node file
+	stepWrite                   // an operation of the script that writes the node file
+	stepRemove                  // an operation of the removal under way
+	stepIgnore                  // success or failure does not matter
+	purposeMask = 0xff
+)
+
+// keyNodeFile is the kind of the keys of operations on node-wide files, plus the
+// operation's kind.
+const keyNodeFile uint16 = 0x180
+
+// nodeScript is the list of operations that writes the node file, done one after
+// the other.
+type nodeScript struct {
+	ops     []env.Op
+	next    int
+	written uint64 // how often the file was begun to be written in this incarnation
+}
+
+func (n *Node) submit(op env.Op) {
+	op.Key = env.Key{
+		Kind: keyNodeFile + uint16(op.Kind), Attempt: uint32(n.env.Incarnation()),
+		A: uint64(tenant.Reserved), B: n.script.written<<16 | uint64(op.ID),
+	}
+	n.env.Submit(op)
+}
+
+// startCatalog begins to read the node file of earlier incarnations.
+func (n *Node) startCatalog() {
+	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepIgnore})
+	n.submit(env.Op{Kind: env.OpSyncDir, Path: "", ID: stepMkdir})
+}
+
+// nodeDone goes on when one of the node's own operations is done.
+func (n *Node) nodeDone(ev *env.Event) {
+	switch step := ev.Op & purposeMask; {
+	case step == stepIgnore:
+	case step == stepRemove:
+		n.removalDone(ev)
+	case step == stepWrite:
+		n.scriptDone(ev)
+	case step == stepOpen && ev.Err == env.NotExist:
+		n.countEpochs()
+	case ev.Err != env.OK:
+		n.env.Halt(fmt.Sprintf("node file: step %d: %v", step, ev.Err))
+	case step == stepMkdir:
+		n.submit(env.Op{Kind: env.OpOpen, File: nodeFile, Path: nodeName, ID: stepOpen})
+	case step == stepOpen:
+		n.submit(env.Op{Kind: env.OpRead, File: nodeFile, Length: ev.N, ID: stepRead})
+		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
+	case step == stepRead:
+		catalog, err := DecodeCatalog(ev.Data)
+		if err != nil {
+			n.fail(err)
+			return
+		}
+		n.catalog = catalog
+		n.countEpochs()
+	}
+}
+
+// countEpochs counts up the epoch of every shard here and writes the node file.
+func (n *Node) countEpochs() {
+	for i := range n.cluster.Placements {
+		if p := &n.cluster.Placements[i]; p.Node == n.env.Self() {
+			n.catalog.lead(p.Shard)
+		}
+	}
+	for i := range n.catalog.epochs {
+		n.catalog.epochs[i].epoch++
+	}
+	n.scriptCatalog(&n.catalog)
+	n.runScript()
+}
+
+// scriptCatalog makes the script that replaces the node file: a new file under a
+// temporary name, synced, renamed, and the directory synced.
+func (n *Node) scriptCatalog(c *Catalog) {
+	s := &n.script
+	s.written++
+	s.ops = append(s.ops,
+		env.Op{Kind: env.OpRemove, Path: nodeTemp},
+		env.Op{Kind: env.OpCreate, File: nodeFile, Path: nodeTemp},
+		env.Op{Kind: env.OpAppend, File: nodeFile, Data: c.append(nil)},
+		env.Op{Kind: env.OpSync, File: nodeFile},
+		env.Op{Kind: env.OpClose, File: nodeFile},
+		env.Op{Kind: env.OpRename, Path: nodeTemp, To: nodeName},
+		env.Op{Kind: env.OpSyncDir, Path: ""})
+}
+
+// runScript does the next operation; after the last the content is durable.
+func (n *Node) runScript() {
+	s := &n.script
+	if s.next == len(s.ops) {
+		s.ops, s.next = s.ops[:0], 0
+		n.catalogDurable()
+		return
+	}
+	op := s.ops[s.next]
+	op.ID = stepWrite | env.OpID(s.next)<<8
+	n.submit(op)
+}
+
+func (n *Node) scriptDone(ev *env.Event) {
+	s := &n.script
+	kind := s.ops[s.next].Kind
+	switch {
+	case ev.Err == env.OK, kind == env.OpRemove && ev.Err == env.NotExist:
+		s.next++
+		n.runScript()
+	case n.writing != nil && ev.Err == env.NoSpace:
+		// Nothing happened yet that another start could see.
+		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
+		n.submit(env.Op{Kind: env.OpRemove, Path: nodeTemp, ID: stepIgnore})
+		s.ops, s.next = s.ops[:0], 0
+		n.abandonChange()
+	default: // after a failed sync nobody knows what the disk holds
+		n.env.Halt(fmt.Sprintf("node file: %s: %v", kind, ev.Err))
+	}
+}
+
+// catalogDurable goes on with what the node file was written for.
+func (n *Node) catalogDurable() {
+	if n.writing == nil {
+		n.openSlots()
+		return
+	}
+	n.changed()
+}

@@ -1,0 +1,202 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Command is what an operator wants of the node that hosts, or is to host, a
+// tenant's slot.
+type Command struct {
+	Kind  wire.Kind // Configure, Create or Drop
+	Place Placement // Configure: its Tenant has the new version and limits
+	// Base is the version of the configuration in force, as the operator knows it.
+	// Of a Drop, 0 is any; a Create has none.
+	Base uint64
+}
+
+// CommandResult is how a command ended.
+type CommandResult struct {
+	Outcome Outcome
+	Code    wire.Code // the last refusal; NoError if there was none
+	Field   uint8     // refused as InvalidConfig: the field, as package tenant numbers them
+	Value   uint64    // its value; of a VersionConflict the version in force
+}
+
+// Err says why the command was refused, nil if it was not: a *tenant.ConfigError
+// with the field's path for an invalid configuration.
+func (r *CommandResult) Err(c *Command) error {
+	id := c.Place.Tenant.ID
+	switch {
+	case r.Outcome != Refused:
+		return nil
+	case r.Code == wire.InvalidConfig:
+		return tenant.FieldError(id, r.Field, r.Value)
+	case r.Code == wire.VersionConflict:
+		return fmt.Errorf("%s of tenant %s on node %d: %s: version %d is in force, want %d: %s",
+			c.Kind, id, c.Place.Node, r.Code, r.Value, c.Base, r.Code.Advice())
+	}
+	return fmt.Errorf("%s of tenant %s on node %d: %s: %s", c.Kind, id, c.Place.Node, r.Code, r.Code.Advice())
+}
+
+// Operator sends commands to nodes, one after the other, and repeats each until it
+// is answered. Every command has a connection of its own, so that a copy of an
+// earlier one that the network delivers late is never taken. It uses timer 0.
+type Operator struct {
+	env      env.Env
+	patience Patience
+
+	busy     bool
+	command  Command
+	request  uint64 // of the command
+	nonce    uint64 // of the connection
+	conn     uint64 // 0: not connected
+	frame    uint64
+	frames   []uint64 // attempts that are not resolved
+	attempts uint32
+	due      env.Time
+	deadline env.Time
+	result   CommandResult
+
+	in  wire.Message
+	out []byte
+}
+
+// NewOperator returns an operator with nothing to do.
+func NewOperator(e env.Env, p Patience) *Operator {
+	// Both order what they name over all incarnations of this operator.
+	first := uint64(e.Incarnation()) << 20
+	return &Operator{env: e, patience: p, request: first, nonce: first}
+}
+
+// Busy reports whether a command is under way.
+func (o *Operator) Busy() bool { return o.busy }
+
+// Begin sends a command. None may be under way.
+func (o *Operator) Begin(c Command) {
+	assert.That(!o.busy, "operator: a %s is under way, and a %s begins", o.command.Kind, c.Kind)
+	o.busy, o.command, o.result = true, c, CommandResult{}
+	o.request++
+	o.frames = o.frames[:0]
+	o.deadline = o.env.Now().Add(o.patience.Deadline)
+	o.connect()
+}
+
+// Step handles one event. It is true if the command has ended.
+func (o *Operator) Step(ev *env.Event) (CommandResult, bool) {
+	if !o.busy {
+		return CommandResult{}, false
+	}
+	switch ev.Kind {
+	case env.Message:
+		if ev.From == o.command.Place.Node && wire.Decode(ev.Data, &o.in) == nil {
+			o.message(&o.in)
+		}
+	case env.Timer:
+		if ev.Timer == 0 {
+			o.timeout()
+		}
+	}
+	if !o.busy {
+		o.env.SetTimer(0, env.Never)
+		return o.result, true
+	}
+	o.env.SetTimer(0, min(o.due, o.deadline))
+	return CommandResult{}, false
+}
+
+func (o *Operator) message(m *wire.Message) {
+	switch {
+	case m.Kind == wire.Welcome && m.Nonce == o.nonce && o.conn == 0:
+		o.conn, o.attempts = m.Conn, 0
+		o.transmit()
+	case m.Kind == wire.Reset && m.Conn == o.conn && o.conn != 0:
+		o.connect()
+	case m.Kind == wire.Done && m.Request == o.request && m.Command == o.command.Kind:
+		o.end(Acked)
+	case m.Kind == wire.Refusal && slices.Contains(o.frames, m.Frame):
+		o.refusal(m)
+	}
+}
+
+// refusal handles the refusal of one attempt. The command is refused only if no
+// other attempt of it is unresolved; otherwise nobody knows.
+func (o *Operator) refusal(m *wire.Message) {
+	if m.Code.Definite() {
+		o.frames = slices.DeleteFunc(o.frames, func(f uint64) bool { return f == m.Frame })
+	}
+	o.result.Code, o.result.Value, o.result.Field = m.Code, m.Used, m.Resource
+	switch {
+	case m.Code.Again():
+		o.due = o.env.Now().Add(o.backoff())
+	case len(o.frames) == 0:
+		o.end(Refused)
+	default:
+		o.end(Unknown)
+	}
+}
+
+func (o *Operator) end(outcome Outcome) {
+	o.busy, o.result.Outcome = false, outcome
+	if outcome == Acked {
+		o.result = CommandResult{Outcome: Acked}
+	}
+}
+
+func (o *Operator) timeout() {
+	now := o.env.Now()
+	switch {
+	case o.deadline <= now && len(o.frames) == 0:
+		o.end(Refused)
+	case o.deadline <= now:
+		o.end(Unknown)
+	case o.due > now:
+	case o.conn == 0:
+		o.hello()
+	default:
+		o.transmit()
+	}
+}
+
+// connect begins a new connection to the command's node. Answers to frames of an
+// earlier one may still come, and count.
+func (o *Operator) connect() {
+	o.nonce++
+	o.conn, o.attempts = 0, 0
+	o.hello()
+}
+
+func (o *Operator) hello() {
+	o.send(&wire.Message{Kind: wire.Hello, Nonce: o.nonce})
+}
+
+func (o *Operator) transmit() {
+	o.frame++
+	o.frames = append(o.frames, o.frame)
+	p := &o.command.Place
+	o.send(&wire.Message{
+		Kind: o.command.Kind, Conn: o.conn, Frame: o.frame, Request: o.request,
+		Tenant: p.Tenant.ID, Slot: p.Slot, Placement: p.Epoch, Shard: p.Shard,
+		Version: p.Tenant.Version, Limits: p.Tenant.Limits, Base: o.command.Base,
+	})
+}
+
+func (o *Operator) send(m *wire.Message) {
+	o.out = wire.Append(o.out[:0], m)
+	o.env.Send(o.command.Place.Node, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: o.attempts, A: uint64(m.Tenant), B: o.request}, o.out)
+	o.due = o.env.Now().Add(o.backoff())
+	o.attempts++
+}
+
+func (o *Operator) backoff() env.Duration {
+	wait := o.patience.Longest
+	if o.attempts < 16 {
+		wait = min(wait, o.patience.Attempt<<o.attempts)
+	}
+	return wait
+}

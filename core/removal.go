@@ -1,0 +1,141 @@
+package core
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// removal removes what is left of dropped tenants, one tenant after the other and
+// one operation at a time, so that it costs the others as little as can be. It
+// works in the tenant's own directory only, and every step begins with a look at
+// what is there: a crash anywhere leaves it something to continue.
+//
+//	tenants/{tenant}/wal            is renamed, durably, to
+//	tenants/{tenant}/trash          whose files are removed one by one,
+//	tenants/{tenant}                and then the directories themselves
+type removal struct {
+	waiting []tenant.ID // the first one is under way
+	ops     []env.Op    // of the step under way
+	next    int
+	number  uint64 // of the operation, in this incarnation
+	failed  int    // tenants that the disk would not let go; the next start tries again
+}
+
+// keyRemoval is the kind of the keys of a removal's operations, plus the
+// operation's kind.
+const keyRemoval uint16 = 0x1c0
+
+// trashDir returns where the data of a dropped tenant waits for its removal.
+func trashDir(id tenant.ID) string { return wal.TenantDir(id) + "/trash" }
+
+// removeLeftovers begins to remove what earlier incarnations left of dropped
+// tenants.
+func (n *Node) removeLeftovers() {
+	for _, name := range n.env.List(wal.TenantsDir) {
+		id, err := tenant.ParseID(strings.TrimSuffix(name, "/"))
+		if err == nil && n.catalog.Dropped(id) {
+			n.remove(id)
+		}
+	}
+}
+
+// remove removes everything of a tenant whose tombstone is durable.
+func (n *Node) remove(id tenant.ID) {
+	n.removal.waiting = append(n.removal.waiting, id)
+	if len(n.removal.waiting) == 1 {
+		n.beginRemoval()
+	}
+}
+
+func (n *Node) beginRemoval() {
+	n.hitTenant(fault.TenantRemoving, n.removal.waiting[0], 0)
+	n.lookAtRemoval()
+}
+
+// lookAtRemoval decides about the next step by what is there.
+func (n *Node) lookAtRemoval() {
+	r := &n.removal
+	id := r.waiting[0]
+	home, trash := wal.TenantDir(id), trashDir(id)
+	r.ops, r.next = r.ops[:0], 0
+	rest := n.env.List(home)
+	switch {
+	case slices.Contains(rest, "trash/"):
+		n.emptyTrash(trash)
+	case slices.Contains(rest, "wal/"):
+		r.ops = append(r.ops,
+			env.Op{Kind: env.OpRename, Path: wal.WALDir(id), To: trash},
+			env.Op{Kind: env.OpSyncDir, Path: home})
+	case slices.Contains(n.env.List(wal.TenantsDir), id.String()+"/"):
+		r.ops = append(r.ops,
+			env.Op{Kind: env.OpRemove, Path: home},
+			env.Op{Kind: env.OpSyncDir, Path: wal.TenantsDir})
+	default:
+		n.endRemoval()
+		return
+	}
+	n.runRemoval()
+}
+
+// emptyTrash removes the files of every slot, then the directories.
+func (n *Node) emptyTrash(trash string) {
+	r := &n.removal
+	for _, slot := range n.env.List(trash) {
+		dir := trash + "/" + strings.TrimSuffix(slot, "/")
+		for _, name := range n.env.List(dir) {
+			r.ops = append(r.ops, env.Op{Kind: env.OpRemove, Path: dir + "/" + name})
+		}
+		r.ops = append(r.ops, env.Op{Kind: env.OpRemove, Path: dir})
+	}
+	r.ops = append(r.ops, env.Op{Kind: env.OpRemove, Path: trash})
+}
+
+func (n *Node) runRemoval() {
+	r := &n.removal
+	if r.next == len(r.ops) {
+		n.lookAtRemoval()
+		return
+	}
+	op := r.ops[r.next]
+	op.ID = stepRemove | env.OpID(r.number)<<8&0xffffff00
+	op.Key = env.Key{Kind: keyRemoval + uint16(op.Kind), Attempt: uint32(n.env.Incarnation()), A: uint64(r.waiting[0]), B: r.number}
+	if op.Path == wal.TenantsDir { // nobody's own
+		op.Key.A, op.Key.B = nobody, uint64(r.waiting[0])
+	}
+	r.number++
+	n.env.Submit(op)
+}
+
+func (n *Node) removalDone(ev *env.Event) {
+	r := &n.removal
+	if ev.Err != env.OK && ev.Err != env.NotExist {
+		r.failed++
+		n.nextRemoval()
+		return
+	}
+	r.next++
+	n.runRemoval()
+}
+
+func (n *Node) endRemoval() {
+	n.hitTenant(fault.TenantRemoved, n.removal.waiting[0], 0)
+	n.nextRemoval()
+}
+
+func (n *Node) nextRemoval() {
+	r := &n.removal
+	r.waiting = r.waiting[:copy(r.waiting, r.waiting[1:])]
+	if len(r.waiting) > 0 {
+		n.beginRemoval()
+	}
+}
+
+// hitTenant announces a moment in a tenant's life.
+func (n *Node) hitTenant(p env.Point, id tenant.ID, version uint64) {
+	fault.Hit(n.env, p, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(id), B: version})
+}

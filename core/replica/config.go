@@ -1,0 +1,106 @@
+package replica
+
+import (
+	"errors"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// What an operator does to a slot that serves: new limits, and its end.
+
+// ErrDropped is wrapped by the failure of a slot whose tenant was dropped.
+var ErrDropped = errors.New("the tenant was dropped")
+
+// Configure sets the slot's limits by a record, to be written with the next Flush.
+// It compares before it sets: only a version above that of the last limits, durable
+// or not, is applied, and only if those have the version that the operator counts
+// on. What was applied before is said to be so once it is durable. The bucket keeps
+// its level; a new burst cuts it, or arrives empty.
+func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
+	if out := r.admissible(e, m); out.Code != wire.NoError {
+		return out
+	}
+	last := r.overlay.Limits()
+	limits := record.Limits{
+		Version: m.Version, Rate: m.Limits.Rate, Burst: m.Limits.EffectiveBurst(),
+		Entities: m.Limits.EffectiveEntities(), Bytes: m.Limits.EffectiveBytes(), Feature: last.Feature,
+	}
+	if limits == last {
+		return Outcome{Later: r.state.Limits != last}
+	}
+	// An operator that was away for long must not undo what another one has set.
+	//safety:older-version-not-applied by=lifecycle on=tenant-lifecycle
+	if limits.Version <= last.Version {
+		return conflict(last.Version)
+	}
+	if m.Base != last.Version {
+		return conflict(last.Version)
+	}
+	// What was charged under the old limits comes before the new ones in the log.
+	for len(r.admitted) > 0 {
+		r.AppendNext(e)
+	}
+	r.setLimits(e, from, m, limits)
+	r.hit(e, fault.ConfigAppended, r.end.Seq)
+	return Outcome{Later: true}
+}
+
+// conflict is the outcome of a command that counts on another version than the one
+// in force.
+func conflict(inForce uint64) Outcome {
+	return Outcome{Code: wire.VersionConflict, Quota: quota.ExceededError{Used: inForce}}
+}
+
+// setLimits appends a record with new limits; they hold from here on.
+func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits record.Limits) {
+	r.bucket.Level(e.Now()) // what was earned so far was earned at the old rate
+	r.bucket.Limit(limits.Rate, limits.Burst)
+	rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
+	r.overlay.Add(&rec)
+	r.append(e, from, m, rec, fault.RecordAppended)
+}
+
+// MayDrop says why the slot cannot be dropped now. A slot that stopped has no
+// version to compare, so it is dropped only by a command that counts on none.
+func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {
+	switch {
+	case r.phase == Stopped && m.Base == 0:
+		return Outcome{}
+	case r.phase != Serving || r.closing:
+		return r.refuse(e)
+	case m.Base != 0 && m.Base != r.overlay.Limits().Version:
+		return conflict(r.overlay.Limits().Version)
+	}
+	return Outcome{}
+}
+
+// Close lets nobody begin anything in the slot until Reopen or Drop. What is under
+// way goes on.
+func (r *Replica) Close() { r.closing = true }
+
+// Reopen undoes Close.
+func (r *Replica) Reopen() { r.closing = false }
+
+// Drop ends the slot for ever and lets go of its files, which its caller removes.
+// What is under way is not answered any more.
+func (r *Replica) Drop(e env.Env) {
+	handles := []env.File{r.handle}
+	if r.script.running {
+		handles = append(handles, r.file(2))
+	}
+	for _, file := range handles {
+		if file != 0 {
+			e.Submit(env.Op{Kind: env.OpClose, File: file, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(r.end.Seq))})
+		}
+	}
+	r.stop(ErrDropped)
+	r.dropped, r.handle = true, 0
+	r.pending, r.frames, r.script = nil, nil, script{}
+}
+
+// Dropped reports whether the slot was dropped.
+func (r *Replica) Dropped() bool { return r.dropped }

@@ -36,11 +36,20 @@ type Node struct {
 	births  []birth
 	removal removal
 
+	sweeping int // empty directories that are being removed
+
 	in  wire.Message
 	out []byte
 
 	acks, refusals, malformed uint64
 }
+
+// roomTimer fires when slots that the disk had no room for may try again: nobody
+// else might ask.
+const (
+	roomTimer env.TimerID = 1
+	roomEvery             = 20 * env.Millisecond
+)
 
 // nobody is the tenant in the keys of what is the node's own.
 const nobody = uint64(tenant.Reserved)
@@ -64,7 +73,18 @@ func (n *Node) Step(ev *env.Event) {
 		n.env.Charge(n.cluster.Constants.Costs.Check)
 		n.message(ev)
 	case env.Timer:
+		n.timer(ev.Timer)
+	}
+}
+
+func (n *Node) timer(id env.TimerID) {
+	switch id {
+	case serveTimer:
 		n.turns()
+	case roomTimer:
+		for _, r := range n.slots {
+			r.Resume(n.env)
+		}
 	}
 }
 
@@ -77,6 +97,9 @@ func (n *Node) diskDone(ev *env.Event) {
 	done := n.slots[i].Done(n.env, ev)
 	for j := range done {
 		n.answer(&done[j])
+	}
+	if n.slots[i].WaitsForRoom() {
+		n.env.SetTimer(roomTimer, n.env.Now().Add(roomEvery))
 	}
 	n.born(int(i))
 }

@@ -18,6 +18,7 @@ const (
 	stepRead                    // the node file
 	stepWrite                   // an operation of the script that writes the node file
 	stepRemove                  // an operation of the removal under way
+	stepSwept                   // the removal of an empty directory
 	stepIgnore                  // success or failure does not matter
 	purposeMask = 0xff
 )
@@ -44,6 +45,7 @@ func (n *Node) submit(op env.Op) {
 
 // startCatalog begins to read the node file of earlier incarnations.
 func (n *Node) startCatalog() {
+	n.submit(env.Op{Kind: env.OpRemove, Path: wal.TenantsDir, ID: stepIgnore}) // if it is empty; see sweep
 	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepIgnore})
 	n.submit(env.Op{Kind: env.OpSyncDir, Path: "", ID: stepMkdir})
 }
@@ -60,6 +62,8 @@ func (n *Node) nodeDone(ev *env.Event) {
 		n.countEpochs()
 	case ev.Err != env.OK:
 		n.env.Halt(fmt.Sprintf("node file: step %d: %v", step, ev.Err))
+	case step == stepSwept:
+		n.swept()
 	case step == stepMkdir:
 		n.submit(env.Op{Kind: env.OpOpen, File: nodeFile, Path: nodeName, ID: stepOpen})
 	case step == stepOpen:
@@ -139,7 +143,7 @@ func (n *Node) scriptDone(ev *env.Event) {
 // catalogDurable goes on with what the node file was written for.
 func (n *Node) catalogDurable() {
 	if n.writing == nil {
-		n.openSlots()
+		n.sweep()
 		return
 	}
 	n.changed()

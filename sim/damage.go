@@ -53,6 +53,9 @@ func (w *World) rot(i int, p *process) bool {
 		return w.decider.Uniform(chance.DiskRot, uint64(p.id), env.Key{A: name, B: what, Attempt: w.sameBefore(i)})
 	}
 	at := places[chance.Below(draw(0), uint64(len(places)))]
+	if w.config.Damaged != nil {
+		w.config.Damaged(p.id, at.path)
+	}
 	if d.Amount == 0 {
 		offset := at.from + int64(chance.Below(draw(1), uint64(at.to-at.from)))
 		p.disk.Damage(at.path, offset, []byte{1 << (draw(2) % 8)})

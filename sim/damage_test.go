@@ -120,6 +120,32 @@ func TestRotStaysWithinItsAimAndItsBudget(t *testing.T) {
 	}
 }
 
+// The owner is told of each place that is damaged, before it is, and of no other.
+func TestTheOwnerIsToldWhatRots(t *testing.T) {
+	var w sim.World
+	var told []string
+	p := newPlan()
+	p.Duration = 20 * ms
+	for _, files := range []string{"index", "a.seg", "nothing"} {
+		p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Rot, Files: files, When: plan.Anchor{At: 5 * ms}})
+	}
+	config := sim.Config{
+		Programs: []sim.Program{{New: func(e env.Env) env.Machine { return &library{e} }}}, MayDamage: anything,
+		Damaged: func(_ env.ID, path string) {
+			if n, _, _ := damage(w.Disk(0).Content(path)); n == 0 {
+				told = append(told, path)
+			}
+		},
+	}
+	if err := w.Reset(config, p); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(func() bool { return w.Time() > 10*ms })
+	if len(told) != 2 || told[0] != "index" || told[1] != "shelf/a.seg" {
+		t.Errorf("told of %q, want the two files that were damaged", told)
+	}
+}
+
 // Where a disruption strikes does not change when others are left out, and equal
 // ones do not take each other back.
 func TestRotStrikesTheSamePlaceInASmallerPlan(t *testing.T) {

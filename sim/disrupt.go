@@ -301,7 +301,8 @@ func (p *process) crash(how crash, down int64) bool {
 	return true
 }
 
-// beginCalm heals everything. What has not begun will not.
+// beginCalm heals everything, and somebody puts larger disks in. What has not begun
+// will not.
 func (w *World) beginCalm() {
 	w.calm = true
 	w.decider.Calm()
@@ -310,6 +311,7 @@ func (w *World) beginCalm() {
 		w.end(i)
 	}
 	for _, p := range w.processes {
+		p.disk.Extend(disk.DefaultProfile.Capacity)
 		p.bootAt = w.now
 		p.boot()
 	}

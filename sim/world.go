@@ -58,9 +58,10 @@ type Config struct {
 	Record   bool      // keep the deviations that chance takes, for Deviations
 	Trace    bool      // keep the trace's entries, for Trace().Entries
 	// MayDamage is the budget of faults: whether the bytes [from, to) of a file may
-	// be damaged now. It is asked before damage is done, and told of none; nil is no
-	// damage at all.
+	// be damaged now. It is asked before damage is done; nil is no damage at all.
 	MayDamage func(process env.ID, path string, from, to int64) bool
+	// Damaged is told which file rot is about to damage; it may be nil.
+	Damaged func(process env.ID, path string)
 }
 
 // MinStep is the least CPU time of a Step, in nanoseconds: time goes on even if

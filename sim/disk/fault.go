@@ -44,6 +44,9 @@ func (d *Disk) strikes(kind FaultKind, path string) bool {
 // SetFull makes the disk take no more bytes, or ends that.
 func (d *Disk) SetFull(full bool) { d.full = full }
 
+// Extend makes the disk take capacity bytes in all, if it took fewer.
+func (d *Disk) Extend(capacity int64) { d.profile.Capacity = max(d.profile.Capacity, capacity) }
+
 // File is a file as processes see it.
 type File struct {
 	Path string

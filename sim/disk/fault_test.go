@@ -159,6 +159,22 @@ func TestAFullDiskTakesWhatDoesNotGrow(t *testing.T) {
 	}
 }
 
+func TestALargerDiskTakesMore(t *testing.T) {
+	b := newBench(chance.Rates{})
+	b.disk.profile.Capacity = 8
+	b.do(create("f"), add("12345678"))
+	if got := b.do(add("9")); got.Err != env.NoSpace {
+		t.Fatalf("beyond the capacity: %v, want no space", got.Err)
+	}
+	b.disk.Extend(4) // it does not become smaller
+	if b.disk.Extend(10); b.disk.Free() != 2 {
+		t.Errorf("%d bytes free of 10, want 2", b.disk.Free())
+	}
+	if got := b.do(add("9")); got.Err != env.OK {
+		t.Errorf("with space again: %v", got.Err)
+	}
+}
+
 // Damage is seen by every read and survives syncs, kills and power failures,
 // whether the data was synced before or not.
 func TestDamageIsStable(t *testing.T) {

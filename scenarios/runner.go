@@ -79,6 +79,7 @@ func (r *Result) Fingerprint() string {
 type Runner struct {
 	world    *sim.World
 	observer observer
+	budget   budget
 	history  history.History
 	run      observe.Run
 	scratch  checker.Scratch
@@ -114,7 +115,11 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, processes, r.story)
 	r.left = p.total()
-	config := sim.Config{Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story}
+	r.budget = budget{world: r.world, run: &r.run}
+	config := sim.Config{
+		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
+		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged,
+	}
 	if err := r.world.Reset(config, &p.World); err != nil {
 		return nil, err
 	}

@@ -122,10 +122,7 @@ func (s *story) lines(p *plan.Plan) []Told {
 		case trace.Calm:
 			text = "the calm part begins: everything is healed"
 		case trace.Disrupt:
-			verb := "BEGINS"
-			if e.Args[1] == 2 {
-				verb = "IS OVER"
-			}
+			verb := [...]string{"?", "BEGINS", "IS OVER", "COMES TO NOTHING"}[e.Args[1]&3]
 			text = fmt.Sprintf("FAULT %d %s: %s", e.Args[0], verb, p.Disruptions[e.Args[0]])
 		}
 		if text != "" {

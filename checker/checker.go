@@ -115,6 +115,7 @@ func All() []Checker {
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
 		{nameRate, "every window of every slot is within the bound, and no operation is refused while there is a token", judgeRate},
 		{nameCaps, "no slot grows beyond its caps, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
+		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},

@@ -6,6 +6,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
@@ -36,6 +37,8 @@ func busy(n int) *world {
 	w.dump()
 	w.run.DurableAck.Acked(home, 0, 3, 0, true, "")
 	w.run.Islands.Touched("tenants/2/wal/x", 2, true, 2, true, 0)
+	w.run.Founded = append(w.run.Founded, home)
+	w.command(observe.Configure, home, 1, history.Acked)
 	return w
 }
 

@@ -25,7 +25,7 @@ const nameNoLoss = "no-loss"
 // A change is refused if every attempt of it was, each definitely; if one is
 // unresolved the client does not know, and the change may be there. A slot whose
 // durable bytes were damaged need not be served in the end; what was told of it
-// is judged as ever.
+// is judged as ever. The same goes for a slot whose tenant was dropped.
 func judgeNoLoss(run *observe.Run, o Options) Report {
 	v, s, ops := newVerdict(nameNoLoss), o.scratch(), run.Ops()
 	s.indexRecords(run)
@@ -166,7 +166,7 @@ func dumpsMatch(v *verdict, run *observe.Run, s *Scratch) {
 			dumped = true
 			dumpMatches(v, s, l, d)
 		}
-		if !dumped && len(l.Entries) > 0 && !run.Damaged(l.Tenant, l.Slot) {
+		if !dumped && len(l.Entries) > 0 && !run.Damaged(l.Tenant, l.Slot) && !run.Dropped(l.Tenant) {
 			v.cannotTell("there is no final dump of %s", place(l.Tenant, l.Slot))
 		}
 	}

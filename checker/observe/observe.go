@@ -88,6 +88,8 @@ type Run struct {
 	Islands    Islands
 	Refusals   Refusals
 
+	lifecycle // of tenants
+
 	damaged []slotID
 }
 
@@ -102,6 +104,7 @@ func (r *Run) Reset() {
 	r.DurableAck.reset()
 	r.Islands.reset()
 	r.Refusals.reset()
+	r.lifecycle.reset()
 }
 
 // Ops returns the operations of the history.

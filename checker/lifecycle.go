@@ -1,0 +1,197 @@
+package checker
+
+import (
+	"math"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+const nameLifecycle = "lifecycle"
+
+// judgeLifecycle compares what operators were told with what became of tenants and
+// their limits. Its rules:
+//
+//	unknown-while-there  a tenant was unknown that was there, and nobody had asked to drop it
+//	gone                 no node holds a tenant in the end that nobody asked to drop
+//	served-after-drop    an operation that began after a drop was answered was acknowledged
+//	written-after-drop   a record was appended after a drop was answered
+//	created-again        a tenant was created after it was dropped
+//	left-behind          something of a dropped tenant is on a disk in the end
+//	older-version        limits came after limits of the same or a higher version
+//	lost-config          limits that were answered are not in the log
+//	invalid-accepted     limits were accepted that no tenant may have
+//
+// A command that was refused has no effect; one that was not answered may have it.
+func judgeLifecycle(run *observe.Run, _ Options) Report {
+	v := newVerdict(nameLifecycle)
+	lives := livesOf(run)
+	for i := range run.Commands {
+		v.report.Checked++
+		judgeCommand(v, run, lives, &run.Commands[i])
+	}
+	for i := range run.Ops() {
+		judgeOperation(v, run.Ops(), lives, i)
+	}
+	for _, l := range run.Logs {
+		judgeRecords(v, lives, l)
+	}
+	for i := range lives {
+		stillThere(v, run, &lives[i])
+	}
+	for i := range run.Leftovers {
+		if left := &run.Leftovers[i]; run.Dropped(left.Tenant) {
+			v.find("left-behind", 0, nil, "tenant %s was dropped, and in the end there is still %s", left.Tenant, left.Path)
+		}
+	}
+	switch {
+	case len(run.Ops()) == 0 && len(run.Commands) == 0:
+		v.cannotTell("nothing was asked")
+	case len(run.Commands) == 0:
+		v.leftOut("no operator asked for anything")
+	}
+	return v.done()
+}
+
+// life is a tenant's, in instants of true time, ns.
+type life struct {
+	tenant  tenant.ID
+	there   bool  // it was there from the beginning, or its creation was answered
+	since   int64 // when that was known
+	doomed  int64 // somebody asked for its end, and was not refused
+	dropped int64 // its end was answered
+}
+
+func livesOf(run *observe.Run) (lives []life) {
+	of := func(t tenant.ID) *life {
+		i := slices.IndexFunc(lives, func(l life) bool { return l.tenant == t })
+		if i < 0 {
+			i = len(lives)
+			lives = append(lives, life{tenant: t, since: math.MaxInt64, doomed: math.MaxInt64, dropped: math.MaxInt64})
+		}
+		return &lives[i]
+	}
+	for _, t := range run.Founded {
+		l := of(t)
+		l.there, l.since = true, math.MinInt64
+	}
+	for i := range run.Commands {
+		c := &run.Commands[i]
+		l, answered := of(c.Tenant), c.Outcome == history.Acked
+		switch {
+		case c.Kind == observe.Create && answered:
+			l.there, l.since = true, min(l.since, c.EndedAt)
+		case c.Kind == observe.Drop && c.Outcome != history.Refused:
+			l.doomed = min(l.doomed, c.AskedAt)
+			if answered {
+				l.dropped = min(l.dropped, c.EndedAt)
+			}
+		}
+	}
+	return lives
+}
+
+func lifeOf(lives []life, t tenant.ID) *life {
+	for i := range lives {
+		if lives[i].tenant == t {
+			return &lives[i]
+		}
+	}
+	return nil
+}
+
+func judgeCommand(v *verdict, run *observe.Run, lives []life, c *observe.Command) {
+	if c.Outcome != history.Acked || c.Kind == observe.Drop {
+		return
+	}
+	config := tenant.Config{ID: c.Tenant, Version: c.Version, Limits: c.Limits}
+	if err := config.Validate(); err != nil {
+		v.find("invalid-accepted", c.EndedAt, nil, "the %s of tenant %s asked at %s was answered, although: %v", c.Kind, c.Tenant, instant(c.AskedAt), err)
+		return
+	}
+	l := lifeOf(lives, c.Tenant)
+	switch {
+	case c.Kind == observe.Create && l.dropped < c.AskedAt:
+		v.find("created-again", c.EndedAt, nil, "tenant %s was dropped by %s, and at %s its creation was answered, asked for at %s",
+			c.Tenant, instant(l.dropped), instant(c.EndedAt), instant(c.AskedAt))
+	case c.Kind == observe.Configure && !isConfigured(run, c):
+		v.find("lost-config", c.EndedAt, nil, "limits of version %d for tenant %s were answered at %s, and no log has them: %+v",
+			c.Version, c.Tenant, instant(c.EndedAt), c.Limits)
+	}
+}
+
+func isConfigured(run *observe.Run, c *observe.Command) bool {
+	want := record.Limits{
+		Version: c.Version, Rate: c.Limits.Rate, Burst: c.Limits.EffectiveBurst(),
+		Entities: c.Limits.EffectiveEntities(), Bytes: c.Limits.EffectiveBytes(),
+	}
+	for _, l := range run.Logs {
+		if l.Tenant != c.Tenant {
+			continue
+		}
+		for i := range l.Entries {
+			rec := &l.Entries[i].Record
+			want.Feature = rec.Limits.Feature
+			if rec.Kind == record.Config && rec.Limits == want {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func judgeOperation(v *verdict, ops []history.Op, lives []life, i int) {
+	op := &ops[i]
+	l := lifeOf(lives, op.Tenant)
+	unknown := op.Outcome == history.Refused && op.Reason == "unknown-tenant"
+	if l == nil || op.Outcome != history.Acked && !unknown {
+		return
+	}
+	v.report.Checked++
+	switch {
+	case unknown && l.there && op.InvokeAt > l.since && op.ReturnAt < l.doomed:
+		v.find("unknown-while-there", op.ReturnAt, []int{i}, "%s was told at %s that there is no such tenant, which was there, and nobody had asked to drop it",
+			describe(ops, i), instant(op.ReturnAt))
+	case !unknown && op.InvokeAt > l.dropped:
+		v.find("served-after-drop", op.ReturnAt, []int{i}, "%s was answered at %s, although the tenant was dropped by %s",
+			describe(ops, i), instant(op.ReturnAt), instant(l.dropped))
+	}
+}
+
+func judgeRecords(v *verdict, lives []life, log *observe.Log) {
+	version, seen := uint64(0), false
+	l := lifeOf(lives, log.Tenant)
+	for i := range log.Entries {
+		e := &log.Entries[i]
+		if l != nil && e.At > l.dropped {
+			v.find("written-after-drop", e.At, nil, "%s: the record at seq %d (%s) was appended at %s, although the tenant was dropped by %s",
+				place(log.Tenant, log.Slot), e.Record.Seq, does(&e.Record), instant(e.At), instant(l.dropped))
+			return
+		}
+		if e.Record.Kind != record.Config {
+			continue
+		}
+		v.report.Checked++
+		if seen && e.Record.Limits.Version <= version {
+			v.find("older-version", e.At, nil, "%s: limits of version %d were set at seq %d, at %s, after those of version %d",
+				place(log.Tenant, log.Slot), e.Record.Limits.Version, e.Record.Seq, instant(e.At), version)
+		}
+		version, seen = e.Record.Limits.Version, true
+	}
+}
+
+// stillThere looks for a tenant in the final dumps. While something is not done, or
+// where a slot stopped, that is for others to say.
+func stillThere(v *verdict, run *observe.Run, l *life) {
+	if !l.there || l.doomed < math.MaxInt64 || len(run.Dumps) == 0 || len(run.Stalls) > 0 ||
+		slices.ContainsFunc(run.Stops, func(s observe.Stop) bool { return s.Tenant == l.tenant }) {
+		return
+	}
+	v.report.Checked++
+	if !slices.ContainsFunc(run.Dumps, func(d observe.Dump) bool { return d.Tenant == l.tenant }) {
+		v.find("gone", 0, nil, "tenant %s is on no node in the end, and nobody asked to drop it", l.tenant)
+	}
+}

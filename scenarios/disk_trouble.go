@@ -14,6 +14,7 @@ var diskTrouble = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
+		d.homes(p)
 		p.World.Rates = crashRates(d)
 		failing, writes := !d.oneIn(4, "no failing syncs", 0), d.oneIn(2, "failing writes", 0)
 		pace, rot := d.oneIn(2, "pace", 0), d.oneIn(3, "rot", 0)
@@ -37,6 +38,21 @@ var diskTrouble = &Scenario{
 	},
 }
 
+// homes lets tenants live together on some nodes, in half of the seeds.
+func (d *draw) homes(p *Plan) {
+	if d.oneIn(2, "homes apart", 0) {
+		return
+	}
+	for i := range p.Cluster.Tenants {
+		p.Cluster.Tenants[i].Node = env.ID(d.node(p, "home", i))
+	}
+}
+
+// inhabited draws a node that some tenant lives on.
+func (d *draw) inhabited(p *Plan, name string, i int) uint32 {
+	return uint32(p.Cluster.Tenants[d.between(name, i, 0, int64(len(p.Cluster.Tenants)-1))].Node)
+}
+
 // trouble is a failing disk operation: of which files, and the moments after
 // which it is soon under way.
 type trouble struct {
@@ -50,7 +66,8 @@ func failingSyncs() []trouble {
 	return []trouble{
 		{".seg", []env.Point{fault.BatchSubmitting}},
 		{".seg", []env.Point{fault.BatchSubmitting, fault.SegmentRotating}},
-		{"-1", []env.Point{fault.SegmentRotating, fault.SnapshotRenaming, fault.RecoverySyncing}}, // slots' directories
+		{"-1", []env.Point{fault.SegmentRotating, fault.RecoverySyncing, fault.SlotCreating}}, // slots' directories
+		{"-1", []env.Point{fault.SnapshotRenaming}},
 		{".tmp", []env.Point{fault.SnapshotWriting, fault.RecoveryReading, fault.SlotCreating, fault.NodeStarted}},
 		{"node.tmp", starts},
 		{"wal", []env.Point{fault.EpochPersisted}},
@@ -66,12 +83,15 @@ func (d *draw) failingSync(p *Plan, i int) {
 	all := failingSyncs()
 	t := all[d.between("sync", i, 0, int64(len(all)-1))]
 	f := plan.Disruption{
-		Kind: plan.SyncFail, Process: d.node(p, "sync node", i), Files: t.files,
+		Kind: plan.SyncFail, Process: d.inhabited(p, "sync node", i), Files: t.files,
 		When: d.soon(p, "sync", i, t.points), For: d.log("sync for", i, millisecond, 32*millisecond),
 		Amount: d.between("sync amount", i, 0, 2),
 	}
-	if f.Amount == 1 { // one that fails matters more if it is the only one
-		f.For = max(f.For, 4*p.World.Disk.Sync)
+	if t.points[0] == fault.SnapshotRenaming {
+		p.Cluster.Constants.SnapshotEvery = min(p.Cluster.Constants.SnapshotEvery, 2048)
+	}
+	if f.Amount == 1 { // it is sure to strike
+		f.For = max(f.For, 8*p.World.Disk.Sync)
 	}
 	p.World.Disruptions = append(p.World.Disruptions, f)
 	d.operator(p, "sync", i, f)
@@ -94,7 +114,10 @@ func (d *draw) operator(p *Plan, name string, i int, f plan.Disruption) {
 	if !d.oneIn(2, name+" then power", i) {
 		return
 	}
-	points := []env.Point{fault.SlotServing, fault.AckSending, fault.BatchDurable, fault.DuplicateAnswer, fault.NodeStarted}
+	points := []env.Point{
+		fault.RecoverySyncing, fault.RecoverySyncing, fault.SlotServing, fault.SlotServing, fault.AckSending,
+		fault.BatchDurable, fault.DuplicateAnswer, fault.NodeStarted,
+	}
 	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 		Kind: plan.Power, Process: f.Process, For: restart.For,
 		When: plan.Anchor{
@@ -123,7 +146,7 @@ func (d *draw) failingWrite(p *Plan) {
 	files := []string{".seg", ".tmp", "node.tmp", ""}
 	points := []env.Point{fault.BatchSubmitting, fault.SegmentRotating, fault.SnapshotWriting, fault.RecoveryReading, fault.NodeStarted}
 	f := plan.Disruption{
-		Kind: plan.WriteFail, Process: d.node(p, "write node", 0), Files: files[d.between("write files", 0, 0, int64(len(files)-1))],
+		Kind: plan.WriteFail, Process: d.inhabited(p, "write node", 0), Files: files[d.between("write files", 0, 0, int64(len(files)-1))],
 		When: d.soon(p, "write", 0, points), For: d.log("write for", 0, millisecond, 32*millisecond), Amount: d.between("write amount", 0, 0, 2),
 	}
 	p.World.Disruptions = append(p.World.Disruptions, f)
@@ -134,7 +157,7 @@ func (d *draw) failingWrite(p *Plan) {
 func (d *draw) pace(p *Plan) {
 	for i := range int(d.between("paces", 0, 1, 3)) {
 		f := plan.Disruption{
-			Kind: plan.SlowDisk, Process: d.node(p, "pace node", i), Amount: d.log("slower", i, 2, 512),
+			Kind: plan.SlowDisk, Process: d.inhabited(p, "pace node", i), Amount: d.log("slower", i, 2, 512),
 			When: plan.Anchor{At: d.between("pace at", i, 0, span(p)/2)}, For: d.log("pace for", i, millisecond, 256*millisecond),
 		}
 		if d.oneIn(2, "stall", i) {
@@ -149,7 +172,7 @@ func (d *draw) pace(p *Plan) {
 func (d *draw) rot(p *Plan) {
 	files := []string{".seg", ".seg", ".snap", ""}
 	f := plan.Disruption{
-		Kind: plan.Rot, Process: d.node(p, "rot node", 0), Files: files[d.between("rot files", 0, 0, int64(len(files)-1))],
+		Kind: plan.Rot, Process: d.inhabited(p, "rot node", 0), Files: files[d.between("rot files", 0, 0, int64(len(files)-1))],
 		When: plan.Anchor{At: span(p)/2 + d.between("rot at", 0, 0, span(p)/2)}, Amount: d.between("rot amount", 0, 0, 1),
 	}
 	found := plan.Disruption{Kind: plan.Kill, Process: f.Process, When: f.When, For: d.log("rot down", 0, millisecond, 16*millisecond)}

@@ -239,14 +239,28 @@ func (p *Plan) cluster() *core.Cluster {
 	return c
 }
 
-// drift is the largest drift of a node's clock, in parts per million: rho of the
-// rate limit's bound.
+// drift bounds how much faster than true time a node's clock ever runs, in parts per
+// million: rho of the rate limit's bound. What disruptions add is taken as if it came
+// at once.
 func (p *Plan) drift() int64 {
 	rho := int64(0)
-	for _, c := range p.World.Clocks {
-		if int(c.Process) < p.Cluster.Nodes {
-			rho = max(rho, c.DriftPPM)
-		}
+	for node := range p.Cluster.Nodes {
+		rho = max(rho, p.driftOf(uint32(node)))
 	}
 	return rho
+}
+
+func (p *Plan) driftOf(process uint32) int64 {
+	ppm := int64(0)
+	for _, c := range p.World.Clocks {
+		if c.Process == process {
+			ppm = c.DriftPPM // the last one counts
+		}
+	}
+	for i := range p.World.Disruptions {
+		if d := &p.World.Disruptions[i]; d.Kind == plan.Drift && d.Process == process {
+			ppm = min(ppm+max(d.Amount, 0), plan.MaxDrift)
+		}
+	}
+	return ppm
 }

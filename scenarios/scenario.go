@@ -27,7 +27,7 @@ type Scenario struct {
 
 // All returns the scenarios in the order in which they are listed and run.
 func All() []*Scenario {
-	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskTrouble, clockTrouble, quotaStorm, hotEntity}
+	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle}
 }
 
 // Default is the name of the group that runs when nothing is named.

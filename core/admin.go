@@ -105,7 +105,7 @@ func (n *Node) create(from env.ID, m *wire.Message) {
 	n.writing.next.create(p)
 	n.hitTenant(fault.TenantCreating, m.Tenant, m.Version)
 	// A tenant that somebody was told of is found again by every later start.
-	//safety:catalog-durable-before-create-is-answered by=durable-ack on=tenant-lifecycle
+	//safety:catalog-before-create-answer by=durable-ack on=tenant-lifecycle
 	n.scriptCatalog(&n.writing.next)
 	n.runScript()
 }
@@ -170,7 +170,7 @@ func (n *Node) drop(from env.ID, m *wire.Message) {
 	n.eachOf(m.Tenant, (*replica.Replica).Close)
 	n.hitTenant(fault.TenantDropping, m.Tenant, m.Base)
 	// What was dropped does not come back, whatever happens to the removal.
-	//safety:tombstone-durable-before-drop-is-answered by=durable-ack on=tenant-lifecycle
+	//safety:tombstone-before-drop-answer by=durable-ack on=tenant-lifecycle
 	n.scriptCatalog(&n.writing.next)
 	n.runScript()
 }

@@ -85,6 +85,7 @@ func (o *Operator) Begin(c Command) {
 	o.frames = o.frames[:0]
 	o.deadline = o.env.Now().Add(o.patience.Deadline)
 	o.connect()
+	o.env.SetTimer(0, min(o.due, o.deadline))
 }
 
 // Step handles one event. It is true if the command has ended.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -244,12 +245,16 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.story.sent(from, to, payload)
 	}
 	kind := wire.KindOf(payload)
-	if !o.isNode(from) || kind != wire.Ack && kind != wire.Refusal || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.Ack && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
 	case kind == wire.Ack:
 		o.acked(from, m)
+	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
+		o.acked(from, m)
+	case kind == wire.Done && m.Command != wire.Configure:
+		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded:
 		o.refused(from, to, m)
 	case m.Code == wire.DiskFull:
@@ -263,6 +268,19 @@ func (o *observer) acked(from env.ID, m *wire.Message) {
 	w := o.writesOf(m.Tenant, m.Slot)
 	missing := o.missing(from, w, m.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
+}
+
+// inCatalog looks whether the creation or the drop of a tenant is on the platter
+// before an operator is told.
+func (o *observer) inCatalog(from env.ID, m *wire.Message) {
+	catalog, err := core.DecodeCatalog(o.world.Disk(from).Platter("node"))
+	there := catalog.Created(m.Tenant) != nil || slices.Contains(o.run.Founded, m.Tenant)
+	missing := "the tenant's tombstone"
+	if m.Command == wire.Create {
+		missing = "the tenant's entry in the catalog"
+	}
+	ok := err == nil && there && m.Command == wire.Create || catalog.Dropped(m.Tenant) && m.Command == wire.Drop
+	o.run.DurableAck.Acked(m.Tenant, m.Slot, 0, o.world.Time(), ok, missing)
 }
 
 func operationOf(m *wire.Message) signal.Operation {

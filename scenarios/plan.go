@@ -55,6 +55,8 @@ type ClusterPlan struct {
 type TenantPlan struct {
 	Config tenant.Config `json:"config"`
 	Node   env.ID        `json:"node"`
+	// Created tenants are not there at first; clients know where they are going to be.
+	Created bool `json:"created,omitempty"`
 }
 
 // Workload is what every client does.
@@ -73,6 +75,9 @@ type Workload struct {
 	Hot int64 `json:"hot_permille"`
 	// Storm, if not nil, turns the last clients into a storm.
 	Storm *Storm `json:"storm,omitempty"`
+	// Operators change tenants and their limits meanwhile. Their processes come
+	// behind the clients.
+	Operators []OperatorPlan `json:"operators,omitempty"`
 }
 
 // Storm is a tenant that offers more than its share: clients that send it signals
@@ -100,13 +105,22 @@ func (p *Plan) stormOf(id env.ID) *Storm {
 	return s
 }
 
-// total is how many operations all clients begin.
+// processes is the number of all processes.
+func (p *Plan) processes() int {
+	return p.Cluster.Nodes + p.Cluster.Clients + len(p.Workload.Operators)
+}
+
+// total is how many operations all clients and operators begin.
 func (p *Plan) total() int {
 	s, w := p.Workload.Storm, &p.Workload
-	if s == nil {
-		return p.Cluster.Clients * w.Operations
+	commands := 0
+	for i := range w.Operators {
+		commands += len(w.Operators[i].Commands)
 	}
-	return (p.Cluster.Clients-s.Clients)*w.Operations + s.Clients*s.operations()
+	if s == nil {
+		return commands + p.Cluster.Clients*w.Operations
+	}
+	return commands + (p.Cluster.Clients-s.Clients)*w.Operations + s.Clients*s.operations()
 }
 
 // Bounds of a plan's cluster and workload.
@@ -191,7 +205,7 @@ func locate(data []byte, err error) error {
 func (p *Plan) Validate() error {
 	c, w := &p.Cluster, &p.Workload
 	switch {
-	case c.Nodes < 1 || c.Clients < 1 || c.Nodes+c.Clients > maxProcesses:
+	case c.Nodes < 1 || c.Clients < 1 || p.processes() > maxProcesses:
 		return fmt.Errorf("%w: cluster of %d nodes and %d clients, want at least 1 each and at most %d", plan.ErrInvalid, c.Nodes, c.Clients, maxProcesses)
 	case w.Operations < 0 || w.Operations > maxOperations || w.Concurrency < 1 || w.Concurrency > 16:
 		return fmt.Errorf("%w: workload of %d operations, %d at once; want 0..%d, 1..16", plan.ErrInvalid, w.Operations, w.Concurrency, maxOperations)
@@ -204,16 +218,19 @@ func (p *Plan) Validate() error {
 	if err := p.validateStorm(); err != nil {
 		return err
 	}
+	if err := p.validateOperators(); err != nil {
+		return err
+	}
 	for i, t := range c.Tenants {
 		if int(t.Node) >= c.Nodes {
 			return fmt.Errorf("%w: cluster.tenants[%d].node is %d, want 0..%d", plan.ErrInvalid, i, t.Node, c.Nodes-1)
 		}
 	}
-	cluster := p.cluster()
+	cluster := p.cluster(true)
 	if err := cluster.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", plan.ErrInvalid, err)
 	}
-	return p.World.Validate(c.Nodes+c.Clients, fault.Names())
+	return p.World.Validate(p.processes(), fault.Names())
 }
 
 func (p *Plan) validateStorm() error {
@@ -228,15 +245,21 @@ func (p *Plan) validateStorm() error {
 	return nil
 }
 
-// cluster returns the configuration that nodes and clients share.
-func (p *Plan) cluster() *core.Cluster {
+// cluster returns the configuration that nodes and clients share; all is with the
+// tenants that are not there at first.
+func (p *Plan) cluster(all bool) *core.Cluster {
 	c := &core.Cluster{Constants: p.Cluster.Constants}
-	for _, t := range p.Cluster.Tenants {
-		c.Placements = append(c.Placements, core.Placement{
-			Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node,
-		})
+	for i := range p.Cluster.Tenants {
+		if t := &p.Cluster.Tenants[i]; all || !t.Created {
+			c.Placements = append(c.Placements, p.placement(t))
+		}
 	}
 	return c
+}
+
+// placement says where a tenant lives.
+func (p *Plan) placement(t *TenantPlan) core.Placement {
+	return core.Placement{Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node}
 }
 
 // drift bounds how much faster than true time a node's clock ever runs, in parts per

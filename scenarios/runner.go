@@ -86,7 +86,8 @@ type Runner struct {
 	drivers  []*driver
 	left     int
 	plan     *Plan
-	cluster  *core.Cluster
+	cluster  *core.Cluster // as clients know it
+	founded  *core.Cluster // as nodes know it at first
 	options  Options
 	story    *story
 }
@@ -100,20 +101,22 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	r.plan, r.cluster, r.options = p, p.cluster(), o
+	r.plan, r.cluster, r.founded, r.options = p, p.cluster(true), p.cluster(false), o
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history
 	r.run.DriftPPM = p.drift()
 	for _, t := range p.Cluster.Tenants {
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
+		if !t.Created {
+			r.run.Founded = append(r.run.Founded, t.Config.ID)
+		}
 	}
-	processes := p.Cluster.Nodes + p.Cluster.Clients
 	r.story = nil
 	if o.Story {
-		r.story = &story{world: r.world, nodes: p.Cluster.Nodes}
+		r.story = &story{world: r.world, nodes: p.Cluster.Nodes, clients: p.Cluster.Clients}
 	}
-	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, processes, r.story)
+	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story)
 	r.left = p.total()
 	r.budget = budget{world: r.world, run: &r.run}
 	config := sim.Config{
@@ -157,13 +160,16 @@ func panicFinding(failure any, at int64) checker.Finding {
 }
 
 func (r *Runner) programs() []sim.Program {
-	programs := make([]sim.Program, 0, r.plan.Cluster.Nodes+r.plan.Cluster.Clients)
+	programs := make([]sim.Program, 0, r.plan.processes())
 	for i := range r.plan.Cluster.Nodes {
 		programs = append(programs, sim.Program{Name: fmt.Sprintf("node %d", i), New: r.newNode})
 	}
 	r.drivers = r.drivers[:0]
 	for i := range r.plan.Cluster.Clients {
 		programs = append(programs, sim.Program{Name: fmt.Sprintf("client %d", i), New: r.newDriver})
+	}
+	for i := range r.plan.Workload.Operators {
+		programs = append(programs, sim.Program{Name: fmt.Sprintf("operator %d", i), New: r.newOperator})
 	}
 	return programs
 }
@@ -172,8 +178,10 @@ func (r *Runner) newNode(e env.Env) env.Machine {
 	if r.options.Decorate != nil {
 		e = r.options.Decorate(e)
 	}
-	return core.NewNode(e, r.cluster)
+	return core.NewNode(e, r.founded)
 }
+
+func (r *Runner) newOperator(e env.Env) env.Machine { return newOperator(e, r) }
 
 func (r *Runner) newDriver(e env.Env) env.Machine {
 	d := &driver{
@@ -240,6 +248,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			}
 		}
 	}
+	r.tombstones()
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)
 	}

@@ -26,10 +26,10 @@ func (t Told) String() string { return fmt.Sprintf("%8d.%06d ms  %s", t.At/1e6, 
 // story tells a run in words: what was asked and answered, what went to disks and
 // wires, which moments were passed. It is only for reading; nothing is judged by it.
 type story struct {
-	world *sim.World
-	nodes int
-	notes []note
-	in    wire.Message
+	world          *sim.World
+	nodes, clients int
+	notes          []note
+	in             wire.Message
 }
 
 // note is a line and its place among the entries of the trace.
@@ -46,6 +46,9 @@ func (s *story) add(format string, operands ...any) {
 func (s *story) who(id env.ID) string {
 	if int(id) < s.nodes {
 		return fmt.Sprintf("node %d", id)
+	}
+	if int(id) >= s.nodes+s.clients {
+		return fmt.Sprintf("operator %d", id)
 	}
 	return fmt.Sprintf("client %d", id)
 }

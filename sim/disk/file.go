@@ -137,6 +137,18 @@ func (d *Disk) Durable(path string, from, to int64) bool {
 		bytes.Equal(f.platter[from:to], f.cache[from:to])
 }
 
+// Platter returns the bytes that a power failure now would leave at path if it took
+// everything that is not durable, or nil. It is valid until the next completion.
+func (d *Disk) Platter(path string) []byte {
+	f := d.root
+	for name := range elements(path) {
+		if f = find(f.durable, name); f == nil {
+			return nil
+		}
+	}
+	return f.platter
+}
+
 // Size returns the size of the file at path as processes see it, or -1.
 func (d *Disk) Size(path string) int64 {
 	f := d.lookUp(path)

@@ -31,6 +31,7 @@ var floors = [][]string{
 	{"sim/plan"},
 	{"sim", "checker"},
 	{"scenarios"},
+	{"shrink"},
 	{"campaign", "selftest/..."},
 	{"selftest"},
 	{"cmd/simrun"},

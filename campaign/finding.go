@@ -53,7 +53,7 @@ func (w *worker) investigate(j *job, p *scenarios.Plan, first *scenarios.Result)
 		return f
 	}
 	f.place(p, got)
-	f.Result = recorded(p, got)
+	f.Result = got.Recorded(Build())
 	f.events = scenarios.Events(got.Entries)
 	f.history = &history.History{Ops: append([]history.Op{}, got.History.Ops...)}
 	if w.campaign.store != nil {
@@ -82,26 +82,13 @@ func (f *Finding) place(p *scenarios.Plan, got *scenarios.Result) {
 	}
 }
 
-// recorded returns the plan with everything that chance decided written out, so
-// that it needs neither its seed's rates nor the code that drew it.
-func recorded(p *scenarios.Plan, got *scenarios.Result) *scenarios.Plan {
-	q := *p
-	q.World.Rates = plan.Rates{}
-	q.World.Deviations = got.Deviations
-	if q.World.Deviations == nil {
-		q.World.Deviations = []plan.Deviation{}
-	}
-	q.Recorded = &scenarios.Recorded{Fingerprint: got.Fingerprint(), Trace: got.Trace.String(), Build: Build()}
-	return &q
-}
-
 // Record runs a plan and returns it as recorded, with what it showed.
 func Record(r *scenarios.Runner, p *scenarios.Plan) (*scenarios.Plan, *scenarios.Result, error) {
 	got, err := r.Run(p, scenarios.Options{Record: true})
 	if err != nil {
 		return nil, nil, err
 	}
-	return recorded(p, got), got, nil
+	return got.Recorded(Build()), got, nil
 }
 
 func ms(ns int64) string { return fmt.Sprintf("%d.%06d ms", ns/1e6, ns%1e6) }

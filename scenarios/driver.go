@@ -77,7 +77,12 @@ func (d *driver) think() {
 		d.rage()
 		return
 	}
-	d.begin()
+	if client := int(d.env.Self()) - d.plan.Cluster.Nodes; d.plan.Workload.Skips(client, d.next) {
+		d.next++
+		*d.left--
+	} else {
+		d.begin()
+	}
 	mean := uint64(d.plan.Workload.Think)
 	pause := mean/2 + chance.Below(d.chance(7), mean+1)
 	d.env.SetTimer(thinkTimer, d.env.Now().Add(env.Duration(pause)+1))

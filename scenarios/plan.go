@@ -73,6 +73,8 @@ type Workload struct {
 	// Hot is the share, in thousandths, of calls that go to the first tenant's
 	// first entity.
 	Hot int64 `json:"hot_permille"`
+	// Skip lists operations that are left out.
+	Skip []Skip `json:"skip,omitempty"`
 	// Storm, if not nil, turns the last clients into a storm.
 	Storm *Storm `json:"storm,omitempty"`
 	// Operators change tenants and their limits meanwhile. Their processes come
@@ -214,6 +216,9 @@ func (p *Plan) Validate() error {
 		return fmt.Errorf("%w: workload %+v", plan.ErrInvalid, *w)
 	case len(c.Tenants) == 0:
 		return fmt.Errorf("%w: no tenants", plan.ErrInvalid)
+	}
+	if err := p.validateSkip(); err != nil {
+		return err
 	}
 	if err := p.validateStorm(); err != nil {
 		return err

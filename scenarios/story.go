@@ -16,9 +16,24 @@ import (
 
 // Told is one line of a run told in words.
 type Told struct {
-	At   int64 // virtual time, ns
-	Text string
+	At    int64 // virtual time, ns
+	About About
+	Op    int // Called and Ended: index of the operation in the history
+	Event int // how many events of the trace came before
+	Text  string
 }
+
+// About says what kind of thing a line tells.
+type About uint8
+
+// What lines are about.
+const (
+	Detail About = iota // a disk operation, a message, a fault point
+	Fault               // a disruption begins or is over, the calm part begins
+	Life                // a process starts or ends
+	Called              // a client calls
+	Ended               // a call ends
+)
 
 // String returns the line as it is printed.
 func (t Told) String() string { return fmt.Sprintf("%8d.%06d ms  %s", t.At/1e6, t.At%1e6, t.Text) }
@@ -38,8 +53,13 @@ type note struct {
 	told  Told
 }
 
-func (s *story) add(format string, operands ...any) {
-	s.notes = append(s.notes, note{s.world.Trace().Count(), Told{s.world.Time(), fmt.Sprintf(format, operands...)}})
+func (s *story) add(format string, operands ...any) { s.call(Detail, 0, format, operands...) }
+
+// call adds a line about an operation of a client.
+func (s *story) call(about About, op int, format string, operands ...any) {
+	s.notes = append(s.notes, note{s.world.Trace().Count(), Told{
+		At: s.world.Time(), About: about, Op: op, Text: fmt.Sprintf(format, operands...),
+	}})
 }
 
 // who names a process: nodes and clients are counted apart.
@@ -97,7 +117,7 @@ func describe(m *wire.Message) string {
 }
 
 func (s *story) asks(id env.ID, index int, op *history.Op) {
-	s.add("%-9s CALLS #%d %s tenant %s slot %d entity %d", s.who(id), index, op.Kind, op.Tenant, op.Slot, op.Signal.Entity)
+	s.call(Called, index, "%-9s CALLS #%d %s tenant %s slot %d entity %d", s.who(id), index, op.Kind, op.Tenant, op.Slot, op.Signal.Entity)
 }
 
 func (s *story) told(id env.ID, index int, op *history.Op) {
@@ -110,32 +130,35 @@ func (s *story) told(id env.ID, index int, op *history.Op) {
 	default:
 		text += fmt.Sprintf(": last seq %d, digest %s", op.State.LastSeq, op.State.Applied)
 	}
-	s.add("%-9s ENDS  #%d %s %s", s.who(id), index, op.Kind, text)
+	s.call(Ended, index, "%-9s ENDS  #%d %s %s", s.who(id), index, op.Kind, text)
 }
 
 // lines returns the story with what the world did put in its place.
 func (s *story) lines(p *plan.Plan) []Told {
 	for i, e := range s.world.Trace().Entries() {
-		text := ""
+		text, about := "", Life
 		switch e.What {
 		case trace.Boot:
 			text = fmt.Sprintf("%-9s STARTS, incarnation %d", s.who(env.ID(e.Process)), e.Args[0])
 		case trace.Crash:
 			text = fmt.Sprintf("%-9s ENDS", s.who(env.ID(e.Process)))
 		case trace.Calm:
+			about = Fault
 			text = "the calm part begins: everything is healed"
 		case trace.Disrupt:
+			about = Fault
 			verb := [...]string{"?", "BEGINS", "IS OVER", "COMES TO NOTHING"}[e.Args[1]&3]
 			text = fmt.Sprintf("FAULT %d %s: %s", e.Args[0], verb, p.Disruptions[e.Args[0]])
 		}
 		if text != "" {
-			s.notes = append(s.notes, note{uint64(i), Told{e.At, text}})
+			s.notes = append(s.notes, note{uint64(i), Told{At: e.At, About: about, Text: text}})
 		}
 	}
 	slices.SortStableFunc(s.notes, func(a, b note) int { return int(int64(a.entry) - int64(b.entry)) })
 	told := make([]Told, len(s.notes))
 	for i := range s.notes {
 		told[i] = s.notes[i].told
+		told[i].Event = int(s.notes[i].entry)
 	}
 	return told
 }

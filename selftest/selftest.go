@@ -26,6 +26,9 @@ type Options struct {
 	// Rate measures in how many of the first RateSeeds seeds the mistake is
 	// found, instead of stopping at the first.
 	Rate bool
+	// Shrink is how many of the seeds that show a mistake are shrunk, with the
+	// mistake built in.
+	Shrink int
 	// Done is called after each mistake.
 	Done func(Result)
 }
@@ -39,12 +42,14 @@ const DefaultSeeds = 6400
 // Result is what became of one mistake.
 type Result struct {
 	Mistake
-	Type    string `json:"type"` // "mistake"
-	Found   bool   `json:"found"`
-	Checker string `json:"checker"` // that objected: the expected one if it did
-	Seeds   int    `json:"seeds"`   // that were run
-	In      int    `json:"in"`      // seeds in which the expected checker objected
-	CPU     int64  `json:"cpu_ns"`  // of running them, without the build
+	Type    string   `json:"type"` // "mistake"
+	Found   bool     `json:"found"`
+	Checker string   `json:"checker"` // that objected: the expected one if it did
+	Seeds   int      `json:"seeds"`   // that were run
+	In      int      `json:"in"`      // seeds in which the expected checker objected
+	CPU     int64    `json:"cpu_ns"`  // of running them, without the build
+	Shrunk  []Shrunk `json:"shrunk,omitempty"`
+	seeds   []string // in which a checker objected
 }
 
 // ErrNoSource is returned if the source or the go command is not there.
@@ -129,16 +134,24 @@ func (o *Options) plant(ctx context.Context, m *Mistake, dir string) (Result, er
 	if err != nil {
 		return r, err
 	}
+	if err := o.search(ctx, &r, binary); err != nil {
+		return r, err
+	}
+	return r, r.shrink(ctx, binary, dir, o.Shrink)
+}
+
+// search runs seeds until the mistake is found.
+func (o *Options) search(ctx context.Context, r *Result, binary string) error {
 	if o.Rate {
-		return r, r.look(ctx, binary, 1, RateSeeds)
+		return r.look(ctx, binary, 1, RateSeeds)
 	}
 	// Ever larger pieces, so that what is found at once costs little.
 	for first, size := 1, 50; first <= o.Seeds && !r.Found; first, size = first+size, 2*size {
 		if err := r.look(ctx, binary, first, min(first+size-1, o.Seeds)); err != nil {
-			return r, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 func (o *Options) build(ctx context.Context, m *Mistake, dir string) (string, error) {
@@ -216,6 +229,7 @@ func (r *Result) read(out []byte) error {
 	for in.Scan() {
 		var line struct {
 			Type     string   `json:"type"`
+			Seed     string   `json:"seed"`
 			Checkers []string `json:"checkers"`
 			Exit     int      `json:"exit"`
 		}
@@ -224,6 +238,7 @@ func (r *Result) read(out []byte) error {
 		}
 		switch line.Type {
 		case "finding":
+			r.seeds = append(r.seeds, line.Seed)
 			r.objected(line.Checkers)
 		case "summary":
 			ended = true

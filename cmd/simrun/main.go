@@ -23,6 +23,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/selftest"
+	"github.com/tidaldb/tidalsim/shrink"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -85,7 +86,7 @@ func execute(ctx context.Context, args []string, in io.Reader, stdout, stderr io
 func exitCode(err error) int {
 	var unknown *scenarios.UnknownError
 	switch {
-	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale):
+	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale), errors.Is(err, shrink.ErrHolds):
 		return campaign.ExitNotReproduced
 	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.As(err, &unknown),
 		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), errors.Is(err, wal.ErrForeign), isUsage(err):
@@ -128,7 +129,7 @@ func (c *command) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
-	root.AddCommand(c.run(), c.replay(), c.hash(), c.list(), c.selftest(), c.wal(), c.version())
+	root.AddCommand(c.run(), c.replay(), c.shrink(), c.hash(), c.list(), c.selftest(), c.wal(), c.version())
 	return root
 }
 

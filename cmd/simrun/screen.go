@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/shrink"
 )
 
 // screen shows progress on stderr: one repainted line on a terminal, else a plain
@@ -48,5 +49,18 @@ func (s *screen) clear() {
 	if s.painted {
 		fmt.Fprint(s.w, "\r\x1b[K")
 		s.painted = false
+	}
+}
+
+// shrinking shows how small a plan has become.
+func (s *screen) shrinking(p shrink.Progress) {
+	text := fmt.Sprintf("%d entries, %d operations after %d runs, %s of CPU", p.Entries, p.Operations, p.Runs, p.CPU.Round(time.Second))
+	switch {
+	case s.terminal:
+		fmt.Fprintf(s.w, "\r\x1b[K%s", text)
+		s.painted = true
+	case p.CPU >= s.last+plainEvery:
+		fmt.Fprintln(s.w, text)
+		s.last = p.CPU
 	}
 }

@@ -46,6 +46,7 @@ was found, 7 one survived, 2 there is no source.`,
 	flags.StringArrayVar(&o.Only, "only", nil, "a mistake's name; may be repeated")
 	flags.IntVar(&o.Seeds, "budget", selftest.DefaultSeeds, "seeds that a checker has to find a mistake")
 	flags.BoolVar(&o.Rate, "all", false, fmt.Sprintf("run %d fixed seeds of every mistake and tell the detection rate", selftest.RateSeeds))
+	flags.IntVar(&o.Shrink, "shrink", 0, "shrink so many failing seeds of every mistake and print what became of them")
 	flags.BoolVar(&markdown, "markdown", false, "print the table as Markdown")
 	return cmd
 }
@@ -53,6 +54,9 @@ was found, 7 one survived, 2 there is no source.`,
 func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) error {
 	o.Done = func(r selftest.Result) {
 		fmt.Fprintf(c.stderr, "%-36s %s\n", r.Name, fate(&r))
+		for _, s := range r.Shrunk {
+			fmt.Fprintf(c.stderr, "%-36s seed %s: %d entries became %d, %d.%02d s of CPU\n", "", s.Seed, s.Before, s.After, s.CPU/1e9, s.CPU/1e7%100)
+		}
 	}
 	results, err := selftest.Run(cmd.Context(), o)
 	if err != nil {
@@ -73,6 +77,8 @@ func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) e
 	}
 	c.code = s.Exit
 	switch {
+	case o.Shrink > 0 && !c.json:
+		c.shrinkTable(results)
 	case c.json:
 		for i := range results {
 			if err := c.line(&results[i]); err != nil {

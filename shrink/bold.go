@@ -1,0 +1,142 @@
+package shrink
+
+import (
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// A deviation names an operation or a message, by number and attempt. With one
+// crash less, or one client, the write that must tear has another number: the cut
+// would be right and the deviation misses. So a cut that fails plainly is tried
+// once more with the same families of deviations everywhere; those that happen are
+// listed and made few. The seed is the same, and no family is new.
+
+// bold looks for one cut that holds with deviations elsewhere, the big ones first.
+func (s *search) bold() bool {
+	rates := families(s.whole)
+	if len(rates) == 0 {
+		return false
+	}
+	for _, p := range s.smaller() {
+		for _, r := range rates {
+			if s.spent() {
+				return false
+			}
+			if s.elsewhere(p, r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// families returns the rates to try: each family of the plan's deviations alone,
+// and those of disks together.
+func families(p *scenarios.Plan) (list []plan.Rates) {
+	var present [chance.Deviations]bool
+	for i := range p.World.Deviations {
+		present[p.World.Deviations[i].Site] = true
+	}
+	var disks plan.Rates
+	for site := range chance.Deviations {
+		if !present[site] {
+			continue
+		}
+		var alone plan.Rates
+		alone[site] = 300_000 // with every message lost nothing goes on
+		if site > chance.NetCorrupt {
+			alone[site] = chance.Million // asked at crashes only
+			disks[site] = chance.Million
+		}
+		list = append(list, alone)
+	}
+	if disks != (plan.Rates{}) {
+		list = append(list, disks)
+	}
+	return list
+}
+
+// elsewhere tries a plan with deviations at the given rates, and keeps it if it
+// fails with fewer entries than are known to.
+func (s *search) elsewhere(p *scenarios.Plan, rates plan.Rates) bool {
+	q := clone(p)
+	q.World.Rates, q.World.Deviations = rates, nil
+	got, err := s.runner.Run(q, scenarios.Options{Record: true, Decorate: s.options.Decorate})
+	if err != nil {
+		return false
+	}
+	s.runs++
+	if got.Fingerprint() != s.want {
+		return false
+	}
+	listed := clone(got.Recorded(""))
+	listed.Recorded = nil
+	few := listed
+	Minimize(numbers(len(listed.World.Deviations)), func(keep []int) bool {
+		c := clone(listed)
+		c.World.Deviations = make([]plan.Deviation, 0, len(keep))
+		for _, i := range keep {
+			c.World.Deviations = append(c.World.Deviations, listed.World.Deviations[i])
+		}
+		_, fails := s.check(c)
+		if fails {
+			few = c
+		}
+		return fails
+	})
+	return Entries(few) < Entries(s.best) && s.try(few)
+}
+
+// smaller returns plans that have only one node, client, tenant or fault of a
+// kind, then those that lack one, each with the workload as it is and as it was.
+func (s *search) smaller() (list []*scenarios.Plan) {
+	p := s.best
+	c := &p.Cluster
+	var aimed []fault // deviations are found anew
+	for _, f := range faultsOf(&p.World) {
+		if f.list != deviations {
+			aimed = append(aimed, f)
+		}
+	}
+	for _, whole := range []bool{false, true} {
+		for _, parts := range []func(n int) [][]int{ones, allButOne} {
+			for _, keep := range parts(c.Nodes) {
+				list = append(list, s.with(whole, onNodes(p, keep, true), onNodes(p, keep, false))...)
+			}
+			for _, keep := range parts(c.Clients) {
+				list = append(list, s.with(whole, ofClients(p, keep))...)
+			}
+			for _, keep := range parts(len(c.Tenants)) {
+				list = append(list, s.with(whole, ofTenants(p, keep))...)
+			}
+			for _, keep := range parts(len(aimed)) {
+				faults := make([]fault, 0, len(keep))
+				for _, i := range keep {
+					faults = append(faults, aimed[i])
+				}
+				list = append(list, s.with(whole, withFaults(p, faults))...)
+			}
+		}
+	}
+	return list
+}
+
+// ones returns the parts of 0..n-1 that have one member.
+func ones(n int) (parts [][]int) {
+	for i := range n {
+		if n > 1 {
+			parts = append(parts, []int{i})
+		}
+	}
+	return parts
+}
+
+// allButOne returns the parts of 0..n-1 that lack one member.
+func allButOne(n int) (parts [][]int) {
+	for i := range n {
+		part := numbers(n)
+		parts = append(parts, append(part[:i], part[i+1:]...))
+	}
+	return parts
+}

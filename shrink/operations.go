@@ -1,0 +1,83 @@
+package shrink
+
+import (
+	"github.com/tidaldb/tidalsim/scenarios"
+)
+
+// call is one operation of one client, both counted from 0.
+type call struct{ client, number int }
+
+// ordinary is the number of clients that are not part of a storm.
+func ordinary(p *scenarios.Plan) int {
+	if p.Workload.Storm != nil {
+		return p.Cluster.Clients - p.Workload.Storm.Clients
+	}
+	return p.Cluster.Clients
+}
+
+// callsOf lists the operations that are not left out, client by client, without
+// the signals of a storm.
+func callsOf(p *scenarios.Plan) (all []call) {
+	for client := range ordinary(p) {
+		for number := range p.Workload.Operations {
+			if !p.Workload.Skips(client, number) {
+				all = append(all, call{client, number})
+			}
+		}
+	}
+	return all
+}
+
+// withCalls returns the plan with only the operations that are kept: what is
+// behind the last one is cut off, what is between them is left out.
+func withCalls(p *scenarios.Plan, keep []call) *scenarios.Plan {
+	q := clone(p)
+	w := &q.Workload
+	w.Operations, w.Skip = 0, nil
+	for _, c := range keep {
+		w.Operations = max(w.Operations, c.number+1)
+	}
+	for client := range ordinary(p) {
+		from := 0
+		for _, c := range keep {
+			if c.client != client {
+				continue
+			}
+			if c.number > from {
+				w.Skip = append(w.Skip, scenarios.Skip{Client: client, From: from, To: c.number})
+			}
+			from = c.number + 1
+		}
+		if from < w.Operations {
+			w.Skip = append(w.Skip, scenarios.Skip{Client: client, From: from, To: w.Operations})
+		}
+	}
+	return q
+}
+
+// operations cuts what clients do: first from the end, by halves, then whatever
+// can be left out.
+func (s *search) operations() {
+	for s.best.Workload.Operations > 1 {
+		q := clone(s.best)
+		q.Workload.Operations /= 2
+		q.Workload.Skip = before(q.Workload.Skip, q.Workload.Operations)
+		if !s.try(q) {
+			break
+		}
+	}
+	base := s.best
+	minimize(s, callsOf(base), func(keep []call) []*scenarios.Plan {
+		return []*scenarios.Plan{withCalls(base, keep)}
+	})
+}
+
+// before cuts off what is skipped from operation n on.
+func before(skip []scenarios.Skip, n int) (kept []scenarios.Skip) {
+	for _, k := range skip {
+		if k.To = min(k.To, n); k.From < k.To {
+			kept = append(kept, k)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,242 @@
+// Package shrink makes a failing plan small: the fewest entries, the shortest
+// workload and the simplest values with which a run still fails in the same way.
+//
+// Two failures are the same if their fingerprints are: checker and rule of the
+// first finding. Checkers report in an order in which the likely root of the
+// others comes first, so the first finding is what the run is about, and a text
+// or an instant would change with every cut. The price: a small plan may show
+// another mistake of the same rule than the plan it came from.
+//
+// It refuses to search. No seed is drawn anew and no fault is added: a candidate
+// lacks something of the plan, or has a simpler value. What is too small to count
+// as a seed, for want of acknowledged operations, is right here: only a finding
+// counts.
+//
+// The one rule to remember: every candidate is run, and only what was seen to
+// fail replaces what is known to fail.
+package shrink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/scenarios"
+)
+
+// Bounds of one shrinking, unless told otherwise.
+const (
+	DefaultBudget = 30 * time.Second // of CPU time
+	DefaultRuns   = 100_000
+)
+
+// Options say how long to try. The zero value is right for every plan.
+type Options struct {
+	Budget time.Duration // CPU time of this process; 0 means DefaultBudget
+	Runs   int           // candidates at most; 0 means DefaultRuns
+	Build  string        // of this binary, for the recording
+	// Decorate wraps every node, as scenarios.Options.Decorate does.
+	Decorate func(env.Env) env.Env
+	// Progress, if not nil, is called after every accepted candidate.
+	Progress func(Progress)
+}
+
+// Progress is how far a shrinking is.
+type Progress struct {
+	Runs, Entries, Operations int
+	CPU                       time.Duration
+}
+
+// Result is a small plan and what its run showed.
+type Result struct {
+	Plan        *scenarios.Plan // recorded
+	Fingerprint string
+	Finding     checker.Finding // the first one
+	Before      int             // entries of the plan as it was recorded; see Entries
+	After       int
+	Operations  int // that clients began
+	Runs        int
+	CPU         time.Duration
+	// Minimal: without any one of its entries the plan does not fail so. False if
+	// the budget was used up before that was known.
+	Minimal bool
+	Story   []scenarios.Told // the whole run in words; see Brief
+	History []Operation      // the operations of the finding
+}
+
+// Operation is one operation at fault.
+type Operation struct {
+	Index            int // in the history
+	Session, Request uint64
+}
+
+var (
+	// ErrHolds is wrapped by the error for a plan in which nothing fails.
+	ErrHolds = errors.New("the plan does not fail")
+	// ErrUnstable is wrapped by the error for a plan that fails in another way when
+	// it is run again.
+	ErrUnstable = errors.New("the plan does not fail in the same way again")
+)
+
+// Entries counts what a plan can be made smaller by: disruptions, deviations,
+// clocks, terms, a storm, and nodes, clients and tenants beyond one of each.
+func Entries(p *scenarios.Plan) int {
+	w, c, storm := &p.World, &p.Cluster, 0
+	if p.Workload.Storm != nil {
+		storm = 1
+	}
+	return storm + len(w.Disruptions) + len(w.Deviations) + len(w.Clocks) + len(w.Terms) + c.Nodes - 1 + c.Clients - 1 + len(c.Tenants) - 1
+}
+
+// Shrink makes the plan small. Its deviations are listed first, if they are not.
+// When ctx ends, what has been reached is the result, as if the budget were used
+// up.
+func Shrink(ctx context.Context, p *scenarios.Plan, o Options) (*Result, error) {
+	s := &search{
+		ctx: ctx, options: o, runner: scenarios.NewRunner(), began: cpuTime(), seen: map[xxh3.Uint128]bool{},
+	}
+	if s.options.Budget == 0 {
+		s.options.Budget = DefaultBudget
+	}
+	if s.options.Runs == 0 {
+		s.options.Runs = DefaultRuns
+	}
+	if err := s.begin(p); err != nil {
+		return nil, err
+	}
+	before := Entries(s.best)
+	s.whole = clone(s.best)
+	minimal := s.reduce()
+	return s.result(before, minimal)
+}
+
+// search is one shrinking under way.
+//
+// Invariant: best was run, and its first finding has fingerprint want.
+type search struct {
+	ctx     context.Context
+	options Options
+	runner  *scenarios.Runner
+	want    string
+	best    *scenarios.Plan
+	key     xxh3.Uint128    // hash of best
+	whole   *scenarios.Plan // as recorded, before anything was cut
+	began   time.Duration   // CPU time
+	runs    int
+	seen    map[xxh3.Uint128]bool // candidates that were run, and whether they fail
+	usual   bool                  // profiles were made the usual ones
+	changes int                   // accepted candidates
+}
+
+// begin runs the plan, lists its deviations, and sees that it fails so again.
+func (s *search) begin(p *scenarios.Plan) error {
+	got, err := s.runner.Run(p, scenarios.Options{Record: true, Decorate: s.options.Decorate})
+	if err != nil {
+		return err
+	}
+	s.runs++
+	if len(got.Findings) == 0 {
+		return fmt.Errorf("%w: %s seed %s is %s", ErrHolds, p.Scenario, p.World.Seed, got.Verdict)
+	}
+	s.want = got.Fingerprint()
+	listed := p
+	if p.World.Deviations == nil {
+		listed = got.Recorded("")
+	}
+	listed = clone(listed)
+	listed.Recorded, listed.Lesson = nil, ""
+	if !s.try(listed) {
+		return fmt.Errorf("%w: it was %s, and with its deviations listed it is not", ErrUnstable, s.want)
+	}
+	return nil
+}
+
+// spent reports whether the budget is used up.
+func (s *search) spent() bool {
+	return s.runs >= s.options.Runs || s.ctx.Err() != nil || cpuTime()-s.began >= s.options.Budget
+}
+
+// try runs a candidate and keeps it if it fails as it should.
+func (s *search) try(p *scenarios.Plan) bool {
+	key, fails := s.check(p)
+	if fails && key != s.key {
+		s.best, s.key = p, key
+		s.changes++
+		if s.options.Progress != nil {
+			s.options.Progress(Progress{s.runs, Entries(p), len(callsOf(p)), cpuTime() - s.began})
+		}
+	}
+	return fails
+}
+
+// check reports whether a candidate fails as it should. One that is no valid plan
+// does not, and with the budget used up only what is known does.
+func (s *search) check(p *scenarios.Plan) (key xxh3.Uint128, fails bool) {
+	key = xxh3.Hash128(p.Encode())
+	fails, known := s.seen[key]
+	if known || s.spent() {
+		return key, fails
+	}
+	got, err := s.runner.Run(p, scenarios.Options{Decorate: s.options.Decorate})
+	if err != nil {
+		return key, false
+	}
+	s.runs++
+	fails = got.Fingerprint() == s.want
+	s.seen[key] = fails
+	return key, fails
+}
+
+// reduce cuts until nothing more can be cut, the big cuts first, and reports
+// whether it came to that end.
+func (s *search) reduce() (minimal bool) {
+	for !s.spent() {
+		before := s.changes
+		s.entries()
+		s.operations()
+		s.values()
+		if s.changes == before {
+			return !s.spent()
+		}
+	}
+	return false
+}
+
+// entries cuts entries until none can be left out.
+func (s *search) entries() {
+	for before := -1; s.changes != before || s.bold(); {
+		before = s.changes
+		s.topology()
+		s.wholeFamilies()
+		s.faults()
+	}
+}
+
+// result runs the best plan once more and tells it.
+func (s *search) result(before int, minimal bool) (*Result, error) {
+	got, err := s.runner.Run(s.best, scenarios.Options{Story: true, Decorate: s.options.Decorate})
+	if err != nil {
+		return nil, err
+	}
+	if got.Fingerprint() != s.want {
+		return nil, fmt.Errorf("%w: it was %s, and told it is %q", ErrUnstable, s.want, got.Fingerprint())
+	}
+	root := got.Findings[0]
+	r := &Result{
+		Plan: got.Recorded(s.options.Build), Fingerprint: s.want, Finding: root,
+		Operations: got.Operations,
+		Before:     before, After: Entries(s.best), Runs: s.runs, CPU: cpuTime() - s.began, Minimal: minimal, Story: got.Story,
+	}
+	for _, i := range root.Ops {
+		if i < len(got.History.Ops) {
+			id := got.History.Ops[i].Op
+			r.History = append(r.History, Operation{Index: i, Session: uint64(id.Session), Request: uint64(id.Request)})
+		}
+	}
+	return r, nil
+}

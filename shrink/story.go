@@ -1,0 +1,149 @@
+package shrink
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/scenarios"
+)
+
+// Bounds of a short story, lines.
+const (
+	maxEntries = 7  // of a plan that are told in words
+	maxTold    = 13 // of the run
+	maxFinding = 2
+)
+
+// Words tells the entries of a plan: who takes part, then one fault a line.
+func Words(p *scenarios.Plan) []string {
+	c, w := &p.Cluster, &p.World
+	calls := len(callsOf(p))
+	lines := []string{fmt.Sprintf("%s, %s, %s, %s", count(c.Nodes, "node"), count(c.Clients, "client"), count(len(c.Tenants), "tenant"), count(calls, "operation"))}
+	for i := range w.Disruptions {
+		lines = append(lines, fmt.Sprintf("fault %d: %s", i, w.Disruptions[i]))
+	}
+	if s := p.Workload.Storm; s != nil {
+		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %d ns for %d ns", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, s.From, s.For))
+	}
+	for _, k := range w.Clocks {
+		lines = append(lines, fmt.Sprintf("clock of process %d: %+d ppm, wall clock off by %+d ns", k.Process, k.DriftPPM, k.Wall))
+	}
+	for _, t := range w.Terms {
+		lines = append(lines, fmt.Sprintf("fault point %s of process %d: %s", t.Point, t.Process, t.Term))
+	}
+	for i := range w.Deviations {
+		d := &w.Deviations[i]
+		if from, to, link := ends(d); link {
+			lines = append(lines, fmt.Sprintf("%s from process %d to %d, message %d/%x/%x/%d", d.Site, from, to, d.Key.Kind, d.Key.A, d.Key.B, d.Key.Attempt))
+		} else {
+			lines = append(lines, fmt.Sprintf("%s on process %d, operation %d/%x/%x/%d", d.Site, to, d.Key.Kind, d.Key.A, d.Key.B, d.Key.Attempt))
+		}
+	}
+	return lines
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Brief tells the result in at most 24 lines: the entries, what of the run
+// matters, the finding.
+func (r *Result) Brief() []string {
+	var lines []string
+	for i, entry := range Words(r.Plan) {
+		if i == maxEntries {
+			lines = append(lines, fmt.Sprintf("  ... and %d more entries", len(Words(r.Plan))-i))
+			break
+		}
+		lines = append(lines, "  "+entry)
+	}
+	last := -1
+	for _, i := range r.matters() {
+		if last >= 0 && i > last+1 && r.Story[last].At < r.Story[i].At {
+			lines[len(lines)-1] += " ..." // something was left out
+		}
+		lines = append(lines, "  "+r.Story[i].String())
+		last = i
+	}
+	text := strings.Split(strings.TrimSpace(r.Finding.Text), "\n")
+	lines = append(lines, fmt.Sprintf("  %s: %s", r.Fingerprint, text[0]))
+	if len(text) > 1 {
+		text = text[1:min(len(text), maxFinding)]
+		for _, line := range text {
+			lines = append(lines, "    "+strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// matters chooses the lines of the story that are told, in order: faults, starts
+// and ends of nodes; the operations of the finding; their messages; what was going
+// on when a fault began; other calls; the rest, from the end of the run backwards.
+func (r *Result) matters() []int {
+	var chosen []int
+	for rank := 0; rank <= lastRank && len(chosen) < maxTold; rank++ {
+		var fits []int
+		for i := range r.Story {
+			if r.rank(i) == rank {
+				fits = append(fits, i)
+			}
+		}
+		if room := maxTold - len(chosen); len(fits) > room {
+			first := room / 2 // how it began and how it ended
+			fits = append(fits[:first:first], fits[len(fits)-(room-first):]...)
+		}
+		chosen = append(chosen, fits...)
+	}
+	slices.Sort(chosen)
+	return chosen
+}
+
+const lastRank = 5
+
+// rank says how much line i of the story matters; 0 is most.
+func (r *Result) rank(i int) int {
+	t := &r.Story[i]
+	switch {
+	case t.About == scenarios.Fault:
+		return 0
+	case t.About == scenarios.Life:
+		if strings.HasPrefix(t.Text, "client") || strings.HasSuffix(t.Text, "incarnation 1") {
+			return lastRank
+		}
+		return 0
+	case t.About != scenarios.Detail && r.atFault(t.Op):
+		return 1
+	case t.About == scenarios.Detail && r.concerns(t.Text):
+		return 2
+	case i+1 < len(r.Story) && r.Story[i+1].About == scenarios.Fault:
+		return 3
+	case t.About != scenarios.Detail:
+		return 4
+	}
+	return lastRank
+}
+
+func (r *Result) atFault(op int) bool {
+	return slices.ContainsFunc(r.History, func(o Operation) bool { return o.Index == op })
+}
+
+// identity is how a message is told from others in a story.
+var identity = regexp.MustCompile(`session (\d+) request (\d+)`)
+
+// concerns reports whether a line is about a message of an operation at fault.
+func (r *Result) concerns(text string) bool {
+	match := identity.FindStringSubmatch(text)
+	if match == nil {
+		return false
+	}
+	session, err1 := strconv.ParseUint(match[1], 10, 64)
+	request, err2 := strconv.ParseUint(match[2], 10, 64)
+	return err1 == nil && err2 == nil && session != 0 &&
+		slices.ContainsFunc(r.History, func(o Operation) bool { return o.Session == session && o.Request == request })
+}

@@ -52,7 +52,7 @@ func (m *meter) check() {
 		}
 	}
 	c := &h.constants
-	bound := 2*m.snapshot + c.SnapshotEvery + 2*m.meantime + 2*c.SegmentSize + 3*m.batch + 1024
+	bound := 3*m.snapshot + c.SnapshotEvery + 2*m.meantime + 2*c.SegmentSize + 3*m.batch + 1024
 	if used := h.used(); used > bound {
 		h.Fatalf("%d bytes on disk, want at most %d: snapshot %d, every %d, meanwhile %d, segment %d, batch %d; files %v",
 			used, bound, m.snapshot, c.SnapshotEvery, m.meantime, c.SegmentSize, m.batch, h.List(home.Dir()))

@@ -529,3 +529,56 @@ func TestFrontIsCutBySnapshots(t *testing.T) {
 		t.Errorf("the front was cut %d times, want more", fronts)
 	}
 }
+
+// A sync fails, the process is killed and starts again: what the failed sync dropped
+// is seen, and no sync of it makes it durable. Nothing that is answered from then on
+// is lost when the power goes.
+func TestWhatAFailedSyncDroppedIsWrittenAnew(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		after   string // the rename of the file before, if the sync is of the directory
+		failing env.OpKind
+	}{
+		{"a batch", "", env.OpSync},
+		{"the name of a segment", "", env.OpSyncDir},
+		{"the name of a snapshot", ".snap.tmp", env.OpSyncDir},
+		{"the name of the manifest", "manifest.tmp", env.OpSyncDir},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t, replica.Constants{SegmentSize: 512, SnapshotEvery: 2000, MaxSessions: 4, MaxPending: 64})
+			armed := false
+			h.fail = func(op *env.Op) env.Errno {
+				switch {
+				case op.Kind == env.OpRename && c.after != "" && strings.HasSuffix(op.Path, c.after):
+					armed = true
+				case op.Kind == env.OpCreate && c.after == "" && strings.HasSuffix(op.Path, ".seg"):
+					armed = true
+				case armed && op.Kind == c.failing && (op.Kind == env.OpSync || op.Path == home.Dir()):
+					return env.IOError
+				}
+				return env.OK
+			}
+			h.restart()
+			for range 20 {
+				if h.Phase() != replica.Serving {
+					break
+				}
+				h.open(1)
+				h.ask(1)
+				h.run()
+			}
+			if h.Phase() != replica.Stopped {
+				t.Fatalf("%v, want it stopped by the sync", h)
+			}
+			h.fail = nil
+			h.kill()
+			h.restart()
+			h.mustServe()
+			h.openSession()
+			h.write(3)
+			h.power()
+			h.restart()
+			h.mustServe()
+		})
+	}
+}

@@ -12,14 +12,15 @@ import (
 // Disk use. Snapshots bound what a slot keeps on disk, whatever is written to it
 // and however often it restarts:
 //
-//	bytes <= 2*S + E + 2*W + 2*G + 3*B + 1 KiB
+//	bytes <= 3*S + E + 2*W + 2*G + 3*B + 1 KiB
 //
-//	S  largest snapshot: old and new are both there until the old one is removed
+//	S  largest snapshot: old and new are both there until the old one is removed, which
+//	   a recovery puts off until it has written the new one anew
 //	E  SnapshotEvery: the log grows by so much before a snapshot is begun
 //	W  log bytes written while one snapshot is: before it counts, and before the next
 //	   one may begin
-//	G  SegmentSize: the oldest segment is kept whole for its last record, and a torn
-//	   tail is copied before it is replaced
+//	G  SegmentSize: the oldest segment is kept whole for its last record, and a recovery
+//	   copies the last one before it is replaced
 //	B  largest batch, at most MaxPending records: one is in flight when the log is
 //	   long enough, and a segment may hold one although it is too large for it
 //

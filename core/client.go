@@ -101,30 +101,30 @@ func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 	return &Client{env: e, cluster: c, patience: p, nonce: uint64(e.Incarnation()) << 20}
 }
 
-// Write submits a signal. It returns the call's number, or false if the tenant
-// has no such slot.
-func (c *Client) Write(id tenant.ID, slot lineage.Slot, s signal.Signal) (uint64, bool) {
-	return c.begin(id, slot, call{kind: wire.Write, signal: s})
+// Write submits a signal. It returns the call's number, or false if the tenant is
+// not placed anywhere.
+func (c *Client) Write(id tenant.ID, s signal.Signal) (uint64, bool) {
+	return c.begin(id, s.Entity, call{kind: wire.Write, signal: s})
 }
 
 // Put creates an entity; creating what exists changes nothing. It returns as Write
 // does.
-func (c *Client) Put(id tenant.ID, slot lineage.Slot, e signal.Entity) (uint64, bool) {
-	return c.begin(id, slot, call{kind: wire.Put, entity: e})
+func (c *Client) Put(id tenant.ID, e signal.Entity) (uint64, bool) {
+	return c.begin(id, e, call{kind: wire.Put, entity: e})
 }
 
 // Delete removes an entity with all its signals. It returns as Write does.
-func (c *Client) Delete(id tenant.ID, slot lineage.Slot, e signal.Entity) (uint64, bool) {
-	return c.begin(id, slot, call{kind: wire.Delete, entity: e})
+func (c *Client) Delete(id tenant.ID, e signal.Entity) (uint64, bool) {
+	return c.begin(id, e, call{kind: wire.Delete, entity: e})
 }
 
 // Read asks for the state of an entity, linearizably.
-func (c *Client) Read(id tenant.ID, slot lineage.Slot, e signal.Entity) (uint64, bool) {
-	return c.begin(id, slot, call{kind: wire.Read, entity: e})
+func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
+	return c.begin(id, e, call{kind: wire.Read, entity: e})
 }
 
-func (c *Client) begin(id tenant.ID, slot lineage.Slot, k call) (uint64, bool) {
-	k.place = c.cluster.find(id, slot)
+func (c *Client) begin(id tenant.ID, e signal.Entity, k call) (uint64, bool) {
+	k.place = c.cluster.route(id, e)
 	if k.place == nil {
 		return 0, false
 	}
@@ -148,6 +148,15 @@ func (c *Client) noFrames() []uint64 {
 	frames := c.spare[n-1]
 	c.spare = c.spare[:n-1]
 	return frames
+}
+
+// Slot returns the slot in which an entity of a tenant lives; false if the tenant
+// is not placed anywhere.
+func (c *Client) Slot(id tenant.ID, e signal.Entity) (lineage.Slot, bool) {
+	if p := c.cluster.route(id, e); p != nil {
+		return p.Slot, true
+	}
+	return 0, false
 }
 
 // Identity returns the identity of a change that is under way; false if no attempt

@@ -14,6 +14,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/route"
+	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
@@ -32,10 +34,31 @@ func (p *Placement) Identity() wal.Identity {
 	return wal.Identity{Tenant: p.Tenant.ID, Slot: p.Slot, Placement: p.Epoch, Shard: p.Shard}
 }
 
-// Cluster is the static configuration that nodes and clients share.
+// Cluster is the static configuration that nodes and clients share. Index makes
+// looking things up in it fast; it must not be changed after that.
 type Cluster struct {
 	Placements []Placement
 	Constants  replica.Constants
+
+	index      map[slotKey]int      // place in Placements
+	partitions map[tenant.ID]uint32 // number of slots
+}
+
+// slotKey names a tenant's slot.
+type slotKey struct {
+	tenant tenant.ID
+	slot   lineage.Slot
+}
+
+// Index builds what look-ups use.
+func (c *Cluster) Index() {
+	c.index = make(map[slotKey]int, len(c.Placements))
+	c.partitions = make(map[tenant.ID]uint32, len(c.Placements))
+	for i := range c.Placements {
+		p := &c.Placements[i]
+		c.index[slotKey{p.Tenant.ID, p.Slot}] = i
+		c.partitions[p.Tenant.ID]++
+	}
 }
 
 // ErrCluster is wrapped by every error of Validate.
@@ -43,24 +66,20 @@ var ErrCluster = errors.New("invalid cluster configuration")
 
 // Validate reports the first contradiction.
 func (c *Cluster) Validate() error {
-	type slot struct {
-		tenant tenant.ID
-		slot   lineage.Slot
-	}
-	seen := map[slot]int{}
+	seen := map[slotKey]int{}
 	homes := map[lineage.Shard]env.ID{}
 	for i := range c.Placements {
 		p := &c.Placements[i]
 		if err := p.Tenant.Validate(); err != nil {
 			return fmt.Errorf("%w: placements[%d]: %w", ErrCluster, i, err)
 		}
-		if first, twice := seen[slot{p.Tenant.ID, p.Slot}]; twice {
+		if first, twice := seen[slotKey{p.Tenant.ID, p.Slot}]; twice {
 			return fmt.Errorf("%w: placements[%d] and placements[%d] both place tenant %s slot %d", ErrCluster, first, i, p.Tenant.ID, p.Slot)
 		}
 		if home, known := homes[p.Shard]; known && home != p.Node {
 			return fmt.Errorf("%w: placements[%d]: shard %d is on nodes %d and %d, want one", ErrCluster, i, p.Shard, home, p.Node)
 		}
-		seen[slot{p.Tenant.ID, p.Slot}] = i
+		seen[slotKey{p.Tenant.ID, p.Slot}] = i
 		homes[p.Shard] = p.Node
 	}
 	k := &c.Constants
@@ -73,23 +92,39 @@ func (c *Cluster) Validate() error {
 
 // find returns the placement of a tenant's slot, or nil.
 func (c *Cluster) find(id tenant.ID, slot lineage.Slot) *Placement {
-	for i := range c.Placements {
-		if p := &c.Placements[i]; p.Tenant.ID == id && p.Slot == slot {
-			return p
-		}
+	if i, ok := c.index[slotKey{id, slot}]; ok {
+		return &c.Placements[i]
 	}
 	return nil
 }
 
-// has reports whether a tenant has any slot.
-func (c *Cluster) has(id tenant.ID) bool {
-	for i := range c.Placements {
-		if c.Placements[i].Tenant.ID == id {
-			return true
-		}
+// route returns where an entity of a tenant lives, or nil if the tenant is not
+// placed.
+func (c *Cluster) route(id tenant.ID, e signal.Entity) *Placement {
+	partitions, ok := c.partitions[id]
+	if !ok {
+		return nil
 	}
-	return false
+	slot, err := route.SlotOf(id, e, partitions)
+	if err != nil {
+		return nil
+	}
+	return c.find(id, slot)
 }
+
+// owns reports whether an entity of a tenant belongs into a slot. A tenant that
+// is not placed here has one slot.
+func (c *Cluster) owns(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
+	partitions, ok := c.partitions[id]
+	if !ok || partitions == 1 {
+		return slot == 0
+	}
+	want, err := route.SlotOf(id, e, partitions)
+	return err == nil && want == slot
+}
+
+// has reports whether a tenant has any slot.
+func (c *Cluster) has(id tenant.ID) bool { return c.partitions[id] > 0 }
 
 // homeOf returns the node of a shard; otherwise if nothing is placed in it.
 func (c *Cluster) homeOf(shard lineage.Shard, otherwise env.ID) env.ID {

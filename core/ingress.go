@@ -4,6 +4,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -37,6 +38,11 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		n.refuse(ev.From, m, replica.Outcome{Code: n.unknown(m)})
 		return
 	}
+	n.worked = i
+	if e, ok := subject(m); ok && !n.cluster.owns(m.Tenant, m.Slot, e) {
+		n.refuse(ev.From, m, replica.Outcome{Code: wire.WrongSlot})
+		return
+	}
 	idle := n.queue.Len() == 0 && ev.At == n.env.Now()
 	switch {
 	case m.Kind.Changes():
@@ -47,6 +53,17 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 	default:
 		n.wait(i, ev.From, m, &work{from: ev.From, request: *m})
 	}
+}
+
+// subject returns the entity that a request is about, if it is about one.
+func subject(m *wire.Message) (signal.Entity, bool) {
+	switch m.Kind {
+	case wire.Write:
+		return m.Signal.Entity, true
+	case wire.Put, wire.Delete, wire.Read:
+		return m.Entity, true
+	}
+	return 0, false
 }
 
 // change lets the slot decide about a change. The queue is looked at first: what
@@ -95,6 +112,7 @@ func (n *Node) turns() {
 			break
 		}
 		w, i := n.queue.Pop()
+		n.worked = i
 		n.serve(i, &w)
 		n.touched = append(n.touched, i)
 	}

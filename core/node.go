@@ -25,6 +25,8 @@ type Node struct {
 	started env.Time
 	catalog Catalog
 	slots   []*replica.Replica // in the order in which they were opened; dropped ones stay
+	placeOf map[slotKey]int    // place of each slot in slots
+	worked  int                // the slot that the last Step worked for
 	queue   *fair.Queue[work]  // by slot
 	touched []int              // slots that had a turn in this Step
 	conns   []conn             // by client, ascending
@@ -56,7 +58,7 @@ const nobody = uint64(tenant.Reserved)
 
 // NewNode returns the program of a node.
 func NewNode(e env.Env, c *Cluster) *Node {
-	return &Node{env: e, cluster: c, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued)}
+	return &Node{env: e, cluster: c, placeOf: map[slotKey]int{}, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued)}
 }
 
 // Step handles one event.
@@ -94,6 +96,7 @@ func (n *Node) diskDone(ev *env.Event) {
 		n.nodeDone(ev)
 		return
 	}
+	n.worked = int(i)
 	done := n.slots[i].Done(n.env, ev)
 	for j := range done {
 		n.answer(&done[j])
@@ -126,6 +129,7 @@ func (n *Node) openSlot(p *Placement) {
 		Identity: p.Identity(), Tenant: p.Tenant, Epoch: n.catalog.epochOf(p.Shard).epoch,
 		Constants: n.cluster.Constants, Index: uint32(len(n.slots)),
 	})
+	n.placeOf[slotKey{p.Tenant.ID, p.Slot}] = len(n.slots)
 	n.slots = append(n.slots, r)
 	r.Open(n.env, n.started)
 }
@@ -156,10 +160,8 @@ func (n *Node) message(ev *env.Event) {
 
 // slotOf returns the index of a slot here, -1 if it is not.
 func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) int {
-	for i, r := range n.slots {
-		if identity := r.Identity(); identity.Tenant == id && identity.Slot == slot {
-			return i
-		}
+	if i, ok := n.placeOf[slotKey{id, slot}]; ok {
+		return i
 	}
 	return -1
 }
@@ -230,23 +232,15 @@ func (n *Node) send(to env.ID, m *wire.Message) {
 	n.env.Send(to, key, n.out)
 }
 
-// Status reports: up and open 1, slots serving, slots stopped, acknowledgements,
-// refusals, malformed messages, records appended, records folded.
+// Status reports: slots that were opened, acknowledgements, refusals, malformed
+// messages, pieces of work that wait; and of the slot that the last Step worked
+// for its place and phase, records appended, records folded.
 func (n *Node) Status(s *env.Status) {
-	*s = env.Status{0: uint64(len(n.slots)), 3: n.acks, 4: n.refusals, 5: n.malformed}
-	for _, r := range n.slots {
-		if r.Dropped() {
-			s[0]--
-			continue
-		}
-		switch r.Phase() {
-		case replica.Serving:
-			s[1]++
-		case replica.Stopped:
-			s[2]++
-		}
-		s[6] += uint64(r.Appended())
-		s[7] += uint64(r.State().Position.Seq)
+	*s = env.Status{uint64(len(n.slots)), n.acks, n.refusals, n.malformed, uint64(n.queue.Len())}
+	if n.worked < len(n.slots) {
+		r := n.slots[n.worked]
+		s[5] = uint64(n.worked)<<8 | uint64(r.Phase())
+		s[6], s[7] = uint64(r.Appended()), uint64(r.State().Position.Seq)
 	}
 }
 

@@ -146,6 +146,7 @@ func (d *driver) kind() history.Kind {
 func (d *driver) begin() {
 	id, entity := d.subject()
 	op := history.Op{Client: uint64(d.env.Self()), Kind: d.kind(), Tenant: id, Signal: signal.Signal{Entity: entity}, InvokeAt: d.world.Time()}
+	op.Slot, _ = d.client.Slot(id, entity)
 	if op.Kind == history.Write {
 		op.Signal.ClientTime = int64(d.env.Wall())
 		op.Signal.Weight = int32(d.chance(3))
@@ -165,13 +166,13 @@ func (d *driver) begin() {
 func (d *driver) call(op *history.Op) (call uint64) {
 	switch op.Kind {
 	case history.Read:
-		call, _ = d.client.Read(op.Tenant, 0, op.Signal.Entity)
+		call, _ = d.client.Read(op.Tenant, op.Signal.Entity)
 	case history.Put:
-		call, _ = d.client.Put(op.Tenant, 0, op.Signal.Entity)
+		call, _ = d.client.Put(op.Tenant, op.Signal.Entity)
 	case history.Delete:
-		call, _ = d.client.Delete(op.Tenant, 0, op.Signal.Entity)
+		call, _ = d.client.Delete(op.Tenant, op.Signal.Entity)
 	default:
-		call, _ = d.client.Write(op.Tenant, 0, op.Signal)
+		call, _ = d.client.Write(op.Tenant, op.Signal)
 	}
 	return call
 }

@@ -134,7 +134,7 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 			o.appended(id, path, op.Data)
 		}
 	case env.OpRename:
-		o.renamed(id, ofPath, op.To)
+		o.renamed(id, op.To)
 	}
 }
 
@@ -218,13 +218,13 @@ func (o *observer) writesOf(t tenant.ID, slot lineage.Slot) *slotWrites {
 }
 
 // renamed notes a snapshot that gets its name.
-func (o *observer) renamed(id env.ID, t tenant.ID, to string) {
-	dir := wal.Identity{Tenant: t, Placement: 1}.Dir() + "/"
-	if len(to) <= len(dir) || to[:len(dir)] != dir {
+func (o *observer) renamed(id env.ID, to string) {
+	t, slot, file, ok := wal.SlotOfPath(to)
+	if !ok {
 		return
 	}
-	if seq, ok := wal.ParseSnapshotName(to[len(dir):]); ok {
-		w := o.writesOf(t, 0)
+	if seq, ok := wal.ParseSnapshotName(file); ok {
+		w := o.writesOf(t, slot)
 		o.trustSnapshot(id, w)
 		w.snapshot, w.covers = to, seq
 	}

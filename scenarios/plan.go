@@ -57,6 +57,9 @@ type TenantPlan struct {
 	Node   env.ID        `json:"node"`
 	// Created tenants are not there at first; clients know where they are going to be.
 	Created bool `json:"created,omitempty"`
+	// Slots is the number of the tenant's slots, all on that node; 0 means 1. The
+	// limits are those of each slot.
+	Slots int `json:"slots,omitempty"`
 }
 
 // Workload is what every client does.
@@ -128,6 +131,7 @@ func (p *Plan) total() int {
 // Bounds of a plan's cluster and workload.
 const (
 	maxProcesses  = 1000
+	maxSlots      = 64 // of one tenant
 	maxOperations = 1_000_000
 	maxStorm      = 10_000_000  // signals per second
 	maxStormFor   = 60 * second // ns
@@ -227,6 +231,9 @@ func (p *Plan) Validate() error {
 		return err
 	}
 	for i, t := range c.Tenants {
+		if t.Slots < 0 || t.Slots > maxSlots {
+			return fmt.Errorf("%w: cluster.tenants[%d].slots is %d, want 0..%d", plan.ErrInvalid, i, t.Slots, maxSlots)
+		}
 		if int(t.Node) >= c.Nodes {
 			return fmt.Errorf("%w: cluster.tenants[%d].node is %d, want 0..%d", plan.ErrInvalid, i, t.Node, c.Nodes-1)
 		}
@@ -256,13 +263,18 @@ func (p *Plan) cluster(all bool) *core.Cluster {
 	c := &core.Cluster{Constants: p.Cluster.Constants}
 	for i := range p.Cluster.Tenants {
 		if t := &p.Cluster.Tenants[i]; all || !t.Created {
-			c.Placements = append(c.Placements, p.placement(t))
+			for slot := range max(1, t.Slots) {
+				place := p.placement(t)
+				place.Slot = lineage.Slot(slot)
+				c.Placements = append(c.Placements, place)
+			}
 		}
 	}
+	c.Index()
 	return c
 }
 
-// placement says where a tenant lives.
+// placement says where a tenant's first slot lives.
 func (p *Plan) placement(t *TenantPlan) core.Placement {
 	return core.Placement{Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"math"
 	"os"
@@ -403,6 +404,31 @@ func BenchmarkDecodeFrame(b *testing.B) {
 	for b.Loop() {
 		if _, _, _, err := wal.DecodeFrame(frame, &r); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestSlotOfPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"tenants/7/wal/3-9/3-41.seg":             "7/3/3-41.seg",
+		"tenants/0/wal/0-1/manifest":             "0/0/manifest",
+		"tenants/7/wal/3-9/12.snap.tmp":          "7/3/12.snap.tmp",
+		"tenants/7/wal/3-9":                      "",
+		"tenants/7/wal/3/x":                      "",
+		"tenants/7/wal/03-9/x":                   "",
+		"tenants/7/wal/4294967296-9/x":           "",
+		"tenants/7/other/3-9/x":                  "",
+		"tenants/07/wal/3-9/x":                   "",
+		"tenants/7/wal/3-9/deeper/x":             "",
+		"node":                                   "",
+		"tenants/18446744073709551615/wal/0-1/x": "",
+	} {
+		got := ""
+		if id, slot, file, ok := wal.SlotOfPath(path); ok {
+			got = fmt.Sprintf("%s/%d/%s", id, slot, file)
+		}
+		if got != want {
+			t.Errorf("%q is %q, want %q", path, got, want)
 		}
 	}
 }

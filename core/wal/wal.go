@@ -133,6 +133,23 @@ func TenantOfPath(path string) (tenant.ID, bool) {
 	return tenant.ID(n), true
 }
 
+// SlotOfPath returns the tenant and the slot in whose directory path is, and the
+// name of the file there. Like TenantOfPath it does not allocate.
+func SlotOfPath(path string) (id tenant.ID, slot lineage.Slot, file string, ok bool) {
+	id, ok = TenantOfPath(path)
+	rest := strings.TrimPrefix(path, tenantsPrefix)
+	_, rest, _ = strings.Cut(rest, "/")
+	rest, isWAL := strings.CutPrefix(rest, "wal/")
+	dir, file, isFile := strings.Cut(rest, "/")
+	left, right, _ := strings.Cut(dir, "-")
+	n, slotOK := parseDecimal(left)
+	_, epochOK := parseDecimal(right)
+	if !ok || !isWAL || !isFile || !slotOK || !epochOK || n > math.MaxUint32 || strings.Contains(file, "/") {
+		return tenant.Reserved, 0, "", false
+	}
+	return id, lineage.Slot(n), file, true
+}
+
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // parseDecimal is the inverse of decimal. strconv accepts forms that are not

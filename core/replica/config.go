@@ -64,6 +64,21 @@ func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits reco
 	r.append(e, from, m, rec, fault.RecordAppended)
 }
 
+// takeBackLimits returns to the limits before those that the disk had no room for.
+// What waits was decided by the new ones, so it is refused too.
+func (r *Replica) takeBackLimits() {
+	for i := range r.admitted {
+		p := &r.admitted[i]
+		p.Refused = wire.DiskFull
+		r.state.Session(p.Record.Client).InFlight--
+		r.bucket.GiveBack()
+	}
+	r.done = append(r.done, r.admitted...)
+	r.admitted = r.admitted[:0]
+	limits := r.overlay.Limits()
+	r.bucket.Limit(limits.Rate, limits.Burst)
+}
+
 // MayDrop says why the slot cannot be dropped now. A slot that stopped has no
 // version to compare, so it is dropped only by a command that counts on none.
 func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {

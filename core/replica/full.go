@@ -2,6 +2,7 @@ package replica
 
 import (
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -15,8 +16,10 @@ import (
 // front are no records, so the promise is not hurt if only the header found no
 // room.
 func (r *Replica) takeBack(e env.Env) {
+	limits := false
 	for i := range r.pending {
 		p := &r.pending[i]
+		limits = limits || p.Record.Kind == record.Config
 		p.Refused = wire.DiskFull
 		if p.Record.Kind.IsOperation() {
 			r.state.Session(p.Record.Client).InFlight--
@@ -30,6 +33,9 @@ func (r *Replica) takeBack(e env.Env) {
 	r.done = append(r.done, r.pending...)
 	r.pending, r.frames, r.end = r.pending[:0], r.frames[:0], r.state.Position
 	r.overlay.Reset(r.state)
+	if limits {
+		r.takeBackLimits()
+	}
 	for i := range r.admitted { // they were charged after what is taken back, and wait on
 		r.overlay.Add(&r.admitted[i].Record)
 	}

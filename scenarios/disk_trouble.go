@@ -90,9 +90,7 @@ func (d *draw) failingSync(p *Plan, i int) {
 	if t.points[0] == fault.SnapshotRenaming {
 		p.Cluster.Constants.SnapshotEvery = min(p.Cluster.Constants.SnapshotEvery, 2048)
 	}
-	if f.Amount == 1 { // it is sure to strike
-		f.For = max(f.For, 8*p.World.Disk.Sync)
-	}
+	f.For = max(f.For, 4*p.World.Disk.Sync)
 	p.World.Disruptions = append(p.World.Disruptions, f)
 	d.operator(p, "sync", i, f)
 }
@@ -130,24 +128,29 @@ func (d *draw) operator(p *Plan, name string, i int, f plan.Disruption) {
 // soon is an anchor for a fault that lasts: at one of the points, in an early
 // incarnation or a late one. The first of a plan is sure to come.
 func (d *draw) soon(p *Plan, name string, i int, points []env.Point) plan.Anchor {
-	a := plan.Anchor{
-		Point: fault.Name(points[d.between(name+" point", i, 0, int64(len(points)-1))]),
-		Nth:   uint32(d.log(name+" nth", i, 1, 8)),
-		By:    span(p) / 2,
-	}
-	if a.Point == fault.Name(fault.NodeStarted) || a.Point == fault.Name(fault.EpochPersisted) {
-		a.Nth = uint32(d.between(name+" start", i, 1, 2))
+	point := points[d.between(name+" point", i, 0, int64(len(points)-1))]
+	a := plan.Anchor{Point: fault.Name(point), Nth: uint32(d.log(name+" nth", i, 1, 8)), By: span(p) / 2}
+	switch {
+	case point <= fault.SlotCreating && i == 0: // others restart the node later
+		a.Nth = 1
+	case point < fault.RecordAppended || point >= fault.SnapshotWriting:
+		a.Nth = uint32(d.between(name+" nth", i, 1, 2))
 	}
 	return a
 }
 
 // failingWrite lets writes fail or be short for a while.
 func (d *draw) failingWrite(p *Plan) {
-	files := []string{".seg", ".tmp", "node.tmp", ""}
-	points := []env.Point{fault.BatchSubmitting, fault.SegmentRotating, fault.SnapshotWriting, fault.RecoveryReading, fault.NodeStarted}
+	all := []trouble{
+		{".seg", []env.Point{fault.BatchSubmitting, fault.SegmentRotating}},
+		{".tmp", []env.Point{fault.SnapshotWriting, fault.RecoveryReading, fault.NodeStarted}},
+		{"node.tmp", []env.Point{fault.NodeStarted}},
+		{"", []env.Point{fault.NodeStarted, fault.RecoveryReading, fault.BatchSubmitting, fault.SegmentRotating, fault.SnapshotWriting}},
+	}
+	t := all[d.between("write", 0, 0, int64(len(all)-1))]
 	f := plan.Disruption{
-		Kind: plan.WriteFail, Process: d.inhabited(p, "write node", 0), Files: files[d.between("write files", 0, 0, int64(len(files)-1))],
-		When: d.soon(p, "write", 0, points), For: d.log("write for", 0, millisecond, 32*millisecond), Amount: d.between("write amount", 0, 0, 2),
+		Kind: plan.WriteFail, Process: d.inhabited(p, "write node", 0), Files: t.files,
+		When: d.soon(p, "write", 0, t.points), For: d.log("write for", 0, 4*millisecond, 64*millisecond), Amount: d.between("write amount", 0, 0, 2),
 	}
 	p.World.Disruptions = append(p.World.Disruptions, f)
 	d.operator(p, "write", 0, f)

@@ -262,8 +262,6 @@ func (p *replay) torn(s *Segment, offset int, damage error) error {
 	if err != nil {
 		return err
 	}
-	// Damage of what was confirmed is no torn tail: a good frame behind it says so.
-	//safety:confirmed-damage-stops false by=no-loss on=disk-trouble
 	if found.synced >= next {
 		return corrupt(s, offset, "%v; the frame of record %d at offset %d confirms records up to %d, so record %d was durable",
 			damage, found.seq, found.offset, found.synced, next)
@@ -304,6 +302,8 @@ func (p *replay) resync(s *Segment, offset int) (claim, error) {
 		if errors.Is(err, ErrVersion) {
 			return claim{}, fmt.Errorf("segment %s at offset %d: %w", s.Name, offset, err)
 		}
+		// Damage of what was confirmed is no torn tail: a good frame behind it says so.
+		//safety:confirmed-damage-stops false by=no-loss on=disk-trouble
 		if err == nil && p.own() && synced > best.synced {
 			best = claim{offset: offset, seq: p.rec.Seq, synced: synced}
 		}

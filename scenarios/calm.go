@@ -4,5 +4,8 @@ package scenarios
 var calm = &Scenario{
 	Name:  "calm",
 	Story: "three tenants on three nodes, and nothing goes wrong",
-	draw:  func(d *draw, p *Plan) { d.base(p) },
+	draw: func(d *draw, p *Plan) {
+		d.base(p)
+		d.slots(p)
+	},
 }

@@ -15,6 +15,7 @@ var crashRestart = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
+		d.slots(p)
 		p.World.Rates = crashRates(d)
 		for i := range int(d.between("crashes", 0, 1, 5)) {
 			d.crash(p, i)

@@ -107,6 +107,15 @@ func (d *draw) workload(p *Plan) {
 	}
 }
 
+// slots splits some tenants into several slots.
+func (d *draw) slots(p *Plan) {
+	for i := range p.Cluster.Tenants {
+		if d.oneIn(4, "slots", i) {
+			p.Cluster.Tenants[i].Slots = int(d.between("slots", i+1000, 2, 4))
+		}
+	}
+}
+
 // caps draws hard caps for some tenants, low enough to be met.
 func (d *draw) caps(p *Plan) {
 	for i := range p.Cluster.Tenants {

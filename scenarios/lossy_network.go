@@ -12,6 +12,7 @@ var lossyNetwork = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
+		d.slots(p)
 		if d.oneIn(2, "refusals", 0) { // copies of what was refused come when there are tokens again
 			for i := range p.Cluster.Tenants {
 				p.Cluster.Tenants[i].Config.Limits.Rate = uint64(d.log("refusing rate", i, 200, 1600))

@@ -27,15 +27,23 @@ type Scenario struct {
 
 // All returns the scenarios in the order in which they are listed and run.
 func All() []*Scenario {
+	return append(light(), heavy()...)
+}
+
+// light scenarios take a few milliseconds of CPU time a seed.
+func light() []*Scenario {
 	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle}
 }
+
+// heavy scenarios take more, and run by name only.
+func heavy() []*Scenario { return []*Scenario{manyTenants} }
 
 // Default is the name of the group that runs when nothing is named.
 const Default = "default"
 
 // Groups returns the names of the groups with their members.
 func Groups() []Group {
-	return []Group{{Name: Default, Members: All()}}
+	return []Group{{Name: Default, Members: light()}, {Name: "heavy", Members: heavy()}}
 }
 
 // Group is a set of scenarios that run together.

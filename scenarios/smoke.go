@@ -13,6 +13,7 @@ var smoke = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
+		d.slots(p)
 		kind := plan.Power
 		if d.oneIn(2, "kill", 0) {
 			kind = plan.Kill

@@ -291,12 +291,12 @@ func KindOf(b []byte) Kind {
 	return Kind(b[2])
 }
 
-// FrameOf returns the frame number of b, if it claims to be of a kind that has one.
-// It does not look at the rest.
+// FrameOf returns the frame number of b, if it is of a kind that has one and its
+// checksum matches. It is much cheaper than Decode.
 func FrameOf(b []byte) (uint64, bool) {
 	kind := KindOf(b)
-	if kind < OpenSession || len(b) < headerSize+16 { // their layouts begin with connection and frame
+	if kind < OpenSession || len(b) < headerSize+16 || checksum(b) != binary.LittleEndian.Uint32(b[4:]) {
 		return 0, false
 	}
-	return binary.LittleEndian.Uint64(b[headerSize+8:]), true
+	return binary.LittleEndian.Uint64(b[headerSize+8:]), true // layouts begin with connection and frame
 }

@@ -452,6 +452,10 @@ func TestFrameOf(t *testing.T) {
 		if want := m.Kind > wire.Reset; ok != want || ok && frame != 7 {
 			t.Errorf("%s: frame %d, %t; want %t", m.Kind, frame, ok, want)
 		}
+		b[len(b)-1] ^= 1
+		if _, ok := wire.FrameOf(b); ok {
+			t.Errorf("%s: a damaged message has a frame", m.Kind)
+		}
 		if _, ok := wire.FrameOf(b[:min(len(b), 23)]); ok {
 			t.Errorf("%s: a message cut short has a frame", m.Kind)
 		}

@@ -94,7 +94,7 @@ func (s *search) smaller() (list []*scenarios.Plan) {
 	p := s.best
 	c := &p.Cluster
 	var aimed []fault // deviations are found anew
-	for _, f := range faultsOf(&p.World) {
+	for _, f := range faultsOf(p) {
 		if f.list != deviations {
 			aimed = append(aimed, f)
 		}

@@ -18,6 +18,11 @@ func clone(p *scenarios.Plan) *scenarios.Plan {
 		storm := *p.Workload.Storm
 		q.Workload.Storm = &storm
 	}
+	q.Workload.Operators = slices.Clone(p.Workload.Operators)
+	for i := range q.Workload.Operators {
+		o := &q.Workload.Operators[i]
+		o.Commands = slices.Clone(o.Commands)
+	}
 	w := &q.World
 	w.Clocks, w.Terms = slices.Clone(w.Clocks), slices.Clone(w.Terms)
 	w.Deviations, w.Disruptions = slices.Clone(w.Deviations), slices.Clone(w.Disruptions)
@@ -39,7 +44,7 @@ func minimize[T any](s *search, items []T, make func(keep []T) []*scenarios.Plan
 	Minimize(items, func(keep []T) bool { return slices.ContainsFunc(make(keep), s.try) })
 }
 
-// topology cuts nodes, clients and tenants. Numbers of processes shift when one
+// topology cuts nodes, clients, tenants and operators. Numbers of processes shift when one
 // goes, and with them what clients draw, so each cut is tried with the workload as
 // it is and as it was in the beginning: fewer entries are worth more operations.
 func (s *search) topology() {
@@ -56,6 +61,10 @@ func (s *search) topology() {
 		minimize(s, numbers(len(base.Cluster.Tenants)), func(keep []int) []*scenarios.Plan {
 			return s.with(whole, ofTenants(base, keep))
 		})
+		base = s.best
+		minimize(s, numbers(len(base.Workload.Operators)), func(keep []int) []*scenarios.Plan {
+			return s.with(whole, ofOperators(base, keep))
+		})
 	}
 }
 
@@ -64,10 +73,10 @@ func (s *search) topology() {
 func (s *search) with(whole bool, plans ...*scenarios.Plan) []*scenarios.Plan {
 	for _, p := range plans {
 		if whole {
-			storm := p.Workload.Storm
-			p.Workload = clone(s.whole).Workload
-			p.Workload.Skip = within(p.Workload.Skip, p.Cluster.Clients)
-			p.Workload.Storm = storm
+			w := clone(s.whole).Workload
+			w.Skip = within(w.Skip, p.Cluster.Clients)
+			w.Storm, w.Operators = p.Workload.Storm, p.Workload.Operators
+			p.Workload = w
 		}
 	}
 	return plans
@@ -87,7 +96,7 @@ func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 			tenants = append(tenants, i)
 		}
 	}
-	q := renumber(ofTenants(p, tenants), append(slices.Clone(keep), processesFrom(p.Cluster.Nodes, p.Cluster.Clients)...))
+	q := renumber(ofTenants(p, tenants), append(slices.Clone(keep), processesFrom(p.Cluster.Nodes, p.Cluster.Clients+len(p.Workload.Operators))...))
 	q.Cluster.Nodes = len(keep)
 	for i := range q.Cluster.Tenants {
 		t := &q.Cluster.Tenants[i]
@@ -111,7 +120,7 @@ func ofClients(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	for _, client := range keep {
 		processes = append(processes, p.Cluster.Nodes+client)
 	}
-	q := renumber(p, processes)
+	q := renumber(p, append(processes, processesFrom(p.Cluster.Nodes+p.Cluster.Clients, len(p.Workload.Operators))...))
 	q.Cluster.Clients = len(keep)
 	q.Workload.Skip = nil
 	for _, k := range p.Workload.Skip {
@@ -129,8 +138,22 @@ func ofClients(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	return q
 }
 
-// ofTenants returns the plan without the tenants that are not kept. A storm goes
-// with its tenant; its clients become ordinary ones.
+// ofOperators returns the plan without the operators that are not kept.
+func ofOperators(p *scenarios.Plan, keep []int) *scenarios.Plan {
+	processes, first := numbers(p.Cluster.Nodes+p.Cluster.Clients), p.Cluster.Nodes+p.Cluster.Clients
+	var operators []scenarios.OperatorPlan
+	for _, i := range keep {
+		processes = append(processes, first+i)
+		operators = append(operators, p.Workload.Operators[i])
+	}
+	q := renumber(p, processes)
+	q.Workload.Operators = operators
+	return q
+}
+
+// ofTenants returns the plan without the tenants that are not kept, and without
+// what operators want of them. A storm goes with its tenant; its clients become
+// ordinary ones.
 func ofTenants(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	q := clone(p)
 	q.Cluster.Tenants = nil
@@ -140,6 +163,13 @@ func ofTenants(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	if storm := q.Workload.Storm; storm != nil {
 		if storm.Tenant = slices.Index(keep, storm.Tenant); storm.Tenant < 0 {
 			q.Workload.Storm = nil
+		}
+	}
+	for i := range q.Workload.Operators {
+		o := &q.Workload.Operators[i]
+		o.Commands = slices.DeleteFunc(o.Commands, func(c scenarios.CommandPlan) bool { return !slices.Contains(keep, c.Tenant) })
+		for j := range o.Commands {
+			o.Commands[j].Tenant = slices.Index(keep, o.Commands[j].Tenant)
 		}
 	}
 	return q
@@ -191,27 +221,41 @@ func ends(d *plan.Deviation) (from, to uint32, link bool) {
 	return uint32(d.Scope >> 32), uint32(d.Scope), d.Site <= chance.NetCorrupt
 }
 
-// fault is the place of one entry among the world's.
+// fault is the place of one entry that is neither a process nor a tenant.
 type fault struct {
 	list  list
 	index int
 }
 
-// list is one of the world's lists of entries.
+// list is one of a plan's lists of entries.
 type list uint8
 
 const (
 	disruptions list = iota
 	clocks
 	terms
+	commands // of operators, one operator after the other
 	deviations
 )
 
-// faultsOf lists the entries of a world.
-func faultsOf(w *plan.Plan) (all []fault) {
-	for l, n := range []int{len(w.Disruptions), len(w.Clocks), len(w.Terms), len(w.Deviations)} {
+// faultsOf lists the entries of a plan that are not processes or tenants.
+func faultsOf(p *scenarios.Plan) (all []fault) {
+	w := &p.World
+	for l, n := range []int{len(w.Disruptions), len(w.Clocks), len(w.Terms), len(commandsOf(p)), len(w.Deviations)} {
 		for i := range n {
 			all = append(all, fault{list(l), i})
+		}
+	}
+	return all
+}
+
+// command is the place of one command of an operator.
+type command struct{ operator, index int }
+
+func commandsOf(p *scenarios.Plan) (all []command) {
+	for i := range p.Workload.Operators {
+		for j := range p.Workload.Operators[i].Commands {
+			all = append(all, command{i, j})
 		}
 	}
 	return all
@@ -222,6 +266,10 @@ func withFaults(p *scenarios.Plan, keep []fault) *scenarios.Plan {
 	q := clone(p)
 	w := &q.World
 	w.Disruptions, w.Clocks, w.Terms, w.Deviations = []plan.Disruption{}, nil, nil, []plan.Deviation{}
+	for i := range q.Workload.Operators {
+		q.Workload.Operators[i].Commands = []scenarios.CommandPlan{}
+	}
+	all := commandsOf(p)
 	for _, f := range keep {
 		switch f.list {
 		case disruptions:
@@ -230,6 +278,10 @@ func withFaults(p *scenarios.Plan, keep []fault) *scenarios.Plan {
 			w.Clocks = append(w.Clocks, p.World.Clocks[f.index])
 		case terms:
 			w.Terms = append(w.Terms, p.World.Terms[f.index])
+		case commands:
+			c := all[f.index]
+			o := &q.Workload.Operators[c.operator]
+			o.Commands = append(o.Commands, p.Workload.Operators[c.operator].Commands[c.index])
 		case deviations:
 			w.Deviations = append(w.Deviations, p.World.Deviations[f.index])
 		}
@@ -255,7 +307,7 @@ func (s *search) wholeFamilies() {
 	}
 	for family := range int(deviations) + int(chance.Deviations) {
 		base := s.best
-		all := faultsOf(&base.World)
+		all := faultsOf(base)
 		rest := slices.DeleteFunc(slices.Clone(all), func(f fault) bool { return f.family(&base.World) == family })
 		if len(rest) < len(all) {
 			s.try(withFaults(base, rest))
@@ -266,7 +318,7 @@ func (s *search) wholeFamilies() {
 // faults cuts single faults.
 func (s *search) faults() {
 	base := s.best
-	minimize(s, faultsOf(&base.World), func(keep []fault) []*scenarios.Plan {
+	minimize(s, faultsOf(base), func(keep []fault) []*scenarios.Plan {
 		return []*scenarios.Plan{withFaults(base, keep)}
 	})
 }

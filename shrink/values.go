@@ -40,6 +40,12 @@ func (s *search) values() {
 	for _, v := range valuesOf(s.best) {
 		s.simplify(&v)
 	}
+	for i := range s.best.Cluster.Tenants {
+		if q := clone(s.best); q.Cluster.Tenants[i].Created {
+			q.Cluster.Tenants[i].Created = false
+			s.try(q)
+		}
+	}
 	for i := range s.best.World.Disruptions {
 		if q := clone(s.best); q.World.Disruptions[i].Files != "" {
 			q.World.Disruptions[i].Files = ""
@@ -124,6 +130,9 @@ func valuesOf(p *scenarios.Plan) []value {
 			number(func(p *scenarios.Plan) *uint64 { return &p.Cluster.Tenants[i].Config.Limits.Burst }, 0, 1),
 			number(func(p *scenarios.Plan) *uint64 { return &p.Cluster.Tenants[i].Config.Limits.Entities }, 0, 1),
 			number(func(p *scenarios.Plan) *uint64 { return &p.Cluster.Tenants[i].Config.Limits.Bytes }, 0))
+	}
+	for _, c := range commandsOf(p) {
+		all = append(all, number(func(p *scenarios.Plan) *int64 { return &p.Workload.Operators[c.operator].Commands[c.index].Think }, 0))
 	}
 	if p.Workload.Storm != nil {
 		all = append(all,

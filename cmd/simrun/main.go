@@ -111,8 +111,8 @@ func isUsage(err error) bool {
 const help = `simrun runs seeds of scenarios against the real core and says what held.
 
   simrun run                    a few hundred seeds of every default scenario
-  simrun run smoke --seeds 5000 more of one
   simrun replay smoke:0x2a      one seed again, or a plan file, or "latest"
+  simrun shrink latest          the smallest plan that fails in the same way
   simrun list                   scenarios, checkers, faults, fault points, safety lines
   simrun selftest               plants mistakes and expects the checkers to object
   try: simrun run
@@ -129,7 +129,7 @@ func (c *command) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
-	root.AddCommand(c.run(), c.replay(), c.shrink(), c.hash(), c.list(), c.selftest(), c.wal(), c.version())
+	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.wal(), c.version())
 	return root
 }
 

@@ -171,8 +171,13 @@ func (d *draw) pace(p *Plan) {
 }
 
 // rot damages durable bytes of one slot at most, and lets the node find out by
-// starting again. Where, the budget says.
+// starting again. Where, the budget says. The other slots have enough to show, as
+// their quotas are not tight.
 func (d *draw) rot(p *Plan) {
+	for i := range p.Cluster.Tenants {
+		l := &p.Cluster.Tenants[i].Config.Limits
+		l.Rate = max(l.Rate, 3200)
+	}
 	files := []string{".seg", ".seg", ".snap", ""}
 	f := plan.Disruption{
 		Kind: plan.Rot, Process: d.inhabited(p, "rot node", 0), Files: files[d.between("rot files", 0, 0, int64(len(files)-1))],

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -175,8 +176,7 @@ func (d *draw) pace(p *Plan) {
 // their quotas are not tight.
 func (d *draw) rot(p *Plan) {
 	for i := range p.Cluster.Tenants {
-		l := &p.Cluster.Tenants[i].Config.Limits
-		l.Rate = max(l.Rate, 3200)
+		p.Cluster.Tenants[i].Config.Limits = tenant.Limits{Rate: 100_000}
 	}
 	files := []string{".seg", ".seg", ".snap", ""}
 	f := plan.Disruption{

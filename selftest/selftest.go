@@ -23,8 +23,8 @@ type Options struct {
 	// Seeds is the budget: how many seeds of the scenario a checker has. A
 	// mistake that none of them shows has survived.
 	Seeds int
-	// Rate measures in how many of the first RateSeeds seeds the mistake is
-	// found, instead of stopping at the first.
+	// Rate measures in how many of the first RateSeeds seeds the mistake is found;
+	// only if it is in none of them, more are run.
 	Rate bool
 	// Shrink is how many of the seeds that show a mistake are shrunk, with the
 	// mistake built in.

@@ -23,6 +23,7 @@ const nameLifecycle = "lifecycle"
 //	left-behind          something of a dropped tenant is on a disk in the end
 //	older-version        limits came after limits of the same or a higher version
 //	lost-config          limits that were answered are not in the log
+//	wrong-base           limits were set over others than the operator had seen
 //	invalid-accepted     limits were accepted that no tenant may have
 //
 // A command that was refused has no effect; one that was not answered may have it.
@@ -117,13 +118,25 @@ func judgeCommand(v *verdict, run *observe.Run, lives []life, c *observe.Command
 	case c.Kind == observe.Create && l.dropped < c.AskedAt:
 		v.find("created-again", c.EndedAt, nil, "tenant %s was dropped by %s, and at %s its creation was answered, asked for at %s",
 			c.Tenant, instant(l.dropped), instant(c.EndedAt), instant(c.AskedAt))
-	case c.Kind == observe.Configure && !isConfigured(run, c):
-		v.find("lost-config", c.EndedAt, nil, "limits of version %d for tenant %s were answered at %s, and no log has them: %+v",
-			c.Version, c.Tenant, instant(c.EndedAt), c.Limits)
+	case c.Kind == observe.Configure:
+		judgeConfigured(v, run, c)
 	}
 }
 
-func isConfigured(run *observe.Run, c *observe.Command) bool {
+func judgeConfigured(v *verdict, run *observe.Run, c *observe.Command) {
+	switch before, found := configured(run, c); {
+	case !found:
+		v.find("lost-config", c.EndedAt, nil, "limits of version %d for tenant %s were answered at %s, and no log has them: %+v",
+			c.Version, c.Tenant, instant(c.EndedAt), c.Limits)
+	case before != c.Base && c.Base < c.Version: // else the command asked for what there was already
+		v.find("wrong-base", c.EndedAt, nil, "limits of version %d for tenant %s, answered at %s, were set over those of version %d; the operator had seen version %d",
+			c.Version, c.Tenant, instant(c.EndedAt), before, c.Base)
+	}
+}
+
+// configured looks for the record that a command led to, and returns the version
+// that was in force before it.
+func configured(run *observe.Run, c *observe.Command) (before uint64, found bool) {
 	want := record.Limits{
 		Version: c.Version, Rate: c.Limits.Rate, Burst: c.Limits.EffectiveBurst(),
 		Entities: c.Limits.EffectiveEntities(), Bytes: c.Limits.EffectiveBytes(),
@@ -134,13 +147,17 @@ func isConfigured(run *observe.Run, c *observe.Command) bool {
 		}
 		for i := range l.Entries {
 			rec := &l.Entries[i].Record
-			want.Feature = rec.Limits.Feature
-			if rec.Kind == record.Config && rec.Limits == want {
-				return true
+			if rec.Kind != record.Config {
+				continue
 			}
+			want.Feature = rec.Limits.Feature
+			if rec.Limits == want {
+				return before, true
+			}
+			before = rec.Limits.Version
 		}
 	}
-	return false
+	return 0, false
 }
 
 func judgeOperation(v *verdict, ops []history.Op, lives []life, i int) {

@@ -11,7 +11,7 @@ import (
 
 // command is a whole command of an operator, with the limits of the world.
 func (w *world) command(kind observe.CommandKind, t tenant.ID, version uint64, outcome history.Outcome) {
-	i := w.run.Asked(observe.Command{Kind: kind, Tenant: t, Version: version, AskedAt: w.tick(), Limits: tenant.Limits{
+	i := w.run.Asked(observe.Command{Kind: kind, Tenant: t, Version: version, Base: min(1, version-min(1, version)), AskedAt: w.tick(), Limits: tenant.Limits{
 		Rate: homeLimits.Rate, Burst: homeLimits.Burst, Entities: homeLimits.Entities, Bytes: homeLimits.Bytes,
 	}})
 	w.run.Ended(i, outcome, w.tick())
@@ -120,6 +120,12 @@ func TestLifecycle(t *testing.T) {
 			"older-version [] 4 ms: tenant 2 slot 0: limits of version 5 were set at seq 4, at 4 ms, after those of version 5",
 			"older-version [] 5 ms: tenant 2 slot 0: limits of version 4 were set at seq 5, at 5 ms, after those of version 5",
 		}},
+		{name: "limits over others than were seen", verdict: Violated, make: func(w *world) {
+			w.founded()
+			w.configured(2)
+			w.configured(3)
+			w.command(observe.Configure, home, 3, history.Acked)
+		}, want: []string{"wrong-base [] 6 ms: limits of version 3 for tenant 2, answered at 6 ms, were set over those of version 2; the operator had seen version 1"}},
 		{name: "limits are lost", verdict: Violated, make: func(w *world) {
 			w.founded()
 			w.command(observe.Configure, home, 2, history.Acked)

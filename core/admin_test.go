@@ -137,6 +137,22 @@ func TestAStartingNodeKnowsNobody(t *testing.T) {
 	}
 }
 
+// From the moment on at which a tombstone is written nothing is begun in the slot.
+func TestADropIsTheLastWord(t *testing.T) {
+	h := serving(t)
+	h.command(drop(1, 1))
+	for _, want := range []wire.Code{wire.NotServing, wire.UnknownTenant} {
+		for _, m := range []wire.Message{configure(1, 2, 1), {Kind: wire.Read, Tenant: 1, Placement: 1}} {
+			h.answers = nil
+			h.command(m)
+			if len(h.answers) != 1 || h.answers[0].Code != want {
+				t.Errorf("a %s is told %+v, want %s", m.Kind, h.answers, want)
+			}
+		}
+		h.run()
+	}
+}
+
 // A full disk refuses what it has no room for, and nothing happened.
 func TestNoRoomForTheNodeFile(t *testing.T) {
 	for _, m := range []wire.Message{create(3), drop(1, 1)} {

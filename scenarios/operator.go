@@ -126,7 +126,7 @@ func (o *operator) begin() {
 		o.at.Base = 0
 	}
 	o.index = o.run.Asked(observe.Command{
-		Kind: is.observe, Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, AskedAt: o.world.Time(),
+		Kind: is.observe, Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
 	})
 	if o.story != nil {
 		o.story.add("%-9s WANTS %s tenant %s on node %d, version %d over %d, %+v", o.story.who(o.env.Self()),

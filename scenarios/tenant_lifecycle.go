@@ -30,6 +30,10 @@ var tenantLifecycle = &Scenario{
 		if d.oneIn(3, "rival", 0) {
 			p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: d.rival(p)})
 		}
+		if d.oneIn(3, "slow nodes", 0) { // changes wait for their turn when limits change
+			p.Cluster.Constants.Costs.Append = env.Duration(d.log("slow append", 0, 20*microsecond, 160*microsecond))
+			p.Workload.Think, p.Workload.Concurrency = min(p.Workload.Think, 200*microsecond), 8
+		}
 		d.pauses(p)
 		p.World.Rates = crashRates(d)
 		for i := range int(d.between("lifecycle crashes", 0, 1, 4)) {

@@ -37,6 +37,8 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if limits.Version <= last.Version {
 		return conflict(last.Version)
 	}
+	// Nor may one that has not seen what another one has set.
+	//safety:base-compared by=lifecycle on=tenant-lifecycle
 	if m.Base != last.Version {
 		return conflict(last.Version)
 	}

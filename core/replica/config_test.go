@@ -155,7 +155,7 @@ func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 		t.Fatalf("a third entity under the limits that are pending: %+v", out)
 	}
 	h.run()
-	if len(h.refused) != 2 || h.State().Limits.Version != 2 {
+	if len(h.refused) != 2 || h.refused[1] != h.request || h.State().Limits.Version != 2 {
 		t.Fatalf("%d requests refused, version %d in force; want 2 and 2", len(h.refused), h.State().Limits.Version)
 	}
 	h.room = room
@@ -166,7 +166,33 @@ func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 		t.Errorf("the same limits again: %+v", out)
 	}
 	h.run()
+	if h.acked[h.refused[1]] != 0 {
+		t.Error("what was refused is acknowledged after all")
+	}
 	h.write(1)
+}
+
+// The rate is the one before, too.
+func TestTheRateIsTheOneInForce(t *testing.T) {
+	h := serving(t, small)
+	h.configure(2, 1, wide)
+	h.run()
+	room := h.room
+	h.room = 10
+	h.configure(3, 2, narrow)
+	h.run()
+	h.room = room
+	for range 100 {
+		out := h.ask(0)
+		h.run()
+		if out.Code != wire.NoError {
+			if out.Quota.Resource != quota.SignalsPerSecond || out.Quota.Limit != 1000 || out.Quota.Used != 50 {
+				t.Errorf("refused with %+v, want a rate of 1000 and a burst of 50", out)
+			}
+			return
+		}
+	}
+	t.Error("a hundred writes, and none was refused")
 }
 
 // A slot that is being dropped begins nothing; what is under way goes on, and after

@@ -1,0 +1,236 @@
+package disk
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// clean returns the name of a path for the operating system: relative, without
+// doubled slashes. What leads out of the root stays as it is, and os.Root refuses
+// it.
+func clean(p string) string { return path.Clean("./" + p) }
+
+func parentOf(p string) string { return path.Dir(clean(p)) }
+
+// errnoOf says what an error of the operating system is to a machine.
+func errnoOf(err error) env.Errno {
+	switch {
+	case err == nil:
+		return env.OK
+	case errors.Is(err, fs.ErrNotExist):
+		return env.NotExist
+	case errors.Is(err, syscall.ENOTEMPTY): // is also fs.ErrExist
+		return env.NotEmpty
+	case errors.Is(err, fs.ErrExist):
+		return env.Exist
+	case errors.Is(err, syscall.ENOTDIR):
+		return env.NotDir
+	case isFull(err):
+		return env.NoSpace
+	}
+	return env.IOError
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// apply does an operation and returns its outcome.
+func (d *Disk) apply(op *env.Op) (int64, []byte, env.Errno) {
+	switch op.Kind {
+	case env.OpCreate:
+		return d.bind(op, os.O_CREATE|os.O_EXCL)
+	case env.OpOpen:
+		return d.bind(op, 0)
+	case env.OpMkdir:
+		return 0, nil, errnoOf(d.root.Mkdir(clean(op.Path), 0o700))
+	case env.OpRename:
+		return 0, nil, errnoOf(d.root.Rename(clean(op.Path), clean(op.To)))
+	case env.OpRemove:
+		return 0, nil, errnoOf(d.remove(clean(op.Path)))
+	case env.OpSyncDir:
+		return 0, nil, d.syncDir(clean(op.Path))
+	}
+	d.mu.Lock()
+	h := d.handles[op.File]
+	if op.Kind == env.OpClose {
+		delete(d.handles, op.File)
+	}
+	d.mu.Unlock()
+	if h == nil {
+		return 0, nil, env.BadHandle
+	}
+	return d.applyFile(h, op)
+}
+
+func (d *Disk) applyFile(h *handle, op *env.Op) (int64, []byte, env.Errno) {
+	switch op.Kind {
+	case env.OpAppend:
+		size, err := sizeOf(h.file)
+		if err != nil {
+			return 0, nil, errnoOf(err)
+		}
+		h.reserve(size, int64(len(op.Data)), d.config.Reserve)
+		n, errno := write(h.file, size, op.Data)
+		return n, nil, errno
+	case env.OpWrite:
+		n, errno := write(h.file, op.Offset, op.Data)
+		return n, nil, errno
+	case env.OpTruncate:
+		return 0, nil, truncate(h.file, op.Length)
+	case env.OpSync:
+		return 0, nil, afterSync(syncData(h.file))
+	case env.OpClose:
+		return 0, nil, errnoOf(h.close())
+	case env.OpRead:
+		return read(h.file, op.Offset, op.Length)
+	}
+	return 0, nil, env.IOError
+}
+
+// bind opens a file and gives it the operation's handle.
+func (d *Disk) bind(op *env.Op, flags int) (int64, []byte, env.Errno) {
+	f, err := d.root.OpenFile(clean(op.Path), os.O_RDWR|flags, 0o600)
+	if err != nil {
+		return 0, nil, errnoOf(err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = syscall.EISDIR
+	}
+	if err != nil {
+		f.Close()
+		return 0, nil, errnoOf(err)
+	}
+	d.mu.Lock()
+	before := d.handles[op.File]
+	d.handles[op.File] = &handle{file: f}
+	d.mu.Unlock()
+	if before != nil { // bound twice without a close: the older binding is gone
+		before.file.Close()
+	}
+	return info.Size(), nil, env.OK
+}
+
+func (d *Disk) remove(name string) error {
+	if d.config.Keep != "" {
+		if info, err := d.root.Lstat(name); err == nil && info.Mode().IsRegular() {
+			return d.keep(name)
+		}
+	}
+	return d.root.Remove(name)
+}
+
+func (d *Disk) syncDir(name string) env.Errno {
+	dir, err := d.root.Open(name)
+	if err != nil {
+		return errnoOf(err)
+	}
+	defer dir.Close()
+	if info, err := dir.Stat(); err != nil {
+		return errnoOf(err)
+	} else if !info.IsDir() {
+		return env.NotDir
+	}
+	return afterSync(dir.Sync())
+}
+
+// afterSync is the outcome of a sync. That the disk was full then does not mean
+// that nothing was written.
+func afterSync(err error) env.Errno {
+	if err != nil {
+		return env.IOError
+	}
+	return env.OK
+}
+
+// reserve allocates ahead if an append of so many bytes at size would reach beyond
+// what is. It does not matter if it cannot: then the write will tell.
+func (h *handle) reserve(size, bytes, ahead int64) {
+	if ahead <= 0 || size+bytes <= h.reserved {
+		return
+	}
+	if allocate(h.file, size, bytes+ahead) == nil {
+		h.reserved = size + bytes + ahead
+	}
+}
+
+// close gives back what was allocated ahead and closes the file.
+func (h *handle) close() error {
+	if size, err := sizeOf(h.file); err == nil && h.reserved > size {
+		h.file.Truncate(size) // only the allocation hangs on it
+	}
+	return h.file.Close()
+}
+
+// target is what write needs of a file.
+type target interface {
+	io.WriterAt
+	Truncate(size int64) error
+	Stat() (os.FileInfo, error)
+}
+
+func sizeOf(f target) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// maxOffset bounds what a write may leave as a gap.
+const maxOffset = 1 << 40
+
+// write writes data at offset. If the disk is full it takes back what it wrote.
+func write(f target, offset int64, data []byte) (int64, env.Errno) {
+	if offset < 0 || offset > maxOffset {
+		return 0, env.IOError
+	}
+	before, err := sizeOf(f)
+	if err != nil {
+		return 0, errnoOf(err)
+	}
+	n, err := f.WriteAt(data, offset)
+	if err == nil {
+		return int64(n), env.OK
+	}
+	if !isFull(err) {
+		return int64(n), env.IOError
+	}
+	if n > 0 && (offset < before || f.Truncate(before) != nil) {
+		return int64(n), env.IOError // what was there before is gone
+	}
+	return 0, env.NoSpace
+}
+
+// truncate cuts a file. One that is short enough stays as it is.
+func truncate(f target, length int64) env.Errno {
+	size, err := sizeOf(f)
+	if err != nil || length < 0 || length >= size {
+		return errnoOf(err)
+	}
+	return errnoOf(f.Truncate(length))
+}
+
+// read reads what there is of length bytes at offset.
+func read(f *os.File, offset, length int64) (int64, []byte, env.Errno) {
+	size, err := sizeOf(f)
+	if err != nil {
+		return 0, nil, errnoOf(err)
+	}
+	if offset < 0 || length <= 0 || offset >= size {
+		return 0, nil, env.OK
+	}
+	data := make([]byte, min(length, size-offset))
+	n, err := f.ReadAt(data, offset)
+	if err != nil && err != io.EOF {
+		return 0, nil, env.IOError
+	}
+	return int64(n), data[:n], env.OK
+}

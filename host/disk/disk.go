@@ -1,0 +1,267 @@
+// Package disk does a machine's disk operations in a directory of a real file
+// system. What the seam demands of every host holds here too: operations on one
+// handle complete in the order of submission, and so do operations in one
+// directory; others go on at the same time, each in a worker of its own.
+//
+// It refuses to hide what went wrong: an error comes back as it was, nothing is
+// tried again, and whether a failed sync ends anything is for the machine to say.
+//
+// The one rule to remember: NoSpace means that nothing was written. A write that
+// found room for a part is taken back before it says so; if that cannot be done it
+// says IOError.
+package disk
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// Config says how to treat a directory. The zero value is right for a node.
+type Config struct {
+	Workers int // operations under way at once; 0 means DefaultWorkers
+	// Reserve is how many bytes are allocated ahead of the end of a file that is
+	// appended to; 0 is none. They are no part of the file: its size does not
+	// change, and a close gives them back.
+	Reserve int64
+	// Keep, if not empty, is a directory outside of the disk's own, on the same file
+	// system, that files move to when they are removed, for an observer: the file
+	// p becomes Keep/p/n, n counting up. The machine cannot tell.
+	Keep string
+}
+
+// DefaultWorkers lets every slot of a small node wait for a sync of its own. More
+// files than that which stall at once hold up the others.
+const DefaultWorkers = 64
+
+// Completion is the outcome of an operation.
+type Completion struct {
+	ID   env.OpID
+	Err  env.Errno
+	N    int64
+	Data []byte // of a read; the receiver's own
+}
+
+// Disk is a directory and the operations under way in it.
+//
+// Invariant: a task is in ready, or has a worker, or waits for ahead > 0 others.
+type Disk struct {
+	config Config
+	path   string
+	root   *os.Root
+	done   func(Completion)
+
+	mu      sync.Mutex
+	idle    *sync.Cond // signalled when workers falls to 0
+	closed  bool
+	workers int
+	ready   []*task
+	tails   map[chain]*task // the last task in each chain
+	handles map[env.File]*handle
+	kept    uint64
+}
+
+// chain is an order that tasks keep: of one handle, or of one directory.
+type chain struct {
+	handle env.File // 0: of a directory
+	dir    string
+}
+
+// task is an operation that is not done.
+type task struct {
+	op     env.Op
+	chains [3]chain
+	next   [3]*task // the next task in each
+	n      int      // chains that it is in
+	ahead  int      // tasks before it that are not done
+}
+
+// handle is an open file. Its operations are in one chain, so that one worker at a
+// time has it.
+type handle struct {
+	file     *os.File
+	reserved int64 // where what is allocated ahead ends; 0: nothing was
+}
+
+// Open opens the directory at path, making it if it is missing. done is told of
+// every completion, by several goroutines at once, and must not wait for the disk.
+func Open(path string, c Config, done func(Completion)) (*Disk, error) {
+	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	d := &Disk{config: c, path: path, root: root, done: done, tails: map[chain]*task{}, handles: map[env.File]*handle{}}
+	d.idle = sync.NewCond(&d.mu)
+	return d, nil
+}
+
+// Submit hands an operation to the disk. Its data is copied.
+func (d *Disk) Submit(op env.Op) {
+	op.Data = bytes.Clone(op.Data)
+	t := &task{op: op}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	d.enqueue(t)
+	if t.ahead == 0 {
+		d.start(t)
+	}
+}
+
+// enqueue puts a task into the chains whose order it keeps.
+func (d *Disk) enqueue(t *task) {
+	switch op := &t.op; op.Kind {
+	case env.OpCreate, env.OpOpen:
+		d.join(t, chain{handle: op.File})
+		d.join(t, chain{dir: parentOf(op.Path)})
+	case env.OpMkdir, env.OpRemove: // of a directory: behind what is done in it
+		d.join(t, chain{dir: parentOf(op.Path)})
+		d.join(t, chain{dir: clean(op.Path)})
+	case env.OpRename:
+		d.join(t, chain{dir: parentOf(op.Path)})
+		d.join(t, chain{dir: parentOf(op.To)})
+		d.join(t, chain{dir: clean(op.Path)})
+	case env.OpSyncDir:
+		d.join(t, chain{dir: clean(op.Path)})
+	default:
+		d.join(t, chain{handle: op.File})
+	}
+}
+
+func (d *Disk) join(t *task, c chain) {
+	if slices.Contains(t.chains[:t.n], c) {
+		return
+	}
+	if last := d.tails[c]; last != nil {
+		last.next[slices.Index(last.chains[:last.n], c)] = t
+		t.ahead++
+	}
+	d.tails[c] = t
+	t.chains[t.n] = c
+	t.n++
+}
+
+// start gives a task to a worker, a new one if there may be one more.
+func (d *Disk) start(t *task) {
+	d.ready = append(d.ready, t)
+	if d.workers < d.config.Workers {
+		d.workers++
+		go d.work()
+	}
+}
+
+// work does what is ready until nothing is.
+func (d *Disk) work() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.ready) > 0 && !d.closed {
+		t := d.ready[0]
+		d.ready = slices.Delete(d.ready, 0, 1)
+		d.mu.Unlock()
+		c := Completion{ID: t.op.ID}
+		c.N, c.Data, c.Err = d.apply(&t.op)
+		d.done(c) // before those behind it can begin: completions of a chain are in order
+		d.mu.Lock()
+		d.finish(t)
+	}
+	if d.workers--; d.workers == 0 {
+		d.idle.Broadcast()
+	}
+}
+
+// finish takes a task out of its chains.
+func (d *Disk) finish(t *task) {
+	for i, c := range t.chains[:t.n] {
+		next := t.next[i]
+		if next == nil {
+			delete(d.tails, c)
+			continue
+		}
+		if next.ahead--; next.ahead == 0 {
+			d.start(next)
+		}
+	}
+}
+
+// Close ends the disk as the death of a process does: what waits is not done, what
+// is under way is, and nobody is told. It returns when nothing is under way.
+func (d *Disk) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	for d.workers > 0 {
+		d.idle.Wait()
+	}
+	handles := d.handles
+	d.handles = nil
+	d.mu.Unlock()
+	var failed error
+	for _, h := range handles {
+		failed = errors.Join(failed, h.file.Close())
+	}
+	return errors.Join(failed, d.root.Close())
+}
+
+// List returns the names in the directory at path in ascending order, those of
+// directories with a trailing slash; nil if there is no such directory. An error
+// is anything else that prevents an answer.
+func (d *Disk) List(path string) ([]string, error) {
+	dir, err := d.root.Open(clean(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if errnoOf(err) == env.NotDir {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+		if e.IsDir() {
+			names[i] += "/"
+		}
+	}
+	return names, nil
+}
+
+// Free returns the number of bytes that the file system still takes.
+func (d *Disk) Free() int64 { return freeBytes(d.path) }
+
+// keep moves a file that is to be removed to where an observer finds it.
+func (d *Disk) keep(path string) error {
+	d.mu.Lock()
+	d.kept++
+	n := d.kept
+	d.mu.Unlock()
+	dir := filepath.Join(d.config.Keep, filepath.FromSlash(path))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for ; ; n++ { // an earlier process may have kept others
+		to := filepath.Join(dir, fmt.Sprint(n))
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			return os.Rename(filepath.Join(d.path, filepath.FromSlash(path)), to)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+// Package host runs a state machine on a real machine: the real clock, the files of
+// one directory, TCP connections. It is the second host of the seam; package sim is
+// the first, and both pass the same conformance suite.
+//
+// A Process is an event loop: one goroutine calls Step with one event at a time,
+// and everything else that goes on - disk workers, connections - only puts events
+// into its queue. It refuses to know what its machine is for.
+//
+// The one rule to remember: the machine decides. A host loses messages and reports
+// errors as they come; it never tries again on its own.
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/host/disk"
+	"github.com/tidaldb/tidalsim/host/network"
+)
+
+// Config is what a process is made of.
+type Config struct {
+	ID env.ID
+	// Dir is the process's own directory, made if it is missing: the machine's files
+	// are in Dir/data, the count of its starts is beside them.
+	Dir string
+	// Addresses says where every process listens, host:port.
+	Addresses map[env.ID]string
+	Listener  net.Listener // if not nil, used instead of listening at Addresses[ID]
+	Anywhere  bool         // allow a listener that others than this machine can reach
+	// Seed is what Chance hangs on, besides the process and its key.
+	Seed uint64
+	Disk disk.Config
+	// New returns the program. It must not ask anything yet.
+	New func(env.Env) env.Machine
+}
+
+// Process is a machine that runs.
+type Process struct {
+	loop    *loop
+	inbox   *inbox
+	network *network.Network
+	disk    *disk.Disk
+	home    *home
+	done    chan struct{}
+}
+
+// Start starts a process. It counts the start before the machine learns of it.
+func Start(c Config) (p *Process, err error) {
+	h, err := openHome(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("process %d: %w", c.ID, err)
+	}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	p = &Process{home: h, inbox: newInbox(), done: make(chan struct{})}
+	clock := newClock(c.Seed ^ uint64(h.incarnation))
+	p.disk, err = disk.Open(filepath.Join(c.Dir, dataName), c.Disk, func(d disk.Completion) {
+		p.inbox.put(env.Event{Kind: env.DiskDone, At: clock.now(), Op: d.ID, Err: d.Err, N: d.N, Data: d.Data})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("process %d: %w", c.ID, err)
+	}
+	p.network, err = network.Open(network.Config{
+		Self: c.ID, Incarnation: h.incarnation, Addresses: c.Addresses, Listener: c.Listener, Anywhere: c.Anywhere,
+		Deliver: func(from env.ID, payload []byte) { p.inbox.message(from, clock, payload) },
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.disk.Close())
+	}
+	p.loop = newLoop(&c, h.incarnation, clock, p)
+	p.loop.machine = c.New(p.loop)
+	go p.run()
+	return p, nil
+}
+
+// run lives until the machine halts or the process is killed, and then gives back
+// what it has: listeners last, so that whoever finds them free finds the files free.
+func (p *Process) run() {
+	defer close(p.done)
+	p.inbox.put(env.Event{Kind: env.Started, At: p.loop.clock.now()})
+	p.loop.run(p.inbox)
+	p.inbox.close()
+	err := p.disk.Close()
+	p.network.Close()
+	p.loop.failure = cmp.Or(err, p.home.close())
+}
+
+// Incarnation counts the starts of this process.
+func (p *Process) Incarnation() env.Incarnation { return p.home.incarnation }
+
+// Kill ends the process as a signal would: after the Step that it is in, nothing of
+// what waits is done. It does not wait; see Done.
+func (p *Process) Kill() { p.inbox.close() }
+
+// Done is closed when the process has ended and its directory and address are free.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Halted returns why the machine ended the process, "" if it was killed. To be
+// asked after Done.
+func (p *Process) Halted() string { return p.loop.halted }
+
+// Failure returns what went wrong while the process ended. To be asked after Done.
+func (p *Process) Failure() error { return p.loop.failure }

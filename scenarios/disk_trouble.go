@@ -7,8 +7,9 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// diskTrouble lets disks fail in every way but being full: syncs and writes fail,
-// operations are slow or stand still, and what was durable rots.
+// diskTrouble lets disks fail in every way, alone and together: syncs and writes
+// fail, operations are slow or stand still, what was durable rots, and sometimes there
+// is no room either.
 var diskTrouble = &Scenario{
 	Name:   "disk-trouble",
 	Story:  "syncs and writes fail, disks are slow or stand still, durable bytes rot; an operator restarts what stopped, nothing acknowledged is lost, and what is damaged is never served",
@@ -32,6 +33,9 @@ var diskTrouble = &Scenario{
 		}
 		if pace {
 			d.pace(p)
+		}
+		if d.oneIn(4, "full too", 0) {
+			d.fullDisk(p, len(p.World.Disruptions))
 		}
 		if rot {
 			d.rot(p)

@@ -13,7 +13,7 @@ func TestFaultsTakeEffect(t *testing.T) {
 	r := NewRunner()
 	for _, s := range []*Scenario{crashRestart, diskFull, diskTrouble, clockTrouble} {
 		drawn, unused := map[plan.Kind]int{}, map[plan.Kind]int{}
-		for seed := plan.Seed(1); seed <= 100; seed++ {
+		for seed := plan.Seed(1); seed <= 60; seed++ {
 			p := s.Plan(seed)
 			if _, err := r.Run(p, Options{}); err != nil {
 				t.Fatal(err)

@@ -110,16 +110,32 @@ func TestShrinkLatest(t *testing.T) {
 
 // The test that is emitted compiles and fails, since the plan fails in every build.
 func TestShrinkEmitsATest(t *testing.T) {
-	dir, err := os.MkdirTemp(".", "emitted")
-	if err != nil {
+	dir := filepath.Join(t.TempDir(), "emitted")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "stall_test.go")
 	if code, stdout, stderr := simrun(t, "shrink", stalling(t, t.TempDir()), "--emit-test", file); code != campaign.ExitViolated {
 		t.Fatalf("exit %d:\n%s%s", code, stdout, stderr)
 	}
-	out, err := exec.Command("go", "test", "./"+dir).CombinedOutput()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The go command sees the file in the tree, where it is not.
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(here, "emitted", "stall_test.go"): file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "emitted.test")
+	if out, err := exec.Command("go", "test", "-vet=off", "-c", "-o", binary, "-overlay", overlay, "./emitted").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := exec.Command(binary).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--- FAIL: TestSmokeLivenessNeverReturnedSeed7") {
 		t.Errorf("%v:\n%s", err, out)
 	}

@@ -19,7 +19,7 @@ type CommandPlan struct {
 	Tenant int           `json:"tenant"` // place in cluster.tenants; of a create, its configuration counts
 	Limits tenant.Limits `json:"limits"` // of a configure
 	// Step is by how much the version is above the one that the operator knows to be
-	// in force: 1 is as it should be, 0 and less is a mistake that must be refused.
+	// in force: 1 or more is as it should be, 0 and less is a mistake that must be refused.
 	Step int64 `json:"step,omitempty"`
 	// Blind is a drop whatever the version.
 	Blind bool  `json:"blind,omitempty"`

@@ -27,7 +27,7 @@ var tenantLifecycle = &Scenario{
 		p.Cluster.Tenants[0].Config.Limits = tenant.Limits{Rate: 100_000}
 		p.Workload.Operations = p.Workload.Operations * 3 / 2
 		p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: d.lifecycle(p)})
-		if d.oneIn(3, "rival", 0) {
+		if d.oneIn(2, "rival", 0) {
 			p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: d.rival(p)})
 		}
 		if d.oneIn(3, "slow nodes", 0) { // changes wait for their turn when limits change
@@ -71,7 +71,7 @@ func (d *draw) lifecycle(p *Plan) (commands []CommandPlan) {
 
 // rival draws an operator that gets in the way of the first.
 func (d *draw) rival(p *Plan) (commands []CommandPlan) {
-	for i := range int(d.between("rival commands", 0, 2, 6)) {
+	for i := range int(d.between("rival commands", 0, 3, 9)) {
 		victim := int(d.between("rival's tenant", i, 0, int64(len(p.Cluster.Tenants)-1)))
 		commands = append(commands, d.configure(victim, 1000+i))
 		if victim > 0 && d.oneIn(4, "rival drops", i) {
@@ -84,7 +84,7 @@ func (d *draw) rival(p *Plan) (commands []CommandPlan) {
 // configure draws limits: more, fewer than there are in use, the least that there
 // may be, and in some cases what must be refused.
 func (d *draw) configure(place, i int) CommandPlan {
-	c := CommandPlan{Kind: "configure", Tenant: place, Step: 1, Limits: d.generous("limits", i)}
+	c := CommandPlan{Kind: "configure", Tenant: place, Step: d.between("versions", i, 1, 3), Limits: d.generous("limits", i)}
 	switch l := &c.Limits; {
 	case place == 0 || d.oneIn(3, "more", i):
 	case d.oneIn(3, "least", i):

@@ -49,6 +49,7 @@ func (n *Node) takeFrame(from env.ID, m *wire.Message) bool {
 		return false
 	}
 	c := &n.conns[i]
+	// A frame counts once, and not behind a later one: a copy of what was refused may come when there are tokens again.
 	//safety:frame-taken-once by=no-loss on=lossy-network
 	if m.Frame <= c.frame {
 		return false

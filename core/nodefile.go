@@ -45,6 +45,7 @@ func (n *Node) submit(op env.Op) {
 
 // startCatalog begins to read the node file of earlier incarnations.
 func (n *Node) startCatalog() {
+	// A name whose sync may have failed is made anew: what is seen need not be durable.
 	//safety:tenants-directory-made-anew by=durable-ack on=disk-trouble
 	n.submit(env.Op{Kind: env.OpRemove, Path: wal.TenantsDir, ID: stepIgnore}) // if it is empty; see sweep
 	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepIgnore})

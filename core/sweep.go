@@ -42,6 +42,7 @@ func emptyBelow(e env.Env, dir string, list []string) []string {
 		}
 		path := dir + "/" + name
 		if len(e.List(path)) == 0 {
+			// A directory that is seen need not be durable; one that is empty holds nothing.
 			//safety:empty-directories-made-anew by=durable-ack on=disk-trouble
 			list = append(list, path)
 			continue

@@ -36,10 +36,12 @@ func Admit(b *Bucket, now env.Time, caps Caps, use Use, ask Ask) (level int64, o
 	if b.level < Token {
 		return b.level, ExceededError{Resource: SignalsPerSecond, Limit: b.rate, Used: uint64(b.full / Token), RetryAfter: b.wait()}, false
 	}
+	// Live entities never exceed their cap.
 	//safety:entity-cap by=caps on=quota-storm
 	if exceeds(caps.Entities, use.Entities, ask.Entities) {
 		return b.level, ExceededError{Resource: Entities, Limit: caps.Entities, Used: use.Entities}, false
 	}
+	// Logical bytes never exceed their cap.
 	//safety:storage-cap by=caps on=quota-storm
 	if exceeds(caps.Bytes, use.Bytes, ask.Bytes) {
 		return b.level, ExceededError{Resource: StorageBytes, Limit: caps.Bytes, Used: use.Bytes}, false

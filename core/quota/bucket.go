@@ -27,6 +27,7 @@ type Bucket struct {
 // Restart continues a bucket at instant now from the level that the last record
 // of the log carries. Nothing is minted for the time before.
 func (b *Bucket) Restart(level int64, now env.Time) {
+	// The level goes on from the log: a restart mints nothing.
 	//safety:bucket-carried by=rate on=crash-restart
 	b.level = min(level, b.full)
 	b.at = now
@@ -46,6 +47,7 @@ func (b *Bucket) Limit(rate, burst uint64) {
 
 // refill brings the level to instant now.
 func (b *Bucket) refill(now env.Time) {
+	// A clock that steps back earns nothing twice.
 	//safety:clock-regression-clamped by=rate on=clock-trouble
 	if now <= b.at {
 		return

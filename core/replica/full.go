@@ -23,6 +23,7 @@ func (r *Replica) takeBack(e env.Env) {
 		p.Refused = wire.DiskFull
 		if p.Record.Kind.IsOperation() {
 			r.state.Session(p.Record.Client).InFlight--
+			// What is not in the log was not charged.
 			//safety:charge-given-back by=rate on=disk-full
 			r.bucket.GiveBack()
 		}

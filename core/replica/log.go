@@ -84,6 +84,7 @@ func (r *Replica) Flush(e env.Env) {
 	}
 	r.segments[last].size += int64(len(r.frames))
 	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
+	// Nothing is answered before it is durable.
 	//safety:ack-after-sync by=durable-ack on=smoke
 	r.submitBatch(e, forSync, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	r.frames = r.frames[:0]
@@ -123,6 +124,7 @@ func (r *Replica) rotate(e env.Env) {
 		Identity: r.config.Identity, First: first, Before: r.state.Position.Chain, Synced: r.state.Position.Seq,
 	})
 	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: header, Key: r.key(e, keyAppend, uint64(first)<<32)})
+	// A segment whose name is not durable is none.
 	//safety:directory-sync-after-create by=durable-ack on=smoke
 	r.submitBatch(e, forSync, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
 }

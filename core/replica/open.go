@@ -50,6 +50,7 @@ func (r *Replica) Open(e env.Env, started env.Time) {
 		r.script.add(r.at(e, env.OpMkdir, dir, uint64(i)))
 	}
 	for i, dir := range [...]string{wal.TenantsDir, chain[0], chain[1]} {
+		// A directory whose name is not durable is none.
 		//safety:directory-sync-after-mkdir by=durable-ack on=smoke
 		r.script.add(r.at(e, env.OpSyncDir, dir, uint64(i)))
 	}
@@ -263,6 +264,7 @@ func (r *Replica) repair(e env.Env, files []found) {
 	for i := range files {
 		f := &files[i]
 		if f.name == r.recovery.end.Tail {
+			// After a failed sync the page cache shows what no later sync makes durable.
 			//safety:recovered-tail-rewritten by=durable-ack on=disk-trouble
 			r.scriptRewrite(e, f)
 		}
@@ -281,11 +283,14 @@ func (r *Replica) confirmNames(e env.Env) {
 	files := r.recovery.files
 	switch {
 	case len(files) == 1:
+		// A manifest that was read need not be durable.
 		//safety:manifest-rewritten by=liveness on=disk-trouble
 		r.scriptRewrite(e, &files[0])
 	case len(r.recovery.superfluous) > 0:
+		// A snapshot that was read need not be durable.
 		//safety:snapshot-rewritten by=liveness on=disk-trouble
 		r.scriptRewrite(e, &files[1])
+		// What a name covers stays until the name is durable.
 		//safety:names-durable-before-removal by=liveness on=crash-restart
 		r.script.add(r.at(e, env.OpSyncDir, r.dir, 2))
 	}

@@ -32,6 +32,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 		return out
 	}
 	level, over, ok := quota.Admit(&r.bucket, e.Now(), r.caps(), r.use(), r.ask(&rec))
+	// What the limiter refuses never reaches the log.
 	//safety:limiter-before-log by=rate on=smoke
 	if !ok {
 		r.hit(e, fault.QuotaRefused, lineage.Seq(over.Resource))
@@ -91,6 +92,7 @@ func (r *Replica) caps() quota.Caps {
 
 // use is what the slot holds once all that is appended is durable.
 func (r *Replica) use() quota.Use {
+	// What is admitted and not durable yet counts.
 	//safety:in-flight-counts by=caps on=quota-storm
 	if r.end.Seq > r.state.Position.Seq || len(r.admitted) > 0 {
 		return quota.Use{Entities: r.overlay.Entities(), Bytes: r.overlay.Bytes()}
@@ -134,11 +136,13 @@ func (r *Replica) repeated(e env.Env, session *state.Session, m *wire.Message) (
 	if m.Request < session.Floor {
 		return Outcome{Code: wire.Superseded}, true
 	}
+	// What was applied gets its old answer, and is not applied again.
 	//safety:duplicate-answered by=exactly-once on=lossy-network
 	if seq, ok := session.Answer(m.Request); ok {
 		r.hit(e, fault.DuplicateAnswer, seq)
 		return Outcome{Seq: seq}, true
 	}
+	// Nor is what is on its way.
 	//safety:duplicate-pending by=exactly-once on=lossy-network
 	if session.InFlight > 0 && r.isPending(m.Session, m.Request) {
 		return Outcome{Later: true}, true

@@ -116,6 +116,7 @@ func (r *Replica) scriptWrite(e env.Env, name string, data []byte, b uint64) {
 	s.add(create)
 	key := r.key(e, keyScript, b)
 	s.add(env.Op{Kind: env.OpAppend, File: r.file(2), Data: data, Key: key})
+	// A name never stands for less than the whole file.
 	//safety:file-synced-before-rename by=liveness on=crash-restart
 	s.add(env.Op{Kind: env.OpSync, File: r.file(2), Key: key})
 	s.add(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
@@ -131,6 +132,7 @@ func (r *Replica) scriptRename(e env.Env, name string, b uint64) {
 // scriptName adds the steps that give a synced temporary file its name durably.
 func (r *Replica) scriptName(e env.Env, name string, b uint64) {
 	r.scriptRename(e, name, b)
+	// A name that is not durable may be gone.
 	//safety:directory-sync-after-rename by=liveness on=crash-restart
 	r.script.add(r.at(e, env.OpSyncDir, r.dir, b))
 }

@@ -121,6 +121,7 @@ func (s *Slot) remove(id signal.Entity) {
 	if !ok {
 		return
 	}
+	// A deleted entity's bytes are free again.
 	//safety:bytes-refunded by=caps on=quota-storm
 	s.bytes -= s.entities[i].Bytes
 	last := len(s.entities) - 1

@@ -271,6 +271,7 @@ func (p *replay) torn(s *Segment, offset int, damage error) error {
 	if offset > 0 {
 		p.out.Tail, p.out.TailSize = s.Name, int64(offset)
 	}
+	// Nothing is appended behind a torn tail.
 	//safety:torn-tail-cut by=liveness on=crash-restart
 	p.out.Repairs = append(p.out.Repairs, Repair{Name: s.Name, Keep: int64(offset)})
 	return nil

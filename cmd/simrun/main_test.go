@@ -86,6 +86,7 @@ func TestExitCodes(t *testing.T) {
 		{"nothing to replay", []string{"replay", "latest", "--out", t.TempDir()}, campaign.ExitUsage, "has no finding"},
 		{"something required was not reached", small(t, "run", "calm", "--require-reached"), campaign.ExitNotReached, "recovery.cut"},
 		{"an unknown mistake", []string{"selftest", "--only", "nothing"}, campaign.ExitUsage, "no such mistake"},
+		{"a bench of nothing", []string{"bench", "--for", "0s"}, campaign.ExitUsage, "want at least one seed and some time"},
 		{"a file that is no log", []string{"wal", "main.go"}, campaign.ExitUsage, "not a file of a slot's log"},
 		{"a segment", []string{"wal", "../../core/wal/testdata/v1/3-41.seg"}, campaign.ExitHeld, `"is":"header"`},
 		{"an unknown list", []string{"list", "things"}, campaign.ExitUsage, "things"},
@@ -280,6 +281,25 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 	t.Setenv("SIMRUN_WORKERS", "many")
 	if code, _, stderr := simrun(t, "run", "smoke"); code != campaign.ExitUsage || !strings.Contains(stderr, "SIMRUN_WORKERS=many") {
 		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestBench(t *testing.T) {
+	code, stdout, stderr := simrun(t, "bench", "smoke", "--for", "50ms", "--seeds", "3", "--json")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 {
+		t.Fatalf("exit %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	for _, name := range []string{
+		"events_per_sec", "cpu_ns_per_event_milli", "cpu_ns_per_operation_milli", "operations_per_simulated_sec",
+		"seeds_per_sec_milli", "simulated_to_real_milli", "events_per_simulated_sec", "peak_rss_bytes", "workers", "schema",
+	} {
+		if n, ok := got[name].(float64); !ok || n <= 0 {
+			t.Errorf("%s is %v", name, got[name])
+		}
+	}
+	if _, ok := got["allocs_per_event_milli"]; !ok || got["type"] != "bench" || got["scenario"] != "smoke" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -20,8 +20,15 @@ const (
 	stepRemove                  // an operation of the removal under way
 	stepSwept                   // the removal of an empty directory
 	stepIgnore                  // success or failure does not matter
+	stepTenants                 // the making of the directory of tenants, which may exist
 	purposeMask = 0xff
 )
+
+// stepNames says, of the steps whose failure ends the process, what was tried.
+var stepNames = [...]string{
+	stepMkdir: "syncing the node's root directory", stepOpen: "opening the node file", stepRead: "reading the node file",
+	stepSwept: "removing an empty directory", stepTenants: "making the directory of tenants",
+}
 
 // keyNodeFile is the kind of the keys of operations on node-wide files, plus the
 // operation's kind.
@@ -48,7 +55,7 @@ func (n *Node) startCatalog() {
 	// A name whose sync may have failed is made anew: what is seen need not be durable.
 	//safety:tenants-directory-made-anew by=durable-ack on=disk-trouble
 	n.submit(env.Op{Kind: env.OpRemove, Path: wal.TenantsDir, ID: stepIgnore}) // if it is empty; see sweep
-	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepIgnore})
+	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepTenants})
 	n.submit(env.Op{Kind: env.OpSyncDir, Path: "", ID: stepMkdir})
 }
 
@@ -60,10 +67,11 @@ func (n *Node) nodeDone(ev *env.Event) {
 		n.removalDone(ev)
 	case step == stepWrite:
 		n.scriptDone(ev)
+	case step == stepTenants && (ev.Err == env.OK || ev.Err == env.Exist):
 	case step == stepOpen && ev.Err == env.NotExist:
 		n.countEpochs()
-	case ev.Err != env.OK:
-		n.env.Halt(fmt.Sprintf("node file: step %d: %v", step, ev.Err))
+	case ev.Err != env.OK: // without the directory of tenants every slot would stop
+		n.env.Halt(fmt.Sprintf("%s: %v; check the disk, then start the node again", stepNames[step], ev.Err))
 	case step == stepSwept:
 		n.swept()
 	case step == stepMkdir:

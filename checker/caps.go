@@ -225,7 +225,9 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 		case observe.Recovered:
 			c.cut(ev.Seq + 1)
 		case observe.GivenBack:
-			c.cut(ev.Seq)
+			if ev.Seq > 0 {
+				c.cut(ev.Seq)
+			}
 		case observe.Admitted, observe.Appended:
 			c.follow(ev)
 		case observe.Capped:

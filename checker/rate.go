@@ -134,6 +134,10 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 			judgeRefusal(v, l, &b, ev)
 		case ev.Kind == observe.Capped:
 			judgeCapped(v, l, &b, ev)
+		case ev.Kind == observe.GivenBack && ev.Seq == 0: // what it took is not known, so neither is what is back
+			b.known = false
+		case ev.Kind == observe.GivenBack && ev.Record == record.Config:
+			s.limitsGivenBack(&b, ev)
 		case ev.Kind == observe.GivenBack:
 			b.level = min(b.level+nano, b.full)
 		case !ev.Written:
@@ -151,15 +155,28 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 // recovered continues from the record at the tail, with the limits that hold
 // there: later ones were lost with their records. The clock is another one.
 func (s *Scratch) recovered(b *limiter, ev *observe.Event) {
-	for last := len(s.configs) - 1; last > 0 && s.configs[last].seq > ev.Seq; last-- {
-		s.configs = s.configs[:last]
-	}
-	limits := s.configs[len(s.configs)-1].limits
+	limits := s.limitsAt(ev.Seq)
 	b.known, b.since, b.level = true, ev.Local, ev.Level
 	b.set(limits.Rate, limits.EffectiveBurst())
 	if ev.Seq == 0 {
 		b.level = b.full
 	}
+}
+
+// limitsAt returns the limits that hold at a seq. Those of later records are gone.
+func (s *Scratch) limitsAt(seq lineage.Seq) tenant.Limits {
+	for last := len(s.configs) - 1; last > 0 && s.configs[last].seq > seq; last-- {
+		s.configs = s.configs[:last]
+	}
+	return s.configs[len(s.configs)-1].limits
+}
+
+// limitsGivenBack returns to the limits before those that the disk had no room for.
+// What the new ones cut from the level is not known.
+func (s *Scratch) limitsGivenBack(b *limiter, ev *observe.Event) {
+	limits := s.limitsAt(ev.Seq - 1)
+	b.known = false
+	b.set(limits.Rate, limits.EffectiveBurst())
 }
 
 func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {

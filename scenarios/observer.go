@@ -33,6 +33,7 @@ type observer struct {
 	local    env.Time          // the clock of the node that refused last, when it did
 	files    []file            // segments that were written, by node and path
 	writes   []slotWrites
+	limits   []limitsAsked // the last of each operator
 	record   record.Record
 	answer   wire.Message
 }
@@ -73,7 +74,7 @@ type place struct {
 func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story) {
 	*o = observer{
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
-		arrivals: o.arrivals[:0], files: o.files[:0], writes: o.writes[:0],
+		arrivals: o.arrivals[:0], files: o.files[:0], writes: o.writes[:0], limits: o.limits[:0],
 	}
 }
 
@@ -245,6 +246,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.story.sent(from, to, payload)
 	}
 	kind := wire.KindOf(payload)
+	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
+		o.asksForLimits(from, &o.answer)
+	}
 	if !o.isNode(from) || kind != wire.Ack && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
@@ -258,7 +262,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	case m.Code == wire.QuotaExceeded:
 		o.refused(from, to, m)
 	case m.Code == wire.DiskFull:
-		o.gaveBack(from, m)
+		o.gaveBack(from, to, m)
 	}
 }
 
@@ -281,6 +285,23 @@ func (o *observer) inCatalog(from env.ID, m *wire.Message) {
 	}
 	ok := err == nil && there && m.Command == wire.Create || catalog.Dropped(m.Tenant) && m.Command == wire.Drop
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, 0, o.world.Time(), ok, missing)
+}
+
+// limitsAsked is a configuration that an operator has asked for.
+type limitsAsked struct {
+	operator         env.ID
+	request, version uint64
+}
+
+func (o *observer) asksForLimits(from env.ID, m *wire.Message) {
+	asked := limitsAsked{from, m.Request, m.Version}
+	for i := range o.limits {
+		if o.limits[i].operator == from {
+			o.limits[i] = asked
+			return
+		}
+	}
+	o.limits = append(o.limits, asked)
 }
 
 func operationOf(m *wire.Message) signal.Operation {
@@ -329,8 +350,14 @@ func (o *observer) refused(from, to env.ID, m *wire.Message) {
 
 // gaveBack notes that the disk had no room for a record. Those that no client asked
 // for are found out when others come in their place.
-func (o *observer) gaveBack(from env.ID, m *wire.Message) {
+func (o *observer) gaveBack(from, to env.ID, m *wire.Message) {
 	w := o.writesOf(m.Tenant, m.Slot)
+	for _, asked := range o.limits {
+		if asked.operator == to && asked.request == m.Request {
+			o.run.LimitsGivenBack(m.Tenant, m.Slot, asked.version, w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
+			return
+		}
+	}
 	o.run.GivenBack(m.Tenant, m.Slot, operationOf(m), w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
 }
 

@@ -36,6 +36,9 @@ var tenantLifecycle = &Scenario{
 		}
 		d.pauses(p)
 		p.World.Rates = crashRates(d)
+		if d.oneIn(4, "full disk", 0) {
+			d.noRoom(p)
+		}
 		for i := range int(d.between("lifecycle crashes", 0, 1, 4)) {
 			d.lifecycleCrash(p, i)
 		}
@@ -115,6 +118,19 @@ func (d *draw) pauses(p *Plan) {
 		for j := range o.Commands {
 			o.Commands[j].Think = d.between("command think", 100*i+j, 0, span(p)/int64(len(o.Commands)))
 		}
+	}
+}
+
+// noRoom fills a disk for a while, from a moment of a command on.
+func (d *draw) noRoom(p *Plan) {
+	commands := p.Workload.Operators[0].Commands
+	for i := range int(d.between("times without room", 0, 1, 3)) {
+		c := &commands[d.between("without room", i, 0, int64(len(commands)-1))]
+		points := lifecyclePoints(c.Kind)
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.DiskFull, Process: uint32(p.Cluster.Tenants[c.Tenant].Node), For: d.log("no room for", i, millisecond, 64*millisecond),
+			When: plan.Anchor{Point: fault.Name(points[0]), Nth: uint32(d.between("without room nth", i, 1, 2))},
+		})
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 	Refused                        // an operation was refused for want of a token
 	Appended                       // the record Seq was appended and nobody had announced its admission
 	Capped                         // an operation was refused for a cap; Refusal says which
-	GivenBack                      // the disk had no room for the operation at Seq; it and what is behind it are not in the log after all
+	GivenBack                      // the disk had no room for the operation, or the limits, at Seq; it and what is behind it are not in the log after all. Seq 0: it was never seen
 )
 
 // Resource names what a refusal was for. The numbers are those of the wire format.
@@ -235,26 +235,38 @@ func (l *Log) Cap(r Refusal, at, local int64, incarnation uint64) {
 // GiveBack notes that an operation was refused although its record had been on its
 // way to the disk, which had no room for it: that record and those behind it are
 // cut, and its token is back in the bucket. Records up to durable are not looked
-// at. An operation whose record was not seen changes nothing.
+// at. An operation whose record was not seen has no seq.
 func (l *Log) GiveBack(op signal.Operation, durable lineage.Seq, at int64, incarnation uint64) {
+	l.giveBack(func(rec *record.Record) bool { return rec.Kind.IsOperation() && rec.Operation() == op }, durable,
+		Event{Kind: GivenBack, At: at, Incarnation: incarnation})
+}
+
+// GiveBackLimits notes the same of limits of a version. Operations that were charged
+// under them and wait are refused too: they never get a seq.
+func (l *Log) GiveBackLimits(version uint64, durable lineage.Seq, at int64, incarnation uint64) {
+	l.taken = l.taken[:0]
+	l.giveBack(func(rec *record.Record) bool { return rec.Kind == record.Config && rec.Limits.Version == version }, durable,
+		Event{Kind: GivenBack, Record: record.Config, At: at, Incarnation: incarnation})
+}
+
+func (l *Log) giveBack(is func(*record.Record) bool, durable lineage.Seq, ev Event) {
 	seq := lineage.Seq(0)
-	if i := lastOf(l.Entries[min(int(durable), len(l.Entries)):], op); i >= 0 {
+	if i := lastOf(l.Entries[min(int(durable), len(l.Entries)):], is); i >= 0 {
 		seq = durable + lineage.Seq(i) + 1
 		l.given = len(l.Cut)
 		l.cutFrom(seq)
 		l.voidFrom(seq)
-	} else if i := lastOf(l.Cut[l.given:], op); i >= 0 {
+	} else if i := lastOf(l.Cut[l.given:], is); i >= 0 {
 		seq = l.Cut[l.given+i].Record.Seq // cut together with one before it
-	} else {
-		return
 	}
-	l.Events = append(l.Events, Event{Kind: GivenBack, Seq: seq, At: at, Incarnation: incarnation})
+	ev.Seq = seq
+	l.Events = append(l.Events, ev)
 }
 
-// lastOf returns the place of the last record of an operation, or -1.
-func lastOf(entries []Entry, op signal.Operation) int {
+// lastOf returns the place of the last such record, or -1.
+func lastOf(entries []Entry, is func(*record.Record) bool) int {
 	for i := len(entries) - 1; i >= 0; i-- {
-		if rec := &entries[i].Record; rec.Kind.IsOperation() && rec.Operation() == op {
+		if is(&entries[i].Record) {
 			return i
 		}
 	}

@@ -201,6 +201,12 @@ func (r *Run) GivenBack(t tenant.ID, slot lineage.Slot, op signal.Operation, dur
 	r.Log(t, slot).GiveBack(op, durable, at, incarnation)
 }
 
+// LimitsGivenBack notes that limits are not in the log after all; see
+// Log.GiveBackLimits.
+func (r *Run) LimitsGivenBack(t tenant.ID, slot lineage.Slot, version uint64, durable lineage.Seq, at int64, incarnation uint64) {
+	r.Log(t, slot).GiveBackLimits(version, durable, at, incarnation)
+}
+
 // Damage notes that bytes of the slot that were durable were damaged, so that it
 // may have to stop. What it answers is judged as ever.
 func (r *Run) Damage(t tenant.ID, slot lineage.Slot) {

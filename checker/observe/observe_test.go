@@ -149,7 +149,7 @@ func TestWhatTheDiskHadNoRoomForIsCut(t *testing.T) {
 			given = append(given, ev.Seq)
 		}
 	}
-	if diff := cmp.Diff([]lineage.Seq{4, 5, 4, 5, 4}, given); diff != "" {
+	if diff := cmp.Diff([]lineage.Seq{0, 4, 5, 0, 0, 4, 5, 4, 0}, given); diff != "" {
 		t.Errorf("given back (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]uint64{1, 2, 3, 50, 50, 50}, requests(l.Entries)); diff != "" || len(l.Breaks) != 0 {
@@ -316,5 +316,38 @@ func TestChargedBeforeItsSeq(t *testing.T) {
 	r.Placed(1, 0, 4)
 	if n := len(r.Logs[0].Events); n != 5 || r.Logs[0].Events[3].Seq != 0 {
 		t.Errorf("%d events, the lost one has seq %d", n, r.Logs[0].Events[3].Seq)
+	}
+}
+
+// Limits that the disk had no room for take with them what waits: those operations
+// never get a seq, and the next one that is placed is not one of them.
+func TestLimitsThatAreGivenBack(t *testing.T) {
+	var r Run
+	limits := record.Record{Tenant: 2, Kind: record.Config, Seq: 2, Limits: record.Limits{Version: 7}}
+	extend(&r, 1, 1, 1)
+	limits.Prev = r.Log(2, 0).Entries[0].Chain
+	r.Append(&limits, 99, 2, 2, 1)
+	r.Taken(2, 0, 3, 3, 1)
+	r.LimitsGivenBack(2, 0, 6, 1, 4, 1)
+	r.LimitsGivenBack(2, 0, 7, 1, 5, 1)
+	r.Taken(2, 0, 6, 6, 1)
+	r.Placed(2, 0, 2)
+	extend(&r, 2, 2, 9)
+	l := r.Log(2, 0)
+	if len(l.Entries) != 2 || l.Entries[1].At != 6 || len(l.Breaks) != 0 {
+		t.Errorf("entries %+v, breaks %v", l.Entries, l.Breaks)
+	}
+	var given []Event
+	for _, ev := range l.Events {
+		if ev.Kind == GivenBack {
+			given = append(given, ev)
+		}
+	}
+	want := []Event{
+		{Kind: GivenBack, Record: record.Config, At: 4, Incarnation: 1},
+		{Kind: GivenBack, Record: record.Config, Seq: 2, At: 5, Incarnation: 1},
+	}
+	if diff := cmp.Diff(want, given); diff != "" {
+		t.Errorf("given back (-want +got):\n%s", diff)
 	}
 }

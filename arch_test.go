@@ -30,7 +30,7 @@ var floors = [][]string{
 	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network"},
 	{"sim/plan"},
 	{"sim", "checker", "host"},
-	{"scenarios"},
+	{"scenarios", "host/live"},
 	{"shrink"},
 	{"campaign", "selftest/..."},
 	{"selftest"},

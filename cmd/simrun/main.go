@@ -129,7 +129,7 @@ func (c *command) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
-	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.version())
+	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.live(), c.liveNode(), c.version())
 	return root
 }
 

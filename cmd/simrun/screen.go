@@ -33,14 +33,18 @@ func (s *screen) show(p campaign.Progress) {
 	if p.Total > 0 {
 		of = fmt.Sprintf(" of %d", p.Total)
 	}
-	text := fmt.Sprintf("%s: %d%s seeds, %d violated, %d undecided, %s", p.Scenario, p.Done, of, p.Violated, p.Undecided, p.Elapsed.Round(time.Second))
+	s.line(fmt.Sprintf("%s: %d%s seeds, %d violated, %d undecided, %s", p.Scenario, p.Done, of, p.Violated, p.Undecided, p.Elapsed.Round(time.Second)), p.Elapsed)
+}
+
+// line shows one line of progress.
+func (s *screen) line(text string, elapsed time.Duration) {
 	switch {
 	case s.terminal:
 		fmt.Fprintf(s.w, "\r\x1b[K%s", text)
 		s.painted = true
-	case p.Elapsed >= s.last+plainEvery:
+	case elapsed >= s.last+plainEvery:
 		fmt.Fprintln(s.w, text)
-		s.last = p.Elapsed
+		s.last = elapsed
 	}
 }
 

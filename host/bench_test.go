@@ -1,0 +1,152 @@
+package host_test
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/host"
+	"github.com/tidaldb/tidalsim/host/disk"
+)
+
+// writers share what they have to do, and note how long each answer took.
+type writers struct {
+	ready  sync.WaitGroup
+	mu     sync.Mutex
+	left   int // signals that nobody has sent yet
+	open   int // signals without an answer
+	failed error
+	took   []time.Duration
+	done   chan struct{}
+}
+
+// begin takes a signal to send, false if none is left.
+func (w *writers) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left == 0 {
+		return false
+	}
+	w.left--
+	return true
+}
+
+func (w *writers) end(r *core.Result, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Outcome != core.Acked {
+		w.failed = fmt.Errorf("a signal was %v: %s", r.Outcome, r.Code)
+	}
+	w.took = append(w.took, took)
+	if w.open--; w.open == 0 {
+		close(w.done)
+	}
+}
+
+// writer sends one signal after the other.
+type writer struct {
+	env    env.Env
+	client *core.Client
+	shared *writers
+	start  <-chan struct{}
+	sentAt time.Time
+}
+
+func (w *writer) Step(ev *env.Event) {
+	for _, r := range w.client.Step(ev) {
+		if w.sentAt.IsZero() {
+			w.shared.ready.Done()
+			continue
+		}
+		w.shared.end(&r, time.Since(w.sentAt))
+		w.write()
+	}
+	switch {
+	case ev.Kind == env.Started: // connected and with a session before the clock runs
+		w.client.Put(0, signal.Entity(w.env.Self()))
+		w.env.SetTimer(1, w.env.Now())
+	case ev.Kind == env.Timer && ev.Timer == 1:
+		select {
+		case <-w.start:
+			w.write()
+		default:
+			w.env.SetTimer(1, w.env.Now().Add(env.Millisecond))
+		}
+	}
+}
+
+func (w *writer) write() {
+	if w.shared.begin() {
+		w.sentAt = time.Now()
+		w.client.Write(0, signal.Signal{Entity: signal.Entity(w.env.Self()), Kind: 1, Weight: 1})
+	}
+}
+
+func (w *writer) Status(*env.Status) {}
+
+// BenchmarkLiveNode measures signals through real connections onto a real disk: each
+// is durable before its answer. All processes share this one.
+func BenchmarkLiveNode(b *testing.B) {
+	for _, n := range []int{1, 8, 64} {
+		for _, reserve := range []int64{0, 1 << 20} {
+			b.Run(fmt.Sprintf("writers=%d/reserve=%d", n, reserve), func(b *testing.B) { measure(b, n, reserve) })
+		}
+	}
+}
+
+func measure(b *testing.B, n int, reserve int64) {
+	k := replica.DefaultConstants
+	cluster := &core.Cluster{Constants: k, Placements: []core.Placement{{
+		Tenant: tenant.Config{Version: 1, Limits: tenant.Limits{Rate: tenant.MaxRate}}, Epoch: 1,
+	}}}
+	cluster.Index()
+	shared := &writers{left: b.N, open: b.N, done: make(chan struct{})}
+	shared.ready.Add(n)
+	addresses, listeners := map[env.ID]string{}, []net.Listener{}
+	for id := range env.ID(n + 1) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		addresses[id], listeners = l.Addr().String(), append(listeners, l)
+	}
+	dir, begin := b.TempDir(), make(chan struct{})
+	patience := core.Patience{Attempt: env.Second, Longest: env.Second, Deadline: 60 * env.Second}
+	for i, l := range listeners {
+		p, err := host.Start(host.Config{
+			ID: env.ID(i), Dir: filepath.Join(dir, fmt.Sprint(i)), Addresses: addresses, Listener: l, Disk: disk.Config{Reserve: reserve},
+			New: func(e env.Env) env.Machine {
+				if i == 0 {
+					return core.NewNode(e, cluster)
+				}
+				return &writer{env: e, client: core.NewClient(e, cluster, patience), shared: shared, start: begin}
+			},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { p.Kill(); <-p.Done() }()
+	}
+	shared.ready.Wait()
+	b.ResetTimer()
+	close(begin)
+	<-shared.done
+	b.StopTimer()
+	if shared.failed != nil {
+		b.Fatal(shared.failed)
+	}
+	slices.SortFunc(shared.took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "signals/s")
+	b.ReportMetric(float64(shared.took[len(shared.took)/2].Microseconds()), "p50-us")
+	b.ReportMetric(float64(shared.took[len(shared.took)*99/100].Microseconds()), "p99-us")
+}

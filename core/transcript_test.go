@@ -89,17 +89,22 @@ const indent = "  "
 // parse cuts a transcript into steps.
 func parse(name, text string) ([]step, error) {
 	var steps []step
+	commands := false
 	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		asked, isAsked := strings.CutPrefix(line, indent)
 		last := len(steps) - 1
 		switch {
 		case !isAsked:
 			steps = append(steps, step{line: i + 1, text: line})
+			commands = commands || steps[len(steps)-1].isCommand()
 		case last < 0 || !steps[last].isCommand():
 			return nil, fmt.Errorf("%s:%d: %q is indented and follows no command", name, i+1, asked)
 		default:
 			steps[last].want = append(steps[last].want, asked)
 		}
+	}
+	if !commands {
+		return nil, fmt.Errorf("%s:1: no command in it", name)
 	}
 	return steps, nil
 }
@@ -206,15 +211,17 @@ func TestTranscripts(t *testing.T) {
 func TestTranscriptsSayWhere(t *testing.T) {
 	const begun = "place\nquietly start client 7\n"
 	for text, want := range map[string]string{
-		"  timer 0 off":                             `t:1: "timer 0 off" is indented and follows no command`,
-		"# why\n\njump":                             "t:3: jump: no such command",
-		begun + "advance 5":                         `t:3: advance 5: time: missing unit in duration "5"`,
-		"advance 5ms":                               "t:1: advance 5ms: no process runs; start one",
-		"place tenant":                              "t:1: place tenant: tenant has no value",
-		"place colour 3":                            "t:1: place colour 3: colour is unknown here",
-		begun + "from node 1: shout":                "t:3: from node 1: shout: no such message",
-		begun + "from node 1: welcome colour 3":     "t:3: from node 1: welcome colour 3: a message has no colour",
-		begun + "from node 1: welcome session 3":    "t:3: from node 1: welcome session 3: a welcome does not carry all of that",
+		"  timer 0 off":                          `t:1: "timer 0 off" is indented and follows no command`,
+		"":                                       "t:1: no command in it",
+		"# why\n":                                "t:1: no command in it",
+		"# why\n\njump":                          "t:3: jump: no such command",
+		begun + "advance 5":                      `t:3: advance 5: time: missing unit in duration "5"`,
+		"advance 5ms":                            "t:1: advance 5ms: no process runs; start one",
+		"place tenant":                           "t:1: place tenant: tenant has no value",
+		"place colour 3":                         "t:1: place colour 3: colour is unknown here",
+		begun + "from node 1: shout":             "t:3: from node 1: shout: no such message",
+		begun + "from node 1: welcome colour 3":  "t:3: from node 1: welcome colour 3: a message has no colour",
+		begun + "from node 1: welcome session 3": "t:3: from node 1: welcome session 3: a welcome does not carry all of that",
 		begun + "from node 1: refusal code strange": "t:3: from node 1: refusal code strange: no code is called strange",
 		begun + "disk: complete many":               `t:3: disk: complete many: strconv.ParseUint: parsing "many": invalid syntax`,
 		begun + "disk: explode":                     "t:3: disk: explode: a disk cannot",
@@ -586,7 +593,7 @@ func (s *stage) Hit(p env.Point, key env.Key) (env.Action, bool) {
 	if key.A != uint64(tenant.Reserved) {
 		what += fmt.Sprintf(" tenant %d", key.A)
 	}
-	if key.Kind != 0 && p != fault.AckSending { // whose kind is not the slot
+	if key.Kind != 0 {
 		what += fmt.Sprintf(" slot %d", key.Kind)
 	}
 	if key.B != 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -28,31 +29,32 @@ const (
 	headerSize = 8
 )
 
-// field is a part of a message's layout.
+// field is a part of a message's layout. What most messages have in common is one
+// field, not several: nodes and clients spend much of their time here.
 type field uint8
 
 const (
-	fNonce field = iota
-	fConn
-	fFrame
-	fAddress // tenant, slot, placement epoch
-	fSession
-	fRequest
-	fFloor
-	fSignal // entity, client time, weight, kind
-	fEntity
-	fSeq
-	fState   // last seq, digest high, digest low, 8 x (count, weight)
-	fRefusal // code, resource, limit, used, retry after
-	fVersion
-	fBase
-	fLimits // rate, burst, entities, bytes
-	fShard
-	fCommand
+	fNonce   field = iota
+	fConn          // of the messages that have no frame
+	fFrame         // connection, frame, tenant, slot, placement epoch
+	fChange        // session, request, floor
+	fSession       //
+	fRequest       //
+	fSignal        // entity, client time, weight, kind
+	fEntity        //
+	fSeq           //
+	fState         // last seq, digest high, digest low, 8 x (count, weight)
+	fRefusal       // code, resource, limit, used, retry after
+	fVersion       //
+	fBase          //
+	fLimits        // rate, burst, entities, bytes
+	fShard         //
+	fCommand       //
+	fields
 )
 
-var fieldSize = [...]int{
-	fNonce: 8, fConn: 8, fFrame: 8, fAddress: 24, fSession: 8, fRequest: 8, fFloor: 8,
+var fieldSize = [fields]int{
+	fNonce: 8, fConn: 8, fFrame: 40, fChange: 24, fSession: 8, fRequest: 8,
 	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: 40,
 	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8,
 }
@@ -62,19 +64,34 @@ var layouts = [kinds][]field{
 	Hello:       {fNonce},
 	Welcome:     {fNonce, fConn},
 	Reset:       {fConn},
-	OpenSession: {fConn, fFrame, fAddress, fRequest, fNonce},
-	SessionOpen: {fConn, fFrame, fAddress, fRequest, fNonce, fSession},
-	Write:       {fConn, fFrame, fAddress, fSession, fRequest, fFloor, fSignal},
-	Put:         {fConn, fFrame, fAddress, fSession, fRequest, fFloor, fEntity},
-	Delete:      {fConn, fFrame, fAddress, fSession, fRequest, fFloor, fEntity},
-	Ack:         {fConn, fFrame, fAddress, fSession, fRequest, fSeq},
-	Read:        {fConn, fFrame, fAddress, fRequest, fEntity},
-	State:       {fConn, fFrame, fAddress, fRequest, fEntity, fSeq, fState},
-	Refusal:     {fConn, fFrame, fAddress, fSession, fRequest, fRefusal},
-	Configure:   {fConn, fFrame, fAddress, fRequest, fVersion, fBase, fLimits},
-	Create:      {fConn, fFrame, fAddress, fRequest, fVersion, fLimits, fShard},
-	Drop:        {fConn, fFrame, fAddress, fRequest, fBase},
-	Done:        {fConn, fFrame, fAddress, fRequest, fCommand, fVersion, fSeq},
+	OpenSession: {fFrame, fRequest, fNonce},
+	SessionOpen: {fFrame, fRequest, fNonce, fSession},
+	Write:       {fFrame, fChange, fSignal},
+	Put:         {fFrame, fChange, fEntity},
+	Delete:      {fFrame, fChange, fEntity},
+	Ack:         {fFrame, fSession, fRequest, fSeq},
+	Read:        {fFrame, fRequest, fEntity},
+	State:       {fFrame, fRequest, fEntity, fSeq, fState},
+	Refusal:     {fFrame, fSession, fRequest, fRefusal},
+	Configure:   {fFrame, fRequest, fVersion, fBase, fLimits},
+	Create:      {fFrame, fRequest, fVersion, fLimits, fShard},
+	Drop:        {fFrame, fRequest, fBase},
+	Done:        {fFrame, fRequest, fCommand, fVersion, fSeq},
+}
+
+// sizes is the size of a message of each kind, and heads the checksum of its first
+// four bytes.
+var sizes, heads = headers()
+
+func headers() (sizes [kinds]int, heads [kinds]uint32) {
+	for k := range kinds {
+		sizes[k] = headerSize
+		for _, f := range layouts[k] {
+			sizes[k] += fieldSize[f]
+		}
+		heads[k] = crc32.Checksum([]byte{magic, version, byte(k), 0}, castagnoli)
+	}
+	return sizes, heads
 }
 
 // MaxSize is the size of the largest message, a State.
@@ -89,85 +106,96 @@ var ErrVersion = errors.New("unknown message version")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// checksum returns what the header of the message b, of this version, has to say.
 func checksum(b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(b[:4], castagnoli), castagnoli, b[headerSize:])
+	return crc32.Update(heads[b[2]], castagnoli, b[headerSize:])
 }
 
 // Append appends the bytes of m to dst.
 func Append(dst []byte, m *Message) []byte {
-	start := len(dst)
-	dst = append(dst, magic, version, byte(m.Kind), 0, 0, 0, 0, 0)
-	for _, f := range layouts[m.Kind] {
-		dst = appendField(dst, m, f)
-	}
+	start, size := len(dst), sizes[m.Kind]
+	dst = slices.Grow(dst, size)[:start+size]
 	b := dst[start:]
+	b[0], b[1], b[2], b[3] = magic, version, byte(m.Kind), 0
+	at := headerSize
+	for _, f := range layouts[m.Kind] {
+		m.put(b[at:], f)
+		at += fieldSize[f]
+	}
 	binary.LittleEndian.PutUint32(b[4:], checksum(b))
 	return dst
 }
 
-func appendField(dst []byte, m *Message, f field) []byte {
-	le := binary.LittleEndian
+// put writes a field at the beginning of b.
+func (m *Message) put(b []byte, f field) {
 	switch f {
 	case fNonce:
-		return le.AppendUint64(dst, m.Nonce)
+		put(b, m.Nonce)
 	case fConn:
-		return le.AppendUint64(dst, m.Conn)
+		put(b, m.Conn)
 	case fFrame:
-		return le.AppendUint64(dst, m.Frame)
-	case fAddress:
-		dst = le.AppendUint64(dst, uint64(m.Tenant))
-		dst = le.AppendUint64(dst, uint64(m.Slot))
-		return le.AppendUint64(dst, uint64(m.Placement))
+		b = b[:40]
+		put(b, m.Conn)
+		put(b[8:], m.Frame)
+		put(b[16:], uint64(m.Tenant))
+		put(b[24:], uint64(m.Slot))
+		put(b[32:], uint64(m.Placement))
+	case fChange:
+		b = b[:24]
+		put(b, m.Session)
+		put(b[8:], m.Request)
+		put(b[16:], m.Floor)
 	case fSession:
-		return le.AppendUint64(dst, m.Session)
+		put(b, m.Session)
 	case fRequest:
-		return le.AppendUint64(dst, m.Request)
-	case fFloor:
-		return le.AppendUint64(dst, m.Floor)
+		put(b, m.Request)
 	case fSignal:
-		dst = le.AppendUint64(dst, uint64(m.Signal.Entity))
-		dst = le.AppendUint64(dst, uint64(m.Signal.ClientTime))
-		dst = le.AppendUint64(dst, uint64(int64(m.Signal.Weight)))
-		return le.AppendUint64(dst, uint64(m.Signal.Kind))
+		b = b[:32]
+		put(b, uint64(m.Signal.Entity))
+		put(b[8:], uint64(m.Signal.ClientTime))
+		put(b[16:], uint64(int64(m.Signal.Weight)))
+		put(b[24:], uint64(m.Signal.Kind))
 	case fEntity:
-		return le.AppendUint64(dst, uint64(m.Entity))
+		put(b, uint64(m.Entity))
 	case fSeq:
-		return le.AppendUint64(dst, uint64(m.Seq))
+		put(b, uint64(m.Seq))
 	case fState:
-		return appendState(dst, &m.State)
+		putState(b, &m.State)
 	case fRefusal:
-		dst = le.AppendUint64(dst, uint64(m.Code))
-		dst = le.AppendUint64(dst, uint64(m.Resource))
-		dst = le.AppendUint64(dst, m.Limit)
-		dst = le.AppendUint64(dst, m.Used)
-		return le.AppendUint64(dst, uint64(m.Retry))
+		b = b[:40]
+		put(b, uint64(m.Code))
+		put(b[8:], uint64(m.Resource))
+		put(b[16:], m.Limit)
+		put(b[24:], m.Used)
+		put(b[32:], uint64(m.Retry))
 	case fVersion:
-		return le.AppendUint64(dst, m.Version)
+		put(b, m.Version)
 	case fBase:
-		return le.AppendUint64(dst, m.Base)
+		put(b, m.Base)
 	case fLimits:
-		dst = le.AppendUint64(dst, m.Limits.Rate)
-		dst = le.AppendUint64(dst, m.Limits.Burst)
-		dst = le.AppendUint64(dst, m.Limits.Entities)
-		return le.AppendUint64(dst, m.Limits.Bytes)
+		b = b[:32]
+		put(b, m.Limits.Rate)
+		put(b[8:], m.Limits.Burst)
+		put(b[16:], m.Limits.Entities)
+		put(b[24:], m.Limits.Bytes)
 	case fShard:
-		return le.AppendUint64(dst, uint64(m.Shard))
+		put(b, uint64(m.Shard))
 	case fCommand:
-		return le.AppendUint64(dst, uint64(m.Command))
+		put(b, uint64(m.Command))
 	}
-	return dst
 }
 
-func appendState(dst []byte, s *signal.State) []byte {
-	le := binary.LittleEndian
-	dst = le.AppendUint64(dst, s.LastSeq)
-	dst = le.AppendUint64(dst, s.Applied.Hi)
-	dst = le.AppendUint64(dst, s.Applied.Lo)
+func put(b []byte, v uint64) { binary.LittleEndian.PutUint64(b, v) }
+
+func putState(b []byte, s *signal.State) {
+	put(b, s.LastSeq)
+	put(b[8:], s.Applied.Hi)
+	put(b[16:], s.Applied.Lo)
+	b = b[24:]
 	for i := range s.Totals {
-		dst = le.AppendUint64(dst, s.Totals[i].Count)
-		dst = le.AppendUint64(dst, uint64(s.Totals[i].Weight))
+		put(b[16*i:], s.Totals[i].Count)
+		put(b[16*i+8:], uint64(s.Totals[i].Weight))
 	}
-	return dst
 }
 
 // Decode reads the message that is exactly b into m. It accepts only what Append
@@ -186,12 +214,8 @@ func Decode(b []byte, m *Message) error {
 	if kind == 0 || kind >= kinds || b[3] != 0 {
 		return fmt.Errorf("%w: kind %d, reserved byte %d", ErrMalformed, b[2], b[3])
 	}
-	size := headerSize
-	for _, f := range layouts[kind] {
-		size += fieldSize[f]
-	}
-	if len(b) != size {
-		return fmt.Errorf("%w: a %s has %d bytes, want %d", ErrMalformed, kind, len(b), size)
+	if len(b) != sizes[kind] {
+		return fmt.Errorf("%w: a %s has %d bytes, want %d", ErrMalformed, kind, len(b), sizes[kind])
 	}
 	if got, want := checksum(b), binary.LittleEndian.Uint32(b[4:]); got != want {
 		return fmt.Errorf("%w: checksum of a %s is %#x, want %#x", ErrMalformed, kind, got, want)
@@ -233,17 +257,16 @@ func (r *reader) field(m *Message, f field) {
 	case fConn:
 		m.Conn = r.next()
 	case fFrame:
-		m.Frame = r.next()
-	case fAddress:
+		m.Conn, m.Frame = r.next(), r.next()
 		m.Tenant = tenant.ID(r.next())
 		m.Slot = lineage.Slot(r.below(1 << 32))
 		m.Placement = lineage.PlacementEpoch(r.next())
+	case fChange:
+		m.Session, m.Request, m.Floor = r.next(), r.next(), r.next()
 	case fSession:
 		m.Session = r.next()
 	case fRequest:
 		m.Request = r.next()
-	case fFloor:
-		m.Floor = r.next()
 	case fSignal:
 		m.Signal.Entity = signal.Entity(r.next())
 		m.Signal.ClientTime = int64(r.next())
@@ -285,7 +308,7 @@ func (r *reader) state(s *signal.State) {
 // KindOf returns the kind that b claims to be, 0 if it is no message. It does not
 // look at the rest.
 func KindOf(b []byte) Kind {
-	if len(b) < headerSize || b[0] != magic || b[1] != version || Kind(b[2]) >= kinds {
+	if len(b) < headerSize || b[0] != magic || b[1] != version || Kind(b[2]) >= kinds || b[3] != 0 {
 		return 0
 	}
 	return Kind(b[2])

@@ -24,6 +24,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
+	"github.com/tidaldb/tidalsim/host"
+	hostdisk "github.com/tidaldb/tidalsim/host/disk"
+	"github.com/tidaldb/tidalsim/host/frame"
+	"github.com/tidaldb/tidalsim/host/live"
+	hostnetwork "github.com/tidaldb/tidalsim/host/network"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/selftest"
 	"github.com/tidaldb/tidalsim/sim"
@@ -276,24 +281,35 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"logical bytes of a tenant":     fmt.Sprint(tenant.MinBytes, "..", thousands(tenant.MaxBytes)),
 		"slots of a tenant (P)":         "1.." + thousands(route.MaxPartitions),
 		"tenants that a node's catalog names, dropped ones included": thousands(core.MaxCatalog),
-		"name of a region":                                        fmt.Sprint("1..", tenant.MaxRegion),
-		"message":                                                 wire.MaxSize,
-		"first wait for an answer":                                patience.Attempt / env.Millisecond,
-		"longest wait between attempts":                           patience.Longest / env.Millisecond,
-		"deadline of a call":                                      patience.Deadline / env.Second,
-		"timers of a machine":                                     env.MaxTimers,
-		"CPU time of a Step, at least":                            sim.MinStep,
-		"down time of a process that ended itself":                sim.RestartAfter / int64(env.Millisecond),
-		"disruptive part, and calm part":                          plan.MaxDuration / int64(env.Second),
-		"disruptions, and deviations, of a plan":                  thousands(plan.MaxEntries) + " each",
-		"drift of a clock":                                        thousands(plan.MaxDrift) + " either way",
-		"operations that a disk serves at once":                   fmt.Sprintf("1..%d", disk.MaxDepth),
-		"rates of deviations":                                     thousands(chance.Million),
-		"acknowledged operations of a seed that counts, at least": scenarios.MinAcked,
-		"findings of one report":                                  checker.MaxFindings,
-		"search of one partition":                                 thousands(checker.DefaultStepBudget),
-		"seeds that a checker has to find a planted mistake":      selftest.DefaultSeeds,
-		"seeds over which detection rates are measured":           selftest.RateSeeds,
+		"name of a region":                                            fmt.Sprint("1..", tenant.MaxRegion),
+		"message":                                                     wire.MaxSize,
+		"first wait for an answer":                                    patience.Attempt / env.Millisecond,
+		"longest wait between attempts":                               patience.Longest / env.Millisecond,
+		"deadline of a call":                                          patience.Deadline / env.Second,
+		"timers of a machine":                                         env.MaxTimers,
+		"CPU time of a Step, at least":                                sim.MinStep,
+		"down time of a process that ended itself":                    sim.RestartAfter / int64(env.Millisecond),
+		"disruptive part, and calm part":                              plan.MaxDuration / int64(env.Second),
+		"disruptions, and deviations, of a plan":                      thousands(plan.MaxEntries) + " each",
+		"drift of a clock":                                            thousands(plan.MaxDrift) + " either way",
+		"operations that a disk serves at once":                       fmt.Sprintf("1..%d", disk.MaxDepth),
+		"rates of deviations":                                         thousands(chance.Million),
+		"acknowledged operations of a seed that counts, at least":     scenarios.MinAcked,
+		"findings of one report":                                      checker.MaxFindings,
+		"search of one partition":                                     thousands(checker.DefaultStepBudget),
+		"seeds that a checker has to find a planted mistake":          selftest.DefaultSeeds,
+		"seeds over which detection rates are measured":               selftest.RateSeeds,
+		"messages that wait for a process":                            host.MaxInbox,
+		"operations that a real disk does at once":                    hostdisk.DefaultWorkers,
+		"payload of a frame":                                          fmt.Sprintf("%d Mi", frame.MaxPayload/mi),
+		"bytes that wait for one peer":                                fmt.Sprintf("%d Mi", hostnetwork.MaxQueue/mi),
+		"connections that have not said hello":                        hostnetwork.MaxStrangers,
+		"wait for a hello":                                            hostnetwork.HelloTimeout.Seconds(),
+		"attempt to connect":                                          hostnetwork.DialTimeout.Seconds(),
+		"wait between attempts to connect":                            fmt.Sprint(hostnetwork.FirstBackoff.Milliseconds(), "..", hostnetwork.LongestBackoff.Milliseconds()),
+		"rounds of one live run":                                      "1.." + thousands(live.MaxRounds),
+		"clients of one live run":                                     fmt.Sprint("1..", live.MaxClients),
+		"acknowledged operations of a live run that counts, at least": live.MinAcked,
 		"plan file":              fmt.Sprintf("%d Mi", campaign.MaxPlanFile/mi),
 		"line of a history file": fmt.Sprintf("%d Mi", history.MaxLine/mi),
 	} {

@@ -203,7 +203,7 @@ func (n *Node) answer(p *replica.Pending) {
 
 func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq) {
 	n.acks++
-	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(fault.AckSending), A: uint64(m.Tenant), B: uint64(seq)})
+	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(m.Slot), A: uint64(m.Tenant), B: uint64(seq)})
 	n.reply(to, &wire.Message{Kind: wire.Ack, Session: m.Session, Seq: seq}, m)
 }
 

@@ -98,7 +98,7 @@ type call struct {
 // NewClient returns a client that knows where the slots are.
 func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 	// Nonces order connections over all incarnations of this client.
-	return &Client{env: e, cluster: c, patience: p, nonce: uint64(e.Incarnation()) << 20}
+	return &Client{env: e, cluster: c, patience: p, nonce: uint64(e.Incarnation()) << 20, out: make([]byte, 0, wire.MaxSize)}
 }
 
 // Write submits a signal. It returns the call's number, or false if the tenant is

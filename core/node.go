@@ -58,7 +58,7 @@ const nobody = uint64(tenant.Reserved)
 
 // NewNode returns the program of a node.
 func NewNode(e env.Env, c *Cluster) *Node {
-	return &Node{env: e, cluster: c, placeOf: map[slotKey]int{}, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued)}
+	return &Node{env: e, cluster: c, placeOf: map[slotKey]int{}, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued), out: make([]byte, 0, wire.MaxSize)}
 }
 
 // Step handles one event.

@@ -147,7 +147,7 @@ func isSegment(path string) bool {
 // fileOf returns the entry of a segment. At its first use in an incarnation
 // nothing is in flight to it, so the disk knows its size.
 func (o *observer) fileOf(id env.ID, path string) *file {
-	for i := range o.files {
+	for i := len(o.files) - 1; i >= 0; i-- { // most are about one that was begun lately
 		if f := &o.files[i]; f.node == id && f.path == path {
 			return f
 		}

@@ -52,7 +52,7 @@ func (r *Replica) takeBack(e env.Env) {
 // abandonSegment removes a segment that was begun and holds no record. The one
 // before it is full, so the next batch begins one anew, under the same name.
 func (r *Replica) abandonSegment(e env.Env, s *segment) {
-	remove := r.at(e, env.OpRemove, r.dir+"/"+s.name, uint64(s.first))
+	remove := r.at(e, env.OpRemove, s.path, uint64(s.first))
 	closing := env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.first))}
 	remove.ID, closing.ID = r.opID(forNobody), r.opID(forNobody)
 	remove.Key.Kind += uint16(env.OpRemove)

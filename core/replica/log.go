@@ -53,17 +53,22 @@ func (r *Replica) file(n uint32) env.File {
 // append gives rec the next place in the log, which is the moment passed. It
 // becomes durable with a batch.
 func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record, passed env.Point) {
-	id := &r.config.Identity
+	r.pending = append(r.pending, Pending{Record: rec, From: from})
+	if m != nil {
+		r.pending[len(r.pending)-1].Request = *m
+	}
+	r.place(e, passed)
+}
+
+// place is append of what is the last of pending already.
+func (r *Replica) place(e env.Env, passed env.Point) {
+	p, id := &r.pending[len(r.pending)-1], &r.config.Identity
+	rec := &p.Record
 	rec.Tenant, rec.Slot, rec.Placement = id.Tenant, id.Slot, id.Placement
 	rec.Epoch = r.config.Epoch
 	rec.Seq, rec.Prev = r.end.Next(), r.end.Chain
-	p := Pending{Record: rec, From: from}
-	if m != nil {
-		p.Request = *m
-	}
-	r.frames, p.Chain = wal.AppendFrame(r.frames, r.state.Position.Seq, &rec)
+	r.frames, p.Chain = wal.AppendFrame(r.frames, r.state.Position.Seq, rec)
 	r.end = lineage.Position{Seq: rec.Seq, Chain: p.Chain}
-	r.pending = append(r.pending, p)
 	r.hit(e, passed, r.end.Seq)
 	e.Charge(r.config.Costs.Append)
 }
@@ -116,14 +121,14 @@ func (r *Replica) rotate(e env.Env) {
 	}
 	r.handle, r.flight.rotated = next, true
 	r.flight.size += wal.HeaderSize
-	name := wal.SegmentName(r.config.Identity.Shard, first)
-	r.segments = append(r.segments, segment{name: name, first: first, size: wal.HeaderSize})
+	path := r.dir + "/" + wal.SegmentName(r.config.Identity.Shard, first)
+	r.segments = append(r.segments, segment{path: path, first: first, size: wal.HeaderSize})
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
-	r.submitBatch(e, forBatch, env.Op{Kind: env.OpCreate, File: r.handle, Path: r.dir + "/" + name, Key: key})
-	header := wal.AppendHeader(nil, &wal.Header{
+	r.submitBatch(e, forBatch, env.Op{Kind: env.OpCreate, File: r.handle, Path: path, Key: key})
+	r.header = wal.AppendHeader(r.header[:0], &wal.Header{
 		Identity: r.config.Identity, First: first, Before: r.state.Position.Chain, Synced: r.state.Position.Seq,
 	})
-	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: header, Key: r.key(e, keyAppend, uint64(first)<<32)})
+	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
 	// A segment whose name is not durable is none.
 	//safety:directory-sync-after-create by=durable-ack on=smoke
 	r.submitBatch(e, forSync, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
@@ -185,8 +190,12 @@ func (r *Replica) durable(e env.Env) {
 		}
 		n++
 	}
-	r.done = append(r.done, r.pending[:n]...)
-	r.pending = r.pending[:copy(r.pending, r.pending[n:])]
+	if n == len(r.pending) { // nothing has gathered meanwhile, so nothing is copied
+		r.done, r.pending = r.pending, r.done
+	} else {
+		r.done = append(r.done, r.pending[:n]...)
+		r.pending = r.pending[:copy(r.pending, r.pending[n:])]
+	}
 	if r.phase == Starting {
 		r.phase = Serving
 		r.hit(e, fault.SlotServing, r.end.Seq)

@@ -269,7 +269,7 @@ func (r *Replica) repair(e env.Env, files []found) {
 			r.scriptRewrite(e, f)
 		}
 		if len(f.data) > 0 {
-			r.segments = append(r.segments, segment{name: f.name, first: f.first, size: int64(len(f.data))})
+			r.segments = append(r.segments, segment{path: r.dir + "/" + f.name, first: f.first, size: int64(len(f.data))})
 		}
 	}
 	r.run(e)

@@ -115,6 +115,7 @@ type Replica struct {
 	end     lineage.Position // last record appended
 	pending []Pending
 	frames  []byte // of the records that are in no batch yet
+	header  []byte // of the last segment that this incarnation began
 	flight  batch
 	done    []Pending // answered by the last batch; for the caller
 
@@ -141,7 +142,7 @@ type batch struct {
 }
 
 type segment struct {
-	name  string
+	path  string
 	first lineage.Seq
 	size  int64
 }
@@ -158,7 +159,7 @@ type Outcome struct {
 
 // New returns a closed replica.
 func New(c Config) *Replica {
-	return &Replica{config: c, dir: c.Identity.Dir(), state: state.New()}
+	return &Replica{config: c, dir: c.Identity.Dir(), state: state.New(), script: script{ops: make([]env.Op, 0, usualScript)}}
 }
 
 // Phase returns where the replica is in its life.

@@ -58,13 +58,13 @@ func (r *Replica) AppendNext(e env.Env) {
 	if len(r.admitted) == 0 { // the slot has stopped since
 		return
 	}
-	p := &r.admitted[0]
 	passed := fault.RecordAppended
-	if p.Announced {
+	if r.admitted[0].Announced {
 		passed = fault.ChangeAppended
 	}
-	r.append(e, p.From, &p.Request, p.Record, passed)
+	r.pending = append(r.pending, r.admitted[0])
 	r.admitted = r.admitted[:copy(r.admitted, r.admitted[1:])]
+	r.place(e, passed)
 }
 
 // change returns the record that a request asks for, without what only the slot

@@ -17,6 +17,9 @@ type script struct {
 	paused  bool // at step next: the disk was full
 }
 
+// usualScript is how many steps most scripts have at most.
+const usualScript = 8
+
 // add puts an operation at the end of the script.
 func (s *script) add(op env.Op) { s.ops = append(s.ops, op) }
 

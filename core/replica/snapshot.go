@@ -98,7 +98,7 @@ func (r *Replica) removeCovered(e env.Env) {
 	}
 	for _, old := range r.segments[:covered] {
 		r.hit(e, fault.SegmentRemoving, old.first)
-		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+old.name, uint64(old.first)))
+		r.script.add(r.at(e, env.OpRemove, old.path, uint64(old.first)))
 	}
 	r.segments = slices.Delete(r.segments, 0, covered)
 	if s.seq != 0 && s.seq != s.at {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
@@ -32,6 +33,7 @@ var ErrMalformed = errors.New("malformed slot state")
 // Append appends the bytes of s to dst. Equal states have equal bytes.
 func (s *Slot) Append(dst []byte) []byte {
 	le := binary.LittleEndian
+	dst = slices.Grow(dst, headSize+8+len(s.entities)*entitySize+len(s.sessions)*sessionSize)
 	dst = append(dst, codecVersion, 0, 0, 0, 0, 0, 0, 0)
 	for _, v := range [...]uint64{
 		uint64(s.Position.Seq), uint64(s.Position.Chain), uint64(s.Epoch), uint64(s.Level),

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -36,7 +37,7 @@ const headerBody = identitySize + 24
 func AppendHeader(dst []byte, h *Header) []byte {
 	assert.That(h.Synced < h.First, "header: synced is %d, first seq is %d", h.Synced, h.First)
 	start := len(dst)
-	dst = headerFormat.begin(dst)
+	dst = headerFormat.begin(slices.Grow(dst, HeaderSize))
 	dst = appendIdentity(dst, h.Identity)
 	le := binary.LittleEndian
 	dst = le.AppendUint64(dst, uint64(h.First))
@@ -101,7 +102,7 @@ func AppendFrame(dst []byte, synced lineage.Seq, r *record.Record) ([]byte, line
 		assert.Fail("frame: synced is %d, seq is %d", synced, r.Seq)
 	}
 	start := len(dst)
-	dst = frameFormat.begin(dst)
+	dst = frameFormat.begin(slices.Grow(dst, FrameOverhead+record.MaxSize))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(synced))
 	dst = record.Append(dst, r)
 	frameFormat.finish(dst[start:])

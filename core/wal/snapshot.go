@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -79,6 +80,7 @@ func DecodeManifest(b []byte) (Identity, error) {
 func AppendSnapshot(dst []byte, id Identity, at lineage.Position, state []byte) []byte {
 	assert.That(at.Seq > 0 || at.Chain == 0, "snapshot: chain before the first record is %016x", uint64(at.Chain))
 	start := len(dst)
+	dst = slices.Grow(dst, envelopeSize+snapshotBodyMin+len(state))
 	dst = snapshotFormat.begin(dst)
 	dst = appendIdentity(dst, id)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(at.Seq))

@@ -84,7 +84,11 @@ func (id Identity) Dir() string {
 // SegmentName returns the name, within the slot directory, of the segment whose
 // first record is first. Ascending first is not ascending text: sort by number.
 func SegmentName(shard lineage.Shard, first lineage.Seq) string {
-	return decimal(uint64(shard)) + "-" + decimal(uint64(first)) + segmentSuffix
+	var name [len("4294967295-18446744073709551615") + len(segmentSuffix)]byte
+	b := strconv.AppendUint(name[:0], uint64(shard), 10)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, uint64(first), 10)
+	return string(append(b, segmentSuffix...))
 }
 
 // ParseSegmentName is the inverse of SegmentName. It is false for every other
@@ -105,7 +109,10 @@ func ParseSegmentName(name string) (lineage.Shard, lineage.Seq, bool) {
 
 // SnapshotName returns the name, within the slot directory, of the snapshot of
 // everything up to and including seq.
-func SnapshotName(seq lineage.Seq) string { return decimal(uint64(seq)) + snapshotSuffix }
+func SnapshotName(seq lineage.Seq) string {
+	var name [len("18446744073709551615") + len(snapshotSuffix)]byte
+	return string(append(strconv.AppendUint(name[:0], uint64(seq), 10), snapshotSuffix...))
+}
 
 // ParseSnapshotName is the inverse of SnapshotName; it is false for every other
 // text.

@@ -95,14 +95,14 @@ func (s *stage) doDisk(command string) error {
 	return nil
 }
 
-// mostOperations bounds what "disk: complete all" completes.
-const mostOperations = 1000
+// mostEvents bounds what one command leads to.
+const mostEvents = 1000
 
 // complete completes operations in the order of submission.
 func (s *stage) complete(rest string) error {
 	n := 1
 	if rest == "all" {
-		n = mostOperations
+		n = mostEvents
 	} else if rest != "" {
 		if err := numberInto(&n)(rest); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (s *stage) complete(rest string) error {
 		s.tell(&ev)
 	}
 	if rest == "all" {
-		return fmt.Errorf("there is no end after %d operations", mostOperations)
+		return fmt.Errorf("there is no end after %d operations", mostEvents)
 	}
 	return nil
 }

@@ -413,7 +413,11 @@ func (s *stage) advance(span string) error {
 	if err := durationInto(&d)(span); err != nil {
 		return err
 	}
-	for end := s.now.Add(d); s.running(); {
+	fired := 0
+	for end := s.now.Add(d); s.running(); fired++ {
+		if fired > mostEvents {
+			return fmt.Errorf("timers fire without end; it is %s", instant(s.now))
+		}
 		first := 0
 		for i, at := range s.timers {
 			if at < s.timers[first] {

@@ -135,8 +135,8 @@ func (c *Catalog) epochOf(shard lineage.Shard) *shardEpoch {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// append appends the bytes of the node file to dst.
-func (c *Catalog) append(dst []byte) []byte {
+// Append appends the bytes of the node file to dst.
+func (c *Catalog) Append(dst []byte) []byte {
 	le := binary.LittleEndian
 	start := len(dst)
 	dst = append(dst, nodeMagic...)

@@ -55,11 +55,11 @@ func TestGoldenNodeFiles(t *testing.T) {
 	}
 	want := full()
 	if *rewrite {
-		if err := os.WriteFile("testdata/v2/node.txt", []byte(hex.EncodeToString(want.append(nil))+"\n"), 0o644); err != nil {
+		if err := os.WriteFile("testdata/v2/node.txt", []byte(hex.EncodeToString(want.Append(nil))+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(golden("testdata/v2/node.txt"), want.append(nil)); diff != "" {
+	if diff := cmp.Diff(golden("testdata/v2/node.txt"), want.Append(nil)); diff != "" {
 		t.Errorf("version 2 (-golden +today):\n%s", diff)
 	}
 	for path, want := range map[string]Catalog{
@@ -94,11 +94,11 @@ func TestACatalogIsWhatWasDone(t *testing.T) {
 				c.drop(id)
 			}
 		}
-		back, err := DecodeCatalog(c.append(nil))
+		back, err := DecodeCatalog(c.Append(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(back.append(nil), c.append(nil)) {
+		if !bytes.Equal(back.Append(nil), c.Append(nil)) {
 			t.Fatalf("%+v is read back as %+v", c, back)
 		}
 		for id := range tenant.ID(9) {
@@ -138,16 +138,16 @@ func TestWhatIsNoNodeFile(t *testing.T) {
 	const remedy = "; restore the node from a backup, or wipe it and let it fetch its slots"
 	whole := full()
 	set := func(at int, v byte) []byte {
-		b := whole.append(nil)
+		b := whole.Append(nil)
 		b[at] = v
 		return sealed(b[:len(b)-4])
 	}
 	swapped := func(change func(*Catalog)) []byte {
 		c := full()
 		change(&c)
-		return c.append(nil)
+		return c.Append(nil)
 	}
-	damage := whole.append(nil)
+	damage := whole.Append(nil)
 	damage[30] ^= 1
 	for name, c := range map[string]struct {
 		bytes []byte
@@ -157,7 +157,7 @@ func TestWhatIsNoNodeFile(t *testing.T) {
 		"nothing":         {nil, ErrCatalog, `damaged node file: file "node": 0 bytes, no "tnod" at the start` + remedy},
 		"another magic":   {set(0, 'x'), ErrCatalog, `damaged node file: file "node": 192 bytes, no "tnod" at the start` + remedy},
 		"a bit":           {damage, ErrCatalog, `damaged node file: file "node": its checksum is `},
-		"cut off":         {whole.append(nil)[:60], ErrCatalog, `damaged node file: file "node": its checksum is `},
+		"cut off":         {whole.Append(nil)[:60], ErrCatalog, `damaged node file: file "node": its checksum is `},
 		"a newer version": {set(4, 3), ErrCatalogVersion, `node file of a newer version: file "node": version 3, this binary reads up to 2; use a newer binary`},
 		"version 0":       {set(4, 0), ErrCatalogVersion, `node file of a newer version: file "node": version 0`},
 		"a short head":    {sealed([]byte("tnod\x02\x00\x00\x00\x00\x00\x00\x00")), ErrCatalog, `damaged node file: file "node": 16 bytes end within its head` + remedy},
@@ -181,8 +181,8 @@ func TestWhatIsNoNodeFile(t *testing.T) {
 
 func FuzzDecodeCatalog(f *testing.F) {
 	whole := full()
-	f.Add(whole.append(nil))
-	f.Add((&Catalog{}).append(nil))
+	f.Add(whole.Append(nil))
+	f.Add((&Catalog{}).Append(nil))
 	f.Add(sealed([]byte("tnod\x01\x00\x00\x00\x01\x00\x00\x00\x05\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00")))
 	f.Add([]byte("tnod"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -193,7 +193,7 @@ func FuzzDecodeCatalog(f *testing.F) {
 			}
 			return
 		}
-		again := c.append(nil)
+		again := c.Append(nil)
 		if binary.LittleEndian.Uint32(b[4:]) == nodeVersion && !bytes.Equal(again, b) {
 			t.Errorf("%x is written as %x", b, again)
 		}

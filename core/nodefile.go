@@ -112,7 +112,7 @@ func (n *Node) scriptCatalog(c *Catalog) {
 	s.ops = append(s.ops,
 		env.Op{Kind: env.OpRemove, Path: nodeTemp},
 		env.Op{Kind: env.OpCreate, File: nodeFile, Path: nodeTemp},
-		env.Op{Kind: env.OpAppend, File: nodeFile, Data: c.append(nil)},
+		env.Op{Kind: env.OpAppend, File: nodeFile, Data: c.Append(nil)},
 		env.Op{Kind: env.OpSync, File: nodeFile},
 		env.Op{Kind: env.OpClose, File: nodeFile},
 		env.Op{Kind: env.OpRename, Path: nodeTemp, To: nodeName},

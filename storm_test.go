@@ -1,0 +1,225 @@
+package tidalsim_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"hash/crc32"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+	"github.com/tidaldb/tidalsim/sim/chance"
+)
+
+// storm is how many damaged inputs TestDecodersInAStorm gives to each decoder.
+// Fuzzing looks for new paths; this looks often.
+var storm = flag.Uint64("storm", 100_000, "damaged inputs for each decoder")
+
+// codec is a decoder, whole samples for it, and how a checksum is mended.
+type codec struct {
+	name    string
+	samples [][]byte
+	mend    func(b []byte) // makes the checksum right again, if there is room for one
+	// again decodes b and encodes the result; nil if b is refused.
+	again func(b []byte) []byte
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Whatever is done to what was encoded: a decoder refuses it, or gives what encodes
+// to the very same bytes. Half of the inputs get a right checksum, so that damage
+// reaches what is behind it.
+func TestDecodersInAStorm(t *testing.T) {
+	for _, c := range codecs() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			accepted, buf := uint64(0), []byte(nil)
+			for i := range *storm {
+				chance := func(what uint64) uint64 { return chance.Hash(1, 0, what, env.Key{A: i}) }
+				sample := c.samples[i%uint64(len(c.samples))]
+				buf = damage(append(buf[:0], sample...), sample, chance)
+				if chance(100)%2 == 0 {
+					c.mend(buf)
+				}
+				if out := c.again(buf); out != nil {
+					accepted++
+					if !bytes.Equal(out, buf) {
+						t.Fatalf("input %d, %x, is accepted and encodes to %x", i, buf, out)
+					}
+				}
+			}
+			if accepted == 0 {
+				t.Errorf("none of %d inputs was accepted: the storm never gets behind the first check", *storm)
+			}
+		})
+	}
+}
+
+// damage changes b, a copy of sample, in up to four places.
+func damage(b, sample []byte, chance func(uint64) uint64) []byte {
+	for k := range 1 + chance(0)%4 {
+		if len(b) == 0 {
+			return b
+		}
+		h := chance(k + 1)
+		at := h >> 8 % uint64(len(b))
+		switch h % 8 {
+		case 0, 1:
+			b[at] ^= 1 << (h >> 60)
+		case 2:
+			b[at] = byte(h >> 50)
+		case 3: // a number that is small, or as large as it gets
+			if at &^= 7; at+8 <= uint64(len(b)) {
+				binary.LittleEndian.PutUint64(b[at:], []uint64{0, 1, 1 << 63, ^uint64(0)}[h>>50%4])
+			}
+		case 4:
+			b = b[:at]
+		case 5:
+			b = append(b, sample[:h>>50%uint64(len(sample)+1)]...)
+		case 6:
+			copy(b[at:], sample[h>>40%uint64(len(sample)):])
+		default: // untouched here
+		}
+	}
+	return b
+}
+
+// sumAt mends a CRC-32C that stands at an offset and covers parts.
+func sumAt(at int, parts func(b []byte) [][]byte) func([]byte) {
+	return func(b []byte) {
+		if len(b) < at+4 {
+			return
+		}
+		sum := uint32(0)
+		for _, part := range parts(b) {
+			sum = crc32.Update(sum, castagnoli, part)
+		}
+		binary.LittleEndian.PutUint32(b[at:], sum)
+	}
+}
+
+func envelope(b []byte) [][]byte {
+	if len(b) < 16 {
+		return nil
+	}
+	return [][]byte{b[4:12], b[16:]}
+}
+
+func codecs() []codec {
+	id := wal.Identity{Tenant: 7, Slot: 2, Placement: 3, Shard: 4}
+	var records []record.Record
+	for kind := record.Signal; kind <= record.EntityDelete; kind++ {
+		records = append(records, record.Record{
+			Tenant: 7, Slot: 2, Kind: kind, Placement: 3, Epoch: 5, Seq: 41, Prev: 9, Client: 3, Request: 2, Floor: 1, Level: 77,
+			Signal: signal.Signal{Kind: 3, Weight: -1}, Entity: 8,
+		})
+	}
+	var encoded, frames, messages [][]byte
+	for i := range records {
+		r := &records[i]
+		if r.Kind != record.Signal {
+			r.Signal = signal.Signal{}
+		}
+		if r.Kind != record.EntityPut && r.Kind != record.EntityDelete {
+			r.Entity = 0
+		}
+		encoded = append(encoded, record.Append(nil, r))
+		frame, _ := wal.AppendFrame(nil, 40, r)
+		frames = append(frames, frame)
+	}
+	for kind := range wire.KindNames() {
+		if kind > 0 {
+			messages = append(messages, wire.Append(nil, &wire.Message{Kind: wire.Kind(kind), Frame: 3}))
+		}
+	}
+	folded := fold()
+	header := wal.AppendHeader(nil, &wal.Header{Identity: id, First: 41, Before: 9, Synced: 40})
+	envelopes := sumAt(12, envelope)
+	return []codec{
+		{"record", encoded, func([]byte) {}, func(b []byte) []byte {
+			var r record.Record
+			if record.Decode(b, &r) != nil {
+				return nil
+			}
+			return record.Append(nil, &r)
+		}},
+		{"message", messages, sumAt(4, func(b []byte) [][]byte { return [][]byte{b[:4], b[8:]} }), func(b []byte) []byte {
+			var m wire.Message
+			if wire.Decode(b, &m) != nil {
+				return nil
+			}
+			return wire.Append(nil, &m)
+		}},
+		{"state", [][]byte{state.New().Append(nil), folded}, func([]byte) {}, func(b []byte) []byte {
+			s, err := state.Decode(b)
+			if err != nil {
+				return nil
+			}
+			return s.Append(nil)
+		}},
+		{"frame", frames, envelopes, func(b []byte) []byte {
+			var r record.Record
+			size, synced, _, err := wal.DecodeFrame(b, &r)
+			if err != nil {
+				return nil
+			}
+			out, _ := wal.AppendFrame(nil, synced, &r)
+			return append(out, b[size:]...)
+		}},
+		{"segment header", [][]byte{header}, envelopes, func(b []byte) []byte {
+			h, err := wal.DecodeHeader(b)
+			if err != nil {
+				return nil
+			}
+			return append(wal.AppendHeader(nil, &h), b[wal.HeaderSize:]...)
+		}},
+		{"manifest", [][]byte{wal.AppendManifest(nil, id)}, envelopes, func(b []byte) []byte {
+			got, err := wal.DecodeManifest(b)
+			if err != nil {
+				return nil
+			}
+			return wal.AppendManifest(nil, got)
+		}},
+		{"snapshot", [][]byte{wal.AppendSnapshot(nil, id, lineage.Position{Seq: 3, Chain: 4}, folded)}, envelopes, func(b []byte) []byte {
+			got, at, opaque, err := wal.DecodeSnapshot(b)
+			if err != nil {
+				return nil
+			}
+			return wal.AppendSnapshot(nil, got, at, opaque)
+		}},
+		{"node file", [][]byte{new(core.Catalog).Append(nil)}, func(b []byte) {
+			if n := len(b) - 4; n >= 0 {
+				binary.LittleEndian.PutUint32(b[n:], crc32.Checksum(b[:n], castagnoli))
+			}
+		}, func(b []byte) []byte {
+			c, err := core.DecodeCatalog(b)
+			if err != nil || b[4] != 2 { // what an older version wrote is written anew
+				return nil
+			}
+			return c.Append(nil)
+		}},
+	}
+}
+
+// fold returns the state of a short log.
+func fold() []byte {
+	s := state.New()
+	prev := lineage.Chain(0)
+	for i, kind := range []record.Kind{record.EpochStart, record.Config, record.Session, record.Signal, record.EntityPut, record.Signal} {
+		r := record.Record{Kind: kind, Seq: lineage.Seq(i + 1), Prev: prev, Epoch: 1, Level: 5}
+		if kind.IsOperation() {
+			r.Client, r.Request, r.Floor = 3, uint64(i), 1
+			r.Signal.Entity, r.Entity = signal.Entity(i%2), 4
+		}
+		prev = record.ChainOf(record.Append(nil, &r))
+		s.Apply(&r, prev)
+	}
+	return s.Append(nil)
+}

@@ -24,8 +24,12 @@ func (n *Node) connOf(client env.ID) (int, bool) {
 }
 
 // hello accepts a connection. A repeated hello gets the same answer; one that is
-// older than the newest, none.
+// older than the newest, none. Nonces begin with 1: 0 is before any.
 func (n *Node) hello(from env.ID, m *wire.Message) {
+	if m.Nonce == 0 {
+		n.malformed++
+		return
+	}
 	i, known := n.connOf(from)
 	if !known {
 		n.conns = slices.Insert(n.conns, i, conn{client: from})

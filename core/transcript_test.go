@@ -1,3 +1,5 @@
+//go:build !production
+
 package core_test
 
 import (
@@ -73,7 +75,8 @@ import (
 // what the machine returned: call, result; what the stage did: done (a disk
 // operation completed), fires (a timer). Fields that are 0 are left out; a
 // connection is written incarnation/nonce. Not shown are keys, but for attempts of
-// a client, and List, Free and Chance, which ask for nothing.
+// a client, and List, Free and Chance, which ask for nothing. A production build has
+// no fault points, so it plays no transcripts.
 
 // step is one line of a transcript and what was asked because of it.
 type step struct {

@@ -62,6 +62,7 @@ func Start(c Config) (p *Process, err error) {
 	}()
 	p = &Process{home: h, inbox: newInbox(), done: make(chan struct{})}
 	clock := newClock(c.Seed ^ uint64(h.incarnation))
+	p.inbox.put(env.Event{Kind: env.Started, At: clock.now()}) // before a message can be there
 	p.disk, err = disk.Open(filepath.Join(c.Dir, dataName), c.Disk, func(d disk.Completion) {
 		p.inbox.put(env.Event{Kind: env.DiskDone, At: clock.now(), Op: d.ID, Err: d.Err, N: d.N, Data: d.Data})
 	})
@@ -82,15 +83,17 @@ func Start(c Config) (p *Process, err error) {
 }
 
 // run lives until the machine halts or the process is killed, and then gives back
-// what it has: listeners last, so that whoever finds them free finds the files free.
+// what it has: the lock last, so that whoever gets it finds address and files free.
+//
+// Nothing is deferred: a machine that panics must take the process with it, before
+// anybody who waits for Done can end it as if all were well.
 func (p *Process) run() {
-	defer close(p.done)
-	p.inbox.put(env.Event{Kind: env.Started, At: p.loop.clock.now()})
 	p.loop.run(p.inbox)
 	p.inbox.close()
 	err := p.disk.Close()
 	p.network.Close()
 	p.loop.failure = cmp.Or(err, p.home.close())
+	close(p.done)
 }
 
 // Incarnation counts the starts of this process.

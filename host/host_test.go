@@ -83,6 +83,45 @@ func TestStartsAreCounted(t *testing.T) {
 	}
 }
 
+// Messages may be there before the machine is.
+func TestTheFirstEventIsTheStartHoweverEarlyAMessageComes(t *testing.T) {
+	addresses := map[env.ID]string{}
+	listeners := make([]net.Listener, 2)
+	for i := range listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i], addresses[env.ID(i)] = l, l.Addr().String()
+	}
+	var kinds []env.EventKind
+	begin := func(id env.ID, pause time.Duration, do func(e env.Env, ev *env.Event)) *host.Process {
+		p, err := host.Start(host.Config{
+			ID: id, Dir: t.TempDir(), Addresses: addresses, Listener: listeners[id],
+			New: func(e env.Env) env.Machine {
+				time.Sleep(pause)
+				return &step{e, do}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	sender := begin(0, 0, func(e env.Env, _ *env.Event) { e.Send(1, env.Key{}, []byte("early")) })
+	receiver := begin(1, 100*time.Millisecond, func(e env.Env, ev *env.Event) {
+		if kinds = append(kinds, ev.Kind); len(kinds) == 2 {
+			e.Halt("both came")
+		}
+	})
+	<-receiver.Done()
+	sender.Kill()
+	<-sender.Done()
+	if kinds[0] != env.Started || kinds[1] != env.Message {
+		t.Errorf("it was told %v", kinds)
+	}
+}
+
 func TestADirectoryHasOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	idle := func(env.Env, *env.Event) {}

@@ -111,15 +111,17 @@ type rig struct {
 	mu    sync.Mutex
 	came  []Completion
 	hold  map[env.OpID]chan struct{} // completions that are not taken before
+	held  chan struct{}              // told when one waits for that
 	news  chan struct{}
 	count int
 }
 
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
-	r := &rig{dir: filepath.Join(t.TempDir(), "data"), hold: map[env.OpID]chan struct{}{}, news: make(chan struct{}, 1000)}
+	r := &rig{dir: filepath.Join(t.TempDir(), "data"), hold: map[env.OpID]chan struct{}{}, held: make(chan struct{}, 10), news: make(chan struct{}, 1000)}
 	d, err := Open(r.dir, c, func(c Completion) {
 		if gate := r.hold[c.ID]; gate != nil {
+			r.held <- struct{}{}
 			<-gate
 		}
 		r.mu.Lock()
@@ -185,6 +187,7 @@ func TestCloseDoesWhatIsUnderWayAndNothingElse(t *testing.T) {
 	r.hold[1] = gate
 	r.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f", ID: 1})
 	r.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("late"), ID: 2})
+	<-r.held // it is under way
 	closed := make(chan error)
 	go func() { closed <- r.Close() }()
 	for isOpen := true; isOpen; { // until Close has begun

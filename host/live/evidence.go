@@ -41,16 +41,22 @@ func (r *run) gather() (*observe.Run, error) {
 	return seen, nil
 }
 
-// inspected is a node that can be looked at between its Steps.
+// inspected is a node that can be looked at between its Steps. That it panics is a
+// finding, and must not end the process that judges.
 type inspected struct {
-	mu   sync.Mutex
-	node *core.Node
+	mu     sync.Mutex
+	node   *core.Node
+	failed any // what it panicked with
 }
 
 // Step implements env.Machine.
 func (i *inspected) Step(ev *env.Event) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.failed != nil {
+		return
+	}
+	defer func() { i.failed = recover() }()
 	i.node.Step(ev)
 }
 
@@ -60,7 +66,7 @@ func (i *inspected) Status(s *env.Status) { i.node.Status(s) }
 func (i *inspected) settled() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.node.Settled()
+	return i.failed != nil || i.node.Settled()
 }
 
 // dump starts the node once more, in this process, and takes what it holds.
@@ -79,6 +85,10 @@ func (r *run) dump(seen *observe.Run) error {
 	}
 	p.Kill()
 	<-p.Done()
+	if machine.failed != nil {
+		seen.Stalls = append(seen.Stalls, fmt.Sprintf("the node, which panicked: %v", machine.failed))
+		return nil
+	}
 	if err := machine.node.Failure(); err != nil {
 		seen.Stalls = append(seen.Stalls, fmt.Sprintf("the node, which answers nothing: %v", err))
 	}

@@ -86,9 +86,14 @@ type Scratch struct {
 	dense   index     // entities of one log, or partitions
 	folds   []fold    // by entity of dense
 	recount recount   // of the caps checker
+	answers index     // acknowledged changes, by what has to be theirs alone
 	order   []int32   // entries of one log by instant
 	configs []config  // Config records that hold
 	witness witnesses // of the linearizable checker
+
+	// together: one judgement follows the other over the same run, so that what is
+	// in records and in changes stays there.
+	together, hasRecords, hasChanges bool
 }
 
 func (o *Options) scratch() *Scratch {
@@ -134,7 +139,10 @@ func Lookup(name string) (Checker, bool) {
 
 // Judge asks all checkers, in the order of All.
 func Judge(run *observe.Run, o Options) []Report {
-	o.Scratch = o.scratch()
+	s := o.scratch()
+	o.Scratch = s
+	s.together, s.hasRecords, s.hasChanges = true, false, false
+	defer func() { s.together, s.hasRecords, s.hasChanges = false, false, false }()
 	all := All()
 	reports := make([]Report, 0, len(all))
 	for _, c := range all {

@@ -72,19 +72,19 @@ func answersAgree(v *verdict, run *observe.Run, s *Scratch) {
 
 // sharedAnswers finds acknowledged changes that have the same key.
 func sharedAnswers(v *verdict, s *Scratch, ops []history.Op, rule string, keyOf func(*history.Op) key) {
-	s.changes.reset(len(ops))
+	s.answers.reset(len(ops))
 	for i := range ops {
 		op := &ops[i]
 		if !op.Kind.Changes() || op.Outcome != history.Acked {
 			continue
 		}
 		k := keyOf(op)
-		if first := s.changes.first(k); first != none {
-			other := int(s.changes.items[first].value)
+		if first := s.answers.first(k); first != none {
+			other := int(s.answers.items[first].value)
 			v.find(rule, op.ReturnAt, []int{other, i}, "%s was acknowledged at seq %d at %s, and so was %s at seq %d",
 				describe(ops, i), op.Seq, instant(op.ReturnAt), describe(ops, other), ops[other].Seq)
 			continue
 		}
-		s.changes.add(k, int32(i))
+		s.answers.add(k, int32(i))
 	}
 }

@@ -77,8 +77,15 @@ func recordFor(op *history.Op) record.Record {
 }
 
 // holds reports whether a record does what an operation asked for. Whose it is
-// does not matter.
+// does not matter. A read asks for no record.
 func holds(rec *record.Record, op *history.Op) bool {
-	want := recordFor(op)
-	return rec.Kind == want.Kind && rec.Signal == want.Signal && rec.Entity == want.Entity
+	switch op.Kind {
+	case history.Write:
+		return rec.Kind == record.Signal && rec.Signal == op.Signal
+	case history.Put:
+		return rec.Kind == record.EntityPut && rec.Entity == op.Signal.Entity
+	case history.Delete:
+		return rec.Kind == record.EntityDelete && rec.Entity == op.Signal.Entity
+	}
+	return false
 }

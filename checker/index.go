@@ -100,6 +100,10 @@ func (x *index) dense(k key) (int32, bool) {
 // indexRecords indexes the records of operations in all logs by identity. The values
 // are places in the logs laid end to end: entries of the first log first.
 func (s *Scratch) indexRecords(run *observe.Run) {
+	if s.hasRecords {
+		return
+	}
+	s.hasRecords = s.together
 	total := 0
 	for _, l := range run.Logs {
 		total += len(l.Entries)
@@ -119,6 +123,10 @@ func (s *Scratch) indexRecords(run *observe.Run) {
 // indexChanges indexes the changes that were sent by identity. The values are
 // indexes in the history.
 func (s *Scratch) indexChanges(ops []history.Op) {
+	if s.hasChanges {
+		return
+	}
+	s.hasChanges = s.together
 	s.changes.reset(len(ops))
 	for i := range ops {
 		if op := &ops[i]; op.Kind.Changes() && op.Op.Session != 0 {

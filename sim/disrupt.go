@@ -264,7 +264,7 @@ func (w *World) setLink(from, to env.ID) {
 		return
 	}
 	for _, ref := range w.net.Heal(from, to) {
-		w.queue.Push(queue.Item{At: w.now, Kind: itemPacket, Process: uint32(to), Ref: ref})
+		w.queue.Push(queue.Item{At: w.now, Kind: itemPacket, Process: uint16(to), Ref: ref})
 	}
 }
 

@@ -152,7 +152,7 @@ func (p *process) lose(how crash) {
 // restart orders the next start, not before one that was ordered already.
 func (p *process) restart(down int64) {
 	p.bootAt = max(p.bootAt, p.world.now+max(down, 1))
-	p.world.queue.Push(queue.Item{At: p.bootAt, Kind: itemBoot, Process: uint32(p.id)})
+	p.world.queue.Push(queue.Item{At: p.bootAt, Kind: itemBoot, Process: uint16(p.id)})
 }
 
 // pause keeps the CPU from running anything until then, and lets it run again
@@ -227,7 +227,7 @@ func (p *process) enqueueTimer(id env.TimerID, t *timer) {
 }
 
 func (p *process) push(kind uint8, at int64, ref uint32) {
-	p.world.queue.Push(queue.Item{At: at, Kind: kind, Process: uint32(p.id), Incarnation: uint32(p.incarnation), Ref: ref})
+	p.world.queue.Push(queue.Item{At: at, Kind: kind, Process: uint16(p.id), Incarnation: uint32(p.incarnation), Ref: ref})
 }
 
 // free is when the CPU can run something.

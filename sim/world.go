@@ -152,7 +152,7 @@ func (w *World) resetProcesses() {
 		p.drift, p.clock.DriftPPM, p.clock.WallOffset = c.DriftPPM, c.DriftPPM, c.Wall
 	}
 	for i := range w.processes {
-		w.queue.Push(queue.Item{Kind: itemBoot, Process: uint32(i)})
+		w.queue.Push(queue.Item{Kind: itemBoot, Process: uint16(i)})
 	}
 }
 

@@ -132,8 +132,10 @@ func TenantOfPath(path string) (tenant.ID, bool) {
 	if !found {
 		return tenant.Reserved, false
 	}
-	name, _, _ := strings.Cut(rest, "/")
-	n, ok := parseDecimal(name)
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		rest = rest[:i]
+	}
+	n, ok := parseDecimal(rest)
 	if !ok || tenant.ID(n) == tenant.Reserved {
 		return tenant.Reserved, false
 	}

@@ -35,7 +35,7 @@ func (d *Disk) Power() {
 	for i := range d.pending {
 		op := &d.pending[i]
 		if d.decider.Deviate(chance.DiskEntry, d.scope, op.key) == 0 {
-			op.settle()
+			d.settle(op)
 		}
 	}
 	d.pending = d.pending[:0]
@@ -103,6 +103,7 @@ func (f *inode) tear(w *write, value uint64, sector int64) {
 func (d *Disk) Wipe() {
 	d.Kill()
 	d.root = d.inode(true)
+	clear(d.names[:])
 	d.pending = d.pending[:0]
 	d.used, d.dirty = 0, 0
 }

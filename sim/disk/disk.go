@@ -76,6 +76,9 @@ type Disk struct {
 	free  []uint32
 	order uint64
 	out   []byte // data of the last completed read
+
+	names [4]durableName // looked up lately
+	name  int            // the one of them that is replaced next
 }
 
 type handle struct {
@@ -163,8 +166,10 @@ func (d *Disk) Submit(now int64, op env.Op) (ref uint32, at int64) {
 	ref = d.slot()
 	o := &d.ops[ref]
 	d.order++
-	*o = operation{op: op, data: append(o.data[:0], op.Data...), order: d.order, since: now, due: waiting}
+	o.op, o.data = op, append(o.data[:0], op.Data...)
 	o.op.Data = nil
+	o.order, o.since, o.due = d.order, now, waiting
+	o.next, o.ahead = [2]uint32{}, 0
 	if op.Kind == env.OpCreate || op.Kind == env.OpOpen {
 		d.handle(op.File).path = op.Path
 	}
@@ -223,7 +228,6 @@ func (d *Disk) Complete(ref uint32) Completion {
 
 func (d *Disk) release(ref uint32) {
 	d.ops[ref].order = 0
-	d.ops[ref].op = env.Op{}
 	d.free = append(d.free, ref)
 }
 

@@ -51,11 +51,14 @@ func set(list []entry, name string, node *inode) []entry {
 func elements(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for len(path) > 0 {
-			name, rest, _ := strings.Cut(path, "/")
+			name := path
+			if i := strings.IndexByte(path, '/'); i >= 0 {
+				name = path[:i]
+			}
 			if name != "" && !yield(name) {
 				return
 			}
-			path = rest
+			path = path[min(len(name)+1, len(path)):]
 		}
 	}
 }
@@ -82,6 +85,32 @@ func (d *Disk) lookUp(path string) *inode {
 	return at
 }
 
+// durableName is where a path leads through durable entries.
+type durableName struct {
+	path string
+	node *inode // nil: nothing is remembered
+}
+
+// durable returns the file or directory at path as a power failure leaves it, or
+// nil. Checkers ask about the same few files again and again, so what was found is
+// remembered until the durable entries change.
+func (d *Disk) durable(path string) *inode {
+	for i := range d.names {
+		if n := &d.names[i]; n.node != nil && n.path == path {
+			return n.node
+		}
+	}
+	at := d.root
+	for name := range elements(path) {
+		if at = find(at.durable, name); at == nil {
+			return nil
+		}
+	}
+	d.names[d.name] = durableName{path, at}
+	d.name = (d.name + 1) % len(d.names)
+	return at
+}
+
 // directory returns the directory at path.
 func (d *Disk) directory(path string) (*inode, env.Errno) {
 	n := d.lookUp(path)
@@ -104,7 +133,8 @@ func (d *Disk) change(op entryOp) {
 }
 
 // settle makes an entry change durable.
-func (op *entryOp) settle() {
+func (d *Disk) settle(op *entryOp) {
+	clear(d.names[:])
 	if op.from != nil && find(op.from.durable, op.oldName) == op.node {
 		op.from.durable = set(op.from.durable, op.oldName, nil)
 	}
@@ -208,7 +238,7 @@ func (d *Disk) syncDir(path string) env.Errno {
 			return false
 		}
 		if !failed {
-			op.settle()
+			d.settle(&op)
 		}
 		return true
 	})

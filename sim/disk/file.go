@@ -126,27 +126,18 @@ func put(b []byte, offset int64, data []byte) []byte {
 // a power failure now: every entry on the way is durable, and the platter holds
 // what the page cache shows.
 func (d *Disk) Durable(path string, from, to int64) bool {
-	f := d.root
-	for name := range elements(path) {
-		f = find(f.durable, name)
-		if f == nil {
-			return false
-		}
-	}
-	return !f.dir && to <= int64(len(f.platter)) && to <= int64(len(f.cache)) &&
+	f := d.durable(path)
+	return f != nil && !f.dir && to <= int64(len(f.platter)) && to <= int64(len(f.cache)) &&
 		bytes.Equal(f.platter[from:to], f.cache[from:to])
 }
 
 // Platter returns the bytes that a power failure now would leave at path if it took
 // everything that is not durable, or nil. It is valid until the next completion.
 func (d *Disk) Platter(path string) []byte {
-	f := d.root
-	for name := range elements(path) {
-		if f = find(f.durable, name); f == nil {
-			return nil
-		}
+	if f := d.durable(path); f != nil {
+		return f.platter
 	}
-	return f.platter
+	return nil
 }
 
 // Size returns the size of the file at path as processes see it, or -1.

@@ -2,28 +2,35 @@
 // first, and in the order of insertion at equal times.
 package queue
 
+import "math/bits"
+
 // Item is one thing that will happen. Kind, Process, Incarnation and Ref belong
-// to the user.
+// to the user. It is kept small: the heap moves items about.
 type Item struct {
-	At          int64  // true time, ns
-	seq         uint64 // order of insertion
+	At          int64  // true time, ns, not negative
+	seq         uint32 // order of insertion
 	Incarnation uint32
-	Process     uint32
 	Ref         uint32
+	Process     uint16
 	Kind        uint8
 }
 
-// before is a total order: seq is unique.
+// before is a total order: seq is unique. It is the borrow of a subtraction, not a
+// comparison of times and then of seqs: which of two items comes first is a toss-up,
+// and a branch on it is mispredicted half of the time.
 func (a *Item) before(b *Item) bool {
-	return a.At < b.At || a.At == b.At && a.seq < b.seq
+	_, borrow := bits.Sub64(uint64(a.seq), uint64(b.seq), 0)
+	_, borrow = bits.Sub64(uint64(a.At), uint64(b.At), borrow)
+	return borrow != 0
 }
 
-// Queue is the heap. The zero value is empty and ready.
+// Queue is the heap. The zero value is empty and ready. It takes 2^32 items from one
+// Reset to the next: more than a run of hours has.
 //
 // Invariant: heap[i] is not before heap[(i-1)/4] for every i > 0.
 type Queue struct {
 	heap []Item
-	seq  uint64
+	seq  uint32
 }
 
 // Len returns the number of items.

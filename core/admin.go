@@ -57,14 +57,29 @@ func (n *Node) configure(from env.ID, m *wire.Message) {
 	if !n.legal(from, m) {
 		return
 	}
+	if n.slots[i].Waiting() == 0 || n.slots[i].Closed() {
+		n.setLimits(i, from, m)
+		n.slots[i].Flush(n.env)
+		return
+	}
+	// What was charged under the old limits comes before the new ones in the log, so
+	// they take their turn behind it, and until then nothing more is charged.
+	if n.queue.Full(i) {
+		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
+		return
+	}
+	n.slots[i].Close()
+	n.wait(i, from, m, &work{from: from, request: *m})
+}
+
+// setLimits lets a slot decide about new limits, to be written with the next Flush.
+func (n *Node) setLimits(i int, from env.ID, m *wire.Message) {
 	out := n.slots[i].Configure(n.env, from, m)
 	switch {
 	case out.Code != wire.NoError:
 		n.refuse(from, m, out)
 	case !out.Later:
 		n.accomplished(from, m, 0)
-	default:
-		n.slots[i].Flush(n.env)
 	}
 }
 

@@ -21,10 +21,13 @@ type work struct {
 	request  wire.Message // unless admitted: the slot keeps those
 }
 
-// Bounds of a turn.
+// Bounds of the turns of one Step, so that what arrives meanwhile, a refusal say,
+// is not kept waiting: it ends after so many pieces of work, or with the one that
+// brings it over its time.
 const (
 	quantum     = 4 * env.Microsecond // CPU time that a slot is given in each round
-	turnsAtOnce = 16                  // pieces of work in one Step, so that arrivals are not kept waiting
+	turnsAtOnce = 16
+	turnsTime   = 250 * env.Microsecond
 )
 
 // serveTimer fires when work waits; a timer at Now goes behind what has arrived.
@@ -90,11 +93,7 @@ func (n *Node) change(i int, from env.ID, m *wire.Message, idle bool) {
 
 // wait puts work into its slot's queue.
 func (n *Node) wait(i int, from env.ID, m *wire.Message, w *work) {
-	cost := n.cluster.Constants.Costs.Check
-	if w.admitted {
-		cost = n.cluster.Constants.Costs.Append
-	}
-	if !n.queue.Push(i, int64(max(cost, 1)), *w) {
+	if !n.queue.Push(i, int64(n.cost(w)), *w) {
 		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
 		return
 	}
@@ -103,15 +102,22 @@ func (n *Node) wait(i int, from env.ID, m *wire.Message, w *work) {
 	}
 }
 
+// cost is the CPU time that a piece of work is expected to take.
+func (n *Node) cost(w *work) env.Duration {
+	costs := &n.cluster.Constants.Costs
+	if w.admitted || w.request.Kind == wire.Configure {
+		return max(costs.Append, 1)
+	}
+	return max(costs.Check, 1)
+}
+
 // turns does the work whose turn it is, and writes what came of it in one batch
 // for each slot.
 func (n *Node) turns() {
 	n.touched = n.touched[:0]
-	for range turnsAtOnce {
-		if n.queue.Len() == 0 {
-			break
-		}
+	for spent := env.Duration(0); n.queue.Len() > 0 && len(n.touched) < turnsAtOnce && spent < turnsTime; {
 		w, i := n.queue.Pop()
+		spent += n.cost(&w)
 		n.worked = i
 		n.serve(i, &w)
 		n.touched = append(n.touched, i)
@@ -131,6 +137,9 @@ func (n *Node) serve(i int, w *work) {
 	switch {
 	case w.admitted:
 		r.AppendNext(n.env)
+	case m.Kind == wire.Configure:
+		r.Reopen()
+		n.setLimits(i, w.from, m)
 	case m.Kind == wire.OpenSession:
 		if out := r.OpenSession(n.env, w.from, m); out.Code != wire.NoError {
 			n.refuse(w.from, m, out)

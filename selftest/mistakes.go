@@ -20,6 +20,11 @@ var mistakes = []Mistake{
 		},
 	},
 	{
+		Name: "turns-without-end", Rule: "the turns of one step end when their time is over, so that what arrives is not kept waiting",
+		Expected: "refusal-latency", Scenario: "quota-storm", Where: "core/ingress.go", Operator: edit,
+		edits: []replacement{{" && spent < turnsTime; {", " && spent >= 0; {"}},
+	},
+	{
 		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
 		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
 		edits: []replacement{{

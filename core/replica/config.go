@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 
+	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/quota"
@@ -19,7 +20,8 @@ var ErrDropped = errors.New("the tenant was dropped")
 // It compares before it sets: only a version above that of the last limits, durable
 // or not, is applied, and only if those have the version that the operator counts
 // on. What was applied before is said to be so once it is durable. The bucket keeps
-// its level; a new burst cuts it, or arrives empty.
+// its level; a new burst cuts it, or arrives empty. No change may wait: what was
+// charged under the old limits comes before the new ones in the log.
 func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if out := r.admissible(e, m); out.Code != wire.NoError {
 		return out
@@ -42,9 +44,8 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if m.Base != last.Version {
 		return conflict(last.Version)
 	}
-	// What was charged under the old limits comes before the new ones in the log.
-	for len(r.admitted) > 0 {
-		r.AppendNext(e)
+	if len(r.admitted) > 0 {
+		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir, len(r.admitted))
 	}
 	r.setLimits(e, from, m, limits)
 	r.hit(e, fault.ConfigAppended, r.end.Seq)
@@ -98,6 +99,12 @@ func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {
 // Close lets nobody begin anything in the slot until Reopen or Drop. What is under
 // way goes on.
 func (r *Replica) Close() { r.closing = true }
+
+// Closed reports whether Close was called, and neither Reopen nor Drop since.
+func (r *Replica) Closed() bool { return r.closing }
+
+// Waiting returns the number of changes that are charged and not appended.
+func (r *Replica) Waiting() int { return len(r.admitted) }
 
 // Reopen undoes Close.
 func (r *Replica) Reopen() { r.closing = false }

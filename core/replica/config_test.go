@@ -126,13 +126,20 @@ func TestTheBucketKeepsItsLevel(t *testing.T) {
 	}
 }
 
-// What was charged under the old limits comes before the new ones in the log.
+// What was charged under the old limits comes before the new ones in the log: the
+// caller lets it take its turn first.
 func TestWhatWaitsComesBeforeNewLimits(t *testing.T) {
 	h := serving(t, small)
 	for i := range uint64(3) {
 		if out := h.Admit(h, client, h.message(i)); !out.Admitted {
 			t.Fatalf("write %d: %+v", i, out)
 		}
+	}
+	for waiting := 3; waiting > 0; waiting-- {
+		if h.Waiting() != waiting {
+			t.Fatalf("%d changes wait, want %d", h.Waiting(), waiting)
+		}
+		h.AppendNext(h)
 	}
 	h.configure(2, 1, narrow)
 	h.run()

@@ -123,7 +123,7 @@ type Replica struct {
 	handle   env.File  // of the last segment, 0 if none is open
 	number   uint32    // of the last batch
 
-	// closing: its tenant is being dropped. dropped: that is done, and it has stopped.
+	// closing: its tenant is being dropped, or new limits wait for their turn. dropped: that is done, and it has stopped.
 	closing, dropped bool
 
 	script   script

@@ -1,8 +1,11 @@
-// Package queue orders what is going to happen: a 4-ary heap of values, earliest
-// first, and in the order of insertion at equal times.
+// Package queue orders what is going to happen, earliest first, and in the order of
+// insertion at equal times: a short sorted list in front of a 4-ary heap of values.
 package queue
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Item is one thing that will happen. Kind, Process, Incarnation and Ref belong
 // to the user. It is kept small: the heap moves items about.
@@ -24,21 +27,31 @@ func (a *Item) before(b *Item) bool {
 	return borrow != 0
 }
 
-// Queue is the heap. The zero value is empty and ready. It takes 2^32 items from one
+// Queue holds items. The zero value is empty and ready. It takes 2^32 items from one
 // Reset to the next: more than a run of hours has.
 //
-// Invariant: heap[i] is not before heap[(i-1)/4] for every i > 0.
+// Most worlds have some ten items queued, and a new one belongs among the first of
+// them: it is put into its place in a sorted list at the cost of moving a few,
+// instead of sinking through a heap, whose every step is a toss-up. The heap takes
+// what is more, so that a world with thousands is served too.
+//
+// Invariant: near is sorted, the earliest item last, and holds nearMax items at
+// most; nothing in far is before any of them.
 type Queue struct {
-	heap []Item
+	near []Item
+	far  heap
 	seq  uint32
 }
 
+// nearMax is more than most worlds have queued.
+const nearMax = 32
+
 // Len returns the number of items.
-func (q *Queue) Len() int { return len(q.heap) }
+func (q *Queue) Len() int { return len(q.near) + len(q.far) }
 
 // Reset empties the queue and keeps its memory.
 func (q *Queue) Reset() {
-	q.heap = q.heap[:0]
+	q.near, q.far = q.near[:0], q.far[:0]
 	q.seq = 0
 }
 
@@ -46,37 +59,86 @@ func (q *Queue) Reset() {
 func (q *Queue) Push(it Item) {
 	q.seq++
 	it.seq = q.seq
-	q.heap = append(q.heap, it)
-	i := len(q.heap) - 1
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !it.before(&q.heap[parent]) {
-			break
-		}
-		q.heap[i] = q.heap[parent]
-		i = parent
+	n := len(q.near)
+	switch full := n == nearMax; {
+	case (full || len(q.far) > 0) && (n == 0 || q.near[0].before(&it)):
+		q.far.push(it)
+		return
+	case full:
+		q.far.push(q.near[0])
+		q.near = append(q.near[:0], q.near[1:]...)
 	}
-	q.heap[i] = it
+	q.near = append(q.near, it)
+	i := len(q.near) - 1
+	for i > 0 && q.near[i-1].before(&it) {
+		q.near[i] = q.near[i-1]
+		i--
+	}
+	q.near[i] = it
 }
 
 // NextAt returns the time of the earliest item. The queue must not be empty.
-func (q *Queue) NextAt() int64 { return q.heap[0].At }
+func (q *Queue) NextAt() int64 {
+	if len(q.near) == 0 {
+		q.refill()
+	}
+	return q.near[len(q.near)-1].At
+}
 
 // Pop removes and returns the earliest item. The queue must not be empty.
 func (q *Queue) Pop() Item {
-	top := q.heap[0]
-	last := len(q.heap) - 1
-	moved := q.heap[last]
-	q.heap = q.heap[:last]
+	if len(q.near) == 0 {
+		q.refill()
+	}
+	last := len(q.near) - 1
+	it := q.near[last]
+	q.near = q.near[:last]
+	return it
+}
+
+// refill takes the earliest items of the heap into the list, which is empty.
+func (q *Queue) refill() {
+	for len(q.near) < nearMax/2 && len(q.far) > 0 {
+		q.near = append(q.near, q.far.pop())
+	}
+	slices.Reverse(q.near)
+}
+
+// heap has four children below each item.
+//
+// Invariant: h[i] is not before h[(i-1)/4] for every i > 0.
+type heap []Item
+
+func (h *heap) push(it Item) {
+	*h = append(*h, it)
+	q := *h
+	i := len(q) - 1
+	for i > 0 {
+		parent := (i - 1) / 4
+		if !it.before(&q[parent]) {
+			break
+		}
+		q[i] = q[parent]
+		i = parent
+	}
+	q[i] = it
+}
+
+func (h *heap) pop() Item {
+	q := *h
+	top, last := q[0], len(q)-1
+	moved := q[last]
+	*h = q[:last]
 	if last > 0 {
-		q.sink(moved)
+		h.sink(moved)
 	}
 	return top
 }
 
 // sink places it, starting from the vacant root.
-func (q *Queue) sink(it Item) {
-	i, n := 0, len(q.heap)
+func (h *heap) sink(it Item) {
+	q := *h
+	i, n := 0, len(q)
 	for {
 		first := 4*i + 1
 		if first >= n {
@@ -84,15 +146,15 @@ func (q *Queue) sink(it Item) {
 		}
 		least := first
 		for child := first + 1; child < min(first+4, n); child++ {
-			if q.heap[child].before(&q.heap[least]) {
+			if q[child].before(&q[least]) {
 				least = child
 			}
 		}
-		if !q.heap[least].before(&it) {
+		if !q[least].before(&it) {
 			break
 		}
-		q.heap[i] = q.heap[least]
+		q[i] = q[least]
 		i = least
 	}
-	q.heap[i] = it
+	q[i] = it
 }

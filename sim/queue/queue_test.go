@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -13,7 +14,8 @@ func TestQueueIsAStableSort(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q Queue
 		var model []Item
-		steps := rapid.IntRange(0, 300).Draw(t, "steps")
+		far := rapid.SampledFrom([]int64{9, 1000}).Draw(t, "far")
+		steps := rapid.IntRange(0, 300).Draw(t, "steps") // enough for list and heap
 		for i := range steps {
 			if len(model) > 0 && rapid.IntRange(0, 2).Draw(t, "pop") == 0 {
 				slices.SortStableFunc(model, func(a, b Item) int { return cmp.Compare(a.At, b.At) })
@@ -26,7 +28,7 @@ func TestQueueIsAStableSort(t *testing.T) {
 				model = model[1:]
 				continue
 			}
-			it := Item{At: rapid.Int64Range(0, 9).Draw(t, "at"), Ref: uint32(i)}
+			it := Item{At: rapid.Int64Range(0, far).Draw(t, "at"), Ref: uint32(i)}
 			q.Push(it)
 			model = append(model, it)
 		}
@@ -36,17 +38,24 @@ func TestQueueIsAStableSort(t *testing.T) {
 	})
 }
 
-func BenchmarkPushPopAt1000(b *testing.B) {
-	var q Queue
-	at := int64(1)
-	for range 1000 {
-		at = at * 6364136223846793005 % 1_000_003
-		q.Push(Item{At: at})
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		it := q.Pop()
-		it.At += at % 997
-		q.Push(it)
+func BenchmarkPushPop(b *testing.B) {
+	for _, n := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("of %d", n), func(b *testing.B) {
+			var q Queue
+			x := uint64(1)
+			next := func() int64 {
+				x = x*6364136223846793005 + 1442695040888963407
+				return int64(x >> 44)
+			}
+			for range n {
+				q.Push(Item{At: next()})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				it := q.Pop()
+				it.At += next()
+				q.Push(it)
+			}
+		})
 	}
 }

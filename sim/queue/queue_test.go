@@ -15,25 +15,32 @@ func TestQueueIsAStableSort(t *testing.T) {
 		var q Queue
 		var model []Item
 		far := rapid.SampledFrom([]int64{9, 1000}).Draw(t, "far")
-		steps := rapid.IntRange(0, 300).Draw(t, "steps") // enough for list and heap
-		for i := range steps {
-			if len(model) > 0 && rapid.IntRange(0, 2).Draw(t, "pop") == 0 {
-				slices.SortStableFunc(model, func(a, b Item) int { return cmp.Compare(a.At, b.At) })
-				if q.NextAt() != model[0].At {
-					t.Fatalf("next at %d, want %d", q.NextAt(), model[0].At)
-				}
-				if got := q.Pop(); got.Ref != model[0].Ref {
-					t.Fatalf("popped %+v, want %+v", got, model[0])
-				}
-				model = model[1:]
+		crowd := rapid.SampledFrom([]int{0, nearMax, 4 * nearMax}).Draw(t, "crowd") // for the list, and for the heap
+		steps := rapid.IntRange(0, 300).Draw(t, "steps")
+		pop := func() {
+			slices.SortStableFunc(model, func(a, b Item) int { return cmp.Compare(a.At, b.At) })
+			if q.Len() != len(model) || q.NextAt() != model[0].At {
+				t.Fatalf("%d items, the next at %d, want %d and %d", q.Len(), q.NextAt(), len(model), model[0].At)
+			}
+			if got := q.Pop(); got.Ref != model[0].Ref {
+				t.Fatalf("popped %+v, want %+v", got, model[0])
+			}
+			model = model[1:]
+		}
+		for i := range crowd + steps {
+			if i >= crowd && len(model) > 0 && rapid.IntRange(0, 2).Draw(t, "pop") == 0 {
+				pop()
 				continue
 			}
 			it := Item{At: rapid.Int64Range(0, far).Draw(t, "at"), Ref: uint32(i)}
 			q.Push(it)
 			model = append(model, it)
 		}
-		if q.Len() != len(model) {
-			t.Fatalf("%d items, want %d", q.Len(), len(model))
+		for len(model) > 0 {
+			pop()
+		}
+		if q.Len() != 0 {
+			t.Fatalf("%d items, want none", q.Len())
 		}
 	})
 }

@@ -105,10 +105,10 @@ func (n *Node) wait(i int, from env.ID, m *wire.Message, w *work) {
 // cost is the CPU time that a piece of work is expected to take.
 func (n *Node) cost(w *work) env.Duration {
 	costs := &n.cluster.Constants.Costs
-	if w.admitted || w.request.Kind == wire.Configure {
-		return max(costs.Append, 1)
+	if !w.admitted && w.request.Kind == wire.Read {
+		return max(costs.Check, 1)
 	}
-	return max(costs.Check, 1)
+	return max(costs.Append, 1)
 }
 
 // turns does the work whose turn it is, and writes what came of it in one batch

@@ -30,7 +30,7 @@ var quotaStorm = &Scenario{
 		p.Workload.Operations = max(160, p.Workload.Operations/2)
 		if d.oneIn(2, "slow node", 0) { // work that is admitted takes its time; refusals do not
 			p.Cluster.Constants.Costs.Check = env.Microsecond
-			p.Cluster.Constants.Costs.Append = env.Duration(d.log("slow append", 0, 20*microsecond, 160*microsecond))
+			p.Cluster.Constants.Costs.Append = env.Duration(d.log("slow append", 0, 20*microsecond, 80*microsecond))
 		}
 		p.Workload.Think = min(p.Workload.Think, 400*microsecond)
 		p.Cluster.Clients += storm.Clients

@@ -31,7 +31,7 @@ var tenantLifecycle = &Scenario{
 			p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: d.rival(p)})
 		}
 		if d.oneIn(3, "slow nodes", 0) { // changes wait for their turn when limits change
-			p.Cluster.Constants.Costs.Append = env.Duration(d.log("slow append", 0, 20*microsecond, 160*microsecond))
+			p.Cluster.Constants.Costs.Append = env.Duration(d.log("slow append", 0, 10*microsecond, 40*microsecond))
 			p.Workload.Think, p.Workload.Concurrency = min(p.Workload.Think, 200*microsecond), 8
 		}
 		d.pauses(p)

@@ -136,7 +136,7 @@ func ordered(w *world) bool {
 		byEntity[op.Signal.Entity] = append(byEntity[op.Signal.Entity], porcupine.Operation{Input: op, Call: int64(op.Invoke), Return: back})
 	}
 	for _, ops := range byEntity {
-		if steps := 0; !porcupine.CheckOperations(model(&steps, math.MaxInt), ops) {
+		if steps := 0; !porcupine.CheckOperations(model(&steps, math.MaxInt, new([]signal.State)), ops) {
 			return false
 		}
 	}

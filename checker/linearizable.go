@@ -3,6 +3,8 @@ package checker
 import (
 	"fmt"
 
+	"github.com/anishathalye/porcupine"
+
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -94,6 +96,10 @@ type witnesses struct {
 	placed   []bool        // by operation: whether it stands anywhere
 	open     returns
 	failures []failure
+
+	order  []int32               // of the search: the operations of a partition
+	input  []porcupine.Operation // likewise
+	states []signal.State        // that the search has met
 }
 
 func (w *witnesses) reset(run *observe.Run) {

@@ -94,10 +94,22 @@ func TestLinearizable(t *testing.T) {
 			}},
 		{name: "too many clients to search, but the witness holds", options: search, verdict: Held,
 			why: "1 partitions of more than 2000 operations or 16 clients were not searched", make: func(w *world) {
-				for client := range uint64(17) {
+				open := w.write(99, 5)
+				for client := range uint64(16) {
 					w.wrote(client, 5)
 				}
+				w.done(open)
 			}},
+		{name: "a read that began before the write that it sees", options: search, verdict: Held, make: func(w *world) {
+			read := w.read(8, 5)
+			w.wrote(7, 5)
+			w.answer(read, w.log().End().Seq)
+		}},
+		{name: "however many clients take turns, they have one order", options: search, verdict: Held, make: func(w *world) {
+			for client := range uint64(17) {
+				w.wrote(client, 5)
+			}
+		}},
 
 		{name: "stale read", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
@@ -408,7 +420,7 @@ func TestUnresolvedWritesDoNotExplodeTheSearch(t *testing.T) {
 
 func TestNoStepIsTakenOverTheBudget(t *testing.T) {
 	steps := 0
-	m := model(&steps, 2)
+	m := model(&steps, 2, new([]signal.State))
 	state, write := m.Init(), &history.Op{Kind: history.Write}
 	for i, want := range []bool{true, true, false, false} {
 		if ok, _ := m.Step(state, write, nil); ok != want {

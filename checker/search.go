@@ -20,6 +20,9 @@ const (
 	maxSearchClients = 16
 )
 
+// maxStatesKept is how many states of one search are memory for the next.
+const maxStatesKept = 4096
+
 // answer is what a search says.
 type answer uint8
 
@@ -106,21 +109,21 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 	if budget == 0 {
 		budget = DefaultStepBudget
 	}
-	var clients []uint64
-	for i := p.first; i != none; i = w.next[i] {
-		if !slices.Contains(clients, ops[i].Client) {
-			clients = append(clients, ops[i].Client)
-		}
+	if cap(w.states) > maxStatesKept {
+		w.states = nil
 	}
-	if len(clients) > maxSearchClients {
+	steps, ok := 0, false
+	switch m := model(&steps, budget, &w.states); {
+	case w.inTurn(ops, p):
+		ok = w.replayed(ops, p, m)
+	case w.clients(ops, p) > maxSearchClients:
 		return tooLarge
+	case p.failures > 0:
+		ok = porcupine.CheckOperations(m, w.narrowed(ops, p))
+	default:
+		ok = porcupine.CheckOperations(m, w.along(ops, p))
 	}
-	input := w.along
-	if p.failures > 0 {
-		input = w.narrowed
-	}
-	steps := 0
-	switch ok := porcupine.CheckOperations(model(&steps, budget), input(ops, p)); {
+	switch {
 	case steps > budget:
 		return gaveUp
 	case ok:
@@ -129,35 +132,75 @@ func (w *witnesses) search(ops []history.Op, p *partition, budget int) answer {
 	return noOrder
 }
 
+// clients returns the number of clients that have operations in p.
+func (w *witnesses) clients(ops []history.Op, p *partition) int {
+	var clients [maxSearchClients + 1]uint64
+	n := 0
+	for i := p.first; i != none && n < len(clients); i = w.next[i] {
+		if !slices.Contains(clients[:n], ops[i].Client) {
+			clients[n] = ops[i].Client
+			n++
+		}
+	}
+	return n
+}
+
+// inTurn reports whether each operation of p returned before the next began. Such a
+// partition has one order, and nothing is to be searched.
+func (w *witnesses) inTurn(ops []history.Op, p *partition) bool {
+	back := uint64(0)
+	for i := p.first; i != none; i = w.next[i] {
+		if ops[i].Invoke < back {
+			return false
+		}
+		if back = ops[i].Return; ops[i].Unresolved() {
+			back = math.MaxUint64
+		}
+	}
+	return true
+}
+
+// replayed reports whether the operations of p, in the order in which they began,
+// add up to what they returned.
+func (w *witnesses) replayed(ops []history.Op, p *partition, m porcupine.Model) bool {
+	ok, state := true, m.Init()
+	for i := p.first; ok && i != none; i = w.next[i] {
+		ok, state = m.Step(state, &ops[i], nil)
+	}
+	return ok
+}
+
 // along returns the operations of a partition whose witness holds, in its order: none
 // begins before those that stand before it. The order itself is within these times,
 // so nothing is lost, and the search, which tries first what begins first, meets it
 // at once; without that it explodes where many changes overlap.
 func (w *witnesses) along(ops []history.Op, p *partition) []porcupine.Operation {
-	order := make([]int32, 0, p.ops)
+	order := w.order[:0]
 	for i := p.first; i != none; i = w.next[i] {
 		order = append(order, i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { // reads of one position as they began
 		return cmp.Or(cmp.Compare(w.position(&ops[a], a), w.position(&ops[b], b)), cmp.Compare(a, b))
 	})
-	input := make([]porcupine.Operation, len(order))
+	w.order = order
+	input := w.input[:0]
 	unit, begun := int64(len(order)+1), int64(0) // room for all beginnings between two events
-	for n, i := range order {
+	for _, i := range order {
 		begun = max(begun+1, unit*int64(ops[i].Invoke))
 		back := int64(math.MaxInt64)
 		if ops[i].Outcome == history.Acked {
 			back = unit * int64(ops[i].Return)
 		}
-		input[n] = porcupine.Operation{Input: &ops[i], Call: begun, Return: back}
+		input = append(input, porcupine.Operation{Input: &ops[i], Call: begun, Return: back})
 	}
+	w.input = input
 	return input
 }
 
 // narrowed returns the operations of a partition whose witness fails, each with the
 // time that the answers leave it.
 func (w *witnesses) narrowed(ops []history.Op, p *partition) []porcupine.Operation {
-	input := make([]porcupine.Operation, 0, p.ops)
+	input := w.input[:0]
 	for i := p.first; i != none; i = w.next[i] {
 		call, back := 2*int64(ops[i].Invoke), 2*int64(ops[i].Return)
 		if ops[i].Kind.Changes() && w.placed[i] {
@@ -165,6 +208,7 @@ func (w *witnesses) narrowed(ops []history.Op, p *partition) []porcupine.Operati
 		}
 		input = append(input, porcupine.Operation{Input: &ops[i], Call: call, Return: back})
 	}
+	w.input = input
 	return input
 }
 
@@ -228,14 +272,19 @@ func (w *witnesses) deletion(ops []history.Op, p *partition, change int32) uint6
 // of the last seq it has only whether the entity exists, 1 or 0: which operations
 // were applied since it was created, in whatever order. Every step counts; over the
 // budget all are refused, which ends the search.
-func model(steps *int, budget int) porcupine.Model {
+//
+// The search is handed places in states instead of states: small numbers fit an
+// interface without an allocation.
+func model(steps *int, budget int, states *[]signal.State) porcupine.Model {
+	*states = append((*states)[:0], signal.State{})
+	at := func(state any) *signal.State { return &(*states)[state.(int)] }
 	return porcupine.Model{
-		Init: func() any { return signal.State{} },
+		Init: func() any { return 0 },
 		Step: func(state, input, _ any) (bool, any) {
 			if *steps++; *steps > budget {
 				return false, state
 			}
-			have, op := state.(signal.State), input.(*history.Op)
+			have, op := *at(state), input.(*history.Op)
 			switch op.Kind {
 			case history.Write:
 				have.Apply(exists, op.Op, &op.Signal)
@@ -248,10 +297,12 @@ func model(steps *int, budget int) porcupine.Model {
 				want.LastSeq = min(want.LastSeq, exists)
 				return have == want, state
 			}
-			return true, have
+			*states = append(*states, have)
+			return true, len(*states) - 1
 		},
+		Equal: func(a, b any) bool { return *at(a) == *at(b) },
 		Hash: func(state any) uint64 {
-			s := state.(signal.State)
+			s := at(state)
 			return s.Applied.Lo ^ s.LastSeq
 		},
 	}

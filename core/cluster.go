@@ -8,8 +8,10 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -40,9 +42,12 @@ type Cluster struct {
 	Placements []Placement
 	Constants  replica.Constants
 
-	index      map[slotKey]int      // place in Placements
-	partitions map[tenant.ID]uint32 // number of slots
+	order   []int             // places in Placements, by tenant and slot
+	tenants map[tenant.ID]run // where in order the tenant's slots are
 }
+
+// run is a part of a list.
+type run struct{ from, n uint32 }
 
 // slotKey names a tenant's slot.
 type slotKey struct {
@@ -52,12 +57,23 @@ type slotKey struct {
 
 // Index builds what look-ups use.
 func (c *Cluster) Index() {
-	c.index = make(map[slotKey]int, len(c.Placements))
-	c.partitions = make(map[tenant.ID]uint32, len(c.Placements))
-	for i := range c.Placements {
-		p := &c.Placements[i]
-		c.index[slotKey{p.Tenant.ID, p.Slot}] = i
-		c.partitions[p.Tenant.ID]++
+	c.order = make([]int, len(c.Placements))
+	for i := range c.order {
+		c.order[i] = i
+	}
+	slices.SortFunc(c.order, func(a, b int) int {
+		p, q := &c.Placements[a], &c.Placements[b]
+		return cmp.Or(cmp.Compare(p.Tenant.ID, q.Tenant.ID), cmp.Compare(p.Slot, q.Slot))
+	})
+	c.tenants = make(map[tenant.ID]run, len(c.Placements))
+	for at, i := range c.order {
+		id := c.Placements[i].Tenant.ID
+		slots, known := c.tenants[id]
+		if !known {
+			slots.from = uint32(at)
+		}
+		slots.n++
+		c.tenants[id] = slots
 	}
 }
 
@@ -92,39 +108,57 @@ func (c *Cluster) Validate() error {
 
 // find returns the placement of a tenant's slot, or nil.
 func (c *Cluster) find(id tenant.ID, slot lineage.Slot) *Placement {
-	if i, ok := c.index[slotKey{id, slot}]; ok {
+	if i := c.place(c.tenants[id], slot); i >= 0 {
 		return &c.Placements[i]
 	}
 	return nil
 }
 
+// place returns where in Placements a tenant with these slots has a slot, -1 if it
+// has no such slot. The slots of most tenants are 0, 1 and so on, so that one map is
+// asked, and the rest is arithmetic.
+func (c *Cluster) place(slots run, slot lineage.Slot) int {
+	order := c.order[slots.from : slots.from+slots.n]
+	if int(slot) < len(order) && c.Placements[order[slot]].Slot == slot {
+		return order[slot]
+	}
+	at, ok := slices.BinarySearchFunc(order, slot, func(i int, slot lineage.Slot) int { return cmp.Compare(c.Placements[i].Slot, slot) })
+	if !ok {
+		return -1
+	}
+	return order[at]
+}
+
 // route returns where an entity of a tenant lives, or nil if the tenant is not
 // placed.
 func (c *Cluster) route(id tenant.ID, e signal.Entity) *Placement {
-	partitions, ok := c.partitions[id]
+	slots, ok := c.tenants[id]
 	if !ok {
 		return nil
 	}
-	slot, err := route.SlotOf(id, e, partitions)
+	slot, err := route.SlotOf(id, e, slots.n)
 	if err != nil {
 		return nil
 	}
-	return c.find(id, slot)
+	if i := c.place(slots, slot); i >= 0 {
+		return &c.Placements[i]
+	}
+	return nil
 }
 
 // owns reports whether an entity of a tenant belongs into a slot. A tenant that
 // is not placed here has one slot.
 func (c *Cluster) owns(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
-	partitions, ok := c.partitions[id]
-	if !ok || partitions == 1 {
+	slots, ok := c.tenants[id]
+	if !ok || slots.n == 1 {
 		return slot == 0
 	}
-	want, err := route.SlotOf(id, e, partitions)
+	want, err := route.SlotOf(id, e, slots.n)
 	return err == nil && want == slot
 }
 
 // has reports whether a tenant has any slot.
-func (c *Cluster) has(id tenant.ID) bool { return c.partitions[id] > 0 }
+func (c *Cluster) has(id tenant.ID) bool { return c.tenants[id].n > 0 }
 
 // homeOf returns the node of a shard; otherwise if nothing is placed in it.
 func (c *Cluster) homeOf(shard lineage.Shard, otherwise env.ID) env.ID {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func TestWhatHostDiskAcknowledgesIsRecovered(t *testing.T) {
 
 // TestPeersStoreEveryEntry: a contender that wrote less would win.
 func TestPeersStoreEveryEntry(t *testing.T) {
-	for _, c := range contenders(0) {
+	for _, c := range contenders(0, 0) {
 		if !c.peer {
 			continue
 		}
@@ -245,21 +246,25 @@ func TestRatiosAreOfOneRound(t *testing.T) {
 
 // BenchmarkAppend is for profiles of one log alone; for comparisons run the command.
 func BenchmarkAppend(b *testing.B) {
-	for _, c := range contenders(256 << 10) {
-		b.Run(c.name, func(b *testing.B) {
-			e, err := c.open(b.TempDir(), 64<<20)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				if err := e.Append(128); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if err := e.Close(); err != nil {
-				b.Fatal(err)
-			}
-		})
+	for _, c := range contenders(256<<10, 0) {
+		for _, n := range []int{1, 128} {
+			b.Run(fmt.Sprintf("%s/batch=%d", c.name, n), func(b *testing.B) { appendAlone(b, &c, n) })
+		}
+	}
+}
+
+func appendAlone(b *testing.B, c *contender, n int) {
+	e, err := c.open(b.TempDir(), 64<<20)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := e.Append(n); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -36,10 +36,10 @@ type contender struct {
 	open func(dir string, limit int64) (engine, error)
 }
 
-func contenders(ahead int) []contender {
+func contenders(ahead int, reserve int64) []contender {
 	return []contender{
 		{"tidalsim", "fdatasync over zeros", false, func(d string, n int64) (engine, error) { return newOurLog(d, n, ahead) }},
-		{"tidalsim on host/disk", "fdatasync, allocated", false, func(d string, n int64) (engine, error) { return newHostLog(d, n, n) }},
+		{"tidalsim on host/disk", "fdatasync, growing", false, func(d string, n int64) (engine, error) { return newHostLog(d, n, reserve) }},
 		{"tidwall/wal", "fsync, growing", true, func(d string, n int64) (engine, error) { return newTidwall(d, n) }},
 		{"hashicorp/raft-wal", "fsync, allocated", true, func(d string, n int64) (engine, error) { return newRaftWAL(d, n) }},
 		{"etcd wal", "fdatasync, allocated", true, func(d string, n int64) (engine, error) { return newEtcd(d, n) }},
@@ -50,6 +50,7 @@ type options struct {
 	dir     string
 	limit   int64
 	ahead   int
+	reserve int64
 	rounds  int
 	batches int
 	writers int
@@ -62,6 +63,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", ".", "where the logs are written, in a new directory; not on a tmpfs")
 	flag.Int64Var(&o.limit, "segment", 64<<20, "bytes of a segment")
 	flag.IntVar(&o.ahead, "ahead", 256<<10, "bytes that our log fills with zeros at once")
+	flag.Int64Var(&o.reserve, "reserve", 0, "bytes that host/disk allocates ahead; a node has 0")
 	flag.IntVar(&o.rounds, "rounds", 200, "rounds of each batch size")
 	flag.IntVar(&o.batches, "batches", 32, "batches of each log in a round")
 	flag.IntVar(&o.writers, "writers", 256, "concurrent writers; 0 leaves that part out")
@@ -112,7 +114,7 @@ func (o *options) with(dir string, measure func([]*runner) error) (err error) {
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	for i, c := range contenders(o.ahead) {
+	for i, c := range contenders(o.ahead, o.reserve) {
 		own := filepath.Join(dir, fmt.Sprint(i))
 		if err := os.MkdirAll(own, 0o700); err != nil {
 			return err

@@ -161,15 +161,16 @@ func panicFinding(failure any, at int64) checker.Finding {
 
 func (r *Runner) programs() []sim.Program {
 	programs := make([]sim.Program, 0, r.plan.processes())
-	for i := range r.plan.Cluster.Nodes {
-		programs = append(programs, sim.Program{Name: fmt.Sprintf("node %d", i), New: r.newNode})
+	node, driver, operator := r.newNode, r.newDriver, r.newOperator
+	for range r.plan.Cluster.Nodes {
+		programs = append(programs, sim.Program{Name: "node", New: node})
 	}
 	r.drivers = r.drivers[:0]
-	for i := range r.plan.Cluster.Clients {
-		programs = append(programs, sim.Program{Name: fmt.Sprintf("client %d", i), New: r.newDriver})
+	for range r.plan.Cluster.Clients {
+		programs = append(programs, sim.Program{Name: "client", New: driver})
 	}
-	for i := range r.plan.Workload.Operators {
-		programs = append(programs, sim.Program{Name: fmt.Sprintf("operator %d", i), New: r.newOperator})
+	for range r.plan.Workload.Operators {
+		programs = append(programs, sim.Program{Name: "operator", New: operator})
 	}
 	return programs
 }

@@ -54,7 +54,9 @@ func (r *Replica) maybeSnapshot(e env.Env) {
 	}
 	s.stage, s.since, s.at = writing, 0, r.state.Position.Seq
 	r.hit(e, fault.SnapshotWriting, s.at)
-	data := wal.AppendSnapshot(nil, r.config.Identity, r.state.Position, r.state.Append(nil))
+	data := make([]byte, 0, wal.SnapshotOverhead+r.state.Size())
+	data = r.state.Append(wal.BeginSnapshot(data, r.config.Identity, r.state.Position))
+	wal.FinishSnapshot(data)
 	e.Charge(env.Duration(len(data)/1024+1) * r.config.Costs.PerKiB)
 	r.scriptWrite(e, wal.SnapshotName(s.at), data, uint64(s.at))
 	r.run(e)

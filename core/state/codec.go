@@ -30,10 +30,15 @@ const (
 // ErrMalformed is wrapped by every error of Decode.
 var ErrMalformed = errors.New("malformed slot state")
 
+// Size is the number of bytes that Append appends.
+func (s *Slot) Size() int {
+	return headSize + 8 + len(s.entities)*entitySize + len(s.sessions)*sessionSize
+}
+
 // Append appends the bytes of s to dst. Equal states have equal bytes.
 func (s *Slot) Append(dst []byte) []byte {
 	le := binary.LittleEndian
-	dst = slices.Grow(dst, headSize+8+len(s.entities)*entitySize+len(s.sessions)*sessionSize)
+	dst = slices.Grow(dst, s.Size())
 	dst = append(dst, codecVersion, 0, 0, 0, 0, 0, 0, 0)
 	for _, v := range [...]uint64{
 		uint64(s.Position.Seq), uint64(s.Position.Chain), uint64(s.Epoch), uint64(s.Level),

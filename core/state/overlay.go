@@ -100,7 +100,7 @@ func (o *Overlay) touch(e signal.Entity) *mark {
 		return m
 	}
 	m := o.marks.insert(e)
-	if known, ok := o.fold.Find(e); ok {
+	if known := o.fold.find(e); known != nil {
 		m.exists, m.bytes = true, known.Bytes
 	}
 	return m
@@ -121,8 +121,12 @@ func (o *Overlay) Settle(r *record.Record) {
 	if m.pending > 0 {
 		return
 	}
-	if known, live := o.fold.Find(e); live != m.exists || known.Bytes != m.bytes {
-		assert.Fail("entity %d after record %d: the fold has live=%t with %d bytes, pending records had led to live=%t with %d bytes", e, r.Seq, live, known.Bytes, m.exists, m.bytes)
+	live, bytes := false, uint64(0)
+	if known := o.fold.find(e); known != nil {
+		live, bytes = true, known.Bytes
+	}
+	if live != m.exists || bytes != m.bytes {
+		assert.Fail("entity %d after record %d: the fold has live=%t with %d bytes, pending records had led to live=%t with %d bytes", e, r.Seq, live, bytes, m.exists, m.bytes)
 	}
 	o.marks.remove(m)
 }

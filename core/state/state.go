@@ -175,10 +175,18 @@ func (s *Slot) Entity(e signal.Entity) signal.State {
 
 // Find returns a live entity; false if there is none.
 func (s *Slot) Find(e signal.Entity) (Entity, bool) {
-	if i, ok := s.index[e]; ok {
-		return s.entities[i], true
+	if known := s.find(e); known != nil {
+		return *known, true
 	}
 	return Entity{}, false
+}
+
+// find is Find without a copy; nil if there is none.
+func (s *Slot) find(e signal.Entity) *Entity {
+	if i, ok := s.index[e]; ok {
+		return &s.entities[i]
+	}
+	return nil
 }
 
 // Entities returns all live entities, in an order that the log alone decides. It

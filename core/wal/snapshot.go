@@ -78,17 +78,29 @@ func DecodeManifest(b []byte) (Identity, error) {
 // AppendSnapshot appends to dst the snapshot of a slot at a position. state is
 // below 4 GiB; its meaning belongs to whoever folds the log.
 func AppendSnapshot(dst []byte, id Identity, at lineage.Position, state []byte) []byte {
-	assert.That(at.Seq > 0 || at.Chain == 0, "snapshot: chain before the first record is %016x", uint64(at.Chain))
 	start := len(dst)
-	dst = slices.Grow(dst, envelopeSize+snapshotBodyMin+len(state))
+	dst = BeginSnapshot(slices.Grow(dst, SnapshotOverhead+len(state)), id, at)
+	dst = append(dst, state...)
+	FinishSnapshot(dst[start:])
+	return dst
+}
+
+// SnapshotOverhead is the size of a snapshot in bytes, less that of the state.
+const SnapshotOverhead = envelopeSize + snapshotBodyMin
+
+// BeginSnapshot appends to dst what stands before the state in a snapshot. The state
+// is appended next, and then FinishSnapshot completes it: so a large state is not
+// copied.
+func BeginSnapshot(dst []byte, id Identity, at lineage.Position) []byte {
+	assert.That(at.Seq > 0 || at.Chain == 0, "snapshot: chain before the first record is %016x", uint64(at.Chain))
 	dst = snapshotFormat.begin(dst)
 	dst = appendIdentity(dst, id)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(at.Seq))
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(at.Chain))
-	dst = append(dst, state...)
-	snapshotFormat.finish(dst[start:])
-	return dst
+	return binary.LittleEndian.AppendUint64(dst, uint64(at.Chain))
 }
+
+// FinishSnapshot completes the snapshot that is exactly b.
+func FinishSnapshot(b []byte) { snapshotFormat.finish(b) }
 
 // DecodeSnapshot reads the snapshot that is exactly b. state aliases b. Its
 // errors wrap ErrMalformed or ErrVersion; AppendSnapshot of the results gives b

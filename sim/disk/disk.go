@@ -220,10 +220,9 @@ func (d *Disk) handle(f env.File) *handle {
 // Complete lets operation ref take effect and returns its outcome.
 func (d *Disk) Complete(ref uint32) Completion {
 	o := &d.ops[ref]
-	c := Completion{ID: o.op.ID}
-	c.N, c.Data, c.Err = d.apply(&o.op, o.data)
+	n, data, err := d.apply(&o.op, o.data)
 	d.release(ref)
-	return c
+	return Completion{ID: o.op.ID, Err: err, N: n, Data: data}
 }
 
 func (d *Disk) release(ref uint32) {

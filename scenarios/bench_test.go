@@ -11,18 +11,29 @@ import (
 // BenchmarkSeeds runs the first hundred seeds of a scenario over and over and
 // tells, in CPU time of the whole process, what a Step and an operation cost, trace
 // hashing and the checkers of every seed included. The figures in docs/speed.md
-// are its.
+// are its. Between calm and the longer calm lies what a Step costs once everything
+// has been set up.
 func BenchmarkSeeds(b *testing.B) {
 	for _, c := range []struct {
-		name      string
-		scenario  *Scenario
-		porcupine bool
-	}{{"calm", calm, false}, {"smoke", smoke, false}, {"smoke, porcupine on every partition", smoke, true}} {
+		name       string
+		scenario   *Scenario
+		operations func(*Plan) int // of each client; nil: as drawn
+		porcupine  bool
+	}{
+		{name: "calm", scenario: calm},
+		{name: "calm four times as long", scenario: calm, operations: func(p *Plan) int { return 4 * p.Workload.Operations }},
+		{name: "smoke", scenario: smoke},
+		{name: "smoke of 300 operations", scenario: smoke, operations: func(p *Plan) int { return 300 / p.Cluster.Clients }},
+		{name: "smoke of 300 operations with porcupine", scenario: smoke, operations: func(p *Plan) int { return 300 / p.Cluster.Clients }, porcupine: true},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			r := NewRunner()
 			plans := make([]*Plan, 100)
 			for i := range plans {
 				plans[i] = c.scenario.Plan(plan.Seed(i + 1))
+				if c.operations != nil {
+					plans[i].Workload.Operations = c.operations(plans[i])
+				}
 			}
 			run := func(n int) (steps uint64, operations int) {
 				for i := range n {

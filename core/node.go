@@ -40,8 +40,9 @@ type Node struct {
 
 	sweeping int // empty directories that are being removed
 
-	in  wire.Message
-	out []byte
+	in    wire.Message
+	asked wire.Message // what is being answered: the fields of its origin, the others are zero
+	out   []byte
 
 	acks, refusals, malformed uint64
 }
@@ -188,16 +189,18 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 
 // answer tells a client that what it asked for is durable, or why it is not.
 func (n *Node) answer(p *replica.Pending) {
+	m := &n.asked
+	p.Request.Restore(m)
 	switch {
-	case p.Refused != wire.NoError && p.Request.Kind != 0:
-		n.refuse(p.From, &p.Request, replica.Outcome{Code: p.Refused})
+	case p.Refused != wire.NoError && m.Kind != 0:
+		n.refuse(p.From, m, replica.Outcome{Code: p.Refused})
 	case p.Refused != wire.NoError:
 	case p.Record.Kind.IsOperation():
-		n.ack(p.From, &p.Request, p.Record.Seq)
+		n.ack(p.From, m, p.Record.Seq)
 	case p.Record.Kind == record.Session:
-		n.sessionOpen(p.From, &p.Request, p.Record.Seq)
-	case p.Record.Kind == record.Config && p.Request.Kind == wire.Configure:
-		n.accomplished(p.From, &p.Request, p.Record.Seq)
+		n.sessionOpen(p.From, m, p.Record.Seq)
+	case p.Record.Kind == record.Config && m.Kind == wire.Configure:
+		n.accomplished(p.From, m, p.Record.Seq)
 	}
 }
 

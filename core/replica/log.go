@@ -55,7 +55,7 @@ func (r *Replica) file(n uint32) env.File {
 func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record, passed env.Point) {
 	r.pending = append(r.pending, Pending{Record: rec, From: from})
 	if m != nil {
-		r.pending[len(r.pending)-1].Request = *m
+		r.pending[len(r.pending)-1].Request = m.Origin()
 	}
 	r.place(e, passed)
 }

@@ -87,7 +87,7 @@ func (p Phase) String() string { return phaseNames[p] }
 type Pending struct {
 	Record  record.Record
 	Chain   lineage.Chain
-	Request wire.Message // what asked for it; Kind 0 if no client did
+	Request wire.Origin // what asked for it; Kind 0 if no client did
 	From    env.ID
 	Refused wire.Code // why it is not in the log after all; NoError if it is
 	// Announced: its token was taken when it was admitted, some time before it was

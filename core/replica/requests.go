@@ -41,7 +41,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	rec.Level = level
 	session.InFlight++
 	r.overlay.Add(&rec)
-	r.admitted = append(r.admitted, Pending{Record: rec, Request: *m, From: from})
+	r.admitted = append(r.admitted, Pending{Record: rec, Request: m.Origin(), From: from})
 	return Outcome{Later: true, Admitted: true}
 }
 

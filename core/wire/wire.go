@@ -87,6 +87,35 @@ type Message struct {
 	Command   Kind                   // Done: what was asked for
 }
 
+// Origin is what answers repeat of a request: a quarter of its size, for those who
+// keep many until they can be answered.
+type Origin struct {
+	Kind      Kind
+	Conn      uint64
+	Frame     uint64
+	Tenant    tenant.ID
+	Slot      lineage.Slot
+	Placement lineage.PlacementEpoch
+	Session   uint64
+	Request   uint64
+	Nonce     uint64
+	Version   uint64
+}
+
+// Origin returns what answers repeat of m.
+func (m *Message) Origin() Origin {
+	return Origin{
+		Kind: m.Kind, Conn: m.Conn, Frame: m.Frame, Tenant: m.Tenant, Slot: m.Slot, Placement: m.Placement,
+		Session: m.Session, Request: m.Request, Nonce: m.Nonce, Version: m.Version,
+	}
+}
+
+// Restore sets the fields of m that o has, and leaves the others.
+func (o *Origin) Restore(m *Message) {
+	m.Kind, m.Conn, m.Frame, m.Tenant, m.Slot, m.Placement = o.Kind, o.Conn, o.Frame, o.Tenant, o.Slot, o.Placement
+	m.Session, m.Request, m.Nonce, m.Version = o.Session, o.Request, o.Nonce, o.Version
+}
+
 // Code says why a frame was refused.
 type Code uint8
 

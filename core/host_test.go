@@ -28,7 +28,6 @@ type host struct {
 	cluster     *Cluster
 	incarnation env.Incarnation
 	now         env.Time
-	timers      [env.MaxTimers]env.Time
 
 	names, durable map[string]*content // by path: as seen, and after a power failure
 	handles        map[env.File]*content

@@ -75,7 +75,7 @@ func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
 	closing := env.Op{Kind: env.OpClose, File: r.file(2), ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.at))}
 	e.Submit(closing) // nobody minds if it was never bound
 	r.script.ops = r.script.ops[:0]
-	r.script.add(r.at(e, env.OpRemove, r.dir+"/"+wal.SnapshotName(s.at)+wal.TempSuffix, uint64(s.at)))
+	r.script.add(r.at(e, env.OpRemove, s.next+wal.TempSuffix, uint64(s.at)))
 	r.run(e)
 	return true
 }

@@ -121,7 +121,8 @@ func (r *Replica) rotate(e env.Env) {
 	}
 	r.handle, r.flight.rotated = next, true
 	r.flight.size += wal.HeaderSize
-	path := r.dir + "/" + wal.SegmentName(r.config.Identity.Shard, first)
+	var buf [128]byte // so that a rotation allocates this once
+	path := string(wal.AppendSegmentName(append(append(buf[:0], r.dir...), '/'), r.config.Identity.Shard, first))
 	r.segments = append(r.segments, segment{path: path, first: first, size: wal.HeaderSize})
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
 	r.submitBatch(e, forBatch, env.Op{Kind: env.OpCreate, File: r.handle, Path: path, Key: key})

@@ -132,8 +132,9 @@ func (r *Replica) create(e env.Env, notEmpty bool) {
 	}
 	r.hit(e, fault.SlotCreating, 0)
 	r.phase = Creating
-	r.scriptWrite(e, wal.ManifestName, wal.AppendManifest(nil, r.config.Identity), 0)
-	r.scriptName(e, wal.ManifestName, 0)
+	manifest := r.dir + "/" + wal.ManifestName
+	r.scriptWrite(e, manifest, wal.AppendManifest(nil, r.config.Identity), 0)
+	r.scriptName(e, manifest, 0)
 	r.run(e)
 }
 
@@ -231,7 +232,7 @@ func (r *Replica) restore(f *found) error {
 		return &wal.CorruptError{Segment: r.dir + "/" + f.name, Reason: err.Error()}
 	}
 	r.state = restored
-	r.snapshot.seq = at.Seq
+	r.snapshot.seq, r.snapshot.path = at.Seq, r.dir+"/"+f.name
 	return nil
 }
 
@@ -299,8 +300,9 @@ func (r *Replica) confirmNames(e env.Env) {
 // scriptRewrite adds the steps that write a file anew and give it its name, which is
 // durable with the next sync of the directory.
 func (r *Replica) scriptRewrite(e env.Env, f *found) {
-	r.scriptWrite(e, f.name, f.data, uint64(f.first))
-	r.scriptRename(e, f.name, uint64(f.first))
+	path := r.dir + "/" + f.name
+	r.scriptWrite(e, path, f.data, uint64(f.first))
+	r.scriptRename(e, path, uint64(f.first))
 }
 
 // sync makes the names of what was recovered durable, before anything is served.

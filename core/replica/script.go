@@ -110,8 +110,8 @@ func (r *Replica) at(e env.Env, kind env.OpKind, path string, b uint64) env.Op {
 }
 
 // scriptWrite adds the steps that write a synced file under a temporary name.
-func (r *Replica) scriptWrite(e env.Env, name string, data []byte, b uint64) {
-	temp := r.dir + "/" + name + wal.TempSuffix
+func (r *Replica) scriptWrite(e env.Env, path string, data []byte, b uint64) {
+	temp := path + wal.TempSuffix
 	s := &r.script
 	s.add(r.at(e, env.OpRemove, temp, b))
 	create := r.at(e, env.OpCreate, temp, b)
@@ -126,15 +126,15 @@ func (r *Replica) scriptWrite(e env.Env, name string, data []byte, b uint64) {
 }
 
 // scriptRename adds the step that gives a synced temporary file its name.
-func (r *Replica) scriptRename(e env.Env, name string, b uint64) {
-	rename := r.at(e, env.OpRename, r.dir+"/"+name+wal.TempSuffix, b)
-	rename.To = r.dir + "/" + name
+func (r *Replica) scriptRename(e env.Env, path string, b uint64) {
+	rename := r.at(e, env.OpRename, path+wal.TempSuffix, b)
+	rename.To = path
 	r.script.add(rename)
 }
 
 // scriptName adds the steps that give a synced temporary file its name durably.
-func (r *Replica) scriptName(e env.Env, name string, b uint64) {
-	r.scriptRename(e, name, b)
+func (r *Replica) scriptName(e env.Env, path string, b uint64) {
+	r.scriptRename(e, path, b)
 	// A name that is not durable may be gone.
 	//safety:directory-sync-after-rename by=liveness on=crash-restart
 	r.script.add(r.at(e, env.OpSyncDir, r.dir, b))

@@ -31,7 +31,9 @@ type snapshot struct {
 	stage snapshotStage
 	since int64       // log bytes since the last one was begun, those found at the start included
 	seq   lineage.Seq // of the last durable one, 0 if none
+	path  string      // of that file
 	at    lineage.Seq // of the one being written
+	next  string      // its path
 }
 
 type snapshotStage uint8
@@ -58,7 +60,8 @@ func (r *Replica) maybeSnapshot(e env.Env) {
 	data = r.state.Append(wal.BeginSnapshot(data, r.config.Identity, r.state.Position))
 	wal.FinishSnapshot(data)
 	e.Charge(env.Duration(len(data)/1024+1) * r.config.Costs.PerKiB)
-	r.scriptWrite(e, wal.SnapshotName(s.at), data, uint64(s.at))
+	s.next = r.dir + "/" + wal.SnapshotName(s.at)
+	r.scriptWrite(e, s.next, data, uint64(s.at))
 	r.run(e)
 }
 
@@ -69,7 +72,7 @@ func (r *Replica) advanceSnapshot(e env.Env) {
 	case writing:
 		s.stage = renaming
 		r.hit(e, fault.SnapshotRenaming, s.at)
-		r.scriptName(e, wal.SnapshotName(s.at), uint64(s.at))
+		r.scriptName(e, s.next, uint64(s.at))
 	case renaming:
 		s.stage = removing
 		r.hit(e, fault.SnapshotDurable, s.at)
@@ -104,7 +107,7 @@ func (r *Replica) removeCovered(e env.Env) {
 	}
 	r.segments = slices.Delete(r.segments, 0, covered)
 	if s.seq != 0 && s.seq != s.at {
-		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+wal.SnapshotName(s.seq), uint64(s.seq)))
+		r.script.add(r.at(e, env.OpRemove, s.path, uint64(s.seq)))
 	}
-	s.seq = s.at
+	s.seq, s.path = s.at, s.next
 }

@@ -85,10 +85,15 @@ func (id Identity) Dir() string {
 // first record is first. Ascending first is not ascending text: sort by number.
 func SegmentName(shard lineage.Shard, first lineage.Seq) string {
 	var name [len("4294967295-18446744073709551615") + len(segmentSuffix)]byte
-	b := strconv.AppendUint(name[:0], uint64(shard), 10)
-	b = append(b, '-')
-	b = strconv.AppendUint(b, uint64(first), 10)
-	return string(append(b, segmentSuffix...))
+	return string(AppendSegmentName(name[:0], shard, first))
+}
+
+// AppendSegmentName appends what SegmentName returns to dst.
+func AppendSegmentName(dst []byte, shard lineage.Shard, first lineage.Seq) []byte {
+	dst = strconv.AppendUint(dst, uint64(shard), 10)
+	dst = append(dst, '-')
+	dst = strconv.AppendUint(dst, uint64(first), 10)
+	return append(dst, segmentSuffix...)
 }
 
 // ParseSegmentName is the inverse of SegmentName. It is false for every other

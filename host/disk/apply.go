@@ -72,24 +72,20 @@ func (d *Disk) apply(op *env.Op) (int64, []byte, env.Errno) {
 func (d *Disk) applyFile(h *handle, op *env.Op) (int64, []byte, env.Errno) {
 	switch op.Kind {
 	case env.OpAppend:
-		size, err := sizeOf(h.file)
-		if err != nil {
-			return 0, nil, errnoOf(err)
-		}
-		h.reserve(size, int64(len(op.Data)), d.config.Reserve)
-		n, errno := write(h.file, size, op.Data)
+		n, errno := h.append(op.Data, d.config.Reserve)
 		return n, nil, errno
 	case env.OpWrite:
-		n, errno := write(h.file, op.Offset, op.Data)
+		n, errno := h.write(op.Offset, op.Data)
 		return n, nil, errno
 	case env.OpTruncate:
-		return 0, nil, truncate(h.file, op.Length)
+		return 0, nil, h.truncate(op.Length)
 	case env.OpSync:
+		h.isSynced = true
 		return 0, nil, afterSync(syncData(h.file))
 	case env.OpClose:
 		return 0, nil, errnoOf(h.close())
 	case env.OpRead:
-		return read(h.file, op.Offset, op.Length)
+		return h.read(op.Offset, op.Length)
 	}
 	return 0, nil, env.IOError
 }
@@ -150,25 +146,6 @@ func afterSync(err error) env.Errno {
 	return env.OK
 }
 
-// reserve allocates ahead if an append of so many bytes at size would reach beyond
-// what is. It does not matter if it cannot: then the write will tell.
-func (h *handle) reserve(size, bytes, ahead int64) {
-	if ahead <= 0 || size+bytes <= h.reserved {
-		return
-	}
-	if allocate(h.file, size, bytes+ahead) == nil {
-		h.reserved = size + bytes + ahead
-	}
-}
-
-// close gives back what was allocated ahead and closes the file.
-func (h *handle) close() error {
-	if size, err := sizeOf(h.file); err == nil && h.reserved > size {
-		h.file.Truncate(size) // only the allocation hangs on it
-	}
-	return h.file.Close()
-}
-
 // target is what write needs of a file.
 type target interface {
 	io.WriterAt
@@ -187,14 +164,11 @@ func sizeOf(f target) (int64, error) {
 // maxOffset bounds what a write may leave as a gap.
 const maxOffset = 1 << 40
 
-// write writes data at offset. If the disk is full it takes back what it wrote.
-func write(f target, offset int64, data []byte) (int64, env.Errno) {
+// write writes data at offset of a file that is size bytes long, not counting
+// zeros behind them. If the disk is full it takes back what it wrote.
+func write(f target, size, offset int64, data []byte) (int64, env.Errno) {
 	if offset < 0 || offset > maxOffset {
 		return 0, env.IOError
-	}
-	before, err := sizeOf(f)
-	if err != nil {
-		return 0, errnoOf(err)
 	}
 	n, err := f.WriteAt(data, offset)
 	if err == nil {
@@ -203,34 +177,8 @@ func write(f target, offset int64, data []byte) (int64, env.Errno) {
 	if !isFull(err) {
 		return int64(n), env.IOError
 	}
-	if n > 0 && (offset < before || f.Truncate(before) != nil) {
+	if n > 0 && (offset < size || f.Truncate(size) != nil) {
 		return int64(n), env.IOError // what was there before is gone
 	}
 	return 0, env.NoSpace
-}
-
-// truncate cuts a file. One that is short enough stays as it is.
-func truncate(f target, length int64) env.Errno {
-	size, err := sizeOf(f)
-	if err != nil || length < 0 || length >= size {
-		return errnoOf(err)
-	}
-	return errnoOf(f.Truncate(length))
-}
-
-// read reads what there is of length bytes at offset.
-func read(f *os.File, offset, length int64) (int64, []byte, env.Errno) {
-	size, err := sizeOf(f)
-	if err != nil {
-		return 0, nil, errnoOf(err)
-	}
-	if offset < 0 || length <= 0 || offset >= size {
-		return 0, nil, env.OK
-	}
-	data := make([]byte, min(length, size-offset))
-	n, err := f.ReadAt(data, offset)
-	if err != nil && err != io.EOF {
-		return 0, nil, env.IOError
-	}
-	return int64(n), data[:n], env.OK
 }

@@ -28,9 +28,9 @@ import (
 // Config says how to treat a directory. The zero value is right for a node.
 type Config struct {
 	Workers int // operations under way at once; 0 means DefaultWorkers
-	// Reserve is how many bytes are allocated ahead of the end of a file that is
-	// appended to; 0 is none. They are no part of the file: its size does not
-	// change, and a close gives them back.
+	// Reserve is how many zeros are written ahead of the end of a file that is
+	// appended to after a sync; 0 is none. The machine does not see them, and a close
+	// takes them away; whoever opens the file after a crash finds some at its end.
 	Reserve int64
 	// Keep, if not empty, is a directory outside of the disk's own, on the same file
 	// system, that files move to when they are removed, for an observer: the file
@@ -66,6 +66,7 @@ type Disk struct {
 	ready   []*task
 	tails   map[chain]*task // the last task in each chain
 	handles map[env.File]*handle
+	parents map[env.File]string // of the file bound last, by what was submitted
 	kept    uint64
 }
 
@@ -84,13 +85,6 @@ type task struct {
 	ahead  int      // tasks before it that are not done
 }
 
-// handle is an open file. Its operations are in one chain, so that one worker at a
-// time has it.
-type handle struct {
-	file     *os.File
-	reserved int64 // where what is allocated ahead ends; 0: nothing was
-}
-
 // Open opens the directory at path, making it if it is missing. done is told of
 // every completion, by several goroutines at once, and must not wait for the disk.
 func Open(path string, c Config, done func(Completion)) (*Disk, error) {
@@ -102,7 +96,7 @@ func Open(path string, c Config, done func(Completion)) (*Disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	d := &Disk{config: c, path: path, root: root, done: done, tails: map[chain]*task{}, handles: map[env.File]*handle{}}
+	d := &Disk{config: c, path: path, root: root, done: done, tails: map[chain]*task{}, handles: map[env.File]*handle{}, parents: map[env.File]string{}}
 	d.idle = sync.NewCond(&d.mu)
 	return d, nil
 }
@@ -126,6 +120,7 @@ func (d *Disk) Submit(op env.Op) {
 func (d *Disk) enqueue(t *task) {
 	switch op := &t.op; op.Kind {
 	case env.OpCreate, env.OpOpen:
+		d.parents[op.File] = parentOf(op.Path)
 		d.join(t, chain{handle: op.File})
 		d.join(t, chain{dir: parentOf(op.Path)})
 	case env.OpMkdir, env.OpRemove: // of a directory: behind what is done in it
@@ -135,6 +130,12 @@ func (d *Disk) enqueue(t *task) {
 		d.join(t, chain{dir: parentOf(op.Path)})
 		d.join(t, chain{dir: parentOf(op.To)})
 		d.join(t, chain{dir: clean(op.Path)})
+	case env.OpClose:
+		d.join(t, chain{handle: op.File})
+		if dir, bound := d.parents[op.File]; bound {
+			d.join(t, chain{dir: dir})
+			delete(d.parents, op.File)
+		}
 	case env.OpSyncDir:
 		d.join(t, chain{dir: clean(op.Path)})
 	default:
@@ -158,6 +159,10 @@ func (d *Disk) join(t *task, c chain) {
 // start gives a task to a worker, a new one if there may be one more.
 func (d *Disk) start(t *task) {
 	d.ready = append(d.ready, t)
+	d.hire()
+}
+
+func (d *Disk) hire() {
 	if d.workers < d.config.Workers {
 		d.workers++
 		go d.work()
@@ -183,8 +188,10 @@ func (d *Disk) work() {
 	}
 }
 
-// finish takes a task out of its chains.
+// finish takes a task out of its chains. Of what may begin now the worker that asks
+// does one itself.
 func (d *Disk) finish(t *task) {
+	freed := 0
 	for i, c := range t.chains[:t.n] {
 		next := t.next[i]
 		if next == nil {
@@ -192,7 +199,10 @@ func (d *Disk) finish(t *task) {
 			continue
 		}
 		if next.ahead--; next.ahead == 0 {
-			d.start(next)
+			d.ready = append(d.ready, next)
+			if freed++; freed > 1 {
+				d.hire()
+			}
 		}
 	}
 }

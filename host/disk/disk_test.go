@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,7 +69,7 @@ func TestAFullDiskTakesNothingOrSaysIOError(t *testing.T) {
 			}
 			defer file.Close()
 			c.file.File = file
-			n, errno := write(&c.file, c.offset, []byte("XYZXYZ"))
+			n, errno := write(&c.file, 4, c.offset, []byte("XYZXYZ"))
 			left, _ := os.ReadFile(path)
 			if errno != c.want || n != c.n || string(left) != c.left {
 				t.Errorf("%v, %d bytes, the file has %q; want %v, %d, %q", errno, n, left, c.want, c.n, c.left)
@@ -298,41 +297,76 @@ func TestRemovedFilesAreKeptForAnObserver(t *testing.T) {
 	}
 }
 
-func TestWhatIsAllocatedAheadIsNoPartOfTheFile(t *testing.T) {
-	const ahead = 1 << 20
-	r := newRig(t, Config{Reserve: ahead})
-	defer r.Close()
-	blocks := func() int64 {
-		var s syscall.Stat_t
-		if err := syscall.Stat(filepath.Join(r.dir, "f"), &s); err != nil {
-			t.Fatal(err)
-		}
-		return s.Blocks * 512
+// sizeOnDisk is what somebody else sees of the file f.
+func (r *rig) sizeOnDisk(t *testing.T) int64 {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(r.dir, "f"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
-	r.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("abc")})
-	r.Submit(env.Op{Kind: env.OpRead, File: 1, Length: 100})
-	if read := r.await(t, 3)[2]; string(read.Data) != "abc" {
-		t.Errorf("read %q", read.Data)
-	}
-	if err := errors.Join(probe(r.dir)); err != nil {
-		t.Skip("this file system allocates nothing ahead: ", err)
-	}
-	if got := blocks(); got < ahead {
-		t.Errorf("%d bytes are allocated, want %d", got, ahead)
-	}
-	r.Submit(env.Op{Kind: env.OpClose, File: 1})
-	r.await(t, 4)
-	if got := blocks(); got >= ahead {
-		t.Errorf("after the close %d bytes are allocated", got)
+	return info.Size()
+}
+
+func TestZerosAheadAreForLogsAndNobodySeesThem(t *testing.T) {
+	const ahead = 1 << 12
+	for _, c := range []struct {
+		name    string
+		ops     []env.Op
+		content string // for the machine
+		onDisk  int64
+	}{
+		{"a file written once has none", []env.Op{{Kind: env.OpAppend, Data: []byte("abc")}, {Kind: env.OpAppend, Data: []byte("def")}, {Kind: env.OpSync}}, "abcdef", 6},
+		{"an append after a sync gets them", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: []byte("abc")}}, "abc", ahead},
+		{"the next one lies over them", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: []byte("abc")}, {Kind: env.OpAppend, Data: []byte("def")}}, "abcdef", ahead},
+		{"more when they are used up", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: []byte("abc")}, {Kind: env.OpAppend, Data: make([]byte, ahead)}}, "abc" + string(make([]byte, ahead)), 2 * ahead},
+		{"a long append needs none", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: make([]byte, 2*ahead)}}, string(make([]byte, 2*ahead)), 2 * ahead},
+		{"a cut takes them", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: []byte("abc")}, {Kind: env.OpTruncate, Length: 1}}, "a", 1},
+		{"a cut beyond the end is none", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: []byte("abc")}, {Kind: env.OpTruncate, Length: 9}}, "abc", ahead},
+		{"a write behind them makes them content", []env.Op{{Kind: env.OpSync}, {Kind: env.OpAppend, Data: []byte("abc")}, {Kind: env.OpWrite, Offset: 5, Data: []byte("f")}}, "abc\x00\x00f", ahead},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, Config{Reserve: ahead})
+			defer r.Close()
+			r.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
+			for _, op := range c.ops {
+				op.File = 1
+				r.Submit(op)
+			}
+			r.Submit(env.Op{Kind: env.OpRead, File: 1, Length: 4 * ahead})
+			came := r.await(t, len(c.ops)+2)
+			if got := string(came[len(came)-1].Data); got != c.content {
+				t.Errorf("the machine reads %.20q (%d bytes), want %.20q (%d)", got, len(got), c.content, len(c.content))
+			}
+			if got := r.sizeOnDisk(t); got != c.onDisk {
+				t.Errorf("the file is %d bytes, want %d", got, c.onDisk)
+			}
+			r.Submit(env.Op{Kind: env.OpClose, File: 1})
+			r.await(t, len(c.ops)+3)
+			if got := r.sizeOnDisk(t); got != int64(len(c.content)) {
+				t.Errorf("after the close the file is %d bytes, want %d", got, len(c.content))
+			}
+		})
 	}
 }
 
-func probe(dir string) error {
-	f, err := os.CreateTemp(dir, "probe")
-	if err != nil {
-		return err
+func TestACloseComesBeforeWhatTheDirectoryIsAskedNext(t *testing.T) {
+	r := newRig(t, Config{Reserve: 1 << 12})
+	defer r.Close()
+	gate := make(chan struct{})
+	r.hold[3] = gate
+	r.Submit(env.Op{Kind: env.OpMkdir, Path: "x", ID: 1})
+	r.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "x/old", ID: 2})
+	r.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("a"), ID: 3})
+	r.Submit(env.Op{Kind: env.OpClose, File: 1, ID: 4})
+	r.Submit(env.Op{Kind: env.OpCreate, File: 2, Path: "x/new", ID: 5})
+	r.Submit(env.Op{Kind: env.OpMkdir, Path: "y", ID: 6})
+	r.await(t, 3) // 1, 2 and 6
+	close(gate)
+	order := map[env.OpID]int{}
+	for i, c := range r.await(t, 6) {
+		order[c.ID] = i
 	}
-	defer f.Close()
-	return allocate(f, 0, 1<<20)
+	if order[5] < order[4] {
+		t.Errorf("the new file is there before the old one is closed: %v", order)
+	}
 }

@@ -7,18 +7,10 @@ import (
 	"syscall"
 )
 
-// keepSize is FALLOC_FL_KEEP_SIZE.
-const keepSize = 1
-
 // syncData makes the content of a file durable, and of its attributes what is
 // needed to read it.
 func syncData(f *os.File) error {
 	return control(f, func(fd int) error { return syscall.Fdatasync(fd) })
-}
-
-// allocate allocates so many bytes at offset and leaves the size of the file.
-func allocate(f *os.File, offset, bytes int64) error {
-	return control(f, func(fd int) error { return syscall.Fallocate(fd, keepSize, offset, bytes) })
 }
 
 // control makes a system call on a file, again if a signal interrupted it.

@@ -60,9 +60,17 @@ func summary(r *live.Result) string {
 }
 
 func TestANodeThatIsKilledLosesAndDoublesNothing(t *testing.T) {
-	r := run(t, "honest", live.Options{Rounds: 8, Round: 150 * time.Millisecond, Seed: 1})
-	if r.Verdict != checker.Held {
-		t.Errorf("%s, %s: %+v", r.Verdict, r.Why, r.Findings)
+	var r *live.Result
+	// How much a round shows hangs on how busy the machine is: a quota is not met on
+	// a slow one. Longer rounds show more.
+	for round := 150 * time.Millisecond; round <= 600*time.Millisecond; round *= 2 {
+		r = run(t, "honest", live.Options{Rounds: 8, Round: round, Seed: 1})
+		if r.Verdict != checker.Held {
+			t.Errorf("%s, %s: %+v", r.Verdict, r.Why, r.Findings)
+		}
+		if r.Refused > 0 {
+			break
+		}
 	}
 	if r.Kills != 8 || r.Acked < live.MinAcked || r.Refused == 0 || r.Records < r.Acked/3 {
 		t.Errorf("it has shown too little: %s", summary(r))

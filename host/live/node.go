@@ -64,13 +64,17 @@ func (c *NodeConfig) cluster() *core.Cluster {
 	return cluster
 }
 
+// reserve is how many bytes the node's disk writes ahead of a growing file: a sync
+// need then not make a new size durable.
+const reserve = 64 << 10
+
 // start starts the node in this process.
 func (c *NodeConfig) start(program func(env.Env) env.Machine) (*host.Process, error) {
 	if err := os.MkdirAll(c.Keep, 0o700); err != nil {
 		return nil, err
 	}
 	return host.Start(host.Config{
-		ID: Node, Dir: c.Dir, Addresses: c.Addresses, Seed: c.Seed, Disk: disk.Config{Keep: c.Keep}, New: program,
+		ID: Node, Dir: c.Dir, Addresses: c.Addresses, Seed: c.Seed, Disk: disk.Config{Keep: c.Keep, Reserve: reserve}, New: program,
 	})
 }
 

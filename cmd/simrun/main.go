@@ -27,7 +27,15 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
+// garbage is how much the heap may grow before garbage is collected, per cent. The
+// heap of a worker is a few MiB, as worlds use their memory again, and at the usual
+// 100 per cent a collection would be under way most of the time.
+const garbage = 400
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	ctx, signalled := interruptible()
 	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if code == campaign.ExitInterrupted && signalled.Load() == int32(syscall.SIGTERM) {

@@ -63,7 +63,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", ".", "where the logs are written, in a new directory; not on a tmpfs")
 	flag.Int64Var(&o.limit, "segment", 64<<20, "bytes of a segment")
 	flag.IntVar(&o.ahead, "ahead", 256<<10, "bytes that our log fills with zeros at once")
-	flag.Int64Var(&o.reserve, "reserve", 0, "bytes that host/disk allocates ahead; a node has 0")
+	flag.Int64Var(&o.reserve, "reserve", 0, "zeros that host/disk writes ahead, in bytes")
 	flag.IntVar(&o.rounds, "rounds", 200, "rounds of each batch size")
 	flag.IntVar(&o.batches, "batches", 32, "batches of each log in a round")
 	flag.IntVar(&o.writers, "writers", 256, "concurrent writers; 0 leaves that part out")

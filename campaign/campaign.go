@@ -223,12 +223,25 @@ func (c *campaign) count(r *outcome) (stop bool) {
 		c.checks = append(c.checks, Recorded{Scenario: r.job.scenario.Name, Seed: r.job.seed, Trace: r.line.Trace})
 	}
 	if r.finding != nil {
+		c.keep(r.finding)
 		c.summary.Findings = append(c.summary.Findings, r.finding)
 		if c.options.Found != nil {
 			c.options.Found(r.finding)
 		}
 	}
 	return c.options.FailFast && (r.finding != nil || r.nondeterminism != "")
+}
+
+// keep stores the evidence of a finding and says how its run is repeated. It is
+// called in the order of jobs, so that the plan.json of a fingerprint is that of
+// its first seed, however many workers there are.
+func (c *campaign) keep(f *Finding) {
+	if c.store != nil && f.Result != nil {
+		f.Plan = c.store.finding(f)
+	}
+	if f.Regression == "" && len(c.options.Set) > 0 {
+		f.Replay = f.again(c.options.Set)
+	}
 }
 
 // worker runs jobs in one world after the other.

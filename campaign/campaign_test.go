@@ -291,3 +291,90 @@ func TestAFindingFitsTwelveLines(t *testing.T) {
 		t.Error("what was left out is not said")
 	}
 }
+
+// Four workers find violations in any order; what is kept and said is that of one.
+func TestThePlanKeptIsTheFirstSeeds(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Run(context.Background(), Options{Scenarios: light(t)[:1], Seeds: []Range{{1, 30}}, Set: stalling, Workers: 4, Dir: dir})
+	if err != nil || len(s.Findings) != 30 {
+		t.Fatal(err, s)
+	}
+	first := map[string]bool{}
+	for _, f := range s.Findings {
+		if !first[f.Fingerprint] && filepath.Base(f.Plan) != "plan.json" {
+			t.Errorf("the first finding of %s, seed %s, is in %s", f.Fingerprint, f.Seed, f.Plan)
+		}
+		first[f.Fingerprint] = true
+	}
+}
+
+// A seed alone does not repeat a run whose plan was changed.
+func TestAChangedPlanIsReplayedAsItWas(t *testing.T) {
+	o := Options{Scenarios: light(t)[:1], Seeds: []Range{{7, 7}}, Set: stalling}
+	s, err := Run(context.Background(), o)
+	if want := "run smoke --seed 0x7 --regressions= --out= --set 'world.duration_ns=2000000' --set 'world.calm_ns=1'"; err != nil || s.Findings[0].Replay != want {
+		t.Errorf("%v: %s, want %s", err, s.Findings[0].Replay, want)
+	}
+	o.Dir = t.TempDir()
+	s, err = Run(context.Background(), o)
+	if f := s.Findings[0]; err != nil || f.Plan == "" || f.Replay != "replay "+f.Plan {
+		t.Errorf("%v: %s, want to replay %s", err, f.Replay, f.Plan)
+	}
+}
+
+func TestTheRunRecordKeepsItsBeginning(t *testing.T) {
+	s, err := newStore(t.TempDir(), &Options{Workers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.record.Started = "then"
+	if err := s.finish(&Summary{}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(s.dir, "run.json"))
+	if got := string(text); err != nil || !strings.Contains(got, `"started": "then"`) || !strings.Contains(got, `"workers": 3`) || !strings.Contains(got, `"summary"`) {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// CI servers tell cases by their names, and take a file without failures for green.
+func TestJUnitTellsCasesApart(t *testing.T) {
+	s := &Summary{Scenarios: []PerName{{Name: "smoke", Seeds: 3}}, Why: []string{"this", "that"}, Findings: []*Finding{
+		{Scenario: "calm", Seed: 1}, {Scenario: "calm", Seed: 1, Regression: "testdata/one.json"}, {Scenario: "calm", Seed: 1, Regression: "testdata/two.json"},
+	}}
+	seen := map[string]bool{}
+	for _, c := range s.junit().Cases {
+		if seen[c.Class+c.Name] {
+			t.Errorf("two cases are called %s %s", c.Class, c.Name)
+		}
+		seen[c.Class+c.Name] = true
+	}
+	if len(seen) != 6 {
+		t.Errorf("%d cases: %v", len(seen), seen)
+	}
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	got, err := Run(stopped, Options{Scenarios: light(t)[:1], Seeds: []Range{{1, 3}}})
+	if err != nil || got.Exit != ExitInterrupted || got.junit().Failures == 0 {
+		t.Errorf("%v: an interrupted campaign is green: %+v", err, got)
+	}
+}
+
+func TestADirectoryThatTakesNothingIsNamedBeforeAnythingRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(taken, "latest"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, taken} {
+		if s, err := Run(context.Background(), Options{Scenarios: light(t)[:1], Seeds: []Range{{1, 1}}, Dir: dir}); !errors.Is(err, ErrDir) || s != nil {
+			t.Errorf("%s: %v, want %v and no summary", dir, err, ErrDir)
+		}
+	}
+	if _, err := Run(context.Background(), Options{Scenarios: light(t)[:1], Seeds: []Range{{1, 1}}, Regressions: file}); !errors.Is(err, ErrUsage) {
+		t.Errorf("regressions in a file: %v, want %v", err, ErrUsage)
+	}
+}

@@ -31,7 +31,7 @@ func (c *campaign) confirm(ctx context.Context) error {
 	for _, r := range c.checks {
 		fmt.Fprintln(&names, Name(r.Scenario, r.Seed))
 	}
-	lines, err := c.child(ctx, names.String(), "hash", "-")
+	lines, err := c.child(ctx, names.String(), "hash", "--json=false", "--events=false", "-")
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (c *campaign) confirm(ctx context.Context) error {
 // diverged names the first event in which another process differs.
 func (c *campaign) diverged(ctx context.Context, r *Recorded) error {
 	name := Name(r.Scenario, r.Seed)
-	there, err := c.child(ctx, "", "hash", "--events", name)
+	there, err := c.child(ctx, "", "hash", "--json=false", "--events", name)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
 	"github.com/tidaldb/tidalsim/sim/trace"
@@ -27,10 +26,8 @@ type Finding struct {
 	More        int       `json:"more"`           // other findings of the run
 	Plan        string    `json:"plan,omitempty"` // path
 
-	Replay  string           `json:"replay"` // what to run, without the program's name
-	Result  *scenarios.Plan  `json:"-"`      // the plan with its deviations listed
-	history *history.History // only while it is stored
-	events  []string
+	Replay string          `json:"replay"` // what to run, without the program's name
+	Result *scenarios.Plan `json:"-"`      // the plan with its deviations listed; nil if it held when it ran again
 }
 
 // investigate runs a violated plan once more, keeping what the first run had no
@@ -54,13 +51,20 @@ func (w *worker) investigate(j *job, p *scenarios.Plan, first *scenarios.Result)
 	}
 	f.place(p, got)
 	f.Result = got.Recorded(Build())
-	f.events = scenarios.Events(got.Entries)
-	f.history = &history.History{Ops: append([]history.Op{}, got.History.Ops...)}
-	if w.campaign.store != nil {
-		f.Plan = w.campaign.store.finding(f)
-	}
-	f.events, f.history = nil, nil
 	return f
+}
+
+// again is what repeats a run whose plan was changed by --set: its seed alone
+// stands for another plan.
+func (f *Finding) again(set []string) string {
+	if f.Plan != "" {
+		return "replay " + f.Plan
+	}
+	text := fmt.Sprintf("run %s --seed %s --regressions= --out=", f.Scenario, f.Seed)
+	for _, s := range set {
+		text += " --set '" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return text
 }
 
 // place finds the step and the last fault before the finding.

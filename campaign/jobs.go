@@ -222,7 +222,7 @@ func loadRegressions(o *Options) ([]job, error) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return nil, fmt.Errorf("--regressions %s: %w: %w", o.Regressions, ErrUsage, err)
 		}
 		for _, e := range entries {
 			if filepath.Ext(e.Name()) != ".json" {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tidaldb/tidalsim/scenarios"
 )
 
 // store keeps the artifacts of one campaign:
@@ -29,6 +32,7 @@ import (
 // can be found in what a killed process left behind.
 type store struct {
 	root, dir string
+	record    runRecord
 
 	mu    sync.Mutex // workers write beginnings and findings
 	seeds *os.File
@@ -58,23 +62,31 @@ func newStore(root string, o *Options) (*store, error) {
 	id := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
 	s := &store{root: root, dir: filepath.Join(runs, id), found: map[string]int{}}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("artifacts: %w; name another directory with --out, or none with --out=", err)
+		return nil, unusable(err)
 	}
 	var err error
 	if s.seeds, err = os.Create(filepath.Join(s.dir, "seeds.jsonl")); err != nil {
-		return nil, fmt.Errorf("artifacts: %w", err)
+		return nil, unusable(err)
 	}
-	s.json("run.json", s.record(o, nil))
+	s.record = runRecord{
+		Schema: Schema, Type: "run", ID: id, Build: Build(),
+		Started: time.Now().UTC().Format(time.RFC3339), Command: os.Args, Workers: o.Workers,
+	}
+	s.json("run.json", &s.record)
 	s.link(id)
 	s.prune(runs)
-	return s, s.err
+	if s.err != nil {
+		return nil, errors.Join(unusable(s.err), s.seeds.Close())
+	}
+	return s, nil
 }
 
-func (s *store) record(o *Options, summary *Summary) *runRecord {
-	return &runRecord{
-		Schema: Schema, Type: "run", ID: filepath.Base(s.dir), Build: Build(),
-		Started: time.Now().UTC().Format(time.RFC3339), Command: os.Args, Workers: o.Workers, Summary: summary,
-	}
+// ErrDir is wrapped by the errors for a directory that cannot take artifacts, met
+// before anything ran.
+var ErrDir = errors.New("artifacts have no place")
+
+func unusable(err error) error {
+	return fmt.Errorf("%w: %w; name another directory with --out, or none with --out=", ErrDir, err)
 }
 
 // link points latest at this run. It is made aside and renamed, so that there is
@@ -129,8 +141,8 @@ func (s *store) seed(o *outcome) {
 	s.keep(err)
 }
 
-// finding keeps the evidence of a finding and returns the path of its plan, ""
-// if there are enough of its kind already.
+// finding keeps the evidence of a finding, which has a plan, and returns the path
+// of that, "" if there are enough of its kind already.
 func (s *store) finding(f *Finding) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,21 +159,32 @@ func (s *store) finding(f *Finding) string {
 	}
 	s.write(filepath.Join(dir, name), f.Result.Encode())
 	if n == 1 {
-		s.zipped(filepath.Join(dir, "history.jsonl.gz"), func(w *bufio.Writer) error { return f.history.Write(w) })
-		s.zipped(filepath.Join(dir, "trace.jsonl.gz"), func(w *bufio.Writer) error {
-			enc := json.NewEncoder(w)
-			for i, e := range f.events {
-				if err := enc.Encode(struct {
-					Event int    `json:"event"`
-					Text  string `json:"text"`
-				}{i, e}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		s.keep(s.evidence(dir, f.Result))
 	}
 	return filepath.Join(s.dir, dir, name)
+}
+
+// evidence runs a recorded plan once more and keeps its history and its trace,
+// which are too large to be carried along for every finding.
+func (s *store) evidence(dir string, p *scenarios.Plan) error {
+	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Trace: true})
+	if err != nil {
+		return err
+	}
+	s.zipped(filepath.Join(dir, "history.jsonl.gz"), func(w *bufio.Writer) error { return got.History.Write(w) })
+	s.zipped(filepath.Join(dir, "trace.jsonl.gz"), func(w *bufio.Writer) error {
+		enc := json.NewEncoder(w)
+		for i, e := range scenarios.Events(got.Entries) {
+			if err := enc.Encode(struct {
+				Event int    `json:"event"`
+				Text  string `json:"text"`
+			}{i, e}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return nil
 }
 
 func (s *store) zipped(name string, fill func(*bufio.Writer) error) {
@@ -182,7 +205,8 @@ func (s *store) zipped(name string, fill func(*bufio.Writer) error) {
 func (s *store) finish(summary *Summary) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.json("run.json", s.record(&Options{}, summary))
+	s.record.Summary = summary
+	s.json("run.json", &s.record)
 	s.write("summary.md", []byte(summary.markdown()))
 	data, err := xml.MarshalIndent(summary.junit(), "", " ")
 	s.keep(err)
@@ -253,8 +277,8 @@ type junitFailure struct {
 	Text    string `xml:",chardata"`
 }
 
-// junit has one case per scenario, one per failing seed, and one for whatever
-// else kept the campaign from holding.
+// junit has one case per scenario, one per failing seed or regression, and one
+// for whatever else kept the campaign from holding. No two have the same name.
 func (s *Summary) junit() *junitSuite {
 	suite := &junitSuite{Name: "simrun"}
 	for _, p := range s.Scenarios {
@@ -263,13 +287,17 @@ func (s *Summary) junit() *junitSuite {
 		}
 	}
 	for _, f := range s.Findings {
+		name := f.Seed.String()
+		if f.Regression != "" {
+			name = f.Regression
+		}
 		suite.Cases = append(suite.Cases, junitCase{
-			Class: "simrun." + f.Scenario, Name: f.Seed.String(),
+			Class: "simrun." + f.Scenario, Name: name,
 			Failure: &junitFailure{Message: f.Fingerprint, Text: strings.Join(f.Lines("simrun"), "\n")},
 		})
 	}
-	for _, why := range s.Why {
-		suite.Cases = append(suite.Cases, junitCase{Class: "simrun", Name: s.Word(), Failure: &junitFailure{Message: why}})
+	for i, why := range s.Why {
+		suite.Cases = append(suite.Cases, junitCase{Class: "simrun", Name: fmt.Sprintf("%s, reason %d", s.Word(), i+1), Failure: &junitFailure{Message: why}})
 	}
 	suite.Tests = len(suite.Cases)
 	suite.Failures = len(slices.DeleteFunc(slices.Clone(suite.Cases), func(c junitCase) bool { return c.Failure == nil }))

@@ -3,6 +3,7 @@ package campaign
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidaldb/tidalsim/checker"
@@ -199,7 +200,7 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 		}
 	}
 	if o.RequireReached && len(s.NotReached) > 0 {
-		s.fail(ExitNotReached, fmt.Sprintf("fault points that no seed reached: %v", s.NotReached))
+		s.fail(ExitNotReached, "fault points that no seed reached: "+strings.Join(s.NotReached, ", "))
 	}
 	if s.Seeds+s.Regressions == 0 {
 		s.fail(ExitNothingRan, "no seed was run")
@@ -207,5 +208,6 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 	s.Exit = Worst(s.codes...)
 	if interrupted {
 		s.Exit = ExitInterrupted
+		s.Why = append(s.Why, "interrupted: only what ended before is counted")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -42,7 +43,7 @@ func (c *command) list() *cobra.Command {
 		Use: "list [scenarios|checkers|faults|points|safety|runs ...]", Short: "list what there is", ValidArgs: names,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := cobra.OnlyValidArgs(&cobra.Command{Use: "list", ValidArgs: names}, args); err != nil {
-				return fmt.Errorf("%w: %w", campaign.ErrUsage, err)
+				return fmt.Errorf("%w: %w; there are %s", campaign.ErrUsage, err, strings.Join(names, ", "))
 			}
 			return c.catalogues(args)
 		},

@@ -16,7 +16,7 @@ import (
 
 func TestLive(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kept")
-	code, stdout, stderr := simrun(t, "live", "--json", "--rounds=3", "--round=200ms", "--dir", dir)
+	code, stdout, stderr := simrun(t, "live", "--json", "--rounds=3", "--round=400ms", "--dir", dir)
 	var told lived
 	if err := json.Unmarshal([]byte(stdout), &told); err != nil {
 		t.Fatalf("%v: exit code %d\n%s%s", err, code, stdout, stderr)

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -71,7 +72,8 @@ type command struct {
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, args []string, in io.Reader, stdout, stderr io.Writer) (code int) {
-	c := &command{in: in, stdout: stdout, stderr: stderr}
+	out := &output{w: stdout}
+	c := &command{in: in, stdout: out, stderr: stderr}
 	defer func() {
 		if failure := recover(); failure != nil {
 			fmt.Fprintf(stderr, "simrun: internal error: %v\n%s", failure, debug.Stack())
@@ -81,13 +83,33 @@ func execute(ctx context.Context, args []string, in io.Reader, stdout, stderr io
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.failed != nil {
+		err = fmt.Errorf("the result could not be written: %w", out.failed)
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "simrun: %v\n", err)
 		return exitCode(err)
 	}
 	return c.code
+}
+
+// output is where results go. It remembers that one was lost, so that no command
+// ends as if somebody had read it.
+type output struct {
+	w      io.Writer
+	failed error // the first
+}
+
+// Write writes to the writer behind it.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.failed == nil {
+		o.failed = err
+	}
+	return n, err
 }
 
 // exitCode says what kind of failure an error is.
@@ -96,7 +118,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale), errors.Is(err, shrink.ErrHolds):
 		return campaign.ExitNotReproduced
-	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.As(err, &unknown),
+	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.Is(err, campaign.ErrDir), errors.As(err, &unknown),
 		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), errors.Is(err, wal.ErrForeign), isUsage(err):
 		return campaign.ExitUsage
 	case errors.Is(err, context.Canceled):
@@ -134,19 +156,26 @@ func (c *command) root() *cobra.Command {
 			_, err := io.WriteString(c.stdout, help)
 			return err
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd) },
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
 	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.live(), c.liveNode(), c.version())
+	root.InitDefaultCompletionCmd()
+	if shells, _, err := root.Find([]string{"completion"}); err == nil {
+		shells.Args = cobra.NoArgs
+		shells.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return root
 }
 
-// fromEnvironment gives flags that were not set the value of SIMRUN_NAME.
-func fromEnvironment(flags *pflag.FlagSet) (failed error) {
+// fromEnvironment gives flags that were not set the value of SIMRUN_NAME. What the
+// command line says of the same thing in another flag outweighs it.
+func fromEnvironment(cmd *cobra.Command) (failed error) {
+	flags := cmd.Flags()
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "SIMRUN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := os.LookupEnv(name)
-		if !ok || f.Changed || failed != nil {
+		if !ok || f.Changed || failed != nil || cmd.Name() == "run" && slices.ContainsFunc(rivals[f.Name], flags.Changed) {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
@@ -155,6 +184,10 @@ func fromEnvironment(flags *pflag.FlagSet) (failed error) {
 	})
 	return failed
 }
+
+// rivals are, of run, the flags that say otherwise what a flag says, where only one
+// of them can hold.
+var rivals = map[string][]string{"seed": {"seeds"}, "seeds": {"seed", "for"}, "for": {"seeds"}}
 
 // program is how a reader calls this program again.
 func program() string {

@@ -72,6 +72,9 @@ func TestExitCodes(t *testing.T) {
 		{"an unknown scenario", small(t, "run", "smokes"), campaign.ExitUsage, `no scenario or group "smokes"; there are smoke, calm`},
 		{"a malformed seed", small(t, "run", "--seed", "0xzz"), campaign.ExitUsage, `seed "0xzz"`},
 		{"a malformed range", []string{"run", "--seeds", "9-3", "--out="}, campaign.ExitUsage, "the last seed, 3, is below the first, 9"},
+		{"seeds named twice", small(t, "run", "smoke", "--seed", "7"), campaign.ExitUsage, "both say which seeds run"},
+		{"a number of seeds and a time", small(t, "run", "smoke", "--for", "1s"), campaign.ExitUsage, "want one of them"},
+		{"artifacts in a file", []string{"run", "smoke", "--seeds=1", "--out", "main.go"}, campaign.ExitUsage, "name another directory with --out"},
 		{"a malformed shard", small(t, "run", "--shard", "3/2"), campaign.ExitUsage, "want k/n"},
 		{"a malformed share", small(t, "run", "--porcupine", "ten"), campaign.ExitUsage, "want a share"},
 		{"an unknown flag", []string{"run", "--fast"}, campaign.ExitUsage, "unknown flag: --fast"},
@@ -83,6 +86,10 @@ func TestExitCodes(t *testing.T) {
 		{"a plan file that breaks off", []string{"replay", broken}, campaign.ExitNotReproduced, "unexpected end of JSON input"},
 		{"no such plan file", []string{"replay", "nowhere.json"}, campaign.ExitUsage, "nowhere.json"},
 		{"replay of a malformed seed", []string{"replay", "smoke:x"}, campaign.ExitUsage, `seed "x"`},
+		{"replay of a scenario without a seed", []string{"replay", "smoke"}, campaign.ExitUsage, "want SCENARIO:SEED"},
+		{"replay until before the beginning", []string{"replay", "smoke:1", "--until=-1s"}, campaign.ExitUsage, "want no negative time"},
+		{"replay of the beginning", []string{"replay", "smoke:1", "--until=2ms"}, campaign.ExitUndecided, "stopped before its end"},
+		{"an unknown shell", []string{"completion", "cmd.exe"}, campaign.ExitUsage, "unknown command"},
 		{"nothing to replay", []string{"replay", "latest", "--out", t.TempDir()}, campaign.ExitUsage, "has no finding"},
 		{"something required was not reached", small(t, "run", "calm", "--require-reached"), campaign.ExitNotReached, "recovery.cut"},
 		{"an unknown mistake", []string{"selftest", "--only", "nothing"}, campaign.ExitUsage, "no such mistake"},
@@ -130,6 +137,42 @@ func TestAPanicIsAnInternalError(t *testing.T) {
 	code := execute(context.Background(), []string{"version"}, nil, panicky{}, &complaint)
 	if code != campaign.ExitInternal || !strings.Contains(complaint.String(), "the terminal is gone") {
 		t.Errorf("exit %d: %s", code, &complaint)
+	}
+}
+
+// full is a disk, or a pipe, that takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Nobody has read a result that was lost: the command must not end as if.
+func TestALostResultIsAnError(t *testing.T) {
+	for _, args := range [][]string{small(t, "run", "smoke"), small(t, "run", "smoke", "--json"), {"list", "points"}, {"version"}, {"replay", "smoke:1"}, {"hash", "smoke:1"}, {}} {
+		var complaint bytes.Buffer
+		if code := execute(context.Background(), args, nil, full{}, &complaint); code != campaign.ExitInternal || !strings.Contains(complaint.String(), "no space left") {
+			t.Errorf("%v: exit %d: %s", args, code, &complaint)
+		}
+	}
+}
+
+// One mistake may fail every seed; a log of thousands of reports is not read.
+func TestFindingsOfOneKindAreToldAFewTimes(t *testing.T) {
+	code, stdout, _ := simrun(t, "run", "calm", "--seeds=40", "--regressions=", "--out=", "--set", "world.duration_ns=2000000", "--set", "world.calm_ns=1")
+	if n := strings.Count(stdout, "FAIL calm"); code != campaign.ExitViolated || n < maxTold || n > 3*maxTold || !strings.Contains(stdout, "more seeds show liveness") {
+		t.Errorf("exit %d, %d reports:\n%s", code, n, stdout)
+	}
+}
+
+func TestHashesAsJSON(t *testing.T) {
+	_, text, _ := simrun(t, "hash", "smoke:1")
+	_, stdout, _ := simrun(t, "hash", "smoke:1", "--json")
+	var got hashed
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.Name+" "+got.Trace+"\n" != text || len(got.Events) != 0 {
+		t.Errorf("%v: %s, want %s", err, stdout, text)
+	}
+	_, stdout, _ = simrun(t, "hash", "smoke:1", "--json", "--events")
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || len(got.Events) < 1000 {
+		t.Errorf("%v: %d events", err, len(got.Events))
 	}
 }
 
@@ -235,6 +278,13 @@ func TestRecordingsThatDoNotReproduce(t *testing.T) {
 	}{
 		{"as recorded", func(*scenarios.Plan) {}, campaign.ExitHeld, "held"},
 		{"recorded as violated", func(p *scenarios.Plan) { p.Recorded.Fingerprint = "no-loss/lost-ack" }, campaign.ExitNotReproduced, "recorded was"},
+		{"violated, with a lesson: its bug is gone", func(p *scenarios.Plan) { p.Recorded.Fingerprint, p.Lesson = "no-loss/lost-ack", "sync first" }, campaign.ExitHeld, "sync first"},
+		{"with a lesson, and its moments are gone", func(p *scenarios.Plan) {
+			p.Recorded.Fingerprint, p.Lesson = "no-loss/lost-ack", "sync first"
+			for i := range p.World.Disruptions {
+				p.World.Disruptions[i].When.Nth, p.World.Disruptions[i].When.By = 1<<30, 0
+			}
+		}, campaign.ExitNotReproduced, "recorded was"},
 		{"recorded with another trace by this binary", func(p *scenarios.Plan) { p.Recorded.Trace = "0" }, campaign.ExitNondeterminism, "another trace"},
 		{"recorded with another trace by another binary", func(p *scenarios.Plan) { p.Recorded.Trace, p.Recorded.Build = "0", "old" }, campaign.ExitHeld, "another binary"},
 		{"of a future version", func(p *scenarios.Plan) { p.Version = 99 }, campaign.ExitNotReproduced, "version 99, this binary reads up to 1"},
@@ -277,6 +327,15 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 	_, stdout, _ = simrun(t, "run", "smoke", "--regressions=", "--out=", "--json", "--seeds=1")
 	if s := summaryOf(t, stdout); s.Seeds != 1 {
 		t.Errorf("%d seeds, want the 1 of the flag", s.Seeds)
+	}
+	_, stdout, _ = simrun(t, "run", "smoke", "--regressions=", "--out=", "--json", "--seed=1", "--seed=2", "--seed=3")
+	if s := summaryOf(t, stdout); s.Seeds != 3 {
+		t.Errorf("%d seeds, want the 3 of the flag, and not those of SIMRUN_SEEDS", s.Seeds)
+	}
+	t.Setenv("SIMRUN_SEED", "9")
+	_, stdout, _ = simrun(t, "run", "smoke", "--regressions=", "--out=", "--json", "--seeds=4")
+	if s := summaryOf(t, stdout); s.Seeds != 4 {
+		t.Errorf("%d seeds, want the 4 of the flag, and not that of SIMRUN_SEED", s.Seeds)
 	}
 	t.Setenv("SIMRUN_WORKERS", "many")
 	if code, _, stderr := simrun(t, "run", "smoke"); code != campaign.ExitUsage || !strings.Contains(stderr, "SIMRUN_WORKERS=many") {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,11 +52,16 @@ func (c *command) replay() *cobra.Command {
 		Use:   "replay SCENARIO:SEED | FILE | latest",
 		Short: "run one seed or stored plan again and compare its trace",
 		Long: `Run one seed or stored plan again, twice, and compare the traces with each other
-and with the recorded one. "latest" is the newest finding. Exit codes: 0 it held,
-as recorded; 1 the checker objects, as recorded; 5 it shows something else than
-was recorded, or the file is stale or unreadable; 6 the two runs differ.`,
+and with the recorded one. "latest" is a finding of the newest run. Exit codes: 0 it
+held, as recorded, or it is a committed regression (a plan with a lesson), whose
+bug is gone; 1 the checker objects, as recorded; 2 usage; 3 undecided, --until
+included; 5 it shows something else than was recorded, or the file is stale or
+unreadable; 6 the two runs differ.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if until < 0 {
+				return fmt.Errorf("--until %s: %w: want no negative time", until, campaign.ErrUsage)
+			}
 			p, err := find(args[0], out)
 			if err != nil {
 				return err
@@ -81,7 +87,9 @@ func find(text, out string) (*scenarios.Plan, error) {
 		return campaign.ReadPlan(path)
 	}
 	scenario, seed, ok := strings.Cut(text, ":")
-	if _, err := os.Stat(text); err == nil || !ok {
+	if _, err := os.Stat(text); errors.Is(err, fs.ErrNotExist) && !ok {
+		return nil, fmt.Errorf("%w; want SCENARIO:SEED, the file of a plan, or latest", err)
+	} else if err == nil || !ok {
 		return campaign.ReadPlan(text)
 	}
 	found, err := scenarios.Find(scenario)
@@ -99,7 +107,7 @@ func find(text, out string) (*scenarios.Plan, error) {
 func latest(out string) (string, error) {
 	paths, err := filepath.Glob(filepath.Join(out, "latest", "findings", "*", "plan.json"))
 	if err != nil || len(paths) == 0 {
-		return "", fmt.Errorf("latest: %w: the newest run in %s has no finding", os.ErrNotExist, out)
+		return "", fmt.Errorf("latest: the newest run in %s has no finding: %w; name SCENARIO:SEED or the file of a plan", out, os.ErrNotExist)
 	}
 	return paths[0], nil
 }
@@ -171,6 +179,9 @@ func verdictOf(p *scenarios.Plan, got *scenarios.Result) *replayed {
 			r.Exit, r.Reproduced = campaign.ExitNondeterminism, false
 			r.Why = "this very binary recorded another trace: something else than the plan decides"
 		}
+	case p.Lesson != "" && got.Verdict == checker.Held && (got.Fired > 0 || len(p.World.Disruptions) == 0):
+		r.Reproduced = false
+		r.Why = fmt.Sprintf("a committed regression: it once showed %q, and holds; what it taught: %s", rec.Fingerprint, p.Lesson)
 	default:
 		r.Reproduced = false
 		if r.Exit != campaign.ExitViolated || rec.Fingerprint != "" {
@@ -211,7 +222,11 @@ func (c *command) replayText(r *replayed) {
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		fmt.Fprintf(w, "  %s at %d.%06d ms: %s\n", f.Fingerprint(), f.At/1e6, f.At%1e6, f.Text)
+		when := fmt.Sprintf("at %d.%06d ms", f.At/1e6, f.At%1e6)
+		if f.At == 0 {
+			when = "at the end"
+		}
+		fmt.Fprintf(w, "  %s %s: %s\n", f.Fingerprint(), when, f.Text)
 	}
 	if r.Why != "" {
 		fmt.Fprintf(w, "  %s\n", r.Why)
@@ -230,6 +245,15 @@ func (c *command) replayText(r *replayed) {
 	if r.Recorded != "" && r.Recorded != r.Trace && r.Reproduced {
 		fmt.Fprintln(w, "  reproduced by another binary than the one that recorded it; the trace was", r.Recorded)
 	}
+}
+
+// hashed is what hash prints as JSON, a line for each seed.
+type hashed struct {
+	Schema int      `json:"schema"`
+	Type   string   `json:"type"` // "hash"
+	Name   string   `json:"name"`
+	Trace  string   `json:"trace"`
+	Events []string `json:"events,omitempty"`
 }
 
 func (c *command) hash() *cobra.Command {
@@ -256,12 +280,17 @@ func (c *command) hash() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if !events {
-					fmt.Fprintln(w, name, got.Trace)
-					continue
+				told := scenarios.Events(got.Entries)
+				switch {
+				case c.json:
+					err = json.NewEncoder(w).Encode(hashed{campaign.Schema, "hash", name, got.Trace.String(), told})
+				case events:
+					_, err = fmt.Fprintln(w, strings.Join(told, "\n"))
+				default:
+					_, err = fmt.Fprintln(w, name, got.Trace)
 				}
-				for _, e := range scenarios.Events(got.Entries) {
-					fmt.Fprintln(w, e)
+				if err != nil {
+					return err
 				}
 			}
 			return w.Flush()

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
@@ -41,14 +43,18 @@ func (c *command) run() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [SCENARIO or GROUP ...]",
-		Short: "run seeds of scenarios and judge them; committed regressions first",
+		Short: "run seeds of scenarios and judge them; committed regressions first", ValidArgsFunction: completeScenarios,
 		Long: `Run seeds of scenarios and judge them. Without names the group "default" runs.
 Committed regressions of the scenarios run first. Exit codes: 0 all held, 1 a
 checker objects, 2 usage, 3 undecided, 4 nothing ran, 5 a regression is stale,
 6 not deterministic, 8 something required was not reached, 130/143 interrupted.
-Every flag can be set by the environment: SIMRUN_SEEDS, SIMRUN_WORKERS, ...`,
+Every flag can be set by the environment: SIMRUN_SEEDS, SIMRUN_WORKERS, ... What
+the command line says outweighs it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.options(args)
+			if err == nil {
+				err = exclusive(cmd.Flags())
+			}
 			if err != nil {
 				return err
 			}
@@ -58,11 +64,11 @@ Every flag can be set by the environment: SIMRUN_SEEDS, SIMRUN_WORKERS, ...`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.seeds, "seeds", "200", "seeds of each scenario: N for 1..N, or A-B")
 	flags.StringArrayVar(&f.seed, "seed", nil, "one seed: decimal, 0x..., or a git hash; may be repeated")
-	flags.DurationVar(&f.duration, "for", 0, "run seeds until this time is over, e.g. 30s, instead of a number")
+	flags.DurationVar(&f.duration, "for", 0, "run seeds until this time is over, e.g. 30s, from --seed on, or from a base that is printed")
 	flags.IntVar(&f.workers, "workers", 0, "worlds at work at once (default one per CPU)")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first violation")
 	flags.StringVar(&f.shard, "shard", "", "run part k of n: k/n")
-	flags.StringArrayVar(&f.set, "set", nil, "override a value of every plan: workload.operations=500; may be repeated")
+	flags.StringArrayVar(&f.set, "set", nil, "override a value of every drawn plan: workload.operations=500; the names are those of plan.json; may be repeated")
 	flags.StringVar(&f.determinism, "check-determinism", "0%", "share of seeds to run again here and in another process")
 	flags.StringVar(&f.porcupine, "porcupine", "10%", "share of seeds of which porcupine searches every partition")
 	flags.BoolVar(&f.requireReached, "require-reached", false, "fail if a fault point was not reached")
@@ -101,6 +107,27 @@ func (f *runFlags) options(names []string) (o campaign.Options, err error) {
 	o.For, o.Workers, o.FailFast, o.Set = f.duration, f.workers, f.failFast, f.set
 	o.RequireReached, o.Regressions, o.Dir = f.requireReached, f.regressions, f.out
 	return o, nil
+}
+
+// exclusive refuses flags of which only one can hold.
+func exclusive(flags *pflag.FlagSet) error {
+	for _, pair := range [][2]string{{"seed", "seeds"}, {"for", "seeds"}} {
+		if flags.Changed(pair[0]) && flags.Changed(pair[1]) {
+			return fmt.Errorf("--%s and --%s: %w: both say which seeds run; want one of them", pair[0], pair[1], campaign.ErrUsage)
+		}
+	}
+	return nil
+}
+
+// completeScenarios tells a shell the names that run takes.
+func completeScenarios(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+	for _, s := range scenarios.All() {
+		names = append(names, s.Name+"\t"+s.Story)
+	}
+	for _, g := range scenarios.Groups() {
+		names = append(names, g.Name+"\tgroup")
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // selected returns the named scenarios, each once, in list order.
@@ -146,31 +173,44 @@ func (f *runFlags) ranges() (ranges []campaign.Range, err error) {
 // campaign runs a campaign and reports it.
 func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 	if o.For > 0 {
-		fmt.Fprintf(c.stderr, "seeds from %s on; repeat with --seeds %s-...\n", o.Seeds[0].First, o.Seeds[0].First)
+		fmt.Fprintf(c.stderr, "seeds from %s on; to begin there again: --for %s --seed %s\n", o.Seeds[0].First, o.For, o.Seeds[0].First)
 	}
 	screen := newScreen(c.stderr)
 	o.Progress = screen.show
 	var failed error
+	told := map[string]int{} // findings, by fingerprint; asked, never ranged over
 	o.Found = func(f *campaign.Finding) {
 		screen.clear()
 		if c.json {
 			failed = errors.Join(failed, c.line(f))
 			return
 		}
-		fmt.Fprintf(c.stdout, "%s\n\n", strings.Join(f.Lines(program()), "\n"))
+		told[f.Fingerprint]++
+		switch n := told[f.Fingerprint]; {
+		case n <= maxTold:
+			fmt.Fprintf(c.stdout, "%s\n\n", strings.Join(f.Lines(program()), "\n"))
+		case n == maxTold+1:
+			fmt.Fprintf(c.stdout, "more seeds show %s; they are counted below and named in seeds.jsonl\n\n", f.Fingerprint)
+		}
 	}
 	summary, err := campaign.Run(cmd.Context(), o)
 	screen.clear()
-	if err != nil {
+	if summary == nil || err != nil && exitCode(err) != campaign.ExitInternal {
 		return err
+	}
+	if err != nil { // what the seeds showed is true all the same
+		summary.Exit = campaign.ExitInternal
 	}
 	c.code = summary.Exit
 	if c.json {
-		return errors.Join(failed, c.line(summary))
+		return errors.Join(failed, c.line(summary), err)
 	}
 	c.text(summary, &o)
-	return failed
+	return errors.Join(failed, err)
 }
+
+// maxTold bounds the findings of one fingerprint that are told in full.
+const maxTold = 5
 
 // text prints a summary for people.
 func (c *command) text(s *campaign.Summary, o *campaign.Options) {
@@ -182,11 +222,19 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	for _, why := range s.Why {
 		fmt.Fprintf(w, "%s\n", why)
 	}
-	if len(s.NotReached) > 0 {
-		fmt.Fprintf(w, "fault points not reached: %s\n", strings.Join(s.NotReached, ", "))
+	if len(s.NotReached) > 0 && !o.RequireReached && s.Seeds > 0 {
+		fmt.Fprintf(w, "fault points not reached: %d of %d; --require-reached names them\n", len(s.NotReached), fault.Points)
 	}
 	if s.Regressions > 0 {
-		fmt.Fprintf(w, "%d committed regressions ran first\n", s.Regressions)
+		violated := s.Violated
+		for _, p := range s.Scenarios {
+			violated -= p.Violated
+		}
+		fmt.Fprintf(w, "%d committed regressions ran first", s.Regressions)
+		if violated > 0 {
+			fmt.Fprintf(w, "; %d of them violated", violated)
+		}
+		fmt.Fprintln(w)
 	}
 	if s.Compared > 0 {
 		fmt.Fprintf(w, "%d seeds ran again here and in another process\n", s.Compared)

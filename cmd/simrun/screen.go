@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/shrink"
 )
 
-// screen shows progress on stderr: one repainted line on a terminal, else a plain
-// line every ten seconds.
+// screen shows progress on stderr: one repainted line on a terminal that can, else a
+// plain line every ten seconds. Nothing is coloured, so NO_COLOR changes nothing.
 type screen struct {
 	w        io.Writer
 	terminal bool
@@ -25,7 +25,7 @@ const plainEvery = 10 * time.Second
 
 func newScreen(w io.Writer) *screen {
 	file, ok := w.(*os.File)
-	return &screen{w: w, terminal: ok && term.IsTerminal(int(file.Fd()))}
+	return &screen{w: w, terminal: ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))}
 }
 
 func (s *screen) show(p campaign.Progress) {

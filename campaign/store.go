@@ -76,7 +76,7 @@ func newStore(root string, o *Options) (*store, error) {
 	s.link(id)
 	s.prune(runs)
 	if s.err != nil {
-		return nil, errors.Join(unusable(s.err), s.seeds.Close())
+		return nil, errors.Join(unusable(errors.Unwrap(s.err)), s.seeds.Close())
 	}
 	return s, nil
 }

@@ -1,0 +1,140 @@
+package metalog_test
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/metalog"
+	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+const ms = int64(env.Millisecond)
+
+func at(instant int64) plan.Anchor { return plan.Anchor{At: instant * ms} }
+
+func cut(kind plan.Kind, process uint32, from, until int64) plan.Disruption {
+	return plan.Disruption{Kind: kind, Process: process, Peer: -1, When: at(from), For: (until - from) * ms}
+}
+
+// first is the first leader of a run without disruptions, and of every run with the
+// same seed until something is disrupted.
+func first(t *testing.T, seed uint64, members int) uint32 {
+	s := newStage(seed, members)
+	s.verify(t, s.run(t))
+	for term := metalog.Term(2); term < 100; term++ {
+		if leader, ok := s.leaders[term]; ok {
+			return uint32(leader.Address())
+		}
+	}
+	t.Fatalf("seed %d has no leader", seed)
+	return 0
+}
+
+// The calls last for about a second; what is cut off, or gone, is back at 900 ms or
+// with the calm part. How many terms there may be tells whether somebody who could not
+// win disturbed those who could.
+func TestAimed(t *testing.T) {
+	for seed := range uint64(4) {
+		l := first(t, seed, 3)
+		f, g := (l+1)%3, (l+2)%3
+		for _, c := range []struct {
+			name  string
+			terms int
+			d     []plan.Disruption
+		}{
+			{"the leader is isolated", 3, []plan.Disruption{cut(plan.CutDrop, l, 300, 900)}},
+			{"the leader is isolated, and all it said arrives later", 3, []plan.Disruption{cut(plan.CutHold, l, 300, 900)}},
+			{"the leader sends but hears nothing", 3, []plan.Disruption{cut(plan.CutInto, l, 300, 900)}},
+			{"the leader hears but says nothing", 3, []plan.Disruption{cut(plan.CutOutOf, l, 300, 900)}},
+			{"a follower sends but hears nothing", 2, []plan.Disruption{cut(plan.CutInto, f, 300, 900)}},
+			{"a follower hears but says nothing", 2, []plan.Disruption{cut(plan.CutOutOf, f, 300, 900)}},
+			{"a follower is away during compactions", 2, []plan.Disruption{cut(plan.CutDrop, f, 100, 900)}},
+			{"the leader is paused", 3, []plan.Disruption{cut(plan.Pause, l, 300, 900)}},
+			{"a minority is gone", 3, []plan.Disruption{{Kind: plan.Power, Process: l, When: at(300), For: 5000 * ms}}},
+			{"a majority is gone for a while", 4, []plan.Disruption{cut(plan.Kill, l, 300, 900), cut(plan.Kill, f, 300, 900)}},
+			{"nobody hears anybody", 4, []plan.Disruption{cut(plan.CutDrop, l, 300, 900), cut(plan.CutDrop, f, 300, 900), cut(plan.CutDrop, g, 300, 900)}},
+			{"the power fails everywhere", 4, []plan.Disruption{
+				{Kind: plan.Power, Process: 0, When: at(300), For: 2 * ms}, {Kind: plan.Power, Process: 1, When: at(300), For: 3 * ms},
+				{Kind: plan.Power, Process: 2, When: at(300), For: 2 * ms},
+			}},
+			{"the leader's disk is slow", 3, []plan.Disruption{{Kind: plan.SlowDisk, Process: l, Amount: 300, When: at(200), For: 700 * ms}}},
+			{"the leader's disk stalls", 3, []plan.Disruption{cut(plan.Stall, l, 300, 900)}},
+			{"the leader's disk is full", 3, []plan.Disruption{cut(plan.DiskFull, l, 300, 900)}},
+			{"every disk is full", 4, []plan.Disruption{cut(plan.DiskFull, 0, 300, 900), cut(plan.DiskFull, 1, 300, 900), cut(plan.DiskFull, 2, 300, 900)}},
+			{"the leader loses its disk", 4, []plan.Disruption{{Kind: plan.Wipe, Process: l, When: at(400), For: 5 * ms}}},
+			{"two lose their disks, one after the other", 5, []plan.Disruption{
+				{Kind: plan.Wipe, Process: f, When: at(300), For: 5 * ms}, {Kind: plan.Wipe, Process: l, When: at(800), For: 5 * ms},
+			}},
+		} {
+			s := newStage(seed, 3)
+			s.think, s.calls, s.plan.Disruptions = 100*env.Millisecond, 60, c.d
+			s.verify(t, s.run(t))
+			if t.Failed() {
+				t.Fatalf("seed %d: %s", seed, c.name)
+			}
+			if len(s.leaders) > c.terms {
+				t.Errorf("seed %d: %s: leaders in %d terms, want at most %d", seed, c.name, len(s.leaders), c.terms)
+			}
+			if fired := s.world.Fired(); fired != len(c.d) {
+				t.Errorf("seed %d: %s: %d of %d disruptions happened", seed, c.name, fired, len(c.d))
+			}
+		}
+	}
+}
+
+// Power fails at each of the first disk operations of one member: at its foundation,
+// amid appends and compactions.
+func TestPowerAtEveryOperation(t *testing.T) {
+	for nth := uint32(1); nth <= 60; nth++ {
+		s := newStage(uint64(nth), 3)
+		loseHalf(s)
+		s.plan.Disruptions = []plan.Disruption{{Kind: plan.Power, Process: nth % 3, When: plan.Anchor{Point: "disk", Nth: nth}, For: 3 * ms}}
+		s.verify(t, s.run(t))
+		if s.world.Fired() != 1 {
+			t.Errorf("there was no operation %d", nth)
+		}
+	}
+}
+
+func loseHalf(s *stage) {
+	for _, site := range []chance.Site{chance.DiskInFlight, chance.DiskLost, chance.DiskTorn, chance.DiskEntry} {
+		s.plan.Rates[site] = chance.Million / 2
+	}
+}
+
+// A follower that needs a snapshot loses power at each operation of installing it;
+// whatever it had acknowledged the leader may rely upon.
+func TestPowerAtEveryOperationOfAnInstallation(t *testing.T) {
+	installed := 0
+	for seed := range uint64(3) {
+		f := (first(t, seed, 3) + 1) % 3
+		for nth := uint32(1); nth <= 16; nth++ {
+			s := newStage(seed, 3)
+			loseHalf(s)
+			s.calls, s.think = 60, 40*env.Millisecond
+			s.constants.CompactBytes, s.constants.KeepEntries = 300, 1
+			s.plan.Disruptions = []plan.Disruption{
+				cut(plan.CutDrop, f, 120, 350),
+				{Kind: plan.Power, Process: f, When: plan.Anchor{Point: "disk", Nth: nth, At: 350 * ms}, For: 3 * ms},
+			}
+			s.verify(t, s.run(t))
+			installed += s.installed
+		}
+	}
+	if installed < 30 {
+		t.Errorf("%d snapshots were installed, want more", installed)
+	}
+}
+
+// A member that leads hands over on request, and one that does not exist is no reason
+// to stop.
+func TestTransfer(t *testing.T) {
+	s := newStage(3, 3)
+	s.calls, s.think = 40, 50*env.Millisecond
+	s.transfers = true
+	s.verify(t, s.run(t))
+	if len(s.leaders) < 4 {
+		t.Errorf("leaders in %d terms, want one for each transfer", len(s.leaders))
+	}
+}

@@ -1,0 +1,297 @@
+package metalog
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// This file stands between raft and everything else: what raft asks for goes where it
+// belongs, and what happens is told to raft.
+
+// storage is what raft reads: what the file holds, in memory. A snapshot for a
+// follower is made when it is asked for, from what is applied: one that was made
+// before a member joined would be of no use to it.
+type storage struct {
+	*raft.MemoryStorage
+	log *Log
+}
+
+// Snapshot implements raft.Storage.
+func (s *storage) Snapshot() (*raftpb.Snapshot, error) { return s.log.snapshot() }
+
+// snapshot returns what is applied.
+func (l *Log) snapshot() (*raftpb.Snapshot, error) {
+	term, err := l.storage.Term(uint64(l.fold.applied.Index))
+	if err != nil {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	return &raftpb.Snapshot{Data: l.fold.append(nil), Metadata: &raftpb.SnapshotMetadata{
+		Index: new(uint64(l.fold.applied.Index)), Term: new(term), ConfState: proto.CloneOf(l.configuration),
+	}}, nil
+}
+
+// start makes raft go on from what the file holds.
+func (l *Log) start(e env.Env, c *content) error {
+	l.storage = &storage{raft.NewMemoryStorage(), l}
+	l.configuration = raftpb.EnsureConfState(c.snapshot.GetMetadata().GetConfState())
+	index := c.snapshot.GetMetadata().GetIndex()
+	if index > 0 {
+		if err := l.restore(c.snapshot); err != nil {
+			return err
+		}
+	}
+	must(l.storage.SetHardState(c.votes))
+	must(l.storage.Append(c.entries))
+	node, err := raft.NewRawNode(&raft.Config{
+		ID: uint64(l.member), Storage: l.storage, Applied: index, AsyncStorageWrites: true,
+		ElectionTick: ElectionTicks, HeartbeatTick: 1, CheckQuorum: true, PreVote: true, StepDownOnRemoval: true,
+		MaxSizePerMsg: 64 << 10, MaxInflightMsgs: 64, MaxCommittedSizePerReady: 1 << 20, MaxUncommittedEntriesSize: 8 << 20,
+		Logger: silence{},
+	})
+	must(err)
+	l.raft = node
+	l.phase = serving
+	l.elections.redraw = true
+	l.await(e)
+	return nil
+}
+
+// restore replaces everything that is applied.
+func (l *Log) restore(snapshot *raftpb.Snapshot) error {
+	meta := snapshot.GetMetadata()
+	must(l.storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta})) // the state is the fold's to keep
+	l.configuration = raftpb.EnsureConfState(meta.GetConfState())
+	return l.fold.restore(Index(meta.GetIndex()), snapshot.GetData())
+}
+
+func must(err error) { assert.That(err == nil, "raft's storage in memory: %v", err) }
+
+// pump does what raft asks for until it asks for nothing.
+func (l *Log) pump(e env.Env) {
+	if l.phase != serving {
+		return
+	}
+	for l.raft.HasReady() {
+		ready := l.raft.Ready()
+		l.readable(ready.ReadStates)
+		if ready.SoftState != nil {
+			l.await(e)
+		}
+		for _, m := range ready.Messages {
+			switch m.GetTo() {
+			case raft.LocalAppendThread:
+				l.disk.queue = append(l.disk.queue, m)
+			case raft.LocalApplyThread:
+				l.apply(m.GetEntries())
+				l.deliver(e, m.GetResponses())
+			default:
+				l.send(e, m)
+			}
+		}
+	}
+	l.answerReads()
+	l.flush(e)
+}
+
+// deliver hands on what was to wait for a write.
+func (l *Log) deliver(e env.Env, messages []*raftpb.Message) {
+	for _, m := range messages {
+		if m.GetTo() == uint64(l.member) {
+			_ = l.raft.Step(m) // a response to ourselves may be out of date
+		} else {
+			l.send(e, m)
+		}
+	}
+}
+
+// apply carries out committed entries.
+func (l *Log) apply(entries []*raftpb.Entry) {
+	for _, entry := range entries {
+		l.fold.advance(entry)
+		if entry.GetType() != raftpb.EntryNormal {
+			l.configuration = l.raft.ApplyConfChange(changeIn(entry))
+			continue
+		}
+		if out := l.fold.apply(l.fold.applied.Index, entry.GetData()); out.Number > 0 {
+			l.answer(out)
+		}
+	}
+}
+
+func changeIn(entry *raftpb.Entry) *raftpb.ConfChangeV2 {
+	assert.That(entry.GetType() == raftpb.EntryConfChangeV2, "entry %d is of type %d", entry.GetIndex(), entry.GetType())
+	change := new(raftpb.ConfChangeV2)
+	err := proto.Unmarshal(entry.GetData(), change)
+	assert.That(err == nil, "entry %d: %v", entry.GetIndex(), err)
+	return change
+}
+
+// Time. One timer serves the tick, which the leader's heartbeats and all deadlines are
+// counted in, and the instant of the next election.
+
+// elections is the timer of who does not lead.
+type elections struct {
+	tickAt   env.Time     // next tick
+	at       env.Time     // when to stand for election
+	span     env.Duration // of silence that is waited for, drawn per term and campaign
+	term     Term         // that span was drawn in
+	campaign uint32       // campaigns since the start
+	redraw   bool
+}
+
+func (l *Log) leads() bool { return l.raft.BasicStatus().RaftState == raft.StateLeader }
+
+// await begins to wait for a sign of the leader anew.
+func (l *Log) await(e env.Env) {
+	t := &l.elections
+	if term := Term(l.raft.BasicStatus().HardState.GetTerm()); term != t.term || t.redraw {
+		t.term, t.redraw = term, false
+		least := uint64(ElectionTicks * l.config.Tick)
+		chance := e.Chance(env.Key{
+			Kind: l.config.Seat.Key + keyElection, A: uint64(e.Incarnation()), B: uint64(term), Attempt: t.campaign,
+		})
+		more, _ := bits.Mul64(chance, least)
+		t.span = env.Duration(least + more)
+	}
+	t.at = e.Now().Add(t.span)
+	l.arm(e)
+}
+
+// arm sets the timer for what comes first.
+func (l *Log) arm(e env.Env) {
+	at := l.elections.tickAt
+	if l.phase == serving && !l.leads() {
+		at = min(at, l.elections.at)
+	}
+	e.SetTimer(l.config.Seat.Timer, at)
+}
+
+// timer does what is due. A clock that stepped back must not stop the log.
+func (l *Log) timer(e env.Env) {
+	t, now := &l.elections, e.Now()
+	if now >= t.tickAt || t.tickAt.Sub(now) > l.config.Tick {
+		t.tickAt = now.Add(l.config.Tick)
+		l.ticks++
+		l.tick(e)
+	}
+	if l.phase == serving && !l.leads() && (now >= t.at || t.at.Sub(now) > t.span) {
+		l.stand(e)
+	}
+	l.arm(e)
+}
+
+func (l *Log) tick(e env.Env) {
+	l.retryDisk(e)
+	if l.phase != serving {
+		return
+	}
+	if l.leads() {
+		l.raft.Tick()
+	}
+	l.expire()
+	l.resend(e)
+	l.announce(e)
+}
+
+// stand makes the member a candidate. raft would refuse others a hearing as long as it
+// believes in a leader, and it never stops believing by itself, since it is not ticked.
+func (l *Log) stand(e env.Env) {
+	l.elections.campaign++
+	l.elections.redraw = true
+	_ = l.raft.ForgetLeader()
+	_ = l.raft.Campaign() // it refuses who is no member
+	l.await(e)
+}
+
+// Messages, in an envelope of package wal behind the seat's prefix, little endian:
+//
+//	     0    8  cluster
+//	     8    8  from, member
+//	    16    8  to, member; 0 of an announcement
+//	    24    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement
+//	    25    n  raft: protobuf raftpb.Message; else see where it is sent
+
+const messageHeader = 25
+
+const (
+	messageRaft = iota + 1
+	messageChunk
+	messageTaken
+	messageAnnouncement
+)
+
+// send hands a message of raft's to the network, a snapshot in pieces.
+func (l *Log) send(e env.Env, m *raftpb.Message) {
+	if m.GetType() == raftpb.MsgSnap {
+		l.transfer(e, m)
+		return
+	}
+	place := max(m.GetIndex(), m.GetCommit()) << 8
+	l.post(e, MemberID(m.GetTo()), messageRaft, place|uint64(m.GetType()), marshal(m))
+}
+
+// post sends one message. place tells messages of one tick apart in the key.
+func (l *Log) post(e env.Env, to MemberID, kind byte, place uint64, body []byte) {
+	l.postAt(e, to.Address(), to, kind, place, body)
+}
+
+func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64, body []byte) {
+	le, envelope := binary.LittleEndian, messageEnvelope()
+	b := envelope.Begin([]byte{l.config.Seat.Prefix})
+	b = le.AppendUint64(b, l.config.Cluster)
+	b = le.AppendUint64(b, uint64(l.member))
+	b = le.AppendUint64(b, uint64(to))
+	b = append(append(b, kind), body...)
+	envelope.Finish(b[1:])
+	e.Charge(env.Duration(len(b)/1024+1) * l.config.PerKiB)
+	e.Send(at, env.Key{
+		Kind: l.config.Seat.Key + keySend, A: uint64(e.Incarnation()), B: place<<3 | uint64(kind), Attempt: uint32(l.ticks),
+	}, b)
+}
+
+// message takes what the network brings. What is damaged, meant for another member or
+// from a process that is not where its ID says is dropped: to raft it is lost.
+func (l *Log) message(e env.Env, ev *env.Event) {
+	envelope, le := messageEnvelope(), binary.LittleEndian
+	body, err := envelope.Open(ev.Data[1:])
+	if err != nil || l.phase != serving || le.Uint64(body) != l.config.Cluster {
+		return
+	}
+	from, to, kind, body := MemberID(le.Uint64(body[8:])), MemberID(le.Uint64(body[16:])), body[24], body[messageHeader:]
+	if from.Address() != ev.From || to != l.member && kind != messageAnnouncement {
+		return
+	}
+	e.Charge(env.Duration(len(body)/1024+1) * l.config.PerKiB)
+	switch kind {
+	case messageRaft:
+		l.stepRaft(e, from, body)
+	case messageChunk:
+		l.takeChunk(e, from, body)
+	case messageTaken:
+		l.chunkTaken(e, from, body)
+	case messageAnnouncement:
+		l.announced(from)
+	}
+}
+
+// stepRaft tells raft of a message, and the election timer of a sign of the leader.
+func (l *Log) stepRaft(e env.Env, from MemberID, body []byte) {
+	m := new(raftpb.Message)
+	if proto.Unmarshal(body, m) != nil || m.GetFrom() != uint64(from) && m.GetType() != raftpb.MsgProp && m.GetType() != raftpb.MsgReadIndex {
+		return
+	}
+	_ = l.raft.Step(m) // it refuses what is of no use
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		if Term(m.GetTerm()) >= Term(l.raft.BasicStatus().HardState.GetTerm()) {
+			l.await(e)
+		}
+	}
+}

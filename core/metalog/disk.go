@@ -1,0 +1,315 @@
+package metalog
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// This file keeps the member's file. One operation is under way at a time: a batch of
+// what raft wants to be written, or a new file in place of the old one.
+
+// drive is the state of the file and of the work on it.
+type drive struct {
+	handle, spare env.File // of the file, if open; of the one being read or written
+	open          bool
+	size          int64 // bytes of the file
+	synced        int64 // of which so many are known to be durable
+	whole         int64 // so many it had when it got its name
+
+	queue  []*raftpb.Message // what raft wants to be written, in order
+	flight []*raftpb.Message // what is being written; of a new file what it is written for
+
+	work   work
+	ops    []env.Op // its steps
+	next   int      // the one that is under way, or waits for room
+	paused bool     // the step found no room and did nothing
+	count  uint32   // operations since the start
+
+	fresh   *content // being written as a new file
+	length  int64    // of that file
+	waiting int64    // size at which the next compaction is due, if one was given up
+}
+
+// work is what the steps are for.
+type work uint8
+
+const (
+	idle       work = iota
+	appending       // flight
+	rewriting       // fresh becomes the file
+	compacting      // the same, but it may be given up
+	abandoning      // what compacting has begun is removed
+	preparing       // opening: directory, reading
+)
+
+const fileName = "log"
+
+func (l *Log) path() string { return l.config.Dir + "/" + fileName }
+func (l *Log) temp() string { return l.path() + ".tmp" }
+
+// run begins a work's steps.
+func (l *Log) run(e env.Env, w work, ops ...env.Op) {
+	d := &l.disk
+	d.work, d.ops, d.next = w, ops, 0
+	l.submit(e)
+}
+
+func (l *Log) submit(e env.Env) {
+	d := &l.disk
+	op := d.ops[d.next]
+	op.ID = l.config.Seat.Op
+	op.Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: uint64(e.Incarnation()), B: uint64(d.size), Attempt: d.count}
+	d.count++
+	e.Submit(op)
+}
+
+// diskDone goes on with the next step.
+func (l *Log) diskDone(e env.Env, ev *env.Event) {
+	d := &l.disk
+	op := &d.ops[d.next]
+	if ev.Err != env.OK && !tolerated(op.Kind, ev.Err) {
+		l.diskFailed(e, op, ev.Err)
+		return
+	}
+	if d.work == preparing {
+		if l.prepared(e, op.Kind, ev); l.phase == stopped || d.work != preparing {
+			return
+		}
+	}
+	if d.next++; d.next < len(d.ops) {
+		l.submit(e)
+		return
+	}
+	l.workDone(e)
+}
+
+// tolerated says which failures mean that the step was done before.
+func tolerated(kind env.OpKind, err env.Errno) bool {
+	return kind == env.OpMkdir && err == env.Exist || kind == env.OpRemove && err == env.NotExist
+}
+
+// diskFailed waits for room, or gives up a compaction for want of it. Whatever else
+// fails ends the process: after a failed sync nobody knows what is durable, and the
+// next start reads what is there and writes it anew.
+func (l *Log) diskFailed(e env.Env, op *env.Op, err env.Errno) {
+	d := &l.disk
+	isWrite := op.Kind == env.OpAppend || op.Kind == env.OpCreate || op.Kind == env.OpMkdir
+	switch {
+	case err == env.NoSpace && isWrite && d.work == compacting:
+		d.waiting = d.size + l.config.CompactBytes
+		l.run(e, abandoning, env.Op{Kind: env.OpClose, File: d.spare}, env.Op{Kind: env.OpRemove, Path: l.temp()})
+	case err == env.NoSpace && isWrite:
+		d.paused = true
+	case d.work == abandoning && err == env.BadHandle: // it was not even created
+		d.next++
+		l.submit(e)
+	default:
+		e.Halt(fmt.Sprintf("%v: %s, step %d of %d: %v", l, op.Kind, d.next+1, len(d.ops), err))
+	}
+}
+
+// retryDisk tries again what found no room.
+func (l *Log) retryDisk(e env.Env) {
+	if l.disk.paused {
+		l.disk.paused = false
+		l.submit(e)
+	}
+}
+
+func (l *Log) workDone(e env.Env) {
+	d := &l.disk
+	w := d.work
+	d.work, d.ops = idle, nil
+	switch w {
+	case preparing:
+		l.look(e)
+	case appending:
+		l.appended(e)
+	case rewriting, compacting:
+		l.renewed(e, w)
+	}
+}
+
+// flush begins what is to be done next, if nothing is under way.
+//
+// What raft wants to be written comes as messages with responses. All of a message is
+// durable before its responses go anywhere; messages without responses need not be.
+// What came while the disk was busy is one batch, up to a snapshot from the leader,
+// which takes a file of its own.
+func (l *Log) flush(e env.Env) {
+	d := &l.disk
+	if d.work != idle {
+		return
+	}
+	if len(d.queue) == 0 {
+		l.maybeCompact(e)
+		return
+	}
+	n := slices.IndexFunc(d.queue, func(m *raftpb.Message) bool { return !raft.IsEmptySnap(m.GetSnapshot()) })
+	switch n {
+	case 0:
+		d.flight, d.queue = d.queue[:1:1], d.queue[1:]
+		l.install(e, d.flight[0])
+		return
+	case -1:
+		n = len(d.queue)
+	}
+	d.flight, d.queue = d.queue[:n:n], d.queue[n:]
+	var data []byte
+	mustSync := false
+	for _, m := range d.flight {
+		for _, entry := range m.GetEntries() {
+			data = appendEntry(data, uint64(d.synced), entry)
+		}
+		if votes := votesIn(m); votes != nil {
+			data = appendVotes(data, uint64(d.synced), votes)
+		}
+		mustSync = mustSync || len(m.GetResponses()) > 0
+	}
+	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)
+	d.length = d.size + int64(len(data))
+	steps := []env.Op{{Kind: env.OpAppend, File: d.handle, Data: data}}
+	if mustSync {
+		// Entries and votes are durable before anybody is told of them.
+		steps = append(steps, env.Op{Kind: env.OpSync, File: d.handle})
+	}
+	l.run(e, appending, steps...)
+}
+
+// votesIn is the hard state in a message, nil if there is none.
+func votesIn(m *raftpb.Message) *raftpb.HardState {
+	votes := &raftpb.HardState{Term: new(m.GetTerm()), Vote: new(m.GetVote()), Commit: new(m.GetCommit())}
+	if raft.IsEmptyHardState(votes) {
+		return nil
+	}
+	return votes
+}
+
+// appended makes what was written readable for raft, and lets its responses go.
+func (l *Log) appended(e env.Env) {
+	d := &l.disk
+	d.size = d.length
+	responses := 0
+	for _, m := range d.flight {
+		responses += len(m.GetResponses())
+	}
+	if responses > 0 {
+		d.synced = d.size
+	}
+	flight := d.flight
+	d.flight = nil
+	for _, m := range flight {
+		if votes := votesIn(m); votes != nil {
+			must(l.storage.SetHardState(votes))
+		}
+		must(l.storage.Append(m.GetEntries()))
+		l.deliver(e, m.GetResponses())
+	}
+}
+
+// maybeCompact writes the file anew, without what is applied, when it has grown enough.
+func (l *Log) maybeCompact(e env.Env) {
+	d := &l.disk
+	if d.size < max(d.whole+l.config.CompactBytes, d.waiting) {
+		return
+	}
+	snapshot, err := l.snapshot()
+	if err != nil {
+		return
+	}
+	votes, _, _ := l.storage.InitialState()
+	l.rewrite(e, compacting, &content{
+		base: base{snapshot: snapshot}, votes: votes, entries: l.entriesAfter(snapshot.GetMetadata().GetIndex()),
+	})
+}
+
+func (l *Log) entriesAfter(index uint64) []*raftpb.Entry {
+	last, _ := l.storage.LastIndex()
+	if last <= index {
+		return nil
+	}
+	entries, err := l.storage.Entries(index+1, last+1, 1<<62)
+	must(err)
+	return entries
+}
+
+// install writes a leader's snapshot, in place of the whole file.
+func (l *Log) install(e env.Env, m *raftpb.Message) {
+	votes, _, _ := l.storage.InitialState()
+	if v := votesIn(m); v != nil {
+		votes = v
+	}
+	l.rewrite(e, rewriting, &content{base: base{snapshot: m.GetSnapshot()}, votes: votes, entries: m.GetEntries()})
+}
+
+// rewrite replaces the file. It is whole and durable before it gets the name, and the
+// name is durable before anything hangs on it; whatever happens in between, the name
+// stands for the old file or the new one.
+func (l *Log) rewrite(e env.Env, w work, c *content) {
+	d := &l.disk
+	c.cluster, c.member = l.config.Cluster, l.member
+	data := c.encode()
+	d.fresh, d.length = c, int64(len(data))
+	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)
+	steps := []env.Op{
+		{Kind: env.OpRemove, Path: l.temp()},
+		{Kind: env.OpCreate, Path: l.temp(), File: d.spare},
+		{Kind: env.OpAppend, File: d.spare, Data: data},
+		{Kind: env.OpSync, File: d.spare},
+		{Kind: env.OpClose, File: d.spare},
+		{Kind: env.OpRename, Path: l.temp(), To: l.path()},
+		{Kind: env.OpSyncDir, Path: l.config.Dir},
+		{Kind: env.OpOpen, Path: l.path(), File: d.spare},
+	}
+	if d.open {
+		steps = append(steps, env.Op{Kind: env.OpClose, File: d.handle})
+	}
+	l.run(e, w, steps...)
+}
+
+// renewed goes on in the new file.
+func (l *Log) renewed(e env.Env, w work) {
+	d := &l.disk
+	c := d.fresh
+	d.handle, d.spare, d.open, d.fresh = d.spare, d.handle, true, nil
+	d.size, d.synced, d.whole, d.waiting = d.length, d.length, d.length, 0
+	switch {
+	case l.phase == naming:
+		if err := l.start(e, c); err != nil {
+			l.stop(&CorruptError{l.path(), 0, err.Error()})
+		}
+	case w == compacting:
+		l.forget(Index(c.snapshot.GetMetadata().GetIndex()))
+	default:
+		l.installed(e, c)
+	}
+}
+
+// forget drops entries from memory that a follower is unlikely to ask for.
+func (l *Log) forget(applied Index) {
+	if applied > l.config.KeepEntries {
+		err := l.storage.Compact(uint64(applied - l.config.KeepEntries))
+		if !errors.Is(err, raft.ErrCompacted) { // it was before
+			must(err)
+		}
+	}
+}
+
+// installed goes on from a leader's snapshot.
+func (l *Log) installed(e env.Env, c *content) {
+	m := l.disk.flight[0]
+	l.disk.flight = nil
+	must(l.storage.SetHardState(c.votes))
+	if err := l.restore(c.snapshot); err != nil {
+		l.stop(&CorruptError{l.path(), 0, "the leader's snapshot: " + err.Error()})
+		return
+	}
+	must(l.storage.Append(c.entries))
+	l.deliver(e, m.GetResponses())
+}

@@ -1,0 +1,171 @@
+package metalog
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+)
+
+// StateMachine is what the log is for. It is a pure function of the commands: two
+// machines that were told the same give the same results and the same snapshots, to
+// the byte. Slices belong to the caller and are valid during the call; results belong
+// to the log.
+type StateMachine interface {
+	// Apply carries out the command at an index and returns its result. Indexes
+	// ascend, with gaps. Whether a command has an effect is the machine's to say: a
+	// comparison that fails is a result.
+	Apply(index Index, command []byte) []byte
+	// Snapshot returns the whole state.
+	Snapshot() []byte
+	// Restore replaces the state by one that Snapshot returned.
+	Restore(state []byte) error
+}
+
+// Position is how far a member has applied the log. Equal indexes mean equal chains:
+// Chain is a running hash of all entries, of whatever type.
+type Position struct {
+	Index Index
+	Chain uint64
+}
+
+// session is the last command of a client.
+type session struct {
+	client, number uint64
+	index          Index
+	result         []byte
+}
+
+// fold is what the log adds up to. Invariant: sessions ascend by client, and each
+// client's number is the highest that was applied.
+type fold struct {
+	machine    StateMachine
+	maxClients int
+	applied    Position
+	sessions   []session
+}
+
+// Data of an entry, little endian, part of the format; never change:
+//
+//	 0    8  client
+//	 8    8  number
+//	16    n  command
+const commandHeader = 16
+
+func appendCommand(dst []byte, client, number uint64, command []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, client)
+	dst = binary.LittleEndian.AppendUint64(dst, number)
+	return append(dst, command...)
+}
+
+// advance moves the position to an entry.
+func (f *fold) advance(entry *raftpb.Entry) {
+	assert.That(Index(entry.GetIndex()) == f.applied.Index+1, "entry %d follows %d", entry.GetIndex(), f.applied.Index)
+	head := binary.LittleEndian.AppendUint64(nil, f.applied.Chain)
+	head = binary.LittleEndian.AppendUint64(head, entry.GetIndex())
+	head = binary.LittleEndian.AppendUint64(head, entry.GetTerm())
+	head = append(head, byte(entry.GetType()))
+	f.applied = Position{Index(entry.GetIndex()), xxh3.Hash(append(head, entry.GetData()...))}
+}
+
+// apply carries out the command that is in an entry's data, at most once, and returns
+// what its proposer is told.
+func (f *fold) apply(index Index, data []byte) Outcome {
+	if len(data) < commandHeader { // a new leader's empty entry
+		return Outcome{}
+	}
+	client, number := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+	if out, seen := f.remembered(client, number); seen {
+		return out
+	}
+	out := Outcome{Client: client, Number: number, Index: index}
+	i, known := f.find(client)
+	if !known {
+		if len(f.sessions) == f.maxClients {
+			out.Err = ErrClients
+			return out
+		}
+		f.sessions = slices.Insert(f.sessions, i, session{client: client})
+	}
+	out.Result = f.machine.Apply(index, data[commandHeader:])
+	f.sessions[i] = session{client, number, index, out.Result}
+	return out
+}
+
+// remembered returns the outcome of a number that is not above the client's last.
+func (f *fold) remembered(client, number uint64) (Outcome, bool) {
+	i, known := f.find(client)
+	if !known || number > f.sessions[i].number {
+		return Outcome{}, false
+	}
+	s, out := &f.sessions[i], Outcome{Client: client, Number: number}
+	if number < s.number {
+		out.Err = ErrSuperseded
+	} else {
+		out.Index, out.Result = s.index, s.result
+	}
+	return out, true
+}
+
+func (f *fold) find(client uint64) (int, bool) {
+	return slices.BinarySearchFunc(f.sessions, client, func(s session, client uint64) int {
+		return cmp.Compare(s.client, client)
+	})
+}
+
+// State, little endian, part of the format; never change:
+//
+//	     0    8  chain at the index that stands beside the state
+//	     8    4  number of sessions; then each:
+//	          8  client
+//	          8  number
+//	          8  index
+//	          4  length r of the result
+//	          r  result
+//	and then the machine's own
+
+const sessionMin = 28
+
+func (f *fold) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, f.applied.Chain)
+	dst = le.AppendUint32(dst, uint32(len(f.sessions)))
+	for _, s := range f.sessions {
+		dst = le.AppendUint64(dst, s.client)
+		dst = le.AppendUint64(dst, s.number)
+		dst = le.AppendUint64(dst, uint64(s.index))
+		dst = le.AppendUint32(dst, uint32(len(s.result)))
+		dst = append(dst, s.result...)
+	}
+	return append(dst, f.machine.Snapshot()...)
+}
+
+var errState = errors.New("a state that nobody wrote")
+
+// restore replaces everything by a state of append, at an index.
+func (f *fold) restore(index Index, state []byte) error {
+	le := binary.LittleEndian
+	if len(state) < 12 {
+		return fmt.Errorf("%w: %d bytes", errState, len(state))
+	}
+	f.applied = Position{index, le.Uint64(state)}
+	n, rest := le.Uint32(state[8:]), state[12:]
+	f.sessions = nil
+	for range n {
+		if len(rest) < sessionMin || uint64(len(rest)-sessionMin) < uint64(le.Uint32(rest[24:])) {
+			return fmt.Errorf("%w: session %d of %d is cut", errState, len(f.sessions), n)
+		}
+		end := sessionMin + int(le.Uint32(rest[24:]))
+		f.sessions = append(f.sessions, session{
+			le.Uint64(rest), le.Uint64(rest[8:]), Index(le.Uint64(rest[16:])), slices.Clone(rest[sessionMin:end]),
+		})
+		rest = rest[end:]
+	}
+	return f.machine.Restore(rest)
+}

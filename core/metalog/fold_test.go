@@ -1,0 +1,118 @@
+package metalog
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"pgregory.net/rapid"
+)
+
+// tape is a state machine that keeps what it was told.
+type tape struct{ told []byte }
+
+func (t *tape) Apply(index Index, command []byte) []byte {
+	t.told = append(append(t.told, byte(index)), command...)
+	return slices.Clone(command)
+}
+func (t *tape) Snapshot() []byte           { return t.told }
+func (t *tape) Restore(state []byte) error { t.told = slices.Clone(state); return nil }
+
+func newFold(clients int) (*fold, *tape) {
+	machine := &tape{}
+	return &fold{machine: machine, maxClients: clients}, machine
+}
+
+// Commands come again, late, and from too many clients. Against a model that remembers
+// everything: each is applied at most once, and told the same each time.
+func TestFold(t *testing.T) {
+	type request struct{ client, number uint64 }
+	rapid.Check(t, func(t *rapid.T) {
+		const clients = 3
+		f, machine := newFold(clients)
+		first, last := map[request]Outcome{}, map[uint64]uint64{}
+		var want []byte
+		for i := range rapid.IntRange(1, 60).Draw(t, "commands") {
+			index := Index(i + 1)
+			r := request{rapid.Uint64Range(1, clients+1).Draw(t, "client"), rapid.Uint64Range(1, 6).Draw(t, "number")}
+			f.advance(&raftpb.Entry{Index: new(uint64(index))})
+			out := f.apply(index, appendCommand(nil, r.client, r.number, []byte{byte(r.number)}))
+			_, known := last[r.client]
+			switch {
+			case !known && len(last) == clients:
+				if !errors.Is(out.Err, ErrClients) {
+					t.Fatalf("a client too many: %+v", out)
+				}
+			case r.number < last[r.client]:
+				if !errors.Is(out.Err, ErrSuperseded) {
+					t.Fatalf("number %d after %d: %+v", r.number, last[r.client], out)
+				}
+			case r.number == last[r.client]:
+				if out.Err != nil || out.Index != first[r].Index || string(out.Result) != string(first[r].Result) {
+					t.Fatalf("again: %+v, first %+v", out, first[r])
+				}
+			default:
+				want = append(want, byte(index), byte(r.number))
+				first[r], last[r.client] = out, r.number
+				if out.Err != nil || out.Index != index || out.Client != r.client || out.Number != r.number {
+					t.Fatalf("a new command at %d: %+v", index, out)
+				}
+			}
+			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
+				state := f.append(nil)
+				f, machine = newFold(clients)
+				if err := f.restore(index, state); err != nil || string(f.append(nil)) != string(state) {
+					t.Fatalf("restored state differs, error %v", err)
+				}
+			}
+		}
+		if string(machine.told) != string(want) {
+			t.Fatalf("the machine was told %x, want %x", machine.told, want)
+		}
+	})
+}
+
+// A state that was cut says so.
+func TestStateIsCut(t *testing.T) {
+	f, _ := newFold(2)
+	f.apply(1, appendCommand(nil, 1, 1, []byte("result")))
+	whole := f.append(nil)
+	sessions := len(whole) - len(f.machine.Snapshot())
+	for n := range sessions {
+		g, _ := newFold(2)
+		if err := g.restore(1, whole[:n]); !errors.Is(err, errState) {
+			t.Errorf("%d of %d bytes: error %v", n, sessions, err)
+		}
+	}
+}
+
+// Equal entries have equal chains; any difference shows.
+func TestChain(t *testing.T) {
+	entry := func(term uint64, data string) *raftpb.Entry {
+		return &raftpb.Entry{Index: new(uint64(1)), Term: new(term), Data: []byte(data)}
+	}
+	chain := func(e *raftpb.Entry) uint64 {
+		f, _ := newFold(1)
+		f.advance(e)
+		return f.applied.Chain
+	}
+	if chain(entry(1, "a")) != chain(entry(1, "a")) {
+		t.Error("equal entries have different chains")
+	}
+	if chain(entry(1, "a")) == chain(entry(2, "a")) || chain(entry(1, "a")) == chain(entry(1, "b")) {
+		t.Error("different entries have equal chains")
+	}
+}
+
+func TestMemberID(t *testing.T) {
+	for id, want := range map[MemberID]string{0: "nobody", Founder(0): "0", Founder(4): "4", joiner(0, 2): "0/2", joiner(7, 300): "7/300"} {
+		if got := id.String(); got != want {
+			t.Errorf("member %x is %q, want %q", uint64(id), got, want)
+		}
+	}
+	if id := joiner(7, 300); id.Address() != 7 || id.Joined() != 300 || binary.Size(id) != 8 {
+		t.Errorf("member %v: address %d, joined %d", id, id.Address(), id.Joined())
+	}
+}

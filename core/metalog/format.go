@@ -1,0 +1,257 @@
+package metalog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// A member keeps one file, "log": a base, and what came after it, each in an envelope
+// of package wal. Little endian, part of the format; never change:
+//
+//	base envelope:
+//	     0    8  cluster
+//	     8    8  member
+//	    16    8  whole: length of the file when it got its name, bytes
+//	    24    8  index of the last entry that the state includes
+//	    32    8  its term
+//	    40    4  length c of the configuration
+//	    44    c  configuration, protobuf raftpb.ConfState
+//	  44+c    n  state, as fold.append wrote it
+//
+//	frame envelope:
+//	     0    8  synced: the file was durable up to this byte when this was written
+//	     8    1  kind: 1 votes, 2 entry
+//	votes:
+//	     9    8  term
+//	    17    8  vote
+//	    25    8  commit
+//	entry:
+//	     9    8  index; entries at or above it that stand before are void
+//	    17    8  term
+//	    25    1  type, as raft numbers it
+//	    26    n  data
+//
+// The file gets its name when it is durable up to whole, so damage below that is
+// corruption, and so is damage below the synced of any good frame. What is damaged
+// above is a torn tail, which nobody was answered about.
+
+const (
+	baseMin   = 44
+	frameMin  = 26
+	votesBody = 33
+)
+
+const (
+	frameVotes = 1
+	frameEntry = 2
+)
+
+func baseEnvelope() wal.Envelope {
+	return wal.NewEnvelope("meta base", 0x61746df5, baseMin, math.MaxUint32) // f5 'm' 't' 'a'
+}
+
+func frameEnvelope() wal.Envelope {
+	return wal.NewEnvelope("meta frame", 0x666d6df5, frameMin, 1<<24) // f5 'm' 'm' 'f'
+}
+
+// base is the beginning of a file.
+type base struct {
+	cluster  uint64
+	member   MemberID
+	whole    uint64
+	snapshot *raftpb.Snapshot // index, term, configuration and state; index 0: nothing yet
+}
+
+// content is what a file says.
+type content struct {
+	base
+	votes   *raftpb.HardState
+	entries []*raftpb.Entry // contiguous from the base on
+}
+
+// encode returns a whole new file.
+func (c *content) encode() []byte {
+	data := appendBase(nil, &c.base)
+	first := len(data)
+	for {
+		data = appendVotes(data, c.whole, c.votes)
+		for _, entry := range c.entries {
+			data = appendEntry(data, c.whole, entry)
+		}
+		if c.whole == uint64(len(data)) {
+			return data
+		}
+		// Its own length stands in the beginning, and the length does not depend on it.
+		c.whole = uint64(len(data))
+		data = appendBase(data[:0], &c.base)
+		assert.That(len(data) == first, "a base of %d bytes became %d", first, len(data))
+	}
+}
+
+func appendBase(dst []byte, b *base) []byte {
+	start, le, envelope := len(dst), binary.LittleEndian, baseEnvelope()
+	meta := b.snapshot.GetMetadata()
+	configuration := marshal(raftpb.EnsureConfState(meta.GetConfState()))
+	dst = envelope.Begin(dst)
+	dst = le.AppendUint64(dst, b.cluster)
+	dst = le.AppendUint64(dst, uint64(b.member))
+	dst = le.AppendUint64(dst, b.whole)
+	dst = le.AppendUint64(dst, meta.GetIndex())
+	dst = le.AppendUint64(dst, meta.GetTerm())
+	dst = le.AppendUint32(dst, uint32(len(configuration)))
+	dst = append(dst, configuration...)
+	dst = append(dst, b.snapshot.GetData()...)
+	envelope.Finish(dst[start:])
+	return dst
+}
+
+func appendVotes(dst []byte, synced uint64, votes *raftpb.HardState) []byte {
+	start, le, envelope := len(dst), binary.LittleEndian, frameEnvelope()
+	dst = le.AppendUint64(envelope.Begin(dst), synced)
+	dst = append(dst, frameVotes)
+	dst = le.AppendUint64(dst, votes.GetTerm())
+	dst = le.AppendUint64(dst, votes.GetVote())
+	dst = le.AppendUint64(dst, votes.GetCommit())
+	envelope.Finish(dst[start:])
+	return dst
+}
+
+func appendEntry(dst []byte, synced uint64, entry *raftpb.Entry) []byte {
+	start, le, envelope := len(dst), binary.LittleEndian, frameEnvelope()
+	dst = le.AppendUint64(envelope.Begin(dst), synced)
+	dst = append(dst, frameEntry)
+	dst = le.AppendUint64(dst, entry.GetIndex())
+	dst = le.AppendUint64(dst, entry.GetTerm())
+	dst = append(dst, byte(entry.GetType()))
+	dst = append(dst, entry.GetData()...)
+	envelope.Finish(dst[start:])
+	return dst
+}
+
+// decodeBase reads a base and returns the bytes that it takes.
+func decodeBase(b []byte) (base, int, error) {
+	envelope, le := baseEnvelope(), binary.LittleEndian
+	body, err := envelope.Open(b)
+	if err != nil {
+		return base{}, 0, err
+	}
+	n := uint64(le.Uint32(body[40:]))
+	if n > uint64(len(body)-baseMin) {
+		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes in a base of %d", wal.ErrMalformed, n, len(body))
+	}
+	configuration := new(raftpb.ConfState)
+	if err := proto.Unmarshal(body[baseMin:baseMin+n], configuration); err != nil {
+		return base{}, 0, fmt.Errorf("%w: configuration: %w", wal.ErrMalformed, err)
+	}
+	return base{
+		cluster: le.Uint64(body), member: MemberID(le.Uint64(body[8:])), whole: le.Uint64(body[16:]),
+		snapshot: &raftpb.Snapshot{
+			Data: append([]byte(nil), body[baseMin+n:]...),
+			Metadata: &raftpb.SnapshotMetadata{
+				Index: new(le.Uint64(body[24:])), Term: new(le.Uint64(body[32:])), ConfState: configuration,
+			},
+		},
+	}, wal.EnvelopeSize + len(body), nil
+}
+
+// marshal returns the bytes of a message. Equal messages have equal bytes.
+func marshal(m proto.Message) []byte {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	assert.That(err == nil, "a message of our own does not marshal: %v", err)
+	return b
+}
+
+// decode judges the bytes of a file. A torn tail is left out; everything else that is
+// damaged is a CorruptError, or wraps wal.ErrVersion if a newer binary wrote it.
+func decode(name string, data []byte) (*content, error) {
+	b, at, err := decodeBase(data)
+	if errors.Is(err, wal.ErrVersion) {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err != nil {
+		return nil, &CorruptError{name, 0, err.Error() + "; it was synced before the file got its name"}
+	}
+	c := &content{base: b, votes: new(raftpb.HardState)}
+	confirmed := b.whole
+	for at < len(data) {
+		body, err := openFrame(data[at:])
+		if errors.Is(err, wal.ErrVersion) {
+			return nil, fmt.Errorf("%s at offset %d: %w", name, at, err)
+		}
+		if err == nil {
+			confirmed = max(confirmed, binary.LittleEndian.Uint64(body))
+			err = c.take(body)
+		}
+		if err != nil {
+			if err := tornOrCorrupt(name, data, at, confirmed, err); err != nil {
+				return nil, err
+			}
+			return c, c.check(name)
+		}
+		at += wal.EnvelopeSize + len(body)
+	}
+	if uint64(at) < confirmed {
+		return nil, &CorruptError{name, int64(at), fmt.Sprintf("the file ends here, and was synced up to %d", confirmed)}
+	}
+	return c, c.check(name)
+}
+
+func openFrame(b []byte) ([]byte, error) {
+	envelope := frameEnvelope()
+	return envelope.Open(b)
+}
+
+// take adds what one frame says.
+func (c *content) take(body []byte) error {
+	le := binary.LittleEndian
+	switch body[8] {
+	case frameVotes:
+		if len(body) != votesBody {
+			return fmt.Errorf("%w: votes of %d bytes, want %d", wal.ErrMalformed, len(body), votesBody)
+		}
+		c.votes = &raftpb.HardState{Term: new(le.Uint64(body[9:])), Vote: new(le.Uint64(body[17:])), Commit: new(le.Uint64(body[25:]))}
+	case frameEntry:
+		index, first := le.Uint64(body[9:]), c.snapshot.GetMetadata().GetIndex()+1
+		if index < first || index > first+uint64(len(c.entries)) {
+			return fmt.Errorf("%w: entry %d where %d..%d are expected", wal.ErrMalformed, index, first, first+uint64(len(c.entries)))
+		}
+		c.entries = append(c.entries[:index-first], &raftpb.Entry{
+			Index: new(index), Term: new(le.Uint64(body[17:])), Type: raftpb.EntryType(body[25]).Enum(),
+			Data: append([]byte(nil), body[26:]...),
+		})
+	default:
+		return fmt.Errorf("%w: frame of kind %d", wal.ErrMalformed, body[8])
+	}
+	return nil
+}
+
+// tornOrCorrupt says what damage at an offset is: nil for a torn tail.
+func tornOrCorrupt(name string, data []byte, at int, confirmed uint64, err error) error {
+	for i := at + 1; i+wal.EnvelopeSize <= len(data); i++ {
+		if body, err := openFrame(data[i:]); err == nil {
+			confirmed = max(confirmed, binary.LittleEndian.Uint64(body))
+		}
+	}
+	if uint64(at) >= confirmed {
+		return nil
+	}
+	return &CorruptError{name, int64(at), fmt.Sprintf("%v; the file was synced up to %d", err, confirmed)}
+}
+
+// check reports what does not fit together although every checksum matches.
+func (c *content) check(name string) error {
+	last := c.snapshot.GetMetadata().GetIndex() + uint64(len(c.entries))
+	if !raft.IsEmptyHardState(c.votes) && c.votes.GetCommit() > last {
+		return &CorruptError{name, int64(c.whole), fmt.Sprintf("entries up to %d are committed, and end at %d", c.votes.GetCommit(), last)}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package metalog
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// makeDirectory makes the member's directory, if it is not there, and its name durable.
+func (l *Log) makeDirectory(e env.Env) {
+	l.phase = making
+	parent := strings.TrimSuffix(path.Dir(l.config.Dir), ".")
+	l.run(e, preparing, env.Op{Kind: env.OpMkdir, Path: l.config.Dir}, env.Op{Kind: env.OpSyncDir, Path: parent})
+}
+
+// look reads the file, if there is one. Without one the process has never been a
+// member under any ID that it could still use.
+func (l *Log) look(e env.Env) {
+	if l.phase != making {
+		return
+	}
+	if !slices.Contains(e.List(l.config.Dir), fileName) {
+		l.begin(e)
+		return
+	}
+	l.phase = reading
+	l.run(e, preparing, env.Op{Kind: env.OpOpen, Path: l.path(), File: l.disk.spare})
+}
+
+// prepared takes what an operation of opening brings.
+func (l *Log) prepared(e env.Env, kind env.OpKind, ev *env.Event) {
+	d := &l.disk
+	switch kind {
+	case env.OpOpen:
+		d.ops = append(d.ops, env.Op{Kind: env.OpRead, File: d.spare, Length: ev.N})
+	case env.OpRead:
+		l.judge(ev.Data)
+		d.ops = append(d.ops, env.Op{Kind: env.OpClose, File: d.spare})
+	case env.OpClose:
+		// What was read may be in the page cache only, or dropped by a failed sync and
+		// never to be written: it is written anew before anybody is told of it.
+		l.phase = naming
+		l.rewrite(e, rewriting, d.fresh)
+	}
+}
+
+// judge decodes the file. One that another log or process wrote is not ours to cut.
+func (l *Log) judge(data []byte) {
+	c, err := decode(l.path(), data)
+	switch {
+	case err != nil:
+		l.stop(err)
+	case c.cluster != l.config.Cluster:
+		l.stop(&CorruptError{l.path(), 0, "it is of another log"})
+	default:
+		l.member, l.disk.fresh = c.member, c
+	}
+}
+
+// begin makes the file of a member that has none. The founders begin with the same:
+// their configuration and an untouched machine, at index 1 of term 1. In a later
+// incarnation nobody can tell a founder that died before its file was durable from a
+// member whose disk was lost, so that one joins under a new ID.
+func (l *Log) begin(e env.Env) {
+	l.phase = naming
+	c := &content{base: base{snapshot: raftpb.EnsureSnapshot(nil)}, votes: new(raftpb.HardState)}
+	l.member = joiner(e.Self(), e.Incarnation())
+	if e.Incarnation() == 1 {
+		l.member = Founder(e.Self())
+		meta := c.snapshot.Metadata
+		meta.Index, meta.Term = new(uint64(1)), new(uint64(1))
+		for _, address := range l.config.Addresses {
+			meta.ConfState.Voters = append(meta.ConfState.Voters, uint64(Founder(address)))
+		}
+		c.snapshot.Data = (&fold{machine: l.config.Machine}).append(nil)
+		c.votes = &raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(1))}
+	}
+	l.rewrite(e, rewriting, c)
+}

@@ -1,0 +1,141 @@
+package metalog
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// A snapshot goes to a follower in chunks, one at a time, each when the one before it
+// was taken. Body of a chunk, little endian:
+//
+//	     0    8  transfer: incarnation of the sender << 32 | count
+//	     8    8  length of the whole, bytes
+//	    16    8  offset of the chunk
+//	    24    n  bytes of raft's message
+//
+// and of the answer:
+//
+//	     0    8  transfer
+//	     8    8  length of what was taken so far
+
+const (
+	chunkHeader = 24
+	takenSize   = 16
+
+	resendTicks = 3       // without an answer, until a chunk is sent again
+	giveUpTicks = 50      // without progress, until raft is told that it failed
+	maxTransfer = 1 << 30 // bytes: control state is far smaller
+)
+
+func messageEnvelope() wal.Envelope {
+	return wal.NewEnvelope("meta message", 0x736d6df5, messageHeader, math.MaxInt32) // f5 'm' 'm' 's'
+}
+
+// transfer is a snapshot on its way to a follower.
+type transfer struct {
+	to           MemberID
+	number       uint64
+	data         []byte
+	offset       int    // of the chunk that was not answered yet
+	sent, moving uint64 // ticks: when it was sent last, when offset moved last
+}
+
+// incoming is the snapshot that is arriving.
+type incoming struct {
+	from   MemberID
+	number uint64
+	data   []byte
+	taken  bool // all of it
+}
+
+// transfer begins to send a snapshot. raft has one under way to each follower.
+func (l *Log) transfer(e env.Env, m *raftpb.Message) {
+	to := MemberID(m.GetTo())
+	l.transfers = slices.DeleteFunc(l.transfers, func(t transfer) bool { return t.to == to })
+	l.sent++
+	l.transfers = append(l.transfers, transfer{
+		to: to, number: uint64(e.Incarnation())<<32 | l.sent, data: marshal(m), moving: l.ticks,
+	})
+	l.sendChunk(e, &l.transfers[len(l.transfers)-1])
+}
+
+func (l *Log) sendChunk(e env.Env, t *transfer) {
+	t.sent = l.ticks
+	le := binary.LittleEndian
+	chunk := t.data[t.offset:min(t.offset+l.config.ChunkBytes, len(t.data))]
+	b := le.AppendUint64(make([]byte, 0, chunkHeader+len(chunk)), t.number)
+	b = le.AppendUint64(b, uint64(len(t.data)))
+	b = le.AppendUint64(b, uint64(t.offset))
+	l.post(e, t.to, messageChunk, uint64(t.offset), append(b, chunk...))
+}
+
+// resend repeats chunks that were not answered, and gives up those that never are.
+func (l *Log) resend(e env.Env) {
+	l.transfers = slices.DeleteFunc(l.transfers, func(t transfer) bool {
+		lost := l.ticks-t.moving >= giveUpTicks || !l.leads()
+		if lost {
+			l.reportSnapshot(t.to, raft.SnapshotFailure)
+		}
+		return lost
+	})
+	for i := range l.transfers {
+		if t := &l.transfers[i]; l.ticks-t.sent >= resendTicks {
+			l.sendChunk(e, t)
+		}
+	}
+}
+
+// takeChunk adds a chunk that fits, and says in any case how much is there.
+func (l *Log) takeChunk(e env.Env, from MemberID, body []byte) {
+	le := binary.LittleEndian
+	if len(body) < chunkHeader {
+		return
+	}
+	number, length, offset, chunk := le.Uint64(body), le.Uint64(body[8:]), le.Uint64(body[16:]), body[chunkHeader:]
+	in := &l.incoming
+	if in.from != from || in.number < number {
+		*in = incoming{from: from, number: number}
+	}
+	if in.number != number || length > maxTransfer {
+		return // of an earlier transfer
+	}
+	if !in.taken && offset == uint64(len(in.data)) {
+		in.data = append(in.data, chunk...)
+	}
+	have := uint64(len(in.data))
+	if in.taken {
+		have = length
+	}
+	l.post(e, from, messageTaken, have, le.AppendUint64(le.AppendUint64(nil, number), have))
+	if !in.taken && have == length {
+		data := in.data
+		in.data, in.taken = nil, true
+		l.stepRaft(e, from, data)
+	}
+}
+
+// chunkTaken sends the next chunk, or tells raft that there is none.
+func (l *Log) chunkTaken(e env.Env, from MemberID, body []byte) {
+	le := binary.LittleEndian
+	i := slices.IndexFunc(l.transfers, func(t transfer) bool { return t.to == from })
+	if len(body) != takenSize || i < 0 || le.Uint64(body) != l.transfers[i].number {
+		return
+	}
+	t, have := &l.transfers[i], le.Uint64(body[8:])
+	switch {
+	case have <= uint64(t.offset): // an answer to what was sent twice
+	case have >= uint64(len(t.data)):
+		l.transfers = slices.Delete(l.transfers, i, i+1)
+		l.reportSnapshot(from, raft.SnapshotFinish)
+	default:
+		t.offset, t.moving = int(have), l.ticks
+		l.sendChunk(e, t)
+	}
+}

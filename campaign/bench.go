@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -51,8 +52,8 @@ type measured struct {
 }
 
 // RunBench measures a scenario. Each worker first runs every seed once, so that
-// memory has its size.
-func RunBench(o BenchOptions) (*Bench, error) {
+// memory has its size. When ctx is done there is no measurement, but its error.
+func RunBench(ctx context.Context, o BenchOptions) (*Bench, error) {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -64,7 +65,7 @@ func RunBench(o BenchOptions) (*Bench, error) {
 		plans[i] = o.Scenario.Plan(plan.Seed(i + 1))
 	}
 	runners := make([]*scenarios.Runner, o.Workers)
-	if _, err := o.together(runners, func(r *scenarios.Runner) measured { return o.lap(r, plans) }); err != nil {
+	if _, err := o.together(runners, func(r *scenarios.Runner) measured { return o.lap(ctx, r, plans) }); err != nil {
 		return nil, err
 	}
 	var before, after runtime.MemStats
@@ -72,7 +73,7 @@ func RunBench(o BenchOptions) (*Bench, error) {
 	cpu, start := usage(), time.Now()
 	total, err := o.together(runners, func(r *scenarios.Runner) (m measured) {
 		for m.err == nil && time.Since(start) < o.For {
-			m.add(o.lap(r, plans))
+			m.add(o.lap(ctx, r, plans))
 		}
 		return m
 	})
@@ -106,8 +107,11 @@ func (o *BenchOptions) together(runners []*scenarios.Runner, work func(*scenario
 }
 
 // lap runs every plan once.
-func (o *BenchOptions) lap(r *scenarios.Runner, plans []*scenarios.Plan) (m measured) {
+func (o *BenchOptions) lap(ctx context.Context, r *scenarios.Runner, plans []*scenarios.Plan) (m measured) {
 	for _, p := range plans {
+		if m.err = ctx.Err(); m.err != nil {
+			return m
+		}
 		got, err := r.Run(p, scenarios.Options{Porcupine: o.Porcupine})
 		if err != nil {
 			m.err = err

@@ -19,13 +19,13 @@ func (c *command) bench() *cobra.Command {
 CPU time is that of the whole process; quote it, and ratios within one run. Wall
 time on a shared machine is noise.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := scenarios.Find(append(args, "calm")[0])
 			if err != nil {
 				return err
 			}
 			o.Scenario = found[0]
-			b, err := campaign.RunBench(o)
+			b, err := campaign.RunBench(cmd.Context(), o)
 			if err != nil {
 				return err
 			}

@@ -89,11 +89,15 @@ func execute(ctx context.Context, args []string, in io.Reader, stdout, stderr io
 	if err == nil && out.failed != nil {
 		err = fmt.Errorf("the result could not be written: %w", out.failed)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "simrun: interrupted")
+	case err != nil:
 		fmt.Fprintf(stderr, "simrun: %v\n", err)
-		return exitCode(err)
+	default:
+		return c.code
 	}
-	return c.code
+	return exitCode(err)
 }
 
 // output is where results go. It remembers that one was lost, so that no command

@@ -204,6 +204,20 @@ func TestInterruptsLeaveValidResults(t *testing.T) {
 	}
 }
 
+// Whatever a command is at, the first interrupt ends it soon.
+func TestEveryLongCommandCanBeInterrupted(t *testing.T) {
+	for _, args := range [][]string{
+		{"bench", "calm", "--for", "60s"}, {"hash", "smoke:1"}, {"selftest", "--only", "ack-after-sync"}, {"live", "--rounds", "1000"},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		var out, complaint bytes.Buffer
+		if code := execute(ctx, args, strings.NewReader(""), &out, &complaint); code != campaign.ExitInterrupted || !strings.Contains(complaint.String(), "interrupted") {
+			t.Errorf("%v: exit %d: %s%s", args, code, &out, &complaint)
+		}
+	}
+}
+
 // waitFor waits until the file holds a finished seed.
 func waitFor(t *testing.T, path string) {
 	t.Helper()

@@ -262,7 +262,7 @@ func (c *command) hash() *cobra.Command {
 		Use:   "hash SCENARIO:SEED ... | -",
 		Short: "print the trace hash of seeds, to compare processes and machines",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "-" {
 				in := bufio.NewScanner(c.in)
 				args = args[:0]
@@ -272,6 +272,9 @@ func (c *command) hash() *cobra.Command {
 			}
 			runner, w := scenarios.NewRunner(), bufio.NewWriter(c.stdout)
 			for _, name := range args {
+				if err := cmd.Context().Err(); err != nil {
+					return errors.Join(w.Flush(), err)
+				}
 				p, err := find(name, "")
 				if err != nil {
 					return err

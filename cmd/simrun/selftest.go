@@ -59,6 +59,9 @@ func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) e
 		}
 	}
 	results, err := selftest.Run(cmd.Context(), o)
+	if interrupted := cmd.Context().Err(); interrupted != nil {
+		return interrupted // and not what became of the build that it killed
+	}
 	if err != nil {
 		return err
 	}

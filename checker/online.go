@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What these three judge was found out while the run went on, or needs no more
+// What these judge was found out while the run went on, or needs no more
 // than a look.
 const (
 	nameDurableAck     = "durable-ack"

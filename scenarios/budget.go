@@ -101,8 +101,9 @@ func (b *budget) recordAt(segment []byte, at int64) (lineage.Seq, bool) {
 }
 
 // confirmed reports whether something durable, other than the bytes before to of
-// the segment at path, says that record n, and so all before it, was durable: a snapshot that covers it, a
-// later segment with a record in it, or a later frame of the same segment.
+// the segment at path, says that record n, and so all before it, was durable: a
+// snapshot that covers it, a later segment with a record in it, or a later frame of
+// the same segment.
 func (b *budget) confirmed(d *disk.Disk, path string, to int64, n lineage.Seq) bool {
 	dir := dirOf(path)
 	for _, name := range d.List(dir) {

@@ -38,7 +38,7 @@ type Command struct {
 	Tenant  tenant.ID
 	Version uint64        // Create, Configure: of the limits
 	Limits  tenant.Limits // likewise
-	Base    uint64        // Configure: the version that had to be in force
+	Base    uint64        // Configure, Drop: the version that had to be in force; of a Drop, 0 is any
 	AskedAt int64         // true time, ns
 	// Outcome is as in histories: Refused has no effect, Open and Unknown may have.
 	Outcome history.Outcome

@@ -50,7 +50,7 @@ func drawTrouble(t *rapid.T) plan.Disruption {
 func TestAfterAnyTroubleTheCalmPartIsAsUsual(t *testing.T) {
 	var w sim.World
 	rapid.Check(t, func(rt *rapid.T) {
-		p := newPlan()
+		p := plan.Quiet()
 		p.Seed = plan.Seed(rapid.Uint64().Draw(rt, "seed"))
 		p.Duration = 25 * ms
 		p.Rates = plan.Rates{chance.DiskInFlight: 300_000, chance.DiskLost: 300_000, chance.DiskTorn: 300_000, chance.DiskEntry: 300_000}

@@ -6,8 +6,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/env/envtest"
 	"github.com/tidaldb/tidalsim/sim"
-	"github.com/tidaldb/tidalsim/sim/disk"
-	"github.com/tidaldb/tidalsim/sim/network"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -24,7 +22,7 @@ const restartPoint = env.Point(0)
 func (h *host) Run(done func() bool, programs ...func(env.Env) env.Machine) bool {
 	h.envs = make([]env.Env, len(programs))
 	config := sim.Config{Points: []string{"restart"}}
-	p := newPlan()
+	p := plan.Quiet()
 	for i, program := range programs {
 		config.Programs = append(config.Programs, sim.Program{New: func(e env.Env) env.Machine {
 			h.envs[i] = e
@@ -39,13 +37,6 @@ func (h *host) Run(done func() bool, programs ...func(env.Env) env.Machine) bool
 }
 
 func (h *host) Restart(id env.ID) { h.envs[id].Hit(restartPoint, env.Key{}) }
-
-func newPlan() *plan.Plan {
-	return &plan.Plan{
-		Duration: int64(env.Second), Calm: int64(env.Second),
-		Network: network.DefaultProfile, Disk: disk.DefaultProfile,
-	}
-}
 
 func TestWorldConforms(t *testing.T) {
 	envtest.Run(t, func(t *testing.T) envtest.Host { return &host{t: t} })

@@ -47,7 +47,7 @@ func anything(env.ID, string, int64, int64) bool { return true }
 // returns what the files then hold.
 func rotten(t *testing.T, w *sim.World, seed plan.Seed, may mayDamage, disruptions ...plan.Disruption) map[string][]byte {
 	t.Helper()
-	p := newPlan()
+	p := plan.Quiet()
 	p.Seed, p.Duration, p.Disk.Sector = seed, 20*ms, 512
 	for _, d := range disruptions {
 		d.When.At = 5 * ms
@@ -124,7 +124,7 @@ func TestRotStaysWithinItsAimAndItsBudget(t *testing.T) {
 func TestTheOwnerIsToldWhatRots(t *testing.T) {
 	var w sim.World
 	var told []string
-	p := newPlan()
+	p := plan.Quiet()
 	p.Duration = 20 * ms
 	for _, files := range []string{"index", "a.seg", "nothing"} {
 		p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Rot, Files: files, When: plan.Anchor{At: 5 * ms}})
@@ -177,7 +177,7 @@ func TestRotStrikesTheSamePlaceInASmallerPlan(t *testing.T) {
 func TestWipeReplacesTheDiskWithinTheBudget(t *testing.T) {
 	var w sim.World
 	left := rotten(t, &w, 1, anything, plan.Disruption{Kind: plan.Wipe})
-	if len(left["index"]) != 0 || len(w.Disk(0).List("")) != 0 || w.Disk(0).Free() != newPlan().Disk.Capacity {
+	if len(left["index"]) != 0 || len(w.Disk(0).List("")) != 0 || w.Disk(0).Free() != plan.Quiet().Disk.Capacity {
 		t.Errorf("a replaced disk lists %q, %d bytes free", w.Disk(0).List(""), w.Disk(0).Free())
 	}
 	allButOne := func(_ env.ID, path string, _, _ int64) bool { return path != "index" }

@@ -133,7 +133,7 @@ func TestWhatLastsHasItsEffectAndEnds(t *testing.T) {
 	} {
 		for name, span := range map[string]int64{"its time": 5 * ms, "the calm part": 3000 * ms} {
 			t.Run(fmt.Sprintf("%s until %s", c.d.Kind, name), func(t *testing.T) {
-				p := newPlan()
+				p := plan.Quiet()
 				p.Duration = 20 * ms
 				c.d.When.At, c.d.For = 9*ms, span
 				p.Disruptions = []plan.Disruption{c.d}
@@ -184,7 +184,7 @@ func TestWhatOverlapsEndsOneByOne(t *testing.T) {
 		{plan.WriteFail, 0, 0, "0 append: ok"},
 	} {
 		t.Run(c.kind.String(), func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Duration = 20 * ms
 			for _, span := range []int64{8 * ms, 2 * ms} {
 				p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: c.kind, Peer: c.peer, Amount: c.amount, When: plan.Anchor{At: 5 * ms}, For: span})
@@ -206,7 +206,7 @@ func TestWhatOverlapsEndsOneByOne(t *testing.T) {
 func TestAStallHoldsUpWhatIsInFlight(t *testing.T) {
 	for _, kind := range []plan.Disruption{{Kind: plan.Stall}, {Kind: plan.SlowDisk, Amount: 1000}} {
 		t.Run(kind.Kind.String(), func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Duration = 20 * ms
 			kind.When.At, kind.For = 9*ms+50*us, 3000*ms // a sync is under way
 			p.Disruptions = []plan.Disruption{kind}
@@ -238,7 +238,7 @@ func TestWhatFindsNothingIsUnused(t *testing.T) {
 		"a wipe without a budget":         {Kind: plan.Wipe},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Duration = 30 * ms
 			d.When.At = 3 * ms
 			p.Disruptions = []plan.Disruption{down, d}
@@ -266,7 +266,7 @@ func TestKillThenPower(t *testing.T) {
 		"only a second start": {plan.Disruption{Kind: plan.Pause, When: plan.Anchor{At: 6 * ms}, For: 5 * ms}, []int64{0, 11 * ms}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Duration, p.Rates = 20*ms, plan.Rates{chance.DiskEntry: chance.Million}
 			p.Disruptions = []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{At: 5 * ms}, For: 4 * ms}, c.second}
 			var w sim.World
@@ -301,7 +301,7 @@ func (m *mayfly) Status(*env.Status) {}
 func TestACrashDuringBoot(t *testing.T) {
 	for _, at := range []string{"in New", "in the first step"} {
 		t.Run(at, func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Disruptions = []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{Point: "booting", Nth: 2}, For: ms}}
 			p.Terms = []plan.Term{{Point: "booting", Term: "1*return(crash)"}}
 			lives := 0

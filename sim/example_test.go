@@ -6,6 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
 // counter asks its peer to count, again until it is answered; the peer counts.
@@ -34,7 +35,7 @@ func (c *counter) Status(s *env.Status) { s[0] = uint64(c.count) }
 func Example() {
 	newCounter := func(e env.Env) env.Machine { return &counter{env: e} }
 	config := sim.Config{Programs: []sim.Program{{Name: "asks", New: newCounter}, {Name: "counts", New: newCounter}}}
-	p := newPlan()
+	p := plan.Quiet()
 	p.Rates[chance.NetLoss] = chance.Million / 3
 
 	var world sim.World

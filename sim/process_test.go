@@ -67,7 +67,7 @@ func sendAt(instants ...int64) func(env.Env, *env.Event, func(string)) {
 // What finds the CPU busy waits for it, first come, first served, and is told
 // since when.
 func TestEventsWaitForTheCPU(t *testing.T) {
-	lines := play(t, newPlan(), func(e env.Env, ev *env.Event, note func(string)) {
+	lines := play(t, plan.Quiet(), func(e env.Env, ev *env.Event, note func(string)) {
 		if ev.Kind != env.Message {
 			return
 		}
@@ -106,7 +106,7 @@ func (c *clock) Booted(env.ID, env.Incarnation, env.Time) {}
 // Observers can measure how long a reply took, pauses of the whole process left
 // out.
 func TestObserversKnowSinceWhenAMessageWaits(t *testing.T) {
-	p := newPlan()
+	p := plan.Quiet()
 	p.Disruptions = []plan.Disruption{{Kind: plan.Pause, When: plan.Anchor{At: 1100 * us}, For: 3 * ms}}
 	p.Duration, p.Network.Jitter, p.Network.PerKiB = 50*ms, 0, 0
 	var w sim.World
@@ -139,7 +139,7 @@ func TestObserversKnowSinceWhenAMessageWaits(t *testing.T) {
 
 // Asks leave when what was charged so far has been used.
 func TestAsksLeaveAfterWhatWasCharged(t *testing.T) {
-	lines := play(t, newPlan(), func(e env.Env, ev *env.Event, note func(string)) {
+	lines := play(t, plan.Quiet(), func(e env.Env, ev *env.Event, note func(string)) {
 		if ev.Kind == env.Message {
 			note(fmt.Sprintf("message %d", ev.Data[0]))
 		}
@@ -155,7 +155,7 @@ func TestAsksLeaveAfterWhatWasCharged(t *testing.T) {
 
 // A timer at Now() is no short cut past messages that have arrived.
 func TestATimerAtNowGoesBehindWhatHasArrived(t *testing.T) {
-	lines := play(t, newPlan(), func(e env.Env, ev *env.Event, note func(string)) {
+	lines := play(t, plan.Quiet(), func(e env.Env, ev *env.Event, note func(string)) {
 		switch ev.Kind {
 		case env.Message:
 			note(fmt.Sprintf("message %d", ev.Data[0]))
@@ -191,7 +191,7 @@ func TestTimersThatAreArmedAgain(t *testing.T) {
 		{"in the past", func(e env.Env, now env.Time) { e.SetTimer(0, now.Add(-env.Millisecond)) }, []string{"1000 timer 0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			expectLines(t, c.want, play(t, newPlan(), func(e env.Env, ev *env.Event, note func(string)) {
+			expectLines(t, c.want, play(t, plan.Quiet(), func(e env.Env, ev *env.Event, note func(string)) {
 				switch {
 				case ev.Kind == env.Started:
 					e.SetTimer(0, e.Now().Add(5*env.Millisecond))
@@ -210,7 +210,7 @@ func TestTimersThatAreArmedAgain(t *testing.T) {
 func TestATimerThatWaitsIsWithdrawn(t *testing.T) {
 	for name, want := range map[string][]string{"never": nil, "later": {"9000 timer"}} {
 		t.Run(name, func(t *testing.T) {
-			expectLines(t, want, play(t, newPlan(), func(e env.Env, ev *env.Event, note func(string)) {
+			expectLines(t, want, play(t, plan.Quiet(), func(e env.Env, ev *env.Event, note func(string)) {
 				switch {
 				case ev.Kind == env.Started:
 					e.SetTimer(0, e.Now().Add(env.Millisecond))
@@ -241,7 +241,7 @@ func TestAPausedProcessCatchesUp(t *testing.T) {
 		{plan.Anchor{Point: "p"}, []string{"1000 message 0 waited 0", "4000 message 1 waited 2000", "4000 message 2 waited 0"}},
 	} {
 		t.Run(c.when.String(), func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Disruptions = []plan.Disruption{{Kind: plan.Pause, When: c.when, For: 3 * ms}}
 			expectLines(t, c.want, play(t, p, func(e env.Env, ev *env.Event, note func(string)) {
 				if ev.Kind == env.Message {
@@ -294,7 +294,7 @@ func TestClocksCanBeTroubled(t *testing.T) {
 			[]string{"4545 monotonic 5000 wall 4545", "9090 monotonic 10000 wall 9090", "13636 monotonic 15000 wall 13636", "18181 monotonic 20000 wall 18181", "22727 monotonic 25000 wall 22727"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Clocks, p.Disruptions = c.clocks, []plan.Disruption{c.d}
 			expectLines(t, c.want, play(t, p, readings())[:5])
 		})

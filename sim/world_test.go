@@ -81,7 +81,7 @@ func TestDisruptions(t *testing.T) {
 			[]string{"started 1 with []"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPlan()
+			p := plan.Quiet()
 			p.Disruptions, p.Rates = []plan.Disruption{c.d}, c.rates
 			p.Duration = 60 * int64(env.Millisecond)
 			var w sim.World
@@ -95,7 +95,7 @@ func TestDisruptions(t *testing.T) {
 
 func TestOneSeedOneRun(t *testing.T) {
 	busy := func(seed plan.Seed) *plan.Plan {
-		p := newPlan()
+		p := plan.Quiet()
 		p.Seed = seed
 		p.Rates = plan.Rates{chance.DiskEntry: 500_000, chance.DiskLost: 500_000}
 		p.Disruptions = []plan.Disruption{
@@ -123,7 +123,7 @@ func TestOneSeedOneRun(t *testing.T) {
 
 // A run from a plan that lists its deviations is the run that it was taken from.
 func TestRecordedDeviationsReplay(t *testing.T) {
-	p := newPlan()
+	p := plan.Quiet()
 	p.Seed = 9
 	p.Rates = plan.Rates{chance.DiskEntry: 500_000, chance.DiskLost: 500_000, chance.DiskTorn: 300_000}
 	p.Disruptions = []plan.Disruption{{Kind: plan.Power, When: plan.Anchor{At: 9e6}, For: 1e6}}
@@ -162,7 +162,7 @@ func TestRecordedDeviationsReplay(t *testing.T) {
 }
 
 func TestTermsAreFailpointsWithoutChance(t *testing.T) {
-	p := newPlan()
+	p := plan.Quiet()
 	p.Terms = []plan.Term{{Point: "writing", Term: "4*off->1*return(crash)"}}
 	var w sim.World
 	diaryRun(t, &w, p, false)
@@ -180,7 +180,7 @@ func TestTermsAreFailpointsWithoutChance(t *testing.T) {
 // BenchmarkPingPong is three machines, each with a timer, that send each other
 // messages: the cost of the engine alone, per Step.
 func BenchmarkPingPong(b *testing.B) {
-	p := newPlan()
+	p := plan.Quiet()
 	p.Duration = plan.MaxDuration
 	var w sim.World
 	steps := uint64(0)

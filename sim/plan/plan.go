@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/network"
@@ -87,6 +88,15 @@ type Plan struct {
 	Disruptions []Disruption `json:"disruptions"`
 	// Terms are fault points under failpoint's own terms, without chance.
 	Terms []Term `json:"terms,omitempty"`
+}
+
+// Quiet returns a plan in which nothing goes wrong: the default network and disk,
+// and at most a second for each part. It is where a plan of one's own begins.
+func Quiet() *Plan {
+	return &Plan{
+		Duration: int64(env.Second), Calm: int64(env.Second),
+		Network: network.DefaultProfile, Disk: disk.DefaultProfile,
+	}
 }
 
 // Clock sets the clock of one process. What is not set runs true.

@@ -15,6 +15,14 @@ import (
 // This file stands between raft and everything else: what raft asks for goes where it
 // belongs, and what happens is told to raft.
 
+// Bounds of what raft has under way.
+const (
+	maxAppend   = 64 << 10 // bytes of entries in one message, but one entry at least
+	maxInflight = 64       // messages to one follower without an answer
+	maxApply    = 1 << 20  // bytes of committed entries in one piece
+	maxUnstable = 8 << 20  // bytes of entries that are not committed; beyond it: ErrNoLeader
+)
+
 // storage is what raft reads: what the file holds, in memory. A snapshot for a
 // follower is made when it is asked for, from what is applied: one that was made
 // before a member joined would be of no use to it.
@@ -52,7 +60,7 @@ func (l *Log) start(e env.Env, c *content) error {
 	node, err := raft.NewRawNode(&raft.Config{
 		ID: uint64(l.member), Storage: l.storage, Applied: index, AsyncStorageWrites: true,
 		ElectionTick: ElectionTicks, HeartbeatTick: 1, CheckQuorum: true, PreVote: true, StepDownOnRemoval: true,
-		MaxSizePerMsg: 64 << 10, MaxInflightMsgs: 64, MaxCommittedSizePerReady: 1 << 20, MaxUncommittedEntriesSize: 8 << 20,
+		MaxSizePerMsg: maxAppend, MaxInflightMsgs: maxInflight, MaxCommittedSizePerReady: maxApply, MaxUncommittedEntriesSize: maxUnstable,
 		Logger: silence{},
 	})
 	must(err)

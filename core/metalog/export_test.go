@@ -2,6 +2,7 @@ package metalog
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -45,7 +46,7 @@ func DecodeMessage(b []byte) *raftpb.Message {
 
 // File returns a file with so many entries in its base part and after it.
 func File(before, after int) (data []byte, whole int) {
-	c := &content{base: base{cluster: 1, member: 2, snapshot: raftpb.EnsureSnapshot(nil)}, votes: &raftpb.HardState{Term: new(uint64(1))}}
+	c := &content{base: base{cluster: 1, member: 2, snapshot: raftpb.EnsureSnapshot(nil)}, votes: &raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(9))}}
 	c.snapshot.Metadata.Index, c.snapshot.Metadata.Term = new(uint64(9)), new(uint64(1))
 	c.snapshot.Data = []byte("state")
 	add := func(i int) *raftpb.Entry {
@@ -63,4 +64,12 @@ func File(before, after int) (data []byte, whole int) {
 		synced = at // each was synced before the next but one was written
 	}
 	return data, whole
+}
+
+// Resum makes the checksum of the envelope that b begins with right again.
+func Resum(b []byte) {
+	n := binary.LittleEndian.Uint32(b[8:])
+	sum := crc32.Checksum(b[4:12], crc32.MakeTable(crc32.Castagnoli))
+	sum = crc32.Update(sum, crc32.MakeTable(crc32.Castagnoli), b[16:16+n])
+	binary.LittleEndian.PutUint32(b[12:], sum)
 }

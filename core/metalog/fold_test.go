@@ -116,3 +116,21 @@ func TestMemberID(t *testing.T) {
 		t.Errorf("member %v: address %d, joined %d", id, id.Address(), id.Joined())
 	}
 }
+
+// Who announces itself comes in place of an earlier member at its address, and nobody
+// else's.
+func TestReplaces(t *testing.T) {
+	members := []MemberID{Founder(0), joiner(1, 3), Founder(2)}
+	for _, c := range []struct{ id, want MemberID }{
+		{joiner(0, 2), Founder(0)},
+		{joiner(1, 4), joiner(1, 3)},
+		{joiner(1, 3), 0}, // it is in place
+		{joiner(1, 2), 0}, // it came late
+		{Founder(1), 0},
+		{joiner(5, 2), 0}, // no member was ever there
+	} {
+		if got, ok := replaces(members, c.id); got != c.want || ok != (c.want != 0) {
+			t.Errorf("%v replaces %v (%v), want %v", c.id, got, ok, c.want)
+		}
+	}
+}

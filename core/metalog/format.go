@@ -249,9 +249,10 @@ func tornOrCorrupt(name string, data []byte, at int, confirmed uint64, err error
 
 // check reports what does not fit together although every checksum matches.
 func (c *content) check(name string) error {
-	last := c.snapshot.GetMetadata().GetIndex() + uint64(len(c.entries))
-	if !raft.IsEmptyHardState(c.votes) && c.votes.GetCommit() > last {
-		return &CorruptError{name, int64(c.whole), fmt.Sprintf("entries up to %d are committed, and end at %d", c.votes.GetCommit(), last)}
+	first := c.snapshot.GetMetadata().GetIndex()
+	last, commit := first+uint64(len(c.entries)), c.votes.GetCommit()
+	if !raft.IsEmptyHardState(c.votes) && (commit < first || commit > last) {
+		return &CorruptError{name, int64(c.whole), fmt.Sprintf("committed up to %d, but it has %d..%d", commit, first, last)}
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package metalog_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/metalog"
+	"github.com/tidaldb/tidalsim/core/wal"
 )
 
 // Whatever single bit is damaged: what was durable for sure is never cut, what need
@@ -41,6 +43,47 @@ func TestEveryLengthOfAFile(t *testing.T) {
 		}
 		if want := 2 + (n-whole)/frame; err != nil || entries != want {
 			t.Fatalf("%d bytes: %d entries, error %v; want %d", n, entries, err, want)
+		}
+	}
+}
+
+// What a newer binary wrote is not damage: nothing is cut, and the error says so.
+func TestNewerVersion(t *testing.T) {
+	data, whole := metalog.File(1, 1)
+	for _, envelope := range []int{0, whole} {
+		newer := append([]byte(nil), data...)
+		newer[envelope+4] = 2
+		metalog.Resum(newer[envelope:])
+		if _, err := metalog.Decode("log", newer); !errors.Is(err, wal.ErrVersion) || errors.Is(err, metalog.ErrCorrupt) {
+			t.Errorf("envelope at %d: error %v, want ErrVersion", envelope, err)
+		}
+	}
+}
+
+// Bodies whose checksum is right may still be what nobody wrote.
+func TestContradictions(t *testing.T) {
+	const kind, index, commit = 16 + 8, 16 + 9, 16 + 25
+	data, _ := metalog.File(1, 0)
+	votes := bytes.Index(data[1:], []byte{0xf5, 'm', 'm', 'f'}) + 1
+	entry := bytes.Index(data[votes+1:], []byte{0xf5, 'm', 'm', 'f'}) + votes + 1
+	for _, c := range []struct {
+		name      string
+		frame, at int
+		value     byte
+	}{
+		{"a kind that is not known", votes, kind, 3},
+		{"votes that say they are an entry", votes, kind, 2},
+		{"an entry that says it is votes", entry, kind, 1},
+		{"an entry after a gap", entry, index, 12},
+		{"an entry that the base includes", entry, index, 9},
+		{"more committed than there is", votes, commit, 11},
+		{"less committed than the base", votes, commit, 8},
+	} {
+		damaged := append([]byte(nil), data...)
+		damaged[c.frame+c.at] = c.value
+		metalog.Resum(damaged[c.frame:])
+		if _, err := metalog.Decode("log", damaged); !errors.Is(err, metalog.ErrCorrupt) {
+			t.Errorf("%s: error %v, want ErrCorrupt", c.name, err)
 		}
 	}
 }

@@ -36,16 +36,24 @@ func (l *Log) announce(e env.Env) {
 }
 
 // announced lets the leader replace the member at the address of one that announces
-// itself. An announcement of an earlier incarnation, which came late, is none.
+// itself.
 func (l *Log) announced(id MemberID) {
 	if !l.leads() || l.isMember(id) || len(l.configuration.GetVotersOutgoing()) > 0 {
 		return
 	}
-	for _, old := range l.Members() {
-		if old.Address() == id.Address() && old.Joined() < id.Joined() {
-			_ = l.raft.ProposeConfChange(replacement(old, id)) // dropped: it will be announced again
-		}
+	if old, ok := replaces(l.Members(), id); ok {
+		_ = l.raft.ProposeConfChange(replacement(old, id)) // dropped: it will be announced again
 	}
+}
+
+// replaces returns the member in whose place one comes that announces itself. An
+// announcement of an earlier incarnation, which came late, replaces nobody.
+func replaces(members []MemberID, id MemberID) (MemberID, bool) {
+	i := slices.IndexFunc(members, func(old MemberID) bool { return old.Address() == id.Address() })
+	if i < 0 || members[i].Joined() >= id.Joined() {
+		return 0, false
+	}
+	return members[i], true
 }
 
 func replacement(old, id MemberID) *raftpb.ConfChangeV2 {

@@ -1,6 +1,8 @@
 package metalog_test
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -14,7 +16,10 @@ import (
 // puppet says one thing to the member at 0, again and again, and notes the answers.
 type puppet struct {
 	env.Env
-	from, until env.Duration // since its start: when it speaks
+	cluster     uint64           // 0: that of the member
+	claims      metalog.MemberID // to be; 0: the founder at its address
+	to          metalog.MemberID // 0: the founder at 0
+	from, until env.Duration     // since its start: when it speaks
 	say         func(n uint32) *raftpb.Message
 	hear        func(m *raftpb.Message)
 	origin      env.Time
@@ -30,8 +35,8 @@ func (p *puppet) Step(ev *env.Event) {
 		p.SetTimer(0, p.Now().Add(p.from))
 	case env.Timer:
 		m := p.say(p.count)
-		m.To, m.From = new(uint64(metalog.Founder(0))), new(uint64(metalog.Founder(p.Self())))
-		p.Send(0, env.Key{Kind: 9, A: uint64(p.count)}, metalog.Encode('m', 77, m))
+		m.To, m.From = new(uint64(cmp.Or(p.to, metalog.Founder(0)))), new(uint64(cmp.Or(p.claims, metalog.Founder(p.Self()))))
+		p.Send(0, env.Key{Kind: 9, A: uint64(p.count)}, metalog.Encode('m', cmp.Or(p.cluster, 77), m))
 		if p.count++; p.Now().Sub(p.origin) < p.until {
 			p.SetTimer(0, p.Now().Add(500*env.Microsecond))
 		}
@@ -79,5 +84,150 @@ func TestOneVoteInATermSurvivesPower(t *testing.T) {
 	}
 	if granted < 40 {
 		t.Errorf("a vote was granted in %d of 60 runs, want more", granted)
+	}
+}
+
+// A member that is not in the configuration it knows cannot stand for election. It
+// must not believe in its leader for ever either, or it would refuse the others the
+// vote that they may need.
+func TestWhoCannotStandForgetsTheLeader(t *testing.T) {
+	s := newStage(1, 3)
+	s.clients, s.plan.Duration, s.plan.Calm = 0, 600*ms, 1
+	s.plan.Disruptions = []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{Point: "disk"}, For: ms}}
+	granted := false
+	s.puppet = func(e env.Env) env.Machine {
+		p := &puppet{Env: e, to: 2<<32 | metalog.Founder(0), from: 30 * env.Millisecond, until: 31 * env.Millisecond}
+		p.say = func(uint32) *raftpb.Message {
+			return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(5))}
+		}
+		if e.Self() == 2 {
+			p.from, p.until = 40*env.Millisecond, 500*env.Millisecond
+			p.say = func(uint32) *raftpb.Message {
+				return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Term: new(uint64(6)), LogTerm: new(uint64(4)), Index: new(uint64(100))}
+			}
+		}
+		p.hear = func(m *raftpb.Message) { granted = granted || m.GetType() == raftpb.MsgVoteResp && !m.GetReject() }
+		return p
+	}
+	s.run(t)
+	if got := s.node(0).log.Status(); !got.Joining || got.Term < 5 {
+		t.Fatalf("the member is %+v, want one that joins and has heard the leader", got)
+	}
+	if !granted {
+		t.Error("the candidate never got its vote")
+	}
+}
+
+// asker hosts a member and asks it for more than it takes.
+type asker struct {
+	env.Env
+	log        *metalog.Log
+	refused    []error
+	outcomes   []metalog.Outcome
+	early, had bool
+}
+
+func (a *asker) Status(st *env.Status) { st[0] = uint64(len(a.outcomes)) }
+
+func (a *asker) Step(ev *env.Event) {
+	switch {
+	case ev.Kind == env.Started:
+		a.refused = append(a.refused, a.log.Propose(a, 1, 1, nil), a.log.Read(a, 1))
+		a.log.Open(a)
+	case a.log.Owns(ev):
+		a.log.Step(a, ev)
+	}
+	switch st := a.log.Status(); {
+	case st.Serving && st.Leader == 0 && !a.early:
+		a.early = true
+		a.refused = append(a.refused, a.log.Propose(a, 1, 1, nil), a.log.Read(a, 1))
+	case st.Leader != 0 && !a.had:
+		a.had = true
+		a.refused = append(a.refused, a.log.Propose(a, 1, 1, make([]byte, quick.MaxCommand+1)))
+		for i := range uint64(quick.MaxPending) + 1 {
+			if err := a.log.Propose(a, i, 1, nil); err != nil {
+				a.refused = append(a.refused, err)
+			}
+			if err := a.log.Read(a, i); err != nil {
+				a.refused = append(a.refused, err)
+			}
+		}
+	}
+	a.outcomes = append(a.outcomes, a.log.Outcomes()...)
+}
+
+// What a member cannot take it refuses at once; what it took and a leader never
+// answers ends as unknown.
+func TestRefusals(t *testing.T) {
+	var a *asker
+	s := newStage(1, 3)
+	s.clients, s.plan.Duration, s.plan.Calm = 0, 600*ms, 1
+	s.puppet = func(e env.Env) env.Machine {
+		p := &puppet{Env: e, from: 30 * env.Millisecond, until: 31 * env.Millisecond, hear: func(*raftpb.Message) {}}
+		p.say = func(uint32) *raftpb.Message {
+			return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(5 + uint64(e.Self())))}
+		}
+		return p
+	}
+	s.host = func(e env.Env) env.Machine {
+		a = &asker{Env: e, log: metalog.New(metalog.Config{
+			Dir: "meta", Cluster: 77, Addresses: []env.ID{0, 1, 2}, Machine: &registerMachine{}, Constants: quick,
+			Seat: metalog.Seat{Prefix: 'm', Timer: 3, Op: 1000, File: 5, Key: 40},
+		})}
+		return a
+	}
+	s.run(t)
+	want := []error{
+		metalog.ErrNotServing, metalog.ErrNotServing, metalog.ErrNoLeader, metalog.ErrNoLeader,
+		metalog.ErrTooLarge, metalog.ErrBusy, metalog.ErrBusy,
+	}
+	if !slices.Equal(a.refused, want) {
+		t.Errorf("refusals %q, want %q", a.refused, want)
+	}
+	reads := 0
+	for _, out := range a.outcomes {
+		if out.Err != metalog.ErrUnknown {
+			t.Errorf("outcome %+v, want unknown", out)
+		}
+		if out.Read {
+			reads++
+		}
+	}
+	if len(a.outcomes) != 2*quick.MaxPending || reads != quick.MaxPending {
+		t.Errorf("%d outcomes, %d of them of reads, want %d of each kind", len(a.outcomes), reads, quick.MaxPending)
+	}
+}
+
+// Messages of another log, to another member or from where their sender is not are as
+// good as lost.
+func TestStrangersAreNotHeard(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		cluster  uint64
+		from, to metalog.MemberID
+		heard    bool
+	}{
+		{"a peer", 77, metalog.Founder(1), metalog.Founder(0), true},
+		{"another log", 78, metalog.Founder(1), metalog.Founder(0), false},
+		{"a member at another address", 77, metalog.Founder(2), metalog.Founder(0), false},
+		{"to an earlier member at this address", 77, metalog.Founder(1), 1<<32 | metalog.Founder(0), false},
+	} {
+		s := newStage(1, 3)
+		s.clients, s.plan.Duration, s.plan.Calm = 0, 60*ms, 1
+		s.puppet = func(e env.Env) env.Machine {
+			p := &puppet{Env: e, cluster: c.cluster, claims: c.from, to: c.to, from: 30 * env.Millisecond, until: 32 * env.Millisecond}
+			if e.Self() == 2 {
+				p.until, p.from = 0, env.Second
+			}
+			p.hear = func(*raftpb.Message) {}
+			p.say = func(uint32) *raftpb.Message {
+				return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(50))}
+			}
+			return p
+		}
+		s.run(t)
+		if got := s.node(0).log.Status().Term == 50; got != c.heard {
+			t.Errorf("%s: heard %v, want %v", c.name, got, c.heard)
+		}
 	}
 }

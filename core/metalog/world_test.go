@@ -79,6 +79,7 @@ type stage struct {
 	think                   env.Duration // at most, between calls
 	constants               metalog.Constants
 	plan                    *plan.Plan
+	host                    func(env.Env) env.Machine // what the first member is instead, if not nil
 	puppet                  func(env.Env) env.Machine // what members but the first are instead, if not nil
 
 	world   sim.World
@@ -398,6 +399,9 @@ func (s *stage) run(t *testing.T) sim.Outcome {
 	config := sim.Config{Points: points, MayDamage: s.mayDamage, Damaged: s.rots}
 	for i := range s.members {
 		program := sim.Program{Name: "member", New: s.newNode}
+		if s.host != nil {
+			program.New = s.host
+		}
 		if s.puppet != nil && i > 0 {
 			program = sim.Program{Name: "puppet", New: s.puppet}
 		}

@@ -162,3 +162,21 @@ func TestCompactionsAreGivenUp(t *testing.T) {
 		t.Errorf("the file has %d bytes, too few for a compaction to begin", size)
 	}
 }
+
+// Chunks of a snapshot that come twice, late or not at all make no other snapshot.
+func TestChunksOnABadNetwork(t *testing.T) {
+	installed := 0
+	for seed := range uint64(8) {
+		s := newStage(seed, 3)
+		s.ballast, s.calls, s.think = 2000, 60, 40*env.Millisecond
+		s.constants.CompactBytes, s.constants.KeepEntries = 300, 1
+		s.plan.Rates[chance.NetDuplicate], s.plan.Rates[chance.NetLoss], s.plan.Rates[chance.NetDelay] = 300_000, 100_000, 200_000
+		s.plan.Network.MaxDelay = 3 * ms
+		s.plan.Disruptions = []plan.Disruption{cut(plan.CutDrop, 0, 120, 350), cut(plan.CutDrop, 1, 450, 600)}
+		s.verify(t, s.run(t))
+		installed += s.installed
+	}
+	if installed < 8 {
+		t.Errorf("%d snapshots were installed, want more", installed)
+	}
+}

@@ -2,6 +2,7 @@ package metalog
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 
 	"go.etcd.io/raft/v3"
@@ -159,7 +160,7 @@ func (l *Log) leads() bool { return l.raft.BasicStatus().RaftState == raft.State
 // await begins to wait for a sign of the leader anew.
 func (l *Log) await(e env.Env) {
 	t := &l.elections
-	if term := Term(l.raft.BasicStatus().HardState.GetTerm()); term != t.term || t.redraw {
+	if term := l.term(); term != t.term || t.redraw {
 		t.term, t.redraw = term, false
 		least := uint64(ElectionTicks * l.config.Tick)
 		chance := e.Chance(env.Key{
@@ -295,11 +296,30 @@ func (l *Log) stepRaft(e env.Env, from MemberID, body []byte) {
 	if proto.Unmarshal(body, m) != nil || m.GetFrom() != uint64(from) && m.GetType() != raftpb.MsgProp && m.GetType() != raftpb.MsgReadIndex {
 		return
 	}
+	if l.lost(m) {
+		return
+	}
 	_ = l.raft.Step(m) // it refuses what is of no use
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
-		if Term(m.GetTerm()) >= Term(l.raft.BasicStatus().HardState.GetTerm()) {
+		if Term(m.GetTerm()) >= l.term() {
 			l.await(e)
 		}
 	}
+}
+
+func (l *Log) term() Term { return Term(l.raft.BasicStatus().HardState.GetTerm()) }
+
+// lost stops a member that a leader has more acknowledgements of than it has entries: a
+// heartbeat tells a follower of no commit beyond those. Damage above what the file
+// confirms looks like a torn tail, and this is where it shows.
+func (l *Log) lost(m *raftpb.Message) bool {
+	last, err := l.storage.LastIndex()
+	must(err)
+	if m.GetType() != raftpb.MsgHeartbeat || Term(m.GetTerm()) < l.term() || m.GetCommit() <= last {
+		return false
+	}
+	l.stop(&CorruptError{l.path(), l.disk.size, fmt.Sprintf(
+		"entries end at %d, and %s has an acknowledgement of %d", last, MemberID(m.GetFrom()), m.GetCommit())})
+	return true
 }

@@ -2,6 +2,7 @@ package metalog_test
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"testing"
 
@@ -228,6 +229,41 @@ func TestStrangersAreNotHeard(t *testing.T) {
 		s.run(t)
 		if got := s.node(0).log.Status().Term == 50; got != c.heard {
 			t.Errorf("%s: heard %v, want %v", c.name, got, c.heard)
+		}
+	}
+}
+
+// A member that has fewer entries than a leader has acknowledgements of has lost some,
+// and stops; a leader of an earlier term has nothing to say about it.
+func TestLostEntriesAreNoticed(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		commit, behind uint64 // behind: how many terms before that of another leader
+		stops          bool
+	}{
+		{"what the founders have", 1, 0, false},
+		{"more", 2, 0, true},
+		{"more, in a term that is over", 2, 1, false},
+	} {
+		s := newStage(1, 3)
+		s.clients, s.plan.Duration, s.plan.Calm = 0, 60*ms, 1
+		s.plan.Disruptions = nil
+		stopped := false
+		s.failed = func(err error) { stopped = errors.Is(err, metalog.ErrCorrupt) }
+		s.puppet = func(e env.Env) env.Machine {
+			p := &puppet{Env: e, from: 30 * env.Millisecond, until: 32 * env.Millisecond, hear: func(*raftpb.Message) {}}
+			commit, term := uint64(1), 9+c.behind
+			if e.Self() == 2 {
+				p.from, p.until, commit, term = 40*env.Millisecond, 42*env.Millisecond, c.commit, 9
+			}
+			p.say = func(uint32) *raftpb.Message {
+				return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(term), Commit: new(commit)}
+			}
+			return p
+		}
+		s.run(t)
+		if stopped != c.stops {
+			t.Errorf("%s: stopped %v, want %v", c.name, stopped, c.stops)
 		}
 	}
 }

@@ -56,7 +56,10 @@ func (m *registerMachine) Snapshot() []byte {
 	for _, v := range m.values {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	return append(b, make([]byte, m.ballast)...)
+	for i := range m.ballast {
+		b = append(b, byte(i*7+i>>8))
+	}
+	return b
 }
 
 func (m *registerMachine) Restore(state []byte) error {
@@ -68,6 +71,9 @@ func (m *registerMachine) Restore(state []byte) error {
 	}
 	for i := range m.values {
 		m.values[i] = binary.LittleEndian.Uint64(state[8*i:])
+	}
+	if string(m.Snapshot()) != string(state) {
+		return errors.New("a state with another ballast")
 	}
 	return nil
 }
@@ -95,8 +101,9 @@ type stage struct {
 	damaged map[env.ID]metalog.MemberID // what was at an address when its disk was damaged
 	corrupt int                         // members that stopped for a damaged file
 
-	transfers bool // the leadership is to go round
-	installed int  // snapshots that followers took from a leader
+	failed    func(error) // is told why a member stops; may be nil
+	transfers bool        // the leadership is to go round
+	installed int         // snapshots that followers took from a leader
 	wrong     []string
 }
 
@@ -240,6 +247,9 @@ func (n *node) Step(ev *env.Event) {
 	n.stage.look(n.log.Status())
 	if err := n.log.Failure(); err != nil && !n.dead {
 		n.dead = true
+		if n.stage.failed != nil {
+			n.stage.failed(err)
+		}
 		if !errors.Is(err, metalog.ErrCorrupt) || n.stage.damaged[n.Self()] == 0 {
 			n.stage.objection("member at %d, which nobody has damaged, stops: %v", n.Self(), err)
 		}

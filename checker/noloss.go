@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
@@ -19,6 +20,7 @@ const nameNoLoss = "no-loss"
 //	refused-present  a refused change is there
 //	ghost            a record that nobody submitted
 //	changed-record   a record that does something else than what was submitted
+//	epoch           a record of a lower shard epoch, or an epoch that begins twice
 //	broken-log       a hole, or a record that does not continue the chain
 //	dump-...         a node's final state is not the fold of the log
 //
@@ -46,6 +48,7 @@ func judgeNoLoss(run *observe.Run, o Options) Report {
 		}
 	}
 	for _, l := range run.Logs {
+		epochsRise(v, l)
 		for _, b := range l.Breaks {
 			v.find("broken-log", b.At, nil, "%s: at %s %s", place(l.Tenant, l.Slot), instant(b.At), b.Text)
 		}
@@ -120,6 +123,20 @@ func refusedIsAbsent(v *verdict, run *observe.Run, s *Scratch, i int) {
 	e := entryAt(run, s.records.items[first].value)
 	v.find("refused-present", e.At, []int{i}, "%s was refused (%s) at %s, but its record is in the final log at seq %d, since %s",
 		describe(ops, i), op.Reason, instant(op.ReturnAt), e.Record.Seq, instant(e.At))
+}
+
+// epochsRise looks at the shard epochs of a log: they never go back, and each
+// start of an epoch is of one that no record before it has.
+func epochsRise(v *verdict, l *observe.Log) {
+	for i := 1; i < len(l.Entries); i++ {
+		before, e := l.Entries[i-1].Record.Epoch, &l.Entries[i]
+		begins := e.Record.Kind == record.EpochStart
+		if e.Record.Epoch < before || begins && e.Record.Epoch == before || !begins && e.Record.Epoch > before {
+			v.find("epoch", e.At, nil, "%s: the %s at seq %d, appended at %s, is of shard epoch %d, and the record before it of %d",
+				place(l.Tenant, l.Slot), e.Record.Kind, e.Record.Seq, instant(e.At), e.Record.Epoch, before)
+			return
+		}
+	}
 }
 
 func wasSubmitted(v *verdict, s *Scratch, ops []history.Op, l *observe.Log, e *observe.Entry) {

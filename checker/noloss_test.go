@@ -200,9 +200,31 @@ func TestNoLoss(t *testing.T) {
 		}, want: []string{
 			"broken-log [] 6 ms: tenant 2 slot 0: at 6 ms seq 9 follows seq 3: there is a hole",
 		}},
+		{name: "an epoch begins twice", verdict: Violated, make: func(w *world) {
+			w.append(&record.Record{Kind: record.EpochStart, Epoch: 4})
+			w.append(&record.Record{Kind: record.EpochStart, Epoch: 5})
+			w.append(&record.Record{Kind: record.EpochStart, Epoch: 5})
+			w.dump()
+		}, why: "no change was acknowledged", want: []string{
+			"epoch [] 5 ms: tenant 2 slot 0: the epoch-start at seq 5, appended at 5 ms, is of shard epoch 5, and the record before it of 5",
+		}},
+		{name: "an epoch goes back", verdict: Violated, make: func(w *world) {
+			w.append(&record.Record{Kind: record.EpochStart, Epoch: 5})
+			w.append(&record.Record{Kind: record.EpochStart, Epoch: 4})
+			w.dump()
+		}, why: "no change was acknowledged", want: []string{
+			"epoch [] 4 ms: tenant 2 slot 0: the epoch-start at seq 4, appended at 4 ms, is of shard epoch 4, and the record before it of 5",
+		}},
+		{name: "a record runs ahead of its epoch", verdict: Violated, make: func(w *world) {
+			w.append(&record.Record{Kind: record.EpochStart, Epoch: 5})
+			w.append(&record.Record{Kind: record.Config, Epoch: 6})
+			w.dump()
+		}, why: "no change was acknowledged", want: []string{
+			"epoch [] 4 ms: tenant 2 slot 0: the config at seq 4, appended at 4 ms, is of shard epoch 6, and the record before it of 5",
+		}},
 		{name: "chain does not continue", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Append(&record.Record{Tenant: home, Kind: record.EpochStart, Seq: 4, Prev: 1}, 1, w.tick(), 0, 1)
+			w.run.Append(&record.Record{Tenant: home, Kind: record.EpochStart, Epoch: 1, Seq: 4, Prev: 1}, 1, w.tick(), 0, 1)
 			w.dump()
 		}, want: []string{
 			"broken-log [] 6 ms: tenant 2 slot 0: at 6 ms seq 4 continues chain 0000000000000001, but the chain at seq 3 is 2eae7abaff675d4e",

@@ -99,8 +99,9 @@ func refusedForQuota(op history.Op) bool {
 	return op.Outcome == history.Refused && op.Reason == "quota-exceeded"
 }
 
-// judgeLiveness has three rules:
+// judgeLiveness has four rules:
 //
+//	gave-up         nothing went wrong, and yet a client waited in vain
 //	never-returned  an operation still waits for its answer
 //	stopped         a slot stopped for good
 //	stall           the calm part waits for something else
@@ -113,6 +114,12 @@ func judgeLiveness(run *observe.Run, _ Options) Report {
 	for i := range ops {
 		if ops[i].Outcome == history.Open && !run.Damaged(ops[i].Tenant, ops[i].Slot) {
 			v.find("never-returned", ops[i].InvokeAt, []int{i}, "%s waits for its answer since %s", describe(ops, i), instant(ops[i].InvokeAt))
+		}
+	}
+	for i := range ops {
+		if run.Quiet && ops[i].Outcome == history.Unknown && ops[i].Reason == history.Deadline {
+			v.find("gave-up", ops[i].ReturnAt, []int{i}, "%s was given up at %s, although nothing went wrong in the run",
+				describe(ops, i), instant(ops[i].ReturnAt))
 		}
 	}
 	for i := range run.Stops {

@@ -77,6 +77,14 @@ func TestLiveness(t *testing.T) {
 			w.end(w.write(7, 5), history.Unknown, "deadline")
 		}},
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(w *world) {}},
+		{name: "nothing went wrong, and a client waited in vain", verdict: Violated, make: func(w *world) {
+			w.run.Quiet = true
+			w.wrote(7, 5)
+			w.end(w.write(7, 5), history.Unknown, history.Deadline)
+			w.end(w.write(7, 6), history.Unknown, "session-expired")
+		}, want: []string{
+			"gave-up [1] 7 ms: write #1 of client 7 (tenant 2 slot 0, entity 5, session 2 request 2) was given up at 7 ms, although nothing went wrong in the run",
+		}},
 		{name: "an operation waits", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)
 			w.read(8, 6)

@@ -69,9 +69,9 @@ type Operator struct {
 
 // NewOperator returns an operator with nothing to do.
 func NewOperator(e env.Env, p Patience) *Operator {
-	// Both order what they name over all incarnations of this operator.
+	// All order what they name over all incarnations of this operator.
 	first := uint64(e.Incarnation()) << 20
-	return &Operator{env: e, patience: p, request: first, nonce: first}
+	return &Operator{env: e, patience: p, request: first, nonce: first, frame: uint64(e.Incarnation()-1) << 32}
 }
 
 // Busy reports whether a command is under way.

@@ -302,6 +302,7 @@ func (r *Runner) judge(result *Result) {
 		result.Verdict, result.Why = checker.Undecided, WhyCutShort
 		return
 	}
+	r.run.Quiet = result.Fired+result.Deviated == 0
 	result.Reports = checker.Judge(&r.run, checker.Options{Porcupine: r.options.Porcupine, Scratch: &r.scratch})
 	result.Verdict = checker.Held
 	for i := range result.Reports {

@@ -87,6 +87,10 @@ type Op struct {
 // Unresolved reports whether the client does not know if o took effect.
 func (o *Op) Unresolved() bool { return o.Outcome == Open || o.Outcome == Unknown }
 
+// Deadline is the Reason of an operation that was given up because its time was
+// over.
+const Deadline = "deadline"
+
 // Result is how an operation ended.
 type Result struct {
 	Outcome Outcome // not Open

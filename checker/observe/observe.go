@@ -80,6 +80,8 @@ type Run struct {
 	// DriftPPM bounds how much faster than true time a node's clock may run, in
 	// parts per million, 0..1,000,000.
 	DriftPPM int64
+	// Quiet says that nothing went wrong in the run: no disruption, no deviation.
+	Quiet bool
 	// Stalls says, one line each, what the calm part still waits for.
 	Stalls []string
 	Stops  []Stop // slots that nobody waits for any more
@@ -100,7 +102,7 @@ func (r *Run) Reset() {
 	}
 	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
 	r.Stops, r.damaged = r.Stops[:0], r.damaged[:0]
-	r.DriftPPM = 0
+	r.DriftPPM, r.Quiet = 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
 	r.Refusals.reset()

@@ -23,7 +23,7 @@ var ErrDropped = errors.New("the tenant was dropped")
 // its level; a new burst cuts it, or arrives empty. No change may wait: what was
 // charged under the old limits comes before the new ones in the log.
 func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if out := r.admissible(e, m); out.Code != wire.NoError {
+	if out := r.appendable(e, m); out.Code != wire.NoError {
 		return out
 	}
 	last := r.overlay.Limits()
@@ -58,28 +58,35 @@ func conflict(inForce uint64) Outcome {
 	return Outcome{Code: wire.VersionConflict, Quota: quota.ExceededError{Used: inForce}}
 }
 
-// setLimits appends a record with new limits; they hold from here on.
+// setLimits appends a record with new limits; they hold from here on. Until it is
+// durable the bucket as it was is kept, in case the disk has no room for it.
 func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits record.Limits) {
 	r.bucket.Level(e.Now()) // what was earned so far was earned at the old rate
+	if r.overlay.Limits() == r.state.Limits {
+		r.before = r.bucket
+	}
 	r.bucket.Limit(limits.Rate, limits.Burst)
 	rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
 	r.overlay.Add(&rec)
 	r.append(e, from, m, rec, fault.RecordAppended)
 }
 
-// takeBackLimits returns to the limits before those that the disk had no room for.
-// What waits was decided by the new ones, so it is refused too.
-func (r *Replica) takeBackLimits() {
+// takeBackLimits returns to the bucket before the limits that the disk had no room
+// for: what it earned and gave under them never was. What waits was decided by
+// them, so it is refused too. charged is how many of the changes that are taken back
+// were charged before them.
+func (r *Replica) takeBackLimits(charged int) {
 	for i := range r.admitted {
 		p := &r.admitted[i]
 		p.Refused = wire.DiskFull
 		r.state.Session(p.Record.Client).InFlight--
-		r.bucket.GiveBack()
 	}
 	r.done = append(r.done, r.admitted...)
 	r.admitted = r.admitted[:0]
-	limits := r.overlay.Limits()
-	r.bucket.Limit(limits.Rate, limits.Burst)
+	r.bucket = r.before
+	for range charged {
+		r.bucket.GiveBack()
+	}
 }
 
 // MayDrop says why the slot cannot be dropped now. A slot that stopped has no

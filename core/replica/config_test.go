@@ -182,7 +182,7 @@ func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 // The rate is the one before, too.
 func TestTheRateIsTheOneInForce(t *testing.T) {
 	h := serving(t, small)
-	h.configure(2, 1, wide)
+	h.configure(2, 1, tenant.Limits{Rate: 1000, Burst: 50})
 	h.run()
 	room := h.room
 	h.room = 10
@@ -266,5 +266,41 @@ func TestTheEndOfASlotThatStopped(t *testing.T) {
 		if out := h.MayDrop(h, &wire.Message{Base: base}); out.Code != want {
 			t.Errorf("a drop over version %d: %v, want %v", base, out.Code, want)
 		}
+	}
+}
+
+// Limits that the disk has no room for have earned nothing meanwhile: with the old
+// ones back the bucket is what it was.
+func TestLimitsThatAreTakenBackEarnedNothing(t *testing.T) {
+	h := serving(t, small)
+	h.configure(2, 1, tenant.Limits{Rate: 1, Burst: 5})
+	h.run()
+	for h.ask(0).Admitted { // until the burst is used up
+		h.run()
+	}
+	room := h.room
+	h.room = 10
+	h.configure(3, 2, tenant.Limits{Rate: 100_000, Burst: 1000})
+	h.done += int(env.Millisecond) // its clock
+	if out := h.Admit(h, client, h.message(1)); !out.Admitted {
+		t.Fatalf("under the limits that are pending: %+v", out)
+	}
+	h.run()
+	h.room = room
+	if out := h.ask(2); out.Code != wire.QuotaExceeded || out.Quota.Resource != quota.SignalsPerSecond {
+		t.Errorf("a write after the old limits are back: %+v", out)
+	}
+}
+
+// A request that leads to no record does not wait for the disk.
+func TestReadsGoOnWhileTheDiskIsBehind(t *testing.T) {
+	h := serving(t, replica.Constants{SegmentSize: 512, SnapshotEvery: unlimited, MaxSessions: 4, MaxPending: 2})
+	h.ask(1)
+	h.ask(2)
+	if out := h.ask(3); out.Code != wire.Overloaded {
+		t.Errorf("a third pending write: %+v", out)
+	}
+	if _, out := h.read(1); out.Code != wire.NoError {
+		t.Errorf("a read: %+v", out)
 	}
 }

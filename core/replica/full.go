@@ -16,10 +16,13 @@ import (
 // front are no records, so the promise is not hurt if only the header found no
 // room.
 func (r *Replica) takeBack(e env.Env) {
-	limits := false
+	limits, charged := false, 0 // under the limits before
 	for i := range r.pending {
 		p := &r.pending[i]
 		limits = limits || p.Record.Kind == record.Config
+		if !limits && p.Record.Kind.IsOperation() {
+			charged++
+		}
 		p.Refused = wire.DiskFull
 		if p.Record.Kind.IsOperation() {
 			r.state.Session(p.Record.Client).InFlight--
@@ -35,7 +38,7 @@ func (r *Replica) takeBack(e env.Env) {
 	r.pending, r.frames, r.end = r.pending[:0], r.frames[:0], r.state.Position
 	r.overlay.Reset(r.state)
 	if limits {
-		r.takeBackLimits()
+		r.takeBackLimits(charged)
 	}
 	for i := range r.admitted { // they were charged after what is taken back, and wait on
 		r.overlay.Add(&r.admitted[i].Record)

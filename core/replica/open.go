@@ -335,6 +335,7 @@ func (r *Replica) begin(e env.Env) {
 	}
 	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())}, fault.RecordAppended)
 	if config := &r.config.Tenant; config.Version > r.state.Limits.Version {
+		r.before = r.bucket
 		limits := record.Limits{
 			Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst(),
 			Entities: config.Limits.EffectiveEntities(), Bytes: config.Limits.EffectiveBytes(),

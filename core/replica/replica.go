@@ -109,6 +109,7 @@ type Replica struct {
 	state   *state.Slot
 	overlay state.Overlay // state, what is pending, and what is admitted
 	bucket  quota.Bucket
+	before  quota.Bucket // the bucket when new limits were appended that are not durable yet
 
 	admitted []Pending // charged, and not appended yet
 

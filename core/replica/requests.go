@@ -17,7 +17,7 @@ import (
 // storage. A refusal has no effect at all. What is admitted is charged and waits
 // for AppendNext, behind what was admitted before.
 func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if out := r.admissible(e, m); out.Code != wire.NoError {
+	if out := r.appendable(e, m); out.Code != wire.NoError {
 		return out
 	}
 	rec, valid := change(m)
@@ -112,8 +112,8 @@ func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 	return ask
 }
 
-// admissible checks what every request needs: a serving slot, room, and a client
-// that knows where the slot is placed.
+// admissible checks what every request needs: a serving slot, and a client that
+// knows where the slot is placed.
 func (r *Replica) admissible(e env.Env, m *wire.Message) Outcome {
 	switch {
 	case r.phase != Serving || r.closing:
@@ -122,7 +122,17 @@ func (r *Replica) admissible(e env.Env, m *wire.Message) Outcome {
 		return Outcome{Code: wire.BadEpoch}
 	case m.Placement < r.config.Identity.Placement:
 		return Outcome{Code: wire.Moved}
-	case len(r.pending)+len(r.admitted) >= r.config.MaxPending:
+	}
+	return Outcome{}
+}
+
+// appendable checks what every request needs that leads to a record: beside all
+// else, room among the records that wait for the disk.
+func (r *Replica) appendable(e env.Env, m *wire.Message) Outcome {
+	if out := r.admissible(e, m); out.Code != wire.NoError {
+		return out
+	}
+	if len(r.pending)+len(r.admitted) >= r.config.MaxPending {
 		return Outcome{Code: wire.Overloaded}
 	}
 	return Outcome{}
@@ -168,7 +178,7 @@ func (r *Replica) isPending(session, request uint64) bool {
 // OpenSession finds or begins the session that a client names by its nonce. The
 // record is written with the next Flush.
 func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if out := r.admissible(e, m); out.Code != wire.NoError {
+	if out := r.appendable(e, m); out.Code != wire.NoError {
 		return out
 	}
 	if session := r.state.SessionOf(uint64(from), m.Nonce); session != nil {

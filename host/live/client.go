@@ -293,7 +293,7 @@ func outcome(r *core.Result) history.Result {
 	case core.Refused:
 		out.Outcome, out.Reason = history.Refused, r.Code.String()
 	case core.Unknown:
-		out.Outcome, out.Reason = history.Unknown, "deadline"
+		out.Outcome, out.Reason = history.Unknown, history.Deadline
 		if r.Code != wire.NoError {
 			out.Reason = r.Code.String()
 		}

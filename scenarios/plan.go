@@ -242,6 +242,13 @@ func (p *Plan) Validate() error {
 	if err := cluster.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", plan.ErrInvalid, err)
 	}
+	for i := range p.World.Disruptions {
+		d := &p.World.Disruptions[i]
+		ends := d.Kind == plan.Kill || d.Kind == plan.Power || d.Kind == plan.Wipe
+		if ends && int(d.Process) >= c.Nodes && int(d.Process) < p.processes() { // a driver's calls are its memory
+			return fmt.Errorf("%w: world.disruptions[%d]: process %d is a client or an operator, want one of the nodes 0..%d: only they restart", plan.ErrInvalid, i, d.Process, c.Nodes-1)
+		}
+	}
 	return p.World.Validate(p.processes(), fault.Names())
 }
 

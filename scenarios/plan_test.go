@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bytes"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -54,6 +55,7 @@ func TestPlanFilesThatAreRefused(t *testing.T) {
 		"of another scenario":   {strings.Replace(good, `"smoke"`, `"smokes"`, 1), ErrPlanFile, `no scenario or group "smokes"`},
 		"twice":                 {good + good, ErrPlanFile, "after top-level value"},
 		"with text for number":  {strings.Replace(good, `"nodes": 3`, `"nodes": "3"`, 1), ErrPlanFile, "line 6 column"},
+		"that kills a client":   {regexp.MustCompile(`"process": [0-9]+`).ReplaceAllString(good, `"process": 3`), plan.ErrInvalid, "process 3 is a client or an operator, want one of the nodes 0..2"},
 		"without nodes":         {strings.Replace(good, `"nodes": 3`, `"nodes": 0`, 1), plan.ErrInvalid, "cluster of 0 nodes"},
 	} {
 		t.Run(name, func(t *testing.T) {

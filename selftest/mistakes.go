@@ -25,6 +25,16 @@ var mistakes = []Mistake{
 		edits: []replacement{{" && spent < turnsTime; {", " && spent >= 0; {"}},
 	},
 	{
+		Name: "refused-for-nothing", Rule: "what is well formed is not refused as malformed",
+		Expected: "refusals", Scenario: "smoke", Where: "core/replica/requests.go", Operator: edit,
+		edits: []replacement{{"valid := m.Request != 0 &&", "valid := m.Request%10 != 9 && m.Request != 0 &&"}},
+	},
+	{
+		Name: "answers-withheld", Rule: "what is durable is acknowledged",
+		Expected: "liveness", Scenario: "calm", Where: "core/node.go", Operator: edit,
+		edits: []replacement{{"\tn.acks++\n", "\tn.acks++\n\tif seq%40 == 0 {\n\t\treturn\n\t}\n"}},
+	},
+	{
 		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
 		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
 		edits: []replacement{{

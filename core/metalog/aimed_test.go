@@ -127,15 +127,22 @@ func TestPowerAtEveryOperationOfAnInstallation(t *testing.T) {
 	}
 }
 
-// A member that leads hands over on request, and one that does not exist is no reason
-// to stop.
+// A leader hands over on request, whether it is asked itself, or who is to lead is, or
+// a third; and a member that does not exist is no reason to stop.
 func TestTransfer(t *testing.T) {
-	s := newStage(3, 3)
-	s.calls, s.think = 40, 50*env.Millisecond
-	s.transfers = true
-	s.verify(t, s.run(t))
-	if len(s.leaders) < 4 {
-		t.Errorf("leaders in %d terms, want one for each transfer", len(s.leaders))
+	for name, asked := range map[string]func(st metalog.Status, to env.ID) bool{
+		"the leader":     func(st metalog.Status, to env.ID) bool { return st.Leader == st.Member },
+		"who is to lead": func(st metalog.Status, to env.ID) bool { return st.Member.Address() == to },
+		"a third": func(st metalog.Status, to env.ID) bool {
+			return st.Leader != st.Member && st.Member.Address() != to && st.Leader.Address() != to
+		},
+	} {
+		s := newStage(3, 3)
+		s.calls, s.think, s.transferAt = 120, 20*env.Millisecond, asked
+		s.verify(t, s.run(t))
+		if len(s.leaders) < 4 {
+			t.Errorf("%s is asked: leaders in %d terms, want more", name, len(s.leaders))
+		}
 	}
 }
 

@@ -293,8 +293,8 @@ func (l *Log) message(e env.Env, ev *env.Event) {
 // stepRaft tells raft of a message, and the election timer of a sign of the leader.
 func (l *Log) stepRaft(e env.Env, from MemberID, body []byte) {
 	m := new(raftpb.Message)
-	if proto.Unmarshal(body, m) != nil || m.GetFrom() != uint64(from) && m.GetType() != raftpb.MsgProp && m.GetType() != raftpb.MsgReadIndex {
-		return
+	if proto.Unmarshal(body, m) != nil || m.GetFrom() != uint64(from) && m.GetType() != raftpb.MsgTransferLeader {
+		return // of a transfer From is who is to lead
 	}
 	if l.lost(m) {
 		return

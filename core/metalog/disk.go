@@ -161,8 +161,13 @@ func (l *Log) flush(e env.Env) {
 		n = len(d.queue)
 	}
 	d.flight, d.queue = d.queue[:n:n], d.queue[n:]
+	l.write(e)
+}
+
+// write appends what is in flight to the file.
+func (l *Log) write(e env.Env) {
+	d := &l.disk
 	var data []byte
-	mustSync := false
 	for _, m := range d.flight {
 		for _, entry := range m.GetEntries() {
 			data = appendEntry(data, uint64(d.synced), entry)
@@ -170,16 +175,20 @@ func (l *Log) flush(e env.Env) {
 		if votes := votesIn(m); votes != nil {
 			data = appendVotes(data, uint64(d.synced), votes)
 		}
-		mustSync = mustSync || len(m.GetResponses()) > 0
 	}
 	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)
 	d.length = d.size + int64(len(data))
 	steps := []env.Op{{Kind: env.OpAppend, File: d.handle, Data: data}}
-	if mustSync {
+	if d.awaited() {
 		// Entries and votes are durable before anybody is told of them.
 		steps = append(steps, env.Op{Kind: env.OpSync, File: d.handle})
 	}
 	l.run(e, appending, steps...)
+}
+
+// awaited reports whether anybody is to be told that what is in flight is durable.
+func (d *drive) awaited() bool {
+	return slices.ContainsFunc(d.flight, func(m *raftpb.Message) bool { return len(m.GetResponses()) > 0 })
 }
 
 // votesIn is the hard state in a message, nil if there is none.
@@ -195,11 +204,7 @@ func votesIn(m *raftpb.Message) *raftpb.HardState {
 func (l *Log) appended(e env.Env) {
 	d := &l.disk
 	d.size = d.length
-	responses := 0
-	for _, m := range d.flight {
-		responses += len(m.GetResponses())
-	}
-	if responses > 0 {
+	if d.awaited() {
 		d.synced = d.size
 	}
 	flight := d.flight

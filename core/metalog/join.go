@@ -3,7 +3,6 @@ package metalog
 import (
 	"slices"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/tidaldb/tidalsim/core/env"
@@ -61,9 +60,4 @@ func replacement(old, id MemberID) *raftpb.ConfChangeV2 {
 		{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(uint64(id))},
 		{Type: raftpb.ConfChangeRemoveNode.Enum(), NodeId: new(uint64(old))},
 	}}
-}
-
-// reportSnapshot tells raft how a transfer ended.
-func (l *Log) reportSnapshot(to MemberID, status raft.SnapshotStatus) {
-	l.raft.ReportSnapshot(uint64(to), status)
 }

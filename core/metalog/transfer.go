@@ -81,7 +81,7 @@ func (l *Log) resend(e env.Env) {
 	l.transfers = slices.DeleteFunc(l.transfers, func(t transfer) bool {
 		lost := l.ticks-t.moving >= giveUpTicks || !l.leads()
 		if lost {
-			l.reportSnapshot(t.to, raft.SnapshotFailure)
+			l.raft.ReportSnapshot(uint64(t.to), raft.SnapshotFailure)
 		}
 		return lost
 	})
@@ -133,7 +133,7 @@ func (l *Log) chunkTaken(e env.Env, from MemberID, body []byte) {
 	case have <= uint64(t.offset): // an answer to what was sent twice
 	case have >= uint64(len(t.data)):
 		l.transfers = slices.Delete(l.transfers, i, i+1)
-		l.reportSnapshot(from, raft.SnapshotFinish)
+		l.raft.ReportSnapshot(uint64(from), raft.SnapshotFinish)
 	default:
 		t.offset, t.moving = int(have), l.ticks
 		l.sendChunk(e, t)

@@ -101,10 +101,10 @@ type stage struct {
 	damaged map[env.ID]metalog.MemberID // what was at an address when its disk was damaged
 	corrupt int                         // members that stopped for a damaged file
 
-	failed    func(error) // is told why a member stops; may be nil
-	transfers bool        // the leadership is to go round
-	installed int         // snapshots that followers took from a leader
-	wrong     []string
+	failed     func(error)                             // is told why a member stops; may be nil
+	transferAt func(st metalog.Status, to env.ID) bool // which members ask for the leadership to go round; may be nil
+	installed  int                                     // snapshots that followers took from a leader
+	wrong      []string
 }
 
 type entry struct{ command, result string }
@@ -263,8 +263,8 @@ func (n *node) serve(ev *env.Event) {
 	w := waiter{client: ev.From, number: binary.LittleEndian.Uint64(ev.Data[1:])}
 	var err error
 	if command := ev.Data[9 : len(ev.Data)-4]; len(command) > 0 {
-		if n.stage.transfers && w.number%8 == 0 {
-			n.log.Transfer(n, env.ID(w.number/8)%4) // there is no member at 3
+		if to := env.ID(w.number/8) % 4; n.stage.transferAt != nil && w.number%8 == 0 && n.stage.transferAt(n.log.Status(), to) {
+			n.log.Transfer(n, to) // there is no member at 3
 		}
 		err = n.log.Propose(n, uint64(w.client), w.number, command)
 	} else {
@@ -395,7 +395,7 @@ var quick = metalog.Constants{
 
 func newStage(seed uint64, members int) *stage {
 	return &stage{members: members, clients: 3, calls: 20, ballast: 500, think: env.Millisecond, constants: quick, plan: &plan.Plan{
-		Seed: plan.Seed(seed), Duration: 4 * int64(env.Second), Calm: 20 * int64(env.Second),
+		Seed: plan.Seed(seed), Duration: 4 * int64(env.Second), Calm: 3 * int64(env.Second),
 		Network: network.DefaultProfile, Disk: disk.DefaultProfile,
 	}}
 }

@@ -154,6 +154,7 @@ func configured(run *observe.Run, c *observe.Command) (before uint64, found bool
 		if l.Tenant != c.Tenant {
 			continue
 		}
+		before = 0 // each slot has limits of its own
 		for i := range l.Entries {
 			rec := &l.Entries[i].Record
 			if rec.Kind != record.Config {

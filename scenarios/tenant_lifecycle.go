@@ -17,6 +17,7 @@ var tenantLifecycle = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
+		d.slots(p) // a drop ends them all; limits are changed of the first
 		for i := range int(d.between("more tenants", 0, 1, 3)) {
 			p.Cluster.Tenants = append(p.Cluster.Tenants, TenantPlan{
 				Config: tenant.Config{ID: tenant.ID(3 + i), Version: 1, Limits: d.generous("first limits", i)},

@@ -25,6 +25,11 @@ var mistakes = []Mistake{
 		edits: []replacement{{" && spent < turnsTime; {", " && spent >= 0; {"}},
 	},
 	{
+		Name: "one-slot-dropped", Rule: "a drop ends all slots of the tenant",
+		Expected: "liveness", Scenario: "tenant-lifecycle", Where: "core/admin.go", Operator: edit,
+		edits: []replacement{{"\t\t\tr.Drop(n.env)\n", "\t\t\tr.Drop(n.env)\n\t\t\tbreak\n"}},
+	},
+	{
 		Name: "refused-for-nothing", Rule: "what is well formed is not refused as malformed",
 		Expected: "refusals", Scenario: "smoke", Where: "core/replica/requests.go", Operator: edit,
 		edits: []replacement{{"valid := m.Request != 0 &&", "valid := m.Request%10 != 9 && m.Request != 0 &&"}},

@@ -98,7 +98,7 @@ func TestChain(t *testing.T) {
 		f.advance(e)
 		return f.applied.Chain
 	}
-	if chain(entry(1, "a")) != chain(entry(1, "a")) {
+	if first, again := chain(entry(1, "a")), chain(entry(1, "a")); first != again {
 		t.Error("equal entries have different chains")
 	}
 	if chain(entry(1, "a")) == chain(entry(2, "a")) || chain(entry(1, "a")) == chain(entry(1, "b")) {

@@ -16,6 +16,7 @@ const nameRate = "rate"
 //
 //	window              some window admitted more than burst + rate*w*(1+rho) + 1
 //	refused-with-token  an operation was refused although the bucket had a token
+//	wrong-figures       a refusal tells another limit, use or time than the rule gives
 //	refused-otherwise   a cap refused an operation that the rate, which comes first, had to refuse
 //	wrong-level         a record carries another bucket level than the rule gives
 //
@@ -188,6 +189,16 @@ func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 	if level >= nano {
 		v.find("refused-with-token", ev.At, nil, "%s: an operation was refused at %s (node clock %s) although the bucket held %d nano-tokens",
 			place(l.Tenant, l.Slot), instant(ev.At), instant(ev.Local), level)
+		return
+	}
+	told := &ev.Refusal
+	if told.Op.Session == 0 || b.rate == 0 { // nobody saw the refusal
+		return
+	}
+	wait := (nano - level + int64(b.rate) - 1) / int64(b.rate)
+	if told.Limit != b.rate || told.Used != uint64(b.full/nano) || told.RetryAfter != wait {
+		v.find("wrong-figures", ev.At, nil, "%s: a refusal at %s tells of a limit of %d with %d used and to come again after %d ns; want %d, %d and %d ns",
+			place(l.Tenant, l.Slot), instant(ev.At), told.Limit, told.Used, told.RetryAfter, b.rate, b.full/nano, wait)
 	}
 }
 

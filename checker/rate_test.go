@@ -24,6 +24,19 @@ func (w *world) signals(n int) {
 // level of its own.
 func (w *world) forge(at, local, level int64) { w.forgeKind(record.Signal, at, local, level) }
 
+// refuseTelling empties the bucket at 10 ms and refuses the next operation at once, with
+// a reply that tells of the limit and of the time to wait.
+func (w *world) refuseTelling(limit uint64, wait int64) {
+	for i := range int64(homeBurst) {
+		w.forge(10*ms, 10*ms, (homeBurst-1-i)*nano)
+	}
+	w.run.Refused(home, 0, 10*ms, 10*ms, 1)
+	w.run.Told(home, 0, observe.Refusal{
+		Resource: 1, Limit: limit, Used: homeBurst, RetryAfter: wait,
+		Op: signal.Operation{Session: 2, Request: 9},
+	})
+}
+
 // forgeKind is forge for records of any kind of operation.
 func (w *world) forgeKind(k record.Kind, at, local, level int64) {
 	end := w.log().End()
@@ -171,6 +184,19 @@ func TestRate(t *testing.T) {
 			w.run.Refused(home, 0, w.tick(), w.clock, 1)
 		}, want: []string{
 			"refused-with-token [] 4 ms: tenant 2 slot 0: an operation was refused at 4 ms (node clock 4 ms) although the bucket held 3000000000 nano-tokens",
+		}},
+		{name: "refused in the words of the rule", verdict: Held, make: func(w *world) {
+			w.refuseTelling(homeRate, ms)
+		}},
+		{name: "told to come again too late", verdict: Violated, make: func(w *world) {
+			w.refuseTelling(homeRate, 1000*ms)
+		}, want: []string{
+			"wrong-figures [] 10 ms: tenant 2 slot 0: a refusal at 10 ms tells of a limit of 1000 with 3 used and to come again after 1000000000 ns; want 1000, 3 and 1000000 ns",
+		}},
+		{name: "told of another limit", verdict: Violated, make: func(w *world) {
+			w.refuseTelling(homeRate+7, ms)
+		}, want: []string{
+			"wrong-figures [] 10 ms: tenant 2 slot 0: a refusal at 10 ms tells of a limit of 1007 with 3 used and to come again after 1000000 ns; want 1000, 3 and 1000000 ns",
 		}},
 		{name: "refused at the very nanosecond of the token", verdict: Violated, make: func(w *world) {
 			for i := range int64(3) {

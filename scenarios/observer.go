@@ -342,8 +342,12 @@ func (o *observer) refused(from, to env.ID, m *wire.Message) {
 		reply.Arrived = max(a.since, o.world.Thawed(from))
 		o.run.Refusals.Answered(reply)
 	}
-	if quota.Resource(m.Resource) != quota.SignalsPerSecond {
-		told := observe.Refusal{Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, Op: operationOf(m)}
+	told := observe.Refusal{
+		Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, RetryAfter: int64(m.Retry), Op: operationOf(m),
+	}
+	if quota.Resource(m.Resource) == quota.SignalsPerSecond {
+		o.run.Told(m.Tenant, m.Slot, told)
+	} else {
 		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), int64(o.local), uint64(o.boots[from].incarnation))
 	}
 }

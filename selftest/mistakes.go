@@ -40,6 +40,11 @@ var mistakes = []Mistake{
 		edits: []replacement{{"\tn.acks++\n", "\tn.acks++\n\tif seq%40 == 0 {\n\t\treturn\n\t}\n"}},
 	},
 	{
+		Name: "refusal-figures", Rule: "a refusal for the rate tells when a token will be there",
+		Expected: "rate", Scenario: "smoke", Where: "core/quota/admit.go", Operator: edit,
+		edits: []replacement{{"RetryAfter: b.wait()", "RetryAfter: 1000 * b.wait()"}},
+	},
+	{
 		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
 		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
 		edits: []replacement{{

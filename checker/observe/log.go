@@ -51,10 +51,11 @@ func (r Resource) String() string {
 	return fmt.Sprintf("resource-%d", uint8(r))
 }
 
-// Refusal is what a client was told when a cap refused its operation.
+// Refusal is what a client was told when its operation was refused for a quota.
 type Refusal struct {
 	Resource    Resource
 	Limit, Used uint64
+	RetryAfter  int64 // ns, of the rate
 	Op          signal.Operation
 }
 
@@ -76,7 +77,7 @@ type Event struct {
 	Level   int64         // nano-tokens
 	Limits  record.Limits // of a Config record
 
-	Refusal Refusal // of Capped
+	Refusal Refusal // of Capped, and of Refused once it is known what the client was told
 }
 
 // Break is a record that does not continue the log.
@@ -225,6 +226,14 @@ func (l *Log) voidFrom(seq lineage.Seq) {
 // Refuse notes that an operation was refused for want of a token.
 func (l *Log) Refuse(at, local int64, incarnation uint64) {
 	l.Events = append(l.Events, Event{Kind: Refused, At: at, Local: local, Incarnation: incarnation})
+}
+
+// Tell notes what the client was told whose operation was refused last for want of a
+// token.
+func (l *Log) Tell(r Refusal) {
+	if last := len(l.Events) - 1; last >= 0 && l.Events[last].Kind == Refused {
+		l.Events[last].Refusal = r
+	}
 }
 
 // Cap notes that an operation was refused for a cap, in the words of the refusal.

@@ -192,6 +192,10 @@ func (r *Run) Refused(t tenant.ID, slot lineage.Slot, at, local int64, incarnati
 	r.Log(t, slot).Refuse(at, local, incarnation)
 }
 
+// Told notes what a client was told that was refused for want of a token; see
+// Log.Tell.
+func (r *Run) Told(t tenant.ID, slot lineage.Slot, refusal Refusal) { r.Log(t, slot).Tell(refusal) }
+
 // Capped notes that an operation was refused for a cap; see Log.Cap.
 func (r *Run) Capped(t tenant.ID, slot lineage.Slot, refusal Refusal, at, local int64, incarnation uint64) {
 	r.Log(t, slot).Cap(refusal, at, local, incarnation)

@@ -140,7 +140,7 @@ func (d *Disk) inode(dir bool) *inode {
 	return n
 }
 
-// Unsynced reports whether anything waits for a sync.
+// Unsynced reports whether a power crash could lose anything that was written.
 func (d *Disk) Unsynced() bool { return d.dirty > 0 || len(d.pending) > 0 }
 
 // Free returns the bytes that the disk still takes.

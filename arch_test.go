@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"core/tenant", "core/signal", "core/fault", "core/env/envtest"},
 	{"core/record"},
 	{"core/wire", "core/wal", "core/quota", "core/route", "core/fair", "core/state"},
-	{"core/replica", "core/metalog"},
+	{"core/replica", "core/metalog", "core/control"},
 	{"core"},
 	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame"},
 	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network"},

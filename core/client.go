@@ -23,7 +23,8 @@ type Result struct {
 	Call    uint64 // as Write, Put, Delete and Read returned it
 	Outcome Outcome
 	Code    wire.Code        // why it was refused
-	Seq     lineage.Seq      // acked: of its record; of a Read: last record of the slot folded
+	Seq     lineage.Seq      // acked: of its record; of a read: last record of the slot folded
+	From    env.ID           // acked: who answered
 	State   signal.State     // Read acked
 	Op      signal.Operation // Write, Put, Delete: its identity; Session 0 if it was never sent
 }
@@ -49,8 +50,9 @@ type Client struct {
 	cluster  *Cluster
 	patience Patience
 
-	links    []link    // by node
-	sessions []session // in order of first use
+	links    []link       // by node
+	routes   []shardRoute // by shard that was used, if shards are shared
+	sessions []session    // in order of first use
 	calls    []call
 	results  []Result
 	spare    [][]uint64 // memory of the frames of calls that are over
@@ -76,21 +78,24 @@ type session struct {
 	slot    lineage.Slot
 	id      uint64 // 0: not open
 	nonce   uint64
-	request uint64 // last number given out
-	opening bool   // a call of kind OpenSession is under way
+	request uint64     // last number given out
+	opening bool       // a call of kind OpenSession is under way
+	token   wire.Token // what was seen of the slot
 }
 
 // call is a request under way.
 type call struct {
 	id       uint64
-	kind     wire.Kind // Write, Put, Delete, Read, OpenSession
+	kind     wire.Kind // Write, Put, Delete, Read, Query, OpenSession
 	place    *Placement
 	signal   signal.Signal
 	entity   signal.Entity
 	op       signal.Operation // of a change: once it was sent
 	nonce    uint64           // OpenSession
+	query    Query            // Query
 	frames   []uint64         // attempts that are not resolved
 	attempts uint32
+	hop      hop      // where it goes, if shards are shared
 	due      env.Time // when it is sent (again); Never: it waits for its link or session
 	deadline env.Time
 }
@@ -123,6 +128,11 @@ func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
 	return c.begin(id, e, call{kind: wire.Read, entity: e})
 }
 
+// Query asks for the state of an entity at a level, of any replica of a shared shard.
+func (c *Client) Query(id tenant.ID, e signal.Entity, q Query) (uint64, bool) {
+	return c.begin(id, e, call{kind: wire.Query, entity: e, query: q})
+}
+
 func (c *Client) begin(id tenant.ID, e signal.Entity, k call) (uint64, bool) {
 	k.place = c.cluster.route(id, e)
 	if k.place == nil {
@@ -132,6 +142,9 @@ func (c *Client) begin(id tenant.ID, e signal.Entity, k call) (uint64, bool) {
 	k.id = c.lastCall
 	k.due, k.deadline = env.Never, c.env.Now().Add(c.patience.Deadline)
 	k.frames = c.noFrames()
+	if c.cluster.Shared != nil {
+		c.aim(&k)
+	}
 	c.calls = append(c.calls, k)
 	c.try(len(c.calls) - 1)
 	c.rearm()
@@ -201,13 +214,15 @@ func (c *Client) message(from env.ID, m *wire.Message) {
 		}
 	case wire.SessionOpen:
 		c.sessionOpen(m)
-	case wire.Ack:
+	case wire.Ack, wire.AckAt:
 		if i := c.findChange(m); i >= 0 {
-			c.finish(i, Result{Outcome: Acked, Seq: m.Seq})
+			c.saw(c.calls[i].place, m)
+			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, From: from})
 		}
-	case wire.State:
-		if i := c.find(m.Request); i >= 0 && c.calls[i].kind == wire.Read {
-			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, State: m.State})
+	case wire.State, wire.StateAt:
+		if i := c.find(m.Request); i >= 0 && (c.calls[i].kind == wire.Read || c.calls[i].kind == wire.Query) {
+			c.saw(c.calls[i].place, m)
+			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, State: m.State, From: from})
 		}
 	case wire.Refusal:
 		c.refusal(m)
@@ -260,10 +275,11 @@ func (c *Client) refusal(m *wire.Message) {
 	}
 	if m.Code == wire.SessionExpired {
 		if s := c.sessionOf(k.place); s.id == m.Session {
-			*s = session{tenant: s.tenant, slot: s.slot}
+			*s = session{tenant: s.tenant, slot: s.slot, token: s.token}
 		}
 	}
 	switch {
+	case c.cluster.Shared != nil && c.redirected(i, m):
 	case m.Code.Again():
 		k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
 	case k.kind == wire.OpenSession:
@@ -321,6 +337,7 @@ func (c *Client) timeouts() {
 		case k.kind != wire.OpenSession && k.deadline <= now:
 			c.expire(i)
 		case k.due <= now:
+			c.goOn(k)
 			c.try(i)
 		}
 	}

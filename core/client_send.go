@@ -11,11 +11,12 @@ import (
 func (c *Client) try(i int) {
 	k := &c.calls[i]
 	k.due = env.Never
-	l := c.linkTo(k.place.Node)
+	l := c.linkTo(c.target(k))
 	if l.conn == 0 {
 		if l.due == env.Never {
 			c.connect(l)
 		}
+		c.lookElsewhere(k)
 		return
 	}
 	if k.kind.Changes() && k.op.Session == 0 {
@@ -42,7 +43,11 @@ func (c *Client) transmit(l *link, k *call) {
 	if k.kind.Changes() {
 		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
 	}
+	if k.kind == wire.Query {
+		m.Level, m.Bound, m.Token = k.query.Level, k.query.Bound, c.sessionOf(k.place).token
+	}
 	c.send(l.node, &m, k.attempts)
+	k.hop.sent = l.node
 	k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
 	k.attempts++
 }
@@ -95,7 +100,7 @@ func (c *Client) welcome(l *link, m *wire.Message) {
 	}
 	l.conn, l.due = m.Conn, env.Never
 	for i := range len(c.calls) { // not those that trying adds: they were tried
-		if c.calls[i].place.Node == l.node {
+		if c.target(&c.calls[i]) == l.node {
 			c.try(i)
 		}
 	}
@@ -122,7 +127,11 @@ func (c *Client) openSession(p *Placement) {
 	c.nonce++
 	s.nonce = c.nonce
 	c.lastCall++
-	c.calls = append(c.calls, call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never, frames: c.noFrames()})
+	opening := call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never, frames: c.noFrames()}
+	if c.cluster.Shared != nil {
+		c.aim(&opening)
+	}
+	c.calls = append(c.calls, opening)
 	c.try(len(c.calls) - 1)
 }
 

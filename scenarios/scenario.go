@@ -32,7 +32,7 @@ func All() []*Scenario {
 
 // light scenarios take a few milliseconds of CPU time a seed.
 func light() []*Scenario {
-	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle}
+	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle, sharedSmoke}
 }
 
 // heavy scenarios take more, and run by name only.

@@ -38,6 +38,10 @@ type openCall struct {
 // thinkTimer is the driver's own; the client uses timer 0.
 const thinkTimer env.TimerID = 1
 
+// ClientCost is what each Step of a client or an operator is charged:
+// docs/calibration.md.
+const ClientCost = env.Microsecond
+
 // Step implements env.Machine.
 func (d *driver) Step(ev *env.Event) {
 	for _, r := range d.client.Step(ev) {
@@ -47,7 +51,7 @@ func (d *driver) Step(ev *env.Event) {
 		d.think()
 	}
 	d.sent()
-	d.env.Charge(env.Microsecond)
+	d.env.Charge(ClientCost)
 }
 
 // operations is how many calls this client makes.

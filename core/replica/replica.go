@@ -47,7 +47,8 @@ type Costs struct {
 	PerKiB env.Duration `json:"per_kib_ns"` // encoding or decoding a snapshot, per 1024 bytes
 }
 
-// DefaultCosts were estimated from the benchmarks of the codecs and the fold.
+// DefaultCosts were compared with a real machine: docs/calibration.md says what was
+// measured, when, and why a cost may differ from it.
 var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
 
 // Config is what a Replica is made of.

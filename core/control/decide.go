@@ -87,9 +87,9 @@ func (d *decision) wait(s *Shard, because Because, l look) {
 	d.waits = append(d.waits, Wait{s.ID, d.reason(because, l)})
 }
 
-// change proposes a change of a shard about one of its members.
-func (d *decision) change(kind Kind, s *Shard, m Member, why Reason) {
-	d.propose(Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}, why)
+// about returns a command about a member of a shard, decided on the shard as it is.
+func (s *Shard) about(kind Kind, m Member) Command {
+	return Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}
 }
 
 // node proposes the registration of a higher incarnation.
@@ -188,28 +188,45 @@ func (d *decision) reason(because Because, l look) Reason {
 // hold what nobody else does.
 func (d *decision) reform(s *Shard) {
 	complete := true
-	var leader Member
 	for _, m := range s.InSync {
-		now := Member{m.Node, d.Node(m.Node).Incarnation}
-		if l := d.look(now); l.life != alive {
+		if l := d.look(d.current(m.Node)); l.life != alive {
 			d.await(s, ReformIncomplete, l)
 			complete = false
-		}
-		if !s.IsExcluded(now) && (leader == Member{} || s.prefers(now, leader)) {
-			leader = now
 		}
 	}
 	if !complete {
 		return
 	}
-	because := NobodyWhole
-	about := s.Leader
+	because, about := NobodyWhole, s.Leader
 	if s.Reformed {
 		because = MemberBack
 		about = s.InSync[slices.IndexFunc(s.InSync, d.hasRestarted)]
 	}
-	d.change(Reform, s, leader, d.reason(because, d.look(about)))
+	d.lead(Reform, s, d.reason(because, d.look(about)))
 }
+
+// lead proposes that one of the shard's nodes leads, of those that Apply would take
+// and that are alive, and reports whether there is one.
+func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
+	var best Command
+	for _, id := range s.Replicas {
+		c := s.about(kind, d.current(id))
+		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
+			continue
+		}
+		if best.Kind == 0 || s.rank(id) > s.rank(best.Member.Node) {
+			best = c
+		}
+	}
+	if best.Kind == 0 {
+		return false
+	}
+	d.propose(best, why)
+	return true
+}
+
+// current returns the process that a node runs, as far as is agreed on.
+func (d *decision) current(id env.ID) Member { return Member{id, d.Node(id).Incarnation} }
 
 // awaitLogs notes which members of a reformed set keep its leader waiting.
 func (d *decision) awaitLogs(s *Shard) {
@@ -221,7 +238,7 @@ func (d *decision) awaitLogs(s *Shard) {
 }
 
 // remove proposes the removal of a member that is not there, and reports whether it
-// did. The leader is whole, so no slot loses its last member.
+// did.
 func (d *decision) remove(s *Shard) bool {
 	for _, m := range s.InSync {
 		because := MemberRestarted
@@ -235,20 +252,16 @@ func (d *decision) remove(s *Shard) bool {
 		case silent:
 			because = MemberSilent
 		}
-		d.change(Remove, s, m, d.reason(because, l))
-		return true
+		if c := s.about(Remove, m); d.Judge(&c) == Done {
+			d.propose(c, d.reason(because, l))
+			return true
+		}
 	}
 	return false
 }
 
 // elect proposes a new leader, or notes whom the shard waits for.
 func (d *decision) elect(s *Shard, old look) {
-	var best Member
-	for _, m := range s.InSync {
-		if m != s.Leader && !s.IsExcluded(m) && d.look(m).life == alive && (best == Member{} || s.prefers(m, best)) {
-			best = m
-		}
-	}
 	because := LeaderExcluded
 	switch old.life {
 	case restarted:
@@ -256,8 +269,7 @@ func (d *decision) elect(s *Shard, old look) {
 	case silent:
 		because = LeaderSilent
 	}
-	if best != (Member{}) {
-		d.change(Elect, s, best, d.reason(because, old))
+	if d.lead(Elect, s, d.reason(because, old)) {
 		return
 	}
 	for _, m := range s.InSync {
@@ -274,7 +286,7 @@ func (d *decision) elect(s *Shard, old look) {
 // node is gone.
 func (d *decision) replace(s *Shard) {
 	for _, id := range s.Replicas {
-		l := look{Member: Member{id, d.Node(id).Incarnation}, quiet: d.quiet(id)}
+		l := look{Member: d.current(id), quiet: d.quiet(id)}
 		if _, holds := s.holder(id); holds || l.quiet < d.patience.Replace {
 			continue
 		}
@@ -283,7 +295,9 @@ func (d *decision) replace(s *Shard) {
 			d.wait(s, NoLegalNode, l)
 			continue
 		}
-		d.propose(Command{Kind: Assign, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Node: id, In: in.ID}, d.reason(ReplicaGone, l))
+		c := s.about(Assign, Member{})
+		c.Node, c.In = id, in.ID
+		d.propose(c, d.reason(ReplicaGone, l))
 		return
 	}
 }
@@ -306,7 +320,7 @@ func (d *decision) substitute(s *Shard) *Node {
 	var least int
 	for i := range d.nodes {
 		n := &d.nodes[i]
-		if n.Region != s.Region || slices.Contains(s.Replicas, n.ID) || d.look(Member{n.ID, n.Incarnation}).life != alive {
+		if n.Region != s.Region || slices.Contains(s.Replicas, n.ID) || d.look(d.current(n.ID)).life != alive {
 			continue
 		}
 		load := d.load(n.ID)
@@ -336,9 +350,6 @@ func (d *decision) load(id env.ID) int {
 	}
 	return n
 }
-
-// prefers reports whether a is to lead rather than b.
-func (s *Shard) prefers(a, b Member) bool { return s.rank(a.Node) > s.rank(b.Node) }
 
 // rank orders nodes by a hash that differs between shards and epochs, so that the
 // shards of a node that is gone spread over the others. It is part of no format.

@@ -265,7 +265,7 @@ func (r *reader) unfit(err error) error {
 		return 1
 	})
 	p := r.places[max(i-1, 0)]
-	return r.wrong(p.path, p.offset, err, "%s is not a legal value here: want a whole number, 0..%d bits", e.Value, e.Type.Bits())
+	return r.wrong(p.path, p.offset, err, "%s is not a legal value here: want a whole number of %d bits", e.Value, e.Type.Bits())
 }
 
 // locate gives an error of Validate the place of its field, or of the nearest that is

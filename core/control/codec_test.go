@@ -164,6 +164,8 @@ func TestDamagedSnapshots(t *testing.T) {
 		"twice":       {func(p *Plane) { p.nodes[2].Incarnation = 2; p.shards[0].InSync = []Member{m(2, 1), m(2, 2)} }, "shard 1: node 2 is in-sync twice: [2/1 2/2]"},
 		"elsewhere":   {func(p *Plane) { p.shards[0].Replicas = p.shards[0].Replicas[1:] }, "shard 1: member 0/1 is not on one of [1 2]"},
 		"excluded":    {func(p *Plane) { p.shards[2].Excluded = []Exclusion{{m(5, 2), 7, 0}} }, "shard 3: exclusion {Member:5/2 Tenant:7 Slot:0} among [5/2]"},
+		"stranger":    {func(p *Plane) { p.shards[0].Excluded = []Exclusion{{m(0, 2), 7, 0}} }, "shard 1: exclusion {Member:0/2 Tenant:7 Slot:0} among [0/1 1/1 2/1]"},
+		"nobody":      {func(p *Plane) { p.shards[0].InSync[0].Incarnation = 0 }, "shard 1: member 0/0, but registered is &{ID:0"},
 		"region":      {func(p *Plane) { p.shards[2].Region = "eu" }, `shard 3 in "eu": replica on &{ID:5`},
 		"min":         {func(p *Plane) { p.shards[2].Min = 2 }, "shard 3: 1 replicas, min 2"},
 		"residency":   {func(p *Plane) { p.tenants[0].Config.Residency = tenant.Residency{"us"} }, "tenant 7: slot 0 is in shard 1"},

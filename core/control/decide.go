@@ -61,7 +61,7 @@ type Wait struct {
 // What is restarted is so at once; what is silent, after patience.
 func Decide(p *Plane, seen *Seen, patience *Patience, steps []Step, waits []Wait) ([]Step, []Wait) {
 	assert.That(len(seen.Nodes) == len(p.nodes), "%d sightings of %d nodes", len(seen.Nodes), len(p.nodes))
-	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits, first: len(steps)}
+	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits}
 	for i := range p.nodes {
 		d.node(i)
 	}
@@ -78,7 +78,6 @@ type decision struct {
 	patience *Patience
 	steps    []Step
 	waits    []Wait
-	first    int // of steps that is this call's
 }
 
 func (d *decision) propose(c Command, why Reason) { d.steps = append(d.steps, Step{c, why}) }
@@ -238,7 +237,7 @@ func (d *decision) awaitLogs(s *Shard) {
 }
 
 // remove proposes the removal of a member that is not there, and reports whether it
-// did.
+// did. The leader is whole, so no slot loses its last member.
 func (d *decision) remove(s *Shard) bool {
 	for _, m := range s.InSync {
 		because := MemberRestarted
@@ -252,10 +251,8 @@ func (d *decision) remove(s *Shard) bool {
 		case silent:
 			because = MemberSilent
 		}
-		if c := s.about(Remove, m); d.Judge(&c) == Done {
-			d.propose(c, d.reason(because, l))
-			return true
-		}
+		d.propose(s.about(Remove, m), d.reason(because, l))
+		return true
 	}
 	return false
 }
@@ -331,8 +328,7 @@ func (d *decision) substitute(s *Shard) *Node {
 	return best
 }
 
-// load returns how many replicas a node has, what this decision adds and takes
-// included.
+// load returns how many replicas a node has, those included that are proposed.
 func (d *decision) load(id env.ID) int {
 	n := 0
 	for i := range d.shards {
@@ -340,12 +336,9 @@ func (d *decision) load(id env.ID) int {
 			n++
 		}
 	}
-	for i := range d.steps[d.first:] {
-		switch c := &d.steps[d.first+i].Command; {
-		case c.Kind == Assign && c.In == id:
+	for i := range d.steps {
+		if c := &d.steps[i].Command; c.Kind == Assign && c.In == id {
 			n++
-		case c.Kind == Assign && c.Node == id:
-			n--
 		}
 	}
 	return n

@@ -29,8 +29,8 @@ func in(node env.ID, incarnation env.Incarnation) sight {
 	return func(s *Seen) { s.Nodes[node].Incarnation = incarnation }
 }
 
-// unknown has a node never be heard.
-func unknown(node env.ID) sight { return func(s *Seen) { s.Nodes[node] = Sighting{Node: node} } }
+// unknown has a node never be heard; what else stands there is void.
+func unknown(node env.ID) sight { return func(s *Seen) { s.Nodes[node].Known = false } }
 
 // leads has the coordinator lead the meta log for so many milliseconds.
 func leads(ms int64) sight {
@@ -69,6 +69,9 @@ var decisions = []struct {
 		register member 0/2: node 0 was heard in incarnation 2
 		shard 1 waits for the registration of node 0, whose incarnation 1 is over`},
 	{"an old life was heard", []Command{restarts(4, 3)}, []sight{in(4, 2)}, ""},
+	{"a life that nobody knows of is not registered", nil, []sight{in(4, 2), unknown(4)}, ""},
+	{"an old life says nothing of a member", []Command{removes(1, m(0, 1), nobody), restarts(0, 2), joins(1, m(0, 2), m(2, 1))}, []sight{in(0, 1)},
+		"remove shard 1 epoch 1 version 3 member 0/2 by 0/0: node 0, in-sync in incarnation 2, is silent for 99000 ms of 300 ms"},
 
 	{"a member has restarted", []Command{restarts(0, 2)}, nil,
 		"remove shard 1 epoch 1 version 1 member 0/1 by 0/0: node 0, in-sync in incarnation 1, has restarted"},
@@ -135,6 +138,10 @@ var decisions = []struct {
 	{"a replica that was removed is gone", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 10*second)},
 		"assign shard 1 epoch 1 version 2 node 0 by node 4: node 0, a replica, is silent for 10000 ms of 10000 ms"},
 	{"it counts from when the coordinator could hear it", []Command{removes(1, m(0, 1), nobody)}, []sight{unknown(0), leads(9999)}, ""},
+	{"nor what was heard before", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 20*second), leads(9999)}, ""},
+	{"a member whose next life is on its way is not replaced", nil, []sight{in(0, 2), quiet(0, 20*second)}, `
+		register member 0/2: node 0 was heard in incarnation 2
+		shard 1 waits for the registration of node 0, whose incarnation 1 is over`},
 	{"a replica that is in sync is not replaced", []Command{removes(1, m(1, 1), nobody), removes(1, m(0, 1), nobody)}, []sight{quiet(2, 20*second)},
 		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 20000 ms: nobody else may lead"},
 	{"who is silent takes no place", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 10*second), quiet(4, 300)},

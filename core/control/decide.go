@@ -15,7 +15,9 @@ type Seen struct {
 	// Since is when the process began to lead the meta log. Before, it need not have
 	// been told anything, so nobody is silent for longer than since then.
 	Since env.Time
-	Nodes []Sighting // one for each of Plane.Nodes, in that order
+	// Nodes has one sighting for each of Plane.Nodes, in that order. The coordinator
+	// hears its own node at any time.
+	Nodes []Sighting
 }
 
 // Sighting is when a node was heard last.

@@ -104,14 +104,23 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 		if slices.Contains(shard.Excluded, control.Exclusion{Member: member, Tenant: m.Tenant, Slot: m.Slot}) {
 			continue
 		}
-		if lacks := o.missing(member.Node, o.writesOf(member.Node, m.Tenant, m.Slot), m.Seq); lacks == "" {
-			copies++
-		} else if missing == "" {
+		if lacks := o.lacks(member.Node, m); lacks != "" && missing == "" {
 			missing = fmt.Sprintf("of node %d, in sync: %s", member.Node, lacks)
+		}
+	}
+	for _, node := range shard.Replicas { // also of who has left the set since
+		if o.lacks(node, m) == "" {
+			copies++
 		}
 	}
 	if missing == "" && copies < shard.Min {
 		missing = fmt.Sprintf("%d of %d copies", shard.Min-copies, shard.Min)
 	}
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
+}
+
+// lacks says what of the records up to that of an acknowledgement is not on a node's
+// platter; "" if nothing.
+func (o *observer) lacks(node env.ID, m *wire.Message) string {
+	return o.missing(node, o.writesOf(node, m.Tenant, m.Slot), m.Seq)
 }

@@ -109,6 +109,11 @@ var diskLoss = &Scenario{
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
+		// A loss that the budget does not allow, because nobody else has everything, is
+		// a crash.
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.Power, Process: victim, When: plan.Anchor{At: span(p)/2 + d.between("crash", 0, 0, span(p)/4)}, For: d.log("crash down", 0, millisecond, 256*millisecond),
+		})
 	},
 }
 
@@ -245,7 +250,11 @@ var controlChurn = &Scenario{
 				Kind: plan.Power, Process: uint32(members[d.between("member", i, 0, int64(len(members)-1))]), Peer: 0,
 				When: plan.Anchor{At: d.between("churn at", i, 0, p.World.Duration/5)}, For: d.log("churn for", i, millisecond, 1024*millisecond),
 			}
-			switch d.between("churn kind", i, 0, 4) {
+			kind := d.between("churn kind", i, 0, 4)
+			if i == 0 { // it is sure to come
+				kind = min(kind, 2)
+			}
+			switch kind {
 			case 0:
 				f.Kind = plan.Kill
 			case 1:

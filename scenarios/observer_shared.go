@@ -150,7 +150,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 // says so to anybody.
 func (o *observer) durableThere(from env.ID, payload []byte) {
 	m := &o.shared.peer
-	if peer.Decode(payload, m) != nil {
+	if peer.Decode(payload, m) != nil || m.Mark == 1 {
 		return
 	}
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)

@@ -80,7 +80,7 @@ var slowFollower = &Scenario{
 		d.unhurried(p, 3)
 		for i := range int(d.between("slow", 0, 1, 3)) {
 			f := plan.Disruption{
-				Kind: plan.SlowDisk, Process: d.node(p, "slow node", i), Amount: d.log("slower", i, 8, 2048),
+				Kind: plan.SlowDisk, Process: d.node(p, "slow node", i), Amount: d.log("slower", i, 8, 512),
 				When: d.amid(p, "slow", i), For: d.log("slow for", i, 64*millisecond, 4096*millisecond),
 			}
 			switch d.between("slow kind", i, 0, 3) {

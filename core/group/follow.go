@@ -136,7 +136,7 @@ func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
 
 // acknowledge tells the leader what is durable here, if that is new, or if it asked.
 func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
-	if g.role != Following || !g.knows || g.wanted > g.epoch || !s.r.IsOpen() {
+	if g.role != Following || !g.knows || g.leader == g.self.Node || g.wanted > g.epoch || !s.r.IsOpen() {
 		return
 	}
 	at := s.r.Matched()
@@ -179,7 +179,7 @@ func (g *Group) ask(e env.Env, s *slot) {
 	to := g.leader
 	if g.role == Gathering {
 		to = g.gather.sources[g.find(s.tenant, s.slot)]
-	} else if !g.knows {
+	} else if !g.knows || to == g.self.Node { // its earlier life led
 		return
 	}
 	s.pull.on, s.pull.later, s.pull.since, s.pull.end = true, false, e.Now(), s.r.End().Seq

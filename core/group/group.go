@@ -303,7 +303,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	}
 	for i := range g.slots {
 		s := &g.slots[i]
-		s.r.Follow(e)
+		s.r.Follow()
 		s.acked, s.pull, s.isFresh = 0, pull{}, false
 		for j := range s.progress {
 			s.progress[j] = progress{since: e.Now()}
@@ -370,7 +370,7 @@ func (g *Group) stepDown(e env.Env) {
 	g.knows = false
 	for i := range g.slots {
 		s := &g.slots[i]
-		refused := s.r.Follow(e)
+		refused := s.r.Follow()
 		for j := range refused {
 			g.owner.Answer(&refused[j])
 		}

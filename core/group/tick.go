@@ -247,7 +247,7 @@ func (g *Group) slow(e env.Env, i int) bool {
 // Settled reports whether nothing of the shard is under way here: every replica is in
 // sync and has everything. Of who follows, that it has what it knows of.
 func (g *Group) Settled() bool {
-	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 {
+	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 || !g.known.IsInSync(g.self) {
 		return false
 	}
 	for _, node := range g.known.Replicas {

@@ -130,6 +130,9 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 		if slices.Contains(shard.Excluded, control.Exclusion{Member: member, Tenant: m.Tenant, Slot: m.Slot}) {
 			continue
 		}
+		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.diedIn == member.Incarnation && w.died >= m.Seq {
+			continue // it was there when that member still lived
+		}
 		if lacks := o.lacks(member.Node, m); lacks != "" && missing == "" {
 			missing = fmt.Sprintf("of node %d, in sync: %s", member.Node, lacks)
 		}

@@ -174,6 +174,12 @@ var allRestart = &Scenario{
 				}
 				p.World.Disruptions = append(p.World.Disruptions, f)
 			}
+			if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk
+				p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+					Kind: plan.Wipe, Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
+					When: plan.Anchor{At: at + d.log("wiped after", round, microsecond, 256*millisecond)},
+				})
+			}
 		}
 	},
 }

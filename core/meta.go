@@ -404,6 +404,14 @@ func (n *Node) Plane() (*control.Plane, metalog.Position) {
 	return n.plane, n.log.Status().Applied
 }
 
+// Told returns up to which entry of the meta log the node knows what has changed.
+func (n *Node) Told() uint64 {
+	if n.sharing == nil {
+		return 0
+	}
+	return n.index
+}
+
 // Waits returns what the coordinator on this node is waiting for, if it is one.
 func (n *Node) Waits() []control.Wait {
 	if n.sharing == nil || !n.leads {

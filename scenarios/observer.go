@@ -69,7 +69,9 @@ type slotWrites struct {
 	// known to be durable when its last life ended, whatever became of the disk since.
 	received env.Time
 	diedIn   env.Incarnation
-	died     lineage.Seq
+	// refetching: its files are being replaced by those of another replica.
+	refetching bool
+	died       lineage.Seq
 }
 
 // place is where one record stands. Records of one batch stand side by side.

@@ -93,9 +93,13 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		o.writesOf(id, t, slot).received = local
 	case fault.RecoverySyncing, fault.LogCutting:
 		o.recovered(id, t, slot, seq)
-	case fault.SlotRefetching:
-		w := o.writesOf(id, t, slot)
-		*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: w.received}
+		o.writesOf(id, t, slot).refetching = false
+	case fault.SlotRefetching: // a crash amid it may leave what was there
+		o.writesOf(id, t, slot).refetching = true
+	case fault.SlotFollowing:
+		if w := o.writesOf(id, t, slot); w.refetching {
+			w.refetching, w.places, w.durable = false, w.places[:0], 0
+		}
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
 		if epoch := lineage.ShardEpoch(key.Attempt); epoch > l.epoch {

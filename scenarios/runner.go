@@ -242,8 +242,13 @@ func (r *Runner) done() bool {
 }
 
 func (r *Runner) allSettled() bool {
+	newest := uint64(0)
+	if r.founded.Shared != nil {
+		plane, _ := r.plane()
+		newest = plane.Index()
+	}
 	for i := range r.plan.Cluster.Nodes {
-		if n := r.node(i); n == nil || !n.Settled() {
+		if n := r.node(i); n == nil || !n.Settled() || n.Told() < newest {
 			return false
 		}
 	}

@@ -133,11 +133,12 @@ func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 // rejoin keeps a node away for long, while the log goes on and segments go.
 var rejoin = &Scenario{
 	Name:   "rejoin-after-long-absence",
-	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again",
+	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again, or another one holds its shards by then",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
-		d.unhurried(p, 3)
+		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2)))
 		p.World.Rates = crashRates(d)
+		p.Cluster.Shared.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = d.log("snapshots", 0, 1024, 8192), d.log("segments", 0, 512, 2048)
 		for i := range int(d.between("absences", 0, 1, 2)) {

@@ -10,6 +10,7 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -100,30 +101,14 @@ func wrong(path, format string, operands ...any) error {
 	return &FieldError{Path: path, What: fmt.Sprintf(format, operands...)}
 }
 
-// Validate reports the first contradiction, in the order of the file, as a
-// *FieldError.
+// Validate reports the first contradiction as a *FieldError. Nodes come first, because
+// all others name them; then it goes in the order of the file.
 func (c *Cluster) Validate() error {
 	for _, validate := range [...]func(*Cluster) error{
-		(*Cluster).validateMeta, (*Cluster).validateNodes, (*Cluster).validateShards, (*Cluster).validateTenants,
+		(*Cluster).validateNodes, (*Cluster).validateMeta, (*Cluster).validateShards, (*Cluster).validateTenants,
 	} {
 		if err := validate(c); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func (c *Cluster) validateMeta() error {
-	if n := len(c.Meta); n != 3 && n != 5 {
-		return wrong("meta", "%d addresses, want 3 or 5", n)
-	}
-	for i, id := range c.Meta {
-		path := fmt.Sprintf("meta[%d]", i)
-		if i > 0 && c.Meta[i-1] >= id {
-			return wrong(path, "%d follows %d; want them ascending, each once", id, c.Meta[i-1])
-		}
-		if c.node(id) == nil {
-			return wrong(path, "%d is no node's id", id)
 		}
 	}
 	return nil
@@ -140,6 +125,22 @@ func (c *Cluster) validateNodes() error {
 		}
 		if err := n.Region.Validate(); err != nil {
 			return &FieldError{Path: path + "region", What: err.Error(), Err: err}
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateMeta() error {
+	if n := len(c.Meta); n != 3 && n != 5 {
+		return wrong("meta", "%d addresses, want 3 or 5", n)
+	}
+	for i, id := range c.Meta {
+		path := fmt.Sprintf("meta[%d]", i)
+		if i > 0 && c.Meta[i-1] >= id {
+			return wrong(path, "%d follows %d; want them ascending, each once", id, c.Meta[i-1])
+		}
+		if c.node(id) == nil {
+			return wrong(path, "%d is no node's id", id)
 		}
 	}
 	return nil
@@ -235,20 +236,20 @@ func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	return nil
 }
 
+// node finds one of nodes that are known to ascend.
 func (c *Cluster) node(id env.ID) *NodeConfig {
-	for i := range c.Nodes {
-		if c.Nodes[i].ID == id {
-			return &c.Nodes[i]
-		}
+	i, found := slices.BinarySearchFunc(c.Nodes, id, func(n NodeConfig, id env.ID) int { return cmp.Compare(n.ID, id) })
+	if !found {
+		return nil
 	}
-	return nil
+	return &c.Nodes[i]
 }
 
+// shard finds one of shards that are known to ascend.
 func (c *Cluster) shard(id lineage.Shard) *ShardConfig {
-	for i := range c.Shards {
-		if c.Shards[i].ID == id {
-			return &c.Shards[i]
-		}
+	i, found := slices.BinarySearchFunc(c.Shards, id, func(s ShardConfig, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
+	if !found {
+		return nil
 	}
-	return nil
+	return &c.Shards[i]
 }

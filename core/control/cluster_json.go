@@ -231,11 +231,11 @@ func distance(a, b string) int {
 }
 
 func (r *reader) wrong(path string, at int64, cause error, format string, operands ...any) error {
-	return at1(r.data, at, &FieldError{Path: path, What: fmt.Sprintf(format, operands...), Err: cause})
+	return positioned(r.data, at, &FieldError{Path: path, What: fmt.Sprintf(format, operands...), Err: cause})
 }
 
-// at1 gives an error its line and column, which count from 1.
-func at1(data []byte, at int64, e *FieldError) *FieldError {
+// positioned gives an error its line and column, which count from 1.
+func positioned(data []byte, at int64, e *FieldError) *FieldError {
 	before := data[:min(max(at, 0), int64(len(data)))]
 	e.Line = bytes.Count(before, []byte("\n")) + 1
 	e.Column = len(before) - bytes.LastIndexByte(before, '\n')
@@ -249,7 +249,7 @@ func syntax(data []byte, err error) error {
 	if errors.As(err, &e) && e.Offset < at || e != nil && !strings.Contains(e.Error(), "unexpected end") {
 		at = e.Offset - 1 // what was read last is what is wrong
 	}
-	return at1(data, at, &FieldError{What: err.Error(), Err: err})
+	return positioned(data, at, &FieldError{What: err.Error(), Err: err})
 }
 
 // unfit is the error about a number that its field cannot hold.
@@ -265,7 +265,7 @@ func (r *reader) unfit(err error) error {
 		return 1
 	})
 	p := r.places[max(i-1, 0)]
-	return r.wrong(p.path, p.offset, err, "%s is not a legal value here: want a whole number, 0..%d bits", e.Value, e.Type.Bits())
+	return r.wrong(p.path, p.offset, err, "%s is not a legal value here: want a whole number of %d bits", e.Value, e.Type.Bits())
 }
 
 // locate gives an error of Validate the place of its field, or of the nearest that is
@@ -277,7 +277,7 @@ func (r *reader) locate(err error) error {
 	}
 	for path := e.Path; ; {
 		if i := slices.IndexFunc(r.places, func(p place) bool { return p.path == path }); i >= 0 {
-			return at1(r.data, r.places[i].offset, e)
+			return positioned(r.data, r.places[i].offset, e)
 		}
 		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
 	}

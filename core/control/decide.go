@@ -15,7 +15,9 @@ type Seen struct {
 	// Since is when the process began to lead the meta log. Before, it need not have
 	// been told anything, so nobody is silent for longer than since then.
 	Since env.Time
-	Nodes []Sighting // one for each of Plane.Nodes, in that order
+	// Nodes has one sighting for each of Plane.Nodes, in that order. The coordinator
+	// hears its own node at any time.
+	Nodes []Sighting
 }
 
 // Sighting is when a node was heard last.
@@ -61,7 +63,7 @@ type Wait struct {
 // What is restarted is so at once; what is silent, after patience.
 func Decide(p *Plane, seen *Seen, patience *Patience, steps []Step, waits []Wait) ([]Step, []Wait) {
 	assert.That(len(seen.Nodes) == len(p.nodes), "%d sightings of %d nodes", len(seen.Nodes), len(p.nodes))
-	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits, first: len(steps)}
+	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits}
 	for i := range p.nodes {
 		d.node(i)
 	}
@@ -78,7 +80,6 @@ type decision struct {
 	patience *Patience
 	steps    []Step
 	waits    []Wait
-	first    int // of steps that is this call's
 }
 
 func (d *decision) propose(c Command, why Reason) { d.steps = append(d.steps, Step{c, why}) }
@@ -87,9 +88,9 @@ func (d *decision) wait(s *Shard, because Because, l look) {
 	d.waits = append(d.waits, Wait{s.ID, d.reason(because, l)})
 }
 
-// change proposes a change of a shard about one of its members.
-func (d *decision) change(kind Kind, s *Shard, m Member, why Reason) {
-	d.propose(Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}, why)
+// about returns a command about a member of a shard, decided on the shard as it is.
+func (s *Shard) about(kind Kind, m Member) Command {
+	return Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}
 }
 
 // node proposes the registration of a higher incarnation.
@@ -188,28 +189,45 @@ func (d *decision) reason(because Because, l look) Reason {
 // hold what nobody else does.
 func (d *decision) reform(s *Shard) {
 	complete := true
-	var leader Member
 	for _, m := range s.InSync {
-		now := Member{m.Node, d.Node(m.Node).Incarnation}
-		if l := d.look(now); l.life != alive {
+		if l := d.look(d.current(m.Node)); l.life != alive {
 			d.await(s, ReformIncomplete, l)
 			complete = false
-		}
-		if !s.IsExcluded(now) && (leader == Member{} || s.prefers(now, leader)) {
-			leader = now
 		}
 	}
 	if !complete {
 		return
 	}
-	because := NobodyWhole
-	about := s.Leader
+	because, about := NobodyWhole, s.Leader
 	if s.Reformed {
 		because = MemberBack
 		about = s.InSync[slices.IndexFunc(s.InSync, d.hasRestarted)]
 	}
-	d.change(Reform, s, leader, d.reason(because, d.look(about)))
+	d.lead(Reform, s, d.reason(because, d.look(about)))
 }
+
+// lead proposes that one of the shard's nodes leads, of those that Apply would take
+// and that are alive, and reports whether there is one.
+func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
+	var best Command
+	for _, id := range s.Replicas {
+		c := s.about(kind, d.current(id))
+		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
+			continue
+		}
+		if best.Kind == 0 || s.rank(id) > s.rank(best.Member.Node) {
+			best = c
+		}
+	}
+	if best.Kind == 0 {
+		return false
+	}
+	d.propose(best, why)
+	return true
+}
+
+// current returns the process that a node runs, as far as is agreed on.
+func (d *decision) current(id env.ID) Member { return Member{id, d.Node(id).Incarnation} }
 
 // awaitLogs notes which members of a reformed set keep its leader waiting.
 func (d *decision) awaitLogs(s *Shard) {
@@ -235,7 +253,7 @@ func (d *decision) remove(s *Shard) bool {
 		case silent:
 			because = MemberSilent
 		}
-		d.change(Remove, s, m, d.reason(because, l))
+		d.propose(s.about(Remove, m), d.reason(because, l))
 		return true
 	}
 	return false
@@ -243,12 +261,6 @@ func (d *decision) remove(s *Shard) bool {
 
 // elect proposes a new leader, or notes whom the shard waits for.
 func (d *decision) elect(s *Shard, old look) {
-	var best Member
-	for _, m := range s.InSync {
-		if m != s.Leader && !s.IsExcluded(m) && d.look(m).life == alive && (best == Member{} || s.prefers(m, best)) {
-			best = m
-		}
-	}
 	because := LeaderExcluded
 	switch old.life {
 	case restarted:
@@ -256,8 +268,7 @@ func (d *decision) elect(s *Shard, old look) {
 	case silent:
 		because = LeaderSilent
 	}
-	if best != (Member{}) {
-		d.change(Elect, s, best, d.reason(because, old))
+	if d.lead(Elect, s, d.reason(because, old)) {
 		return
 	}
 	for _, m := range s.InSync {
@@ -274,7 +285,7 @@ func (d *decision) elect(s *Shard, old look) {
 // node is gone.
 func (d *decision) replace(s *Shard) {
 	for _, id := range s.Replicas {
-		l := look{Member: Member{id, d.Node(id).Incarnation}, quiet: d.quiet(id)}
+		l := look{Member: d.current(id), quiet: d.quiet(id)}
 		if _, holds := s.holder(id); holds || l.quiet < d.patience.Replace {
 			continue
 		}
@@ -283,7 +294,9 @@ func (d *decision) replace(s *Shard) {
 			d.wait(s, NoLegalNode, l)
 			continue
 		}
-		d.propose(Command{Kind: Assign, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Node: id, In: in.ID}, d.reason(ReplicaGone, l))
+		c := s.about(Assign, Member{})
+		c.Node, c.In = id, in.ID
+		d.propose(c, d.reason(ReplicaGone, l))
 		return
 	}
 }
@@ -306,7 +319,7 @@ func (d *decision) substitute(s *Shard) *Node {
 	var least int
 	for i := range d.nodes {
 		n := &d.nodes[i]
-		if n.Region != s.Region || slices.Contains(s.Replicas, n.ID) || d.look(Member{n.ID, n.Incarnation}).life != alive {
+		if n.Region != s.Region || slices.Contains(s.Replicas, n.ID) || d.look(d.current(n.ID)).life != alive {
 			continue
 		}
 		load := d.load(n.ID)
@@ -317,8 +330,7 @@ func (d *decision) substitute(s *Shard) *Node {
 	return best
 }
 
-// load returns how many replicas a node has, what this decision adds and takes
-// included.
+// load returns how many replicas a node has, those included that are proposed.
 func (d *decision) load(id env.ID) int {
 	n := 0
 	for i := range d.shards {
@@ -326,19 +338,13 @@ func (d *decision) load(id env.ID) int {
 			n++
 		}
 	}
-	for i := range d.steps[d.first:] {
-		switch c := &d.steps[d.first+i].Command; {
-		case c.Kind == Assign && c.In == id:
+	for i := range d.steps {
+		if c := &d.steps[i].Command; c.Kind == Assign && c.In == id {
 			n++
-		case c.Kind == Assign && c.Node == id:
-			n--
 		}
 	}
 	return n
 }
-
-// prefers reports whether a is to lead rather than b.
-func (s *Shard) prefers(a, b Member) bool { return s.rank(a.Node) > s.rank(b.Node) }
 
 // rank orders nodes by a hash that differs between shards and epochs, so that the
 // shards of a node that is gone spread over the others. It is part of no format.

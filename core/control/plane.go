@@ -267,7 +267,7 @@ func (s *Shard) losesLast(gone Member) bool {
 		return true
 	}
 	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool {
-		return x.Member != gone && s.onlyHolder(x.Tenant, x.Slot, gone)
+		return s.onlyHolder(x.Tenant, x.Slot, gone)
 	})
 }
 

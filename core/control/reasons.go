@@ -43,7 +43,7 @@ var texts = [becauseEnd]string{
 	NobodyWhole:      "nobody in-sync may lead, the leader, node %[1]d in incarnation %[2]d, included: each has restarted or lacks records of a slot; all are there",
 	MemberBack:       "node %[1]d, in incarnation %[2]d of a set that is being reformed, has restarted, and all are there",
 	ReplicaGone:      "node %[1]d, a replica, is silent for %[3]d ms of %[4]d ms",
-	Unregistered:     "waits for the registration of node %[1]d in incarnation %[2]d",
+	Unregistered:     "waits for the registration of node %[1]d, whose incarnation %[2]d is over",
 	JustBegan:        "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms of %[4]d ms",
 	OnlyHope:         "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms: nobody else may lead",
 	OnlyExcluded:     "waits for node %[1]d, in-sync in incarnation %[2]d, which lacks records of a slot: nobody else may lead",

@@ -104,7 +104,7 @@ func dropTenant(p *Plane, x *change) {
 		before := len(s.Excluded)
 		s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return e.Tenant == x.Tenant })
 		if len(s.Excluded) < before {
-			p.changed(s, x.index)
+			s.changed(x.index)
 		}
 	}
 }

@@ -312,6 +312,7 @@ func (g *Group) takeRole(e env.Env) {
 	}
 	g.led = g.epoch
 	g.leader, g.knows = g.self.Node, true
+	g.refuseReads(wire.NotYet) // they were to be answered by what another leader has said
 	for i := range g.peers {
 		g.peers[i].heard = e.Now()
 	}
@@ -415,7 +416,9 @@ func (g *Group) advance(e env.Env, s *slot) {
 	}
 	s.waiting = s.waiting[:0]
 	for i := range settled {
-		g.owner.Answer(&settled[i])
+		if settled[i].Request.Kind != 0 { // else another leader was asked for it
+			g.owner.Answer(&settled[i])
+		}
 	}
 }
 

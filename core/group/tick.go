@@ -28,13 +28,16 @@ func (g *Group) Tick(e env.Env) {
 
 func (g *Group) tickLeading(e env.Env) {
 	g.leadSlots(e)
-	if e.Now() >= g.beat || g.reads.under {
-		g.beat = e.Now().Add(g.patience.Silence / 6)
-		if !g.reads.under {
-			g.startRound(e)
-		} else {
-			g.askToConfirm(e, g.ticks)
+	if beat := e.Now() >= g.beat; beat || g.reads.under {
+		if beat {
+			g.beat = e.Now().Add(g.patience.Silence / 6)
 		}
+		if !g.reads.under {
+			g.reads.round++
+			g.reads.under = true
+		}
+		g.askToConfirm(e, g.ticks, beat)
+		g.confirmed(e)
 	}
 	for i := range g.slots {
 		g.remind(e, &g.slots[i])
@@ -171,7 +174,7 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 	o := &g.peers[i]
 	m := o.member()
 	if !g.known.IsInSync(m) {
-		if o.spoke && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
+		if o.spoke && e.Now().Sub(o.heard) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
 			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
 		}
 		for _, old := range g.known.InSync { // its earlier life is no member any more

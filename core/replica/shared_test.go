@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
 )
@@ -314,6 +315,28 @@ func (h *host) mustRefetch(snapshot []byte) {
 	}
 }
 
+// An operation of a refetch fails, whichever. The log stops, and a later refetch works.
+func TestARefetchFailsAndIsTriedAgain(t *testing.T) {
+	ours := newTape().begin(1).signals(17)
+	snapshot := snapshotAt(t, ours, 15)
+	for n, all := 0, false; !all; n++ {
+		h := damaged(t, ours, 12)
+		h.fail = failing(env.IOError, n, false, func(op *env.Op) bool { return op.Kind != env.OpClose })
+		if err := h.Refetch(h, snapshot); err != nil {
+			t.Fatal(err)
+		}
+		h.run()
+		h.fail = nil
+		all = h.Phase() == replica.Following
+		if !all {
+			h.mustRefetch(snapshot)
+		}
+		if h.State().Position != ours.ends[15] {
+			t.Fatalf("operation %d of a refetch failed; at last the log is at %v, want %v", n, h.State().Position, ours.ends[15])
+		}
+	}
+}
+
 // What is no snapshot of this slot, or takes committed records back, is refused, and
 // nothing happens.
 func TestARefetchRefuses(t *testing.T) {
@@ -333,5 +356,39 @@ func TestARefetchRefuses(t *testing.T) {
 		if h.Busy() || h.End() != ours.ends[14] || len(h.List(home.Dir())) != len(files) {
 			t.Errorf("a snapshot that is %s is refused, but changes the log: %v", name, h)
 		}
+	}
+}
+
+// A log that stopped because a sync failed begins a new life when it is replaced: what
+// was under way then, a snapshot and a search among them, is nobody's any more.
+func TestALogThatStoppedAmidEverythingIsReplaced(t *testing.T) {
+	ours := newTape().begin(1).signals(27)
+	snapshot := snapshotAt(t, ours, 15)
+	constants := small
+	constants.SnapshotEvery = 700
+	stopped := 0
+	for n := range 20 {
+		h := following(t, constants, ours, 5, 0)
+		h.hear(ours, 5, 12, 12)
+		h.AfterOnDisk(h, 4, 1)
+		for range n {
+			h.step()
+		}
+		h.hear(ours, 12, 13, 12)
+		h.fail = failing(env.IOError, 0, true, on(env.OpSync))
+		for h.Phase() != replica.Stopped && h.step() {
+		}
+		h.fail = nil
+		if h.Phase() != replica.Stopped { // nothing was left to be synced
+			continue
+		}
+		stopped++
+		h.mustRefetch(snapshot)
+		if h.State().Position != ours.ends[15] {
+			t.Fatalf("stopped after %d operations: %v", n, h)
+		}
+	}
+	if stopped < 10 {
+		t.Errorf("the log stopped %d times, want more", stopped)
 	}
 }

@@ -169,6 +169,26 @@ func TestASearchThatFails(t *testing.T) {
 	}
 }
 
+// A search of a log that is then cut does not hold up the cut.
+func TestASearchDoesNotHoldUpACut(t *testing.T) {
+	ours := newTape().begin(1).signals(17)
+	theirs := ours.fork(15).begin(2)
+	for steps := range 5 {
+		h := following(t, small, ours, 20, 10)
+		h.AfterOnDisk(h, 4, 8)
+		for range steps {
+			h.step()
+		}
+		h.hear(theirs, 15, 16, 15)
+		h.run()
+		h.Fetched() // as the owner asks after each operation
+		h.run()
+		if h.Busy() || h.End() != ours.ends[15] {
+			t.Errorf("the log was searched for %d operations when it was to be cut: busy %t, ends at %v, want %v", steps, h.Busy(), h.End(), ours.ends[15])
+		}
+	}
+}
+
 // A snapshot is handed out in parts, each once, and stays the same while the log goes on.
 func TestASnapshotIsHandedOutInParts(t *testing.T) {
 	ours := newTape().begin(1).signals(2000)

@@ -124,4 +124,5 @@ func (r *Replica) refetched(e env.Env) {
 	}
 	r.installed = nil
 	r.open(e)
+	r.received = e.Now() // what was earned before is in the level already
 }

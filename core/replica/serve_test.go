@@ -320,6 +320,71 @@ func TestTheFirstLeaderSetsTheLimits(t *testing.T) {
 	}
 }
 
+// levelAt is the level that the bucket has when the log leads in an epoch: that which
+// the first record of the epoch carries.
+func (h *host) levelAt(epoch lineage.ShardEpoch) int64 {
+	h.lead(epoch)
+	_, records := h.Outbox()
+	var first record.Record
+	if err := record.Decode(records[4:4+record.Size(record.EpochStart)], &first); err != nil {
+		h.Fatalf("%v", err)
+	}
+	return first.Level
+}
+
+// drained is a tape whose last record leaves the bucket of its slot empty. One
+// operation a second is earned, and a hundred fit in.
+func drained() *tape {
+	p := newTape()
+	p.epoch = 1
+	p.add(record.Record{Kind: record.EpochStart})
+	p.add(record.Record{Kind: record.Config, Limits: record.Limits{Version: 1, Rate: 1, Burst: 100, Entities: 100, Bytes: 100000}})
+	p.add(record.Record{Kind: record.Session, Level: 1}) // as little as can be told from nothing
+	return p
+}
+
+// The bucket of who leads goes on from the last record, from when it came: neither
+// what was earned before that nor what another leader has given away comes back.
+func TestTheBucketGoesOnFromTheLastRecord(t *testing.T) {
+	const second = 1_000_000_000
+	empty := drained()
+	for _, c := range []struct {
+		name string
+		host func() *host
+		want int64 // tokens
+	}{
+		{"received 30 s before", func() *host {
+			h := following(t, small, newTape(), 0, 0)
+			h.hear(empty, 0, empty.end(), 2)
+			h.run()
+			h.skip(30 * second)
+			return h
+		}, 30},
+		{"found on the disk at a start 20 s before", func() *host {
+			h := following(t, small, newTape(), 0, 0)
+			h.hear(empty, 0, empty.end(), 2)
+			h.run()
+			h.skip(50 * second)
+			h.kill()
+			h.restart()
+			h.skip(20 * second)
+			return h
+		}, 20},
+		{"fetched with a snapshot 10 s before", func() *host {
+			h := following(t, small, newTape(), 0, 0)
+			h.skip(70 * second)
+			h.mustRefetch(snapshotAt(t, empty, empty.end()))
+			h.skip(10 * second)
+			return h
+		}, 10},
+	} {
+		got := c.host().levelAt(9)
+		if slack := int64(second / 10); got < (c.want-1)*second || got > c.want*second+slack {
+			t.Errorf("the last record left nothing; %s it leaves %d tokens, want %d", c.name, got/second, c.want)
+		}
+	}
+}
+
 // Who is deposed refuses what was admitted and has no place in the log. What has a
 // place is somebody else's to commit: nobody is told of it.
 func TestWhoIsDeposedRefusesWhatHasNoPlace(t *testing.T) {

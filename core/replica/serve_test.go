@@ -432,6 +432,39 @@ func TestWhoIsDeposedRefusesWhatHasNoPlace(t *testing.T) {
 	}
 }
 
+// A session that was to make room for another one stays, if the record that says so is
+// cut.
+func TestAnEvictionThatIsCutIsNone(t *testing.T) {
+	ours := newTape().begin(1)
+	h := following(t, small, ours, 3, 3)
+	h.lead(5)
+	h.run()
+	h.Commit(h, h.End().Seq)
+	for nonce := range uint64(small.MaxSessions - 1) {
+		h.open(10 + nonce)
+		h.run()
+		h.Commit(h, h.End().Seq)
+	}
+	before := h.End()
+	write := &wire.Message{Kind: wire.Write, Placement: home.Placement, Session: 3, Request: 1, Floor: 1}
+	if out := h.open(99); !out.Later {
+		t.Fatalf("a session that makes another one leave: %+v", out)
+	}
+	if out := h.Admit(h, client, write); out.Code != wire.SessionExpired {
+		t.Fatalf("a change of the session that leaves: %+v", out)
+	}
+	h.run()
+	h.Follow(h)
+	h.Cut(h, before.Seq)
+	h.run()
+	h.lead(7)
+	h.run()
+	h.Commit(h, h.End().Seq)
+	if out := h.Admit(h, client, write); !out.Admitted {
+		t.Errorf("its eviction was cut, but a change of the session: %+v", out)
+	}
+}
+
 // A disk that is full takes nothing back from a shared log: what was appended may be
 // with others. It is written when there is room, and is what it was.
 func TestAFullDiskKeepsWhatOthersMayHave(t *testing.T) {
@@ -440,7 +473,8 @@ func TestAFullDiskKeepsWhatOthersMayHave(t *testing.T) {
 			ours := newTape().begin(1).signals(27)
 			h := following(t, small, ours, 4+before, 2)
 			h.fail = failing(env.NoSpace, 0, true, on(kind))
-			h.hear(ours, 4+before, 10, 2)
+			h.hear(ours, 4+before, 9, 2) // the batch that finds no room, and what gathers behind it
+			h.hear(ours, 9, 10, 2)
 			for end := 11; !h.WaitsForRoom() && end < 30; end++ {
 				h.run()
 				h.hear(ours, end-1, end, 2)
@@ -471,6 +505,40 @@ func TestAFullDiskKeepsWhatOthersMayHave(t *testing.T) {
 			if h.End() != end || !h.holds(ours) {
 				t.Fatalf("%s found room; after a power failure the log ends at %v, want %v", name, h.End(), end)
 			}
+		}
+	}
+}
+
+// Where records are on the disk is known also after it was full: a cut takes exactly
+// those behind it.
+func TestACutAfterTheDiskWasFull(t *testing.T) {
+	ours := newTape().begin(1).signals(27)
+	for at := 5; at < 12; at++ {
+		constants := small
+		constants.SegmentSize = 4096
+		h := following(t, constants, ours, 6, 2)
+		h.fail = failing(env.NoSpace, 0, false, on(env.OpAppend))
+		h.hear(ours, 6, 9, 2)
+		h.run()
+		h.Resume(h)
+		h.run()
+		h.hear(ours, 9, 12, 2)
+		h.run()
+		h.Cut(h, lineage.Seq(at))
+		h.run()
+		h.power()
+		h.restart()
+		if h.End() != ours.ends[at] {
+			t.Errorf("cut at record %d the log ends at %v: %v", at, h.End(), h)
+		}
+		if h.hear(ours, at, 14, 2); h.Phase() != replica.Following {
+			t.Fatalf("%v", h)
+		}
+		h.run()
+		h.power()
+		h.restart()
+		if h.End() != ours.ends[14] {
+			t.Errorf("cut at record %d and written anew the log ends at %v", at, h.End())
 		}
 	}
 }

@@ -86,6 +86,28 @@ func TestAForkIsTakenOnceTheCutIsDone(t *testing.T) {
 	}
 }
 
+// What is known of epochs is cut with the records that began them.
+func TestACutForgetsTheEpochsThatWereCut(t *testing.T) {
+	ours := newTape().begin(1).signals(3).begin(2).signals(3).begin(3).signals(3)
+	theirs := ours.fork(9).begin(5).signals(3)
+	h := following(t, small, ours, ours.end(), 4)
+	h.hear(theirs, 9, 13, 4)
+	h.run()
+	h.hear(theirs, 9, 13, 4)
+	h.run()
+	for seq, want := range map[lineage.Seq]lineage.ShardEpoch{6: 1, 7: 2, 9: 2, 10: 5, 13: 5} {
+		if got := h.EpochAt(seq); got != want {
+			t.Errorf("record %d is of epoch %d, said to be of %d", seq, want, got)
+		}
+		if !h.OnLineage(want, seq) || h.OnLineage(3, seq) {
+			t.Errorf("record %d is of epoch %d: %t; of epoch 3: %t", seq, want, h.OnLineage(want, seq), h.OnLineage(3, seq))
+		}
+	}
+	if got, want := fmt.Sprint(h.Ends(nil)), "[{1 6} {2 9} {5 13}]"; got != want {
+		t.Errorf("epochs and their last records are %s, want %s", got, want)
+	}
+}
+
 // Nothing that is told of a lower epoch's end proves anything in the next one.
 func TestANewEpochProvesItsRecordsAnew(t *testing.T) {
 	ours := newTape().begin(1).signals(9)

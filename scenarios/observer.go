@@ -64,7 +64,12 @@ type slotWrites struct {
 	durable  lineage.Seq // records up to here were seen to be durable
 	snapshot string      // newest one that got its name, "" if none
 	covers   lineage.Seq // what it covers
-	received env.Time    // the node's clock when its last record came, if others share the slot
+
+	// If others share the slot: the node's clock when its last record came, and what was
+	// known to be durable when its last life ended, whatever became of the disk since.
+	received env.Time
+	diedIn   env.Incarnation
+	died     lineage.Seq
 }
 
 // place is where one record stands. Records of one batch stand side by side.
@@ -88,12 +93,13 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
-	o.boots[id] = boot{incarnation, local}
 	for i := range o.writes {
 		if w := &o.writes[i]; w.node == id {
 			w.received = local
+			w.diedIn, w.died = o.boots[id].incarnation, w.durable
 		}
 	}
+	o.boots[id] = boot{incarnation, local}
 	kept := o.files[:0]
 	for _, f := range o.files { // what a crash left of them is looked up anew
 		if f.node != id {

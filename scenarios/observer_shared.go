@@ -130,6 +130,9 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 		if slices.Contains(shard.Excluded, control.Exclusion{Member: member, Tenant: m.Tenant, Slot: m.Slot}) {
 			continue
 		}
+		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.diedIn == member.Incarnation && w.died >= m.Seq {
+			continue // it was there when that member still lived
+		}
 		if lacks := o.lacks(member.Node, m); lacks != "" && missing == "" {
 			missing = fmt.Sprintf("of node %d, in sync: %s", member.Node, lacks)
 		}
@@ -150,7 +153,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 // says so to anybody.
 func (o *observer) durableThere(from env.ID, payload []byte) {
 	m := &o.shared.peer
-	if peer.Decode(payload, m) != nil {
+	if peer.Decode(payload, m) != nil || m.Mark == 1 {
 		return
 	}
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)

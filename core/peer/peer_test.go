@@ -55,8 +55,8 @@ func TestWhatEachKindCarries(t *testing.T) {
 	shard := []string{"Shard", "Epoch"}
 	slot := append(slices.Clone(shard), "Tenant", "Slot", "Placement")
 	want := map[string][]string{
-		"append":    append(slices.Clone(slot), "At", "Commit", "Tail"),
-		"appended":  append(slices.Clone(slot), "At", "Commit"),
+		"append":    append(slices.Clone(slot), "At", "Commit", "Round", "Tail"),
+		"appended":  append(slices.Clone(slot), "At", "Commit", "Round", "Mark"),
 		"pull":      append(slices.Clone(slot), "At", "Mark", "Offset", "Tail"),
 		"chunk":     append(slices.Clone(slot), "At", "Offset", "Size", "Tail"),
 		"confirm":   append(slices.Clone(shard), "Round"),

@@ -266,7 +266,7 @@ func TestCommonFindsTheLastSharedRecord(t *testing.T) {
 
 // lead lets a log that follows lead in an epoch.
 func (h *host) lead(epoch lineage.ShardEpoch) {
-	h.Follow(h)
+	h.Follow()
 	h.Lead(h, epoch)
 }
 
@@ -370,6 +370,16 @@ func TestTheBucketGoesOnFromTheLastRecord(t *testing.T) {
 			h.skip(20 * second)
 			return h
 		}, 20},
+		{"followed by the first one of an epoch that it led, 40 s before", func() *host {
+			h := following(t, small, newTape(), 0, 0)
+			h.hear(empty, 0, empty.end(), 2)
+			h.run()
+			h.levelAt(5)
+			h.run()
+			h.skip(40 * second)
+			h.Follow()
+			return h
+		}, 40},
 		{"fetched with a snapshot 10 s before", func() *host {
 			h := following(t, small, newTape(), 0, 0)
 			h.skip(70 * second)
@@ -402,7 +412,7 @@ func TestWhoIsDeposedRefusesWhatHasNoPlace(t *testing.T) {
 	h.AppendNext(h)
 	h.Flush(h)
 	h.Outbox()
-	refused := slices.Clone(h.Follow(h))
+	refused := slices.Clone(h.Follow())
 	if len(refused) != 2 || refused[0].Record.Request != 91 || refused[1].Record.Request != 92 {
 		t.Fatalf("refused is %+v, want requests 91 and 92", refused)
 	}
@@ -420,7 +430,7 @@ func TestWhoIsDeposedRefusesWhatHasNoPlace(t *testing.T) {
 	if h.State().Position.Seq != 14 {
 		t.Errorf("what had a place in the log is folded up to %v", h.State().Position)
 	}
-	if refused := h.Follow(h); len(refused) != 0 {
+	if refused := h.Follow(); len(refused) != 0 {
 		t.Errorf("who does not lead refuses %d changes", len(refused))
 	}
 	// Its sessions are as they were: a later leader takes the next request.
@@ -454,7 +464,7 @@ func TestAnEvictionThatIsCutIsNone(t *testing.T) {
 		t.Fatalf("a change of the session that leaves: %+v", out)
 	}
 	h.run()
-	h.Follow(h)
+	h.Follow()
 	h.Cut(h, before.Seq)
 	h.run()
 	h.lead(7)

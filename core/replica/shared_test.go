@@ -67,7 +67,7 @@ func TestAForkIsTakenOnceTheCutIsDone(t *testing.T) {
 	ours := newTape().begin(1).signals(9)
 	theirs := ours.fork(7).begin(2).signals(4)
 	h := following(t, small, ours, 10, 5)
-	h.Follow(h)
+	h.Follow()
 	h.hear(theirs, 7, 12, 8)
 	for h.Busy() {
 		if got := h.hear(theirs, 7, 12, 8); got != replica.Waiting {
@@ -115,7 +115,7 @@ func TestANewEpochProvesItsRecordsAnew(t *testing.T) {
 	if got := h.Matched(); got != ours.ends[10] {
 		t.Fatalf("the sequencer's is up to %v, want %v", got, ours.ends[10])
 	}
-	h.Follow(h)
+	h.Follow()
 	if got := h.Matched(); got != ours.ends[5] {
 		t.Errorf("in a new epoch the sequencer's is up to %v, want what is committed, %v", got, ours.ends[5])
 	}
@@ -221,7 +221,7 @@ func TestForksOnADiskThatTears(t *testing.T) {
 		for epoch := range rapid.IntRange(1, 4).Draw(t, "epochs") {
 			at := rapid.IntRange(max(committed, 3), log.end()).Draw(t, "fork")
 			next := log.fork(at).begin(lineage.ShardEpoch(epoch + 2)).signals(rapid.IntRange(0, 8).Draw(t, "more"))
-			h.Follow(h)
+			h.Follow()
 			for range 3 { // cut; the rest; what is committed
 				h.hear(next, at, next.end(), committed)
 				for range rapid.IntRange(0, 30).Draw(t, "operations") {

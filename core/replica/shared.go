@@ -355,9 +355,11 @@ func (r *Replica) tryAgain(e env.Env) {
 
 // doTask begins the task that waits, if nothing else is under way.
 func (r *Replica) doTask(e env.Env) {
-	if r.task == nothing || r.flight.waits > 0 || r.script.running || r.fetch.stage != fetchIdle {
+	searching := r.fetch.stage != fetchIdle && r.fetch.stage != fetchDone
+	if r.task == nothing || r.flight.waits > 0 || r.script.running || searching {
 		return
 	}
+	r.fetch.stage = fetchIdle // what was found is of the log as it was
 	switch {
 	case r.begun:
 	case r.task == cutting && r.phase == Following:

@@ -188,6 +188,9 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		}
 		data = data[size:]
 		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
+		if o.shared != nil {
+			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
+		}
 		w := o.writesOf(id, r.Tenant, r.Slot)
 		if first {
 			w.batch++

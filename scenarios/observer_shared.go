@@ -69,6 +69,7 @@ func (o *observer) sequences(id env.ID, m *wire.Message) bool {
 // whether that was all.
 func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	o.noteReplica(id, p, key)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {

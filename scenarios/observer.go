@@ -146,7 +146,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if o.story != nil {
 		o.story.submitted(id, op, path)
 	}
-	o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	if op.Kind != env.OpClose || path != "" { // a handle that is not bound is no file's
+		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	}
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
@@ -199,6 +201,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		data = data[size:]
 		if o.shared != nil {
 			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
+			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
 		} else {
 			o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		}

@@ -83,6 +83,7 @@ func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
 // whether that was all.
 func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	o.noteReplica(id, p, key)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {

@@ -78,7 +78,7 @@ func (m *meta) init(n *Node) {
 	if !slices.Contains(shared.Control.Meta, n.env.Self()) {
 		return
 	}
-	m.plane = control.New(shared.Control)
+	m.plane = shared.founded.Clone()
 	m.log = metalog.New(metalog.Config{
 		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Machine: planeMachine{m.plane},
 		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: metaOp, File: metaFile, Key: keyMeta, Owner: nobody},

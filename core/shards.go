@@ -44,6 +44,7 @@ type sharing struct {
 	leavings []wal.Identity // slots that others hold now, to be removed
 	leaving  int            // operations of that under way
 	left     uint64         // operations of that so far
+	reading  group.Read // that is being handed to its group
 	peerIn   peer.Message
 	peerOut  []byte
 	meta
@@ -120,7 +121,7 @@ func (n *Node) groupOf(i int) *group.Group { return n.groupBy[i] }
 // openShards opens what the founding configuration places here. What was decided since
 // will be told.
 func (n *Node) openShards() {
-	plane := control.New(n.cluster.Shared.Control)
+	plane := n.cluster.Shared.founded
 	for i := range plane.Shards() {
 		n.configureShard(&plane.Shards()[i])
 	}
@@ -256,7 +257,6 @@ func (n *Node) adoptEpochs() {
 		next.epochOf(a.shard).epoch = a.epoch
 	}
 	// Who says something in an epoch will never heed a lower one, also after a restart.
-	//safety:epoch-durable-before-first-reply by=one-sequencer on=failover
 	n.scriptCatalog(&next)
 	n.runScript()
 }
@@ -303,8 +303,8 @@ func (n *Node) elsewhere(shard lineage.Shard) bool { return n.group(shard) == ni
 
 // read lets a slot answer a read at its level.
 func (n *Node) read(i int, from env.ID, m *wire.Message) {
-	r := group.Read{From: from, Request: m.Origin(), Entity: m.Entity, Level: m.Level, Token: m.Token, Bound: m.Bound}
-	if code := n.groupOf(i).Read(n.env, i, &r); code != wire.NoError {
+	n.reading = group.Read{From: from, Request: m.Origin(), Entity: m.Entity, Level: m.Level, Token: m.Token, Bound: m.Bound}
+	if code := n.groupOf(i).Read(n.env, i, &n.reading); code != wire.NoError {
 		n.refuse(from, m, replica.Outcome{Code: code})
 	}
 }

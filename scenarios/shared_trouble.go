@@ -109,6 +109,12 @@ var diskLoss = &Scenario{
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
+		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
+			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+				Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
+				When: plan.Anchor{At: span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 512*millisecond),
+			})
+		}
 		// A loss that the budget does not allow, because nobody else has everything, is
 		// a crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{

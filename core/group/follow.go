@@ -61,12 +61,18 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 	}
 	if m.From > o.incarnation {
 		*o = other{node: o.node, incarnation: m.From}
-		for s := range g.slots {
-			g.slots[s].progress[i] = progress{since: e.Now()}
-		}
+		// What an earlier life acknowledged may be gone.
+		//safety:restarted-acks-forgotten by=durable-ack on=disk-loss
+		g.forgetProgress(e, i)
 	}
 	o.heard = e.Now()
 	o.spoke = o.spoke || m.Epoch == g.epoch
+}
+
+func (g *Group) forgetProgress(e env.Env, i int) {
+	for s := range g.slots {
+		g.slots[s].progress[i] = progress{since: e.Now()}
+	}
 }
 
 // outdated tells who speaks in an epoch that is over.

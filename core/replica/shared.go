@@ -265,7 +265,6 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 		return Behind
 	}
 	// What two replicas have at one seq is the same, or one of them is wrong.
-	//safety:chain-compared false by=no-loss on=failover
 	if chain, known := r.ChainAt(at.Seq); known && chain != at.Chain {
 		return Differs
 	}

@@ -74,7 +74,7 @@ func (p *process) Send(to env.ID, key env.Key, payload []byte) {
 	}
 	arrivals, n := w.net.Send(w.now+p.charged, p.id, to, key, payload)
 	for _, a := range arrivals[:n] {
-		w.queue.Push(queue.Item{At: a.At, Kind: itemPacket, Process: uint16(to), Ref: a.Ref})
+		w.queue.Push(queue.Item{At: a.At, Ref: a.Ref, What: queue.What{Kind: itemPacket, Process: uint16(to)}})
 	}
 	p.note(trace.Send, uint64(to), hashKey(key), hashBytes(payload), uint64(n)<<56^uint64(arrivals[0].At))
 }

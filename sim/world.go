@@ -152,7 +152,7 @@ func (w *World) resetProcesses() {
 		p.drift, p.clock.DriftPPM, p.clock.WallOffset = c.DriftPPM, c.DriftPPM, c.Wall
 	}
 	for i := range w.processes {
-		w.queue.Push(queue.Item{Kind: itemBoot, Process: uint16(i)})
+		w.queue.Push(queue.Item{What: queue.What{Kind: itemBoot, Process: uint16(i)}})
 	}
 }
 
@@ -217,7 +217,7 @@ func (w *World) arrive(ref uint32) {
 		w.net.Release(ref)
 		return
 	}
-	p.input(arrival{kind: env.Message, ref: ref})
+	p.input(arrival{cause: cause{kind: env.Message}, ref: ref})
 }
 
 // Deviated implements chance.Witness: the trace has every deviation.

@@ -285,7 +285,7 @@ func (p *process) step(a arrival) {
 	ev := &w.event
 	*ev = env.Event{}
 	ev.Kind, ev.Timer = a.kind, a.timer
-	detail := uint64(a.timer)
+	detail, sum := uint64(a.timer), uint64(0)
 	switch a.kind {
 	case env.Timer:
 		if !p.timers[a.timer].fired { // withdrawn while it waited
@@ -295,6 +295,9 @@ func (p *process) step(a arrival) {
 	case env.Message:
 		packet := w.net.Packet(a.ref)
 		ev.From, ev.Data = packet.From, packet.Data
+		if sum = packet.Sum; packet.Damaged {
+			sum = hashBytes(packet.Data)
+		}
 		detail = uint64(packet.From)
 		if w.config.Observer != nil {
 			w.config.Observer.Received(p.id, packet.From, packet.Data, a.since)
@@ -302,11 +305,11 @@ func (p *process) step(a arrival) {
 	case env.DiskDone:
 		c := p.disk.Complete(a.ref)
 		ev.Op, ev.Err, ev.N, ev.Data = c.ID, c.Err, c.N, c.Data
-		detail = trace.Mix(uint64(c.ID), uint64(c.Err)<<56^uint64(c.N))
+		detail, sum = trace.Mix(uint64(c.ID), uint64(c.Err)<<56^uint64(c.N)), hashBytes(c.Data)
 	}
 	p.local = p.clock.Local(w.now)
 	ev.At = min(a.at, p.local) // a broken clock may have stepped back since
-	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, hashBytes(ev.Data), uint64(len(p.inbox)-p.head))
+	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, sum, uint64(len(p.inbox)-p.head))
 	p.charged = 0
 	w.steps++
 	w.stepping = p

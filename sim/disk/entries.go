@@ -85,20 +85,35 @@ func (d *Disk) lookUp(path string) *inode {
 	return at
 }
 
-// durableName is where a path leads through durable entries.
-type durableName struct {
-	path string
-	node *inode // nil: nothing is remembered
+// lately is where a few paths lead that were looked up lately: the same few are
+// asked about again and again.
+type lately struct {
+	paths [4]string
+	nodes [4]*inode // nil: nothing is remembered
+	next  int       // the one that is replaced next
 }
 
-// durable returns the file or directory at path as a power failure leaves it, or
-// nil. Checkers ask about the same few files again and again, so what was found is
-// remembered until the durable entries change.
-func (d *Disk) durable(path string) *inode {
-	for i := range d.names {
-		if n := &d.names[i]; n.node != nil && n.path == path {
-			return n.node
+func (l *lately) find(path string) *inode {
+	for i, n := range l.nodes {
+		if n != nil && l.paths[i] == path {
+			return n
 		}
+	}
+	return nil
+}
+
+func (l *lately) remember(path string, n *inode) {
+	l.paths[l.next], l.nodes[l.next] = path, n
+	l.next = (l.next + 1) % len(l.nodes)
+}
+
+func (l *lately) forget() { clear(l.nodes[:]) }
+
+// durable returns the file or directory at path as a power failure leaves it, or
+// nil.
+func (d *Disk) durable(path string) *inode {
+	if n := d.durables.find(path); n != nil {
+		return n
 	}
 	at := d.root
 	for name := range elements(path) {
@@ -106,13 +121,15 @@ func (d *Disk) durable(path string) *inode {
 			return nil
 		}
 	}
-	d.names[d.name] = durableName{path, at}
-	d.name = (d.name + 1) % len(d.names)
+	d.durables.remember(path, at)
 	return at
 }
 
 // directory returns the directory at path.
 func (d *Disk) directory(path string) (*inode, env.Errno) {
+	if n := d.dirs.find(path); n != nil {
+		return n, env.OK
+	}
 	n := d.lookUp(path)
 	switch {
 	case n == nil:
@@ -120,6 +137,7 @@ func (d *Disk) directory(path string) (*inode, env.Errno) {
 	case !n.dir:
 		return nil, env.NotDir
 	}
+	d.dirs.remember(path, n)
 	return n, env.OK
 }
 
@@ -134,7 +152,7 @@ func (d *Disk) change(op entryOp) {
 
 // settle makes an entry change durable.
 func (d *Disk) settle(op *entryOp) {
-	clear(d.names[:])
+	d.durables.forget()
 	if op.from != nil && find(op.from.durable, op.oldName) == op.node {
 		op.from.durable = set(op.from.durable, op.oldName, nil)
 	}
@@ -190,6 +208,9 @@ func (d *Disk) entries(op *env.Op) env.Errno {
 	case node.dir && len(node.seen) > 0:
 		return env.NotEmpty
 	}
+	if node.dir {
+		d.dirs.forget()
+	}
 	d.drop(node)
 	d.change(entryOp{key: op.Key, dir: parent, name: name})
 	return env.OK
@@ -206,6 +227,9 @@ func (d *Disk) rename(op *env.Op, from *inode, oldName string, node *inode) env.
 			return env.Exist
 		}
 		d.drop(old)
+	}
+	if node.dir {
+		d.dirs.forget()
 	}
 	d.change(entryOp{key: op.Key, dir: dir, name: name, from: from, oldName: oldName, node: node})
 	return env.OK

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -53,6 +55,7 @@ type Client struct {
 	sessions []session // in order of first use
 	calls    []call
 	results  []Result
+	unread   Result
 	spare    [][]uint64 // memory of the frames of calls that are over
 	lastCall uint64
 	frame    uint64 // of the last frame; increases over all connections
@@ -85,8 +88,7 @@ type call struct {
 	id       uint64
 	kind     wire.Kind // Write, Put, Delete, Read, OpenSession
 	place    *Placement
-	signal   signal.Signal
-	entity   signal.Entity
+	signal   signal.Signal    // of a Write; of Put, Delete and Read the entity only
 	op       signal.Operation // of a change: once it was sent
 	nonce    uint64           // OpenSession
 	frames   []uint64         // attempts that are not resolved
@@ -104,38 +106,49 @@ func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 // Write submits a signal. It returns the call's number, or false if the tenant is
 // not placed anywhere.
 func (c *Client) Write(id tenant.ID, s signal.Signal) (uint64, bool) {
-	return c.begin(id, s.Entity, call{kind: wire.Write, signal: s})
+	return c.begin(id, wire.Write, s)
 }
 
 // Put creates an entity; creating what exists changes nothing. It returns as Write
 // does.
 func (c *Client) Put(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Put, entity: e})
+	return c.begin(id, wire.Put, signal.Signal{Entity: e})
 }
 
 // Delete removes an entity with all its signals. It returns as Write does.
 func (c *Client) Delete(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Delete, entity: e})
+	return c.begin(id, wire.Delete, signal.Signal{Entity: e})
 }
 
 // Read asks for the state of an entity, linearizably.
 func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Read, entity: e})
+	return c.begin(id, wire.Read, signal.Signal{Entity: e})
 }
 
-func (c *Client) begin(id tenant.ID, e signal.Entity, k call) (uint64, bool) {
-	k.place = c.cluster.route(id, e)
-	if k.place == nil {
+// begin makes a call. Of s, all but a Write have the entity only.
+func (c *Client) begin(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, bool) {
+	place := c.cluster.route(id, s.Entity)
+	if place == nil {
 		return 0, false
 	}
-	c.lastCall++
-	k.id = c.lastCall
-	k.due, k.deadline = env.Never, c.env.Now().Add(c.patience.Deadline)
-	k.frames = c.noFrames()
-	c.calls = append(c.calls, k)
+	k := c.add(kind, place)
+	k.signal, k.deadline = s, c.env.Now().Add(c.patience.Deadline)
+	number := k.id
 	c.try(len(c.calls) - 1)
 	c.rearm()
-	return k.id, true
+	return number, true
+}
+
+// add puts a call behind those under way. It is not due, and has no deadline.
+func (c *Client) add(kind wire.Kind, place *Placement) *call {
+	c.lastCall++
+	n := len(c.calls)
+	c.calls = slices.Grow(c.calls, 1)[:n+1]
+	k := &c.calls[n]
+	*k = call{}
+	k.id, k.kind, k.place, k.frames = c.lastCall, kind, place, c.noFrames()
+	k.due, k.deadline = env.Never, env.Never
+	return k
 }
 
 // noFrames returns an empty list of frames, in the memory of a call that is over if
@@ -203,11 +216,13 @@ func (c *Client) message(from env.ID, m *wire.Message) {
 		c.sessionOpen(m)
 	case wire.Ack:
 		if i := c.findChange(m); i >= 0 {
-			c.finish(i, Result{Outcome: Acked, Seq: m.Seq})
+			r := c.finish(i)
+			r.Outcome, r.Seq = Acked, m.Seq
 		}
 	case wire.State:
 		if i := c.find(m.Request); i >= 0 && c.calls[i].kind == wire.Read {
-			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, State: m.State})
+			r := c.finish(i)
+			r.Outcome, r.Seq, r.State = Acked, m.Seq, m.State
 		}
 	case wire.Refusal:
 		c.refusal(m)
@@ -236,15 +251,26 @@ func (c *Client) findChange(m *wire.Message) int {
 	return -1
 }
 
-// finish ends call i.
-func (c *Client) finish(i int, r Result) {
-	k := &c.calls[i]
+// finish ends call i, and returns its result, in which the caller says how it ended.
+// That of a call of the client's own goes nowhere.
+func (c *Client) finish(i int) *Result {
+	k, r := &c.calls[i], &c.unread
 	if k.kind != wire.OpenSession {
-		r.Call, r.Op = k.id, k.op
-		c.results = append(c.results, r)
+		n := len(c.results)
+		c.results = slices.Grow(c.results, 1)[:n+1]
+		r = &c.results[n]
 	}
+	*r = Result{}
+	r.Call, r.Op = k.id, k.op
 	c.spare = append(c.spare, k.frames[:0])
 	c.calls = append(c.calls[:i], c.calls[i+1:]...)
+	return r
+}
+
+// giveUp ends call i without an answer.
+func (c *Client) giveUp(i int, o Outcome, code wire.Code) {
+	r := c.finish(i)
+	r.Outcome, r.Code = o, code
 }
 
 // refusal handles the refusal of one attempt. The call is refused only if no
@@ -269,9 +295,9 @@ func (c *Client) refusal(m *wire.Message) {
 	case k.kind == wire.OpenSession:
 		c.sessionRefused(i, m.Code)
 	case len(k.frames) == 0:
-		c.finish(i, Result{Outcome: Refused, Code: m.Code})
+		c.giveUp(i, Refused, m.Code)
 	default:
-		c.finish(i, Result{Outcome: Unknown, Code: m.Code})
+		c.giveUp(i, Unknown, m.Code)
 	}
 }
 
@@ -280,10 +306,10 @@ func (c *Client) refusal(m *wire.Message) {
 func (c *Client) sessionRefused(i int, code wire.Code) {
 	place := c.calls[i].place
 	c.sessionOf(place).opening = false
-	c.finish(i, Result{})
+	c.finish(i)
 	for j := len(c.calls) - 1; j >= 0; j-- {
 		if k := &c.calls[j]; k.kind.Changes() && k.place == place && k.op.Session == 0 {
-			c.finish(j, Result{Outcome: Refused, Code: code})
+			c.giveUp(j, Refused, code)
 		}
 	}
 }
@@ -329,10 +355,10 @@ func (c *Client) timeouts() {
 // expire gives a call up. If none of its attempts is unresolved it has no effect.
 func (c *Client) expire(i int) {
 	if len(c.calls[i].frames) == 0 {
-		c.finish(i, Result{Outcome: Refused, Code: wire.NotServing})
+		c.giveUp(i, Refused, wire.NotServing)
 		return
 	}
-	c.finish(i, Result{Outcome: Unknown})
+	c.giveUp(i, Unknown, wire.NoError)
 }
 
 // rearm sets the timer to the earliest instant at which something is due.

@@ -37,7 +37,7 @@ func (c *Client) transmit(l *link, k *call) {
 	m := wire.Message{
 		Kind: k.kind, Conn: l.conn, Frame: c.frame, Request: k.id,
 		Tenant: k.place.Tenant.ID, Slot: k.place.Slot, Placement: k.place.Epoch,
-		Entity: k.entity, Nonce: k.nonce,
+		Entity: k.signal.Entity, Nonce: k.nonce,
 	}
 	if k.kind.Changes() {
 		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
@@ -121,8 +121,7 @@ func (c *Client) openSession(p *Placement) {
 	s.opening = true
 	c.nonce++
 	s.nonce = c.nonce
-	c.lastCall++
-	c.calls = append(c.calls, call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never, frames: c.noFrames()})
+	c.add(wire.OpenSession, p).nonce = s.nonce
 	c.try(len(c.calls) - 1)
 }
 
@@ -133,7 +132,7 @@ func (c *Client) sessionOpen(m *wire.Message) {
 		return
 	}
 	place := c.calls[i].place
-	c.finish(i, Result{})
+	c.finish(i)
 	s := c.sessionOf(place)
 	s.id, s.opening, s.request = m.Session, false, 0
 	for i := 0; i < len(c.calls); i++ {

@@ -40,8 +40,9 @@ const thinkTimer env.TimerID = 1
 
 // Step implements env.Machine.
 func (d *driver) Step(ev *env.Event) {
-	for _, r := range d.client.Step(ev) {
-		d.ended(&r)
+	ended := d.client.Step(ev)
+	for i := range ended {
+		d.ended(&ended[i])
 	}
 	if ev.Kind == env.Started || d.full && len(d.open) < d.concurrency() || ev.Kind == env.Timer && ev.Timer == thinkTimer {
 		d.think()
@@ -145,7 +146,8 @@ func (d *driver) kind() history.Kind {
 // begin makes the next call.
 func (d *driver) begin() {
 	id, entity := d.subject()
-	op := history.Op{Client: uint64(d.env.Self()), Kind: d.kind(), Tenant: id, Signal: signal.Signal{Entity: entity}, InvokeAt: d.world.Time()}
+	index, op := d.history.Start()
+	op.Client, op.Kind, op.Tenant, op.Signal.Entity, op.InvokeAt = uint64(d.env.Self()), d.kind(), id, entity, d.world.Time()
 	op.Slot, _ = d.client.Slot(id, entity)
 	if op.Kind == history.Write {
 		op.Signal.ClientTime = int64(d.env.Wall())
@@ -153,11 +155,10 @@ func (d *driver) begin() {
 		op.Signal.Kind = signal.Kind(chance.Below(d.chance(4), signal.Kinds))
 	}
 	d.next++
-	index := d.history.Begin(op)
 	if d.story != nil {
-		d.story.asks(d.env.Self(), index, &op)
+		d.story.asks(d.env.Self(), index, op)
 	}
-	call := d.call(&op)
+	call := d.call(op)
 	d.open = append(d.open, openCall{call: call, index: index})
 	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))
 }
@@ -198,9 +199,10 @@ func (d *driver) ended(r *core.Result) {
 		if r.Op.Session != 0 {
 			d.history.Sent(o.index, r.Op)
 		}
-		d.history.End(o.index, d.result(r))
+		op := d.history.Close(o.index, outcomes[r.Outcome], d.world.Time())
+		op.Seq, op.State, op.Reason = r.Seq, r.State, reason(r)
 		if d.story != nil {
-			d.story.told(d.env.Self(), o.index, &d.history.Ops[o.index])
+			d.story.told(d.env.Self(), o.index, op)
 		}
 		d.open = append(d.open[:i], d.open[i+1:]...)
 		*d.left--
@@ -209,23 +211,22 @@ func (d *driver) ended(r *core.Result) {
 	}
 }
 
-func (d *driver) result(r *core.Result) history.Result {
-	out := history.Result{At: d.world.Time(), Seq: r.Seq, State: r.State}
-	switch r.Outcome {
-	case core.Acked:
-		out.Outcome = history.Acked
-	case core.Refused:
-		out.Outcome, out.Reason = history.Refused, r.Code.String()
-	case core.Unknown:
-		out.Outcome, out.Reason = history.Unknown, history.Deadline
-		if r.Code != wire.NoError {
-			out.Reason = r.Code.String()
-		}
+// outcomes are those of the client in the words of the history.
+var outcomes = [...]history.Outcome{core.Acked: history.Acked, core.Refused: history.Refused, core.Unknown: history.Unknown}
+
+// reason is why a call has no answer, in the words of the history.
+func reason(r *core.Result) string {
+	switch {
+	case r.Outcome == core.Acked:
+		return ""
+	case r.Outcome == core.Unknown && r.Code == wire.NoError:
+		return history.Deadline
 	}
-	return out
+	return r.Code.String()
 }
 
 // Status reports how far the driver is.
 func (d *driver) Status(s *env.Status) {
-	*s = env.Status{uint64(d.next), uint64(len(d.open)), uint64(d.client.Pending())}
+	*s = env.Status{}
+	s[0], s[1], s[2] = uint64(d.next), uint64(len(d.open)), uint64(d.client.Pending())
 }

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -59,6 +58,7 @@ type slotWrites struct {
 	places   []place
 	batch    uint32
 	durable  lineage.Seq // records up to here were seen to be durable
+	passed   int         // so many places, from the front, are of records up to durable
 	snapshot string      // newest one that got its name, "" if none
 	covers   lineage.Seq // what it covers
 }
@@ -180,7 +180,10 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 				from = again.from
 			}
 		}
-		w.places = append(w.places, place{seq: r.Seq, batch: w.batch, path: path, from: from, to: from + int64(size)})
+		n := len(w.places)
+		w.places = slices.Grow(w.places, 1)[:n+1]
+		p := &w.places[n]
+		p.seq, p.batch, p.path, p.from, p.to = r.Seq, w.batch, path, from, from+int64(size)
 		from += int64(size)
 	}
 }
@@ -199,6 +202,7 @@ func (w *slotWrites) forgetFrom(seq lineage.Seq) (first place) {
 		first = w.places[len(w.places)-1]
 		w.places = w.places[:len(w.places)-1]
 	}
+	w.passed = min(w.passed, len(w.places))
 	return first
 }
 
@@ -372,7 +376,10 @@ func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
 	}
 	disk := o.world.Disk(id)
 	o.trustSnapshot(id, w)
-	i, _ := slices.BinarySearchFunc(w.places, w.durable+1, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
+	for w.passed < len(w.places) && w.places[w.passed].seq <= w.durable {
+		w.passed++
+	}
+	i := w.passed
 	for i < len(w.places) && w.places[i].seq <= seq {
 		first, last, wanted := i, i, i
 		for ; i < len(w.places) && w.places[i].batch == w.places[first].batch; i++ {

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"math"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
@@ -95,18 +96,22 @@ func (c *recount) reset(run *observe.Run, l *observe.Log, n int) {
 // add counts a record, and returns by how much it made the slot grow. limits are
 // those of a Config record.
 func (c *recount) add(seq lineage.Seq, k record.Kind, e signal.Entity, limits *record.Limits) (grown usage) {
-	before := undo{seq: seq, place: none, held: c.held, caps: c.caps, unseen: c.unseen}
+	if k == record.EpochStart || k == record.Session {
+		return grown
+	}
+	n := len(c.undo)
+	c.undo = slices.Grow(c.undo, 1)[:n+1]
+	before := &c.undo[n]
+	before.seq, before.place, before.tally = seq, none, tally{}
+	before.held, before.caps, before.unseen = c.held, c.caps, c.unseen
 	switch k {
 	case record.Config:
 		c.caps = ceilings{known: true, usage: usage{limits.Entities, limits.Bytes}}
-	case record.EpochStart, record.Session:
-		return grown
 	case record.Signal, record.EntityPut, record.EntityDelete:
 		before.place = c.place(e)
 		before.tally = c.tallies[before.place]
 		grown = c.touch(&c.tallies[before.place], k)
 	}
-	c.undo = append(c.undo, before)
 	return grown
 }
 

@@ -61,8 +61,17 @@ type Client struct {
 	frame    uint64 // of the last frame; increases over all connections
 	nonce    uint64 // of the last connection or session
 
-	in  wire.Message
-	out []byte
+	in     wire.Message
+	out    []byte
+	routed routed
+}
+
+// routed is what was asked last about where entities live; place is nil at first, and
+// if there is none.
+type routed struct {
+	tenant tenant.ID
+	entity signal.Entity
+	place  *Placement
 }
 
 // link is the client's end of its connection to a node.
@@ -127,7 +136,7 @@ func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
 
 // begin makes a call. Of s, all but a Write have the entity only.
 func (c *Client) begin(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, bool) {
-	place := c.cluster.route(id, s.Entity)
+	place := c.route(id, s.Entity)
 	if place == nil {
 		return 0, false
 	}
@@ -166,10 +175,19 @@ func (c *Client) noFrames() []uint64 {
 // Slot returns the slot in which an entity of a tenant lives; false if the tenant
 // is not placed anywhere.
 func (c *Client) Slot(id tenant.ID, e signal.Entity) (lineage.Slot, bool) {
-	if p := c.cluster.route(id, e); p != nil {
+	if p := c.route(id, e); p != nil {
 		return p.Slot, true
 	}
 	return 0, false
+}
+
+// route returns where an entity lives, nil if its tenant is not placed. Whoever asks
+// for the slot of an entity is about to make a call that names it.
+func (c *Client) route(id tenant.ID, e signal.Entity) *Placement {
+	if l := &c.routed; l.place == nil || l.tenant != id || l.entity != e {
+		l.tenant, l.entity, l.place = id, e, c.cluster.route(id, e)
+	}
+	return c.routed.place
 }
 
 // Identity returns the identity of a change that is under way; false if no attempt

@@ -34,11 +34,10 @@ func (c *Client) try(i int) {
 func (c *Client) transmit(l *link, k *call) {
 	c.frame++
 	k.frames = append(k.frames, c.frame)
-	m := wire.Message{
-		Kind: k.kind, Conn: l.conn, Frame: c.frame, Request: k.id,
-		Tenant: k.place.Tenant.ID, Slot: k.place.Slot, Placement: k.place.Epoch,
-		Entity: k.signal.Entity, Nonce: k.nonce,
-	}
+	var m wire.Message // a literal would be built elsewhere and copied
+	m.Kind, m.Conn, m.Frame, m.Request = k.kind, l.conn, c.frame, k.id
+	m.Tenant, m.Slot, m.Placement = k.place.Tenant.ID, k.place.Slot, k.place.Epoch
+	m.Entity, m.Nonce = k.signal.Entity, k.nonce
 	if k.kind.Changes() {
 		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
 	}

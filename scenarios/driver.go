@@ -24,10 +24,11 @@ type driver struct {
 	left    *int // operations of all drivers that have not ended
 	story   *story
 
-	next int        // number of the next operation
-	open []openCall // under way
-	full bool       // the next call waits for one of them to end
-	due  env.Time   // of a storm: when the next signal is to be sent
+	next   int        // number of the next operation
+	open   []openCall // under way
+	unsent int        // changes under way of which no attempt was seen to be sent
+	full   bool       // the next call waits for one of them to end
+	due    env.Time   // of a storm: when the next signal is to be sent
 }
 
 type openCall struct {
@@ -113,7 +114,7 @@ func (d *driver) subject() (tenant.ID, signal.Entity) {
 	w, tenants := &d.plan.Workload, d.plan.Cluster.Tenants
 	id := tenants[chance.Below(d.chance(0), uint64(len(tenants)))].Config.ID
 	entity := signal.Entity(chance.Below(d.chance(1), uint64(w.Entities)))
-	if chance.Below(d.chance(2), 1000) < uint64(w.Hot) {
+	if w.Hot > 0 && chance.Below(d.chance(2), 1000) < uint64(w.Hot) {
 		id, entity = tenants[0].Config.ID, 0
 	}
 	if entity == 1 { // the largest is as good a name as any
@@ -160,6 +161,9 @@ func (d *driver) begin() {
 	}
 	call := d.call(op)
 	d.open = append(d.open, openCall{call: call, index: index})
+	if op.Kind.Changes() {
+		d.unsent++
+	}
 	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))
 }
 
@@ -181,10 +185,14 @@ func (d *driver) call(op *history.Op) (call uint64) {
 // sent notes under which identities calls under way were sent: a run may end
 // before they do.
 func (d *driver) sent() {
+	if d.unsent == 0 {
+		return
+	}
 	for _, o := range d.open {
 		if op := &d.history.Ops[o.index]; op.Kind.Changes() && op.Op.Session == 0 {
 			if identity, sent := d.client.Identity(o.call); sent {
 				d.history.Sent(o.index, identity)
+				d.unsent--
 			}
 		}
 	}
@@ -196,10 +204,13 @@ func (d *driver) ended(r *core.Result) {
 		if o.call != r.Call {
 			continue
 		}
+		op := d.history.Close(o.index, outcomes[r.Outcome], d.world.Time())
+		if op.Kind.Changes() && op.Op.Session == 0 {
+			d.unsent--
+		}
 		if r.Op.Session != 0 {
 			d.history.Sent(o.index, r.Op)
 		}
-		op := d.history.Close(o.index, outcomes[r.Outcome], d.world.Time())
 		op.Seq, op.State, op.Reason = r.Seq, r.State, reason(r)
 		if d.story != nil {
 			d.story.told(d.env.Self(), o.index, op)

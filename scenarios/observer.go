@@ -249,18 +249,20 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if o.story != nil {
 		o.story.sent(from, to, payload)
 	}
+	if t, slot, seq, ok := wire.AckOf(payload); ok && o.isNode(from) {
+		o.acked(from, t, slot, seq)
+		return
+	}
 	kind := wire.KindOf(payload)
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
 	}
-	if !o.isNode(from) || kind != wire.Ack && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
-	case kind == wire.Ack:
-		o.acked(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
-		o.acked(from, m)
+		o.acked(from, m.Tenant, m.Slot, m.Seq)
 	case kind == wire.Done && m.Command != wire.Configure:
 		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded:
@@ -272,10 +274,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 
 // acked looks whether the record of an acknowledgement is on the platter before it
 // leaves.
-func (o *observer) acked(from env.ID, m *wire.Message) {
-	w := o.writesOf(m.Tenant, m.Slot)
-	missing := o.missing(from, w, m.Seq)
-	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
+func (o *observer) acked(from env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
+	missing := o.missing(from, o.writesOf(t, slot), seq)
+	o.run.DurableAck.Acked(t, slot, seq, o.world.Time(), missing == "", missing)
 }
 
 // inCatalog looks whether the creation or the drop of a tenant is on the platter

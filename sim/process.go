@@ -295,11 +295,10 @@ func (p *process) step(a arrival) {
 	case env.Message:
 		packet := w.net.Packet(a.ref)
 		ev.From, ev.Data = packet.From, packet.Data
-		if sum = packet.Sum; packet.Damaged {
+		detail, sum = uint64(packet.From), packet.Sum
+		if packet.Damaged {
 			sum = hashBytes(packet.Data)
-		}
-		detail = uint64(packet.From)
-		if w.config.Observer != nil {
+		} else if w.config.Observer != nil {
 			w.config.Observer.Received(p.id, packet.From, packet.Data, a.since)
 		}
 	case env.DiskDone:

@@ -37,8 +37,8 @@ type Program struct {
 type Observer interface {
 	// Sent is called when a process hands a message to the network.
 	Sent(from, to env.ID, key env.Key, payload []byte)
-	// Received is called before a process's Step with a message. since is the true
-	// time at which it reached the process's input queue.
+	// Received is called before a process's Step with a message that is as it was
+	// sent. since is the true time at which it reached the process's input queue.
 	Received(to, from env.ID, payload []byte, since int64)
 	// Submitted is called when a process hands an operation to its disk. path is
 	// the path of the operation's file or directory.

@@ -145,6 +145,7 @@ func placeOperations(v *verdict, run *observe.Run, s *Scratch) {
 		op, at := &ops[i], int32(i)
 		w.of[i] = none
 		switch {
+		case op.Kind == history.Read && op.Level != history.Linearizable:
 		case op.Kind == history.Read && op.Outcome == history.Acked:
 			if w.join(v, s, ops, at) {
 				w.queue(run, op, at)

@@ -36,6 +36,10 @@ func (n *Node) command(from env.ID, m *wire.Message) {
 		n.refuse(from, m, replica.Outcome{Code: wire.NotServing})
 		return
 	}
+	if n.sharing != nil && m.Kind != wire.Configure { // which tenants there are is the control plane's to say
+		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
+		return
+	}
 	switch m.Kind {
 	case wire.Configure:
 		n.configure(from, m)
@@ -59,7 +63,7 @@ func (n *Node) configure(from env.ID, m *wire.Message) {
 	}
 	if n.slots[i].Waiting() == 0 || n.slots[i].Closed() {
 		n.setLimits(i, from, m)
-		n.slots[i].Flush(n.env)
+		n.flush(i)
 		return
 	}
 	// What was charged under the old limits comes before the new ones in the log, so

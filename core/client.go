@@ -25,7 +25,8 @@ type Result struct {
 	Call    uint64 // as Write, Put, Delete and Read returned it
 	Outcome Outcome
 	Code    wire.Code        // why it was refused
-	Seq     lineage.Seq      // acked: of its record; of a Read: last record of the slot folded
+	Seq     lineage.Seq      // acked: of its record; of a read: last record of the slot folded
+	From    env.ID           // acked: who answered
 	State   signal.State     // Read acked
 	Op      signal.Operation // Write, Put, Delete: its identity; Session 0 if it was never sent
 }
@@ -51,8 +52,9 @@ type Client struct {
 	cluster  *Cluster
 	patience Patience
 
-	links    []link    // by node
-	sessions []session // in order of first use
+	links    []link       // by node
+	routes   []shardRoute // by shard that was used, if shards are shared
+	sessions []session    // in order of first use
 	calls    []call
 	results  []Result
 	unread   Result
@@ -88,20 +90,23 @@ type session struct {
 	slot    lineage.Slot
 	id      uint64 // 0: not open
 	nonce   uint64
-	request uint64 // last number given out
-	opening bool   // a call of kind OpenSession is under way
+	request uint64     // last number given out
+	opening bool       // a call of kind OpenSession is under way
+	token   wire.Token // what was seen of the slot
 }
 
 // call is a request under way.
 type call struct {
 	id       uint64
-	kind     wire.Kind // Write, Put, Delete, Read, OpenSession
+	kind     wire.Kind // Write, Put, Delete, Read, Query, OpenSession
 	place    *Placement
-	signal   signal.Signal    // of a Write; of Put, Delete and Read the entity only
+	signal   signal.Signal    // of a Write; else the entity only
 	op       signal.Operation // of a change: once it was sent
 	nonce    uint64           // OpenSession
+	query    Query            // Query
 	frames   []uint64         // attempts that are not resolved
 	attempts uint32
+	hop      hop      // where it goes, if shards are shared
 	due      env.Time // when it is sent (again); Never: it waits for its link or session
 	deadline env.Time
 }
@@ -115,37 +120,58 @@ func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 // Write submits a signal. It returns the call's number, or false if the tenant is
 // not placed anywhere.
 func (c *Client) Write(id tenant.ID, s signal.Signal) (uint64, bool) {
-	return c.begin(id, wire.Write, s)
+	return c.ask(id, wire.Write, s)
 }
 
 // Put creates an entity; creating what exists changes nothing. It returns as Write
 // does.
 func (c *Client) Put(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, wire.Put, signal.Signal{Entity: e})
+	return c.ask(id, wire.Put, signal.Signal{Entity: e})
 }
 
 // Delete removes an entity with all its signals. It returns as Write does.
 func (c *Client) Delete(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, wire.Delete, signal.Signal{Entity: e})
+	return c.ask(id, wire.Delete, signal.Signal{Entity: e})
 }
 
 // Read asks for the state of an entity, linearizably.
 func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, wire.Read, signal.Signal{Entity: e})
+	return c.ask(id, wire.Read, signal.Signal{Entity: e})
 }
 
-// begin makes a call. Of s, all but a Write have the entity only.
-func (c *Client) begin(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, bool) {
+// Query asks for the state of an entity at a level, of any replica of a shared shard.
+func (c *Client) Query(id tenant.ID, e signal.Entity, q Query) (uint64, bool) {
+	place := c.route(id, e)
+	if place == nil {
+		return 0, false
+	}
+	k := c.add(wire.Query, place)
+	k.signal.Entity, k.query = e, q
+	return c.begin(k), true
+}
+
+// ask makes a call that needs no more than s says: of s, all but a Write have the
+// entity only.
+func (c *Client) ask(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, bool) {
 	place := c.route(id, s.Entity)
 	if place == nil {
 		return 0, false
 	}
 	k := c.add(kind, place)
-	k.signal, k.deadline = s, c.env.Now().Add(c.patience.Deadline)
+	k.signal = s
+	return c.begin(k), true
+}
+
+// begin sends the call that was added last, and returns its number.
+func (c *Client) begin(k *call) uint64 {
+	k.deadline = c.env.Now().Add(c.patience.Deadline)
 	number := k.id
+	if c.cluster.Shared != nil {
+		c.aim(k)
+	}
 	c.try(len(c.calls) - 1)
 	c.rearm()
-	return number, true
+	return number
 }
 
 // add puts a call behind those under way. It is not due, and has no deadline.
@@ -232,15 +258,17 @@ func (c *Client) message(from env.ID, m *wire.Message) {
 		}
 	case wire.SessionOpen:
 		c.sessionOpen(m)
-	case wire.Ack:
+	case wire.Ack, wire.AckAt:
 		if i := c.findChange(m); i >= 0 {
+			c.saw(c.calls[i].place, m)
 			r := c.finish(i)
-			r.Outcome, r.Seq = Acked, m.Seq
+			r.Outcome, r.Seq, r.From = Acked, m.Seq, from
 		}
-	case wire.State:
-		if i := c.find(m.Request); i >= 0 && c.calls[i].kind == wire.Read {
+	case wire.State, wire.StateAt:
+		if i := c.find(m.Request); i >= 0 && (c.calls[i].kind == wire.Read || c.calls[i].kind == wire.Query) {
+			c.saw(c.calls[i].place, m)
 			r := c.finish(i)
-			r.Outcome, r.Seq, r.State = Acked, m.Seq, m.State
+			r.Outcome, r.Seq, r.State, r.From = Acked, m.Seq, m.State, from
 		}
 	case wire.Refusal:
 		c.refusal(m)
@@ -304,10 +332,11 @@ func (c *Client) refusal(m *wire.Message) {
 	}
 	if m.Code == wire.SessionExpired {
 		if s := c.sessionOf(k.place); s.id == m.Session {
-			*s = session{tenant: s.tenant, slot: s.slot}
+			*s = session{tenant: s.tenant, slot: s.slot, token: s.token}
 		}
 	}
 	switch {
+	case c.cluster.Shared != nil && c.redirected(i, m):
 	case m.Code.Again():
 		k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
 	case k.kind == wire.OpenSession:
@@ -365,6 +394,7 @@ func (c *Client) timeouts() {
 		case k.kind != wire.OpenSession && k.deadline <= now:
 			c.expire(i)
 		case k.due <= now:
+			c.goOn(k)
 			c.try(i)
 		}
 	}

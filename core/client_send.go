@@ -11,11 +11,12 @@ import (
 func (c *Client) try(i int) {
 	k := &c.calls[i]
 	k.due = env.Never
-	l := c.linkTo(k.place.Node)
+	l := c.linkTo(c.target(k))
 	if l.conn == 0 {
 		if l.due == env.Never {
 			c.connect(l)
 		}
+		c.lookElsewhere(k)
 		return
 	}
 	if k.kind.Changes() && k.op.Session == 0 {
@@ -41,7 +42,11 @@ func (c *Client) transmit(l *link, k *call) {
 	if k.kind.Changes() {
 		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
 	}
+	if k.kind == wire.Query {
+		m.Level, m.Bound, m.Token = k.query.Level, k.query.Bound, c.sessionOf(k.place).token
+	}
 	c.send(l.node, &m, k.attempts)
+	k.hop.sent = l.node
 	k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
 	k.attempts++
 }
@@ -94,7 +99,7 @@ func (c *Client) welcome(l *link, m *wire.Message) {
 	}
 	l.conn, l.due = m.Conn, env.Never
 	for i := range len(c.calls) { // not those that trying adds: they were tried
-		if c.calls[i].place.Node == l.node {
+		if c.target(&c.calls[i]) == l.node {
 			c.try(i)
 		}
 	}
@@ -120,7 +125,11 @@ func (c *Client) openSession(p *Placement) {
 	s.opening = true
 	c.nonce++
 	s.nonce = c.nonce
-	c.add(wire.OpenSession, p).nonce = s.nonce
+	k := c.add(wire.OpenSession, p)
+	k.nonce = s.nonce
+	if c.cluster.Shared != nil {
+		c.aim(k)
+	}
 	c.try(len(c.calls) - 1)
 }
 

@@ -100,6 +100,8 @@ var verdicts = map[string]struct{ only, beside, opening verdict }{
 	"tenant-exists":    {refused, unknown, refused},
 	"tenant-dropped":   {refused, unknown, refused},
 	"catalog-full":     {refused, unknown, refused},
+	"not-yet":          {again, again, again},
+	"token-lost":       {refused, unknown, refused},
 }
 
 // The outcome of a call hangs on the code and on what became of its other attempts.

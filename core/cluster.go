@@ -13,8 +13,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -41,9 +44,71 @@ func (p *Placement) Identity() wal.Identity {
 type Cluster struct {
 	Placements []Placement
 	Constants  replica.Constants
+	// Shared, if not nil, makes every shard a replica group under a control plane;
+	// else each has one replica, on the node of its placements.
+	Shared *Shared
 
 	order   []int             // places in Placements, by tenant and slot
 	tenants map[tenant.ID]run // where in order the tenant's slots are
+}
+
+// Shared is what a cluster has more whose shards are replica groups.
+type Shared struct {
+	Control   *control.Cluster // as it was founded
+	ID        uint64           // of the cluster, never equal for two
+	Group     group.Patience
+	Patience  control.Patience
+	Meta      metalog.Constants
+	Heartbeat env.Duration // between two signs of life of a node
+}
+
+// DefaultShared fits one region. A node that is silent for Patience.Silence is
+// replaced: that is the detection bound.
+var DefaultShared = Shared{
+	ID: 1, Group: group.DefaultPatience, Patience: control.Patience{Silence: 300 * env.Millisecond, Replace: 5 * env.Second},
+	Meta: metalog.DefaultConstants, Heartbeat: 50 * env.Millisecond,
+}
+
+// PlaceShared sets the placements of a cluster whose shards are replica groups: those
+// of its founding configuration. Node is who leads at first.
+func (c *Cluster) PlaceShared() {
+	c.Placements = c.Placements[:0]
+	f := c.Shared.Control
+	for i := range f.Tenants {
+		t := &f.Tenants[i]
+		for slot, shard := range t.Shards {
+			p := Placement{Tenant: t.Config, Slot: lineage.Slot(slot), Epoch: 1, Shard: shard}
+			for j := range f.Shards {
+				if f.Shards[j].ID == shard {
+					p.Node = f.Shards[j].Replicas[0]
+				}
+			}
+			c.Placements = append(c.Placements, p)
+		}
+	}
+}
+
+// replicas returns the nodes that hold a shard at first; nil if shards are not shared.
+func (c *Cluster) replicas(shard lineage.Shard) []env.ID {
+	if c.Shared == nil {
+		return nil
+	}
+	for i := range c.Shared.Control.Shards {
+		if s := &c.Shared.Control.Shards[i]; s.ID == shard {
+			return s.Replicas
+		}
+	}
+	return nil
+}
+
+// region returns where a node is; "" if nobody said.
+func (s *Shared) region(id env.ID) tenant.Region {
+	for i := range s.Control.Nodes {
+		if s.Control.Nodes[i].ID == id {
+			return s.Control.Nodes[i].Region
+		}
+	}
+	return ""
 }
 
 // run is a part of a list.
@@ -97,6 +162,11 @@ func (c *Cluster) Validate() error {
 		}
 		seen[slotKey{p.Tenant.ID, p.Slot}] = i
 		homes[p.Shard] = p.Node
+	}
+	if c.Shared != nil {
+		if err := c.Shared.Control.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrCluster, err)
+		}
 	}
 	k := &c.Constants
 	if k.SegmentSize < wal.HeaderSize || k.SnapshotEvery < 1 || k.MaxSessions < 1 || k.MaxPending < 1 || k.MaxQueued < 1 ||

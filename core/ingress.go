@@ -46,13 +46,17 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.WrongSlot})
 		return
 	}
+	if n.sharing != nil && !n.ours(i, m) {
+		n.refuse(ev.From, m, replica.Outcome{Code: wire.Moved})
+		return
+	}
 	idle := n.queue.Len() == 0 && ev.At == n.env.Now()
 	switch {
 	case m.Kind.Changes():
 		n.change(i, ev.From, m, idle)
 	case idle:
 		n.serve(i, &work{from: ev.From, request: *m})
-		n.slots[i].Flush(n.env)
+		n.flush(i)
 	default:
 		n.wait(i, ev.From, m, &work{from: ev.From, request: *m})
 	}
@@ -63,7 +67,7 @@ func subject(m *wire.Message) (signal.Entity, bool) {
 	switch m.Kind {
 	case wire.Write:
 		return m.Signal.Entity, true
-	case wire.Put, wire.Delete, wire.Read:
+	case wire.Put, wire.Delete, wire.Read, wire.Query:
 		return m.Entity, true
 	}
 	return 0, false
@@ -81,10 +85,10 @@ func (n *Node) change(i int, from env.ID, m *wire.Message, idle bool) {
 	case out.Code != wire.NoError:
 		n.refuse(from, m, out)
 	case !out.Later:
-		n.ack(from, m, out.Seq)
+		n.ack(from, m, out.Seq, n.slots[i].EpochAt(out.Seq))
 	case out.Admitted && idle:
 		n.slots[i].AppendNext(n.env)
-		n.slots[i].Flush(n.env)
+		n.flush(i)
 	case out.Admitted:
 		n.slots[i].Announce(n.env)
 		n.wait(i, from, m, &work{admitted: true})
@@ -105,7 +109,7 @@ func (n *Node) wait(i int, from env.ID, m *wire.Message, w *work) {
 // cost is the CPU time that a piece of work is expected to take.
 func (n *Node) cost(w *work) env.Duration {
 	costs := &n.cluster.Constants.Costs
-	if !w.admitted && w.request.Kind == wire.Read {
+	if !w.admitted && (w.request.Kind == wire.Read || w.request.Kind == wire.Query) {
 		return max(costs.Check, 1)
 	}
 	return max(costs.Append, 1)
@@ -123,12 +127,21 @@ func (n *Node) turns() {
 		n.touched = append(n.touched, i)
 	}
 	for _, i := range n.touched { // what has nothing to write ignores it
-		n.slots[i].Flush(n.env)
+		n.flush(i)
 	}
 	if n.queue.Len() > 0 {
 		n.env.SetTimer(serveTimer, n.env.Now())
 	}
 	fault.Hit(n.env, fault.TurnsTaken, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(len(n.touched))})
+}
+
+// flush writes what was appended to a slot's log, and ships it if others share it.
+func (n *Node) flush(i int) {
+	if n.sharing != nil {
+		n.groupOf(i).Flush(n.env, i)
+		return
+	}
+	n.slots[i].Flush(n.env)
 }
 
 // serve does one piece of work.
@@ -146,6 +159,8 @@ func (n *Node) serve(i int, w *work) {
 		} else if !out.Later {
 			n.sessionOpen(w.from, m, out.Seq)
 		}
+	case n.sharing != nil:
+		n.read(i, w.from, m)
 	default:
 		got, out := r.Read(n.env, m)
 		if out.Code != wire.NoError {

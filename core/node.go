@@ -40,6 +40,8 @@ type Node struct {
 
 	sweeping int // empty directories that are being removed
 
+	*sharing // nil: shards are not shared
+
 	in    wire.Message
 	asked wire.Message // what is being answered: the fields of its origin, the others are zero
 	out   []byte
@@ -59,16 +61,26 @@ const nobody = uint64(tenant.Reserved)
 
 // NewNode returns the program of a node.
 func NewNode(e env.Env, c *Cluster) *Node {
-	return &Node{env: e, cluster: c, placeOf: map[slotKey]int{}, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued), out: make([]byte, 0, wire.MaxSize)}
+	n := &Node{env: e, cluster: c, placeOf: map[slotKey]int{}, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued), out: make([]byte, 0, wire.MaxSize)}
+	if c.Shared != nil {
+		n.sharing = newSharing(n)
+	}
+	return n
 }
 
 // Step handles one event.
 func (n *Node) Step(ev *env.Event) {
+	if n.sharing != nil && n.stepShared(ev) {
+		return
+	}
 	switch ev.Kind {
 	case env.Started:
 		n.started = n.env.Now()
 		fault.Hit(n.env, fault.NodeStarted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
 		n.startCatalog()
+		if n.sharing != nil {
+			n.startSharing()
+		}
 	case env.DiskDone:
 		n.env.Charge(n.cluster.Constants.Costs.Check)
 		n.diskDone(ev)
@@ -88,6 +100,8 @@ func (n *Node) timer(id env.TimerID) {
 		for _, r := range n.slots {
 			r.Resume(n.env)
 		}
+	case shareTimer:
+		n.tick()
 	}
 }
 
@@ -97,10 +111,17 @@ func (n *Node) diskDone(ev *env.Event) {
 		n.nodeDone(ev)
 		return
 	}
+	if n.sharing != nil {
+		i -= firstShared
+	}
 	n.worked = int(i)
 	done := n.slots[i].Done(n.env, ev)
-	for j := range done {
-		n.answer(&done[j])
+	if n.sharing != nil { // what is durable here is not yet committed
+		n.groupOf(int(i)).Done(n.env, int(i))
+	} else {
+		for j := range done {
+			n.answer(&done[j])
+		}
 	}
 	if n.slots[i].WaitsForRoom() {
 		n.env.SetTimer(roomTimer, n.env.Now().Add(roomEvery))
@@ -113,6 +134,10 @@ func (n *Node) diskDone(ev *env.Event) {
 func (n *Node) openSlots() {
 	n.ready = true
 	fault.Hit(n.env, fault.EpochPersisted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
+	if n.sharing != nil {
+		n.openShards()
+		return
+	}
 	for i := range n.cluster.Placements {
 		p := &n.cluster.Placements[i]
 		if p.Node == n.env.Self() && !n.catalog.Dropped(p.Tenant.ID) {
@@ -148,7 +173,7 @@ func (n *Node) message(ev *env.Event) {
 	switch m.Kind {
 	case wire.Hello:
 		n.hello(ev.From, m)
-	case wire.OpenSession, wire.Write, wire.Put, wire.Delete, wire.Read:
+	case wire.OpenSession, wire.Write, wire.Put, wire.Delete, wire.Read, wire.Query:
 		if n.takeFrame(ev.From, m) {
 			n.request(ev, m)
 		}
@@ -181,7 +206,7 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 		return wire.WrongSlot
 	case p == nil:
 		return wire.UnknownTenant
-	case p.Node != n.env.Self():
+	case n.sharing != nil && n.elsewhere(p.Shard), n.sharing == nil && p.Node != n.env.Self():
 		return wire.Moved
 	}
 	return wire.NotServing // it is placed here, but this start is not that far
@@ -196,7 +221,7 @@ func (n *Node) answer(p *replica.Pending) {
 		n.refuse(p.From, m, replica.Outcome{Code: p.Refused})
 	case p.Refused != wire.NoError:
 	case p.Record.Kind.IsOperation():
-		n.ack(p.From, m, p.Record.Seq)
+		n.ack(p.From, m, p.Record.Seq, p.Record.Epoch)
 	case p.Record.Kind == record.Session:
 		n.sessionOpen(p.From, m, p.Record.Seq)
 	case p.Record.Kind == record.Config && m.Kind == wire.Configure:
@@ -204,10 +229,16 @@ func (n *Node) answer(p *replica.Pending) {
 	}
 }
 
-func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq) {
+// ack acknowledges the change at seq; epoch is that of its record, if others share the
+// log.
+func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq, epoch lineage.ShardEpoch) {
 	n.acks++
 	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(m.Slot), A: uint64(m.Tenant), B: uint64(seq)})
-	n.reply(to, &wire.Message{Kind: wire.Ack, Session: m.Session, Seq: seq}, m)
+	kind := wire.Ack
+	if n.sharing != nil {
+		kind = wire.AckAt
+	}
+	n.reply(to, &wire.Message{Kind: kind, Session: m.Session, Seq: seq, Epoch: epoch}, m)
 }
 
 func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
@@ -216,6 +247,9 @@ func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
 
 func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
 	n.refusals++
+	if n.sharing != nil && out.Code == wire.Moved {
+		out.Quota.Used = n.leaderOf(m)
+	}
 	n.reply(to, &wire.Message{
 		Kind: wire.Refusal, Session: m.Session, Code: out.Code,
 		Resource: uint8(out.Quota.Resource), Limit: out.Quota.Limit, Used: out.Quota.Used, Retry: out.Quota.RetryAfter,
@@ -282,6 +316,9 @@ func (n *Node) Dump() []SlotDump {
 // Settled reports whether every slot placed here serves, nothing that was
 // appended still waits for the disk, and nothing is left of dropped tenants.
 func (n *Node) Settled() bool {
+	if n.sharing != nil {
+		return n.ready && n.queue.Len() == 0 && n.shared()
+	}
 	for _, r := range n.slots {
 		if !r.Dropped() && (r.Phase() != replica.Serving || r.Appended() != r.State().Position.Seq) {
 			return false

@@ -92,6 +92,10 @@ func (n *Node) nodeDone(ev *env.Event) {
 
 // countEpochs counts up the epoch of every shard here and writes the node file.
 func (n *Node) countEpochs() {
+	if n.sharing != nil { // the control plane counts them
+		n.sweep()
+		return
+	}
 	for i := range n.cluster.Placements {
 		if p := &n.cluster.Placements[i]; p.Node == n.env.Self() {
 			n.catalog.lead(p.Shard)
@@ -141,11 +145,15 @@ func (n *Node) scriptDone(ev *env.Event) {
 	case ev.Err == env.OK, kind == env.OpRemove && ev.Err == env.NotExist:
 		s.next++
 		n.runScript()
-	case n.writing != nil && ev.Err == env.NoSpace:
+	case (n.writing != nil || n.sharing != nil && len(n.adopting) > 0) && ev.Err == env.NoSpace:
 		// Nothing happened yet that another start could see.
 		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
 		n.submit(env.Op{Kind: env.OpRemove, Path: nodeTemp, ID: stepIgnore})
 		s.ops, s.next = s.ops[:0], 0
+		if n.writing == nil {
+			n.adopting = n.adopting[:0] // the next tick tries again
+			return
+		}
 		n.abandonChange()
 	default: // after a failed sync nobody knows what the disk holds
 		n.env.Halt(fmt.Sprintf("node file: %s: %v", kind, ev.Err))
@@ -154,6 +162,10 @@ func (n *Node) scriptDone(ev *env.Event) {
 
 // catalogDurable goes on with what the node file was written for.
 func (n *Node) catalogDurable() {
+	if n.sharing != nil && len(n.adopting) > 0 {
+		n.adopted()
+		return
+	}
 	if n.writing == nil {
 		n.sweep()
 		return

@@ -23,8 +23,9 @@ import (
 type writers struct {
 	ready  sync.WaitGroup
 	mu     sync.Mutex
-	left   int // signals that nobody has sent yet
-	open   int // signals without an answer
+	left   int          // signals that nobody has sent yet
+	open   int          // signals without an answer
+	want   core.Outcome // of every signal; 0: whatever it is
 	failed error
 	took   []time.Duration
 	done   chan struct{}
@@ -44,7 +45,7 @@ func (w *writers) begin() bool {
 func (w *writers) end(r *core.Result, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r.Outcome != core.Acked {
+	if w.want != 0 && r.Outcome != w.want {
 		w.failed = fmt.Errorf("a signal was %v: %s", r.Outcome, r.Code)
 	}
 	w.took = append(w.took, took)
@@ -105,12 +106,21 @@ func BenchmarkLiveNode(b *testing.B) {
 }
 
 func measure(b *testing.B, n int, reserve int64) {
-	k := replica.DefaultConstants
-	cluster := &core.Cluster{Constants: k, Placements: []core.Placement{{
-		Tenant: tenant.Config{Version: 1, Limits: tenant.Limits{Rate: tenant.MaxRate}}, Epoch: 1,
+	shared := &writers{want: core.Acked}
+	race(b, shared, n, reserve, tenant.Limits{Rate: tenant.MaxRate}, func(node *core.Node) env.Machine { return node })
+	slices.SortFunc(shared.took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "signals/s")
+	b.ReportMetric(float64(shared.took[len(shared.took)/2].Microseconds()), "p50-us")
+	b.ReportMetric(float64(shared.took[len(shared.took)*99/100].Microseconds()), "p99-us")
+}
+
+// race lets n writers send b.N signals to a node, which decorate may wrap.
+func race(b *testing.B, shared *writers, n int, reserve int64, limits tenant.Limits, decorate func(*core.Node) env.Machine) {
+	cluster := &core.Cluster{Constants: replica.DefaultConstants, Placements: []core.Placement{{
+		Tenant: tenant.Config{Version: 1, Limits: limits}, Epoch: 1,
 	}}}
 	cluster.Index()
-	shared := &writers{left: b.N, open: b.N, done: make(chan struct{})}
+	shared.left, shared.open, shared.done = b.N, b.N, make(chan struct{})
 	shared.ready.Add(n)
 	addresses, listeners := map[env.ID]string{}, []net.Listener{}
 	for id := range env.ID(n + 1) {
@@ -127,7 +137,7 @@ func measure(b *testing.B, n int, reserve int64) {
 			ID: env.ID(i), Dir: filepath.Join(dir, fmt.Sprint(i)), Addresses: addresses, Listener: l, Disk: disk.Config{Reserve: reserve},
 			New: func(e env.Env) env.Machine {
 				if i == 0 {
-					return core.NewNode(e, cluster)
+					return decorate(core.NewNode(e, cluster))
 				}
 				return &writer{env: e, client: core.NewClient(e, cluster, patience), shared: shared, start: begin}
 			},
@@ -145,8 +155,85 @@ func measure(b *testing.B, n int, reserve int64) {
 	if shared.failed != nil {
 		b.Fatal(shared.failed)
 	}
-	slices.SortFunc(shared.took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "signals/s")
-	b.ReportMetric(float64(shared.took[len(shared.took)/2].Microseconds()), "p50-us")
-	b.ReportMetric(float64(shared.took[len(shared.took)*99/100].Microseconds()), "p99-us")
+}
+
+// stopwatch adds up the Steps of a node. What a Step asks of the
+// disk and of the network is handed over within it, and costs time there too.
+type stopwatch struct {
+	*core.Node
+	took []time.Duration
+	sum  time.Duration
+}
+
+func (s *stopwatch) Step(ev *env.Event) {
+	began := time.Now()
+	s.Node.Step(ev)
+	took := time.Since(began)
+	s.took = append(s.took, took)
+	s.sum += took
+}
+
+// idler does nothing in a Step but to ask for the next.
+type idler struct {
+	env  env.Env
+	left int
+	done chan struct{}
+}
+
+func (m *idler) Step(*env.Event) {
+	if m.left--; m.left == 0 {
+		close(m.done)
+		return
+	}
+	m.env.SetTimer(0, m.env.Now())
+}
+
+func (m *idler) Status(*env.Status) {}
+
+// BenchmarkStepOnHost measures what a Step costs whatever the machine does in it: the
+// queue, the clock, the timer that brings it.
+func BenchmarkStepOnHost(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	b.ReportAllocs()
+	p, err := host.Start(host.Config{
+		Dir: b.TempDir(), Listener: l, Addresses: map[env.ID]string{0: l.Addr().String()},
+		New: func(e env.Env) env.Machine { return &idler{env: e, left: b.N, done: done} },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	<-done
+	b.StopTimer()
+	p.Kill()
+	<-p.Done()
+}
+
+// BenchmarkNodeOnHost measures what a real node's one goroutine does for a signal:
+// all of its Steps, per signal. docs/calibration.md compares it with what the same
+// Steps charge a virtual CPU.
+func BenchmarkNodeOnHost(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		writers int
+		limits  tenant.Limits
+		want    core.Outcome
+	}{
+		{"refusal", 64, tenant.Limits{Rate: 1, Burst: 1}, 0}, // but for one in a second
+		{"write", 1, tenant.Limits{Rate: tenant.MaxRate}, core.Acked},
+		{"write", 64, tenant.Limits{Rate: tenant.MaxRate}, core.Acked},
+		{"write", 256, tenant.Limits{Rate: tenant.MaxRate}, core.Acked},
+	} {
+		b.Run(fmt.Sprintf("%s/writers=%d", c.name, c.writers), func(b *testing.B) {
+			s := &stopwatch{}
+			race(b, &writers{want: c.want}, c.writers, 1<<20, c.limits, func(node *core.Node) env.Machine { s.Node = node; return s })
+			slices.Sort(s.took)
+			b.ReportMetric(float64(s.took[len(s.took)/2]), "step-p50-ns")
+			b.ReportMetric(float64(s.sum)/float64(b.N), "step-ns/signal")
+			b.ReportMetric(float64(len(s.took))/float64(b.N), "steps/signal")
+		})
+	}
 }

@@ -26,7 +26,7 @@ var crashRestart = &Scenario{
 // crashPoints are the moments at which a crash may find a gap.
 func crashPoints() []env.Point {
 	points := make([]env.Point, 0, fault.Points)
-	for point := env.Point(0); point < fault.Points; point++ {
+	for point := env.Point(0); point < fault.SlotFollowing; point++ { // those of shards that are not shared
 		points = append(points, point)
 	}
 	return points

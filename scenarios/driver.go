@@ -39,6 +39,10 @@ type openCall struct {
 // thinkTimer is the driver's own; the client uses timer 0.
 const thinkTimer env.TimerID = 1
 
+// ClientCost is what each Step of a client or an operator is charged:
+// docs/calibration.md.
+const ClientCost = env.Microsecond
+
 // Step implements env.Machine.
 func (d *driver) Step(ev *env.Event) {
 	ended := d.client.Step(ev)
@@ -49,7 +53,7 @@ func (d *driver) Step(ev *env.Event) {
 		d.think()
 	}
 	d.sent()
-	d.env.Charge(env.Microsecond)
+	d.env.Charge(ClientCost)
 }
 
 // operations is how many calls this client makes.
@@ -155,6 +159,9 @@ func (d *driver) begin() {
 		op.Signal.Weight = int32(d.chance(3))
 		op.Signal.Kind = signal.Kind(chance.Below(d.chance(4), signal.Kinds))
 	}
+	if op.Kind == history.Read && d.plan.Cluster.Shared != nil {
+		op.Level, op.Bound = d.level()
+	}
 	d.next++
 	if d.story != nil {
 		d.story.asks(d.env.Self(), index, op)
@@ -167,10 +174,36 @@ func (d *driver) begin() {
 	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))
 }
 
+// level draws what the next read promises.
+func (d *driver) level() (history.Level, int64) {
+	w := &d.plan.Workload
+	switch n := int64(chance.Below(d.chance(8), 1000)); {
+	case n < w.SessionPermille:
+		return history.Session, 0
+	case n < w.SessionPermille+w.BoundedPermille:
+		return history.Bounded, w.Bound
+	}
+	return history.Linearizable, 0
+}
+
+// query says how a read is to be answered. The operation's number was counted up
+// before.
+func (d *driver) query(op *history.Op) core.Query {
+	q := core.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: op.Level != history.Linearizable}
+	if op.Level == history.Linearizable {
+		q.Anywhere = int64(chance.Below(d.chance(9), 1000)) < d.plan.Workload.AnywherePermille
+	}
+	return q
+}
+
 // call hands an operation to the client and returns its number.
 func (d *driver) call(op *history.Op) (call uint64) {
 	switch op.Kind {
 	case history.Read:
+		if d.plan.Cluster.Shared != nil {
+			call, _ = d.client.Query(op.Tenant, op.Signal.Entity, d.query(op))
+			break
+		}
 		call, _ = d.client.Read(op.Tenant, op.Signal.Entity)
 	case history.Put:
 		call, _ = d.client.Put(op.Tenant, op.Signal.Entity)

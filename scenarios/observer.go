@@ -33,6 +33,7 @@ type observer struct {
 	files    []file            // segments that were written, by node and path
 	writes   []slotWrites
 	limits   []limitsAsked // the last of each operator
+	shared   *sharedView   // nil: shards have one replica each
 	record   record.Record
 	answer   wire.Message
 }
@@ -53,6 +54,7 @@ type file struct {
 //
 // Invariant: places ascends in seq, and what a recovery did not find is not in it.
 type slotWrites struct {
+	node     env.ID
 	tenant   tenant.ID
 	slot     lineage.Slot
 	places   []place
@@ -61,6 +63,7 @@ type slotWrites struct {
 	passed   int         // so many places, from the front, are of records up to durable
 	snapshot string      // newest one that got its name, "" if none
 	covers   lineage.Seq // what it covers
+	received env.Time    // the node's clock when its last record came, if others share the slot
 }
 
 // place is where one record stands. Records of one batch stand side by side.
@@ -71,9 +74,10 @@ type place struct {
 	from, to int64
 }
 
-func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story) {
+func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story, shared *sharedView) {
 	*o = observer{
-		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
+		shared: shared,
+		world:  world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		arrivals: o.arrivals[:0], files: o.files[:0], writes: o.writes[:0], limits: o.limits[:0],
 	}
 }
@@ -83,6 +87,11 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
 	o.boots[id] = boot{incarnation, local}
+	for i := range o.writes {
+		if w := &o.writes[i]; w.node == id {
+			w.received = local
+		}
+	}
 	kept := o.files[:0]
 	for _, f := range o.files { // what a crash left of them is looked up anew
 		if f.node != id {
@@ -99,6 +108,9 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	if o.story != nil {
 		o.story.hit(id, p, key)
 	}
+	if o.shared != nil && o.hitShared(id, p, key, local) {
+		return
+	}
 	switch p {
 	case fault.RecordAppended:
 		o.run.Admitted(t, slot, seq, o.world.Time(), int64(local), uint64(b.incarnation))
@@ -112,7 +124,7 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 			o.run.Refused(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
 		}
 	case fault.RecoverySyncing:
-		o.recovered(t, slot, seq)
+		o.recovered(id, t, slot, seq)
 		o.run.Recovered(t, slot, seq, o.world.Time(), int64(b.local), uint64(b.incarnation))
 	}
 }
@@ -133,6 +145,10 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	case env.OpAppend:
 		if isSegment(path) {
 			o.appended(id, path, op.Data)
+		}
+	case env.OpTruncate:
+		if isSegment(path) {
+			o.fileOf(id, path).size = op.Length
 		}
 	case env.OpRename:
 		o.renamed(id, op.To)
@@ -172,7 +188,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		}
 		data = data[size:]
 		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
-		w := o.writesOf(r.Tenant, r.Slot)
+		w := o.writesOf(id, r.Tenant, r.Slot)
 		if first {
 			w.batch++
 			if again := w.forgetFrom(r.Seq); again.path == path { // there was no room for it before
@@ -189,8 +205,8 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 }
 
 // recovered forgets the places of records that a recovery did not find.
-func (o *observer) recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq) {
-	w := o.writesOf(t, slot)
+func (o *observer) recovered(id env.ID, t tenant.ID, slot lineage.Slot, tail lineage.Seq) {
+	w := o.writesOf(id, t, slot)
 	w.forgetFrom(tail + 1)
 	w.durable = min(w.durable, tail)
 }
@@ -206,19 +222,19 @@ func (w *slotWrites) forgetFrom(seq lineage.Seq) (first place) {
 	return first
 }
 
-func (o *observer) writesOf(t tenant.ID, slot lineage.Slot) *slotWrites {
+func (o *observer) writesOf(id env.ID, t tenant.ID, slot lineage.Slot) *slotWrites {
 	for i := range o.writes {
-		if w := &o.writes[i]; w.tenant == t && w.slot == slot {
+		if w := &o.writes[i]; w.tenant == t && w.slot == slot && w.node == id {
 			return w
 		}
 	}
 	if len(o.writes) < cap(o.writes) {
 		o.writes = o.writes[:len(o.writes)+1]
 		w := &o.writes[len(o.writes)-1]
-		*w = slotWrites{tenant: t, slot: slot, places: w.places[:0]}
+		*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: o.boots[id].local}
 		return w
 	}
-	o.writes = append(o.writes, slotWrites{tenant: t, slot: slot})
+	o.writes = append(o.writes, slotWrites{node: id, tenant: t, slot: slot, received: o.boots[id].local})
 	return &o.writes[len(o.writes)-1]
 }
 
@@ -229,7 +245,7 @@ func (o *observer) renamed(id env.ID, to string) {
 		return
 	}
 	if seq, ok := wal.ParseSnapshotName(file); ok {
-		w := o.writesOf(t, slot)
+		w := o.writesOf(id, t, slot)
 		o.trustSnapshot(id, w)
 		w.snapshot, w.covers = to, seq
 	}
@@ -257,17 +273,19 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
 	}
-	if !o.isNode(from) || kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.AckAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
+	case kind == wire.AckAt:
+		o.ackedByAll(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
 		o.acked(from, m.Tenant, m.Slot, m.Seq)
 	case kind == wire.Done && m.Command != wire.Configure:
 		o.inCatalog(from, m)
-	case m.Code == wire.QuotaExceeded:
+	case m.Code == wire.QuotaExceeded && o.sequences(from, m):
 		o.refused(from, to, m)
-	case m.Code == wire.DiskFull:
+	case m.Code == wire.DiskFull && o.shared == nil: // a shared log keeps what has its place
 		o.gaveBack(from, to, m)
 	}
 }
@@ -275,7 +293,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 // acked looks whether the record of an acknowledgement is on the platter before it
 // leaves.
 func (o *observer) acked(from env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
-	missing := o.missing(from, o.writesOf(t, slot), seq)
+	missing := o.missing(from, o.writesOf(from, t, slot), seq)
 	o.run.DurableAck.Acked(t, slot, seq, o.world.Time(), missing == "", missing)
 }
 
@@ -360,7 +378,7 @@ func (o *observer) refused(from, to env.ID, m *wire.Message) {
 // gaveBack notes that the disk had no room for a record. Those that no client asked
 // for are found out when others come in their place.
 func (o *observer) gaveBack(from, to env.ID, m *wire.Message) {
-	w := o.writesOf(m.Tenant, m.Slot)
+	w := o.writesOf(from, m.Tenant, m.Slot)
 	for _, asked := range o.limits {
 		if asked.operator == to && asked.request == m.Request {
 			o.run.LimitsGivenBack(m.Tenant, m.Slot, asked.version, w.durable, o.world.Time(), uint64(o.boots[from].incarnation))

@@ -101,7 +101,7 @@ func (o *operator) Step(ev *env.Event) {
 	} else if ev.Kind == env.Started {
 		o.think()
 	}
-	o.env.Charge(env.Microsecond)
+	o.env.Charge(ClientCost)
 }
 
 func (o *operator) think() {

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -49,6 +50,19 @@ type ClusterPlan struct {
 	Clients   int               `json:"clients"`
 	Tenants   []TenantPlan      `json:"tenants"`
 	Constants replica.Constants `json:"constants"`
+	// Shared, if not nil, makes shards replica groups under a control plane.
+	Shared *SharedPlan `json:"shared,omitempty"`
+}
+
+// SharedPlan is the topology of shards that are replica groups.
+type SharedPlan struct {
+	Meta    []env.ID              `json:"meta"`    // founding members of the meta log
+	Regions []tenant.Region       `json:"regions"` // by node
+	Shards  []control.ShardConfig `json:"shards"`
+	// Silence and Replace are the control plane's patience, and Slow that of leaders.
+	Silence int64 `json:"silence_ns"`
+	Replace int64 `json:"replace_ns"`
+	Slow    int64 `json:"slow_ns"`
 }
 
 // TenantPlan is one tenant and where it lives.
@@ -60,6 +74,8 @@ type TenantPlan struct {
 	// Slots is the number of the tenant's slots, all on that node; 0 means 1. The
 	// limits are those of each slot.
 	Slots int `json:"slots,omitempty"`
+	// Shards has the shard of each slot, if shards are shared.
+	Shards []lineage.Shard `json:"shards,omitempty"`
 }
 
 // Workload is what every client does.
@@ -76,6 +92,13 @@ type Workload struct {
 	// Hot is the share, in thousandths, of calls that go to the first tenant's
 	// first entity.
 	Hot int64 `json:"hot_permille"`
+	// Reads at a session's level, and those that may be old, among the reads, in
+	// thousandths; the others are linearizable. Anywhere is the share of linearizable
+	// reads that do not go to who leads. Only of shared shards.
+	SessionPermille  int64 `json:"session_permille,omitempty"`
+	BoundedPermille  int64 `json:"bounded_permille,omitempty"`
+	AnywherePermille int64 `json:"anywhere_permille,omitempty"`
+	Bound            int64 `json:"bound_ns,omitempty"` // how old those may be
 	// Skip lists operations that are left out.
 	Skip []Skip `json:"skip,omitempty"`
 	// Storm, if not nil, turns the last clients into a storm.
@@ -231,6 +254,9 @@ func (p *Plan) Validate() error {
 		return err
 	}
 	for i, t := range c.Tenants {
+		if shared := p.Cluster.Shared; shared != nil && (len(shared.Regions) != c.Nodes || shared.Silence < 1 || shared.Slow < 1 || shared.Replace < 1) {
+			return fmt.Errorf("%w: cluster.shared: %d regions of %d nodes, patience %d, %d, %d ns; want one for each, at least 1", plan.ErrInvalid, len(shared.Regions), c.Nodes, shared.Silence, shared.Slow, shared.Replace)
+		}
 		if t.Slots < 0 || t.Slots > maxSlots {
 			return fmt.Errorf("%w: cluster.tenants[%d].slots is %d, want 0..%d", plan.ErrInvalid, i, t.Slots, maxSlots)
 		}
@@ -268,6 +294,12 @@ func (p *Plan) validateStorm() error {
 // tenants that are not there at first.
 func (p *Plan) cluster(all bool) *core.Cluster {
 	c := &core.Cluster{Constants: p.Cluster.Constants}
+	if p.Cluster.Shared != nil {
+		c.Shared = p.shared()
+		c.PlaceShared()
+		c.Index()
+		return c
+	}
 	for i := range p.Cluster.Tenants {
 		if t := &p.Cluster.Tenants[i]; all || !t.Created {
 			for slot := range max(1, t.Slots) {
@@ -279,6 +311,23 @@ func (p *Plan) cluster(all bool) *core.Cluster {
 	}
 	c.Index()
 	return c
+}
+
+// shared returns the founding configuration of shards that are shared.
+func (p *Plan) shared() *core.Shared {
+	s, shared := p.Cluster.Shared, core.DefaultShared
+	shared.Patience.Silence, shared.Patience.Replace = env.Duration(s.Silence), env.Duration(s.Replace)
+	shared.Group.Silence, shared.Group.Slow = env.Duration(s.Silence), env.Duration(s.Slow)
+	f := &control.Cluster{Meta: s.Meta, Shards: s.Shards}
+	for i, region := range s.Regions {
+		f.Nodes = append(f.Nodes, control.NodeConfig{ID: env.ID(i), Region: region})
+	}
+	for i := range p.Cluster.Tenants {
+		t := &p.Cluster.Tenants[i]
+		f.Tenants = append(f.Tenants, control.TenantConfig{Config: t.Config, Shards: t.Shards})
+	}
+	shared.Control = f
+	return &shared
 }
 
 // placement says where a tenant's first slot lives.

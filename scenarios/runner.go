@@ -10,8 +10,10 @@ import (
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim"
@@ -116,7 +118,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	if o.Story {
 		r.story = &story{world: r.world, nodes: p.Cluster.Nodes, clients: p.Cluster.Clients}
 	}
-	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story)
+	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.left = p.total()
 	r.budget = budget{world: r.world, run: &r.run}
 	config := sim.Config{
@@ -127,6 +129,37 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		return nil, err
 	}
 	return r.live(), nil
+}
+
+// view is what the observer knows of replica groups, nil if there are none.
+func (r *Runner) view() *sharedView {
+	if r.founded.Shared == nil {
+		return nil
+	}
+	v := &sharedView{plane: r.plane}
+	for i := range r.founded.Placements {
+		p := &r.founded.Placements[i]
+		v.shards = append(v.shards, slotShard{p.Tenant.ID, p.Slot, p.Shard})
+	}
+	return v
+}
+
+// plane returns the control plane as it is where most of the meta log was applied; as
+// it was founded if no member runs.
+func (r *Runner) plane() (newest *control.Plane, at metalog.Position) {
+	for i := range r.plan.Cluster.Nodes {
+		n := r.node(i)
+		if n == nil {
+			continue
+		}
+		if plane, applied := n.Plane(); plane != nil && (newest == nil || applied.Index > at.Index) {
+			newest, at = plane, applied
+		}
+	}
+	if newest == nil {
+		newest = control.New(r.founded.Shared.Control)
+	}
+	return newest, at
 }
 
 // live runs the world and judges. A panic of the code under test is a finding,
@@ -232,7 +265,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			r.stall("node %d answers nothing: %v", i, err)
 		}
 		for _, d := range n.Dump() {
-			if d.Phase != replica.Serving {
+			if d.Phase != replica.Serving && d.Phase != replica.Following {
 				if d.Failure != nil {
 					r.run.Stopped(observe.Stop{
 						Tenant: d.Tenant, Slot: d.Slot, Corrupt: errors.Is(d.Failure, wal.ErrCorrupt), Text: fmt.Sprintf("node %d: %v", i, d.Failure),

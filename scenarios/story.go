@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/sim"
@@ -45,6 +46,7 @@ type story struct {
 	nodes, clients int
 	notes          []note
 	in             wire.Message
+	peer           peer.Message
 }
 
 // note is a line and its place among the entries of the trace.
@@ -78,6 +80,9 @@ func (s *story) hit(id env.ID, p env.Point, key env.Key) {
 		s.add("%-9s reaches %s", s.who(id), fault.Name(p))
 		return
 	}
+	if s.hitOfShard(id, p, key) {
+		return
+	}
 	s.add("%-9s reaches %s (tenant %d slot %d, %d)", s.who(id), fault.Name(p), key.A, key.Kind, key.B)
 }
 
@@ -93,6 +98,9 @@ func (s *story) submitted(id env.ID, op *env.Op, path string) {
 }
 
 func (s *story) sent(from, to env.ID, payload []byte) {
+	if s.sentToPeer(from, to, payload) {
+		return
+	}
 	m := &s.in
 	if err := wire.Decode(payload, m); err != nil {
 		s.add("%-9s sends %d bytes to %s that are no message: %v", s.who(from), len(payload), s.who(to), err)

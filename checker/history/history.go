@@ -24,7 +24,7 @@ type Kind uint8
 // The kinds of operations.
 const (
 	Write  Kind = iota // one signal
-	Read               // the state of one entity, linearizable
+	Read               // the state of one entity, at a Level
 	Put                // the creation of one entity
 	Delete             // the deletion of one entity with all its signals
 )
@@ -41,6 +41,26 @@ func (k Kind) String() string {
 		return kindNames[k]
 	}
 	return fmt.Sprintf("kind-%d", uint8(k))
+}
+
+// Level is what a read promises.
+type Level uint8
+
+// The levels.
+const (
+	Linearizable Level = iota // all that was acknowledged before it began
+	Session                   // all that its client has seen of the slot
+	Bounded                   // all that was acknowledged some time before it began
+)
+
+var levelNames = [...]string{"linearizable", "session", "bounded"}
+
+// String returns the name of l.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return fmt.Sprintf("level-%d", uint8(l))
 }
 
 // Outcome says what the client knows in the end.
@@ -79,6 +99,11 @@ type Op struct {
 
 	Invoke, Return     uint64 // event numbers; Return is 0 while open
 	InvokeAt, ReturnAt int64  // true time, ns
+
+	// Level is what a Read promises, and Bound, of a bounded one, how old its answer may
+	// be, ns.
+	Level Level
+	Bound int64
 
 	Seq    lineage.Seq  // Acked: that of its record; of a Read, the slot's last record that its answer includes
 	State  signal.State // Read, Acked: what it returned

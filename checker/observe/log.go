@@ -99,6 +99,7 @@ type Log struct {
 	pending []int32 // admissions that wait for their record: indexes into Events, ascending in Seq
 	taken   []int32 // operations charged before they got a seq: indexes into Events, in order
 	given   int     // where in Cut the records begin that were given back last
+	shared  bool    // several processes have replicas of the log
 
 	limits   []record.Limits // of the events of Config records
 	refusals []Refusal       // of the events that have one
@@ -125,7 +126,7 @@ func (l *Log) RefusalOf(ev *Event) (told Refusal) {
 func (l *Log) reset(t tenant.ID, slot lineage.Slot) {
 	l.Tenant, l.Slot = t, slot
 	l.Entries, l.Cut, l.Events, l.Breaks, l.pending = l.Entries[:0], l.Cut[:0], l.Events[:0], l.Breaks[:0], l.pending[:0]
-	l.taken, l.given = l.taken[:0], 0
+	l.taken, l.given, l.shared = l.taken[:0], 0, false
 	l.limits, l.refusals = l.limits[:0], l.refusals[:0]
 }
 
@@ -147,6 +148,11 @@ func (l *Log) End() lineage.Position {
 func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, incarnation uint64) {
 	waiting := l.waiting(rec.Seq)
 	if waiting < 0 && l.holds(rec.Seq, chain) {
+		return
+	}
+	if l.shared && rec.Epoch < l.epochAt(rec.Seq) {
+		// Of a sequencer that was replaced: it is not in the lineage, and never will be.
+		l.Cut = append(l.Cut, Entry{Record: *rec, Chain: chain, At: at, Local: local, Incarnation: incarnation})
 		return
 	}
 	end := l.End()
@@ -171,6 +177,14 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 	l.Entries = slices.Grow(l.Entries, 1)[:n+1]
 	e := &l.Entries[n]
 	e.Record, e.Chain, e.At, e.Local, e.Incarnation = *rec, chain, ev.At, ev.Local, ev.Incarnation
+}
+
+// epochAt returns the shard epoch that is in force at a seq.
+func (l *Log) epochAt(seq lineage.Seq) lineage.ShardEpoch {
+	if len(l.Entries) == 0 || seq == 0 {
+		return 0
+	}
+	return l.Entries[min(int(seq), len(l.Entries))-1].Record.Epoch
 }
 
 func (l *Log) written(ev *Event, rec *record.Record) {
@@ -337,6 +351,22 @@ func (l *Log) Recover(tail lineage.Seq, at, local int64, incarnation uint64) {
 	l.pending = l.pending[:0]
 	ev := Event{Kind: Recovered, Seq: tail, At: at, Local: local, Incarnation: incarnation}
 	if tail > 0 {
+		ev.Level = l.Entries[tail-1].Record.Level
+	}
+	l.Events = append(l.Events, ev)
+}
+
+// Lead notes that another process began to sequence a shared log behind tail; its
+// limiter has credit since local, which may be before it led: it had received that
+// record then. Admissions of the one before it that wait for their records are void,
+// and so is what it writes from now on.
+func (l *Log) Lead(tail lineage.Seq, at, local int64, incarnation uint64) {
+	l.shared = true
+	l.taken = l.taken[:0]
+	l.voidFrom(tail + 1)
+	l.cutFrom(tail + 1)
+	ev := Event{Kind: Recovered, Seq: tail, At: at, Local: local, Incarnation: incarnation}
+	if tail > 0 && tail <= l.End().Seq {
 		ev.Level = l.Entries[tail-1].Record.Level
 	}
 	l.Events = append(l.Events, ev)

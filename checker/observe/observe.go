@@ -238,6 +238,11 @@ func (r *Run) Recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq, at, lo
 	r.Log(t, slot).Recover(tail, at, local, incarnation)
 }
 
+// Leads notes that another process began to sequence a shared log; see Log.Lead.
+func (r *Run) Leads(t tenant.ID, slot lineage.Slot, tail lineage.Seq, at, local int64, incarnation uint64) {
+	r.Log(t, slot).Lead(tail, at, local, incarnation)
+}
+
 // AddDump adds an empty dump, to be filled by the caller before the next one is
 // added. Its memory is that of an earlier run.
 func (r *Run) AddDump(t tenant.ID, slot lineage.Slot, position lineage.Position) *Dump {

@@ -41,6 +41,17 @@ const (
 	TenantDropped                     // it is durable, and the operator is about to be told
 	TenantRemoving                    // what is left of a dropped tenant is about to be removed
 	TenantRemoved                     // nothing is left of it
+	SlotFollowing                     // a shared log is open, up to record key b, and waits for a sequencer
+	SlotLeading                       // the node begins to sequence a slot behind record key b
+	RecordReceived                    // a follower gave the record at key b its place
+	LogCutting                        // a follower's log is about to be cut behind record key b
+	LogCut                            // that is durable
+	SlotRefetching                    // a replica's files are about to be replaced by those of another
+	EpochAdopted                      // epoch key b of shard key a is durable on the node, and is about to count
+	MemberPending                     // the leader of shard key a counts node key b as a member, and is about to ask for it
+	ReadConfirmed                     // every member of shard key a has confirmed its leader in round key b
+	SnapshotShipped                   // a part of a snapshot at key b is about to be sent to another replica
+	MetaLeading                       // the node has begun to lead the meta log
 	Points                            // number of points
 )
 
@@ -52,6 +63,8 @@ var names = [Points]string{
 	"snapshot.writing", "snapshot.renaming", "snapshot.durable", "segment.removing",
 	"config.appended", "tenant.creating", "tenant.created", "tenant.dropping", "tenant.dropped",
 	"tenant.removing", "tenant.removed",
+	"slot.following", "slot.leading", "record.received", "log.cutting", "log.cut", "slot.refetching",
+	"epoch.adopted", "member.pending", "read.confirmed", "snapshot.shipped", "meta.leading",
 }
 
 // Names returns the names of the points, indexed by env.Point.

@@ -64,7 +64,7 @@ func (l *Log) submit(e env.Env) {
 	d := &l.disk
 	op := d.ops[d.next]
 	op.ID = l.config.Seat.Op
-	op.Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: uint64(e.Incarnation()), B: uint64(d.size), Attempt: d.count}
+	op.Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: l.config.Seat.Owner, B: uint64(e.Incarnation())<<40 ^ uint64(d.size), Attempt: d.count}
 	d.count++
 	e.Submit(op)
 }

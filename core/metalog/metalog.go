@@ -38,13 +38,14 @@ type Seat struct {
 	Op     env.OpID    // the ID of its disk operations; one is under way at a time
 	File   env.File    // its handles: this one and the next
 	Key    uint16      // the first of KeyKinds kinds of keys
+	Owner  uint64      // A of the keys of its disk operations
 }
 
 // KeyKinds is the number of kinds of keys that a Seat stands for.
 const KeyKinds = 4
 
-// The kinds of keys, from Seat.Key on. Of each, A is the incarnation and B the term
-// or the place in the log.
+// The kinds of keys, from Seat.Key on. Of each but keyDisk, A is the incarnation and B
+// the term or the place in the log.
 const (
 	keySend     = iota // Attempt: the tick
 	keyDisk            // Attempt: the number of the operation

@@ -19,6 +19,7 @@ const (
 	forScript            // the current step of the script
 	forRead              // the current step of reading a file
 	forNobody            // success is not waited for
+	forFetch             // the current step of reading what another replica lacks
 )
 
 // Key kinds of disk operations, beside those of fault points.
@@ -47,7 +48,11 @@ const (
 )
 
 func (r *Replica) file(n uint32) env.File {
-	return env.File(firstHandle + r.config.Index*handlesEach + n)
+	each := uint32(handlesEach)
+	if r.config.Shared {
+		each++ // to read what others are behind of
+	}
+	return env.File(firstHandle + r.config.Index*each + n)
 }
 
 // append gives rec the next place in the log, which is the moment passed. It
@@ -65,18 +70,29 @@ func (r *Replica) place(e env.Env, passed env.Point) {
 	p, id := &r.pending[len(r.pending)-1], &r.config.Identity
 	rec := &p.Record
 	rec.Tenant, rec.Slot, rec.Placement = id.Tenant, id.Slot, id.Placement
-	rec.Epoch = r.config.Epoch
+	rec.Epoch = r.epoch
 	rec.Seq, rec.Prev = r.end.Next(), r.end.Chain
-	r.frames, p.Chain = wal.AppendFrame(r.frames, r.state.Position.Seq, rec)
-	r.end = lineage.Position{Seq: rec.Seq, Chain: p.Chain}
+	r.extend(p)
+	if r.config.Shared {
+		r.ship(rec)
+	}
 	r.hit(e, passed, r.end.Seq)
 	e.Charge(r.config.Costs.Append)
+}
+
+// extend puts the last of pending at the end of the log.
+func (r *Replica) extend(p *Pending) {
+	r.frames, p.Chain = wal.AppendFrame(r.frames, r.durable.Seq, &p.Record)
+	r.end = lineage.Position{Seq: p.Record.Seq, Chain: p.Chain}
+	if p.Record.Kind == record.EpochStart {
+		r.spans = append(r.spans, Span{Epoch: p.Record.Epoch, First: p.Record.Seq})
+	}
 }
 
 // Flush writes what is in no batch yet, unless a batch is in flight: the next one
 // then takes all that has gathered.
 func (r *Replica) Flush(e env.Env) {
-	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped {
+	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped || r.task != nothing || r.stuck {
 		return
 	}
 	r.hit(e, fault.BatchSubmitting, r.end.Seq)
@@ -92,6 +108,9 @@ func (r *Replica) Flush(e env.Env) {
 	// Nothing is answered before it is durable.
 	//safety:ack-after-sync by=durable-ack on=smoke
 	r.submitBatch(e, forSync, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
+	if r.config.Shared { // others may have them: should the disk be full, they are tried again
+		r.frames, r.written = r.written, r.frames
+	}
 	r.frames = r.frames[:0]
 }
 
@@ -110,7 +129,7 @@ func (r *Replica) submitBatch(e env.Env, purpose uint32, op env.Op) {
 // rotate begins a new segment. All records before the batch in hand are durable,
 // because batches follow each other; the segment's header says so.
 func (r *Replica) rotate(e env.Env) {
-	first := r.state.Position.Next()
+	first := r.durable.Next()
 	r.hit(e, fault.SegmentRotating, first)
 	if r.handle != 0 {
 		e.Submit(env.Op{Kind: env.OpClose, File: r.handle, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(first))})
@@ -127,7 +146,7 @@ func (r *Replica) rotate(e env.Env) {
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
 	r.submitBatch(e, forBatch, env.Op{Kind: env.OpCreate, File: r.handle, Path: path, Key: key})
 	r.header = wal.AppendHeader(r.header[:0], &wal.Header{
-		Identity: r.config.Identity, First: first, Before: r.state.Position.Chain, Synced: r.state.Position.Seq,
+		Identity: r.config.Identity, First: first, Before: r.durable.Chain, Synced: r.durable.Seq,
 	})
 	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
 	// A segment whose name is not durable is none.
@@ -150,7 +169,10 @@ func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 		r.scriptDone(e, ev)
 	case forRead:
 		r.readDone(e, ev)
+	case forFetch:
+		r.fetchDone(e, ev)
 	}
+	r.doTask(e)
 	return r.done
 }
 
@@ -168,40 +190,72 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	r.flight.waits--
 	switch {
 	case r.flight.waits > 0:
+	case r.flight.full && r.config.Shared:
+		r.keepForRoom(e)
 	case r.flight.full:
 		r.takeBack(e)
 	default:
-		r.durable(e)
+		r.batchDurable(e)
 	}
 }
 
-// durable folds the batch that has become durable and starts the next.
-func (r *Replica) durable(e env.Env) {
+// batchDurable takes note of the batch that has become durable and starts the next.
+// Of a log that nobody shares, what is durable is committed.
+func (r *Replica) batchDurable(e env.Env) {
 	if r.hit(e, fault.BatchDurable, r.flight.end) == env.ActError {
 		r.stop(env.IOError)
 		return
 	}
+	r.durable = r.position(r.flight.end)
+	r.snapshot.since += r.flight.size
+	if r.config.Shared {
+		r.fold(e, min(r.told, r.durable.Seq))
+	} else {
+		r.fold(e, r.durable.Seq)
+	}
+	r.Flush(e)
+	r.maybeSnapshot(e)
+}
+
+// position returns the position of a record from the last one folded on.
+func (r *Replica) position(seq lineage.Seq) lineage.Position {
+	if seq == r.state.Position.Seq {
+		return r.state.Position
+	}
+	return lineage.Position{Seq: seq, Chain: r.pending[seq-r.state.Position.Seq-1].Chain}
+}
+
+// fold folds the records up to seq, which are committed, and adds them to what is to
+// be answered.
+func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 	n := 0
-	for n < len(r.pending) && r.pending[n].Record.Seq <= r.flight.end {
+	for n < len(r.pending) && r.pending[n].Record.Seq <= seq {
 		p := &r.pending[n]
 		r.state.Apply(&p.Record, p.Chain)
-		r.overlay.Settle(&p.Record)
-		if p.Record.Kind.IsOperation() {
-			r.state.Session(p.Record.Client).InFlight--
+		if r.phase == Serving {
+			r.overlay.Settle(&p.Record)
+			if p.Record.Kind.IsOperation() {
+				r.state.Session(p.Record.Client).InFlight--
+			}
 		}
 		n++
 	}
-	if n == len(r.pending) { // nothing has gathered meanwhile, so nothing is copied
+	if n == len(r.pending) && len(r.done) == 0 { // nothing has gathered meanwhile, so nothing is copied
 		r.done, r.pending = r.pending, r.done
 	} else {
 		r.done = append(r.done, r.pending[:n]...)
 		r.pending = r.pending[:copy(r.pending, r.pending[n:])]
 	}
-	if r.phase == Starting {
-		r.phase = Serving
-		r.hit(e, fault.SlotServing, r.end.Seq)
+	if r.phase == Starting && r.state.Position.Seq >= r.opening {
+		r.serve(e)
 	}
-	r.snapshot.since += r.flight.size
-	r.Flush(e)
-	r.maybeSnapshot(e)
+}
+
+// serve begins to serve: all that begins this epoch is committed.
+func (r *Replica) serve(e env.Env) {
+	r.phase = Serving
+	if r.config.Shared {
+		r.overlay.Reset(r.state)
+	}
+	r.hit(e, fault.SlotServing, r.end.Seq)
 }

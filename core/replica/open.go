@@ -73,6 +73,14 @@ func (r *Replica) advance(e env.Env) {
 		r.begin(e)
 	case Starting, Serving:
 		r.advanceSnapshot(e)
+	case Following:
+		if r.begun {
+			r.cut(e)
+		} else {
+			r.advanceSnapshot(e)
+		}
+	case Refetching:
+		r.refetched(e)
 	}
 }
 
@@ -204,7 +212,11 @@ func (r *Replica) judge(e env.Env) error {
 	}
 	e.Charge(env.Duration(bytes/1024+1) * r.config.Costs.PerKiB)
 	r.recovery.end, err = wal.Recover(id, r.state.Position, segments, func(rec *record.Record, chain lineage.Chain) error {
-		r.state.Apply(rec, chain)
+		if r.config.Shared { // nobody here knows what of it is committed
+			r.adopt(rec, chain)
+		} else {
+			r.state.Apply(rec, chain)
+		}
 		r.snapshot.since += int64(wal.FrameOverhead + record.Size(rec.Kind))
 		return nil
 	})
@@ -232,6 +244,9 @@ func (r *Replica) restore(f *found) error {
 		return &wal.CorruptError{Segment: r.dir + "/" + f.name, Reason: err.Error()}
 	}
 	r.state = restored
+	if r.config.Shared {
+		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
+	}
 	r.snapshot.seq, r.snapshot.path = at.Seq, r.dir+"/"+f.name
 	return nil
 }
@@ -308,7 +323,7 @@ func (r *Replica) scriptRewrite(e env.Env, f *found) {
 // sync makes the names of what was recovered durable, before anything is served.
 func (r *Replica) sync(e env.Env) {
 	r.phase = Syncing
-	r.hit(e, fault.RecoverySyncing, r.state.Position.Seq)
+	r.hit(e, fault.RecoverySyncing, r.recovery.end.End.Seq)
 	if tail := r.recovery.end.Tail; tail != "" {
 		r.handle = r.file(0)
 		open := r.at(e, env.OpOpen, r.dir+"/"+tail, 0)
@@ -325,16 +340,26 @@ func (r *Replica) sync(e env.Env) {
 // begin starts this epoch: the log continues with a record that says so, and
 // with the limits if they are new. The slot serves when that is durable.
 func (r *Replica) begin(e env.Env) {
-	r.phase = Starting
-	r.end = r.state.Position
-	r.overlay.Reset(r.state)
 	r.recovery = recovery{}
-	r.limit(r.state.Limits.Rate, r.state.Limits.Burst)
+	if r.config.Shared {
+		r.open(e)
+		return
+	}
+	r.end, r.durable = r.state.Position, r.state.Position
+	r.overlay.Reset(r.state)
+	r.start(e, r.state.Limits, r.state.Level, r.started)
+}
+
+// start begins an epoch behind the end of the log, where these limits and this level
+// hold, known since an instant.
+func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.Time) {
+	r.phase = Starting
+	r.limit(limits.Rate, limits.Burst)
 	if r.end.Seq > 0 {
-		r.bucket.Restart(r.state.Level, r.started)
+		r.bucket.Restart(level, since)
 	}
 	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())}, fault.RecordAppended)
-	if config := &r.config.Tenant; config.Version > r.state.Limits.Version {
+	if config := &r.config.Tenant; config.Version > limits.Version {
 		r.before = r.bucket
 		limits := record.Limits{
 			Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst(),
@@ -345,6 +370,7 @@ func (r *Replica) begin(e env.Env) {
 		r.overlay.Add(&rec)
 		r.append(e, 0, nil, rec, fault.RecordAppended)
 	}
+	r.opening = r.end.Seq
 	r.Flush(e)
 }
 

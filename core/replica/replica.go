@@ -47,15 +47,20 @@ type Costs struct {
 	PerKiB env.Duration `json:"per_kib_ns"` // encoding or decoding a snapshot, per 1024 bytes
 }
 
-// DefaultCosts were estimated from the benchmarks of the codecs and the fold.
+// DefaultCosts were compared with a real machine: docs/calibration.md says what was
+// measured, when, and why a cost may differ from it.
 var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
 
 // Config is what a Replica is made of.
 type Config struct {
 	Identity wal.Identity
 	Tenant   tenant.Config
-	Epoch    lineage.ShardEpoch // of this incarnation; durable already
+	Epoch    lineage.ShardEpoch // of this incarnation; durable already. Not of a shared log: Lead tells
 	Constants
+	// Shared: other nodes have replicas of the log, and somebody says who sequences it
+	// (Lead, Follow) and what is committed (Commit). Else the replica is the only one,
+	// sequences as soon as it is open, and what is durable is committed.
+	Shared bool
 	// Index distinguishes the replicas of one node. Operations carry it in the
 	// upper half of their ID, plus one; handles are derived from it.
 	Index uint32
@@ -74,10 +79,12 @@ const (
 	Syncing         // what was recovered
 	Starting        // the record that opens this epoch is not durable yet
 	Serving
-	Stopped // for good in this incarnation; Failure says why
+	Stopped    // for good in this incarnation, or until a shared log is fetched anew; Failure says why
+	Following  // open; another replica sequences the shared log, or nobody yet
+	Refetching // the shared log is being replaced by what another replica has
 )
 
-var phaseNames = [...]string{"closed", "making", "creating", "reading", "repairing", "syncing", "starting", "serving", "stopped"}
+var phaseNames = [...]string{"closed", "making", "creating", "reading", "repairing", "syncing", "starting", "serving", "stopped", "following", "refetching"}
 
 // String returns the name of p.
 func (p Phase) String() string { return phaseNames[p] }
@@ -97,8 +104,10 @@ type Pending struct {
 
 // Replica is a slot's log on one node. Use New.
 //
-// Invariants: state.Position <= end; pending holds exactly the records between
-// them; a batch is in flight or frames is empty, after every call.
+// Invariants: state.Position <= durable <= end; pending holds exactly the records
+// between state.Position and end; a batch is in flight or frames is empty, after
+// every call, unless room on the disk or a task is waited for. What is folded is
+// committed, so nothing up to state.Position is ever cut.
 type Replica struct {
 	config  Config
 	dir     string
@@ -113,7 +122,10 @@ type Replica struct {
 
 	admitted []Pending // charged, and not appended yet
 
-	end     lineage.Position // last record appended
+	epoch   lineage.ShardEpoch // that records are appended in
+	opening lineage.Seq        // the last record that begins the epoch
+	end     lineage.Position   // last record appended
+	durable lineage.Position   // last record that is durable here
 	pending []Pending
 	frames  []byte // of the records that are in no batch yet
 	header  []byte // of the last segment that this incarnation began
@@ -130,6 +142,8 @@ type Replica struct {
 	script   script
 	recovery recovery
 	snapshot snapshot
+
+	shared
 }
 
 // batch is what one sync makes durable.
@@ -160,7 +174,7 @@ type Outcome struct {
 
 // New returns a closed replica.
 func New(c Config) *Replica {
-	return &Replica{config: c, dir: c.Identity.Dir(), state: state.New(), script: script{ops: make([]env.Op, 0, usualScript)}}
+	return &Replica{config: c, epoch: c.Epoch, dir: c.Identity.Dir(), state: state.New(), script: script{ops: make([]env.Op, 0, usualScript)}}
 }
 
 // Phase returns where the replica is in its life.
@@ -202,6 +216,8 @@ func (r *Replica) refuse(e env.Env) Outcome {
 	switch {
 	case r.dropped:
 		return Outcome{Code: wire.UnknownTenant}
+	case r.phase == Following || r.phase == Refetching:
+		return Outcome{Code: wire.Moved}
 	case r.phase != Stopped:
 		r.Resume(e)
 		return Outcome{Code: wire.NotServing}

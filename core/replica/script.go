@@ -14,8 +14,12 @@ type script struct {
 	ops     []env.Op
 	next    int
 	running bool
-	paused  bool // at step next: the disk was full
+	paused  bool  // at step next: the disk was full
+	life    uint8 // counts the scripts that were abandoned with a step under way
 }
+
+// id names the step under way: a late completion of an abandoned script is not its.
+func (s *script) id() uint32 { return uint32(s.life)<<16 | uint32(s.next)&0xffff }
 
 // usualScript is how many steps most scripts have at most.
 const usualScript = 8
@@ -37,14 +41,14 @@ func (r *Replica) stepScript(e env.Env) {
 		return
 	}
 	op := s.ops[s.next]
-	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forScript<<24) | env.OpID(s.next)
+	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forScript<<24) | env.OpID(s.id())
 	op.Key.Kind += uint16(op.Kind)
 	e.Submit(op)
 }
 
 func (r *Replica) scriptDone(e env.Env, ev *env.Event) {
 	s := &r.script
-	if !s.running || int(ev.Op&0xffffff) != s.next {
+	if !s.running || uint32(ev.Op&0xffffff) != s.id() {
 		return
 	}
 	if ev.Err != env.OK && !tolerated(s.ops[s.next].Kind, ev.Err) {
@@ -62,7 +66,7 @@ func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
 	switch {
 	case err == env.NoSpace && r.abandonSnapshot(e, op.Kind):
 		return
-	case err == env.NoSpace && r.phase < Starting && !isSync:
+	case err == env.NoSpace && (r.phase < Starting || r.phase > Stopped) && !isSync:
 		r.script.paused = true
 		return
 	}
@@ -78,7 +82,7 @@ func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
 // WaitsForRoom reports whether the slot cannot go on opening because the disk is
 // full. Resume tries again.
 func (r *Replica) WaitsForRoom() bool {
-	return r.script.paused || r.phase == Starting && r.flight.waits == 0
+	return r.script.paused || r.stuck || !r.config.Shared && r.phase == Starting && r.flight.waits == 0
 }
 
 // Resume tries again what WaitsForRoom tells of; else it does nothing.
@@ -88,6 +92,8 @@ func (r *Replica) Resume(e env.Env) {
 	case r.script.paused:
 		r.script.paused = false
 		r.stepScript(e)
+	case r.stuck:
+		r.tryAgain(e)
 	default:
 		r.begin(e)
 	}

@@ -51,7 +51,7 @@ const (
 // enough since the last.
 func (r *Replica) maybeSnapshot(e env.Env) {
 	s := &r.snapshot
-	if s.stage != idle || s.since < r.config.SnapshotEvery || r.phase != Serving {
+	if s.stage != idle || s.since < r.config.SnapshotEvery || r.phase != Serving && r.phase != Following || r.script.running || r.task != nothing {
 		return
 	}
 	s.stage, s.since, s.at = writing, 0, r.state.Position.Seq
@@ -98,7 +98,7 @@ func (r *Replica) removeCovered(e env.Env) {
 		durable--
 	}
 	covered := 0
-	for covered+1 < durable && r.segments[covered+1].first <= s.at+1 {
+	for covered+1 < durable && r.segments[covered+1].first <= min(s.at, r.keeps())+1 {
 		covered++
 	}
 	for _, old := range r.segments[:covered] {

@@ -235,6 +235,13 @@ func (s *Slot) LeastRecent() *Session {
 	return least
 }
 
+// Forget clears what belongs to the sequencer, which somebody else is now.
+func (s *Slot) Forget() {
+	for i := range s.sessions {
+		s.sessions[i].InFlight, s.sessions[i].Leaving = 0, false
+	}
+}
+
 // Answer returns what request was told, if it was applied and is in the window.
 func (c *Session) Answer(request uint64) (lineage.Seq, bool) {
 	a := c.answers[request%Window]

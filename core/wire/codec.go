@@ -50,13 +50,15 @@ const (
 	fLimits        // rate, burst, entities, bytes
 	fShard         //
 	fCommand       //
+	fEpoch         //
+	fLevel         // level, epoch and seq of the token, bound
 	fields
 )
 
 var fieldSize = [fields]int{
 	fNonce: 8, fConn: 8, fFrame: 40, fChange: 24, fSession: 8, fRequest: 8,
 	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: 40,
-	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8,
+	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8, fEpoch: 8, fLevel: 32,
 }
 
 // layouts is the table of what each kind carries, in order.
@@ -77,6 +79,9 @@ var layouts = [kinds][]field{
 	Create:      {fFrame, fRequest, fVersion, fLimits, fShard},
 	Drop:        {fFrame, fRequest, fBase},
 	Done:        {fFrame, fRequest, fCommand, fVersion, fSeq},
+	Query:       {fFrame, fRequest, fEntity, fLevel},
+	AckAt:       {fFrame, fSession, fRequest, fSeq, fEpoch},
+	StateAt:     {fFrame, fRequest, fEntity, fSeq, fState, fEpoch},
 }
 
 // sizes is the size of a message of each kind, and heads the checksum of its first
@@ -94,8 +99,8 @@ func headers() (sizes [kinds]int, heads [kinds]uint32) {
 	return sizes, heads
 }
 
-// MaxSize is the size of the largest message, a State.
-const MaxSize = headerSize + 5*8 + 24 + 24 + 16*signal.Kinds
+// MaxSize is the size of the largest message, a StateAt.
+const MaxSize = headerSize + 5*8 + 24 + 24 + 16*signal.Kinds + 8
 
 // ErrMalformed is wrapped by the errors of Decode for damaged bytes.
 var ErrMalformed = errors.New("malformed message")
@@ -182,6 +187,14 @@ func (m *Message) put(b []byte, f field) {
 		put(b, uint64(m.Shard))
 	case fCommand:
 		put(b, uint64(m.Command))
+	case fEpoch:
+		put(b, uint64(m.Epoch))
+	case fLevel:
+		b = b[:32]
+		put(b, uint64(m.Level))
+		put(b[8:], uint64(m.Token.Epoch))
+		put(b[16:], uint64(m.Token.Seq))
+		put(b[24:], uint64(m.Bound))
 	}
 }
 
@@ -294,6 +307,12 @@ func (r *reader) field(m *Message, f field) {
 		m.Shard = lineage.Shard(r.below(1 << 32))
 	case fCommand:
 		m.Command = Kind(r.below(uint64(kinds)))
+	case fEpoch:
+		m.Epoch = lineage.ShardEpoch(r.next())
+	case fLevel:
+		m.Level = Level(r.below(uint64(levels)))
+		m.Token = Token{Epoch: lineage.ShardEpoch(r.next()), Seq: lineage.Seq(r.next())}
+		m.Bound = env.Duration(r.below(1 << 62))
 	}
 }
 

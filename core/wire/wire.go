@@ -37,11 +37,14 @@ const (
 	Create                      // C, an operator, makes a tenant with its slot 0 in a shard of the node
 	Drop                        // C, an operator, removes a tenant, if Base is 0 or the version in force
 	Done                        // N: what the operator asked for is durable
+	Query                       // C asks for an entity's state at a Level, of any replica
+	AckAt                       // N: as Ack, with the shard epoch that the record was written in
+	StateAt                     // N: as State, with the shard epoch of the last record folded
 	kinds
 )
 
 var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "ack", "read", "state", "refusal",
-	"configure", "create", "drop", "done"}
+	"configure", "create", "drop", "done", "query", "ack-at", "state-at"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -78,13 +81,45 @@ type Message struct {
 	Code      Code                   // Refusal
 	Resource  uint8                  // Refusal of a quota: which, as package quota numbers them; of a configuration: which field, as package tenant numbers them; else 0
 	Limit     uint64                 // Refusal of a quota
-	Used      uint64                 // Refusal of a quota; of a configuration: the field's value; of a version: the one in force
+	Used      uint64                 // Refusal of a quota; of a configuration: the field's value; of a version: the one in force; Moved: address + 1 of who leads, 0 if nobody is known
 	Retry     env.Duration           // Refusal: when the same may succeed, 0 if unknown
 	Version   uint64                 // Configure, Create: of the limits; Done: repeats it
 	Base      uint64                 // Configure, Drop: the version that must be in force
 	Limits    tenant.Limits          // Configure, Create
 	Shard     lineage.Shard          // Create
 	Command   Kind                   // Done: what was asked for
+	Epoch     lineage.ShardEpoch     // AckAt, StateAt: of the record at Seq
+	Level     Level                  // Query
+	Token     Token                  // Query at Session
+	Bound     env.Duration           // Query at Bounded: how old the answer may be
+}
+
+// Level is what a read promises.
+type Level uint8
+
+// The levels. The numbers are part of the format.
+const (
+	Linearizable Level = iota // it sees everything that was acknowledged before it began
+	Session                   // it sees everything that its session has seen
+	Bounded                   // it sees everything that was acknowledged Bound before it began
+	levels
+)
+
+var levelNames = [levels]string{"linearizable", "session", "bounded"}
+
+// String returns the name of l.
+func (l Level) String() string {
+	if l < levels {
+		return levelNames[l]
+	}
+	return fmt.Sprintf("level-%d", uint8(l))
+}
+
+// Token is what a session has seen of a slot: the record at Seq, which was written in
+// Epoch. The zero Token is nothing.
+type Token struct {
+	Epoch lineage.ShardEpoch
+	Seq   lineage.Seq
 }
 
 // Origin is what answers repeat of a request: a quarter of its size, for those who
@@ -141,6 +176,8 @@ const (
 	TenantExists
 	TenantDropped
 	CatalogFull
+	NotYet
+	TokenLost
 	codes
 )
 
@@ -176,6 +213,8 @@ var meanings = [codes]meaning{
 	TenantExists:    {"tenant-exists", true, false, "the tenant is there with another configuration or elsewhere; configure it, or choose another ID"},
 	TenantDropped:   {"tenant-dropped", true, false, "a tenant of this ID was dropped, and IDs are never used again; choose another ID"},
 	CatalogFull:     {"catalog-full", true, false, "the node names as many tenants as it may, dropped ones included; create the tenant on another node"},
+	NotYet:          {"not-yet", true, true, "the replica cannot answer at this level in time; ask another one"},
+	TokenLost:       {"token-lost", true, false, "what the session has seen is not in the log; begin a new session"},
 }
 
 // String returns the name of c.

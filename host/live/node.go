@@ -65,8 +65,9 @@ func (c *NodeConfig) cluster() *core.Cluster {
 }
 
 // reserve is how many bytes the node's disk writes ahead of a growing file: a sync
-// need then not make a new size durable.
-const reserve = 64 << 10
+// need then not make a new size durable. It is less than a segment, so that kills meet
+// segments that were filled once and more often, and no multiple of a block.
+const reserve = 5000
 
 // start starts the node in this process.
 func (c *NodeConfig) start(program func(env.Env) env.Machine) (*host.Process, error) {

@@ -25,7 +25,7 @@ type Profile struct {
 	Header   int64 `json:"header_bytes"`    // added to each payload
 }
 
-// DefaultProfile is one data centre.
+// DefaultProfile is one data centre; docs/calibration.md compares it with loopback.
 var DefaultProfile = Profile{Latency: 150_000, Jitter: 200, PerKiB: 800, Queue: 4 << 20, MaxDelay: 20_000_000, Header: 64}
 
 // CutMode is what a cut link does with what would arrive.

@@ -1,0 +1,139 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Where a call goes when shards are replica groups. The client knows who holds a shard,
+// and believes somebody to lead it: the founding leader, who it was sent to, or, if
+// nobody answers, the next one. A wrong guess costs a redirect, never an error.
+
+// maxRedirects is how often a call follows redirects before it waits.
+const maxRedirects = 3
+
+// Query is how a read is to be answered.
+type Query struct {
+	Level wire.Level
+	Bound env.Duration // Bounded: how old the answer may be
+	// Anywhere sends it to any replica, and not to the one that leads.
+	Anywhere bool
+}
+
+// shardRoute is what a client knows of a shard.
+type shardRoute struct {
+	shard    lineage.Shard
+	replicas []env.ID
+	leader   env.ID // as it believes
+}
+
+// hop is where a call is on its way.
+type hop struct {
+	to        env.ID // of a read that goes anywhere
+	sent      env.ID // where it was sent last
+	redirects int
+	waits     uint32 // for a connection or a session
+}
+
+// routeOf returns what is known of a call's shard.
+func (c *Client) routeOf(p *Placement) *shardRoute {
+	for i := range c.routes {
+		if c.routes[i].shard == p.Shard {
+			return &c.routes[i]
+		}
+	}
+	c.routes = append(c.routes, shardRoute{shard: p.Shard, replicas: c.cluster.replicas(p.Shard), leader: p.Node})
+	return &c.routes[len(c.routes)-1]
+}
+
+// aim chooses the replica for a call that goes anywhere.
+func (c *Client) aim(k *call) {
+	if k.kind != wire.Query || !k.query.Anywhere {
+		return
+	}
+	replicas := c.routeOf(k.place).replicas
+	draw := c.env.Chance(env.Key{Kind: keyMessage + uint16(wire.Query), A: k.id})
+	k.hop.to = replicas[int(draw>>32*uint64(len(replicas))>>32)]
+}
+
+// target returns where a call goes.
+func (c *Client) target(k *call) env.ID {
+	switch {
+	case c.cluster.Shared == nil:
+		return k.place.Node
+	case k.query.Anywhere:
+		return k.hop.to
+	}
+	return c.routeOf(k.place).leader
+}
+
+// lookElsewhere makes sure that a call which waits for a connection, or for its
+// session, does not wait for ever for a node that is gone.
+func (c *Client) lookElsewhere(k *call) {
+	if c.cluster.Shared != nil {
+		k.hop.sent = c.target(k)
+		k.due = c.env.Now().Add(c.backoff(min(k.hop.waits, 3), k.id))
+		k.hop.waits++
+	}
+}
+
+// goOn sends a call that was not answered somewhere else: to the next replica.
+func (c *Client) goOn(k *call) {
+	if c.cluster.Shared == nil || k.hop.sent != c.target(k) {
+		return
+	}
+	k.hop.redirects = 0
+	c.next(k)
+}
+
+// next turns to the replica after the one that a call goes to.
+func (c *Client) next(k *call) {
+	r := c.routeOf(k.place)
+	from := c.target(k)
+	to := r.replicas[(slices.Index(r.replicas, from)+1)%len(r.replicas)]
+	if k.query.Anywhere {
+		k.hop.to = to
+	} else {
+		r.leader = to
+	}
+}
+
+// redirected follows a refusal that says where to go, and reports whether it was one.
+func (c *Client) redirected(i int, m *wire.Message) bool {
+	k := &c.calls[i]
+	switch m.Code {
+	case wire.Moved:
+		if m.Used > 0 && !k.query.Anywhere {
+			c.routeOf(k.place).leader = env.ID(m.Used - 1)
+		} else if k.hop.sent == c.target(k) {
+			c.next(k)
+		}
+	case wire.NotYet:
+		if k.hop.sent == c.target(k) {
+			c.next(k)
+		}
+	default:
+		return false
+	}
+	k.hop.redirects++
+	if k.hop.redirects > maxRedirects || m.Code == wire.Moved && m.Used == 0 {
+		k.hop.redirects = 0
+		k.due = c.env.Now().Add(c.backoff(min(k.attempts, 3), k.id))
+		return true
+	}
+	c.try(i)
+	return true
+}
+
+// saw keeps what was seen of a slot, for session reads.
+func (c *Client) saw(p *Placement, m *wire.Message) {
+	if m.Epoch == 0 {
+		return
+	}
+	if s := c.sessionOf(p); m.Seq > s.token.Seq {
+		s.token = wire.Token{Epoch: m.Epoch, Seq: m.Seq}
+	}
+}

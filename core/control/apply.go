@@ -1,0 +1,343 @@
+package control
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// rule is what a kind of command requires, in the order in which it is looked at,
+// and what it does when all of that is so.
+type rule struct {
+	requires []precondition
+	effect   func(*Plane, *change)
+}
+
+// precondition returns why a command must have no effect, Done if it may.
+type precondition func(*Plane, *change) Refusal
+
+// change is a command under way.
+type change struct {
+	index uint64
+	*Command
+	shard *Shard // of kinds that have one, once it is found
+}
+
+// rules is the protocol. The order is behaviour: the first refusal is the one that
+// is told.
+var rules = [kindEnd]rule{
+	Register: {[]precondition{knownNode, newIncarnation}, register},
+
+	Elect:  {[]precondition{asDecided, inSyncToLead, registered, notExcluded, notLeader}, elect},
+	Reform: {[]precondition{asDecided, nodeInSync, registered, notExcluded, nobodyPromotable}, reform},
+	Settle: {[]precondition{asDecided, byLeader, reforming}, settle},
+
+	Remove: {[]precondition{asDecided, byLeaderOrNobody, settled, inSync, notLast, notLeader}, remove},
+	Join:   {[]precondition{asDecided, byLeader, settled, notYetInSync, replica, registered, nodeNotInSync}, join},
+
+	Exclude: {[]precondition{asDecided, settled, inSync, slotHere, notYetExcluded, slotNotLast, roomForExclusion}, exclude},
+	Readmit: {[]precondition{asDecided, byLeader, settled, inSync, stillExcluded}, readmit},
+
+	Assign: {[]precondition{asDecided, leavesReplica, leavesIdle, entersKnown, entersNew, entersResident, entersRegion}, assign},
+
+	CreateTenant: {[]precondition{newTenant, validConfig, validHomes, permittedHomes, roomForTenant}, createTenant},
+	DropTenant:   {[]precondition{knownTenant}, dropTenant},
+	Configure:    {[]precondition{knownTenant, asBased, validConfig, permittedMove}, configure},
+}
+
+// Apply carries out the command at an index and returns the bytes of a Result.
+// Indexes ascend, from 2. A command whose preconditions do not hold, and what is no
+// command, changes nothing but a count of refusals.
+func (p *Plane) Apply(index uint64, command []byte) []byte {
+	c, err := DecodeCommand(command)
+	if err != nil {
+		p.refused[Malformed]++
+		return (&Result{Refusal: Malformed}).Append(nil)
+	}
+	result := p.Do(index, &c)
+	return result.Append(nil)
+}
+
+// Do is Apply for a command that is decoded.
+func (p *Plane) Do(index uint64, c *Command) Result {
+	if index <= p.index {
+		assert.Fail("a command is applied at index %d after one at %d", index, p.index)
+	}
+	x := &change{index: index, Command: c, shard: p.Shard(c.Shard)}
+	refusal := p.judge(x)
+	if refusal != Done {
+		p.refused[refusal]++
+		return p.result(x, refusal)
+	}
+	rules[c.Kind].effect(p, x)
+	p.index = index
+	if kinds[c.Kind].has&hasShard != 0 {
+		x.shard.changed(index)
+	}
+	return p.result(x, Done)
+}
+
+// Judge returns what Apply would say to a command now. Nothing changes.
+func (p *Plane) Judge(c *Command) Refusal {
+	return p.judge(&change{Command: c, shard: p.Shard(c.Shard)})
+}
+
+func (p *Plane) judge(x *change) Refusal {
+	if !x.Kind.known() {
+		return Malformed
+	}
+	for _, holds := range rules[x.Kind].requires {
+		if refusal := holds(p, x); refusal != Done {
+			return refusal
+		}
+	}
+	return Done
+}
+
+// changed notes a change of a shard. Its invariant is not asserted here: an
+// assertion in a machine that all members of the log run would stop all of them.
+func (s *Shard) changed(index uint64) {
+	s.Version++
+	s.Index = index
+}
+
+// result tells how the command's object is now.
+func (p *Plane) result(x *change, refusal Refusal) Result {
+	r := Result{Refusal: refusal}
+	if refusal == Malformed {
+		return r
+	}
+	switch has := kinds[x.Kind].has; {
+	case has&hasShard != 0:
+		if s := x.shard; s != nil {
+			r.Index, r.Epoch, r.Version = s.Index, s.Epoch, s.Version
+		}
+	case x.Kind == Register:
+		if n := p.Node(x.Member.Node); n != nil {
+			r.Index, r.Version = n.Index, uint64(n.Incarnation)
+		}
+	default:
+		if t := p.Tenant(x.tenant()); t != nil {
+			r.Index, r.Version = t.Index, t.Config.Version
+		} else if t := p.Tombstone(x.tenant()); t != nil {
+			r.Index = t.Index
+		}
+	}
+	return r
+}
+
+func unless(holds bool, refusal Refusal) Refusal {
+	if holds {
+		return Done
+	}
+	return refusal
+}
+
+// Nodes.
+
+func knownNode(p *Plane, x *change) Refusal {
+	return unless(p.Node(x.Member.Node) != nil, UnknownNode)
+}
+
+func newIncarnation(p *Plane, x *change) Refusal {
+	switch n := p.Node(x.Member.Node); {
+	case x.Member.Incarnation == n.Incarnation:
+		return Already
+	case x.Member.Incarnation < n.Incarnation:
+		return Stale
+	}
+	return Done
+}
+
+func register(p *Plane, x *change) {
+	n := p.Node(x.Member.Node)
+	n.Incarnation, n.Index = x.Member.Incarnation, x.index
+}
+
+// Shards: what a command was decided on, and who decided.
+
+// asDecided is the compare of compare-and-set.
+func asDecided(_ *Plane, x *change) Refusal {
+	if x.shard == nil {
+		return UnknownShard
+	}
+	// What was decided on another configuration has no effect: a coordinator that
+	// was away for long does not undo what another one has done.
+	// safety(pending): control-compare-and-set false by=no-loss on=partition
+	if x.Epoch != x.shard.Epoch || x.Version != x.shard.Version {
+		return Stale
+	}
+	return Done
+}
+
+func byLeader(_ *Plane, x *change) Refusal { return unless(x.By == x.shard.Leader, NotLeader) }
+
+func byLeaderOrNobody(_ *Plane, x *change) Refusal {
+	return unless(x.By == x.shard.Leader || x.By == Member{}, NotLeader)
+}
+
+func reforming(_ *Plane, x *change) Refusal { return unless(x.shard.Reformed, Already) }
+
+// settled: while a set is being reformed, each member may be the only one that holds
+// something, so that nobody leaves; and nobody is whole whom others could be
+// compared with.
+func settled(_ *Plane, x *change) Refusal { return unless(!x.shard.Reformed, Reforming) }
+
+// Shards: the member that a command is about.
+
+func inSync(_ *Plane, x *change) Refusal { return unless(x.shard.IsInSync(x.Member), NotInSync) }
+
+func inSyncToLead(_ *Plane, x *change) Refusal {
+	// Only a member without which nothing was acknowledged is promoted.
+	// safety(pending): only-in-sync-promoted false by=no-loss on=failover
+	if !x.shard.IsInSync(x.Member) {
+		return NotInSync
+	}
+	return Done
+}
+
+func nodeInSync(_ *Plane, x *change) Refusal {
+	_, found := x.shard.holder(x.Member.Node)
+	return unless(found, NotInSync)
+}
+
+// registered: a process that is gone gets no duties. To lead again, its successor
+// would have to be in the set itself.
+func registered(p *Plane, x *change) Refusal { return unless(p.isRegistered(x.Member), NotRegistered) }
+
+func notExcluded(_ *Plane, x *change) Refusal {
+	// Who lacks acknowledged records of a slot does not lead.
+	// safety(pending): excluded-not-promoted false by=no-loss on=disk-loss
+	if x.shard.IsExcluded(x.Member) {
+		return IsExcluded
+	}
+	return Done
+}
+
+func notLeader(_ *Plane, x *change) Refusal { return unless(x.Member != x.shard.Leader, IsLeader) }
+
+func notLast(_ *Plane, x *change) Refusal {
+	// Every slot keeps a member that is whole, be it gone: its log is the only one.
+	// safety(pending): last-member-stays false by=no-loss on=reconfigure-under-fire
+	if x.shard.losesLast(x.Member) {
+		return LastMember
+	}
+	return Done
+}
+
+func notYetInSync(_ *Plane, x *change) Refusal { return unless(!x.shard.IsInSync(x.Member), Already) }
+
+func replica(_ *Plane, x *change) Refusal {
+	return unless(slices.Contains(x.shard.Replicas, x.Member.Node), NotReplica)
+}
+
+func nodeNotInSync(_ *Plane, x *change) Refusal {
+	_, found := x.shard.holder(x.Member.Node)
+	return unless(!found, NotRemoved)
+}
+
+func nobodyPromotable(p *Plane, x *change) Refusal {
+	return unless(p.reformable(x.shard), NotRestarted)
+}
+
+func elect(_ *Plane, x *change) {
+	x.shard.Epoch++
+	x.shard.Leader = x.Member
+}
+
+func reform(p *Plane, x *change) {
+	s := x.shard
+	s.Epoch++
+	s.Leader = x.Member
+	s.Reformed = true
+	for i, m := range s.InSync {
+		s.InSync[i].Incarnation = p.Node(m.Node).Incarnation
+	}
+	s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return !s.IsInSync(e.Member) })
+}
+
+func settle(_ *Plane, x *change) { x.shard.Reformed = false }
+
+func remove(_ *Plane, x *change) {
+	s := x.shard
+	s.InSync = slices.DeleteFunc(s.InSync, func(m Member) bool { return m == x.Member })
+	s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return e.Member == x.Member })
+}
+
+func join(_ *Plane, x *change) {
+	i, _ := slices.BinarySearchFunc(x.shard.InSync, x.Member, Member.Compare)
+	x.shard.InSync = slices.Insert(x.shard.InSync, i, x.Member)
+}
+
+// Shards: a slot of a member.
+
+func (x *change) exclusion() Exclusion { return Exclusion{x.Member, x.Tenant, x.Slot} }
+
+func slotHere(p *Plane, x *change) Refusal {
+	t := p.Tenant(x.Tenant)
+	if t == nil {
+		return p.absent(x)
+	}
+	return unless(int64(x.Slot) < int64(len(t.Shards)) && t.Shards[x.Slot] == x.shard.ID, UnknownSlot)
+}
+
+func notYetExcluded(_ *Plane, x *change) Refusal {
+	_, found := x.shard.findExclusion(x.exclusion())
+	return unless(!found, Already)
+}
+
+func slotNotLast(_ *Plane, x *change) Refusal {
+	return unless(!x.shard.onlyHolder(x.Tenant, x.Slot, x.Member), LastMember)
+}
+
+func roomForExclusion(_ *Plane, x *change) Refusal {
+	return unless(len(x.shard.Excluded) < MaxExclusions, Full)
+}
+
+func stillExcluded(_ *Plane, x *change) Refusal {
+	_, found := x.shard.findExclusion(x.exclusion())
+	return unless(found, Already)
+}
+
+func exclude(_ *Plane, x *change) {
+	i, _ := x.shard.findExclusion(x.exclusion())
+	x.shard.Excluded = slices.Insert(x.shard.Excluded, i, x.exclusion())
+}
+
+func readmit(_ *Plane, x *change) {
+	i, _ := x.shard.findExclusion(x.exclusion())
+	x.shard.Excluded = slices.Delete(x.shard.Excluded, i, i+1)
+}
+
+// Shards: replicas.
+
+func leavesReplica(_ *Plane, x *change) Refusal {
+	return unless(slices.Contains(x.shard.Replicas, x.Node), NotReplica)
+}
+
+// leavesIdle: whoever is in the set is waited for, in whatever incarnation.
+func leavesIdle(_ *Plane, x *change) Refusal {
+	_, found := x.shard.holder(x.Node)
+	return unless(!found, IsInSync)
+}
+
+func entersKnown(p *Plane, x *change) Refusal { return unless(p.Node(x.In) != nil, UnknownNode) }
+
+func entersNew(_ *Plane, x *change) Refusal {
+	return unless(!slices.Contains(x.shard.Replicas, x.In), IsReplica)
+}
+
+func entersResident(p *Plane, x *change) Refusal {
+	return unless(p.permits(x.shard, p.Node(x.In).Region), WrongResidency)
+}
+
+func entersRegion(p *Plane, x *change) Refusal {
+	return unless(p.Node(x.In).Region == x.shard.Region, WrongRegion)
+}
+
+func assign(_ *Plane, x *change) {
+	replicas := slices.DeleteFunc(x.shard.Replicas, func(id env.ID) bool { return id == x.Node })
+	i, _ := slices.BinarySearch(replicas, x.In)
+	x.shard.Replicas = slices.Insert(replicas, i, x.In)
+}

@@ -1,0 +1,454 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Commands of the tests. Shard 1 is held by nodes 0, 1 and 2, which leads.
+func restarts(node env.ID, incarnation env.Incarnation) Command {
+	return Command{Kind: Register, Member: m(node, incarnation)}
+}
+
+func elects(shard lineage.Shard, x Member) Command {
+	return Command{Kind: Elect, Shard: shard, Member: x}
+}
+
+func reforms(shard lineage.Shard, x Member) Command {
+	return Command{Kind: Reform, Shard: shard, Member: x}
+}
+
+func settles(shard lineage.Shard, by Member) Command {
+	return Command{Kind: Settle, Shard: shard, By: by}
+}
+
+func removes(shard lineage.Shard, x, by Member) Command {
+	return Command{Kind: Remove, Shard: shard, Member: x, By: by}
+}
+
+func joins(shard lineage.Shard, x, by Member) Command {
+	return Command{Kind: Join, Shard: shard, Member: x, By: by}
+}
+
+func excludes(shard lineage.Shard, x Member, id tenant.ID, slot lineage.Slot) Command {
+	return Command{Kind: Exclude, Shard: shard, Member: x, Tenant: id, Slot: slot}
+}
+
+func readmits(shard lineage.Shard, x, by Member, id tenant.ID, slot lineage.Slot) Command {
+	return Command{Kind: Readmit, Shard: shard, Member: x, By: by, Tenant: id, Slot: slot}
+}
+
+func assigns(shard lineage.Shard, node, in env.ID) Command {
+	return Command{Kind: Assign, Shard: shard, Node: node, In: in}
+}
+
+func creates(id tenant.ID, residency tenant.Residency, shards ...lineage.Shard) Command {
+	config := tenant.Config{ID: id, Version: 1, Limits: tenant.Limits{Rate: 1}, Residency: residency}
+	return Command{Kind: CreateTenant, Config: config, Shards: shards}
+}
+
+func drops(id tenant.ID) Command { return Command{Kind: DropTenant, Tenant: id} }
+
+func configures(id tenant.ID, base, version uint64, residency ...tenant.Region) Command {
+	return Command{Kind: Configure, Base: base, Config: tenant.Config{ID: id, Version: version, Limits: tenant.Limits{Rate: 2}, Residency: residency}}
+}
+
+func at(c Command, epoch lineage.ShardEpoch, version uint64) Command {
+	c.Epoch, c.Version = epoch, version
+	return c
+}
+
+var nobody Member
+
+// lost is shard 1 after all its processes have restarted.
+var lost = []Command{restarts(0, 2), restarts(1, 2), restarts(2, 2)}
+
+func after(lists ...[]Command) []Command { return slices.Concat(lists...) }
+
+// verdicts are the refusals, and next to each what is not refused.
+var verdicts = []struct {
+	before  []Command
+	command Command
+	want    Refusal
+}{
+	{nil, restarts(2, 2), Done},
+	{nil, restarts(9, 2), UnknownNode},
+	{nil, restarts(2, 1), Already},
+	{[]Command{restarts(2, 5)}, restarts(2, 4), Stale},
+
+	{nil, elects(1, m(0, 1)), Done},
+	{nil, elects(9, m(0, 1)), UnknownShard},
+	{nil, at(elects(1, m(0, 1)), 2, 1), Stale},
+	{nil, at(elects(1, m(0, 1)), 1, 2), Stale},
+	{nil, elects(1, m(3, 1)), NotInSync},
+	{[]Command{removes(1, m(0, 1), nobody)}, elects(1, m(0, 1)), NotInSync},
+	{[]Command{restarts(0, 2)}, elects(1, m(0, 2)), NotInSync},
+	{[]Command{restarts(0, 2)}, elects(1, m(0, 1)), NotRegistered},
+	{[]Command{excludes(1, m(0, 1), 7, 0)}, elects(1, m(0, 1)), IsExcluded},
+	{nil, elects(1, m(2, 1)), IsLeader},
+
+	{lost, reforms(1, m(0, 2)), Done},
+	{nil, reforms(9, m(0, 1)), UnknownShard},
+	{lost, at(reforms(1, m(0, 2)), 1, 2), Stale},
+	{lost, reforms(1, m(3, 1)), NotInSync},
+	{lost, reforms(1, m(0, 1)), NotRegistered},
+	{nil, reforms(1, m(0, 1)), NotRestarted},
+	{lost[:2], reforms(1, m(0, 2)), NotRestarted},
+	// Node 1 still runs, but lacks a slot: somebody must be able to lead.
+	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(0, 2)), Done},
+	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(1, 1)), IsExcluded},
+	// A reform begins anew when a member restarts amid it, and only then.
+	{after(lost, []Command{reforms(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), Done},
+	{after(lost, []Command{reforms(1, m(0, 2))}), reforms(1, m(1, 2)), NotRestarted},
+	{after(lost, []Command{reforms(1, m(0, 2)), settles(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), NotRestarted},
+
+	{after(lost, []Command{reforms(1, m(0, 2))}), settles(1, m(0, 2)), Done},
+	{nil, settles(9, m(0, 2)), UnknownShard},
+	{after(lost, []Command{reforms(1, m(0, 2))}), at(settles(1, m(0, 2)), 1, 1), Stale},
+	{after(lost, []Command{reforms(1, m(0, 2))}), settles(1, m(1, 2)), NotLeader},
+	{after(lost, []Command{reforms(1, m(0, 2))}), settles(1, nobody), NotLeader},
+	{nil, settles(1, m(2, 1)), Already},
+
+	{nil, removes(1, m(0, 1), nobody), Done},
+	{nil, removes(1, m(0, 1), m(2, 1)), Done},
+	{nil, removes(9, m(0, 1), nobody), UnknownShard},
+	{nil, at(removes(1, m(0, 1), nobody), 1, 9), Stale},
+	{nil, removes(1, m(0, 1), m(1, 1)), NotLeader},
+	{nil, removes(1, m(0, 1), m(2, 2)), NotLeader},
+	{after(lost, []Command{reforms(1, m(0, 2))}), removes(1, m(1, 2), m(0, 2)), Reforming},
+	{nil, removes(1, m(0, 2), nobody), NotInSync},
+	{nil, removes(1, m(2, 1), nobody), IsLeader},
+	{nil, removes(3, m(5, 1), nobody), LastMember},
+	{[]Command{excludes(2, m(1, 1), 7, 1)}, removes(2, m(3, 1), nobody), LastMember},
+	{[]Command{excludes(1, m(2, 1), 7, 0), excludes(1, m(0, 1), 7, 0)}, removes(1, m(1, 1), m(2, 1)), LastMember},
+	{[]Command{excludes(1, m(2, 1), 7, 0), excludes(1, m(0, 1), 7, 2)}, removes(1, m(1, 1), m(2, 1)), Done},
+	{[]Command{excludes(1, m(2, 1), 7, 0), excludes(1, m(0, 1), 7, 0)}, removes(1, m(0, 1), m(2, 1)), Done},
+
+	{[]Command{removes(1, m(0, 1), nobody)}, joins(1, m(0, 1), m(2, 1)), Done},
+	{[]Command{removes(1, m(0, 1), nobody), restarts(0, 2)}, joins(1, m(0, 2), m(2, 1)), Done},
+	{nil, joins(9, m(0, 1), m(2, 1)), UnknownShard},
+	{[]Command{removes(1, m(0, 1), nobody)}, at(joins(1, m(0, 1), m(2, 1)), 1, 1), Stale},
+	{[]Command{removes(1, m(0, 1), nobody)}, joins(1, m(0, 1), nobody), NotLeader},
+	{[]Command{removes(1, m(0, 1), nobody)}, joins(1, m(0, 1), m(1, 1)), NotLeader},
+	{after([]Command{removes(1, m(0, 1), nobody)}, lost, []Command{reforms(1, m(2, 2))}), joins(1, m(0, 2), m(2, 2)), Reforming},
+	{nil, joins(1, m(0, 1), m(2, 1)), Already},
+	{nil, joins(1, m(3, 1), m(2, 1)), NotReplica},
+	{[]Command{removes(1, m(0, 1), nobody), restarts(0, 2)}, joins(1, m(0, 1), m(2, 1)), NotRegistered},
+	{[]Command{restarts(0, 2)}, joins(1, m(0, 2), m(2, 1)), NotRemoved},
+
+	{nil, excludes(1, m(0, 1), 7, 2), Done},
+	{nil, excludes(1, m(2, 1), 7, 2), Done},
+	{nil, excludes(9, m(0, 1), 7, 2), UnknownShard},
+	{nil, at(excludes(1, m(0, 1), 7, 2), 7, 7), Stale},
+	{after(lost, []Command{reforms(1, m(0, 2))}), excludes(1, m(0, 2), 7, 2), Reforming},
+	{nil, excludes(1, m(3, 1), 7, 2), NotInSync},
+	{nil, excludes(1, m(0, 1), 6, 0), UnknownTenant},
+	{[]Command{drops(7)}, excludes(1, m(0, 1), 7, 0), TenantDropped},
+	{nil, excludes(1, m(0, 1), 7, 1), UnknownSlot},
+	{nil, excludes(1, m(0, 1), 7, 3), UnknownSlot},
+	{[]Command{excludes(1, m(0, 1), 7, 2)}, excludes(1, m(0, 1), 7, 2), Already},
+	{nil, excludes(3, m(5, 1), 7, 0), UnknownSlot},
+	{[]Command{creates(1, nil, 3)}, excludes(3, m(5, 1), 1, 0), LastMember},
+	{[]Command{excludes(2, m(1, 1), 7, 1)}, excludes(2, m(3, 1), 7, 1), LastMember},
+
+	{[]Command{excludes(1, m(0, 1), 7, 2)}, readmits(1, m(0, 1), m(2, 1), 7, 2), Done},
+	{nil, readmits(9, m(0, 1), m(2, 1), 7, 2), UnknownShard},
+	{[]Command{excludes(1, m(0, 1), 7, 2)}, at(readmits(1, m(0, 1), m(2, 1), 7, 2), 1, 1), Stale},
+	{[]Command{excludes(1, m(0, 1), 7, 2)}, readmits(1, m(0, 1), m(0, 1), 7, 2), NotLeader},
+	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2), reforms(1, m(0, 2))}), readmits(1, m(1, 1), m(0, 2), 7, 0), Reforming},
+	{nil, readmits(1, m(3, 1), m(2, 1), 7, 2), NotInSync},
+	{nil, readmits(1, m(0, 1), m(2, 1), 7, 2), Already},
+
+	{[]Command{removes(1, m(0, 1), nobody)}, assigns(1, 0, 4), Done},
+	{nil, assigns(9, 0, 4), UnknownShard},
+	{[]Command{removes(1, m(0, 1), nobody)}, at(assigns(1, 0, 4), 1, 1), Stale},
+	{nil, assigns(1, 3, 4), NotReplica},
+	{nil, assigns(1, 0, 4), IsInSync},
+	{[]Command{restarts(0, 2)}, assigns(1, 0, 4), IsInSync},
+	{[]Command{removes(1, m(0, 1), nobody)}, assigns(1, 0, 9), UnknownNode},
+	{[]Command{removes(1, m(0, 1), nobody)}, assigns(1, 0, 1), IsReplica},
+	{[]Command{removes(1, m(0, 1), nobody)}, assigns(1, 0, 0), IsReplica},
+	{[]Command{removes(4, m(6, 1), nobody)}, assigns(4, 6, 4), WrongResidency},
+	{[]Command{removes(1, m(0, 1), nobody)}, assigns(1, 0, 7), WrongRegion},
+
+	{nil, creates(9, tenant.Residency{"us"}, 3, 4, 3), Done},
+	{nil, creates(7, nil, 1), TenantExists},
+	{[]Command{drops(7)}, creates(7, nil, 1), TenantDropped},
+	{nil, creates(9, tenant.Residency{"US"}, 1), InvalidConfig},
+	{nil, creates(9, nil), InvalidConfig},
+	{nil, creates(9, nil, 1, 2, 9), UnknownShard},
+	{nil, creates(9, tenant.Residency{"us"}, 3, 1), WrongResidency},
+
+	{nil, drops(7), Done},
+	{nil, drops(6), UnknownTenant},
+	{[]Command{drops(7)}, drops(7), TenantDropped},
+
+	{nil, configures(8, 3, 4, "us", "eu"), Done},
+	{nil, configures(8, 3, 9), Done},
+	{nil, configures(6, 3, 4), UnknownTenant},
+	{[]Command{drops(8)}, configures(8, 3, 4), TenantDropped},
+	{nil, configures(8, 2, 4), Stale},
+	{nil, configures(8, 4, 5), Stale},
+	{nil, configures(8, 3, 3), Stale},
+	{nil, configures(8, 3, 4, "us", "us"), InvalidConfig},
+	{nil, configures(8, 3, 4, "eu"), WrongResidency},
+}
+
+func TestVerdicts(t *testing.T) {
+	for i, c := range verdicts {
+		l := newLog()
+		l.must(t, c.before...)
+		command := l.as(c.command)
+		before, index, refused := l.plane.Snapshot(), l.plane.Index(), l.plane.Refused()
+		if got := l.plane.Judge(&command); got != c.want {
+			t.Errorf("row %d: %v would be %v, want %v", i, &command, got, c.want)
+		}
+		if diff := cmp.Diff(before, l.plane.Snapshot()); diff != "" {
+			t.Errorf("row %d: to judge %v changes the state:\n%s", i, &command, diff)
+		}
+		if got := l.do(command); got.Refusal != c.want || got.Holds() != (c.want == Done || c.want == Already) {
+			t.Errorf("row %d: %v: %v, want %v", i, &command, got, c.want)
+		}
+		if err := invariant(l.plane); err != nil {
+			t.Errorf("row %d: after %v: %v", i, &command, err)
+		}
+		if c.want == Done {
+			if l.plane.Index() != l.index {
+				t.Errorf("row %d: %v took effect at %d, but the last change is said to be at %d", i, &command, l.index, l.plane.Index())
+			}
+			continue
+		}
+		// A refusal is counted, and leaves no other trace.
+		refused[c.want]++
+		if l.plane.refused != refused || l.plane.Index() != index {
+			t.Errorf("row %d: %v counts %v, want %v; last change %d, want %d", i, &command, l.plane.refused, refused, l.plane.Index(), index)
+		}
+		l.plane.refused[c.want]--
+		if diff := cmp.Diff(before, l.plane.Snapshot()); diff != "" {
+			t.Errorf("row %d: %v is refused and changes the state:\n%s", i, &command, diff)
+		}
+	}
+}
+
+// Every refusal that the protocol knows is in the table, but for what is no command
+// and for what is full, which have tests of their own.
+func TestVerdictsHaveEveryRefusal(t *testing.T) {
+	for r := range refusalEnd {
+		if r == Malformed || r == Full {
+			continue
+		}
+		if !slices.ContainsFunc(verdicts, func(v struct {
+			before  []Command
+			command Command
+			want    Refusal
+		}) bool {
+			return v.want == r
+		}) {
+			t.Errorf("no row is refused as %v", r)
+		}
+	}
+}
+
+// TestEveryPreconditionCounts takes one precondition after the other away, and
+// expects a row of the table to object.
+func TestEveryPreconditionCounts(t *testing.T) {
+	for kind := Register; kind < kindEnd; kind++ {
+		all := rules[kind].requires
+		for i := range all {
+			rules[kind].requires = slices.Delete(slices.Clone(all), i, i+1)
+			if !somebodyObjects(t, kind) && !isRoom(kind, i) {
+				t.Errorf("%v: nobody misses precondition %d of %d", kind, i, len(all))
+			}
+			rules[kind].requires = all
+		}
+	}
+}
+
+// isRoom picks out the two preconditions that TestBounds looks at.
+func isRoom(kind Kind, i int) bool {
+	return (kind == Exclude || kind == CreateTenant) && i == len(rules[kind].requires)
+}
+
+func somebodyObjects(t *testing.T, kind Kind) (objects bool) {
+	defer func() { objects = recover() != nil || objects }() // it may have asked for what is not there
+	for _, c := range verdicts {
+		if c.command.Kind != kind {
+			continue
+		}
+		l := newLog()
+		for _, b := range c.before {
+			l.do(b)
+		}
+		if l.do(c.command).Refusal != c.want {
+			return true
+		}
+	}
+	return false
+}
+
+func TestWhatIsNoCommandIsCounted(t *testing.T) {
+	l := newLog()
+	for _, b := range [][]byte{nil, {1}, {1, 0}, {1, byte(kindEnd)}, {2, byte(Register)}, []byte("a command that nobody wrote")} {
+		r, err := DecodeResult(l.plane.Apply(2, b))
+		if want := (Result{Refusal: Malformed}); err != nil || r != want {
+			t.Errorf("% x: %+v, %v", b, r, err)
+		}
+	}
+	if got := l.plane.Refused()[Malformed]; got != 6 || l.plane.Index() != founded {
+		t.Errorf("%d are counted, want 6; last change at %d", got, l.plane.Index())
+	}
+	if r := l.plane.Do(2, &Command{Kind: kindEnd}); r.Refusal != Malformed {
+		t.Errorf("a kind that nobody knows: %v", r)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	l := newLog()
+	wide := creates(100, nil, slices.Repeat([]lineage.Shard{1}, MaxExclusions+1)...)
+	l.must(t, wide)
+	for slot := range lineage.Slot(MaxExclusions) {
+		l.must(t, excludes(1, m(0, 1), 100, slot))
+	}
+	if r := l.do(excludes(1, m(0, 1), 100, MaxExclusions)); r.Refusal != Full {
+		t.Errorf("one exclusion more: %v", r.Refusal)
+	}
+	for id := tenant.ID(1000); len(l.plane.tenants)+len(l.plane.dropped) < MaxTenants; id++ {
+		l.must(t, creates(id, nil, 1))
+	}
+	l.must(t, drops(7))
+	if r := l.do(creates(9, nil, 1)); r.Refusal != Full {
+		t.Errorf("one tenant more, a dropped one included: %v", r.Refusal)
+	}
+}
+
+// what tells a shard in a line.
+func what(s *Shard) string {
+	return fmt.Sprintf("epoch %d version %d leader %v in-sync %v replicas %v min %d reformed %v excluded %v",
+		s.Epoch, s.Version, s.Leader, s.InSync, s.Replicas, s.Min, s.Reformed, s.Excluded)
+}
+
+func TestEffects(t *testing.T) {
+	const founding = "epoch 1 version 1 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"
+	for _, c := range []struct {
+		name     string
+		commands []Command
+		want     string
+	}{
+		{"as founded", nil, founding},
+		{"a registration changes no shard", []Command{restarts(0, 2)}, founding},
+		{"an election", []Command{elects(1, m(0, 1))},
+			"epoch 2 version 2 leader 0/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a reform", after(lost, []Command{reforms(1, m(1, 2))}),
+			"epoch 2 version 2 leader 1/2 in-sync [0/2 1/2 2/2] replicas [0 1 2] min 2 reformed true excluded []"},
+		{"an election amid a reform does not end it", after(lost, []Command{reforms(1, m(1, 2)), elects(1, m(0, 2))}),
+			"epoch 3 version 3 leader 0/2 in-sync [0/2 1/2 2/2] replicas [0 1 2] min 2 reformed true excluded []"},
+		{"a reform that ended", after(lost, []Command{reforms(1, m(1, 2)), settles(1, m(1, 2))}),
+			"epoch 2 version 3 leader 1/2 in-sync [0/2 1/2 2/2] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a reform forgives those that restarted", []Command{
+			excludes(1, m(0, 1), 7, 0), excludes(1, m(1, 1), 7, 2), restarts(0, 2), restarts(2, 4), reforms(1, m(0, 2))},
+			"epoch 2 version 4 leader 0/2 in-sync [0/2 1/1 2/4] replicas [0 1 2] min 2 reformed true excluded [{1/1 7 2}]"},
+		{"a removal takes its exclusions along", []Command{
+			excludes(1, m(0, 1), 7, 0), excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), removes(1, m(0, 1), nobody)},
+			"epoch 1 version 5 leader 2/1 in-sync [1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0}]"},
+		{"down to one member", []Command{removes(1, m(0, 1), nobody), removes(1, m(1, 1), nobody)},
+			"epoch 1 version 3 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a join in a later incarnation", []Command{removes(1, m(0, 1), nobody), restarts(0, 2), joins(1, m(0, 2), m(2, 1))},
+			"epoch 1 version 3 leader 2/1 in-sync [0/2 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"exclusions ascend", []Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(0, 1), 7, 2), excludes(1, m(1, 1), 7, 0)},
+			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{0/1 7 2} {1/1 7 0} {1/1 7 2}]"},
+		{"a readmission", []Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(1, 1), 7, 0), readmits(1, m(1, 1), m(2, 1), 7, 2)},
+			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0}]"},
+		{"an assignment", []Command{removes(1, m(0, 1), nobody), assigns(1, 0, 4)},
+			"epoch 1 version 3 leader 2/1 in-sync [1/1 2/1] replicas [1 2 4] min 2 reformed false excluded []"},
+		{"a tenant takes its exclusions along", []Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(1, 1), 7, 0), drops(7)},
+			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a tenant without exclusions changes no shard", []Command{drops(7)}, founding},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLog()
+			l.must(t, c.commands...)
+			if diff := cmp.Diff(strings.Fields(c.want), strings.Fields(what(l.plane.Shard(1)))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if err := invariant(l.plane); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A result tells where its object stands, whether the command had its effect or not.
+func TestResults(t *testing.T) {
+	l := newLog()
+	for _, c := range []struct {
+		command Command
+		want    Result
+	}{
+		{elects(1, m(0, 1)), Result{Done, 2, 2, 2}},
+		{at(elects(1, m(1, 1)), 1, 1), Result{Stale, 2, 2, 2}},
+		{removes(1, m(2, 1), nobody), Result{Done, 4, 2, 3}},
+		{elects(9, m(1, 1)), Result{UnknownShard, 0, 0, 0}},
+		{restarts(3, 4), Result{Done, 6, 0, 4}},
+		{restarts(3, 2), Result{Stale, 6, 0, 4}},
+		{restarts(9, 2), Result{UnknownNode, 0, 0, 0}},
+		{creates(9, nil, 1), Result{Done, 9, 0, 1}},
+		{creates(9, nil, 2), Result{TenantExists, 9, 0, 1}},
+		{configures(9, 1, 5), Result{Done, 11, 0, 5}},
+		{configures(9, 1, 6), Result{Stale, 11, 0, 5}},
+		{drops(9), Result{Done, 13, 0, 0}},
+		{drops(9), Result{TenantDropped, 13, 0, 0}},
+		{drops(6), Result{UnknownTenant, 0, 0, 0}},
+	} {
+		if got := l.do(c.command); got != c.want {
+			t.Errorf("%v: %+v, want %+v", &c.command, got, c.want)
+		}
+	}
+}
+
+// Tenants are as they were told, and share nothing with the command.
+func TestTenants(t *testing.T) {
+	l := newLog()
+	c := creates(9, tenant.Residency{"us"}, 3, 4)
+	l.plane.Do(2, &c)
+	c.Config.Residency[0], c.Shards[0] = "eu", 1
+	want := Tenant{tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 1}, Residency: tenant.Residency{"us"}}, []lineage.Shard{3, 4}, 2}
+	if diff := cmp.Diff(&want, l.plane.Tenant(9)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	l.index = 2
+	l.must(t, configures(9, 1, 2), drops(7))
+	if got := l.plane.Tenant(9); got.Config.Version != 2 || got.Config.Limits.Rate != 2 || got.Index != 3 || len(got.Shards) != 2 {
+		t.Errorf("configured anew it is %+v", got)
+	}
+	if l.plane.Tenant(7) != nil || len(l.plane.Tenants()) != 2 {
+		t.Errorf("tenant 7 is there after it was dropped")
+	}
+	if diff := cmp.Diff([]Tombstone{{7, 4}}, l.plane.Dropped()); diff != "" {
+		t.Errorf("tombstones (-want +got):\n%s", diff)
+	}
+}
+
+// Of two coordinators that decided on the same state the second one is refused, and
+// counted, whatever both decided.
+func TestTwoCoordinators(t *testing.T) {
+	commands := []Command{elects(1, m(0, 1)), elects(1, m(1, 1)), removes(1, m(0, 1), nobody), removes(1, m(1, 1), nobody)}
+	for _, first := range commands {
+		for _, second := range commands {
+			l := newLog()
+			a, b := l.as(first), l.as(second)
+			l.must(t, a)
+			after := what(l.plane.Shard(1))
+			if r := l.do(b); r.Refusal != Stale || l.plane.Refused()[Stale] != 1 || what(l.plane.Shard(1)) != after {
+				t.Errorf("%v, then %v: %+v, counted %d, %s", &a, &b, r, l.plane.Refused()[Stale], what(l.plane.Shard(1)))
+			}
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package control
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// errContradiction is wrapped by what check returns.
+var errContradiction = errors.New("contradiction")
+
+func contradiction(format string, operands ...any) error {
+	return fmt.Errorf("%w: %s", errContradiction, fmt.Sprintf(format, operands...))
+}
+
+// ascending reports the first element that does not come after the one before it.
+func ascending[T any](what string, list []T, compare func(a, b T) int) error {
+	for i := 1; i < len(list); i++ {
+		if compare(list[i-1], list[i]) >= 0 {
+			return contradiction("%s: %v follows %v", what, list[i], list[i-1])
+		}
+	}
+	return nil
+}
+
+// checkShard reports the first part of a shard's invariant that does not hold.
+func (p *Plane) checkShard(s *Shard) error {
+	what := fmt.Sprintf("shard %d", s.ID)
+	if err := cmp.Or(
+		ascending(what+": replicas", s.Replicas, cmp.Compare[env.ID]),
+		ascending(what+": in-sync", s.InSync, Member.Compare),
+		ascending(what+": excluded", s.Excluded, Exclusion.compare),
+	); err != nil {
+		return err
+	}
+	if !s.IsInSync(s.Leader) {
+		return contradiction("%s: leader %v is not among %v", what, s.Leader, s.InSync)
+	}
+	for i, m := range s.InSync {
+		n := p.Node(m.Node)
+		switch {
+		case i > 0 && s.InSync[i-1].Node == m.Node:
+			return contradiction("%s: node %d is in-sync twice: %v", what, m.Node, s.InSync)
+		case n == nil || m.Incarnation == 0 || m.Incarnation > n.Incarnation:
+			return contradiction("%s: member %v, but registered is %+v", what, m, n)
+		case !slices.Contains(s.Replicas, m.Node):
+			return contradiction("%s: member %v is not on one of %v", what, m, s.Replicas)
+		}
+	}
+	for _, x := range s.Excluded {
+		if !s.IsInSync(x.Member) || s.onlyHolder(x.Tenant, x.Slot, x.Member) {
+			return contradiction("%s: exclusion %+v among %v", what, x, s.InSync)
+		}
+	}
+	return p.checkPlace(s)
+}
+
+// checkPlace reports a shard that is where it must not be.
+func (p *Plane) checkPlace(s *Shard) error {
+	if s.Min < 1 || s.Min > len(s.Replicas) || len(s.Replicas) > MaxReplicas {
+		return contradiction("shard %d: %d replicas, min %d", s.ID, len(s.Replicas), s.Min)
+	}
+	for _, id := range s.Replicas {
+		if n := p.Node(id); n == nil || n.Region != s.Region {
+			return contradiction("shard %d in %q: replica on %+v", s.ID, s.Region, n)
+		}
+	}
+	return nil
+}
+
+// checkTenant reports the first part of a tenant's invariant that does not hold.
+func (p *Plane) checkTenant(t *Tenant) error {
+	if err := t.Config.Validate(); err != nil {
+		return contradiction("%v", err)
+	}
+	if p.Tombstone(t.Config.ID) != nil {
+		return contradiction("tenant %s is there, and dropped", t.Config.ID)
+	}
+	if len(t.Shards) == 0 {
+		return contradiction("tenant %s has no slots", t.Config.ID)
+	}
+	for slot, id := range t.Shards {
+		if s := p.Shard(id); s == nil || !t.Config.Residency.Permits(s.Region) {
+			return contradiction("tenant %s: slot %d is in shard %d, %+v; residency %v", t.Config.ID, slot, id, s, t.Config.Residency)
+		}
+	}
+	return nil
+}

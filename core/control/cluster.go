@@ -1,0 +1,255 @@
+// Package control is the control plane: the state machine on the meta log, and what
+// its coordinator proposes. It knows which processes live, who holds a shard, who
+// leads it and who may be promoted, and which tenants there are. It is no consensus,
+// hears no heartbeat and sends nothing; it is told commands, sightings and the time.
+//
+// A Plane is a fold of commands. Decide looks at a Plane and at who was heard of,
+// and returns commands. Between the two anything may have happened, and others may
+// have decided as well. The one rule to remember: a command names what it was
+// decided on, and Apply looks at everything again.
+package control
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/route"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Bounds of a cluster. They bound the state, which every compaction of the meta log
+// writes whole.
+const (
+	MaxNodes    = 1024  // nodes
+	MaxShards   = 4096  // shards
+	MaxReplicas = 7     // replicas of a shard
+	MaxTenants  = 65536 // tenants, the dropped ones included
+	// MaxExclusions bounds those of a shard. A member whose logs fail by the thousand
+	// is to be removed whole.
+	MaxExclusions = 1024
+)
+
+// Cluster is what a control plane is founded with; also what a configuration file
+// holds. Lists ascend by id, without duplicates.
+type Cluster struct {
+	// Meta are the addresses of the founding members of the meta log: 3 or 5,
+	// ascending, each one of Nodes.
+	Meta   []env.ID      `json:"meta"`
+	Nodes  []NodeConfig  `json:"nodes"`
+	Shards []ShardConfig `json:"shards"`
+	// Tenants may be none; others are created at run time.
+	Tenants []TenantConfig `json:"tenants"`
+}
+
+// NodeConfig is a node: an address and where it stands.
+type NodeConfig struct {
+	ID     env.ID        `json:"id"`
+	Region tenant.Region `json:"region"`
+}
+
+// ShardConfig is a shard and who holds it. All its replicas are in its region.
+type ShardConfig struct {
+	ID     lineage.Shard `json:"id"`
+	Region tenant.Region `json:"region"`
+	// Replicas are 1..MaxReplicas distinct nodes; the first one leads at first.
+	Replicas []env.ID `json:"replicas"`
+}
+
+// TenantConfig is a tenant and where its slots live. In JSON it is a
+// tenant.Config with one more key, "shards".
+type TenantConfig struct {
+	tenant.Config
+	// Shards has the shard of each slot, by slot: P = len(Shards) is
+	// 1..route.MaxPartitions.
+	Shards []lineage.Shard `json:"shards"`
+}
+
+// ErrCluster is what every error about a cluster is, by errors.Is.
+var ErrCluster = errors.New("invalid cluster")
+
+// FieldError says what is wrong at one place of a cluster.
+type FieldError struct {
+	Path         string // as in JSON: "shards[2].replicas[1]"; "" is the whole
+	Line, Column int    // in the file, from 1; 0 if there was none. Columns count bytes
+	What         string // what is wrong there, with the values, and what is legal
+	Err          error  // the cause; nil if What says it all
+}
+
+// Error tells the place and what is wrong there.
+func (e *FieldError) Error() string {
+	text := ErrCluster.Error()
+	if e.Line > 0 {
+		text += fmt.Sprintf(": line %d, column %d", e.Line, e.Column)
+	}
+	if e.Path != "" {
+		text += ": " + e.Path
+	}
+	return text + ": " + e.What
+}
+
+// Is makes errors.Is(e, ErrCluster) true.
+func (e *FieldError) Is(target error) bool { return target == ErrCluster }
+
+// Unwrap returns the cause.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+func wrong(path, format string, operands ...any) error {
+	return &FieldError{Path: path, What: fmt.Sprintf(format, operands...)}
+}
+
+// Validate reports the first contradiction as a *FieldError. Nodes come first, because
+// all others name them; then it goes in the order of the file.
+func (c *Cluster) Validate() error {
+	for _, validate := range [...]func(*Cluster) error{
+		(*Cluster).validateNodes, (*Cluster).validateMeta, (*Cluster).validateShards, (*Cluster).validateTenants,
+	} {
+		if err := validate(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateNodes() error {
+	if n := len(c.Nodes); n > MaxNodes {
+		return wrong("nodes", "%d nodes, want at most %d", n, MaxNodes)
+	}
+	for i, n := range c.Nodes {
+		path := fmt.Sprintf("nodes[%d].", i)
+		if i > 0 && c.Nodes[i-1].ID >= n.ID {
+			return wrong(path+"id", "%d follows %d; want them ascending, each once", n.ID, c.Nodes[i-1].ID)
+		}
+		if err := n.Region.Validate(); err != nil {
+			return &FieldError{Path: path + "region", What: err.Error(), Err: err}
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateMeta() error {
+	if n := len(c.Meta); n != 3 && n != 5 {
+		return wrong("meta", "%d addresses, want 3 or 5", n)
+	}
+	for i, id := range c.Meta {
+		path := fmt.Sprintf("meta[%d]", i)
+		if i > 0 && c.Meta[i-1] >= id {
+			return wrong(path, "%d follows %d; want them ascending, each once", id, c.Meta[i-1])
+		}
+		if c.node(id) == nil {
+			return wrong(path, "%d is no node's id", id)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateShards() error {
+	if n := len(c.Shards); n == 0 || n > MaxShards {
+		return wrong("shards", "%d shards, want 1..%d", n, MaxShards)
+	}
+	for i := range c.Shards {
+		s, path := &c.Shards[i], fmt.Sprintf("shards[%d].", i)
+		if i > 0 && c.Shards[i-1].ID >= s.ID {
+			return wrong(path+"id", "%d follows %d; want them ascending, each once", s.ID, c.Shards[i-1].ID)
+		}
+		if err := s.Region.Validate(); err != nil {
+			return &FieldError{Path: path + "region", What: err.Error(), Err: err}
+		}
+		if err := c.validateReplicas(s, path+"replicas"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateReplicas(s *ShardConfig, path string) error {
+	if n := len(s.Replicas); n == 0 || n > MaxReplicas {
+		return wrong(path, "%d replicas, want 1..%d", n, MaxReplicas)
+	}
+	there := 0
+	for _, n := range c.Nodes {
+		if n.Region == s.Region {
+			there++
+		}
+	}
+	if n := len(s.Replicas); n > there {
+		return wrong(path, "%d replicas, but region %q has %d nodes; add nodes there or take fewer replicas", n, s.Region, there)
+	}
+	for i, id := range s.Replicas {
+		path := fmt.Sprintf("%s[%d]", path, i)
+		n := c.node(id)
+		switch {
+		case n == nil:
+			return wrong(path, "%d is no node's id", id)
+		case n.Region != s.Region:
+			return wrong(path, "node %d is in region %q, the shard in %q", id, n.Region, s.Region)
+		case slices.Contains(s.Replicas[:i], id):
+			return wrong(path, "node %d is there twice", id)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateTenants() error {
+	if n := len(c.Tenants); n > MaxTenants {
+		return wrong("tenants", "%d tenants, want at most %d", n, MaxTenants)
+	}
+	for i := range c.Tenants {
+		t, path := &c.Tenants[i], fmt.Sprintf("tenants[%d]", i)
+		if i > 0 && c.Tenants[i-1].ID >= t.ID {
+			return wrong(path+".id", "%s follows %s; want them ascending, each once", t.ID, c.Tenants[i-1].ID)
+		}
+		if err := t.Validate(); err != nil {
+			var field *tenant.ConfigError
+			if errors.As(err, &field) {
+				path += "." + field.Field
+			}
+			return &FieldError{Path: path, What: err.Error(), Err: err}
+		}
+		if err := c.validateHomes(t, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
+	if !slices.ContainsFunc(c.Shards, func(s ShardConfig) bool { return t.Residency.Permits(s.Region) }) {
+		return wrong(path+".residency", "no shard is in a region of %v", t.Residency)
+	}
+	if n := len(t.Shards); n == 0 || n > route.MaxPartitions {
+		return wrong(path+".shards", "%d slots, want 1..%d", n, route.MaxPartitions)
+	}
+	for slot, id := range t.Shards {
+		path := fmt.Sprintf("%s.shards[%d]", path, slot)
+		s := c.shard(id)
+		switch {
+		case s == nil:
+			return wrong(path, "%d is no shard's id", id)
+		case !t.Residency.Permits(s.Region):
+			return wrong(path, "shard %d is in region %q, which the tenant's residency %v forbids", id, s.Region, t.Residency)
+		}
+	}
+	return nil
+}
+
+// node finds one of nodes that are known to ascend.
+func (c *Cluster) node(id env.ID) *NodeConfig {
+	i, found := slices.BinarySearchFunc(c.Nodes, id, func(n NodeConfig, id env.ID) int { return cmp.Compare(n.ID, id) })
+	if !found {
+		return nil
+	}
+	return &c.Nodes[i]
+}
+
+// shard finds one of shards that are known to ascend.
+func (c *Cluster) shard(id lineage.Shard) *ShardConfig {
+	i, found := slices.BinarySearchFunc(c.Shards, id, func(s ShardConfig, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
+	if !found {
+		return nil
+	}
+	return &c.Shards[i]
+}

@@ -1,0 +1,275 @@
+package control
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/route"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// A command, little endian, part of the format; never change:
+//
+//	size
+//	   1  version (1)
+//	   1  kind
+//	      and of these, in this order, what the kind has:
+//	  20  shard 4, epoch 8, version 8
+//	  12  member: node 4, incarnation 8
+//	  12  by: the same
+//	   8  node 4, in 4
+//	   8  tenant
+//	   4  slot
+//	   8  base
+//	      config: id 8, version 8, rate 8, burst 8, entities 8, bytes 8,
+//	              n regions 4, and n times: length 1, name
+//	      shards: n slots 4, and n times: shard 4
+//
+// A result:
+//
+//	1  version (1)
+//	1  refusal
+//	8  index
+//	8  epoch
+//	8  version
+//
+// Neither has a checksum: damage is for those to find who carry or keep the bytes.
+const (
+	commandVersion = 1
+	resultVersion  = 1
+	resultSize     = 26
+)
+
+// ErrCommand is wrapped by the errors about bytes that are no command, no result.
+var ErrCommand = errors.New("not a control command")
+
+// Append appends the bytes of the command to dst. Its kind must be known; fields that
+// the kind does not have are left out.
+func (c *Command) Append(dst []byte) []byte {
+	if !c.Kind.known() {
+		assert.Fail("command of %v is to be encoded", c.Kind)
+	}
+	le, has := binary.LittleEndian, kinds[c.Kind].has
+	dst = append(dst, commandVersion, byte(c.Kind))
+	if has&hasShard != 0 {
+		dst = le.AppendUint32(dst, uint32(c.Shard))
+		dst = le.AppendUint64(dst, uint64(c.Epoch))
+		dst = le.AppendUint64(dst, c.Version)
+	}
+	if has&hasMember != 0 {
+		dst = appendMember(dst, c.Member)
+	}
+	if has&hasBy != 0 {
+		dst = appendMember(dst, c.By)
+	}
+	if has&hasNodes != 0 {
+		dst = le.AppendUint32(dst, uint32(c.Node))
+		dst = le.AppendUint32(dst, uint32(c.In))
+	}
+	if has&hasTenant != 0 {
+		dst = le.AppendUint64(dst, uint64(c.Tenant))
+	}
+	if has&hasSlot != 0 {
+		dst = le.AppendUint32(dst, uint32(c.Slot))
+	}
+	if has&hasBase != 0 {
+		dst = le.AppendUint64(dst, c.Base)
+	}
+	if has&hasConfig != 0 {
+		dst = appendConfig(dst, &c.Config)
+	}
+	if has&hasShards != 0 {
+		dst = appendShards(dst, c.Shards)
+	}
+	return dst
+}
+
+func appendMember(dst []byte, m Member) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(m.Node))
+	return binary.LittleEndian.AppendUint64(dst, uint64(m.Incarnation))
+}
+
+func appendConfig(dst []byte, c *tenant.Config) []byte {
+	le, l := binary.LittleEndian, &c.Limits
+	for _, v := range [...]uint64{uint64(c.ID), c.Version, l.Rate, l.Burst, l.Entities, l.Bytes} {
+		dst = le.AppendUint64(dst, v)
+	}
+	dst = le.AppendUint32(dst, uint32(len(c.Residency)))
+	for _, r := range c.Residency {
+		dst = appendRegion(dst, r)
+	}
+	return dst
+}
+
+func appendRegion(dst []byte, r tenant.Region) []byte {
+	assert.That(len(r) <= tenant.MaxRegion, "region %q of %d bytes is to be encoded", string(r), len(r))
+	return append(append(dst, byte(len(r))), r...)
+}
+
+func appendShards(dst []byte, shards []lineage.Shard) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(shards)))
+	for _, s := range shards {
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(s))
+	}
+	return dst
+}
+
+// DecodeCommand is the inverse of Append. It accepts only what Append writes;
+// anything else is an error that wraps ErrCommand. The command shares nothing with b.
+func DecodeCommand(b []byte) (Command, error) {
+	if len(b) < 2 {
+		return Command{}, fmt.Errorf("%w: %d bytes", ErrCommand, len(b))
+	}
+	if b[0] != commandVersion {
+		return Command{}, fmt.Errorf("%w: version %d, this binary reads version %d", ErrCommand, b[0], commandVersion)
+	}
+	c := Command{Kind: Kind(b[1])}
+	if !c.Kind.known() {
+		return Command{}, fmt.Errorf("%w: kind %d, this binary knows 1..%d", ErrCommand, b[1], kindEnd-1)
+	}
+	d := decoder{rest: b[2:]}
+	d.command(&c)
+	if err := d.end(); err != nil {
+		return Command{}, fmt.Errorf("%w: %v: %w", ErrCommand, c.Kind, err)
+	}
+	return c, nil
+}
+
+func (d *decoder) command(c *Command) {
+	has := kinds[c.Kind].has
+	if has&hasShard != 0 {
+		c.Shard, c.Epoch, c.Version = lineage.Shard(d.uint32()), lineage.ShardEpoch(d.uint64()), d.uint64()
+	}
+	if has&hasMember != 0 {
+		c.Member = d.member()
+	}
+	if has&hasBy != 0 {
+		c.By = d.member()
+	}
+	if has&hasNodes != 0 {
+		c.Node, c.In = env.ID(d.uint32()), env.ID(d.uint32())
+	}
+	if has&hasTenant != 0 {
+		c.Tenant = tenant.ID(d.uint64())
+	}
+	if has&hasSlot != 0 {
+		c.Slot = lineage.Slot(d.uint32())
+	}
+	if has&hasBase != 0 {
+		c.Base = d.uint64()
+	}
+	if has&hasConfig != 0 {
+		c.Config = d.config()
+	}
+	if has&hasShards != 0 {
+		c.Shards = d.shards()
+	}
+}
+
+// Append appends the bytes of the result to dst.
+func (r *Result) Append(dst []byte) []byte {
+	dst = append(dst, resultVersion, byte(r.Refusal))
+	for _, v := range [...]uint64{r.Index, uint64(r.Epoch), r.Version} {
+		dst = binary.LittleEndian.AppendUint64(dst, v)
+	}
+	return dst
+}
+
+// DecodeResult is the inverse of Append; errors wrap ErrCommand.
+func DecodeResult(b []byte) (Result, error) {
+	if len(b) != resultSize || b[0] != resultVersion || Refusal(b[1]) >= refusalEnd {
+		return Result{}, fmt.Errorf("%w: % x is no result either", ErrCommand, b[:min(len(b), resultSize)])
+	}
+	le := binary.LittleEndian
+	return Result{Refusal(b[1]), le.Uint64(b[2:]), lineage.ShardEpoch(le.Uint64(b[10:])), le.Uint64(b[18:])}, nil
+}
+
+// decoder takes numbers from the front of bytes. After the first that is not there
+// it only returns zeros, and end returns why.
+type decoder struct {
+	rest []byte
+	err  error
+}
+
+var errCut = errors.New("it is cut")
+
+func (d *decoder) take(n int) []byte {
+	if len(d.rest) < n {
+		d.fail(errCut)
+	}
+	if d.err != nil {
+		return make([]byte, n)
+	}
+	taken := d.rest[:n]
+	d.rest = d.rest[n:]
+	return taken
+}
+
+func (d *decoder) fail(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+// end returns the first error; bytes that are left over are one.
+func (d *decoder) end() error {
+	if d.err == nil && len(d.rest) > 0 {
+		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
+	}
+	return d.err
+}
+
+func (d *decoder) uint8() uint8   { return d.take(1)[0] }
+func (d *decoder) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
+func (d *decoder) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }
+
+func (d *decoder) member() Member {
+	return Member{env.ID(d.uint32()), env.Incarnation(d.uint64())}
+}
+
+// count returns how many elements follow, each of at least so many bytes: a damaged
+// number must not cost memory.
+func (d *decoder) count(least int) int {
+	n := d.uint32()
+	if uint64(n)*uint64(least) > uint64(len(d.rest)) {
+		d.fail(fmt.Errorf("%d elements of at least %d bytes in %d bytes", n, least, len(d.rest)))
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) config() tenant.Config {
+	c := tenant.Config{ID: tenant.ID(d.uint64()), Version: d.uint64()}
+	l := &c.Limits
+	l.Rate, l.Burst, l.Entities, l.Bytes = d.uint64(), d.uint64(), d.uint64(), d.uint64()
+	for range d.count(1) {
+		c.Residency = append(c.Residency, d.region())
+	}
+	return c
+}
+
+func (d *decoder) region() tenant.Region {
+	n := d.uint8()
+	if n > tenant.MaxRegion {
+		d.fail(fmt.Errorf("the name of a region is %d bytes long, want at most %d", n, tenant.MaxRegion))
+		return ""
+	}
+	return tenant.Region(d.take(int(n)))
+}
+
+func (d *decoder) shards() []lineage.Shard {
+	n := d.count(4)
+	if n > route.MaxPartitions {
+		d.fail(fmt.Errorf("%d slots, want at most %d", n, route.MaxPartitions))
+		return nil
+	}
+	var shards []lineage.Shard
+	for range n {
+		shards = append(shards, lineage.Shard(d.uint32()))
+	}
+	return shards
+}

@@ -1,0 +1,234 @@
+package control
+
+import (
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as no data of version 1 exists anywhere")
+
+// golden compares text with a file of testdata/v1 that must hold for ever.
+func golden(t *testing.T, name, today string) {
+	t.Helper()
+	path := filepath.Join("testdata", "v1", name)
+	if *rewrite {
+		if err := os.WriteFile(path, []byte(today), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(stored), "\n"), strings.Split(today, "\n")); diff != "" {
+		t.Errorf("%s (-golden +today); meta logs that exist would be read otherwise:\n%s", path, diff)
+	}
+}
+
+// each has one command of each kind, with a different number in each field.
+func each() (all []Command) {
+	full := Command{
+		Shard: 0x01020304, Epoch: 0x11, Version: 0x12, Member: m(0x21, 0x22), By: m(0x31, 0x32), Node: 0x41, In: 0x42,
+		Tenant: 0x51, Slot: 0x52, Base: 0x61,
+		Config: tenant.Config{ID: 0x71, Version: 0x72, Limits: tenant.Limits{Rate: 0x73, Burst: 0x74, Entities: 0x75, Bytes: 0x76}, Residency: tenant.Residency{"eu", "us-east"}},
+		Shards: []lineage.Shard{0x81, 0x82},
+	}
+	for k := Register; k < kindEnd; k++ {
+		full.Kind = k
+		c, err := DecodeCommand(full.Append(nil))
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func TestGoldenCommands(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Commands of version 1, and a result. They hold for ever.\n")
+	for _, c := range each() {
+		fmt.Fprintf(&b, "%v\n\t%x\n", &c, c.Append(nil))
+	}
+	r := Result{NotInSync, 0x11, 0x12, 0x13}
+	fmt.Fprintf(&b, "%+v\n\t%x\n", r, r.Append(nil))
+	golden(t, "commands.txt", b.String())
+}
+
+func TestGoldenSnapshot(t *testing.T) {
+	l := newLog()
+	l.must(t, excludes(1, m(0, 1), 7, 2), restarts(1, 2), drops(8), creates(9, tenant.Residency{"us"}, 3, 4),
+		restarts(5, 2), reforms(3, m(5, 2)))
+	l.do(elects(1, m(3, 1)))
+	golden(t, "snapshot.txt", "# A snapshot of version 1. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()))
+}
+
+// The numbers of kinds and refusals are in logs that exist.
+func TestNumbersOfKindsAndRefusals(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Numbers of version 1. They hold for ever.\n")
+	for k := range kindEnd + 1 {
+		fmt.Fprintf(&b, "%d %v\n", k, k)
+	}
+	for r := range refusalEnd + 1 {
+		fmt.Fprintf(&b, "%d %v\n", r, r)
+	}
+	golden(t, "numbers.txt", b.String())
+}
+
+func TestCommandsReadBackAsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyCommand(t, New(founding()))
+		back, err := DecodeCommand(c.Append(nil))
+		if err != nil || !cmp.Equal(back, c) {
+			t.Fatalf("%v reads back as %v, %v", &c, &back, err)
+		}
+		r := Result{Refusal(rapid.IntRange(0, int(refusalEnd)-1).Draw(t, "refusal")), rapid.Uint64().Draw(t, "index"),
+			lineage.ShardEpoch(rapid.Uint64().Draw(t, "epoch")), rapid.Uint64().Draw(t, "version")}
+		if again, err := DecodeResult(r.Append(nil)); err != nil || again != r {
+			t.Fatalf("%+v reads back as %+v, %v", r, again, err)
+		}
+	})
+}
+
+func TestDamagedCommands(t *testing.T) {
+	for _, c := range each() {
+		b := c.Append(nil)
+		for n := range b {
+			if got, err := DecodeCommand(b[:n]); !errors.Is(err, ErrCommand) {
+				t.Errorf("%d of %d bytes of %v are %v, %v", n, len(b), &c, &got, err)
+			}
+		}
+		if got, err := DecodeCommand(append(b, 0)); !errors.Is(err, ErrCommand) {
+			t.Errorf("%v and a byte are %v, %v", &c, &got, err)
+		}
+	}
+	counts := append([]byte{1, byte(CreateTenant)}, make([]byte, 48)...)
+	regions := func(b ...byte) []byte { return append(append([]byte(nil), counts...), b...) }
+	for _, c := range []struct {
+		bytes []byte
+		says  string
+	}{
+		{nil, "not a control command: 0 bytes"},
+		{[]byte{2, 1}, "not a control command: version 2, this binary reads version 1"},
+		{[]byte{1, 0}, "not a control command: kind 0, this binary knows 1..12"},
+		{[]byte{1, 13}, "not a control command: kind 13, this binary knows 1..12"},
+		{[]byte{1, byte(Register), 7}, "not a control command: register: it is cut"},
+		{append([]byte{1, byte(DropTenant)}, make([]byte, 10)...), "not a control command: drop-tenant: 2 bytes too many"},
+		{regions(255, 255, 255, 255), "not a control command: create-tenant: 4294967295 elements of at least 1 bytes in 0 bytes"},
+		{regions(append([]byte{1, 0, 0, 0, 33}, make([]byte, 40)...)...), "not a control command: create-tenant: the name of a region is 33 bytes long, want at most 32"},
+		{regions(append([]byte{0, 0, 0, 0, 1, 0, 1, 0}, make([]byte, 4*65537)...)...), "not a control command: create-tenant: 65537 slots, want at most 65536"},
+	} {
+		if _, err := DecodeCommand(c.bytes); err == nil || err.Error() != c.says || !errors.Is(err, ErrCommand) {
+			t.Errorf("%.40x: %v, want %s", c.bytes, err, c.says)
+		}
+	}
+	for _, b := range [][]byte{nil, make([]byte, 26), append([]byte{1, byte(refusalEnd)}, make([]byte, 24)...), append([]byte{1}, make([]byte, 26)...)} {
+		if r, err := DecodeResult(b); !errors.Is(err, ErrCommand) {
+			t.Errorf("% x is %+v, %v", b, r, err)
+		}
+	}
+}
+
+func TestDamagedSnapshots(t *testing.T) {
+	l := newLog()
+	l.must(t, excludes(1, m(0, 1), 7, 2), drops(8), restarts(5, 2), reforms(3, m(5, 2)))
+	good := l.plane.Snapshot()
+	other := New(founding())
+	before := string(other.Snapshot())
+	for n := range good {
+		if err := other.Restore(good[:n]); !errors.Is(err, ErrSnapshot) {
+			t.Errorf("%d of %d bytes: %v", n, len(good), err)
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil func(*Plane)
+		says  string
+	}{
+		"order":       {func(p *Plane) { p.nodes[0], p.nodes[1] = p.nodes[1], p.nodes[0] }, "nodes: {0 eu 1 1} follows {1 eu 1 1}"},
+		"leader":      {func(p *Plane) { p.shards[0].Leader = m(3, 1) }, "shard 1: leader 3/1 is not among [0/1 1/1 2/1]"},
+		"incarnation": {func(p *Plane) { p.shards[0].InSync[0].Incarnation = 2 }, "shard 1: member 0/2, but registered is &{ID:0"},
+		"twice":       {func(p *Plane) { p.nodes[2].Incarnation = 2; p.shards[0].InSync = []Member{m(2, 1), m(2, 2)} }, "shard 1: node 2 is in-sync twice: [2/1 2/2]"},
+		"elsewhere":   {func(p *Plane) { p.shards[0].Replicas = p.shards[0].Replicas[1:] }, "shard 1: member 0/1 is not on one of [1 2]"},
+		"excluded":    {func(p *Plane) { p.shards[2].Excluded = []Exclusion{{m(5, 2), 7, 0}} }, "shard 3: exclusion {Member:5/2 Tenant:7 Slot:0} among [5/2]"},
+		"stranger":    {func(p *Plane) { p.shards[0].Excluded = []Exclusion{{m(0, 2), 7, 0}} }, "shard 1: exclusion {Member:0/2 Tenant:7 Slot:0} among [0/1 1/1 2/1]"},
+		"nobody":      {func(p *Plane) { p.shards[0].InSync[0].Incarnation = 0 }, "shard 1: member 0/0, but registered is &{ID:0"},
+		"region":      {func(p *Plane) { p.shards[2].Region = "eu" }, `shard 3 in "eu": replica on &{ID:5`},
+		"min":         {func(p *Plane) { p.shards[2].Min = 2 }, "shard 3: 1 replicas, min 2"},
+		"residency":   {func(p *Plane) { p.tenants[0].Config.Residency = tenant.Residency{"us"} }, "tenant 7: slot 0 is in shard 1"},
+		"config":      {func(p *Plane) { p.tenants[0].Config.Limits.Rate = 0 }, "invalid tenant configuration: tenant 7: limits.rate is 0"},
+		"slots":       {func(p *Plane) { p.tenants[0].Shards = nil }, "tenant 7 has no slots"},
+		"dropped":     {func(p *Plane) { p.tenants[0].Config.ID = 8 }, "tenant 8 is there, and dropped"},
+	} {
+		p := new(Plane)
+		if err := p.Restore(good); err != nil {
+			t.Fatal(err)
+		}
+		c.spoil(p)
+		if err := other.Restore(p.Snapshot()); !errors.Is(err, ErrSnapshot) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %s", name, err, c.says)
+		}
+	}
+	for _, b := range [][]byte{[]byte("tctl\x02\x00\x00\x00"), []byte("tctx\x01\x00\x00\x00"), append(good[:len(good):len(good)], 0)} {
+		if err := other.Restore(b); !errors.Is(err, ErrSnapshot) {
+			t.Errorf("%.20q: %v", b, err)
+		}
+	}
+	if string(other.Snapshot()) != before {
+		t.Error("a snapshot that was refused left something behind")
+	}
+}
+
+func FuzzDecodeCommand(f *testing.F) {
+	for _, c := range each() {
+		f.Add(c.Append(nil))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := DecodeCommand(b)
+		if err != nil {
+			return
+		}
+		if again := c.Append(nil); string(again) != string(b) {
+			t.Fatalf("% x is written as % x", b, again)
+		}
+		p := New(founding())
+		p.Apply(2, b)
+		if err := invariant(p); err != nil {
+			t.Fatalf("after %v: %v", &c, err)
+		}
+	})
+}
+
+func FuzzRestore(f *testing.F) {
+	l := newLog()
+	f.Add(l.plane.Snapshot())
+	l.do(excludes(1, m(0, 1), 7, 2))
+	l.do(drops(8))
+	f.Add(l.plane.Snapshot())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := new(Plane)
+		if p.Restore(b) != nil || p.index > math.MaxUint64-100 {
+			return
+		}
+		again := new(Plane)
+		if err := again.Restore(p.Snapshot()); err != nil || string(again.Snapshot()) != string(p.Snapshot()) {
+			t.Fatalf("% x: %v", b, err)
+		}
+		for i, c := range each() {
+			p.Do(p.index+1+uint64(i), &c)
+		}
+	})
+}

@@ -1,0 +1,360 @@
+package control
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+)
+
+// Seen is what the coordinator knows of who lives. The coordinator is the process
+// that leads the meta log; all times are of its own monotonic clock.
+type Seen struct {
+	Now env.Time
+	// Since is when the process began to lead the meta log. Before, it need not have
+	// been told anything, so nobody is silent for longer than since then.
+	Since env.Time
+	// Nodes has one sighting for each of Plane.Nodes, in that order. The coordinator
+	// hears its own node at any time.
+	Nodes []Sighting
+}
+
+// Sighting is when a node was heard last.
+type Sighting struct {
+	Node        env.ID
+	Incarnation env.Incarnation // the highest in which it was heard
+	At          env.Time        // when it was heard in it last
+	Known       bool            // whether it was heard at all; if not, the two are void
+}
+
+// Patience is how long a silence lasts until something is done about it. Both are
+// positive.
+type Patience struct {
+	Silence env.Duration // until a leader is replaced and a member removed
+	Replace env.Duration // until another node is to hold the shard
+}
+
+// Step is a command that is to be proposed.
+type Step struct {
+	Command Command
+	Why     Reason
+}
+
+// Wait is something that a shard needs and does not get yet.
+type Wait struct {
+	Shard lineage.Shard
+	Why   Reason // whom it waits for is Why.Member
+}
+
+// Decide appends to steps what is to be proposed, at most one step for each node and
+// for each shard, and to waits what is not to be done yet. It is a pure function: two
+// coordinators that see the same propose the same, and of two that do not, the one
+// whose view is out of date is refused by Apply.
+//
+// For each shard, the first line that applies:
+//
+//	nobody can be promoted, somebody has restarted   Reform, once all are heard
+//	leader alive and whole, set being reformed       wait for the members' logs
+//	leader alive and whole, a member is not there    Remove
+//	leader alive and whole, a replica is gone        Assign
+//	leader restarted, silent or excluded             Elect one that is alive and whole
+//
+// What is restarted is so at once; what is silent, after patience.
+func Decide(p *Plane, seen *Seen, patience *Patience, steps []Step, waits []Wait) ([]Step, []Wait) {
+	assert.That(len(seen.Nodes) == len(p.nodes), "%d sightings of %d nodes", len(seen.Nodes), len(p.nodes))
+	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits}
+	for i := range p.nodes {
+		d.node(i)
+	}
+	for i := range p.shards {
+		d.shard(&p.shards[i])
+	}
+	return d.steps, d.waits
+}
+
+// decision is a call of Decide under way.
+type decision struct {
+	*Plane
+	seen     *Seen
+	patience *Patience
+	steps    []Step
+	waits    []Wait
+}
+
+func (d *decision) propose(c Command, why Reason) { d.steps = append(d.steps, Step{c, why}) }
+
+func (d *decision) wait(s *Shard, because Because, l look) {
+	d.waits = append(d.waits, Wait{s.ID, d.reason(because, l)})
+}
+
+// about returns a command about a member of a shard, decided on the shard as it is.
+func (s *Shard) about(kind Kind, m Member) Command {
+	return Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}
+}
+
+// node proposes the registration of a higher incarnation.
+func (d *decision) node(i int) {
+	n, s := &d.nodes[i], &d.seen.Nodes[i]
+	assert.That(s.Node == n.ID, "sighting %d is of node %d, want %d", i, s.Node, n.ID)
+	if s.Known && s.Incarnation > n.Incarnation {
+		m := Member{n.ID, s.Incarnation}
+		d.propose(Command{Kind: Register, Member: m}, Reason{Because: Heard, Member: m})
+	}
+}
+
+func (d *decision) shard(s *Shard) {
+	leader := d.look(s.Leader)
+	switch {
+	case d.reformable(s):
+		d.reform(s)
+	case leader.life == alive && !s.IsExcluded(s.Leader) && s.Reformed:
+		d.awaitLogs(s)
+	case leader.life == alive && !s.IsExcluded(s.Leader):
+		if !d.remove(s) {
+			d.replace(s)
+		}
+	case leader.life == unheard || leader.life == unregistered:
+		d.await(s, JustBegan, leader)
+	default:
+		d.elect(s, leader)
+	}
+}
+
+// life is what is known of a member's process.
+type life uint8
+
+const (
+	alive        life = iota // it was heard within the patience
+	restarted                // a later process of its node is registered
+	unregistered             // a later process of its node was heard
+	unheard                  // it was not, but it is too early to call it silent
+	silent                   // it was not heard for the patience
+)
+
+// look is what is known of a member.
+type look struct {
+	Member
+	life  life
+	quiet env.Duration // since it was heard, or since Seen.Since
+}
+
+func (d *decision) look(m Member) look {
+	i, _ := d.findNode(m.Node)
+	n, s := &d.nodes[i], &d.seen.Nodes[i]
+	l, last := look{Member: m}, d.seen.Since
+	heard := s.Known && s.Incarnation == m.Incarnation
+	if heard {
+		last = max(last, s.At)
+	}
+	l.quiet = d.seen.Now.Sub(last)
+	switch {
+	case n.Incarnation > m.Incarnation:
+		l.life = restarted
+	case s.Known && s.Incarnation > m.Incarnation:
+		l.life = unregistered
+	case heard && d.seen.Now.Sub(s.At) < d.patience.Silence:
+		l.life = alive
+	case l.quiet < d.patience.Silence:
+		l.life = unheard
+	default:
+		l.life = silent
+	}
+	return l
+}
+
+// await notes that a shard waits for a member, for a better reason if there is one.
+func (d *decision) await(s *Shard, because Because, l look) {
+	switch l.life {
+	case unregistered:
+		because = Unregistered
+	case unheard:
+		because = JustBegan
+	}
+	d.wait(s, because, l)
+}
+
+func (d *decision) reason(because Because, l look) Reason {
+	r := Reason{Because: because, Member: l.Member, Quiet: l.quiet}
+	switch because {
+	case LeaderSilent, MemberSilent, JustBegan:
+		r.Bound = d.patience.Silence
+	case ReplicaGone, NoLegalNode:
+		r.Bound = d.patience.Replace
+	}
+	return r
+}
+
+// reform proposes a Reform once the processes of the whole set are heard: each may
+// hold what nobody else does.
+func (d *decision) reform(s *Shard) {
+	complete := true
+	for _, m := range s.InSync {
+		if l := d.look(d.current(m.Node)); l.life != alive {
+			d.await(s, ReformIncomplete, l)
+			complete = false
+		}
+	}
+	if !complete {
+		return
+	}
+	because, about := NobodyWhole, s.Leader
+	if s.Reformed {
+		because = MemberBack
+		about = s.InSync[slices.IndexFunc(s.InSync, d.hasRestarted)]
+	}
+	d.lead(Reform, s, d.reason(because, d.look(about)))
+}
+
+// lead proposes that one of the shard's nodes leads, of those that Apply would take
+// and that are alive, and reports whether there is one.
+func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
+	var best Command
+	for _, id := range s.Replicas {
+		c := s.about(kind, d.current(id))
+		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
+			continue
+		}
+		if best.Kind == 0 || s.rank(id) > s.rank(best.Member.Node) {
+			best = c
+		}
+	}
+	if best.Kind == 0 {
+		return false
+	}
+	d.propose(best, why)
+	return true
+}
+
+// current returns the process that a node runs, as far as is agreed on.
+func (d *decision) current(id env.ID) Member { return Member{id, d.Node(id).Incarnation} }
+
+// awaitLogs notes which members of a reformed set keep its leader waiting.
+func (d *decision) awaitLogs(s *Shard) {
+	for _, m := range s.InSync {
+		if l := d.look(m); l.life != alive {
+			d.await(s, LogsOutstanding, l)
+		}
+	}
+}
+
+// remove proposes the removal of a member that is not there, and reports whether it
+// did. The leader is whole, so no slot loses its last member.
+func (d *decision) remove(s *Shard) bool {
+	for _, m := range s.InSync {
+		because := MemberRestarted
+		l := d.look(m)
+		switch l.life {
+		case alive:
+			continue
+		case unheard, unregistered:
+			d.await(s, JustBegan, l)
+			continue
+		case silent:
+			because = MemberSilent
+		}
+		d.propose(s.about(Remove, m), d.reason(because, l))
+		return true
+	}
+	return false
+}
+
+// elect proposes a new leader, or notes whom the shard waits for.
+func (d *decision) elect(s *Shard, old look) {
+	because := LeaderExcluded
+	switch old.life {
+	case restarted:
+		because = LeaderRestarted
+	case silent:
+		because = LeaderSilent
+	}
+	if d.lead(Elect, s, d.reason(because, old)) {
+		return
+	}
+	for _, m := range s.InSync {
+		switch l := d.look(m); {
+		case s.IsExcluded(m) && l.life == alive:
+			d.wait(s, OnlyExcluded, l)
+		case l.life != alive && l.life != restarted:
+			d.await(s, OnlyHope, l)
+		}
+	}
+}
+
+// replace proposes another node for the first replica that holds nothing and whose
+// node is gone.
+func (d *decision) replace(s *Shard) {
+	for _, id := range s.Replicas {
+		l := look{Member: d.current(id), quiet: d.quiet(id)}
+		if _, holds := s.holder(id); holds || l.quiet < d.patience.Replace {
+			continue
+		}
+		in := d.substitute(s)
+		if in == nil {
+			d.wait(s, NoLegalNode, l)
+			continue
+		}
+		c := s.about(Assign, Member{})
+		c.Node, c.In = id, in.ID
+		d.propose(c, d.reason(ReplicaGone, l))
+		return
+	}
+}
+
+// quiet returns for how long a node was not heard, in whatever incarnation.
+func (d *decision) quiet(id env.ID) env.Duration {
+	last := d.seen.Since
+	i, _ := d.findNode(id)
+	if s := &d.seen.Nodes[i]; s.Known {
+		last = max(last, s.At)
+	}
+	return d.seen.Now.Sub(last)
+}
+
+// substitute returns the node that is to hold a shard too: of those that may and are
+// alive, one with the fewest replicas; nil if there is none. A node of the shard's
+// region satisfies the residency of all that lives there.
+func (d *decision) substitute(s *Shard) *Node {
+	var best *Node
+	var least int
+	for i := range d.nodes {
+		n := &d.nodes[i]
+		if n.Region != s.Region || slices.Contains(s.Replicas, n.ID) || d.look(d.current(n.ID)).life != alive {
+			continue
+		}
+		load := d.load(n.ID)
+		if best == nil || load < least || load == least && s.rank(n.ID) > s.rank(best.ID) {
+			best, least = n, load
+		}
+	}
+	return best
+}
+
+// load returns how many replicas a node has, those included that are proposed.
+func (d *decision) load(id env.ID) int {
+	n := 0
+	for i := range d.shards {
+		if slices.Contains(d.shards[i].Replicas, id) {
+			n++
+		}
+	}
+	for i := range d.steps {
+		if c := &d.steps[i].Command; c.Kind == Assign && c.In == id {
+			n++
+		}
+	}
+	return n
+}
+
+// rank orders nodes by a hash that differs between shards and epochs, so that the
+// shards of a node that is gone spread over the others. It is part of no format.
+func (s *Shard) rank(id env.ID) uint64 {
+	return mix(mix(uint64(s.ID)<<32|uint64(id)) ^ uint64(s.Epoch))
+}
+
+// mix is the finalizer of SplitMix64.
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}

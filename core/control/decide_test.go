@@ -1,0 +1,287 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+)
+
+var patience = &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second}
+
+const second = int64(env.Second / env.Millisecond)
+
+// sight changes who was heard of.
+type sight func(*Seen)
+
+// quiet has a node be heard last so many milliseconds ago.
+func quiet(node env.ID, ms int64) sight {
+	return func(s *Seen) { s.Nodes[node].At = s.Now.Add(-env.Duration(ms) * env.Millisecond) }
+}
+
+// in has a node be heard in an incarnation.
+func in(node env.ID, incarnation env.Incarnation) sight {
+	return func(s *Seen) { s.Nodes[node].Incarnation = incarnation }
+}
+
+// unknown has a node never be heard; what else stands there is void.
+func unknown(node env.ID) sight { return func(s *Seen) { s.Nodes[node].Known = false } }
+
+// leads has the coordinator lead the meta log for so many milliseconds.
+func leads(ms int64) sight {
+	return func(s *Seen) { s.Since = s.Now.Add(-env.Duration(ms) * env.Millisecond) }
+}
+
+// sees has everybody be heard now, in the registered incarnation, but for the sights.
+func sees(p *Plane, sights ...sight) *Seen {
+	s := &Seen{Now: env.Time(100 * env.Second), Since: env.Time(env.Second)}
+	for _, n := range p.nodes {
+		s.Nodes = append(s.Nodes, Sighting{n.ID, n.Incarnation, s.Now, true})
+	}
+	for _, change := range sights {
+		change(s)
+	}
+	return s
+}
+
+// decisions are what is proposed, or waited for, on what was heard. Nodes 0, 1 and 2,
+// which leads, hold shard 1. A row is about one shard, unless it wants nothing.
+var decisions = []struct {
+	name   string
+	before []Command
+	sights []sight
+	want   string // one line each
+}{
+	{"all is well", nil, nil, ""},
+	{"a heartbeat is late", nil, []sight{quiet(2, 299), quiet(0, 299)}, ""},
+
+	{"a node has restarted", nil, []sight{in(4, 3)},
+		"register member 4/3: node 4 was heard in incarnation 3"},
+	{"the registration of a leader comes first", nil, []sight{in(2, 2)}, `
+		register member 2/2: node 2 was heard in incarnation 2
+		shard 1 waits for the registration of node 2, whose incarnation 1 is over`},
+	{"so does that of a member", nil, []sight{in(0, 2)}, `
+		register member 0/2: node 0 was heard in incarnation 2
+		shard 1 waits for the registration of node 0, whose incarnation 1 is over`},
+	{"an old life was heard", []Command{restarts(4, 3)}, []sight{in(4, 2)}, ""},
+	{"a life that nobody knows of is not registered", nil, []sight{in(4, 2), unknown(4)}, ""},
+	{"an old life says nothing of a member", []Command{removes(1, m(0, 1), nobody), restarts(0, 2), joins(1, m(0, 2), m(2, 1))}, []sight{in(0, 1)},
+		"remove shard 1 epoch 1 version 3 member 0/2 by 0/0: node 0, in-sync in incarnation 2, is silent for 99000 ms of 300 ms"},
+
+	{"a member has restarted", []Command{restarts(0, 2)}, nil,
+		"remove shard 1 epoch 1 version 1 member 0/1 by 0/0: node 0, in-sync in incarnation 1, has restarted"},
+	{"a member is silent", nil, []sight{quiet(0, 300)},
+		"remove shard 1 epoch 1 version 1 member 0/1 by 0/0: node 0, in-sync in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"one step at a time", []Command{restarts(1, 2)}, []sight{quiet(0, 400)},
+		"remove shard 1 epoch 1 version 1 member 0/1 by 0/0: node 0, in-sync in incarnation 1, is silent for 400 ms of 300 ms"},
+	{"a member is not silent before the coordinator could hear it", nil, []sight{leads(120), unknown(0)},
+		"shard 1 waits for node 0, in-sync in incarnation 1, which is silent for 120 ms of 300 ms"},
+	{"what was heard before it led does not count either", nil, []sight{leads(120), quiet(0, 5*second)},
+		"shard 1 waits for node 0, in-sync in incarnation 1, which is silent for 120 ms of 300 ms"},
+	{"what has restarted is not waited for", []Command{restarts(0, 2)}, []sight{leads(0), unknown(0)},
+		"remove shard 1 epoch 1 version 1 member 0/1 by 0/0: node 0, in-sync in incarnation 1, has restarted"},
+	{"two members, and the leader is left alone", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(1, 300)},
+		"remove shard 1 epoch 1 version 2 member 1/1 by 0/0: node 1, in-sync in incarnation 1, is silent for 300 ms of 300 ms"},
+
+	{"a leader has restarted", []Command{restarts(2, 2)}, nil,
+		"elect shard 1 epoch 1 version 1 member 1/1: node 2, leader in incarnation 1, has restarted"},
+	{"a leader is silent", nil, []sight{quiet(2, 300)},
+		"elect shard 1 epoch 1 version 1 member 1/1: node 2, leader in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"a leader is silent, and one who could follow", nil, []sight{quiet(2, 300), quiet(1, 300)},
+		"elect shard 1 epoch 1 version 1 member 0/1: node 2, leader in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"a leader is silent, and one who could follow has restarted", []Command{restarts(1, 2)}, []sight{quiet(2, 300)},
+		"elect shard 1 epoch 1 version 1 member 0/1: node 2, leader in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"only who is in sync is promoted", []Command{removes(1, m(1, 1), nobody)}, []sight{quiet(2, 300)},
+		"elect shard 1 epoch 1 version 2 member 0/1: node 2, leader in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"only who lacks nothing is promoted", []Command{excludes(1, m(1, 1), 7, 0)}, []sight{quiet(2, 300)},
+		"elect shard 1 epoch 1 version 2 member 0/1: node 2, leader in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"a leader is not silent before the coordinator could hear it", nil, []sight{leads(299), unknown(2)},
+		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 299 ms of 300 ms"},
+	{"a leader lacks records", []Command{excludes(1, m(2, 1), 7, 0)}, nil,
+		"elect shard 1 epoch 1 version 2 member 1/1: node 2, leader in incarnation 1, lacks records of a slot"},
+	{"a leader lacks records, and nobody is whole", []Command{excludes(2, m(1, 1), 7, 1), creates(9, nil, 2), excludes(2, m(3, 1), 9, 0)}, nil, `
+		shard 2 waits for node 1, in-sync in incarnation 1, which lacks records of a slot: nobody else may lead
+		shard 2 waits for node 3, in-sync in incarnation 1, which lacks records of a slot: nobody else may lead`},
+	{"a leader lacks records, and who is whole is silent", []Command{excludes(2, m(1, 1), 7, 1)}, []sight{quiet(3, 700)}, `
+		shard 2 waits for node 1, in-sync in incarnation 1, which lacks records of a slot: nobody else may lead
+		shard 2 waits for node 3, in-sync in incarnation 1, which is silent for 700 ms: nobody else may lead`},
+
+	{"nobody may lead", []Command{removes(1, m(0, 1), nobody), removes(1, m(1, 1), nobody)}, []sight{quiet(2, 900)},
+		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 900 ms: nobody else may lead"},
+	{"the last member's next life", []Command{removes(1, m(0, 1), nobody), removes(1, m(1, 1), nobody), restarts(2, 2)}, nil,
+		"reform shard 1 epoch 1 version 3 member 2/2: nobody in-sync may lead, the leader, node 2 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
+	{"all but one have restarted", lost[1:], []sight{quiet(0, 5*second)},
+		"shard 1 waits for node 0, in-sync in incarnation 1, which is silent for 5000 ms: nobody else may lead"},
+	{"all have restarted", lost, nil,
+		"reform shard 1 epoch 1 version 1 member 2/2: nobody in-sync may lead, the leader, node 2 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
+	{"all have restarted, one of them in vain", lost, []sight{quiet(0, 5*second)},
+		"shard 1 waits for node 0, in-sync before all others were lost, which is silent for 5000 ms: its log is needed"},
+	{"all have restarted, and the coordinator just began", lost, []sight{leads(50), unknown(0)},
+		"shard 1 waits for node 0, in-sync in incarnation 2, which is silent for 50 ms of 300 ms"},
+	{"all have restarted, but one that lacks records", []Command{excludes(2, m(3, 1), 7, 1), restarts(1, 2)}, nil,
+		"reform shard 2 epoch 1 version 2 member 1/2: nobody in-sync may lead, the leader, node 1 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
+	{"a leader that gathers logs waits for a member", after(lost, []Command{reforms(1, m(1, 2))}), []sight{quiet(0, 5*second)},
+		"shard 1 waits for node 0, in incarnation 2 of a reformed set, which is silent for 5000 ms: its log is needed"},
+	{"a leader that gathers logs is silent", after(lost, []Command{reforms(1, m(1, 2))}), []sight{quiet(1, 5*second)},
+		"elect shard 1 epoch 2 version 2 member 0/2: node 1, leader in incarnation 2, is silent for 5000 ms of 300 ms"},
+	{"a member restarts while a leader gathers logs", after(lost, []Command{reforms(1, m(1, 2)), restarts(0, 3)}), nil,
+		"reform shard 1 epoch 2 version 2 member 0/3: node 0, in incarnation 2 of a set that is being reformed, has restarted, and all are there"},
+	{"a leader that has gathered them waits for nobody", after(lost, []Command{reforms(1, m(1, 2)), settles(1, m(1, 2))}), []sight{quiet(0, 400)},
+		"remove shard 1 epoch 2 version 3 member 0/2 by 0/0: node 0, in-sync in incarnation 2, is silent for 400 ms of 300 ms"},
+
+	{"a replica that was removed is silent", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 9999)}, ""},
+	{"a replica that was removed is gone", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 10*second)},
+		"assign shard 1 epoch 1 version 2 node 0 by node 4: node 0, a replica, is silent for 10000 ms of 10000 ms"},
+	{"it counts from when the coordinator could hear it", []Command{removes(1, m(0, 1), nobody)}, []sight{unknown(0), leads(9999)}, ""},
+	{"nor what was heard before", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 20*second), leads(9999)}, ""},
+	{"a member whose next life is on its way is not replaced", nil, []sight{in(0, 2), quiet(0, 20*second)}, `
+		register member 0/2: node 0 was heard in incarnation 2
+		shard 1 waits for the registration of node 0, whose incarnation 1 is over`},
+	{"a replica that is in sync is not replaced", []Command{removes(1, m(1, 1), nobody), removes(1, m(0, 1), nobody)}, []sight{quiet(2, 20*second)},
+		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 20000 ms: nobody else may lead"},
+	{"who is silent takes no place", []Command{removes(1, m(0, 1), nobody)}, []sight{quiet(0, 10*second), quiet(4, 300)},
+		"assign shard 1 epoch 1 version 2 node 0 by node 3: node 0, a replica, is silent for 10000 ms of 10000 ms"},
+	{"nobody takes the place", []Command{removes(4, m(6, 1), nobody)}, []sight{quiet(6, 12*second)},
+		"shard 4 waits for a node that may take the place of node 6, a replica that is silent for 12000 ms"},
+}
+
+// decided tells steps and waits, a line each.
+func decided(steps []Step, waits []Wait) (lines []string) {
+	for i := range steps {
+		lines = append(lines, fmt.Sprintf("%v: %v", &steps[i].Command, steps[i].Why))
+	}
+	for _, w := range waits {
+		lines = append(lines, fmt.Sprintf("shard %d %v", w.Shard, w.Why))
+	}
+	return lines
+}
+
+// about picks out what is about the shard that a text is about, and what is about none.
+func about(text string, all []string) (some []string) {
+	for _, line := range all {
+		if i := strings.Index(line, "shard "); i < 0 || text == "" || strings.Contains(text, line[i:i+len("shard 1 ")]) {
+			some = append(some, line)
+		}
+	}
+	return some
+}
+
+func lines(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+func TestDecisions(t *testing.T) {
+	seen := map[Because]bool{}
+	for _, c := range decisions {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLog()
+			l.must(t, c.before...)
+			before := string(l.plane.Snapshot())
+			steps, waits := Decide(l.plane, sees(l.plane, c.sights...), patience, nil, nil)
+			if diff := cmp.Diff(lines(c.want), about(c.want, decided(steps, waits))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if string(l.plane.Snapshot()) != before {
+				t.Error("a decision changes the state")
+			}
+			for i := range steps {
+				seen[steps[i].Why.Because] = true
+				l.must(t, steps[i].Command)
+			}
+			for _, w := range waits {
+				seen[w.Why.Because] = true
+			}
+		})
+	}
+	for b := Heard; b < becauseEnd; b++ {
+		if !seen[b] {
+			t.Errorf("no row has reason %d: %q", b, texts[b])
+		}
+	}
+}
+
+// Two coordinators that see the same decide the same; the second one is refused, and
+// decides no more once it sees what the first one did.
+func TestTwoCoordinatorsDecideOnTheSameState(t *testing.T) {
+	l := newLog()
+	seen := sees(l.plane, quiet(2, 400), quiet(3, 400))
+	one, _ := Decide(l.plane, seen, patience, nil, nil)
+	two, _ := Decide(l.plane, seen, patience, nil, nil)
+	if len(one) != 2 || cmp.Diff(one, two) != "" {
+		t.Fatalf("%v and %v", one, two)
+	}
+	for i := range one {
+		l.must(t, one[i].Command)
+	}
+	after := string(l.plane.Snapshot())
+	for i := range two {
+		if r := l.do(two[i].Command); r.Refusal != Stale {
+			t.Errorf("%v: %v", &two[i].Command, r.Refusal)
+		}
+	}
+	if got := l.plane.refused[Stale]; got != 2 {
+		t.Errorf("%d are counted as stale, want 2", got)
+	}
+	l.plane.refused[Stale] = 0
+	if string(l.plane.Snapshot()) != after {
+		t.Error("the second coordinator changed something")
+	}
+}
+
+// The shards of a node that is gone do not all go to one other node, and the places
+// of a node that is gone are filled evenly.
+func TestLoadSpreads(t *testing.T) {
+	c := founding()
+	c.Shards, c.Tenants = nil, nil
+	for id := range lineage.Shard(60) {
+		c.Shards = append(c.Shards, ShardConfig{id, "eu", []env.ID{0, 1, 2}})
+	}
+	l := &log{plane: New(c), index: founded}
+	led, held := map[env.ID]int{}, map[env.ID]int{}
+	for range 3 {
+		steps, _ := Decide(l.plane, sees(l.plane, quiet(0, 20*second)), patience, nil, nil)
+		for i := range steps {
+			l.must(t, steps[i].Command)
+		}
+	}
+	for i := range l.plane.shards {
+		s := &l.plane.shards[i]
+		led[s.Leader.Node]++
+		for _, id := range s.Replicas {
+			held[id]++
+		}
+	}
+	if led[1] < 15 || led[2] < 15 || led[1]+led[2] != 60 {
+		t.Errorf("leaders by node: %v", led)
+	}
+	if held[3] != 30 || held[4] != 30 {
+		t.Errorf("replicas by node: %v", held)
+	}
+}
+
+// Decide appends, and takes sightings only in the order of the nodes.
+func TestDecideAppends(t *testing.T) {
+	l := newLog()
+	steps, waits := Decide(l.plane, sees(l.plane, in(2, 2)), patience, make([]Step, 3), make([]Wait, 2))
+	if len(steps) != 4 || len(waits) != 3 {
+		t.Errorf("%d steps, %d waits", len(steps), len(waits))
+	}
+	defer func() {
+		if _, ok := recover().(assert.Failure); !ok {
+			t.Error("sightings in another order are taken")
+		}
+	}()
+	seen := sees(l.plane)
+	seen.Nodes[0], seen.Nodes[1] = seen.Nodes[1], seen.Nodes[0]
+	Decide(l.plane, seen, patience, nil, nil)
+}

@@ -1,0 +1,116 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// founding is the cluster of the tests: nodes 0..4 in eu, 5..7 in us.
+//
+//	shard 1  eu  nodes 2 0 1; node 2 leads
+//	shard 2  eu  nodes 1 3
+//	shard 3  us  node 5
+//	shard 4  us  nodes 5 6 7
+//
+//	tenant 7  shards 1 2 1  anywhere
+//	tenant 8  shard 4       us
+func founding() *Cluster {
+	c := &Cluster{Meta: []env.ID{0, 1, 5}}
+	for id := range env.ID(8) {
+		region := tenant.Region("eu")
+		if id >= 5 {
+			region = "us"
+		}
+		c.Nodes = append(c.Nodes, NodeConfig{id, region})
+	}
+	c.Shards = []ShardConfig{
+		{1, "eu", []env.ID{2, 0, 1}}, {2, "eu", []env.ID{1, 3}}, {3, "us", []env.ID{5}}, {4, "us", []env.ID{5, 6, 7}},
+	}
+	c.Tenants = []TenantConfig{
+		{tenant.Config{ID: 7, Version: 1, Limits: tenant.Limits{Rate: 10}}, []lineage.Shard{1, 2, 1}},
+		{tenant.Config{ID: 8, Version: 3, Limits: tenant.Limits{Rate: 5, Burst: 9}, Residency: tenant.Residency{"us"}}, []lineage.Shard{4}},
+	}
+	return c
+}
+
+// log is a meta log with one control plane on it.
+type log struct {
+	plane *Plane
+	index uint64
+}
+
+func newLog() *log { return &log{plane: New(founding()), index: founded} }
+
+// as decides a command of a shard on the shard as it is now.
+func (l *log) as(c Command) Command {
+	if kinds[c.Kind].has&hasShard != 0 && c.Epoch == 0 {
+		if s := l.plane.Shard(c.Shard); s != nil {
+			c.Epoch, c.Version = s.Epoch, s.Version
+		}
+	}
+	return c
+}
+
+// do sends a command through the log as bytes.
+func (l *log) do(c Command) Result {
+	c = l.as(c)
+	l.index++
+	r, err := DecodeResult(l.plane.Apply(l.index, c.Append(nil)))
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+// must does commands that are not to be refused.
+func (l *log) must(t *testing.T, commands ...Command) {
+	t.Helper()
+	for _, c := range commands {
+		if r := l.do(c); r.Refusal != Done {
+			t.Fatalf("%v is refused: %v", &c, r.Refusal)
+		}
+	}
+}
+
+func m(node env.ID, incarnation env.Incarnation) Member { return Member{node, incarnation} }
+
+// invariant reports what must hold of a plane at any moment. It is written apart
+// from check, which it judges too.
+func invariant(p *Plane) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	for i := range p.shards {
+		s := &p.shards[i]
+		if !slices.Contains(s.InSync, s.Leader) {
+			return fmt.Errorf("shard %d: leader %v, in-sync %v", s.ID, s.Leader, s.InSync)
+		}
+		for j, x := range s.InSync {
+			if j > 0 && s.InSync[j-1].Node >= x.Node {
+				return fmt.Errorf("shard %d: in-sync %v", s.ID, s.InSync)
+			}
+			if x.Incarnation < 1 || x.Incarnation > p.Node(x.Node).Incarnation || !slices.Contains(s.Replicas, x.Node) {
+				return fmt.Errorf("shard %d: member %v, registered %+v, replicas %v", s.ID, x, p.Node(x.Node), s.Replicas)
+			}
+		}
+		if !slices.IsSorted(s.Replicas) || len(s.Replicas) != len(founding().Shards[i].Replicas) {
+			return fmt.Errorf("shard %d: replicas %v", s.ID, s.Replicas)
+		}
+		for j := range p.tenants {
+			t := &p.tenants[j]
+			for slot, home := range t.Shards {
+				if home == s.ID && !slices.ContainsFunc(s.InSync, func(x Member) bool {
+					return !slices.Contains(s.Excluded, Exclusion{x, t.Config.ID, lineage.Slot(slot)})
+				}) {
+					return fmt.Errorf("shard %d: nobody is whole for tenant %s slot %d: %+v", s.ID, t.Config.ID, slot, s)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package control
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Member is a replica of a shard in one life of its process. The zero Member is
+// nobody: incarnations begin with 1.
+type Member struct {
+	Node        env.ID
+	Incarnation env.Incarnation
+}
+
+// Compare orders members by node, then by incarnation.
+func (m Member) Compare(o Member) int {
+	return cmp.Or(cmp.Compare(m.Node, o.Node), cmp.Compare(m.Incarnation, o.Incarnation))
+}
+
+// String returns node and incarnation: "2/3".
+func (m Member) String() string { return fmt.Sprintf("%d/%d", m.Node, m.Incarnation) }
+
+// Node is what is known of a node.
+type Node struct {
+	ID     env.ID
+	Region tenant.Region
+	// Incarnation is the registered one: the highest in which the node was heard
+	// and that was agreed on. It never goes back.
+	Incarnation env.Incarnation
+	Index       uint64 // of the entry that changed it last
+}
+
+// Exclusion says that a member's log of a slot failed: what it acknowledged of it
+// may be gone. Acks and reads of the slot do without the member, and the member
+// neither leads nor is promoted, until it fetched the log anew.
+type Exclusion struct {
+	Member Member
+	Tenant tenant.ID
+	Slot   lineage.Slot
+}
+
+func (x Exclusion) compare(o Exclusion) int {
+	return cmp.Or(x.Member.Compare(o.Member), cmp.Compare(x.Tenant, o.Tenant), cmp.Compare(x.Slot, o.Slot))
+}
+
+// Shard is the configuration of a replica group.
+//
+// Invariant: Leader is in InSync; InSync ascends, has distinct nodes, all of them in
+// Replicas, and no incarnation above the registered one; each slot has a member in
+// InSync that is not excluded from it.
+type Shard struct {
+	ID     lineage.Shard
+	Region tenant.Region
+	// Epoch is the leadership's, from 1: each Elect and Reform counts it up.
+	Epoch lineage.ShardEpoch
+	// Version counts every change of this shard, from 1.
+	Version uint64
+	Leader  Member
+	// InSync are the members that hold all that was acknowledged, exclusions aside.
+	InSync   []Member
+	Replicas []env.ID // who is to hold the shard, ascending
+	// Min is how many members must have a write before it is acknowledged.
+	Min int
+	// Reformed says that the members of InSync come from a set of which nobody could
+	// be promoted. Each may lack what another one has, so before it serves, the
+	// leader asks all of them for their logs, adopts the best one for each slot, and
+	// proposes Settle. Until then nobody leaves or enters InSync; a new leader begins
+	// anew.
+	Reformed bool
+	Excluded []Exclusion // ascending
+	Index    uint64      // of the entry that changed it last; commands carry it as their authority
+}
+
+// Tenant is a tenant and where it lives.
+type Tenant struct {
+	Config tenant.Config
+	Shards []lineage.Shard // by slot; the regions of all are permitted by Config.Residency
+	Index  uint64          // of the entry that changed it last
+}
+
+// Tombstone is what is left of a dropped tenant, for ever: its ID never names other
+// data.
+type Tombstone struct {
+	Tenant tenant.ID
+	Index  uint64 // of the entry that dropped it
+}
+
+// founded is the index of what the founders of the meta log share.
+const founded = 1
+
+// Plane is the control plane: the state machine on the meta log.
+//
+// Invariant: each list ascends by id, and no tenant is in both tenants and dropped.
+type Plane struct {
+	index   uint64
+	nodes   []Node
+	shards  []Shard
+	tenants []Tenant
+	dropped []Tombstone
+	refused [refusalEnd]uint64
+}
+
+// New returns the control plane as it is founded: all nodes in their first
+// incarnation, all replicas of a shard in sync, the first of them its leader. The
+// cluster must be valid.
+func New(c *Cluster) *Plane {
+	if err := c.Validate(); err != nil {
+		assert.Fail("a control plane is founded with an %v", err)
+	}
+	p := &Plane{index: founded}
+	for _, n := range c.Nodes {
+		p.nodes = append(p.nodes, Node{ID: n.ID, Region: n.Region, Incarnation: 1, Index: founded})
+	}
+	for i := range c.Shards {
+		p.shards = append(p.shards, newShard(&c.Shards[i]))
+	}
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		p.tenants = append(p.tenants, Tenant{Config: cloneConfig(&t.Config), Shards: slices.Clone(t.Shards), Index: founded})
+	}
+	return p
+}
+
+func newShard(c *ShardConfig) Shard {
+	s := Shard{
+		ID: c.ID, Region: c.Region, Epoch: 1, Version: 1, Index: founded,
+		Leader: Member{c.Replicas[0], 1}, Replicas: slices.Sorted(slices.Values(c.Replicas)), Min: min(2, len(c.Replicas)),
+	}
+	for _, id := range s.Replicas {
+		s.InSync = append(s.InSync, Member{id, 1})
+	}
+	return s
+}
+
+// Index returns the index of the last entry that changed anything but the counts of
+// refusals.
+func (p *Plane) Index() uint64 { return p.index }
+
+// Nodes returns all nodes, ascending. They belong to the plane, as does all that its
+// other methods return.
+func (p *Plane) Nodes() []Node { return p.nodes }
+
+// Shards returns all shards, ascending.
+func (p *Plane) Shards() []Shard { return p.shards }
+
+// Tenants returns the tenants that are not dropped, ascending.
+func (p *Plane) Tenants() []Tenant { return p.tenants }
+
+// Dropped returns the dropped tenants, ascending.
+func (p *Plane) Dropped() []Tombstone { return p.dropped }
+
+// Refused returns how many commands were refused, by Refusal. The counts are part of
+// the state.
+func (p *Plane) Refused() [refusalEnd]uint64 { return p.refused }
+
+// Node returns a node, nil if there is none of that ID.
+func (p *Plane) Node(id env.ID) *Node {
+	i, found := p.findNode(id)
+	if !found {
+		return nil
+	}
+	return &p.nodes[i]
+}
+
+func (p *Plane) findNode(id env.ID) (int, bool) {
+	return slices.BinarySearchFunc(p.nodes, id, func(n Node, id env.ID) int { return cmp.Compare(n.ID, id) })
+}
+
+// Shard returns a shard, nil if there is none of that ID.
+func (p *Plane) Shard(id lineage.Shard) *Shard {
+	i, found := slices.BinarySearchFunc(p.shards, id, func(s Shard, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
+	if !found {
+		return nil
+	}
+	return &p.shards[i]
+}
+
+// Tenant returns a tenant, nil if it was dropped or never created.
+func (p *Plane) Tenant(id tenant.ID) *Tenant {
+	i, found := p.findTenant(id)
+	if !found {
+		return nil
+	}
+	return &p.tenants[i]
+}
+
+func (p *Plane) findTenant(id tenant.ID) (int, bool) {
+	return slices.BinarySearchFunc(p.tenants, id, func(t Tenant, id tenant.ID) int { return cmp.Compare(t.Config.ID, id) })
+}
+
+// Tombstone returns what is left of a dropped tenant, nil if it was not dropped.
+func (p *Plane) Tombstone(id tenant.ID) *Tombstone {
+	i, found := p.findDropped(id)
+	if !found {
+		return nil
+	}
+	return &p.dropped[i]
+}
+
+func (p *Plane) findDropped(id tenant.ID) (int, bool) {
+	return slices.BinarySearchFunc(p.dropped, id, func(t Tombstone, id tenant.ID) int { return cmp.Compare(t.Tenant, id) })
+}
+
+// isRegistered reports whether a member is its node's current life, as far as is
+// agreed on.
+func (p *Plane) isRegistered(m Member) bool {
+	n := p.Node(m.Node)
+	return n != nil && n.Incarnation == m.Incarnation
+}
+
+// hasRestarted reports whether a member's process is gone: a later one is registered.
+func (p *Plane) hasRestarted(m Member) bool { return p.Node(m.Node).Incarnation > m.Incarnation }
+
+// permits reports whether the residency of all tenants of a shard permits a region.
+func (p *Plane) permits(s *Shard, r tenant.Region) bool {
+	for i := range p.tenants {
+		t := &p.tenants[i]
+		if slices.Contains(t.Shards, s.ID) && !t.Config.Residency.Permits(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// IsInSync reports whether a member is in InSync, in exactly that incarnation.
+func (s *Shard) IsInSync(m Member) bool { return slices.Contains(s.InSync, m) }
+
+// IsExcluded reports whether a member is excluded from any slot.
+func (s *Shard) IsExcluded(m Member) bool {
+	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool { return x.Member == m })
+}
+
+// holder returns the member of InSync on a node, and whether there is one.
+func (s *Shard) holder(node env.ID) (Member, bool) {
+	for _, m := range s.InSync {
+		if m.Node == node {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// promotable reports whether a member of InSync may lead, as far as is agreed on:
+// its process lives and lacks nothing.
+func (p *Plane) promotable(s *Shard, m Member) bool { return p.isRegistered(m) && !s.IsExcluded(m) }
+
+// reformable reports whether the set is to be formed anew from the processes that
+// its nodes run now: somebody has restarted, and either nobody is promotable, or the
+// set is still being reformed, so that nobody holds more than another one.
+func (p *Plane) reformable(s *Shard) bool {
+	if !slices.ContainsFunc(s.InSync, p.hasRestarted) {
+		return false
+	}
+	return s.Reformed || !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.promotable(s, m) })
+}
+
+// losesLast reports whether a slot would be left without a member that is whole for
+// it, if gone left InSync.
+func (s *Shard) losesLast(gone Member) bool {
+	if len(s.InSync) == 1 {
+		return true
+	}
+	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool {
+		return s.onlyHolder(x.Tenant, x.Slot, gone)
+	})
+}
+
+// onlyHolder reports whether all members of InSync but one are excluded from a slot.
+func (s *Shard) onlyHolder(id tenant.ID, slot lineage.Slot, one Member) bool {
+	for _, m := range s.InSync {
+		if _, excluded := s.findExclusion(Exclusion{m, id, slot}); m != one && !excluded {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Shard) findExclusion(x Exclusion) (int, bool) {
+	return slices.BinarySearchFunc(s.Excluded, x, Exclusion.compare)
+}

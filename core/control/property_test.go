@@ -1,0 +1,310 @@
+package control
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// anyCommand draws a command: of a kind, the first of a few that would have an effect.
+func anyCommand(t *rapid.T, p *Plane) (c Command) {
+	kind := rapid.SampledFrom([]Kind{
+		Register, Register, Elect, Reform, Reform, Settle, Remove, Join, Join, Exclude, Readmit, Assign, CreateTenant, DropTenant, Configure,
+	}).Draw(t, "kind")
+	for range 6 {
+		if c = anyOf(t, p, kind); p.Judge(&c) == Done {
+			break
+		}
+	}
+	return c
+}
+
+func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
+	s := rapid.SampledFrom(likely(p, kind)).Draw(t, "shard")
+	c := s.about(kind, anyMember(t, p, &s))
+	if rapid.IntRange(0, 9).Draw(t, "stale") == 0 {
+		c.Version--
+	}
+	if rapid.IntRange(0, 3).Draw(t, "by") > 0 {
+		c.By = s.Leader
+	}
+	c.Node, c.In = rapid.SampledFrom(s.Replicas).Draw(t, "node"), env.ID(rapid.IntRange(0, 8).Draw(t, "in"))
+	c.Tenant, c.Slot = tenant.ID(rapid.IntRange(6, 10).Draw(t, "tenant")), lineage.Slot(rapid.IntRange(0, 3).Draw(t, "slot"))
+	if kind == Exclude && len(p.tenants) > 0 {
+		c.Tenant = rapid.SampledFrom(p.tenants).Draw(t, "excluded").Config.ID
+	}
+	c.Base = rapid.Uint64Range(1, 4).Draw(t, "base")
+	c.Config = tenant.Config{ID: c.Tenant, Version: c.Base + 1, Limits: tenant.Limits{Rate: 1}}
+	if rapid.Bool().Draw(t, "resident") {
+		c.Config.Residency = tenant.Residency{s.Region}
+	}
+	for range rapid.IntRange(1, 3).Draw(t, "slots") {
+		c.Shards = append(c.Shards, lineage.Shard(rapid.IntRange(1, 4).Draw(t, "home")))
+	}
+	if c.Kind == Register {
+		c.Member.Incarnation = p.nodes[min(int(c.Member.Node), 7)].Incarnation + env.Incarnation(rapid.IntRange(0, 2).Draw(t, "starts"))
+	}
+	if len(s.Excluded) > 0 && c.Kind == Readmit {
+		x := rapid.SampledFrom(s.Excluded).Draw(t, "exclusion")
+		c.Member, c.Tenant, c.Slot = x.Member, x.Tenant, x.Slot
+	}
+	// What the kind does not have does not cross the log.
+	c, err := DecodeCommand(c.Append(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// likely returns the shards of which a command of a kind can have an effect, all if
+// there is none.
+func likely(p *Plane, kind Kind) []Shard {
+	some := slices.DeleteFunc(slices.Clone(p.shards), func(s Shard) bool {
+		switch kind {
+		case Readmit:
+			return len(s.Excluded) == 0
+		case Join, Assign:
+			return len(s.InSync) == len(s.Replicas)
+		case Settle:
+			return !s.Reformed
+		}
+		return false
+	})
+	if len(some) == 0 {
+		return p.shards
+	}
+	return some
+}
+
+// anyMember draws a member: one in sync, or the current life of a node.
+func anyMember(t *rapid.T, p *Plane, s *Shard) Member {
+	switch rapid.IntRange(0, 2).Draw(t, "member") {
+	case 0:
+		return rapid.SampledFrom(s.InSync).Draw(t, "in-sync")
+	case 1:
+		n := p.Node(rapid.SampledFrom(s.Replicas).Draw(t, "replica"))
+		return Member{n.ID, n.Incarnation}
+	}
+	n := rapid.SampledFrom(p.nodes).Draw(t, "any")
+	return Member{n.ID, n.Incarnation}
+}
+
+// shards returns copies that later commands do not change.
+func shards(p *Plane) []Shard {
+	all := slices.Clone(p.shards)
+	for i := range all {
+		s := &all[i]
+		s.InSync, s.Replicas, s.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
+	}
+	return all
+}
+
+// step reports what a command must not have done to a shard.
+func step(p *Plane, old, now *Shard, c *Command, done bool) error {
+	same := what(old) == what(now) && old.Index == now.Index
+	switch {
+	case !done && !same:
+		return fmt.Errorf("a refusal changes %s to %s", what(old), what(now))
+	case now.Epoch < old.Epoch || now.Version < old.Version || now.Index < old.Index:
+		return fmt.Errorf("it goes back: %s to %s", what(old), what(now))
+	case !same && now.Version != old.Version+1:
+		return fmt.Errorf("a change that is not counted: %s to %s", what(old), what(now))
+	case now.Epoch != old.Epoch && c.Kind != Elect && c.Kind != Reform, now.Leader != old.Leader && now.Epoch != old.Epoch+1:
+		return fmt.Errorf("an epoch is a leadership: %s to %s", what(old), what(now))
+	case now.Leader != old.Leader && c.Kind == Elect && !slices.Contains(old.InSync, now.Leader):
+		return fmt.Errorf("%v was promoted, of %v", now.Leader, old.InSync)
+	case now.Epoch != old.Epoch && (old.IsExcluded(now.Leader) || !p.isRegistered(now.Leader)):
+		return fmt.Errorf("%v was promoted, registered %+v, excluded %v", now.Leader, p.Node(now.Leader.Node), old.Excluded)
+	case old.Reformed && !now.Reformed && (c.Kind != Settle || c.By != old.Leader):
+		return fmt.Errorf("a reform ended by %v", c)
+	}
+	for _, m := range now.InSync {
+		_, held := old.holder(m.Node)
+		if !old.IsInSync(m) && !(c.Kind == Join && c.By == old.Leader && c.Member == m) && !(c.Kind == Reform && held) {
+			return fmt.Errorf("%v entered %v", m, old.InSync)
+		}
+	}
+	return nil
+}
+
+func TestAnyCommandsKeepTheInvariants(t *testing.T) {
+	effects := map[Kind]int{}
+	defer func() { t.Log("effects:", effects) }()
+	rapid.Check(t, func(t *rapid.T) {
+		l := newLog()
+		for range rapid.IntRange(1, 60).Draw(t, "commands") {
+			c, before, nodes := anyCommand(t, l.plane), shards(l.plane), slices.Clone(l.plane.nodes)
+			r := l.do(c)
+			if r.Refusal == Done {
+				effects[c.Kind]++
+			}
+			if err := invariant(l.plane); err != nil {
+				t.Fatalf("after %v: %v", &c, err)
+			}
+			for i := range before {
+				if err := step(l.plane, &before[i], &l.plane.shards[i], &c, r.Refusal == Done); err != nil {
+					t.Fatalf("%v of shard %d: %v", &c, before[i].ID, err)
+				}
+			}
+			for i, n := range nodes {
+				if now := l.plane.nodes[i].Incarnation; now < n.Incarnation {
+					t.Fatalf("after %v node %d goes back from incarnation %d to %d", &c, n.ID, n.Incarnation, now)
+				}
+			}
+		}
+	})
+	for k := Register; k < kindEnd; k++ {
+		if effects[k] == 0 {
+			t.Errorf("no %v ever had an effect", k)
+		}
+	}
+}
+
+func TestASnapshotAtAnyMomentChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		one := newLog()
+		n, at := rapid.IntRange(1, 60).Draw(t, "commands"), rapid.IntRange(0, 59).Draw(t, "snapshot")
+		other := *one
+		for i := range n {
+			if i == at {
+				other = *newLog()
+				other.index = one.index
+				if err := other.plane.Restore(one.plane.Snapshot()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := anyCommand(t, one.plane)
+			if i < at {
+				one.do(c)
+				continue
+			}
+			if a, b := one.do(c), other.do(c); a != b {
+				t.Fatalf("%v: %+v, and %+v after a snapshot", &c, a, b)
+			}
+		}
+		if n > at && !bytes.Equal(one.plane.Snapshot(), other.plane.Snapshot()) {
+			t.Fatalf("the states differ:\n% x\n% x", one.plane.Snapshot(), other.plane.Snapshot())
+		}
+	})
+}
+
+// converge does what Decide proposes until it proposes nothing more, and returns what
+// is waited for then.
+func converge(t *rapid.T, l *log, seen *Seen) []Wait {
+	patience := &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second}
+	const enough = 64 // of rounds; a shard needs 1 + MaxReplicas
+	for range enough {
+		steps, waits := Decide(l.plane, seen, patience, nil, nil)
+		if again, _ := Decide(l.plane, seen, patience, nil, nil); fmt.Sprint(again) != fmt.Sprint(steps) {
+			t.Fatalf("decided once: %v, and again: %v", steps, again)
+		}
+		if len(steps) == 0 {
+			return waits
+		}
+		objects := map[any]bool{}
+		for i := range steps {
+			c := &steps[i].Command
+			var object any = c.Shard
+			if c.Kind == Register {
+				object = c.Member.Node
+			}
+			if objects[object] {
+				t.Fatalf("two steps for one object: %v", steps)
+			}
+			objects[object] = true
+			if r := l.do(*c); r.Refusal != Done {
+				t.Fatalf("%v because %v: %v", c, steps[i].Why, r.Refusal)
+			}
+			if err := invariant(l.plane); err != nil {
+				t.Fatalf("after %v because %v: %v", c, steps[i].Why, err)
+			}
+		}
+	}
+	t.Fatalf("no end after %d rounds", enough)
+	return nil
+}
+
+func anyState(t *rapid.T) *log {
+	l := newLog()
+	for range rapid.IntRange(0, 60).Draw(t, "commands") {
+		l.do(anyCommand(t, l.plane))
+	}
+	return l
+}
+
+// With all nodes alive every shard gets a leader that lives, from any state, and then
+// there is nothing to do and, but for logs that the leaders fetch, to wait for.
+func TestDecisionsConverge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := anyState(t)
+		seen := &Seen{Now: 50 * env.Time(env.Second), Since: env.Time(env.Second)}
+		for _, n := range l.plane.nodes {
+			starts := env.Incarnation(rapid.IntRange(0, 1).Draw(t, "starts"))
+			seen.Nodes = append(seen.Nodes, Sighting{n.ID, n.Incarnation + starts, seen.Now, true})
+		}
+		waits := converge(t, l, seen)
+		for i := range l.plane.shards {
+			s := &l.plane.shards[i]
+			if !l.plane.isRegistered(s.Leader) {
+				t.Fatalf("shard %d is led by the dead: %s", s.ID, what(s))
+			}
+			if s.IsExcluded(s.Leader) {
+				for _, x := range s.InSync {
+					if l.plane.promotable(s, x) {
+						t.Fatalf("shard %d is led by one that lacks records: %s", s.ID, what(s))
+					}
+				}
+				continue
+			}
+			for _, x := range s.InSync {
+				if !l.plane.isRegistered(x) {
+					t.Fatalf("shard %d has a dead member: %s", s.ID, what(s))
+				}
+			}
+		}
+		for _, w := range waits {
+			if w.Why.Because != OnlyExcluded {
+				t.Fatalf("all are alive, and shard %d %v", w.Shard, w.Why)
+			}
+		}
+	})
+}
+
+// Whoever was heard or was not: what Decide proposes is never refused, comes to an
+// end, and a shard without a leader that is alive and whole waits for somebody.
+func TestDecisionsAreTakenAndEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := anyState(t)
+		seen := anySightings(t, l.plane)
+		waits := converge(t, l, seen)
+		d := &decision{Plane: l.plane, seen: seen, patience: &Patience{300 * env.Millisecond, 10 * env.Second}}
+		for i := range l.plane.shards {
+			s := &l.plane.shards[i]
+			if d.look(s.Leader).life == alive && !s.IsExcluded(s.Leader) {
+				continue
+			}
+			if !slices.ContainsFunc(waits, func(w Wait) bool { return w.Shard == s.ID }) {
+				t.Fatalf("shard %d has no leader and waits for nobody: %s; seen %+v", s.ID, what(s), seen)
+			}
+		}
+	})
+}
+
+func anySightings(t *rapid.T, p *Plane) *Seen {
+	seen := &Seen{Now: 50 * env.Time(env.Second)}
+	seen.Since = seen.Now.Add(-rapid.SampledFrom([]env.Duration{0, 100, 299, 300, 9999, 10000, 49000}).Draw(t, "since") * env.Millisecond)
+	for _, n := range p.nodes {
+		quiet := rapid.SampledFrom([]env.Duration{0, 299, 300, 9999, 10000, 20000}).Draw(t, "quiet") * env.Millisecond
+		seen.Nodes = append(seen.Nodes, Sighting{
+			n.ID, n.Incarnation + env.Incarnation(rapid.IntRange(0, 2).Draw(t, "starts")) - 1, seen.Now.Add(-quiet), rapid.IntRange(0, 4).Draw(t, "known") > 0,
+		})
+	}
+	return seen
+}

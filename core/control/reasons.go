@@ -1,0 +1,69 @@
+package control
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// Because names why a step is proposed, or why one is not yet.
+type Because uint8
+
+// The reasons for steps, and those for waiting.
+const (
+	_                Because = iota
+	Heard                    // Register: the node was heard in a higher incarnation
+	LeaderRestarted          // Elect: the process that led is gone
+	LeaderSilent             // Elect: nothing was heard of the leader for the bound
+	LeaderExcluded           // Elect: the leader lacks records of a slot
+	MemberRestarted          // Remove: the process that was in-sync is gone
+	MemberSilent             // Remove: nothing was heard of the member for the bound
+	NobodyWhole              // Reform: no member of the set can be promoted, and all are there
+	MemberBack               // Reform: a member of a set that is being reformed has restarted
+	ReplicaGone              // Assign: nothing was heard of the replica's node for the bound
+	Unregistered             // wait: the member was heard in a higher incarnation; its registration is proposed
+	JustBegan                // wait: the process leads the meta log for less than the bound
+	OnlyHope                 // wait: nobody else may lead, and the member is silent
+	OnlyExcluded             // wait: the member lacks records of a slot, and nobody is eligible instead
+	ReformIncomplete         // wait: the set is to be reformed, and the member is silent
+	LogsOutstanding          // wait: the leader gathers the logs of a reformed set, and the member is silent
+	NoLegalNode              // wait: nobody can take the place of the replica
+	becauseEnd
+)
+
+// texts has a format for each reason: its operands are the node, the incarnation,
+// how long it is silent and the bound, in milliseconds.
+var texts = [becauseEnd]string{
+	Heard:            "node %[1]d was heard in incarnation %[2]d",
+	LeaderRestarted:  "node %[1]d, leader in incarnation %[2]d, has restarted",
+	LeaderSilent:     "node %[1]d, leader in incarnation %[2]d, is silent for %[3]d ms of %[4]d ms",
+	LeaderExcluded:   "node %[1]d, leader in incarnation %[2]d, lacks records of a slot",
+	MemberRestarted:  "node %[1]d, in-sync in incarnation %[2]d, has restarted",
+	MemberSilent:     "node %[1]d, in-sync in incarnation %[2]d, is silent for %[3]d ms of %[4]d ms",
+	NobodyWhole:      "nobody in-sync may lead, the leader, node %[1]d in incarnation %[2]d, included: each has restarted or lacks records of a slot; all are there",
+	MemberBack:       "node %[1]d, in incarnation %[2]d of a set that is being reformed, has restarted, and all are there",
+	ReplicaGone:      "node %[1]d, a replica, is silent for %[3]d ms of %[4]d ms",
+	Unregistered:     "waits for the registration of node %[1]d, whose incarnation %[2]d is over",
+	JustBegan:        "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms of %[4]d ms",
+	OnlyHope:         "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms: nobody else may lead",
+	OnlyExcluded:     "waits for node %[1]d, in-sync in incarnation %[2]d, which lacks records of a slot: nobody else may lead",
+	ReformIncomplete: "waits for node %[1]d, in-sync before all others were lost, which is silent for %[3]d ms: its log is needed",
+	LogsOutstanding:  "waits for node %[1]d, in incarnation %[2]d of a reformed set, which is silent for %[3]d ms: its log is needed",
+	NoLegalNode:      "waits for a node that may take the place of node %[1]d, a replica that is silent for %[3]d ms",
+}
+
+// Reason says why, so that a person understands it.
+type Reason struct {
+	Because Because
+	Member  Member       // whom it is about; of a node that is no member, its registered incarnation
+	Quiet   env.Duration // how long nothing was heard of it
+	Bound   env.Duration // from which on that counts; 0 if it does not matter
+}
+
+// String returns a sentence without its full stop.
+func (r Reason) String() string {
+	if r.Because == 0 || r.Because >= becauseEnd {
+		return fmt.Sprintf("reason %d", r.Because)
+	}
+	return fmt.Sprintf(texts[r.Because], r.Member.Node, r.Member.Incarnation, r.Quiet/env.Millisecond, r.Bound/env.Millisecond)
+}

@@ -1,0 +1,211 @@
+package control
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// A snapshot, little endian, part of the format; never change:
+//
+//	size
+//	   4  magic "tctl"
+//	   4  version (1)
+//	   8  index
+//	   4  number of refusals, and for each, from 0: count 8
+//	   4  number of nodes, each:
+//	        4  id
+//	           region: length 1, name
+//	        8  incarnation
+//	        8  index
+//	   4  number of shards, each:
+//	        4  id
+//	           region
+//	        8  epoch
+//	        8  version
+//	       12  leader: node 4, incarnation 8
+//	        1  min
+//	        1  1 if reformed, else 0
+//	        8  index
+//	        4  number of members in sync, each: 12
+//	        4  number of replicas, each: node 4
+//	        4  number of exclusions, each: member 12, tenant 8, slot 4
+//	   4  number of tenants, each:
+//	           config and shards, as in a command
+//	        8  index
+//	   4  number of dropped tenants, each: tenant 8, index 8
+//
+// It has no checksum: the meta log's snapshot, which holds it, has one.
+const (
+	snapshotMagic   = "tctl"
+	snapshotVersion = 1
+)
+
+// ErrSnapshot is wrapped by the errors about bytes that are no snapshot of a control
+// plane.
+var ErrSnapshot = errors.New("not a snapshot of the control plane")
+
+// Snapshot returns the whole state. Planes that were told the same have the same
+// bytes.
+func (p *Plane) Snapshot() []byte {
+	le := binary.LittleEndian
+	dst := append([]byte(nil), snapshotMagic...)
+	dst = le.AppendUint32(dst, snapshotVersion)
+	dst = le.AppendUint64(dst, p.index)
+	dst = le.AppendUint32(dst, uint32(len(p.refused)))
+	for _, n := range p.refused {
+		dst = le.AppendUint64(dst, n)
+	}
+	dst = le.AppendUint32(dst, uint32(len(p.nodes)))
+	for _, n := range p.nodes {
+		dst = appendRegion(le.AppendUint32(dst, uint32(n.ID)), n.Region)
+		dst = le.AppendUint64(le.AppendUint64(dst, uint64(n.Incarnation)), n.Index)
+	}
+	dst = le.AppendUint32(dst, uint32(len(p.shards)))
+	for i := range p.shards {
+		dst = p.shards[i].append(dst)
+	}
+	dst = le.AppendUint32(dst, uint32(len(p.tenants)))
+	for i := range p.tenants {
+		t := &p.tenants[i]
+		dst = le.AppendUint64(appendShards(appendConfig(dst, &t.Config), t.Shards), t.Index)
+	}
+	dst = le.AppendUint32(dst, uint32(len(p.dropped)))
+	for _, t := range p.dropped {
+		dst = le.AppendUint64(le.AppendUint64(dst, uint64(t.Tenant)), t.Index)
+	}
+	return dst
+}
+
+func (s *Shard) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = appendRegion(le.AppendUint32(dst, uint32(s.ID)), s.Region)
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.Epoch)), s.Version)
+	dst = append(appendMember(dst, s.Leader), byte(s.Min), 0)
+	if s.Reformed {
+		dst[len(dst)-1] = 1
+	}
+	dst = le.AppendUint64(dst, s.Index)
+	dst = le.AppendUint32(dst, uint32(len(s.InSync)))
+	for _, m := range s.InSync {
+		dst = appendMember(dst, m)
+	}
+	dst = le.AppendUint32(dst, uint32(len(s.Replicas)))
+	for _, id := range s.Replicas {
+		dst = le.AppendUint32(dst, uint32(id))
+	}
+	dst = le.AppendUint32(dst, uint32(len(s.Excluded)))
+	for _, x := range s.Excluded {
+		dst = le.AppendUint64(appendMember(dst, x.Member), uint64(x.Tenant))
+		dst = le.AppendUint32(dst, uint32(x.Slot))
+	}
+	return dst
+}
+
+// Restore replaces the state by one that Snapshot returned. Anything else is an error
+// that wraps ErrSnapshot, and leaves the state as it was.
+func (p *Plane) Restore(state []byte) error {
+	const head = len(snapshotMagic) + 4
+	if len(state) < head || string(state[:len(snapshotMagic)]) != snapshotMagic {
+		return fmt.Errorf("%w: %d bytes, no %q at the start", ErrSnapshot, len(state), snapshotMagic)
+	}
+	if v := binary.LittleEndian.Uint32(state[len(snapshotMagic):]); v != snapshotVersion {
+		return fmt.Errorf("%w: version %d, this binary reads version %d", ErrSnapshot, v, snapshotVersion)
+	}
+	d, restored := decoder{rest: state[head:]}, &Plane{}
+	d.plane(restored)
+	if err := d.end(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	if err := restored.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	*p = *restored
+	return nil
+}
+
+// The least bytes of an element of each list.
+const (
+	nodeMin      = 21
+	shardMin     = 55
+	memberSize   = 12
+	exclusionLen = 24
+	tenantMin    = 64
+	droppedSize  = 16
+)
+
+func (d *decoder) plane(p *Plane) {
+	p.index = d.uint64()
+	if n := d.count(8); n > len(p.refused) {
+		d.fail(fmt.Errorf("%d kinds of refusals, this binary knows %d", n, len(p.refused)))
+	} else {
+		for i := range n {
+			p.refused[i] = d.uint64()
+		}
+	}
+	for range d.count(nodeMin) {
+		p.nodes = append(p.nodes, Node{env.ID(d.uint32()), d.region(), env.Incarnation(d.uint64()), d.uint64()})
+	}
+	for range d.count(shardMin) {
+		p.shards = append(p.shards, d.shard())
+	}
+	for range d.count(tenantMin) {
+		p.tenants = append(p.tenants, Tenant{d.config(), d.shards(), d.uint64()})
+	}
+	for range d.count(droppedSize) {
+		p.dropped = append(p.dropped, Tombstone{tenant.ID(d.uint64()), d.uint64()})
+	}
+}
+
+func (d *decoder) shard() Shard {
+	s := Shard{
+		ID: lineage.Shard(d.uint32()), Region: d.region(), Epoch: lineage.ShardEpoch(d.uint64()), Version: d.uint64(),
+		Leader: d.member(), Min: int(d.uint8()), Reformed: d.bool(), Index: d.uint64(),
+	}
+	for range d.count(memberSize) {
+		s.InSync = append(s.InSync, d.member())
+	}
+	for range d.count(4) {
+		s.Replicas = append(s.Replicas, env.ID(d.uint32()))
+	}
+	for range d.count(exclusionLen) {
+		s.Excluded = append(s.Excluded, Exclusion{d.member(), tenant.ID(d.uint64()), lineage.Slot(d.uint32())})
+	}
+	return s
+}
+
+func (d *decoder) bool() bool {
+	b := d.uint8()
+	if b > 1 {
+		d.fail(fmt.Errorf("%d is neither 0 nor 1", b))
+	}
+	return b == 1
+}
+
+// check reports the first contradiction in a state that was read.
+func (p *Plane) check() error {
+	if err := cmp.Or(
+		ascending("nodes", p.nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) }),
+		ascending("shards", p.shards, func(a, b Shard) int { return cmp.Compare(a.ID, b.ID) }),
+		ascending("tenants", p.tenants, func(a, b Tenant) int { return cmp.Compare(a.Config.ID, b.Config.ID) }),
+		ascending("dropped tenants", p.dropped, func(a, b Tombstone) int { return cmp.Compare(a.Tenant, b.Tenant) }),
+	); err != nil {
+		return err
+	}
+	for i := range p.shards {
+		if err := p.checkShard(&p.shards[i]); err != nil {
+			return err
+		}
+	}
+	for i := range p.tenants {
+		if err := p.checkTenant(&p.tenants[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

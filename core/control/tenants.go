@@ -1,0 +1,121 @@
+package control
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/route"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// tenant returns the tenant that a command is about.
+func (x *change) tenant() tenant.ID {
+	if kinds[x.Kind].has&hasConfig != 0 {
+		return x.Config.ID
+	}
+	return x.Tenant
+}
+
+// absent says why there is no such tenant.
+func (p *Plane) absent(x *change) Refusal {
+	if p.Tombstone(x.tenant()) != nil {
+		return TenantDropped
+	}
+	return UnknownTenant
+}
+
+func knownTenant(p *Plane, x *change) Refusal {
+	if p.Tenant(x.tenant()) == nil {
+		return p.absent(x)
+	}
+	return Done
+}
+
+// newTenant: an ID names one tenant, for ever.
+func newTenant(p *Plane, x *change) Refusal {
+	switch {
+	case p.Tenant(x.tenant()) != nil:
+		return TenantExists
+	case p.Tombstone(x.tenant()) != nil:
+		return TenantDropped
+	}
+	return Done
+}
+
+func validConfig(_ *Plane, x *change) Refusal {
+	return unless(x.Config.Validate() == nil, InvalidConfig)
+}
+
+func validHomes(p *Plane, x *change) Refusal {
+	if n := len(x.Shards); n == 0 || n > route.MaxPartitions {
+		return InvalidConfig
+	}
+	for _, id := range x.Shards {
+		if p.Shard(id) == nil {
+			return UnknownShard
+		}
+	}
+	return Done
+}
+
+func permittedHomes(p *Plane, x *change) Refusal {
+	return p.permittedIn(x.Shards, &x.Config)
+}
+
+func (p *Plane) permittedIn(homes []lineage.Shard, c *tenant.Config) Refusal {
+	for _, id := range homes {
+		if !c.Residency.Permits(p.Shard(id).Region) {
+			return WrongResidency
+		}
+	}
+	return Done
+}
+
+func roomForTenant(p *Plane, _ *change) Refusal {
+	return unless(len(p.tenants)+len(p.dropped) < MaxTenants, Full)
+}
+
+// asBased: who has not seen what another one has set does not undo it, and versions
+// go up.
+func asBased(p *Plane, x *change) Refusal {
+	version := p.Tenant(x.tenant()).Config.Version
+	return unless(x.Base == version && x.Config.Version > version, Stale)
+}
+
+// permittedMove: there are no moves yet, so a residency that forbids where the
+// tenant's bytes are could not be kept.
+func permittedMove(p *Plane, x *change) Refusal {
+	return p.permittedIn(p.Tenant(x.tenant()).Shards, &x.Config)
+}
+
+func createTenant(p *Plane, x *change) {
+	i, _ := p.findTenant(x.Config.ID)
+	p.tenants = slices.Insert(p.tenants, i, Tenant{Config: cloneConfig(&x.Config), Shards: slices.Clone(x.Shards), Index: x.index})
+}
+
+// dropTenant leaves a tombstone, and no exclusion that names a slot of the tenant.
+func dropTenant(p *Plane, x *change) {
+	i, _ := p.findTenant(x.Tenant)
+	p.tenants = slices.Delete(p.tenants, i, i+1)
+	i, _ = p.findDropped(x.Tenant)
+	p.dropped = slices.Insert(p.dropped, i, Tombstone{x.Tenant, x.index})
+	for i := range p.shards {
+		s := &p.shards[i]
+		before := len(s.Excluded)
+		s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return e.Tenant == x.Tenant })
+		if len(s.Excluded) < before {
+			s.changed(x.index)
+		}
+	}
+}
+
+func configure(p *Plane, x *change) {
+	t := p.Tenant(x.tenant())
+	t.Config, t.Index = cloneConfig(&x.Config), x.index
+}
+
+func cloneConfig(c *tenant.Config) tenant.Config {
+	clone := *c
+	clone.Residency = slices.Clone(c.Residency)
+	return clone
+}

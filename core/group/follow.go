@@ -1,0 +1,314 @@
+package group
+
+import (
+	"encoding/binary"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+)
+
+// Message takes a message of another node about this shard.
+func (g *Group) Message(e env.Env, from env.ID, m *peer.Message) {
+	i := g.peerOf(from)
+	if i >= 0 {
+		g.heardOf(e, i, m)
+	}
+	switch {
+	case m.Kind == peer.Outdated:
+		g.hear(e, m.Epoch)
+		return
+	case m.Epoch > g.epoch: // not before it is durable here
+		g.hear(e, m.Epoch)
+		return
+	}
+	// Who was deposed does not know it, or knows it and has said this before.
+	//safety:lower-epoch-refused false by=no-loss on=partition
+	if m.Epoch < g.epoch {
+		g.outdated(e, from, m)
+		return
+	}
+	if g.wanted > g.epoch { // what is said now would be said in an epoch that is over
+		return
+	}
+	switch m.Kind {
+	case peer.Append, peer.Chunk, peer.Confirm, peer.Survey:
+		g.fromLeader(e, from, m)
+	case peer.Pull:
+		g.pulled(e, from, m)
+	case peer.Appended:
+		g.appended(e, i, m)
+	case peer.Confirmed:
+		g.answered(e, i, m)
+	case peer.Surveyed:
+		g.surveyed(e, i, m)
+	case peer.AskIndex:
+		g.askedIndex(e, from, m)
+	case peer.Index:
+		g.toldIndex(e, m)
+	}
+}
+
+// heardOf takes note of a sign of life. What an earlier life of a node had or said
+// does not count for a later one.
+func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
+	o := &g.peers[i]
+	if m.From < o.incarnation {
+		return
+	}
+	if m.From > o.incarnation {
+		*o = other{node: o.node, incarnation: m.From}
+		for s := range g.slots {
+			g.slots[s].progress[i] = progress{since: e.Now()}
+		}
+	}
+	o.heard = e.Now()
+	o.spoke = o.spoke || m.Epoch == g.epoch
+}
+
+// outdated tells who speaks in an epoch that is over.
+func (g *Group) outdated(e env.Env, to env.ID, m *peer.Message) {
+	if m.Kind == peer.Append || m.Kind == peer.Confirm || m.Kind == peer.Survey || m.Kind == peer.Chunk {
+		answer := peer.Message{Kind: peer.Outdated, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch}
+		g.send(e, to, &answer, uint64(m.Epoch)<<32|uint64(g.epoch), g.ticks)
+	}
+}
+
+// fromLeader takes what only the leader of the epoch says.
+func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
+	if g.role == Leading {
+		return // there is one leader in an epoch, and it is this one
+	}
+	if g.role == Gathering {
+		g.gathered(e, from, m)
+		return
+	}
+	g.leader, g.knows, g.heard = from, true, e.Now()
+	switch m.Kind {
+	case peer.Confirm:
+		answer := peer.Message{Kind: peer.Confirmed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round}
+		g.send(e, from, &answer, m.Round, g.ticks)
+	case peer.Survey:
+		g.tellLogs(e, from, m)
+	case peer.Append:
+		if s := g.find(m.Tenant, m.Slot); s >= 0 {
+			g.receive(e, &g.slots[s], m)
+		}
+	case peer.Chunk:
+		if s := g.find(m.Tenant, m.Slot); s >= 0 {
+			g.chunk(e, &g.slots[s], from, m)
+		}
+	}
+}
+
+// receive takes records of the leader's.
+func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
+	switch s.r.Receive(e, m.At, m.Commit, m.Tail) {
+	case replica.Took:
+		if s.pull.on && s.r.End().Seq > s.pull.end {
+			s.pull.on = false
+		}
+		g.acknowledge(e, s, len(m.Tail) == 0)
+		g.readApplied(e)
+	case replica.Behind, replica.Differs:
+		g.ask(e, s)
+	case replica.Cutting:
+		s.pull.later = true
+	}
+}
+
+// acknowledge tells the leader what is durable here, if that is new, or if it asked.
+func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
+	if g.role != Following || !g.knows || g.wanted > g.epoch || !s.r.IsOpen() {
+		return
+	}
+	at := s.r.Matched()
+	if at.Seq <= s.acked && !asked {
+		return
+	}
+	s.acked = at.Seq
+	m := g.message(peer.Appended, s)
+	m.At, m.Commit = at, s.r.State().Position.Seq
+	attempt := uint32(0)
+	if asked {
+		attempt = g.ticks + 1
+	}
+	g.send(e, g.leader, &m, uint64(at.Seq), attempt)
+}
+
+// pull is what a follower lacks and has asked for.
+type pull struct {
+	on    bool
+	later bool // it is to be asked for when the log takes something again
+	since env.Time
+	end   lineage.Seq // of the log, when it was asked for
+	count uint32
+
+	// a snapshot that is coming in parts
+	mark lineage.Seq
+	size uint64
+	data []byte
+}
+
+// ask asks the leader, or whose log is being adopted, for what follows the log here.
+func (g *Group) ask(e env.Env, s *slot) {
+	switch {
+	case s.pull.on && e.Now().Sub(s.pull.since) < g.patience.Repeat:
+		return
+	case !s.r.IsOpen() || s.r.Busy() || g.wanted > g.epoch:
+		s.pull.later = true
+		return
+	}
+	to := g.leader
+	if g.role == Gathering {
+		to = g.gather.sources[g.find(s.tenant, s.slot)]
+	} else if !g.knows {
+		return
+	}
+	s.pull.on, s.pull.later, s.pull.since, s.pull.end = true, false, e.Now(), s.r.End().Seq
+	s.pull.count++
+	g.askPart(e, s, to)
+}
+
+// askPart sends the question.
+func (g *Group) askPart(e env.Env, s *slot, to env.ID) {
+	m := g.message(peer.Pull, s)
+	m.At, m.Mark, m.Offset = s.r.State().Position, s.pull.mark, uint64(len(s.pull.data))
+	g.spans = s.r.Ends(g.spans[:0])
+	tail := make([]byte, 0, 16*len(g.spans))
+	for _, span := range g.spans {
+		tail = binary.LittleEndian.AppendUint64(tail, uint64(span.Epoch))
+		tail = binary.LittleEndian.AppendUint64(tail, uint64(span.First))
+	}
+	m.Tail = tail
+	g.send(e, to, &m, uint64(s.r.End().Seq)<<16^m.Offset, s.pull.count)
+}
+
+// chunk takes a part of a snapshot. They come in order, one at a time.
+func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
+	p := &s.pull
+	if !p.on || m.Size == 0 || m.Offset+uint64(len(m.Tail)) > m.Size {
+		return
+	}
+	if m.Offset == 0 && (p.mark != m.At.Seq || p.size != m.Size) {
+		p.mark, p.size, p.data = m.At.Seq, m.Size, p.data[:0]
+	}
+	if p.mark != m.At.Seq || m.Offset != uint64(len(p.data)) {
+		return
+	}
+	p.data = append(p.data, m.Tail...)
+	p.since = e.Now()
+	if uint64(len(p.data)) < m.Size {
+		p.count++
+		g.askPart(e, s, from)
+		return
+	}
+	data := append([]byte(nil), p.data...)
+	*p = pull{later: true, count: p.count}
+	if s.r.Refetch(e, data) != nil {
+		*p = pull{count: p.count}
+	}
+}
+
+// pulled answers who lacks something: the leader all others, and others the one that
+// is to lead and adopts their logs.
+func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
+	i := g.find(m.Tenant, m.Slot)
+	if i < 0 || !g.slots[i].r.IsOpen() || g.slots[i].r.Busy() {
+		return
+	}
+	if g.role != Leading && !(g.known.Epoch == g.epoch && g.known.Leader.Node == to) {
+		return
+	}
+	s := &g.slots[i]
+	if m.Mark > 0 && m.Offset > 0 { // it is fetching a snapshot
+		g.sendChunk(e, s, to, m.Mark, m.Offset)
+		return
+	}
+	g.spans = g.spans[:0]
+	for b := m.Tail; len(b) >= 16; b = b[16:] {
+		g.spans = append(g.spans, replica.Span{Epoch: lineage.ShardEpoch(binary.LittleEndian.Uint64(b)), First: lineage.Seq(binary.LittleEndian.Uint64(b[8:]))})
+	}
+	common := s.r.Common(m.At.Seq, g.spans)
+	if at, records, ok := s.r.AfterInMemory(nil, common); ok {
+		g.sendRecords(e, s, to, at, records)
+		return
+	}
+	if !s.r.AfterOnDisk(e, to, common) {
+		g.sendChunk(e, s, to, 0, 0)
+	}
+}
+
+// sendRecords answers with records.
+func (g *Group) sendRecords(e env.Env, s *slot, to env.ID, at lineage.Position, records []byte) {
+	m := g.message(peer.Append, s)
+	m.At, m.Commit, m.Tail = at, s.r.State().Position.Seq, records
+	g.send(e, to, &m, uint64(at.Seq)<<16|uint64(len(records))&0xffff, g.ticks+1)
+}
+
+// sendChunk answers with a part of a snapshot.
+func (g *Group) sendChunk(e env.Env, s *slot, to env.ID, mark lineage.Seq, offset uint64) {
+	at, from, size, part := s.r.Chunk(e, mark, offset)
+	fault.Hit(e, fault.SnapshotShipped, env.Key{Kind: uint16(s.slot), Attempt: uint32(e.Incarnation()), A: uint64(s.tenant), B: uint64(at.Seq)})
+	m := g.message(peer.Chunk, s)
+	m.At, m.Offset, m.Size, m.Tail = at, from, uint64(size), part
+	g.send(e, to, &m, uint64(at.Seq)<<24^from, g.ticks+1)
+}
+
+// Done goes on with a log after one of its disk operations has completed.
+func (g *Group) Done(e env.Env, number int) {
+	s := g.at(number)
+	if s == nil {
+		return
+	}
+	if to, at, records, ok := s.r.Fetched(); ok {
+		g.sendRecords(e, s, to, at, records)
+	} else if to != 0 || at.Seq != 0 {
+		g.sendChunk(e, s, to, 0, 0) // the segment was of no use
+	}
+	if s.r.Phase() == replica.Stopped {
+		s.failed = true
+	}
+	switch {
+	case g.role == Leading && s.r.Leads():
+		g.shipped(e, s)
+		g.advance(e, s)
+	case g.role == Leading && !g.known.Reformed:
+		g.leadSlots(e)
+	case g.role == Gathering:
+		g.lookAtLogs(e)
+	default:
+		g.acknowledge(e, s, false)
+		g.readApplied(e)
+	}
+	if s.pull.later && s.r.IsOpen() && !s.r.Busy() {
+		s.pull.on = false
+		g.ask(e, s)
+	}
+}
+
+// appended takes the acknowledgement of a replica.
+func (g *Group) appended(e env.Env, i int, m *peer.Message) {
+	at := g.find(m.Tenant, m.Slot)
+	if g.role != Leading || i < 0 || at < 0 || m.From != g.peers[i].incarnation {
+		return
+	}
+	s := &g.slots[at]
+	if chain, known := s.r.ChainAt(m.At.Seq); known && chain != m.At.Chain || m.At.Seq > s.r.End().Seq {
+		return
+	}
+	p := &s.progress[i]
+	if m.At.Seq > p.acked {
+		p.acked, p.since = m.At.Seq, e.Now()
+		g.advance(e, s)
+	}
+	p.told = max(p.told, m.Commit)
+}
+
+// member returns a peer as a member.
+func (o *other) member() control.Member {
+	return control.Member{Node: o.node, Incarnation: o.incarnation}
+}

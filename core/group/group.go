@@ -1,0 +1,478 @@
+// Package group is one shard on one node: who leads it, what the others have of each
+// of its logs, what is committed by that, and what may be told. The logs themselves
+// are package replica's; who is a member, and who leads, is the control plane's to say
+// (package control).
+//
+// Replication is primary-backup: the leader of an epoch sequences every log of the
+// shard and ships the records; a record is committed when it is durable on all members
+// that are in sync, and on those that are about to be (PacificA; Vertical Paxos). So
+// every member that can be promoted has all that was ever committed.
+//
+// The one rule to remember: nothing is said in an epoch before the epoch is durable
+// here, and nothing of a lower one is heeded any more.
+package group
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Patience are the bounds in time of a group.
+type Patience struct {
+	Silence env.Duration `json:"silence_ns"` // a member that says nothing for so long is removed
+	Slow    env.Duration `json:"slow_ns"`    // likewise one that lacks a record for so long, while enough others are left
+	Repeat  env.Duration `json:"repeat_ns"`  // what is not answered for so long is asked again
+}
+
+// DefaultPatience fits one region.
+var DefaultPatience = Patience{Silence: 300 * env.Millisecond, Slow: 600 * env.Millisecond, Repeat: 40 * env.Millisecond}
+
+// Owner is the node that the group is a part of.
+type Owner interface {
+	// Answer is told of a change that may be answered: it is in the log for good, or it
+	// was refused.
+	Answer(p *replica.Pending)
+	// AnswerRead is told of a read that may be answered, from the state as it is now, or
+	// of one that cannot be, with a code.
+	AnswerRead(slot int, r *Read, code wire.Code)
+}
+
+// Role is what the node is to the shard.
+type Role uint8
+
+// The roles.
+const (
+	Following Role = iota
+	Gathering      // it is to lead, and asks those who restarted for their logs
+	Leading
+)
+
+var roleNames = [...]string{"following", "gathering", "leading"}
+
+// String returns the name of r.
+func (r Role) String() string { return roleNames[r] }
+
+// Group is one shard on one node. Use New.
+//
+// Invariants: epoch is durable on this node; the node leads in no epoch but epoch, and
+// in that only if the control plane said so of this incarnation; progress of a peer is
+// that of the incarnation in peer.incarnation, made in epoch.
+type Group struct {
+	self     control.Member
+	owner    Owner
+	patience Patience
+	key      uint16 // first of the kinds of keys of its messages, by peer.Kind
+
+	known  control.Shard // the newest configuration heard of; Index 0: none
+	epoch  lineage.ShardEpoch
+	wanted lineage.ShardEpoch // the highest epoch heard of
+	led    lineage.ShardEpoch // the last epoch in which the node led
+	role   Role
+	leader env.ID   // of epoch, as far as it is known
+	heard  env.Time // when the leader of epoch was heard last
+	knows  bool     // leader is known
+
+	slots []slot
+	peers []other
+
+	joining wish // the member that is counted, and asked to be counted by all
+	asked   wish // any other command that is wanted
+
+	reads  reads
+	ticks  uint32
+	beat   env.Time // when members are asked to confirm next
+	gather gathering
+
+	out   []byte
+	spans []replica.Span
+}
+
+// wish is a command that the group wants in the meta log.
+type wish struct {
+	on      bool
+	command control.Command
+}
+
+// slot is a log of the shard.
+type slot struct {
+	number   int // of the slot on the node
+	tenant   tenant.ID
+	slot     lineage.Slot
+	r        *replica.Replica
+	progress []progress        // by peer
+	waiting  []replica.Pending // committed, and not in enough places to be told
+	acked    lineage.Seq       // following: what the leader was told last
+	pull     pull
+	// failed: the log has stopped, and the others are to know.
+	failed bool
+	// fresh: what was committed then has been applied; isFresh: that is known.
+	fresh   env.Time
+	isFresh bool
+}
+
+// progress is what is known of one replica of a log.
+type progress struct {
+	acked lineage.Seq // durable there, and the leader's
+	told  lineage.Seq // it knows that records up to here are committed
+	since env.Time    // acked has been behind the log's end since
+}
+
+// other is another node that has, or is to have, a replica of the shard.
+type other struct {
+	node        env.ID
+	incarnation env.Incarnation // that was heard last
+	heard       env.Time        // when
+	spoke       bool            // in this epoch
+	round       uint64          // it confirmed last
+}
+
+// New returns a group that knows nothing of its shard but the epoch that is durable
+// on the node.
+func New(self control.Member, shard lineage.Shard, epoch lineage.ShardEpoch, p Patience, key uint16, owner Owner) *Group {
+	return &Group{self: self, owner: owner, patience: p, key: key, known: control.Shard{ID: shard}, epoch: epoch, wanted: epoch, led: epoch}
+}
+
+// Shard returns which shard it is.
+func (g *Group) Shard() lineage.Shard { return g.known.ID }
+
+// Known returns the newest configuration that the node has heard of. It belongs to
+// the group.
+func (g *Group) Known() *control.Shard { return &g.known }
+
+// Epoch returns the epoch that is durable here.
+func (g *Group) Epoch() lineage.ShardEpoch { return g.epoch }
+
+// Role returns what the node is to the shard.
+func (g *Group) Role() Role { return g.role }
+
+// Leader returns who leads the shard, as far as is known here.
+func (g *Group) Leader() (env.ID, bool) {
+	if g.known.Epoch >= g.epoch && g.known.Index > 0 {
+		return g.known.Leader.Node, true
+	}
+	return g.leader, g.knows
+}
+
+// AddSlot adds a log of the shard, under the number that it has on the node.
+func (g *Group) AddSlot(number int, r *replica.Replica) {
+	id := r.Identity()
+	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, progress: make([]progress, len(g.peers))})
+}
+
+// find returns the place of a log, -1 if the shard has no such log here.
+func (g *Group) find(id tenant.ID, s lineage.Slot) int {
+	for i := range g.slots {
+		if g.slots[i].tenant == id && g.slots[i].slot == s {
+			return i
+		}
+	}
+	return -1
+}
+
+// at returns the log with a number on the node.
+func (g *Group) at(number int) *slot {
+	for i := range g.slots {
+		if g.slots[i].number == number {
+			return &g.slots[i]
+		}
+	}
+	return nil
+}
+
+// Configure takes a configuration of the shard. One that is not newer than what is
+// known changes nothing: it may have been on its way for long.
+func (g *Group) Configure(e env.Env, s *control.Shard) {
+	// What was decided later counts, in whatever order it arrives.
+	//safety:newer-configuration-kept false by=liveness on=reconfigure-under-fire
+	if s.Index <= g.known.Index {
+		return
+	}
+	g.known = *s
+	g.known.InSync, g.known.Replicas, g.known.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
+	g.wanted = max(g.wanted, s.Epoch)
+	g.renewPeers()
+	// A wish that was decided on another version can not come true any more.
+	if g.joining.on && (s.Version != g.joining.command.Version || s.Epoch != g.joining.command.Epoch) {
+		g.joining = wish{}
+	}
+	if g.asked.on && (s.Version != g.asked.command.Version || s.Epoch != g.asked.command.Epoch) {
+		g.asked = wish{}
+	}
+	g.takeRole(e)
+	if g.role == Leading {
+		g.advanceAll(e)
+		g.confirmed(e)
+	}
+}
+
+// renewPeers makes the list of the others what the configuration says.
+func (g *Group) renewPeers() {
+	nodes := slices.Clone(g.known.Replicas)
+	for _, m := range g.known.InSync {
+		if !slices.Contains(nodes, m.Node) {
+			nodes = append(nodes, m.Node)
+		}
+	}
+	slices.Sort(nodes)
+	nodes = slices.DeleteFunc(nodes, func(id env.ID) bool { return id == g.self.Node })
+	if slices.EqualFunc(g.peers, nodes, func(o other, id env.ID) bool { return o.node == id }) {
+		return
+	}
+	old := g.peers
+	g.peers = make([]other, len(nodes))
+	for i, id := range nodes {
+		g.peers[i] = other{node: id}
+		if j := slices.IndexFunc(old, func(o other) bool { return o.node == id }); j >= 0 {
+			g.peers[i] = old[j]
+		}
+	}
+	for s := range g.slots {
+		before := g.slots[s].progress
+		g.slots[s].progress = make([]progress, len(nodes))
+		for i, id := range nodes {
+			if j := slices.IndexFunc(old, func(o other) bool { return o.node == id }); j >= 0 {
+				g.slots[s].progress[i] = before[j]
+			}
+		}
+	}
+}
+
+func (g *Group) peerOf(node env.ID) int {
+	for i := range g.peers {
+		if g.peers[i].node == node {
+			return i
+		}
+	}
+	return -1
+}
+
+// Wants returns the epoch that has to be made durable on the node, and true, if there
+// is one.
+func (g *Group) Wants() (lineage.ShardEpoch, bool) { return g.wanted, g.wanted > g.epoch }
+
+// hear takes note of an epoch that somebody knows. Who leads in a lower one does not
+// any more.
+func (g *Group) hear(e env.Env, epoch lineage.ShardEpoch) {
+	if epoch > g.wanted {
+		g.wanted = epoch
+	}
+	if g.wanted > g.epoch {
+		g.stepDown(e)
+	}
+}
+
+// Adopt begins an epoch that is durable on the node.
+func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
+	if epoch <= g.epoch {
+		return
+	}
+	g.stepDown(e)
+	g.epoch, g.knows = epoch, false
+	fault.Hit(e, fault.EpochAdopted, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(epoch)})
+	for i := range g.peers {
+		g.peers[i].spoke, g.peers[i].round = false, 0
+	}
+	for i := range g.slots {
+		s := &g.slots[i]
+		s.r.Follow(e)
+		s.acked, s.pull, s.isFresh = 0, pull{}, false
+		for j := range s.progress {
+			s.progress[j] = progress{since: e.Now()}
+		}
+	}
+	g.takeRole(e)
+	if g.role == Following && g.known.Epoch == g.epoch {
+		g.leader, g.knows = g.known.Leader.Node, true
+		for i := range g.slots {
+			g.ask(e, &g.slots[i])
+		}
+	}
+}
+
+// takeRole begins to lead, if the control plane wants this very process to lead in the
+// epoch that is durable here.
+func (g *Group) takeRole(e env.Env) {
+	if g.known.Epoch > g.epoch {
+		g.stepDown(e)
+	}
+	// A process that led in an epoch and has restarted has forgotten what it promised
+	// there.
+	//safety:no-leading-again-in-an-epoch by=no-loss on=all-members-restart
+	mine := g.known.Leader == g.self
+	if g.known.Epoch != g.epoch || !mine || g.led >= g.epoch || g.wanted > g.epoch {
+		return
+	}
+	g.led = g.epoch
+	g.leader, g.knows = g.self.Node, true
+	for i := range g.peers {
+		g.peers[i].heard = e.Now()
+	}
+	if g.known.Reformed {
+		g.startGathering(e)
+		return
+	}
+	g.role = Leading
+	g.leadSlots(e)
+}
+
+// leadSlots begins to sequence every log that can be.
+func (g *Group) leadSlots(e env.Env) {
+	for i := range g.slots {
+		s := &g.slots[i]
+		if s.r.Leads() || s.r.Phase() != replica.Following || s.r.Busy() {
+			continue
+		}
+		s.waiting = s.waiting[:0]
+		s.r.Lead(e, g.epoch)
+		g.shipped(e, s)
+		g.advance(e, s)
+	}
+}
+
+// stepDown ends the leading, or the preparations for it. Changes that have no place in
+// a log are refused; nobody is told of the others.
+func (g *Group) stepDown(e env.Env) {
+	if g.role == Following {
+		return
+	}
+	g.role, g.joining, g.asked = Following, wish{}, wish{}
+	g.gather = gathering{}
+	g.knows = false
+	for i := range g.slots {
+		s := &g.slots[i]
+		refused := s.r.Follow(e)
+		for j := range refused {
+			g.owner.Answer(&refused[j])
+		}
+		s.waiting, s.acked = s.waiting[:0], 0
+	}
+	g.refuseReads(wire.Moved)
+}
+
+// counts reports whether a peer is a member whose copy counts: in sync, or about to be.
+func (g *Group) counts(o *other) bool {
+	m := control.Member{Node: o.node, Incarnation: o.incarnation}
+	// A member that may be counted by others already, without this one knowing, counts.
+	//safety:pending-members-counted by=durable-ack on=reconfigure-under-fire
+	pending := g.joining.on && g.joining.command.Member == m
+	return pending || g.known.IsInSync(m)
+}
+
+// lacks reports whether a member is excluded from a log.
+func (g *Group) lacks(m control.Member, s *slot) bool {
+	return len(g.known.Excluded) > 0 && slices.Contains(g.known.Excluded, control.Exclusion{Member: m, Tenant: s.tenant, Slot: s.slot})
+}
+
+// advance commits what is durable on all members, and tells who waits for it.
+func (g *Group) advance(e env.Env, s *slot) {
+	if !s.r.Leads() || g.role != Leading {
+		return
+	}
+	commit, members := s.r.Durable().Seq, 1
+	for _, m := range g.known.InSync {
+		if m.Node == g.self.Node || g.lacks(m, s) {
+			continue
+		}
+		members++
+		acked := lineage.Seq(0)
+		if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation {
+			acked = s.progress[i].acked
+		}
+		// What one member has not is not committed.
+		//safety:ack-after-in-sync-set by=durable-ack on=failover
+		commit = min(commit, acked)
+	}
+	if g.joining.on {
+		m := g.joining.command.Member
+		if i := g.peerOf(m.Node); !g.known.IsInSync(m) && i >= 0 && g.peers[i].incarnation == m.Incarnation {
+			members++
+			//safety:pending-acks-waited-for by=durable-ack on=reconfigure-under-fire
+			commit = min(commit, s.progress[i].acked)
+		}
+	}
+	if members < g.known.Min { // reads go on; who writes waits for another copy
+		settled := s.r.Commit(e, commit)
+		for i := range settled {
+			if settled[i].Request.Kind != 0 {
+				s.waiting = append(s.waiting, settled[i])
+			}
+		}
+		s.r.Answerable(0, len(s.waiting))
+		return
+	}
+	settled := s.r.Commit(e, commit)
+	s.r.Answerable(commit, 0)
+	for i := range s.waiting {
+		g.owner.Answer(&s.waiting[i])
+	}
+	s.waiting = s.waiting[:0]
+	for i := range settled {
+		g.owner.Answer(&settled[i])
+	}
+}
+
+func (g *Group) advanceAll(e env.Env) {
+	for i := range g.slots {
+		g.advance(e, &g.slots[i])
+	}
+}
+
+// Flush writes what was appended to a log and ships it.
+func (g *Group) Flush(e env.Env, number int) {
+	s := g.at(number)
+	if s == nil {
+		return
+	}
+	s.r.Flush(e)
+	g.shipped(e, s)
+}
+
+// keepingUp is how many records a replica that does not count may be behind, and
+// still be sent what is appended.
+const keepingUp = 256
+
+// shipped ships what was appended to a log since the last time.
+func (g *Group) shipped(e env.Env, s *slot) {
+	at, records := s.r.Outbox()
+	if len(records) == 0 {
+		return
+	}
+	end := s.r.End().Seq
+	m := g.message(peer.Append, s)
+	m.At, m.Commit, m.Tail = at, s.r.State().Position.Seq, records
+	g.out = peer.Encode(g.out[:0], &m)
+	key := env.Key{Kind: g.key + uint16(peer.Append), A: uint64(s.tenant), B: uint64(end)}
+	for i := range g.peers {
+		o := &g.peers[i]
+		p := &s.progress[i]
+		if p.acked >= at.Seq { // it had everything until now
+			p.since = e.Now()
+		}
+		if g.counts(o) || o.spoke && p.acked+keepingUp > at.Seq {
+			e.Send(o.node, key, g.out)
+		}
+	}
+}
+
+// message returns a message about a log.
+func (g *Group) message(k peer.Kind, s *slot) peer.Message {
+	id := s.r.Identity()
+	return peer.Message{
+		Kind: k, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch,
+		Tenant: id.Tenant, Slot: id.Slot, Placement: id.Placement,
+	}
+}
+
+// send sends a message; b and attempt tell it from others of its kind.
+func (g *Group) send(e env.Env, to env.ID, m *peer.Message, b uint64, attempt uint32) {
+	g.out = peer.Encode(g.out[:0], m)
+	e.Send(to, env.Key{Kind: g.key + uint16(m.Kind), Attempt: attempt, A: uint64(m.Tenant)<<16 ^ uint64(m.Shard), B: b}, g.out)
+}

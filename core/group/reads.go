@@ -1,0 +1,301 @@
+package group
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// A linearizable read is answered when every member has confirmed, after the read
+// came, that it knows of no higher epoch: then nobody else can have committed anything
+// before. Many reads share a round of confirmations. A replica that does not lead asks
+// the leader up to where it has to have applied the log, and waits for that.
+
+// Read is a read that waits.
+type Read struct {
+	From    env.ID
+	Request wire.Origin
+	Entity  signal.Entity
+	Level   wire.Level
+	Token   wire.Token   // Session
+	Bound   env.Duration // Bounded: how old the answer may be
+
+	slot   int // place in the group
+	came   env.Time
+	round  uint64      // leading: the round that confirms it
+	number uint64      // following: of the question for the index; leading: the asker's
+	remote bool        // another replica asked
+	needs  lineage.Seq // following: the log has to be applied up to here, once it is known
+	ready  bool        // needs is known
+}
+
+// reads are those that wait.
+type reads struct {
+	waiting []Read
+	round   uint64 // of the confirmations under way, or of the last ones
+	under   bool   // they are under way
+	number  uint64 // of the last question
+}
+
+// maxReads bounds the reads of a shard that wait.
+const maxReads = 1024
+
+// Read lets the shard answer a read as soon as its level allows. A code says why it
+// cannot.
+func (g *Group) Read(e env.Env, number int, r *Read) wire.Code {
+	i := -1
+	for j := range g.slots {
+		if g.slots[j].number == number {
+			i = j
+		}
+	}
+	s := &g.slots[i]
+	switch {
+	case !s.r.IsOpen():
+		return wire.NotServing
+	case len(g.reads.waiting) >= maxReads:
+		return wire.Overloaded
+	}
+	r.slot, r.came = i, e.Now()
+	if g.role == Leading {
+		return g.readLeading(e, s, r)
+	}
+	switch r.Level {
+	case wire.Session:
+		return g.readSession(s, r)
+	case wire.Bounded:
+		if age := e.Now().Sub(s.fresh); s.isFresh && age <= r.Bound {
+			g.owner.AnswerRead(s.number, r, wire.NoError)
+			return wire.NoError
+		}
+	}
+	return g.askForIndex(e, s, r)
+}
+
+func (g *Group) readLeading(e env.Env, s *slot, r *Read) wire.Code {
+	if s.r.Phase() != replica.Serving {
+		return wire.NotServing
+	}
+	if r.Level == wire.Session {
+		return g.readSession(s, r)
+	}
+	g.confirmFor(e, r)
+	return wire.NoError
+}
+
+// readSession answers a read that wants to see what its session has seen.
+func (g *Group) readSession(s *slot, r *Read) wire.Code {
+	applied := s.r.State().Position.Seq
+	// A session never sees less than it has seen.
+	//safety:token-waited-for by=session on=failover
+	if applied < r.Token.Seq {
+		r.needs, r.ready = r.Token.Seq, true
+		g.reads.waiting = append(g.reads.waiting, *r)
+		return wire.NoError
+	}
+	if !s.r.OnLineage(r.Token.Epoch, r.Token.Seq) {
+		return wire.TokenLost
+	}
+	g.owner.AnswerRead(s.number, r, wire.NoError)
+	return wire.NoError
+}
+
+// confirmFor lets the next round of confirmations answer for a read.
+func (g *Group) confirmFor(e env.Env, r *Read) {
+	r.round = g.reads.round + 1
+	g.reads.waiting = append(g.reads.waiting, *r)
+	if !g.reads.under {
+		g.startRound(e)
+	}
+}
+
+func (g *Group) startRound(e env.Env) {
+	g.reads.round++
+	g.reads.under = true
+	g.askToConfirm(e, 0)
+	g.confirmed(e)
+}
+
+// askToConfirm asks every member that has not confirmed the round.
+func (g *Group) askToConfirm(e env.Env, attempt uint32) {
+	m := peer.Message{Kind: peer.Confirm, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: g.reads.round}
+	g.out = peer.Encode(g.out[:0], &m)
+	key := env.Key{Kind: g.key + uint16(m.Kind), Attempt: attempt, A: uint64(m.Shard), B: m.Round}
+	for i := range g.peers {
+		if o := &g.peers[i]; g.counts(o) && o.round < m.Round || !o.spoke {
+			e.Send(o.node, key, g.out)
+		}
+	}
+}
+
+// answered takes a confirmation.
+func (g *Group) answered(e env.Env, i int, m *peer.Message) {
+	if g.role != Leading || i < 0 || m.From != g.peers[i].incarnation {
+		return
+	}
+	g.peers[i].round = max(g.peers[i].round, m.Round)
+	g.confirmed(e)
+}
+
+// confirmed answers the reads of a round that every member has confirmed, and begins
+// the next one if reads have come meanwhile.
+func (g *Group) confirmed(e env.Env) {
+	if g.role != Leading || !g.reads.under {
+		return
+	}
+	for _, m := range g.known.InSync {
+		// A member that has not confirmed may follow somebody else by now.
+		//safety:read-index-confirmed by=linearizable on=partition
+		if i := g.peerOf(m.Node); m != g.self && (i < 0 || g.peers[i].incarnation != m.Incarnation || g.peers[i].round < g.reads.round) {
+			return
+		}
+	}
+	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) {
+		if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation && g.peers[i].round < g.reads.round {
+			return
+		}
+	}
+	g.reads.under = false
+	fault.Hit(e, fault.ReadConfirmed, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: g.reads.round})
+	done := g.reads.waiting
+	g.reads.waiting = nil
+	for i := range done {
+		r := &done[i]
+		if r.ready || r.round > g.reads.round {
+			g.reads.waiting = append(g.reads.waiting, *r)
+			continue
+		}
+		g.answerRead(e, r)
+	}
+	if g.reads.waiting == nil {
+		g.reads.waiting = done[:0]
+		return
+	}
+	if !g.reads.under && g.unconfirmed() {
+		g.startRound(e)
+	}
+}
+
+// unconfirmed reports whether a read waits for a round that has not begun.
+func (g *Group) unconfirmed() bool {
+	for i := range g.reads.waiting {
+		if !g.reads.waiting[i].ready && g.reads.waiting[i].round > g.reads.round {
+			return true
+		}
+	}
+	return false
+}
+
+// answerRead answers a read that is confirmed.
+func (g *Group) answerRead(e env.Env, r *Read) {
+	s := &g.slots[r.slot]
+	if !r.remote {
+		g.owner.AnswerRead(s.number, r, wire.NoError)
+		return
+	}
+	m := g.message(peer.Index, s)
+	m.Round, m.At = r.number, s.r.State().Position
+	g.send(e, r.From, &m, r.number, 0)
+}
+
+// askForIndex asks the leader up to where a read here must have applied the log.
+func (g *Group) askForIndex(e env.Env, s *slot, r *Read) wire.Code {
+	leader, known := g.Leader()
+	if !known || g.role != Following || g.wanted > g.epoch || leader == g.self.Node {
+		return wire.NotServing
+	}
+	g.reads.number++
+	r.number = uint64(g.self.Incarnation)<<32 | g.reads.number
+	g.reads.waiting = append(g.reads.waiting, *r)
+	m := g.message(peer.AskIndex, s)
+	m.Round = r.number
+	g.send(e, leader, &m, r.number, 0)
+	return wire.NoError
+}
+
+// askedIndex takes such a question.
+func (g *Group) askedIndex(e env.Env, from env.ID, m *peer.Message) {
+	i := g.find(m.Tenant, m.Slot)
+	if g.role != Leading || i < 0 || g.slots[i].r.Phase() != replica.Serving || len(g.reads.waiting) >= maxReads {
+		return
+	}
+	for j := range g.reads.waiting { // it was asked before
+		if r := &g.reads.waiting[j]; r.remote && r.number == m.Round && r.From == from {
+			return
+		}
+	}
+	g.confirmFor(e, &Read{From: from, slot: i, came: e.Now(), number: m.Round, remote: true})
+}
+
+// toldIndex takes the answer.
+func (g *Group) toldIndex(e env.Env, m *peer.Message) {
+	for i := range g.reads.waiting {
+		r := &g.reads.waiting[i]
+		if r.number == m.Round && !r.remote && !r.ready {
+			r.needs, r.ready = m.At.Seq, true
+			g.readApplied(e)
+			return
+		}
+	}
+}
+
+// readApplied answers the reads that waited for the log to be applied.
+func (g *Group) readApplied(e env.Env) {
+	if len(g.reads.waiting) == 0 {
+		return
+	}
+	kept := g.reads.waiting[:0]
+	for i := range g.reads.waiting {
+		r := g.reads.waiting[i]
+		s := &g.slots[r.slot]
+		// Until then it may not show what was told to others.
+		//safety:index-waited-for by=linearizable on=failover
+		if !r.ready || s.r.State().Position.Seq < r.needs {
+			kept = append(kept, r)
+			continue
+		}
+		switch {
+		case r.Level == wire.Session && !s.r.OnLineage(r.Token.Epoch, r.Token.Seq):
+			g.owner.AnswerRead(s.number, &r, wire.TokenLost)
+			continue
+		case r.Level != wire.Session:
+			if !s.isFresh || r.came > s.fresh {
+				s.fresh, s.isFresh = r.came, true
+			}
+		}
+		g.owner.AnswerRead(s.number, &r, wire.NoError)
+	}
+	g.reads.waiting = kept
+}
+
+// expireReads refuses what has waited for too long: who asked may ask another replica.
+func (g *Group) expireReads(e env.Env) {
+	kept := g.reads.waiting[:0]
+	for i := range g.reads.waiting {
+		r := g.reads.waiting[i]
+		patience := 2 * g.patience.Silence
+		if g.role != Leading {
+			patience = 2 * g.patience.Repeat
+		}
+		if e.Now().Sub(r.came) < patience {
+			kept = append(kept, r)
+		} else if !r.remote {
+			g.owner.AnswerRead(g.slots[r.slot].number, &r, wire.NotYet)
+		}
+	}
+	g.reads.waiting = kept
+}
+
+// refuseReads refuses all that wait.
+func (g *Group) refuseReads(code wire.Code) {
+	for i := range g.reads.waiting {
+		if r := &g.reads.waiting[i]; !r.remote {
+			g.owner.AnswerRead(g.slots[r.slot].number, r, code)
+		}
+	}
+	g.reads = reads{number: g.reads.number, waiting: g.reads.waiting[:0]}
+}

@@ -1,0 +1,276 @@
+package group
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+)
+
+// Tick repeats what was not answered and looks for what has to change; the node calls
+// it again and again.
+func (g *Group) Tick(e env.Env) {
+	g.ticks++
+	switch g.role {
+	case Leading:
+		g.tickLeading(e)
+	case Gathering:
+		g.askForLogs(e)
+		g.lookAtLogs(e)
+	case Following:
+		g.tickFollowing(e)
+	}
+	g.expireReads(e)
+}
+
+func (g *Group) tickLeading(e env.Env) {
+	g.leadSlots(e)
+	if e.Now() >= g.beat || g.reads.under {
+		g.beat = e.Now().Add(g.patience.Silence / 6)
+		if !g.reads.under {
+			g.startRound(e)
+		} else {
+			g.askToConfirm(e, g.ticks)
+		}
+	}
+	for i := range g.slots {
+		g.remind(e, &g.slots[i])
+	}
+}
+
+// remind tells replicas that lack something, or do not know what is committed, where
+// the log is.
+func (g *Group) remind(e env.Env, s *slot) {
+	if !s.r.Leads() {
+		return
+	}
+	end, commit := s.r.End(), s.r.State().Position.Seq
+	hold := commit
+	for i := range g.peers {
+		p := &s.progress[i]
+		hold = min(hold, p.acked)
+		if p.acked >= end.Seq && p.told >= commit {
+			continue
+		}
+		m := g.message(peer.Append, s)
+		m.At, m.Commit = end, commit
+		g.send(e, g.peers[i].node, &m, uint64(end.Seq), g.ticks)
+	}
+	s.r.Hold(hold)
+	if hold == commit {
+		s.r.Release()
+	}
+}
+
+func (g *Group) tickFollowing(e env.Env) {
+	for i := range g.slots {
+		s := &g.slots[i]
+		switch {
+		case s.r.Phase() == replica.Stopped:
+			g.replace(e, s)
+		case s.pull.on && e.Now().Sub(s.pull.since) >= g.patience.Repeat, s.pull.later:
+			g.ask(e, s)
+		}
+	}
+	g.readApplied(e)
+}
+
+// replace fetches a log anew that has stopped, once nobody counts on what is left of
+// it, and somebody leads who has it.
+func (g *Group) replace(e env.Env, s *slot) {
+	counted := g.known.IsInSync(g.self) && !g.lacks(g.self, s)
+	led := g.knows && g.leader != g.self.Node && g.known.Epoch == g.epoch && g.wanted == g.epoch && !g.known.Reformed
+	// What is left of it may be all there is.
+	//safety:damaged-log-kept-while-counted true by=no-loss on=disk-loss
+	if counted || !led || e.Now().Sub(g.heard) > g.patience.Silence {
+		return
+	}
+	s.failed = false
+	s.pull = pull{later: true, count: s.pull.count}
+	_ = s.r.Refetch(e, nil)
+}
+
+// Wish returns the command that the group wants in the meta log, if there is one: the
+// same until it is known what became of it.
+func (g *Group) Wish(e env.Env) (control.Command, bool) {
+	switch {
+	case g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch:
+		return control.Command{}, false
+	case g.joining.on:
+		return g.joining.command, true
+	case g.asked.on:
+		return g.asked.command, true
+	}
+	c, ok := g.wishFor(e)
+	if !ok {
+		return c, false
+	}
+	c.Shard, c.Epoch, c.Version = g.known.ID, g.known.Epoch, g.known.Version
+	if c.Kind == control.Join {
+		// Counted from before anybody is asked: it may be a member before that is known
+		// here.
+		g.joining = wish{true, c}
+		fault.Hit(e, fault.MemberPending, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(c.Member.Node)})
+	} else {
+		g.asked = wish{true, c}
+	}
+	return c, true
+}
+
+// Refused says that the meta log has refused a wish for good.
+func (g *Group) Refused(e env.Env, c *control.Command) {
+	same := func(w *wish) bool {
+		return w.on && w.command.Kind == c.Kind && w.command.Member == c.Member && w.command.Epoch == c.Epoch && w.command.Version == c.Version
+	}
+	if same(&g.joining) {
+		g.joining = wish{}
+		g.advanceAll(e)
+		g.confirmed(e)
+	}
+	if same(&g.asked) {
+		g.asked = wish{}
+	}
+}
+
+// wishFor looks for what has to change.
+func (g *Group) wishFor(e env.Env) (control.Command, bool) {
+	for i := range g.slots {
+		s := &g.slots[i]
+		if s.r.Phase() == replica.Stopped && s.failed && g.known.IsInSync(g.self) && !g.lacks(g.self, s) {
+			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot}, true
+		}
+	}
+	if g.role != Leading {
+		return control.Command{}, false
+	}
+	if g.known.Reformed {
+		return control.Command{Kind: control.Settle, By: g.self}, g.serving()
+	}
+	for i := range g.peers {
+		if c, ok := g.wishForPeer(e, i); ok {
+			return c, true
+		}
+	}
+	return control.Command{}, false
+}
+
+// serving reports whether every log that can be is served.
+func (g *Group) serving() bool {
+	for i := range g.slots {
+		if r := g.slots[i].r; r.Phase() != replica.Serving && r.Phase() != replica.Stopped {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
+	o := &g.peers[i]
+	m := o.member()
+	if !g.known.IsInSync(m) {
+		if o.spoke && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
+			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
+		}
+		for _, old := range g.known.InSync { // its earlier life is no member any more
+			if old.Node == o.node && old.Incarnation < o.incarnation {
+				return control.Command{Kind: control.Remove, Member: old, By: g.self}, true
+			}
+		}
+		if old, ok := g.silent(e, o); ok {
+			return control.Command{Kind: control.Remove, Member: old, By: g.self}, true
+		}
+		return control.Command{}, false
+	}
+	if old, ok := g.silent(e, o); ok {
+		return control.Command{Kind: control.Remove, Member: old, By: g.self}, true
+	}
+	if g.slow(e, i) && len(g.known.InSync) > g.known.Min {
+		return control.Command{Kind: control.Remove, Member: m, By: g.self}, true
+	}
+	for j := range g.slots {
+		if s := &g.slots[j]; g.lacks(m, s) && s.progress[i].acked >= s.r.State().Position.Seq && s.r.Phase() == replica.Serving {
+			return control.Command{Kind: control.Readmit, Member: m, By: g.self, Tenant: s.tenant, Slot: s.slot}, true
+		}
+	}
+	return control.Command{}, false
+}
+
+func (g *Group) nodeInSync(node env.ID) bool {
+	return slices.ContainsFunc(g.known.InSync, func(m control.Member) bool { return m.Node == node })
+}
+
+// silent returns the member on a node that has not been heard for too long.
+func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
+	for _, m := range g.known.InSync {
+		if m.Node == o.node && e.Now().Sub(o.heard) > g.patience.Silence {
+			return m, true
+		}
+	}
+	return control.Member{}, false
+}
+
+// hasAll reports whether a replica has all that is committed of every log.
+func (g *Group) hasAll(i int) bool {
+	for j := range g.slots {
+		s := &g.slots[j]
+		if s.r.Phase() == replica.Stopped {
+			continue
+		}
+		// Who is to be promoted one day has to have everything.
+		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
+		if s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {
+			return false
+		}
+	}
+	return true
+}
+
+// slow reports whether a member has lacked a record for too long.
+func (g *Group) slow(e env.Env, i int) bool {
+	for j := range g.slots {
+		s := &g.slots[j]
+		p := &s.progress[i]
+		if s.r.Leads() && !g.lacks(g.peers[i].member(), s) && p.acked < s.r.End().Seq && e.Now().Sub(p.since) > g.patience.Slow {
+			return true
+		}
+	}
+	return false
+}
+
+// Settled reports whether nothing of the shard is under way here: every replica is in
+// sync and has everything. Of who follows, that it has what it knows of.
+func (g *Group) Settled() bool {
+	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 {
+		return false
+	}
+	for _, node := range g.known.Replicas {
+		if !g.nodeInSync(node) {
+			return false
+		}
+	}
+	if g.joining.on || len(g.reads.waiting) > 0 || g.role == Gathering || (g.known.Leader == g.self) != (g.role == Leading) {
+		return false
+	}
+	for i := range g.slots {
+		s := &g.slots[i]
+		if s.r.Busy() || s.r.End() != s.r.State().Position || len(s.waiting) > 0 {
+			return false
+		}
+		want := replica.Following
+		if g.role == Leading {
+			want = replica.Serving
+		}
+		if s.r.Phase() != want {
+			return false
+		}
+		for j := range s.progress {
+			if g.role == Leading && (s.progress[j].acked < s.r.End().Seq || s.progress[j].told < s.r.End().Seq) {
+				return false
+			}
+		}
+	}
+	return true
+}

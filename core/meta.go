@@ -1,0 +1,413 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/metalog"
+	"github.com/tidaldb/tidalsim/core/peer"
+)
+
+// The part of a node that talks with the control plane. Every node says again and
+// again that it lives, to who leads the meta log, and is told what has changed. Some
+// nodes are members of the meta log; the one that leads it is the coordinator: it
+// compares what is wanted with what it sees, and proposes.
+
+// metaDir is the directory of the meta log's member.
+const metaDir = "meta"
+
+// What is lent to the meta log.
+const (
+	metaTimer  env.TimerID = 2
+	MetaPrefix             = 0x7c // the first byte of the meta log's messages
+	metaOp                 = env.OpID(0xfe)
+	metaFile               = env.File(2) // and the next: the first replica of a node has number 1
+)
+
+// planeMachine is the control plane as the meta log wants it.
+type planeMachine struct{ *control.Plane }
+
+// Apply implements metalog.StateMachine.
+func (p planeMachine) Apply(index metalog.Index, command []byte) []byte {
+	return p.Plane.Apply(uint64(index), command)
+}
+
+// meta is what a node knows of the control plane.
+type meta struct {
+	log   *metalog.Log   // nil: the node is no member
+	plane *control.Plane // of a member: what it has applied
+	seen  uint64         // of a member: the plane's index that was looked at last
+	index uint64         // up to here the node was told of changes
+
+	leader   env.ID // of the meta log, as far as it is known
+	known    bool
+	heard    env.Time // of it
+	nextBeat env.Time
+	beats    uint32
+	turn     int // among the members
+
+	leads     bool // the node is the coordinator
+	since     env.Time
+	sightings []sighting
+	steps     []control.Step
+	waits     []control.Wait
+
+	proposals []proposal
+	count     uint64 // of proposals
+}
+
+// sighting is a node as the coordinator sees it.
+type sighting struct {
+	control.Sighting
+	index uint64 // what it has been told
+}
+
+// proposal is a command that is wanted in the meta log.
+type proposal struct {
+	client, number uint64
+	command        control.Command
+	sent           env.Time
+	group          *group.Group // whose wish it is; nil: the coordinator's
+}
+
+func (m *meta) init(n *Node) {
+	shared := n.cluster.Shared
+	if !slices.Contains(shared.Control.Meta, n.env.Self()) {
+		return
+	}
+	m.plane = control.New(shared.Control)
+	m.log = metalog.New(metalog.Config{
+		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Machine: planeMachine{m.plane},
+		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: metaOp, File: metaFile, Key: keyMeta, Owner: nobody},
+		Constants: shared.Meta,
+	})
+	for i := range m.plane.Nodes() {
+		m.sightings = append(m.sightings, sighting{Sighting: control.Sighting{Node: m.plane.Nodes()[i].ID}})
+	}
+}
+
+func (n *Node) startMeta() {
+	if n.log != nil {
+		n.log.Open(n.env)
+	}
+}
+
+// stepMeta handles an event of the meta log's, and reports whether it was one.
+func (n *Node) stepMeta(ev *env.Event) bool {
+	if n.log == nil || !n.log.Owns(ev) {
+		return false
+	}
+	n.env.Charge(n.cluster.Constants.Costs.Check)
+	n.log.Step(n.env, ev)
+	n.metaStepped()
+	return true
+}
+
+// metaStepped looks at what the meta log has done.
+func (n *Node) metaStepped() {
+	n.outcomes()
+	n.lead()
+	if n.plane.Index() != n.seen && n.ready {
+		n.seen = n.plane.Index()
+		n.configureFromPlane()
+		n.adoptEpochs()
+		n.pushAll()
+	}
+}
+
+// lead takes note of whether the node leads the meta log.
+func (n *Node) lead() {
+	status := n.log.Status()
+	leads := status.Serving && status.Leader == status.Member
+	if leads && !n.leads {
+		n.since = n.env.Now()
+		for i := range n.sightings {
+			n.sightings[i].Known, n.sightings[i].index = false, 0
+		}
+		fault.Hit(n.env, fault.MetaLeading, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(status.Term)})
+	}
+	n.leads = leads
+	if leads {
+		n.metaHeard(n.self.Node)
+	} else if status.Serving && status.Leader != 0 {
+		n.metaHeard(status.Leader.Address())
+	}
+}
+
+func (n *Node) metaHeard(leader env.ID) {
+	n.leader, n.known, n.heard = leader, true, n.env.Now()
+}
+
+// configureFromPlane takes what has changed from the plane of this node.
+func (n *Node) configureFromPlane() {
+	if n.plane == nil {
+		return
+	}
+	for i := range n.plane.Shards() {
+		if s := &n.plane.Shards()[i]; s.Index > n.index || n.group(s.ID) == nil {
+			n.configureShard(s)
+		}
+	}
+	n.index = max(n.index, n.plane.Index())
+}
+
+// metaMessage takes a message about the control plane.
+func (n *Node) metaMessage(from env.ID, m *peer.Message) {
+	switch m.Kind {
+	case peer.Heartbeat:
+		n.sighted(from, m)
+	case peer.Configs:
+		n.told(from, m)
+	case peer.Propose:
+		n.propose(from, m)
+	case peer.Proposed:
+		n.proposed(m.Index, m.Round, m.Tail)
+	}
+}
+
+// sighted takes a sign of life of a node, and tells it what has changed since it was
+// told last.
+func (n *Node) sighted(from env.ID, m *peer.Message) {
+	if n.log == nil {
+		return
+	}
+	answer := peer.Message{Kind: peer.Configs}
+	if n.known {
+		answer.Owner = uint64(n.leader) + 1
+	}
+	if !n.leads {
+		n.sendPeer(from, &answer, uint64(from), 0)
+		return
+	}
+	if i := n.sightingOf(from); i >= 0 && m.From >= n.sightings[i].Incarnation {
+		s := &n.sightings[i]
+		s.Node, s.Incarnation, s.At, s.Known = from, m.From, n.env.Now(), true
+		s.index = m.Index
+		n.push(i)
+	}
+}
+
+func (n *Node) sightingOf(id env.ID) int {
+	return slices.IndexFunc(n.sightings, func(s sighting) bool { return s.Node == id })
+}
+
+// pushAll tells all nodes of what has changed, if this one leads.
+func (n *Node) pushAll() {
+	if !n.leads {
+		return
+	}
+	for i := range n.sightings {
+		if n.sightings[i].Node != n.self.Node && n.sightings[i].Known {
+			n.push(i)
+		}
+	}
+}
+
+// push tells a node of the shards that are, or were, of interest to it and have
+// changed since what it was told last.
+func (n *Node) push(i int) {
+	s := &n.sightings[i]
+	m := peer.Message{Kind: peer.Configs, Index: n.plane.Index(), Round: uint64(n.plane.Node(s.Node).Incarnation), Owner: uint64(n.self.Node) + 1}
+	for j := range n.plane.Shards() {
+		shard := &n.plane.Shards()[j]
+		if shard.Index > s.index {
+			m.Tail = shard.Append(m.Tail)
+		}
+	}
+	n.sendPeer(s.Node, &m, uint64(s.Node), m.Index)
+}
+
+// told takes what a member of the meta log says.
+func (n *Node) told(from env.ID, m *peer.Message) {
+	if m.Owner == 0 {
+		return
+	}
+	if leader := env.ID(m.Owner - 1); leader != from && (!n.known || leader != n.leader) {
+		n.leader, n.known = leader, true
+		n.nextBeat = n.env.Now() // say to that one that the node lives
+	}
+	if m.Owner-1 != uint64(from) || !n.ready {
+		return
+	}
+	n.leader, n.known = from, true
+	n.heard = n.env.Now()
+	shards, err := control.DecodeShards(m.Tail)
+	if err != nil {
+		n.malformed++
+		return
+	}
+	for i := range shards {
+		n.configureShard(&shards[i])
+	}
+	n.index = max(n.index, m.Index)
+}
+
+// tickMeta says that the node lives, lets the coordinator look, and repeats proposals.
+func (n *Node) tickMeta() {
+	now := n.env.Now()
+	if n.log != nil {
+		n.metaStepped()
+	}
+	if n.leads {
+		n.coordinate()
+	}
+	if now >= n.nextBeat && n.ready {
+		n.nextBeat = now.Add(n.cluster.Shared.Heartbeat)
+		n.beat()
+	}
+	for i := range n.proposals {
+		if p := &n.proposals[i]; now.Sub(p.sent) >= 4*shareEvery {
+			n.sendProposal(p)
+		}
+	}
+}
+
+// beat says that the node lives: to who leads the meta log, or to its members in turn
+// if that is not known, or silent.
+func (n *Node) beat() {
+	now := n.env.Now()
+	if n.leads {
+		s := &n.sightings[n.sightingOf(n.self.Node)]
+		s.Incarnation, s.At, s.Known, s.index = n.self.Incarnation, now, true, n.index
+		return
+	}
+	n.beats++
+	to := n.leader
+	if silent := now.Sub(n.heard) > 2*n.cluster.Shared.Heartbeat; !n.known || silent && n.beats%2 == 0 {
+		to = n.anyMember()
+	}
+	m := peer.Message{Kind: peer.Heartbeat, Index: n.index}
+	n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
+}
+
+// anyMember returns the members of the meta log in turn, without this node.
+func (n *Node) anyMember() env.ID {
+	members := n.cluster.Shared.Control.Meta
+	for {
+		n.turn++
+		if to := members[n.turn%len(members)]; to != n.self.Node {
+			return to
+		}
+	}
+}
+
+// coordinate proposes what the control plane needs.
+func (n *Node) coordinate() {
+	seen := control.Seen{Now: n.env.Now(), Since: n.since}
+	for i := range n.sightings {
+		seen.Nodes = append(seen.Nodes, n.sightings[i].Sighting)
+	}
+	n.steps, n.waits = control.Decide(n.plane, &seen, &n.cluster.Shared.Patience, n.steps[:0], n.waits[:0])
+	for i := range n.steps {
+		n.want(coordinator|uint64(n.steps[i].Command.Shard)<<16|uint64(n.steps[i].Command.Member.Node)&0xffff, &n.steps[i].Command, nil)
+	}
+}
+
+// Clients of the meta log: the address of a node in the upper half, and below it the
+// shard, or what the coordinator on it decides about.
+const coordinator = 1 << 31
+
+// want asks for a command, unless this client has one under way.
+func (n *Node) want(client uint64, c *control.Command, g *group.Group) {
+	client |= uint64(n.self.Node) << 32
+	for i := range n.proposals {
+		if n.proposals[i].client == client {
+			return
+		}
+	}
+	n.count++
+	n.proposals = append(n.proposals, proposal{client: client, number: uint64(n.self.Incarnation)<<32 | n.count, command: *c, group: g})
+	n.sendProposal(&n.proposals[len(n.proposals)-1])
+}
+
+// proposeWishes asks for what the groups want.
+func (n *Node) proposeWishes() {
+	for _, g := range n.groups {
+		if c, ok := g.Wish(n.env); ok {
+			n.want(uint64(g.Shard()), &c, g)
+		}
+	}
+}
+
+// sendProposal sends a proposal to a member of the meta log, or puts it in here.
+func (n *Node) sendProposal(p *proposal) {
+	p.sent = n.env.Now()
+	m := peer.Message{Kind: peer.Propose, Round: p.number, Index: p.client, Tail: p.command.Append(nil)}
+	switch {
+	case n.leads:
+		_ = n.log.Propose(n.env, m.Index, m.Round, m.Tail) // refused: it is repeated
+		n.outcomes()
+	case n.known && n.leader != n.self.Node:
+		n.sendPeer(n.leader, &m, m.Index, m.Round)
+	}
+}
+
+// propose puts another node's command into the meta log.
+func (n *Node) propose(from env.ID, m *peer.Message) {
+	if n.leads && env.ID(m.Index>>32) == from {
+		_ = n.log.Propose(n.env, m.Index, m.Round, m.Tail) // refused: it is repeated
+		n.metaStepped()
+	}
+}
+
+// outcomes tells what became of proposals.
+func (n *Node) outcomes() {
+	for _, out := range slices.Clone(n.log.Outcomes()) {
+		if out.Read || out.Err == metalog.ErrUnknown {
+			continue
+		}
+		if to := env.ID(out.Client >> 32); to != n.self.Node {
+			m := peer.Message{Kind: peer.Proposed, Index: out.Client, Round: out.Number, Tail: out.Result}
+			n.sendPeer(to, &m, out.Client, out.Number)
+			continue
+		}
+		n.proposed(out.Client, out.Number, out.Result)
+	}
+}
+
+// proposed takes what became of a proposal. Of what was superseded nobody knows it any
+// more; the next configuration tells.
+func (n *Node) proposed(client, number uint64, result []byte) {
+	i := slices.IndexFunc(n.proposals, func(p proposal) bool { return p.client == client && p.number == number })
+	if i < 0 {
+		return
+	}
+	p := n.proposals[i]
+	n.proposals = slices.Delete(n.proposals, i, i+1)
+	got, err := control.DecodeResult(result)
+	if p.group != nil && err == nil && !got.Holds() {
+		p.group.Refused(n.env, &p.command)
+	}
+}
+
+// metaSettled reports whether nothing is under way with the control plane.
+func (n *Node) metaSettled() bool {
+	if len(n.proposals) > 0 {
+		return false
+	}
+	if n.log == nil {
+		return true
+	}
+	status := n.log.Status()
+	return n.log.Failure() != nil || status.Serving && !status.Joining
+}
+
+// Plane returns the control plane as this node has applied it, and up to which entry
+// of the meta log; nil if the node is no member.
+func (n *Node) Plane() (*control.Plane, metalog.Position) {
+	if n.sharing == nil || n.log == nil {
+		return nil, metalog.Position{}
+	}
+	return n.plane, n.log.Status().Applied
+}
+
+// Waits returns what the coordinator on this node is waiting for, if it is one.
+func (n *Node) Waits() []control.Wait {
+	if n.sharing == nil || !n.leads {
+		return nil
+	}
+	return n.waits
+}

@@ -1,0 +1,221 @@
+package replica
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// What another replica lacks is found in one of three places: among the records that
+// are not folded, in the segments on the disk, or, if they are gone there, in the
+// state, as a snapshot.
+
+// Bounds of what answers one request.
+const (
+	maxShipped = 32 << 10 // bytes of records
+	maxChunk   = 64 << 10 // bytes of a snapshot
+	fetchBytes = 64 << 10 // bytes of a segment that are read at once
+)
+
+// Common returns the last record that this log shares with another of the same slot,
+// of which the spans are known above record base, ascending, with the last record of
+// each in First. Both logs have the records up to base.
+func (r *Replica) Common(base lineage.Seq, theirs []Span) lineage.Seq {
+	for i := len(theirs) - 1; i >= 0; i-- {
+		for j := len(r.spans) - 1; j >= 0; j-- {
+			if r.spans[j].Epoch != theirs[i].Epoch {
+				continue
+			}
+			last := r.end.Seq
+			if j+1 < len(r.spans) {
+				last = r.spans[j+1].First - 1
+			}
+			return max(base, min(last, theirs[i].First))
+		}
+	}
+	return base
+}
+
+// Ends appends the spans of the log above its last folded record, with the last
+// record of each in First: what Common wants to know.
+func (r *Replica) Ends(dst []Span) []Span {
+	for i := range r.spans {
+		last := r.end.Seq
+		if i+1 < len(r.spans) {
+			last = r.spans[i+1].First - 1
+		}
+		if last > r.state.Position.Seq {
+			dst = append(dst, Span{Epoch: r.spans[i].Epoch, First: last})
+		}
+	}
+	return dst
+}
+
+// AfterInMemory appends the records behind seq, as messages carry them, and returns
+// the record before them; false if they are not all in memory.
+func (r *Replica) AfterInMemory(dst []byte, seq lineage.Seq) (lineage.Position, []byte, bool) {
+	if seq < r.state.Position.Seq || seq > r.end.Seq {
+		return lineage.Position{}, dst, false
+	}
+	for i := int(seq - r.state.Position.Seq); i < len(r.pending) && len(dst) < maxShipped; i++ {
+		rec := &r.pending[i].Record
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(record.Size(rec.Kind)))
+		dst = record.Append(dst, rec)
+	}
+	return r.position(seq), dst, true
+}
+
+// fetch is a search in the segments.
+type fetch struct {
+	stage   fetchStage
+	to      env.ID      // who asked
+	after   lineage.Seq // the records behind this one are wanted
+	segment int64       // its first seq
+	offset  int64       // of what is read next
+	rest    []byte      // of what was read: the beginning of a frame
+	at      lineage.Position
+	found   []byte // records, as messages carry them
+	life    uint8
+
+	// cursor: where the next one will probably go on.
+	cursor struct {
+		seq     lineage.Seq
+		segment int64
+		offset  int64
+	}
+}
+
+type fetchStage uint8
+
+const (
+	fetchIdle fetchStage = iota
+	fetchOpening
+	fetchReading
+	fetchClosing
+	fetchDone
+)
+
+// AfterOnDisk begins to read the records behind seq for another node; Fetched has
+// them later. It is false if they are not all on the disk, or somebody else is
+// being served: who asked will ask again.
+func (r *Replica) AfterOnDisk(e env.Env, to env.ID, seq lineage.Seq) bool {
+	i := slices.IndexFunc(r.segments, func(s segment) bool { return s.first > seq+1 })
+	if i < 0 {
+		i = len(r.segments)
+	}
+	i--
+	if i < 0 || r.task != nothing || !r.IsOpen() {
+		return false
+	}
+	if r.fetch.stage != fetchIdle {
+		return true
+	}
+	f := &r.fetch
+	*f = fetch{stage: fetchOpening, to: to, after: seq, segment: int64(r.segments[i].first), offset: wal.HeaderSize, cursor: f.cursor, rest: f.rest[:0], found: f.found[:0], life: f.life}
+	if f.cursor.seq == seq && f.cursor.segment == f.segment {
+		f.offset = f.cursor.offset
+	}
+	r.submitFetch(e, env.Op{Kind: env.OpOpen, Path: r.segments[i].path})
+	return true
+}
+
+func (r *Replica) submitFetch(e env.Env, op env.Op) {
+	op.File = r.file(3)
+	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forFetch<<24) | env.OpID(r.fetch.life)
+	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.fetch.after)<<16|uint64(r.fetch.offset)&0xffff)
+	e.Submit(op)
+}
+
+// fetchDone takes what a step of the search brings. What fails is not retried here:
+// who asked will ask again, or be given a snapshot.
+func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
+	f := &r.fetch
+	if uint8(ev.Op) != f.life {
+		return
+	}
+	switch f.stage {
+	case fetchOpening:
+		if ev.Err != env.OK {
+			f.stage = fetchIdle
+			return
+		}
+		f.stage = fetchReading
+		r.submitFetch(e, env.Op{Kind: env.OpRead, Offset: f.offset, Length: fetchBytes})
+	case fetchReading:
+		if ev.Err == env.OK && r.search(ev.Data) {
+			r.submitFetch(e, env.Op{Kind: env.OpRead, Offset: f.offset + int64(len(f.rest)), Length: fetchBytes})
+			return
+		}
+		f.stage = fetchClosing
+		r.submitFetch(e, env.Op{Kind: env.OpClose})
+	case fetchClosing:
+		f.stage = fetchDone
+	}
+}
+
+// search looks for records in what was read, and reports whether to read on.
+func (r *Replica) search(data []byte) bool {
+	f := &r.fetch
+	whole := len(data) == fetchBytes
+	data = append(f.rest, data...)
+	var rec record.Record
+	for len(f.found) < maxShipped {
+		size, _, _, err := wal.DecodeFrame(data, &rec)
+		if err != nil {
+			break
+		}
+		if rec.Seq > f.after {
+			if len(f.found) == 0 {
+				f.at = lineage.Position{Seq: rec.Seq - 1, Chain: rec.Prev}
+			}
+			f.found = binary.LittleEndian.AppendUint32(f.found, uint32(record.Size(rec.Kind)))
+			f.found = record.Append(f.found, &rec)
+			f.cursor.seq = rec.Seq
+		}
+		data = data[size:]
+		f.offset += int64(size)
+	}
+	f.cursor.segment, f.cursor.offset = f.segment, f.offset
+	f.rest = append(f.rest[:0], data...)
+	return whole && len(f.found) < maxShipped
+}
+
+// Fetched returns what a search has found, once; false if none has ended.
+func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ok bool) {
+	f := &r.fetch
+	if f.stage != fetchDone {
+		return 0, lineage.Position{}, nil, false
+	}
+	f.stage = fetchIdle
+	return f.to, f.at, f.found, len(f.found) > 0 && f.at.Seq == f.after
+}
+
+// outgoing is the snapshot that is being handed out.
+type outgoing struct {
+	at   lineage.Position
+	data []byte
+}
+
+// Chunk returns a part of a snapshot file of what is committed: the one at record
+// mark, from offset on, if that is still at hand, else the beginning of another one.
+func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.Position, from uint64, size int, part []byte) {
+	o := &r.outgoing
+	if o.data == nil || o.at.Seq != mark || offset >= uint64(len(o.data)) {
+		offset = 0
+		if o.data == nil || o.at != r.state.Position {
+			o.at = r.state.Position
+			o.data = wal.BeginSnapshot(make([]byte, 0, wal.SnapshotOverhead+r.state.Size()), r.config.Identity, o.at)
+			o.data = r.state.Append(o.data)
+			wal.FinishSnapshot(o.data)
+			e.Charge(env.Duration(len(o.data)/1024+1) * r.config.Costs.PerKiB)
+		}
+	}
+	return o.at, offset, len(o.data), o.data[offset:min(offset+maxChunk, uint64(len(o.data)))]
+}
+
+// Release lets go of the snapshot that was handed out: nobody needs it any more.
+func (r *Replica) Release() { r.outgoing = outgoing{} }

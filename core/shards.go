@@ -1,0 +1,286 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// The part of a node that shares its shards with others: its groups, the epochs that
+// are durable here, and what the control plane is told and tells (meta.go).
+
+// shareTimer fires again and again: what was not answered is repeated.
+const (
+	shareTimer env.TimerID = 3
+	shareEvery             = 20 * env.Millisecond
+)
+
+// Kinds of keys: those of messages between nodes are peer.Kind, offset by keyPeer.
+const (
+	keyPeer uint16 = 0x280
+	keyMeta uint16 = 0x2c0
+)
+
+// firstShared is the number of the first replica that is shared: the handles of one
+// before it are the meta log's.
+const firstShared = 1
+
+// sharing is what a node has more whose shards are shared.
+type sharing struct {
+	node     *Node
+	self     control.Member
+	groups   []*group.Group
+	groupBy  []*group.Group // by slot
+	adopting []adoption
+	ticks    uint32
+	peerIn   peer.Message
+	peerOut  []byte
+	meta
+}
+
+// adoption is an epoch that is being made durable.
+type adoption struct {
+	shard lineage.Shard
+	epoch lineage.ShardEpoch
+}
+
+func newSharing(n *Node) *sharing {
+	s := &sharing{node: n, self: control.Member{Node: n.env.Self(), Incarnation: n.env.Incarnation()}}
+	s.meta.init(n)
+	return s
+}
+
+// startSharing begins what does not wait for the node file.
+func (n *Node) startSharing() {
+	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
+	n.startMeta()
+}
+
+// stepShared handles an event that is the meta log's or another node's, and reports
+// whether it was.
+func (n *Node) stepShared(ev *env.Event) bool {
+	if n.stepMeta(ev) {
+		return true
+	}
+	if ev.Kind != env.Message || !peer.Is(ev.Data) {
+		return false
+	}
+	n.env.Charge(n.cluster.Constants.Costs.Check)
+	m := &n.peerIn
+	if peer.Decode(ev.Data, m) != nil {
+		n.malformed++
+		return true
+	}
+	switch m.Kind {
+	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
+		n.metaMessage(ev.From, m)
+	default:
+		if g := n.group(m.Shard); g != nil && n.ready {
+			if i := n.slotOf(m.Tenant, m.Slot); i >= 0 {
+				n.worked = i
+			}
+			g.Message(n.env, ev.From, m)
+		}
+	}
+	n.adoptEpochs()
+	return true
+}
+
+// group returns the group of a shard, nil if the node has none.
+func (n *Node) group(shard lineage.Shard) *group.Group {
+	for _, g := range n.groups {
+		if g.Shard() == shard {
+			return g
+		}
+	}
+	return nil
+}
+
+// groupOf returns the group of a slot here.
+func (n *Node) groupOf(i int) *group.Group { return n.groupBy[i] }
+
+// openShards opens what the founding configuration places here. What was decided since
+// will be told.
+func (n *Node) openShards() {
+	plane := control.New(n.cluster.Shared.Control)
+	for i := range plane.Shards() {
+		n.configureShard(&plane.Shards()[i])
+	}
+	n.configureFromPlane()
+	n.adoptEpochs()
+}
+
+// configureShard takes the configuration of a shard: the node has, or is to have, a
+// replica of it, or has no longer.
+func (n *Node) configureShard(s *control.Shard) {
+	g := n.group(s.ID)
+	holds := slices.Contains(s.Replicas, n.self.Node) || s.IsInSync(n.self)
+	if g == nil && holds {
+		g = n.openGroup(s)
+	}
+	if g != nil {
+		g.Configure(n.env, s)
+	}
+}
+
+// openGroup opens every slot of a shard that may be here.
+func (n *Node) openGroup(s *control.Shard) *group.Group {
+	epoch := lineage.ShardEpoch(0)
+	if known := n.catalog.epochOf(s.ID); known != nil {
+		epoch = known.epoch
+	}
+	g := group.New(n.self, s.ID, epoch, n.cluster.Shared.Group, keyPeer, n.sharing)
+	n.groups = append(n.groups, g)
+	region := n.cluster.Shared.region(n.self.Node)
+	for i := range n.cluster.Placements {
+		p := &n.cluster.Placements[i]
+		// Not a byte of a tenant is where it does not allow it, whoever asks for it.
+		//safety:residency-checked-by-receiver by=residency on=region-outage
+		if !p.Tenant.Residency.Permits(region) {
+			continue
+		}
+		if p.Shard == s.ID {
+			n.openShared(g, p)
+		}
+	}
+	return g
+}
+
+func (n *Node) openShared(g *group.Group, p *Placement) {
+	i := len(n.slots)
+	r := replica.New(replica.Config{
+		Identity: p.Identity(), Tenant: p.Tenant, Constants: n.cluster.Constants, Index: uint32(i) + firstShared, Shared: true,
+	})
+	n.placeOf[slotKey{p.Tenant.ID, p.Slot}] = i
+	n.slots = append(n.slots, r)
+	n.groupBy = append(n.groupBy, g)
+	g.AddSlot(i, r)
+	r.Open(n.env, n.started)
+}
+
+// adoptEpochs begins to make epochs durable that groups have heard of, all at once.
+func (n *Node) adoptEpochs() {
+	if !n.ready || len(n.adopting) > 0 || n.script.ops != nil && len(n.script.ops) > 0 {
+		return
+	}
+	for _, g := range n.groups {
+		if epoch, wants := g.Wants(); wants {
+			n.adopting = append(n.adopting, adoption{g.Shard(), epoch})
+		}
+	}
+	if len(n.adopting) == 0 {
+		return
+	}
+	next := n.catalog.clone()
+	for _, a := range n.adopting {
+		next.lead(a.shard)
+		next.epochOf(a.shard).epoch = a.epoch
+	}
+	// Who says something in an epoch will never heed a lower one, also after a restart.
+	//safety:epoch-durable-before-first-reply by=one-sequencer on=failover
+	n.scriptCatalog(&next)
+	n.runScript()
+}
+
+// adopted goes on in the epochs that are durable now.
+func (n *Node) adopted() {
+	done := n.adopting
+	n.adopting = nil
+	for _, a := range done {
+		n.catalog.lead(a.shard)
+		n.catalog.epochOf(a.shard).epoch = a.epoch
+	}
+	for _, a := range done {
+		n.group(a.shard).Adopt(n.env, a.epoch)
+	}
+	n.adoptEpochs()
+}
+
+// ours reports whether a request to a slot here may be served here: changes and their
+// sessions by who leads, and reads by every replica.
+func (n *Node) ours(i int, m *wire.Message) bool {
+	return n.groupOf(i).Role() == group.Leading || m.Kind == wire.Query
+}
+
+// leaderOf returns the address, plus 1, of who leads the shard of a request's slot; 0 if
+// nobody is known to.
+func (n *Node) leaderOf(m *wire.Message) uint64 {
+	p := n.cluster.find(m.Tenant, m.Slot)
+	if p == nil {
+		return 0
+	}
+	if g := n.group(p.Shard); g != nil {
+		if leader, known := g.Leader(); known && leader != n.self.Node {
+			return uint64(leader) + 1
+		}
+	}
+	return 0
+}
+
+// elsewhere reports whether a shard is held by other nodes only.
+func (n *Node) elsewhere(shard lineage.Shard) bool { return n.group(shard) == nil }
+
+// read lets a slot answer a read at its level.
+func (n *Node) read(i int, from env.ID, m *wire.Message) {
+	r := group.Read{From: from, Request: m.Origin(), Entity: m.Entity, Level: m.Level, Token: m.Token, Bound: m.Bound}
+	if code := n.groupOf(i).Read(n.env, i, &r); code != wire.NoError {
+		n.refuse(from, m, replica.Outcome{Code: code})
+	}
+}
+
+// Answer implements group.Owner.
+func (s *sharing) Answer(p *replica.Pending) { s.node.answer(p) }
+
+// AnswerRead implements group.Owner.
+func (s *sharing) AnswerRead(slot int, r *group.Read, code wire.Code) {
+	n := s.node
+	var m wire.Message
+	r.Request.Restore(&m)
+	if code != wire.NoError {
+		n.refuse(r.From, &m, replica.Outcome{Code: code})
+		return
+	}
+	at := n.slots[slot].State()
+	n.reply(r.From, &wire.Message{
+		Kind: wire.StateAt, Entity: r.Entity, Seq: at.Position.Seq, Epoch: n.slots[slot].EpochAt(at.Position.Seq), State: at.Entity(r.Entity),
+	}, &m)
+}
+
+// tick repeats what was not answered.
+func (n *Node) tick() {
+	n.ticks++
+	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
+	n.tickMeta()
+	if !n.ready {
+		return
+	}
+	for _, g := range n.groups {
+		g.Tick(n.env)
+	}
+	n.proposeWishes()
+	n.adoptEpochs()
+}
+
+// shared reports whether nothing is under way among the nodes, as far as this one
+// knows.
+func (n *Node) shared() bool {
+	for _, g := range n.groups {
+		if !g.Settled() {
+			return false
+		}
+	}
+	return len(n.adopting) == 0 && n.metaSettled()
+}
+
+// send sends a message to another node.
+func (n *Node) sendPeer(to env.ID, m *peer.Message, a, b uint64) {
+	m.From = n.self.Incarnation
+	n.peerOut = peer.Encode(n.peerOut[:0], m)
+	n.env.Send(to, env.Key{Kind: keyPeer + uint16(m.Kind), Attempt: n.ticks, A: a, B: b}, n.peerOut)
+}

@@ -1,0 +1,69 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// replicated draws what the scenarios of replica groups share: some nodes, three
+// shards with a replica on three of them, a tenant or more in each, and readers at
+// every level.
+func (d *draw) replicated(p *Plan, nodes int) {
+	d.cluster(p)
+	d.workload(p)
+	if d.oneIn(4, "caps", 0) {
+		d.caps(p)
+	}
+	p.Cluster.Nodes = nodes
+	d.share(p, 3)
+	w := &p.Workload
+	w.SessionPermille = d.between("session reads", 0, 0, 400)
+	w.BoundedPermille = d.between("bounded reads", 0, 0, 200)
+	w.AnywherePermille = d.between("reads anywhere", 0, 0, 300)
+	w.Bound = d.log("bound", 0, 10*millisecond, 640*millisecond)
+	d.world(p)
+	p.World.Duration, p.World.Calm = 10*second, 40*second
+}
+
+// share makes replica groups of so many nodes each.
+func (d *draw) share(p *Plan, replicas int) {
+	s := &SharedPlan{Silence: int64(300 * env.Millisecond), Replace: 5 * second, Slow: int64(600 * env.Millisecond)}
+	for i := range p.Cluster.Nodes {
+		s.Regions = append(s.Regions, "home")
+		if i < 3 || p.Cluster.Nodes >= 5 && i < 5 && d.oneIn(3, "five members", 0) {
+			s.Meta = append(s.Meta, env.ID(i))
+		}
+	}
+	for shard := range 3 {
+		c := control.ShardConfig{ID: lineage.Shard(shard), Region: "home"}
+		first := int(d.between("first replica", shard, 0, int64(p.Cluster.Nodes-1)))
+		for i := range replicas {
+			c.Replicas = append(c.Replicas, env.ID((first+i)%p.Cluster.Nodes))
+		}
+		s.Shards = append(s.Shards, c)
+	}
+	for i := range p.Cluster.Tenants {
+		t := &p.Cluster.Tenants[i]
+		t.Slots = 1
+		if d.oneIn(4, "slots", i) {
+			t.Slots = int(d.between("slots", i+1000, 2, 3))
+		}
+		for slot := range t.Slots {
+			t.Shards = append(t.Shards, lineage.Shard((i+slot)%3))
+		}
+		t.Node = s.Shards[i%3].Replicas[0]
+	}
+	p.Cluster.Shared = s
+}
+
+// sharedSmoke is the least that a change must not break of replica groups.
+var sharedSmoke = &Scenario{
+	Name:  "shared-smoke",
+	Story: "three nodes, three shards with three replicas each, no faults; everything is answered, and all replicas are equal",
+	draw: func(d *draw, p *Plan) {
+		d.replicated(p, 3)
+		p.World.Disruptions = []plan.Disruption{}
+	},
+}

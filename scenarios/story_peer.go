@@ -1,0 +1,104 @@
+package scenarios
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/record"
+)
+
+// What nodes say to each other, in words.
+
+// sentToPeer tells a message between nodes, and reports whether it was one.
+func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
+	if len(payload) > 0 && payload[0] == core.MetaPrefix {
+		s.add("%-9s sends %d bytes of the meta log to %s", s.who(from), len(payload), s.who(to))
+		return true
+	}
+	if !peer.Is(payload) {
+		return false
+	}
+	m := &s.peer
+	if err := peer.Decode(payload, m); err != nil {
+		s.add("%-9s sends %d bytes to %s that are no message: %v", s.who(from), len(payload), s.who(to), err)
+		return true
+	}
+	s.add("%-9s sends %s to %s: %s", s.who(from), m.Kind, s.who(to), describePeer(m))
+	return true
+}
+
+// describePeer names what of a message between nodes tells it from others.
+func describePeer(m *peer.Message) string {
+	log := fmt.Sprintf("shard %d epoch %d, tenant %s slot %d", m.Shard, m.Epoch, m.Tenant, m.Slot)
+	switch m.Kind {
+	case peer.Append:
+		return fmt.Sprintf("%s: %d records after %d, committed %d", log, countRecords(m.Tail), m.At.Seq, m.Commit)
+	case peer.Appended:
+		return fmt.Sprintf("%s: durable up to %d, applied %d", log, m.At.Seq, m.Commit)
+	case peer.Pull:
+		return fmt.Sprintf("%s: after %d, snapshot %d from %d", log, m.At.Seq, m.Mark, m.Offset)
+	case peer.Chunk:
+		return fmt.Sprintf("%s: snapshot at %d, bytes %d to %d of %d", log, m.At.Seq, m.Offset, m.Offset+uint64(len(m.Tail)), m.Size)
+	case peer.AskIndex, peer.Index:
+		return fmt.Sprintf("%s: question %x, %d", log, m.Round, m.At.Seq)
+	case peer.Heartbeat:
+		return fmt.Sprintf("incarnation %d, told up to %d", m.From, m.Index)
+	case peer.Configs:
+		shards, err := control.DecodeShards(m.Tail)
+		text := fmt.Sprintf("up to %d, leader of the meta log %d", m.Index, int64(m.Owner)-1)
+		for i := range shards {
+			c := &shards[i]
+			text += fmt.Sprintf("; shard %d epoch %d version %d led by %v, in sync %v", c.ID, c.Epoch, c.Version, c.Leader, c.InSync)
+		}
+		if err != nil {
+			text += "; " + err.Error()
+		}
+		return text
+	case peer.Propose:
+		c, err := control.DecodeCommand(m.Tail)
+		if err != nil {
+			return err.Error()
+		}
+		return c.String()
+	case peer.Proposed:
+		r, err := control.DecodeResult(m.Tail)
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("%v, epoch %d version %d", r.Refusal, r.Epoch, r.Version)
+	}
+	return fmt.Sprintf("shard %d epoch %d round %d", m.Shard, m.Epoch, m.Round)
+}
+
+// countRecords returns the number of records in a message.
+func countRecords(tail []byte) (n int) {
+	for len(tail) >= 4 {
+		size := 4 + int(uint32(tail[0])|uint32(tail[1])<<8|uint32(tail[2])<<16|uint32(tail[3])<<24)
+		if size < record.HeaderSize || size > len(tail) {
+			break
+		}
+		tail = tail[size:]
+		n++
+	}
+	return n
+}
+
+// hitOfShard tells a fault point whose key names a shard, and reports whether it is
+// one.
+func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
+	switch p {
+	case fault.EpochAdopted:
+		s.add("%-9s reaches %s (shard %d epoch %d)", s.who(id), fault.Name(p), key.A, key.B)
+	case fault.MemberPending:
+		s.add("%-9s reaches %s (shard %d node %d)", s.who(id), fault.Name(p), key.A, key.B)
+	case fault.ReadConfirmed:
+		s.add("%-9s reaches %s (shard %d round %d)", s.who(id), fault.Name(p), key.A, key.B)
+	default:
+		return false
+	}
+	return true
+}

@@ -233,7 +233,8 @@ func Decode(b []byte, m *Message) error {
 	if got, want := checksum(b), binary.LittleEndian.Uint32(b[4:]); got != want {
 		return fmt.Errorf("%w: checksum of a %s is %#x, want %#x", ErrMalformed, kind, got, want)
 	}
-	*m = Message{Kind: kind}
+	*m = Message{}
+	m.Kind = kind
 	r := reader{b: b[headerSize:]}
 	for _, f := range layouts[kind] {
 		r.field(m, f)

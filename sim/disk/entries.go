@@ -23,8 +23,18 @@ type entryOp struct {
 	node    *inode // what appears; nil: name disappears
 }
 
+// locate returns where a name is in a list, or has to go.
 func locate(list []entry, name string) (int, bool) {
-	return slices.BinarySearchFunc(list, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
+	low, high := 0, len(list)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		if list[mid].name < name {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, low < len(list) && list[low].name == name
 }
 
 func find(list []entry, name string) *inode {
@@ -257,15 +267,20 @@ func (d *Disk) syncDir(path string) env.Errno {
 		return err
 	}
 	failed := d.strikes(SyncFault, path)
-	d.pending = slices.DeleteFunc(d.pending, func(op entryOp) bool {
-		if op.dir != dir && op.from != dir {
-			return false
+	kept := 0
+	for i := range d.pending {
+		op := &d.pending[i]
+		switch ours := op.dir == dir || op.from == dir; {
+		case !ours && kept != i:
+			d.pending[kept] = *op
+			fallthrough
+		case !ours:
+			kept++
+		case !failed:
+			d.settle(op)
 		}
-		if !failed {
-			d.settle(&op)
-		}
-		return true
-	})
+	}
+	d.pending = d.pending[:kept]
 	if failed {
 		return env.IOError
 	}

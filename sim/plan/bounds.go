@@ -92,7 +92,8 @@ func Bounds() []Bound { return slices.Clone(bounds[:]) }
 
 // within reports a value that is out of its bound, or that has none.
 func within(name string, v int64) error {
-	for _, b := range bounds {
+	for i := range bounds {
+		b := &bounds[i]
 		if b.Name != name {
 			continue
 		}

@@ -168,7 +168,9 @@ func (d *driver) begin() {
 	}
 	call := d.call(op)
 	d.open = append(d.open, openCall{call: call, index: index})
-	if op.Kind.Changes() {
+	if identity, sent := d.client.Identity(call); sent {
+		d.history.Sent(index, identity)
+	} else if op.Kind.Changes() {
 		d.unsent++
 	}
 	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))

@@ -258,7 +258,7 @@ func (n *Node) tickMeta() {
 		n.nextBeat = now.Add(n.cluster.Shared.Heartbeat)
 		n.beat()
 	}
-	for i := range n.proposals {
+	for i := 0; i < len(n.proposals); i++ { // one that is answered at once goes
 		if p := &n.proposals[i]; now.Sub(p.sent) >= 4*shareEvery {
 			n.sendProposal(p)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -69,6 +70,7 @@ type slotWrites struct {
 // place is where one record stands. Records of one batch stand side by side.
 type place struct {
 	seq      lineage.Seq
+	chain    lineage.Chain
 	batch    uint32
 	path     string
 	from, to int64
@@ -187,7 +189,11 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 			return // not a frame; what it was meant to be will be missing
 		}
 		data = data[size:]
-		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
+		if o.shared != nil {
+			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
+		} else {
+			o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
+		}
 		w := o.writesOf(id, r.Tenant, r.Slot)
 		if first {
 			w.batch++
@@ -199,7 +205,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		n := len(w.places)
 		w.places = slices.Grow(w.places, 1)[:n+1]
 		p := &w.places[n]
-		p.seq, p.batch, p.path, p.from, p.to = r.Seq, w.batch, path, from, from+int64(size)
+		p.seq, p.chain, p.batch, p.path, p.from, p.to = r.Seq, chain, w.batch, path, from, from+int64(size)
 		from += int64(size)
 	}
 }
@@ -269,14 +275,21 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.acked(from, t, slot, seq)
 		return
 	}
+	if o.shared != nil && peer.KindOf(payload) == peer.Appended {
+		o.durableThere(from, payload)
+		return
+	}
 	kind := wire.KindOf(payload)
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
 	}
-	if !o.isNode(from) || kind != wire.AckAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.AckAt && kind != wire.StateAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
+	case kind == wire.StateAt:
+		l := o.shared.leader(m.Tenant, m.Slot)
+		l.told = max(l.told, m.Seq)
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:

@@ -125,6 +125,9 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.left = p.total()
 	r.budget = budget{world: r.world, run: &r.run}
+	if r.founded.Shared != nil {
+		r.budget.shared = r.observer.maySpare
+	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
 		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged,
@@ -140,7 +143,7 @@ func (r *Runner) view() *sharedView {
 	if r.founded.Shared == nil {
 		return nil
 	}
-	v := &sharedView{plane: r.plane}
+	v := &sharedView{plane: r.plane, meta: r.founded.Shared.Control.Meta}
 	for i := range r.founded.Placements {
 		p := &r.founded.Placements[i]
 		v.shards = append(v.shards, slotShard{p.Tenant.ID, p.Slot, p.Shard})

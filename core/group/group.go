@@ -113,6 +113,7 @@ type slot struct {
 	pull     pull
 	// failed: the log has stopped, and the others are to know.
 	failed bool
+	life   uint64 // how often the log began anew with nothing
 	// fresh: what was committed then has been applied; isFresh: that is known.
 	fresh   env.Time
 	isFresh bool
@@ -121,8 +122,11 @@ type slot struct {
 // progress is what is known of one replica of a log.
 type progress struct {
 	acked lineage.Seq // durable there, and the leader's
-	told  lineage.Seq // it knows that records up to here are committed
-	since env.Time    // acked has been behind the log's end since
+	life  uint64      // of that log, which begins anew with each life
+	// barred: the log has failed, and what it acknowledged in this life counts no more.
+	barred bool
+	told   lineage.Seq // it knows that records up to here are committed
+	since  env.Time    // acked has been behind the log's end since
 }
 
 // other is another node that has, or is to have, a replica of the shard.
@@ -195,6 +199,9 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	if s.Index <= g.known.Index {
 		return
 	}
+	if g.role == Leading && s.Epoch == g.epoch {
+		g.bar(s)
+	}
 	g.known = *s
 	g.known.InSync, g.known.Replicas, g.known.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
 	g.wanted = max(g.wanted, s.Epoch)
@@ -210,6 +217,20 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	if g.role == Leading {
 		g.advanceAll(e)
 		g.confirmed(e)
+	}
+}
+
+// bar lets nothing count that a log acknowledged which a configuration excludes anew.
+func (g *Group) bar(s *control.Shard) {
+	for _, x := range s.Excluded {
+		i, j := g.peerOf(x.Member.Node), g.find(x.Tenant, x.Slot)
+		if i < 0 || j < 0 || slices.Contains(g.known.Excluded, x) || g.peers[i].incarnation != x.Member.Incarnation {
+			continue
+		}
+		p := &g.slots[j].progress[i]
+		// What was acknowledged before the log failed is going to be lost with it.
+		//safety:excluded-acks-forgotten by=durable-ack on=disk-loss
+		p.acked, p.barred = 0, true
 	}
 }
 
@@ -282,7 +303,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	}
 	for i := range g.slots {
 		s := &g.slots[i]
-		s.r.Follow(e)
+		s.r.Follow()
 		s.acked, s.pull, s.isFresh = 0, pull{}, false
 		for j := range s.progress {
 			s.progress[j] = progress{since: e.Now()}
@@ -312,6 +333,7 @@ func (g *Group) takeRole(e env.Env) {
 	}
 	g.led = g.epoch
 	g.leader, g.knows = g.self.Node, true
+	g.refuseReads(wire.NotYet) // they were to be answered by what another leader has said
 	for i := range g.peers {
 		g.peers[i].heard = e.Now()
 	}
@@ -348,7 +370,7 @@ func (g *Group) stepDown(e env.Env) {
 	g.knows = false
 	for i := range g.slots {
 		s := &g.slots[i]
-		refused := s.r.Follow(e)
+		refused := s.r.Follow()
 		for j := range refused {
 			g.owner.Answer(&refused[j])
 		}
@@ -415,7 +437,9 @@ func (g *Group) advance(e env.Env, s *slot) {
 	}
 	s.waiting = s.waiting[:0]
 	for i := range settled {
-		g.owner.Answer(&settled[i])
+		if settled[i].Request.Kind != 0 { // else another leader was asked for it
+			g.owner.Answer(&settled[i])
+		}
 	}
 }
 

@@ -116,17 +116,18 @@ func (g *Group) confirmFor(e env.Env, r *Read) {
 func (g *Group) startRound(e env.Env) {
 	g.reads.round++
 	g.reads.under = true
-	g.askToConfirm(e, 0)
+	g.askToConfirm(e, 0, false)
 	g.confirmed(e)
 }
 
-// askToConfirm asks every member that has not confirmed the round.
-func (g *Group) askToConfirm(e env.Env, attempt uint32) {
+// askToConfirm asks every member that has not confirmed the round; or every replica,
+// so that one that has come back speaks.
+func (g *Group) askToConfirm(e env.Env, attempt uint32, all bool) {
 	m := peer.Message{Kind: peer.Confirm, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: g.reads.round}
 	g.out = peer.Encode(g.out[:0], &m)
 	key := env.Key{Kind: g.key + uint16(m.Kind), Attempt: attempt, A: uint64(m.Shard), B: m.Round}
 	for i := range g.peers {
-		if o := &g.peers[i]; g.counts(o) && o.round < m.Round || !o.spoke {
+		if o := &g.peers[i]; all || g.counts(o) && o.round < m.Round {
 			e.Send(o.node, key, g.out)
 		}
 	}
@@ -193,6 +194,12 @@ func (g *Group) unconfirmed() bool {
 // answerRead answers a read that is confirmed.
 func (g *Group) answerRead(e env.Env, r *Read) {
 	s := &g.slots[r.slot]
+	if s.r.Phase() != replica.Serving { // what is committed is not known yet
+		if !r.remote {
+			g.owner.AnswerRead(s.number, r, wire.NotServing)
+		}
+		return
+	}
 	if !r.remote {
 		g.owner.AnswerRead(s.number, r, wire.NoError)
 		return

@@ -28,13 +28,16 @@ func (g *Group) Tick(e env.Env) {
 
 func (g *Group) tickLeading(e env.Env) {
 	g.leadSlots(e)
-	if e.Now() >= g.beat || g.reads.under {
-		g.beat = e.Now().Add(g.patience.Silence / 6)
-		if !g.reads.under {
-			g.startRound(e)
-		} else {
-			g.askToConfirm(e, g.ticks)
+	if beat := e.Now() >= g.beat; beat || g.reads.under {
+		if beat {
+			g.beat = e.Now().Add(g.patience.Silence / 6)
 		}
+		if !g.reads.under {
+			g.reads.round++
+			g.reads.under = true
+		}
+		g.askToConfirm(e, g.ticks, beat)
+		g.confirmed(e)
 	}
 	for i := range g.slots {
 		g.remind(e, &g.slots[i])
@@ -56,7 +59,7 @@ func (g *Group) remind(e env.Env, s *slot) {
 			continue
 		}
 		m := g.message(peer.Append, s)
-		m.At, m.Commit = end, commit
+		m.At, m.Commit, m.Round = end, commit, p.life
 		g.send(e, g.peers[i].node, &m, uint64(end.Seq), g.ticks)
 	}
 	s.r.Hold(hold)
@@ -70,7 +73,7 @@ func (g *Group) tickFollowing(e env.Env) {
 		s := &g.slots[i]
 		switch {
 		case s.r.Phase() == replica.Stopped:
-			g.replace(e, s)
+			g.wantsAnew(e, s)
 		case s.pull.on && e.Now().Sub(s.pull.since) >= g.patience.Repeat, s.pull.later:
 			g.ask(e, s)
 		}
@@ -78,19 +81,20 @@ func (g *Group) tickFollowing(e env.Env) {
 	g.readApplied(e)
 }
 
-// replace fetches a log anew that has stopped, once nobody counts on what is left of
-// it, and somebody leads who has it.
-func (g *Group) replace(e env.Env, s *slot) {
-	counted := g.known.IsInSync(g.self) && !g.lacks(g.self, s)
-	led := g.knows && g.leader != g.self.Node && g.known.Epoch == g.epoch && g.wanted == g.epoch && !g.known.Reformed
+// wantsAnew tells the leader that a log that has stopped is to begin anew, if nobody
+// here knows of anybody who counts on what is left of it.
+func (g *Group) wantsAnew(e env.Env, s *slot) {
 	// What is left of it may be all there is.
-	//safety:damaged-log-kept-while-counted true by=no-loss on=disk-loss
-	if counted || !led || e.Now().Sub(g.heard) > g.patience.Silence {
+	//safety:damaged-log-kept-while-counted false by=no-loss on=disk-loss
+	if g.counted(s) {
 		return
 	}
-	s.failed = false
-	s.pull = pull{later: true, count: s.pull.count}
-	_ = s.r.Refetch(e, nil)
+	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed {
+		return
+	}
+	m := g.message(peer.Appended, s)
+	m.Round, m.Mark = s.life+1, 1
+	g.send(e, g.leader, &m, m.Round<<48, g.ticks)
 }
 
 // Wish returns the command that the group wants in the meta log, if there is one: the
@@ -171,7 +175,7 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 	o := &g.peers[i]
 	m := o.member()
 	if !g.known.IsInSync(m) {
-		if o.spoke && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
+		if o.spoke && e.Now().Sub(o.heard) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
 			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
 		}
 		for _, old := range g.known.InSync { // its earlier life is no member any more
@@ -243,7 +247,7 @@ func (g *Group) slow(e env.Env, i int) bool {
 // Settled reports whether nothing of the shard is under way here: every replica is in
 // sync and has everything. Of who follows, that it has what it knows of.
 func (g *Group) Settled() bool {
-	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 {
+	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 || !g.known.IsInSync(g.self) {
 		return false
 	}
 	for _, node := range g.known.Replicas {

@@ -29,7 +29,8 @@ type shared struct {
 	spans   []Span      // ascending, as far as they are known
 	matched lineage.Seq // records up to here are the sequencer's, as it said in this epoch
 	told    lineage.Seq // records up to here are committed and matched, as the sequencer said
-	// received is when the last record came: the bucket goes on from there.
+	// received is when the last record came, or was appended here: the bucket goes on
+	// from there.
 	received   env.Time
 	answerable lineage.Seq // what is committed and durable in enough places to be told
 	unanswered int         // committed records that cannot be told yet
@@ -112,7 +113,7 @@ func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 
 // Follow ends the sequencing of the replica. What was admitted and has no place in the
 // log is refused; what has one is somebody else's to commit, and nobody is told.
-func (r *Replica) Follow(e env.Env) []Pending {
+func (r *Replica) Follow() []Pending {
 	r.done = r.done[:0]
 	r.matched = r.state.Position.Seq
 	if !r.leads {
@@ -131,7 +132,7 @@ func (r *Replica) Follow(e env.Env) []Pending {
 	r.state.Forget()
 	r.outbox, r.unanswered = r.outbox[:0], 0
 	r.hold = r.state.Position.Seq
-	r.told, r.received = r.state.Position.Seq, e.Now()
+	r.told = r.state.Position.Seq
 	if r.phase != Stopped {
 		r.phase = Following
 	}
@@ -214,12 +215,13 @@ func (r *Replica) OnLineage(epoch lineage.ShardEpoch, seq lineage.Seq) bool {
 // A message carries records as they are: 4 bytes of length, then the record.
 
 // ship notes a record for the others.
-func (r *Replica) ship(rec *record.Record) {
+func (r *Replica) ship(e env.Env, rec *record.Record) {
 	if len(r.outbox) == 0 {
 		r.outboxFrom = lineage.Position{Seq: rec.Seq - 1, Chain: rec.Prev}
 	}
 	size := record.Size(rec.Kind)
 	r.outbox = binary.LittleEndian.AppendUint32(r.outbox, uint32(size))
+	r.received = e.Now()
 	r.outbox = append(r.outbox, r.frames[len(r.frames)-size:]...) // a frame ends with its record
 }
 

@@ -93,10 +93,10 @@ func Bounds() []Bound { return slices.Clone(bounds[:]) }
 // within reports a value that is out of its bound, or that has none.
 func within(name string, v int64) error {
 	for i := range bounds {
-		b := &bounds[i]
-		if b.Name != name {
+		if bounds[i].Name != name {
 			continue
 		}
+		b := bounds[i]
 		if v < b.Low || v > b.High {
 			return fmt.Errorf("%s is %d, want %d..%d", name, v, b.Low, b.High)
 		}

@@ -246,7 +246,10 @@ func (d *driver) ended(r *core.Result) {
 		if r.Op.Session != 0 {
 			d.history.Sent(o.index, r.Op)
 		}
-		op.Seq, op.State, op.Reason = r.Seq, r.State, reason(r)
+		op.Seq, op.Reason = r.Seq, reason(r)
+		if op.Kind == history.Read {
+			op.State = r.State
+		}
 		if d.story != nil {
 			d.story.told(d.env.Self(), o.index, op)
 		}

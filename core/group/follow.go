@@ -62,7 +62,7 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 	if m.From > o.incarnation {
 		*o = other{node: o.node, incarnation: m.From}
 		// What an earlier life acknowledged may be gone.
-		//safety:restarted-acks-forgotten by=durable-ack on=disk-loss
+		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
 		g.forgetProgress(e, i)
 	}
 	o.heard = e.Now()

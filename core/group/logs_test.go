@@ -1,0 +1,216 @@
+package group_test
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// apart lets every process restart, each log as it is then, and reforms the shard with
+// a node as its leader.
+func (w *world) apart(leader env.ID) {
+	w.Helper()
+	for id := range env.ID(3) {
+		w.restart(id)
+	}
+	w.messages = nil
+	w.must(control.Command{Kind: control.Reform, Member: w.nodes[leader].self()})
+}
+
+// When all have restarted, the leader adopts the best log of each slot, whosever it is:
+// the longest one of the highest epoch.
+func TestTheBestLogOfEachSlotIsAdopted(t *testing.T) {
+	for leader := range env.ID(3) {
+		w := serving(t)
+		// Slot 0: node 0 has a record more than node 1, and that one more than node 2.
+		w.held = to(2)
+		w.nodes[0].mustWrite(0, 1)
+		w.run()
+		w.held = func(m *message) bool { return m.to != 0 }
+		w.nodes[0].mustWrite(0, 2)
+		// Slot 1: node 0 has the longest log, but node 2 one of a higher epoch.
+		w.nodes[0].mustWrite(1, 1, 2, 3)
+		w.run()
+		w.messages = nil
+		w.elect(2)
+		w.nodes[0].deaf, w.nodes[1].deaf = true, true
+		w.run()
+		if w.nodes[2].group.Role() != group.Leading {
+			t.Fatalf("%v", w)
+		}
+		w.nodes[0].deaf, w.nodes[1].deaf = false, false
+		longest, highest := w.nodes[0].logs[0].End(), w.nodes[2].logs[1].End()
+		w.held = nil
+		w.apart(leader)
+		w.settle()
+		w.wishes()
+		for _, n := range w.nodes {
+			for slot, best := range map[int]lineage.Position{0: w.nodes[2].logs[0].End(), 1: highest} {
+				chain, known := n.logs[slot].ChainAt(best.Seq)
+				if n.logs[slot].End().Seq < best.Seq || known && chain != best.Chain {
+					t.Errorf("led by node %d, slot %d of node %d ends at %v and has another record than %v", leader, slot, n.id, n.logs[slot].End(), best)
+				}
+			}
+		}
+		if !w.nodes[leader].group.Settled() || w.config().Reformed {
+			t.Errorf("led by node %d it does not settle; the longest log of slot 0 was %v\n%v", leader, longest, w)
+		}
+	}
+}
+
+// The longest log of one epoch wins; no leader of a higher one is about.
+func TestTheLongestLogIsAdopted(t *testing.T) {
+	for leader := range env.ID(3) {
+		w := serving(t)
+		w.held = func(m *message) bool { return m.to != 0 }
+		w.nodes[0].mustWrite(0, 1, 2)
+		w.run()
+		longest := w.nodes[0].logs[0].End()
+		w.held = nil
+		w.apart(leader)
+		w.settle()
+		w.wishes()
+		for _, n := range w.nodes {
+			if n.logs[0].State().Entity(entityOf(2)).LastSeq != uint64(longest.Seq) {
+				t.Errorf("led by node %d, node %d has not adopted the longest log, which ended at %v\n%v", leader, n.id, longest, w)
+			}
+		}
+	}
+}
+
+// Until every member of the set has told what it has, nobody leads.
+func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
+	for missing := env.ID(1); missing < 3; missing++ {
+		w := serving(t)
+		w.apart(0)
+		w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == missing }
+		w.settle()
+		if got := w.nodes[0].group.Role(); got != group.Gathering {
+			t.Fatalf("without the logs of node %d, node 0 is %s", missing, got)
+		}
+		if code := w.nodes[0].write(0, 1); code != wire.Moved {
+			t.Errorf("a change is told %v", code)
+		}
+		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok {
+			t.Errorf("who gathers wishes %v", &c)
+		}
+		// What an earlier life tells is no answer.
+		m := w.waiting(w.held)[0].Message
+		m.From--
+		w.hand(&message{from: missing, to: 0, bytes: peer.Encode(nil, &m)})
+		if got := w.nodes[0].group.Role(); got != group.Gathering {
+			t.Fatalf("with what the life of node %d before told, node 0 is %s", missing, got)
+		}
+		w.held = nil
+		w.settle()
+		if got := w.nodes[0].group.Role(); got != group.Leading {
+			t.Errorf("with all logs node 0 is %s", got)
+		}
+	}
+}
+
+// fail lets a log of a node fail: a sync of it does, with request 7.
+func (w *world) fail(id env.ID, slot int) {
+	w.Helper()
+	n := w.nodes[id]
+	n.fails = func(op *env.Op) env.Errno {
+		if owner, _ := replica.Owner(op.ID); op.Kind == env.OpSync && int(owner) == slot {
+			return env.IOError
+		}
+		return env.OK
+	}
+	w.nodes[0].mustWrite(slot, 7)
+	w.run()
+	n.fails = nil
+	if got := n.logs[slot].Phase(); got != replica.Stopped {
+		w.Fatalf("a log whose sync failed is %s", got)
+	}
+}
+
+// A member whose log has failed is excluded from that slot, fetches the log anew, and is
+// readmitted. Meanwhile the slot does without it, and the other slot does not.
+func TestAFailedLogIsExcludedFetchedAndReadmitted(t *testing.T) {
+	w := serving(t)
+	w.fail(2, 0)
+	w.settle()
+	w.nodes[0].want()
+	c, ok := w.nodes[2].group.Wish(w.nodes[2])
+	if !ok || c.Kind != control.Exclude || c.Member != w.nodes[2].self() || c.Tenant != owner || c.Slot != 0 {
+		t.Fatalf("who has a failed log wishes %v, %t", &c, ok)
+	}
+	if w.nodes[2].logs[0].Phase() != replica.Stopped {
+		t.Fatalf("a log that others count on is %s", w.nodes[2].logs[0].Phase())
+	}
+	w.must(c)
+	w.held = func(m *message) bool { return m.Slot == 0 && m.from == 2 } // its log is not fetched yet
+	w.run()
+	if got := len(w.nodes[0].acked()); got != 1 {
+		t.Fatalf("the slot does without node 2, but %d changes are acknowledged\n%v", got, w)
+	}
+	w.nodes[2].stuck = true
+	w.nodes[0].mustWrite(1, 1)
+	w.run()
+	if got := len(w.nodes[0].acked()); got != 1 {
+		t.Fatalf("the other slot does without node 2 too: %v", w.nodes[0].acked())
+	}
+	w.nodes[2].stuck, w.held = false, nil
+	w.settle()
+	w.wishes()
+	if len(w.config().Excluded) > 0 || w.nodes[2].logs[0].End() != w.nodes[0].logs[0].End() || !w.nodes[0].group.Settled() {
+		t.Errorf("node 2 is not readmitted:\n%v", w)
+	}
+}
+
+// What a log acknowledged before it failed does not make its member readmitted, however
+// late it arrives.
+func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
+	w := serving(t)
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 && m.Slot == 0 }
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	late := w.waiting(w.held)
+	if len(late) == 0 {
+		t.Fatal("node 2 acknowledges nothing")
+	}
+	w.messages = nil
+	w.held = nil
+	w.settle()
+	w.fail(2, 0)
+	c, _ := w.nodes[2].group.Wish(w.nodes[2])
+	w.must(c)
+	w.held = func(m *message) bool { return m.to == 2 || m.from == 2 && m.Slot == 0 }
+	w.settle()
+	for range 2 {
+		w.hand(&late[0])
+		w.tick(20 * env.Millisecond)
+		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok && c.Kind == control.Readmit {
+			t.Fatalf("the leader wishes %v\n%v", &c, w)
+		}
+	}
+}
+
+// A member that lacks a record for too long is removed, unless too few were left.
+func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
+	for _, members := range []int{3, 2} {
+		w := serving(t)
+		if members == 2 {
+			w.without(2)
+		}
+		w.held = func(m *message) bool { return m.from == 2 && members == 2 }
+		w.nodes[1].stuck = true
+		w.nodes[0].mustWrite(0, 1)
+		for range 50 { // it is heard, but its disk does nothing
+			w.tick(20 * env.Millisecond)
+		}
+		c, ok := w.nodes[0].group.Wish(w.nodes[0])
+		if want := members == 3; ok != want || ok && (c.Kind != control.Remove || c.Member != w.nodes[1].self()) {
+			t.Errorf("of %d members one is slow, and the leader wishes %v, %t", members, &c, ok)
+		}
+	}
+}

@@ -195,6 +195,24 @@ func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 	}
 }
 
+// While its own log of a slot has stopped, a leader knows of nobody whether he has what
+// is committed there: nobody joins.
+func TestNobodyJoinsWhileALogOfTheLeaderHasStopped(t *testing.T) {
+	w := serving(t)
+	w.without(2)
+	w.settle()
+	w.fail(0, 0)
+	c, ok := w.nodes[0].group.Wish(w.nodes[0])
+	if !ok || c.Kind != control.Exclude {
+		t.Fatalf("the leader wishes %v, %t", &c, ok)
+	}
+	w.must(c)
+	w.settle()
+	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok && c.Kind == control.Join {
+		t.Errorf("the leader wishes %v, and knows nothing of slot 0\n%v", &c, w)
+	}
+}
+
 // A member that lacks a record for too long is removed, unless too few were left.
 func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
 	for _, members := range []int{3, 2} {

@@ -110,7 +110,7 @@ func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
 func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
 	if s.r.Phase() == replica.Stopped && m.Round == s.life+1 && !g.counted(s) && s.r.Refetch(e, nil) == nil {
 		s.life++
-		s.failed, s.acked = false, 0
+		s.failed, s.acked, s.isFresh = false, 0, false
 		s.pull = pull{later: true, count: s.pull.count}
 	}
 }

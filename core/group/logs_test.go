@@ -213,6 +213,36 @@ func TestNobodyJoinsWhileALogOfTheLeaderHasStopped(t *testing.T) {
 	}
 }
 
+// A log that begins anew is behind what it was: nothing is answered from it as if what
+// was committed before had been applied.
+func TestABoundedReadOfALogThatBeganAnewWaits(t *testing.T) {
+	const bound = 10 * env.Second
+	w := serving(t)
+	n := w.nodes[2]
+	n.mustRead(1, wire.Bounded, wire.Token{}, bound)
+	w.run()
+	at := n.logs[0].End().Seq
+	n.wantRead(1, wire.NoError, at)
+	w.fail(2, 0)
+	c, _ := n.group.Wish(n)
+	w.must(c)
+	w.held = func(m *message) bool {
+		return m.Kind == peer.Append && m.to == 2 && len(m.Tail) > 0 || m.Kind == peer.AskIndex
+	}
+	w.settle()
+	if got := n.logs[0]; got.Phase() != replica.Following || got.End().Seq != 0 {
+		t.Fatalf("the log has not begun anew:\n%v", w)
+	}
+	n.mustRead(2, wire.Bounded, wire.Token{}, bound)
+	n.wantWaiting(2)
+	w.held = nil
+	w.settle()
+	n.wantRead(2, wire.NoError, n.logs[0].State().Position.Seq)
+	if n.logs[0].State().Position.Seq < at {
+		t.Errorf("the log is applied up to %d, was up to %d", n.logs[0].State().Position.Seq, at)
+	}
+}
+
 // A member that lacks a record for too long is removed, unless too few were left.
 func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
 	for _, members := range []int{3, 2} {

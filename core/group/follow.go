@@ -278,9 +278,11 @@ func (g *Group) Done(e env.Env, number int) {
 	if s == nil {
 		return
 	}
-	if to, at, records, ok := s.r.Fetched(); ok {
+	switch to, at, records, ended := s.r.Fetched(); {
+	case !ended:
+	case len(records) > 0:
 		g.sendRecords(e, s, to, at, records)
-	} else if to != 0 || at.Seq != 0 {
+	default:
 		g.sendChunk(e, s, to, 0, 0) // the segment was of no use
 	}
 	if s.r.Phase() == replica.Stopped {

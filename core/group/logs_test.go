@@ -243,6 +243,66 @@ func TestABoundedReadOfALogThatBeganAnewWaits(t *testing.T) {
 	}
 }
 
+// lagging is a shard led by a node, with another one that is no member and lacks the
+// records of slot 0 that the others have folded.
+func lagging(t *testing.T, leader, behind env.ID) *world {
+	w := serving(t)
+	if leader != 0 {
+		w.elect(leader)
+		w.settle()
+	}
+	w.without(behind)
+	w.held = to(behind)
+	w.nodes[leader].mustWrite(0, 1, 2, 3)
+	w.settle()
+	w.nodes[leader].want(1, 2, 3)
+	w.messages = nil
+	return w
+}
+
+// failReads lets a node read nothing.
+func (n *node) failReads() {
+	n.fails = func(op *env.Op) env.Errno {
+		if op.Kind == env.OpRead {
+			return env.IOError
+		}
+		return env.OK
+	}
+}
+
+// Who lacks records gets them from the segments, or a snapshot if those cannot be read:
+// whatever its address.
+func TestWhoLagsIsServedFromTheDiskOrASnapshot(t *testing.T) {
+	for leader := range env.ID(3) {
+		for behind := range env.ID(3) {
+			for _, readable := range []bool{true, false} {
+				if behind == leader {
+					continue
+				}
+				w := lagging(t, leader, behind)
+				if !readable {
+					w.nodes[leader].failReads()
+				}
+				chunks := 0
+				w.held = func(m *message) bool {
+					if m.Kind == peer.Chunk {
+						chunks++
+					}
+					return false
+				}
+				w.settle()
+				w.wishes()
+				if w.nodes[behind].logs[0].State().Position != w.nodes[leader].logs[0].State().Position || !w.nodes[leader].group.Settled() {
+					t.Errorf("node %d, led by node %d whose segments can be read (%t), lacks records:\n%v", behind, leader, readable, w)
+				}
+				if readable == (chunks > 0) {
+					t.Errorf("node %d, led by node %d whose segments can be read (%t), got %d parts of snapshots", behind, leader, readable, chunks)
+				}
+			}
+		}
+	}
+}
+
 // A member that lacks a record for too long is removed, unless too few were left.
 func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
 	for _, members := range []int{3, 2} {

@@ -140,7 +140,7 @@ func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 	switch f.stage {
 	case fetchOpening:
 		if ev.Err != env.OK {
-			f.stage = fetchIdle
+			f.stage = fetchDone
 			return
 		}
 		f.stage = fetchReading
@@ -184,14 +184,18 @@ func (r *Replica) search(data []byte) bool {
 	return whole && len(f.found) < maxShipped
 }
 
-// Fetched returns what a search has found, once; false if none has ended.
-func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ok bool) {
+// Fetched returns what a search has found, once; false if none has ended. There are no
+// records if it found nothing of use.
+func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ended bool) {
 	f := &r.fetch
 	if f.stage != fetchDone {
 		return 0, lineage.Position{}, nil, false
 	}
 	f.stage = fetchIdle
-	return f.to, f.at, f.found, len(f.found) > 0 && f.at.Seq == f.after
+	if f.at.Seq != f.after {
+		f.found = f.found[:0]
+	}
+	return f.to, f.at, f.found, true
 }
 
 // outgoing is the snapshot that is being handed out.

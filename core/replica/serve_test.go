@@ -82,8 +82,8 @@ func (h *host) mustFetch(p *tape, after int) []byte {
 	}
 	h.run()
 	to, at, records, ok := h.Fetched()
-	if !ok || to != 4 || at != p.ends[after] {
-		h.Fatalf("what follows record %d: for node %d, at %v, found %t; want for node 4, at %v", after, to, at, ok, p.ends[after])
+	if !ok || len(records) == 0 || to != 4 || at != p.ends[after] {
+		h.Fatalf("what follows record %d: for node %d, at %v, %d bytes, %t; want for node 4, at %v", after, to, at, len(records), ok, p.ends[after])
 	}
 	if _, _, _, again := h.Fetched(); again {
 		h.Fatalf("what follows record %d is told twice", after)
@@ -161,8 +161,8 @@ func TestASearchThatFails(t *testing.T) {
 		h.fail = failing(env.IOError, 0, false, on(kind))
 		h.AfterOnDisk(h, 4, 8)
 		h.run()
-		if _, _, _, ok := h.Fetched(); ok {
-			t.Errorf("%v failed, and something was found", kind)
+		if to, _, records, ended := h.Fetched(); !ended || to != 4 || len(records) > 0 {
+			t.Errorf("%v failed: ended %t, for node %d, %d bytes; want that nothing was found for node 4", kind, ended, to, len(records))
 		}
 		h.fail = nil
 		h.mustFetch(ours, 8)

@@ -234,7 +234,7 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 	if i < 0 || !g.slots[i].r.IsOpen() || g.slots[i].r.Busy() {
 		return
 	}
-	if g.role != Leading && !(g.known.Epoch == g.epoch && g.known.Leader.Node == to) {
+	if !g.serves(to) {
 		return
 	}
 	s := &g.slots[i]
@@ -254,6 +254,12 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 	if !s.r.AfterOnDisk(e, to, common) {
 		g.sendChunk(e, s, to, 0, 0)
 	}
+}
+
+// serves reports whether a node is to get from here what it lacks: anybody from the
+// leader, and who is to lead from anybody.
+func (g *Group) serves(to env.ID) bool {
+	return g.role == Leading || g.known.Epoch == g.epoch && g.known.Leader.Node == to
 }
 
 // sendRecords answers with records.
@@ -279,7 +285,7 @@ func (g *Group) Done(e env.Env, number int) {
 		return
 	}
 	switch to, at, records, ended := s.r.Fetched(); {
-	case !ended:
+	case !ended || !g.serves(to): // somebody else may lead by now
 	case len(records) > 0:
 		g.sendRecords(e, s, to, at, records)
 	default:

@@ -303,6 +303,33 @@ func TestWhoLagsIsServedFromTheDiskOrASnapshot(t *testing.T) {
 	}
 }
 
+// What a leader has found for another node when it is deposed stays with it: in the next
+// epoch only the next leader ships records.
+func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
+	for _, readable := range []bool{true, false} {
+		w := lagging(t, 0, 2)
+		w.held = nil
+		if !readable {
+			w.nodes[0].failReads()
+		}
+		w.nodes[0].stuck = true
+		w.settle() // node 2 asks, and node 0 begins to look
+		w.elect(1)
+		w.held = func(m *message) bool { return m.from == 0 && m.Epoch == 2 }
+		w.run()
+		w.nodes[0].stuck = false
+		w.settle()
+		if w.nodes[0].group.Epoch() != 2 || w.nodes[1].group.Role() != group.Leading {
+			t.Fatalf("%v", w)
+		}
+		for _, m := range w.waiting(w.held) {
+			if m.Kind == peer.Append || m.Kind == peer.Chunk {
+				t.Errorf("node 0 was deposed and sends %s", &m)
+			}
+		}
+	}
+}
+
 // A member that lacks a record for too long is removed, unless too few were left.
 func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
 	for _, members := range []int{3, 2} {

@@ -330,6 +330,43 @@ func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
 	}
 }
 
+// A copy of a part of a snapshot that arrives late does not take away what was
+// acknowledged since.
+func TestALateSnapshotTakesNothingAway(t *testing.T) {
+	w := lagging(t, 0, 2)
+	w.nodes[0].failReads()
+	w.held = func(m *message) bool { return m.Kind == peer.Chunk }
+	w.settle()
+	chunks := w.waiting(w.held)
+	if len(chunks) == 0 || int(chunks[0].Size) != len(chunks[0].Tail) {
+		t.Fatalf("parts of snapshots: %v", chunks)
+	}
+	w.messages = nil
+	w.hand(&chunks[0])
+	w.run()
+	n, leader := w.nodes[2], w.nodes[0]
+	installed := n.logs[0].State().Position
+	if installed.Seq == 0 || n.logs[0].End() != installed {
+		t.Fatalf("the snapshot is not installed:\n%v", w)
+	}
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 1 || m.Kind == peer.Pull }
+	leader.mustWrite(0, 4)
+	w.run()
+	acked := n.logs[0].Matched()
+	leader.mustWrite(0, 5)
+	w.lose(func(m *message) bool { return m.Kind == peer.Append && m.to == 2 })
+	leader.mustWrite(0, 6)
+	w.run() // behind a gap, so that node 2 asks
+	if acked.Seq != installed.Seq+1 || n.logs[0].State().Position != installed || len(w.waiting(of(peer.Pull, 2))) == 0 {
+		t.Fatalf("node 2 has acknowledged record %d:\n%v", acked.Seq, w)
+	}
+	w.hand(&chunks[0])
+	w.run()
+	if got := n.logs[0].End(); got.Seq < acked.Seq {
+		t.Errorf("a late snapshot at %d cut the log to %d, and %d was acknowledged", installed.Seq, got.Seq, acked.Seq)
+	}
+}
+
 // A member that lacks a record for too long is removed, unless too few were left.
 func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
 	for _, members := range []int{3, 2} {

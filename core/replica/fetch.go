@@ -206,11 +206,14 @@ type outgoing struct {
 
 // Chunk returns a part of a snapshot file of what is committed: the one at record
 // mark, from offset on, if that is still at hand, else the beginning of another one.
+// Mark 0 asks for the newest.
 func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.Position, from uint64, size int, part []byte) {
 	o := &r.outgoing
 	if o.data == nil || o.at.Seq != mark || offset >= uint64(len(o.data)) {
 		offset = 0
-		if o.data == nil || o.at != r.state.Position {
+		// Who has begun with another one begins anew with this one: if it was renewed for
+		// everybody, two that fetch at once would never come to an end.
+		if o.data == nil || mark == 0 && o.at != r.state.Position {
 			o.at = r.state.Position
 			o.data = wal.BeginSnapshot(make([]byte, 0, wal.SnapshotOverhead+r.state.Size()), r.config.Identity, o.at)
 			o.data = r.state.Append(o.data)

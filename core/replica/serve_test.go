@@ -227,6 +227,51 @@ func TestASnapshotIsHandedOutInParts(t *testing.T) {
 	}
 }
 
+// Two that fetch a snapshot at once, while the log goes on, both get to its end: whoever
+// comes later than the other begins with the newest, and then both have the same.
+func TestTwoFetchASnapshotWhileTheLogGoesOn(t *testing.T) {
+	ours := newTape().begin(1).signals(3000)
+	h := newHost(t, replica.DefaultConstants)
+	h.shared = true
+	h.restart()
+	end := 1990
+	h.hear(ours, 0, end, end)
+	h.run()
+	type fetcher struct {
+		mark lineage.Seq
+		have uint64
+		done bool
+	}
+	fetchers := []*fetcher{{}, {}}
+	for round := range 40 {
+		for i, f := range fetchers {
+			if f.done || round < 2*i { // the second one begins later
+				continue
+			}
+			mark := f.mark
+			if f.have == 0 {
+				mark = 0
+			}
+			at, from, size, part := h.Chunk(h, mark, f.have)
+			if at.Seq != f.mark {
+				f.mark, f.have = at.Seq, 0
+			}
+			if from == f.have {
+				f.have += uint64(len(part))
+			}
+			f.done = f.have == uint64(size)
+			h.hear(ours, end, end+1, end+1)
+			h.run()
+			end++
+		}
+	}
+	for i, f := range fetchers {
+		if !f.done {
+			t.Errorf("fetcher %d has %d bytes of the snapshot at %d, after 40 rounds", i, f.have, f.mark)
+		}
+	}
+}
+
 // Two logs begin with the same records and go on in different epochs. What one tells
 // of itself is enough for the other to find the last record that both have.
 func TestCommonFindsTheLastSharedRecord(t *testing.T) {

@@ -40,6 +40,8 @@ func busy(n int) *world {
 	w.run.Founded = append(w.run.Founded, home)
 	w.command(observe.Configure, home, 1, history.Acked)
 	w.replicas()
+	w.honest()
+	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }
 

@@ -87,6 +87,7 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
 	o.boots[id] = boot{incarnation, local}
+	o.emptied(id)
 	for i := range o.writes {
 		if w := &o.writes[i]; w.node == id {
 			w.received = local
@@ -264,6 +265,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if o.story != nil {
 		o.story.sent(from, to, payload)
 	}
+	if o.shared != nil && o.isNode(from) {
+		o.said(from, payload)
+	}
 	kind := wire.KindOf(payload)
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
@@ -333,6 +337,9 @@ func operationOf(m *wire.Message) signal.Operation {
 func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 	if !o.isNode(to) {
 		return
+	}
+	if o.shared != nil {
+		o.handed(to, payload)
 	}
 	if frame, ok := wire.FrameOf(payload); ok {
 		for int(from) >= len(o.arrivals) {

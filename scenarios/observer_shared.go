@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -23,6 +24,8 @@ type sharedView struct {
 	plane   func() (*control.Plane, metalog.Position)
 	shards  []slotShard
 	leading []leading
+	voices  []voice
+	message peer.Message
 }
 
 // slotShard says in which shard a slot is.
@@ -70,6 +73,7 @@ func (o *observer) sequences(id env.ID, m *wire.Message) bool {
 func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
 	o.noteReplica(id, p, key)
+	o.noteEpoch(id, p, key)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/control"
@@ -344,6 +345,28 @@ func (p *Plan) drift() int64 {
 		rho = max(rho, p.driftOf(uint32(node)))
 	}
 	return rho
+}
+
+// slowness bounds how much slower than true time a node's clock ever runs, in parts per
+// million.
+func (p *Plan) slowness() int64 {
+	slow := make([]int64, p.Cluster.Nodes)
+	for _, c := range p.World.Clocks {
+		if int(c.Process) < len(slow) {
+			slow[c.Process] = -c.DriftPPM
+		}
+	}
+	for i := range p.World.Disruptions {
+		d := &p.World.Disruptions[i]
+		switch {
+		case int(d.Process) >= len(slow):
+		case d.Kind == plan.MonoStep: // it goes back by any amount
+			return 1_000_000
+		case d.Kind == plan.Drift:
+			slow[d.Process] = min(slow[d.Process]+max(-d.Amount, 0), plan.MaxDrift)
+		}
+	}
+	return max(0, slices.Max(slow))
 }
 
 func (p *Plan) driftOf(process uint32) int64 {

@@ -107,7 +107,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history
-	r.run.DriftPPM, r.run.Shared = p.drift(), p.Cluster.Shared != nil
+	r.run.DriftPPM, r.run.SlowPPM, r.run.Shared = p.drift(), p.slowness(), p.Cluster.Shared != nil
 	for _, t := range p.Cluster.Tenants {
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {

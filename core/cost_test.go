@@ -16,9 +16,9 @@ import (
 // so that it costs nothing: an operation of the disk is done at once, an answer is
 // dropped.
 
-// group is how many messages are made ready at once, outside of what is measured, and
+// bunch is how many messages are made ready at once, outside of what is measured, and
 // how many changes become durable with one sync.
-const group = 64
+const bunch = 64
 
 // gauge is a node under measurement, and a client that writes its messages by hand.
 type gauge struct {
@@ -28,7 +28,7 @@ type gauge struct {
 	answered int
 	timed    bool // a timer at Now is set
 	took     time.Duration
-	messages [group][]byte
+	messages [bunch][]byte
 	session  uint64
 	request  uint64
 }
@@ -46,7 +46,7 @@ func newGauge(b *testing.B, limits tenant.Limits) *gauge {
 	g.run()
 	g.session = g.told(wire.Message{Kind: wire.OpenSession, Tenant: 1, Placement: 1, Nonce: 1}).Session
 	g.quick = true
-	for range entities / group {
+	for range entities / bunch {
 		g.write(0)
 	}
 	g.took, g.answered = 0, 0
@@ -111,7 +111,7 @@ func (g *gauge) measured(work func()) {
 	g.took += time.Since(began)
 }
 
-// write makes a group of signals durable.
+// write makes a bunch of signals durable.
 func (g *gauge) write(waited env.Duration) {
 	g.now += env.Time(env.Second) // there are tokens again
 	g.compose(wire.Write, false)
@@ -152,19 +152,19 @@ func BenchmarkNodeStep(b *testing.B) {
 			}
 			g.took, g.answered = 0, 0
 			b.ResetTimer()
-			rounds := (b.N + group - 1) / group
+			rounds := (b.N + bunch - 1) / bunch
 			for range rounds {
 				c.round(g)
 			}
-			if g.answered != rounds*group {
-				b.Fatalf("%d of %d messages are answered", g.answered, rounds*group)
+			if g.answered != rounds*bunch {
+				b.Fatalf("%d of %d messages are answered", g.answered, rounds*bunch)
 			}
-			b.ReportMetric(float64(g.took)/float64(rounds*group), "ns/message")
+			b.ReportMetric(float64(g.took)/float64(rounds*bunch), "ns/message")
 		})
 	}
 }
 
-// each lets the node take a group of messages that lead to no record.
+// each lets the node take a bunch of messages that lead to no record.
 func (g *gauge) each(kind wire.Kind, again bool) {
 	g.compose(kind, again)
 	g.measured(func() { g.arrive(0) })

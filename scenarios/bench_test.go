@@ -25,6 +25,9 @@ func BenchmarkSeeds(b *testing.B) {
 		{name: "smoke", scenario: smoke},
 		{name: "smoke of 300 operations", scenario: smoke, operations: func(p *Plan) int { return 300 / p.Cluster.Clients }},
 		{name: "smoke of 300 operations with porcupine", scenario: smoke, operations: func(p *Plan) int { return 300 / p.Cluster.Clients }, porcupine: true},
+		{name: "three replicas", scenario: sharedSmoke},
+		{name: "three replicas four times as long", scenario: sharedSmoke, operations: func(p *Plan) int { return 4 * p.Workload.Operations }},
+		{name: "three replicas smoke of 300 operations", scenario: sharedSmoke, operations: func(p *Plan) int { return 300 / p.Cluster.Clients }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			r := NewRunner()

@@ -23,10 +23,16 @@ type budget struct {
 	world  *sim.World
 	run    *observe.Run
 	record record.Record
+	// shared, if shards are replica groups, reports whether the others of a node have
+	// all that its disk has.
+	shared func(env.ID) bool
 }
 
 // mayDamage implements sim.Config.MayDamage.
 func (b *budget) mayDamage(id env.ID, path string, _, to int64) bool {
+	if b.shared != nil {
+		return b.shared(id)
+	}
 	d := b.world.Disk(id)
 	identity, ok := identityOf(d, path)
 	if !ok || b.run.Damaged(identity.Tenant, identity.Slot) {
@@ -41,6 +47,9 @@ func (b *budget) mayDamage(id env.ID, path string, _, to int64) bool {
 
 // damaged implements sim.Config.Damaged.
 func (b *budget) damaged(id env.ID, path string) {
+	if b.shared != nil {
+		return
+	}
 	if identity, ok := identityOf(b.world.Disk(id), path); ok {
 		b.run.Damage(identity.Tenant, identity.Slot)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -63,12 +64,20 @@ type slotWrites struct {
 	durable  lineage.Seq // records up to here were seen to be durable
 	snapshot string      // newest one that got its name, "" if none
 	covers   lineage.Seq // what it covers
-	received env.Time    // the node's clock when its last record came, if others share the slot
+
+	// If others share the slot: the node's clock when its last record came, and what was
+	// known to be durable when its last life ended, whatever became of the disk since.
+	received env.Time
+	diedIn   env.Incarnation
+	// refetching: its files are being replaced by those of another replica.
+	refetching bool
+	died       lineage.Seq
 }
 
 // place is where one record stands. Records of one batch stand side by side.
 type place struct {
 	seq      lineage.Seq
+	chain    lineage.Chain
 	batch    uint32
 	path     string
 	from, to int64
@@ -86,13 +95,14 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
-	o.boots[id] = boot{incarnation, local}
-	o.emptied(id)
 	for i := range o.writes {
 		if w := &o.writes[i]; w.node == id {
 			w.received = local
+			w.diedIn, w.died = o.boots[id].incarnation, w.durable
 		}
 	}
+	o.boots[id] = boot{incarnation, local}
+	o.emptied(id)
 	kept := o.files[:0]
 	for _, f := range o.files { // what a crash left of them is looked up anew
 		if f.node != id {
@@ -137,7 +147,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if o.story != nil {
 		o.story.submitted(id, op, path)
 	}
-	o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	if op.Kind != env.OpClose || path != "" { // a handle that is not bound is no file's
+		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	}
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
@@ -188,9 +200,11 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 			return // not a frame; what it was meant to be will be missing
 		}
 		data = data[size:]
-		o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		if o.shared != nil {
+			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
 			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
+		} else {
+			o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		}
 		w := o.writesOf(id, r.Tenant, r.Slot)
 		if first {
@@ -200,7 +214,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 				from = again.from
 			}
 		}
-		w.places = append(w.places, place{seq: r.Seq, batch: w.batch, path: path, from: from, to: from + int64(size)})
+		w.places = append(w.places, place{seq: r.Seq, chain: chain, batch: w.batch, path: path, from: from, to: from + int64(size)})
 		from += int64(size)
 	}
 }
@@ -265,19 +279,23 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if o.story != nil {
 		o.story.sent(from, to, payload)
 	}
-	if o.shared != nil && o.isNode(from) {
+	if o.shared != nil && peer.Is(payload) {
 		o.said(from, payload)
+		return
 	}
 	kind := wire.KindOf(payload)
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
 	}
-	if !o.isNode(from) || kind != wire.Ack && kind != wire.AckAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.Ack && kind != wire.AckAt && kind != wire.StateAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
 	case kind == wire.Ack:
 		o.acked(from, m)
+	case kind == wire.StateAt:
+		l := o.shared.leader(m.Tenant, m.Slot)
+		l.told = max(l.told, m.Seq)
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:

@@ -126,8 +126,8 @@ func (o *observer) said(from env.ID, payload []byte) {
 	case 0, peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
 		return
 	}
-	m := &o.shared.message
-	if peer.Decode(payload, m) != nil {
+	m := &o.shared.peer
+	if !o.isNode(from) || peer.Decode(payload, m) != nil {
 		return
 	}
 	by, now := o.process(from), o.world.Time()
@@ -140,14 +140,15 @@ func (o *observer) said(from env.ID, payload []byte) {
 	case peer.Append:
 		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
 	case peer.Appended:
+		o.durableThere(from, m)
 		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
 	}
 }
 
 // handed notes the epoch of records that a node is about to look at.
 func (o *observer) handed(to env.ID, payload []byte) {
-	if peer.KindOf(payload) == peer.Append && peer.Decode(payload, &o.shared.message) == nil {
-		m := &o.shared.message
+	if peer.KindOf(payload) == peer.Append && peer.Decode(payload, &o.shared.peer) == nil {
+		m := &o.shared.peer
 		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
 	}
 }

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -22,10 +23,11 @@ type sharedView struct {
 	// plane returns the control plane as the member has it that has applied most of
 	// the meta log.
 	plane   func() (*control.Plane, metalog.Position)
+	meta    []env.ID // founding members of the meta log
 	shards  []slotShard
 	leading []leading
 	voices  []voice
-	message peer.Message
+	peer    peer.Message
 }
 
 // slotShard says in which shard a slot is.
@@ -41,6 +43,9 @@ type leading struct {
 	slot   lineage.Slot
 	node   env.ID
 	epoch  lineage.ShardEpoch
+	told   lineage.Seq // the last record that a client was told of
+
+	incarnation env.Incarnation // of the node
 }
 
 func (v *sharedView) shardOf(t tenant.ID, slot lineage.Slot) lineage.Shard {
@@ -65,7 +70,14 @@ func (v *sharedView) leader(t tenant.ID, slot lineage.Slot) *leading {
 // sequences reports whether a node is the one that sequences a slot. What one that was
 // replaced does is not in the lineage.
 func (o *observer) sequences(id env.ID, m *wire.Message) bool {
-	return o.shared == nil || o.shared.leader(m.Tenant, m.Slot).node == id
+	return o.shared == nil || o.leads(id, m.Tenant, m.Slot)
+}
+
+// leads reports whether a node, in its present life, sequences a slot in the highest
+// epoch that began.
+func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
+	l := o.shared.leader(t, slot)
+	return l.node == id && l.incarnation == o.boots[id].incarnation
 }
 
 // hitShared looks at a fault point of a node that shares its slots, and reports
@@ -79,19 +91,24 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		if p == fault.RecordAppended {
 			o.writesOf(id, t, slot).received = local
 		}
-		return o.shared.leader(t, slot).node != id
+		return !o.leads(id, t, slot)
 	case fault.RecordReceived:
 		o.writesOf(id, t, slot).received = local
 	case fault.RecoverySyncing, fault.LogCutting:
 		o.recovered(id, t, slot, seq)
-	case fault.SlotRefetching:
-		w := o.writesOf(id, t, slot)
-		*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: w.received}
+		o.writesOf(id, t, slot).refetching = false
+	case fault.SlotRefetching: // a crash amid it may leave what was there
+		o.writesOf(id, t, slot).refetching = true
+	case fault.SlotFollowing:
+		if w := o.writesOf(id, t, slot); w.refetching {
+			w.refetching, w.places, w.durable = false, w.places[:0], 0
+		}
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
 		if epoch := lineage.ShardEpoch(key.Attempt); epoch > l.epoch {
-			l.node, l.epoch = id, epoch
-			o.run.Leads(t, slot, seq, o.world.Time(), int64(o.writesOf(id, t, slot).received), uint64(o.boots[id].incarnation))
+			l.node, l.epoch, l.incarnation = id, epoch, o.boots[id].incarnation
+			w := o.writesOf(id, t, slot)
+			o.run.Leads(t, slot, epoch, seq, w.chainAt, o.world.Time(), int64(w.received), uint64(o.boots[id].incarnation))
 		}
 	default:
 		return false
@@ -99,15 +116,29 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	return true
 }
 
+// chainAt returns the chain that the node wrote at a seq, if that was seen.
+func (w *slotWrites) chainAt(seq lineage.Seq) (lineage.Chain, bool) {
+	i, found := slices.BinarySearchFunc(w.places, seq, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
+	if !found {
+		return 0, false
+	}
+	return w.places[i].chain, true
+}
+
 // ackedByAll looks whether the record of an acknowledgement is on the platters of all
 // members that are in sync, and of as many as the shard demands, before it leaves.
 func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
+	l := o.shared.leader(m.Tenant, m.Slot)
+	l.told = max(l.told, m.Seq)
 	plane, _ := o.shared.plane()
 	shard := plane.Shard(o.shared.shardOf(m.Tenant, m.Slot))
 	copies, missing := 0, ""
 	for _, member := range shard.InSync {
 		if slices.Contains(shard.Excluded, control.Exclusion{Member: member, Tenant: m.Tenant, Slot: m.Slot}) {
 			continue
+		}
+		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.diedIn == member.Incarnation && w.died >= m.Seq {
+			continue // it was there when that member still lived
 		}
 		if lacks := o.lacks(member.Node, m); lacks != "" && missing == "" {
 			missing = fmt.Sprintf("of node %d, in sync: %s", member.Node, lacks)
@@ -124,8 +155,56 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
 }
 
+// durableThere looks whether what a follower acknowledges to its leader is on its
+// platter. What was, counts for the leader, even if the disk is lost before the leader
+// says so to anybody.
+func (o *observer) durableThere(from env.ID, m *peer.Message) {
+	if m.Mark == 1 {
+		return
+	}
+	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)
+	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
+}
+
 // lacks says what of the records up to that of an acknowledgement is not on a node's
 // platter; "" if nothing.
 func (o *observer) lacks(node env.ID, m *wire.Message) string {
 	return o.missing(node, o.writesOf(node, m.Tenant, m.Slot), m.Seq)
+}
+
+// maySpare reports whether a node's disk may be lost: for each slot that it is in sync
+// for, another member in sync has, on its platter, everything that was acknowledged or
+// read; and a majority of the members of the meta log is up without it.
+func (o *observer) maySpare(id env.ID) bool {
+	plane, _ := o.shared.plane()
+	for i := range o.shared.shards {
+		s := &o.shared.shards[i]
+		shard := plane.Shard(s.shard)
+		if !slices.ContainsFunc(shard.InSync, func(m control.Member) bool { return m.Node == id }) {
+			continue
+		}
+		at := o.run.Find(s.tenant, s.slot)
+		if at < 0 {
+			continue
+		}
+		end := o.run.Logs[at].End().Seq
+		held := slices.ContainsFunc(shard.InSync, func(m control.Member) bool {
+			return m.Node != id && !shard.IsExcluded(m) && o.missing(m.Node, o.writesOf(m.Node, s.tenant, s.slot), o.shared.told(s.tenant, s.slot, end)) == ""
+		})
+		if !held {
+			return false
+		}
+	}
+	up := 0
+	for _, member := range o.shared.meta {
+		if member != id && o.world.Machine(member) != nil {
+			up++
+		}
+	}
+	return up > len(o.shared.meta)/2 || !slices.Contains(o.shared.meta, id)
+}
+
+// told returns up to where a slot's log was told to anybody; end is where it ends.
+func (v *sharedView) told(t tenant.ID, slot lineage.Slot, end lineage.Seq) lineage.Seq {
+	return min(end, v.leader(t, slot).told)
 }

@@ -121,6 +121,9 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.left = p.total()
 	r.budget = budget{world: r.world, run: &r.run}
+	if r.founded.Shared != nil {
+		r.budget.shared = r.observer.maySpare
+	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
 		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged,
@@ -136,7 +139,7 @@ func (r *Runner) view() *sharedView {
 	if r.founded.Shared == nil {
 		return nil
 	}
-	v := &sharedView{plane: r.plane}
+	v := &sharedView{plane: r.plane, meta: r.founded.Shared.Control.Meta}
 	for i := range r.founded.Placements {
 		p := &r.founded.Placements[i]
 		v.shards = append(v.shards, slotShard{p.Tenant.ID, p.Slot, p.Shard})
@@ -239,8 +242,13 @@ func (r *Runner) done() bool {
 }
 
 func (r *Runner) allSettled() bool {
+	newest := uint64(0)
+	if r.founded.Shared != nil {
+		plane, _ := r.plane()
+		newest = plane.Index()
+	}
 	for i := range r.plan.Cluster.Nodes {
-		if n := r.node(i); n == nil || !n.Settled() {
+		if n := r.node(i); n == nil || !n.Settled() || n.Told() < newest {
 			return false
 		}
 	}

@@ -80,7 +80,7 @@ var slowFollower = &Scenario{
 		d.unhurried(p, 3)
 		for i := range int(d.between("slow", 0, 1, 3)) {
 			f := plan.Disruption{
-				Kind: plan.SlowDisk, Process: d.node(p, "slow node", i), Amount: d.log("slower", i, 8, 2048),
+				Kind: plan.SlowDisk, Process: d.node(p, "slow node", i), Amount: d.log("slower", i, 8, 512),
 				When: d.amid(p, "slow", i), For: d.log("slow for", i, 64*millisecond, 4096*millisecond),
 			}
 			switch d.between("slow kind", i, 0, 3) {
@@ -109,6 +109,17 @@ var diskLoss = &Scenario{
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
+		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
+			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+				Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
+				When: plan.Anchor{At: span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 512*millisecond),
+			})
+		}
+		// A loss that the budget does not allow, because nobody else has everything, is
+		// a crash.
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.Power, Process: victim, When: plan.Anchor{At: span(p)/2 + d.between("crash", 0, 0, span(p)/4)}, For: d.log("crash down", 0, millisecond, 256*millisecond),
+		})
 	},
 }
 
@@ -128,11 +139,12 @@ func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 // rejoin keeps a node away for long, while the log goes on and segments go.
 var rejoin = &Scenario{
 	Name:   "rejoin-after-long-absence",
-	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again",
+	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again, or another one holds its shards by then",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
-		d.unhurried(p, 3)
+		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2)))
 		p.World.Rates = crashRates(d)
+		p.Cluster.Shared.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = d.log("snapshots", 0, 1024, 8192), d.log("segments", 0, 512, 2048)
 		for i := range int(d.between("absences", 0, 1, 2)) {
@@ -157,7 +169,7 @@ var allRestart = &Scenario{
 		d.unhurried(p, 3)
 		p.World.Rates = crashRates(d)
 		for round := range int(d.between("rounds", 0, 1, 3)) {
-			at := d.between("round at", round, 0, p.World.Duration/6)
+			at := d.between("round at", round, foundedBy, p.World.Duration/6)
 			for node := range p.Cluster.Nodes {
 				i := round*100 + node
 				f := plan.Disruption{
@@ -168,6 +180,12 @@ var allRestart = &Scenario{
 					f.Kind = plan.Kill
 				}
 				p.World.Disruptions = append(p.World.Disruptions, f)
+			}
+			if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk
+				p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+					Kind: plan.Wipe, Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
+					When: plan.Anchor{At: at + d.log("wiped after", round, microsecond, 256*millisecond)},
+				})
 			}
 		}
 	},
@@ -243,9 +261,13 @@ var controlChurn = &Scenario{
 		for i := range int(d.between("churns", 0, 2, 6)) {
 			f := plan.Disruption{
 				Kind: plan.Power, Process: uint32(members[d.between("member", i, 0, int64(len(members)-1))]), Peer: 0,
-				When: plan.Anchor{At: d.between("churn at", i, 0, p.World.Duration/5)}, For: d.log("churn for", i, millisecond, 1024*millisecond),
+				When: plan.Anchor{At: d.between("churn at", i, foundedBy, p.World.Duration/5)}, For: d.log("churn for", i, millisecond, 1024*millisecond),
 			}
-			switch d.between("churn kind", i, 0, 4) {
+			kind := d.between("churn kind", i, 0, 4)
+			if i == 0 { // it is sure to come
+				kind = min(kind, 2)
+			}
+			switch kind {
 			case 0:
 				f.Kind = plan.Kill
 			case 1:
@@ -254,7 +276,7 @@ var controlChurn = &Scenario{
 				f.Kind = plan.CutDrop
 				f.Peer = (int64(f.Process) + 1) % int64(p.Cluster.Nodes)
 			case 3:
-				f.Kind, f.When.Point, f.When.At = plan.Kill, fault.Name(fault.MetaLeading), 0
+				f.Kind, f.When.Point, f.When.At = plan.Kill, fault.Name(fault.MetaLeading), foundedBy
 			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		}
@@ -301,10 +323,14 @@ func (d *draw) unhurried(p *Plan, nodes int) {
 	p.Workload.Think = d.log("long think", 0, 2*millisecond, 16*millisecond)
 }
 
+// foundedBy is when the founders of the meta log have made durable that they are. A
+// majority of them that restarts before, with nothing, never forms.
+const foundedBy = 20 * millisecond
+
 // amid draws when a disruption strikes a node that shares its shards: at a moment of
 // replication, or at a time. The first one of a plan is sure to come.
 func (d *draw) amid(p *Plan, name string, i int) plan.Anchor {
-	a := plan.Anchor{At: d.between(name+" at", i, 0, span(p)*2/3)}
+	a := plan.Anchor{At: d.between(name+" at", i, foundedBy, max(foundedBy, span(p)*2/3))}
 	if d.oneIn(3, name+" at a time", i) {
 		return a
 	}
@@ -315,13 +341,13 @@ func (d *draw) amid(p *Plan, name string, i int) plan.Anchor {
 	}
 	a.Point, a.Nth = fault.Name(points[d.between(name+" point", i, 0, int64(len(points)-1))]), uint32(d.log(name+" nth", i, 1, 8))
 	if d.oneIn(2, name+" early", i) {
-		a.At = 0
+		a.At = foundedBy
 	}
 	if d.oneIn(2, name+" late", i) {
 		a.After = d.log(name+" after", i, 10*microsecond, 5120*microsecond)
 	}
 	if i == 0 {
-		a.By = span(p) / 2
+		a.By = max(a.At, span(p)/2)
 	}
 	return a
 }

@@ -101,12 +101,18 @@ type Log struct {
 	taken   []int32 // operations charged before they got a seq: indexes into Events, in order
 	given   int     // where in Cut the records begin that were given back last
 	shared  bool    // several processes have replicas of the log
+
+	// Of a shared log: the highest epoch that began, and where; sequencer says that what
+	// is written now is written by who leads in it.
+	epoch     lineage.ShardEpoch
+	tail      lineage.Seq
+	sequencer bool
 }
 
 func (l *Log) reset(t tenant.ID, slot lineage.Slot) {
 	l.Tenant, l.Slot = t, slot
 	l.Entries, l.Cut, l.Events, l.Breaks, l.pending = l.Entries[:0], l.Cut[:0], l.Events[:0], l.Breaks[:0], l.pending[:0]
-	l.taken, l.given, l.shared = l.taken[:0], 0, false
+	l.taken, l.given, l.shared, l.epoch, l.tail, l.sequencer = l.taken[:0], 0, false, 0, 0, false
 }
 
 // End is the position of the last record.
@@ -129,7 +135,7 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 	if waiting < 0 && l.holds(rec.Seq, chain) {
 		return
 	}
-	if l.shared && rec.Epoch < l.epochAt(rec.Seq) {
+	if l.shared && rec.Epoch < l.epoch && !l.adopts(rec) {
 		// Of a sequencer that was replaced: it is not in the lineage, and never will be.
 		l.Cut = append(l.Cut, Entry{Record: *rec, Chain: chain, At: at, Local: local, Incarnation: incarnation})
 		return
@@ -156,12 +162,11 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 	l.Entries = append(l.Entries, Entry{Record: *rec, Chain: chain, At: ev.At, Local: ev.Local, Incarnation: ev.Incarnation})
 }
 
-// epochAt returns the shard epoch that is in force at a seq.
-func (l *Log) epochAt(seq lineage.Seq) lineage.ShardEpoch {
-	if len(l.Entries) == 0 || seq == 0 {
-		return 0
-	}
-	return l.Entries[min(int(seq), len(l.Entries))-1].Record.Epoch
+// adopts reports whether a record of an earlier epoch is in the lineage because who
+// leads has it.
+func (l *Log) adopts(rec *record.Record) bool {
+	end := l.End()
+	return l.sequencer || rec.Seq <= l.tail && rec.Seq == end.Next() && rec.Prev == end.Chain
 }
 
 func (l *Log) written(ev *Event, rec *record.Record) {
@@ -314,15 +319,49 @@ func (l *Log) Recover(tail lineage.Seq, at, local int64, incarnation uint64) {
 	l.Events = append(l.Events, ev)
 }
 
+// adopt makes the lineage up to tail what a process has written. What it has may have
+// been cut when another one, of which nothing is left, wrote something else there.
+func (l *Log) adopt(tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool)) {
+	from := tail + 1
+	for seq := tail; seq > 0; seq-- {
+		chain, seen := written(seq)
+		if !seen || l.holds(seq, chain) {
+			break
+		}
+		from = seq
+	}
+	l.cutFrom(from)
+	for seq := from; seq <= tail; seq++ {
+		chain, _ := written(seq)
+		i := lastCut(l.Cut, seq, chain)
+		if i < 0 {
+			return
+		}
+		l.Entries = append(l.Entries, l.Cut[i])
+	}
+}
+
+// lastCut returns the place of the last record with a seq and a chain, or -1.
+func lastCut(cut []Entry, seq lineage.Seq, chain lineage.Chain) int {
+	for i := len(cut) - 1; i >= 0; i-- {
+		if cut[i].Record.Seq == seq && cut[i].Chain == chain {
+			return i
+		}
+	}
+	return -1
+}
+
 // Lead notes that another process began to sequence a shared log behind tail; its
 // limiter has credit since local, which may be before it led: it had received that
 // record then. Admissions of the one before it that wait for their records are void,
-// and so is what it writes from now on.
-func (l *Log) Lead(tail lineage.Seq, at, local int64, incarnation uint64) {
-	l.shared = true
+// and so is what it writes from now on. The log of the process is the lineage: written
+// is the chain that it wrote at a seq, if that was seen.
+func (l *Log) Lead(epoch lineage.ShardEpoch, tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool), at, local int64, incarnation uint64) {
+	l.shared, l.epoch, l.tail = true, epoch, tail
 	l.taken = l.taken[:0]
 	l.voidFrom(tail + 1)
 	l.cutFrom(tail + 1)
+	l.adopt(tail, written)
 	ev := Event{Kind: Recovered, Seq: tail, At: at, Local: local, Incarnation: incarnation}
 	if tail > 0 && tail <= l.End().Seq {
 		ev.Level = l.Entries[tail-1].Record.Level

@@ -178,6 +178,15 @@ func (r *Run) spare() *Log {
 	return l
 }
 
+// AppendedBy notes a record of a shared log on its way to a disk: that of the process
+// that sequences it in the highest epoch, or another one's.
+func (r *Run) AppendedBy(sequencer bool, rec *record.Record, chain lineage.Chain, at int64, incarnation uint64) {
+	l := r.Log(rec.Tenant, rec.Slot)
+	l.sequencer = sequencer
+	l.Append(rec, chain, at, 0, incarnation)
+	l.sequencer = false
+}
+
 // Append notes a record on its way to the disk; see Log.Append.
 func (r *Run) Append(rec *record.Record, chain lineage.Chain, at, local int64, incarnation uint64) {
 	r.Log(rec.Tenant, rec.Slot).Append(rec, chain, at, local, incarnation)
@@ -246,8 +255,8 @@ func (r *Run) Recovered(t tenant.ID, slot lineage.Slot, tail lineage.Seq, at, lo
 }
 
 // Leads notes that another process began to sequence a shared log; see Log.Lead.
-func (r *Run) Leads(t tenant.ID, slot lineage.Slot, tail lineage.Seq, at, local int64, incarnation uint64) {
-	r.Log(t, slot).Lead(tail, at, local, incarnation)
+func (r *Run) Leads(t tenant.ID, slot lineage.Slot, epoch lineage.ShardEpoch, tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool), at, local int64, incarnation uint64) {
+	r.Log(t, slot).Lead(epoch, tail, written, at, local, incarnation)
 }
 
 // AddDump adds an empty dump, to be filled by the caller before the next one is

@@ -61,12 +61,18 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 	}
 	if m.From > o.incarnation {
 		*o = other{node: o.node, incarnation: m.From}
-		for s := range g.slots {
-			g.slots[s].progress[i] = progress{since: e.Now()}
-		}
+		// What an earlier life acknowledged may be gone.
+		//safety:restarted-acks-forgotten by=durable-ack on=disk-loss
+		g.forgetProgress(e, i)
 	}
 	o.heard = e.Now()
 	o.spoke = o.spoke || m.Epoch == g.epoch
+}
+
+func (g *Group) forgetProgress(e env.Env, i int) {
+	for s := range g.slots {
+		g.slots[s].progress[i] = progress{since: e.Now()}
+	}
 }
 
 // outdated tells who speaks in an epoch that is over.
@@ -95,6 +101,7 @@ func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
 		g.tellLogs(e, from, m)
 	case peer.Append:
 		if s := g.find(m.Tenant, m.Slot); s >= 0 {
+			g.mayBeginAnew(e, &g.slots[s], m)
 			g.receive(e, &g.slots[s], m)
 		}
 	case peer.Chunk:
@@ -104,13 +111,24 @@ func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
 	}
 }
 
+// mayBeginAnew removes what is left of a log that has stopped, once its leader says
+// that nobody counts on it any more.
+func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
+	if s.r.Phase() == replica.Stopped && m.Round == s.life+1 && !g.counted(s) && s.r.Refetch(e, nil) == nil {
+		s.life++
+		s.failed, s.acked = false, 0
+		s.pull = pull{later: true, count: s.pull.count}
+	}
+}
+
+// counted reports whether others count on the log here, as far as is known.
+func (g *Group) counted(s *slot) bool { return g.known.IsInSync(g.self) && !g.lacks(g.self, s) }
+
 // receive takes records of the leader's.
 func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
 	switch s.r.Receive(e, m.At, m.Commit, m.Tail) {
 	case replica.Took:
-		if s.pull.on && s.r.End().Seq > s.pull.end {
-			s.pull.on = false
-		}
+		s.pull.on = false
 		g.acknowledge(e, s, len(m.Tail) == 0)
 		g.readApplied(e)
 	case replica.Behind, replica.Differs:
@@ -122,7 +140,7 @@ func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
 
 // acknowledge tells the leader what is durable here, if that is new, or if it asked.
 func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
-	if g.role != Following || !g.knows || g.wanted > g.epoch || !s.r.IsOpen() {
+	if g.role != Following || !g.knows || g.leader == g.self.Node || g.wanted > g.epoch || !s.r.IsOpen() {
 		return
 	}
 	at := s.r.Matched()
@@ -131,7 +149,7 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 	}
 	s.acked = at.Seq
 	m := g.message(peer.Appended, s)
-	m.At, m.Commit = at, s.r.State().Position.Seq
+	m.At, m.Commit, m.Round = at, s.r.State().Position.Seq, s.life
 	attempt := uint32(0)
 	if asked {
 		attempt = g.ticks + 1
@@ -144,7 +162,6 @@ type pull struct {
 	on    bool
 	later bool // it is to be asked for when the log takes something again
 	since env.Time
-	end   lineage.Seq // of the log, when it was asked for
 	count uint32
 
 	// a snapshot that is coming in parts
@@ -165,10 +182,10 @@ func (g *Group) ask(e env.Env, s *slot) {
 	to := g.leader
 	if g.role == Gathering {
 		to = g.gather.sources[g.find(s.tenant, s.slot)]
-	} else if !g.knows {
+	} else if !g.knows || to == g.self.Node { // its earlier life led
 		return
 	}
-	s.pull.on, s.pull.later, s.pull.since, s.pull.end = true, false, e.Now(), s.r.End().Seq
+	s.pull.on, s.pull.later, s.pull.since = true, false, e.Now()
 	s.pull.count++
 	g.askPart(e, s, to)
 }
@@ -297,15 +314,33 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 		return
 	}
 	s := &g.slots[at]
+	if m.Mark == 1 {
+		g.beginsAnew(s, i, m)
+		return
+	}
 	if chain, known := s.r.ChainAt(m.At.Seq); known && chain != m.At.Chain || m.At.Seq > s.r.End().Seq {
 		return
 	}
 	p := &s.progress[i]
+	if p.barred || m.Round < p.life {
+		return
+	}
+	p.life = m.Round
 	if m.At.Seq > p.acked {
 		p.acked, p.since = m.At.Seq, e.Now()
 		g.advance(e, s)
 	}
 	p.told = max(p.told, m.Commit)
+}
+
+// beginsAnew takes note that a replica wants to begin a log anew, with nothing. It may,
+// as the next append tells it, unless somebody counts on what it has: from here on
+// nobody does.
+func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
+	o, p := &g.peers[i], &s.progress[i]
+	if m.Round > p.life && (!g.counts(o) || g.lacks(o.member(), s)) {
+		*p = progress{life: m.Round, since: p.since}
+	}
 }
 
 // member returns a peer as a member.

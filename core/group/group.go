@@ -113,6 +113,7 @@ type slot struct {
 	pull     pull
 	// failed: the log has stopped, and the others are to know.
 	failed bool
+	life   uint64 // how often the log began anew with nothing
 	// fresh: what was committed then has been applied; isFresh: that is known.
 	fresh   env.Time
 	isFresh bool
@@ -121,8 +122,11 @@ type slot struct {
 // progress is what is known of one replica of a log.
 type progress struct {
 	acked lineage.Seq // durable there, and the leader's
-	told  lineage.Seq // it knows that records up to here are committed
-	since env.Time    // acked has been behind the log's end since
+	life  uint64      // of that log, which begins anew with each life
+	// barred: the log has failed, and what it acknowledged in this life counts no more.
+	barred bool
+	told   lineage.Seq // it knows that records up to here are committed
+	since  env.Time    // acked has been behind the log's end since
 }
 
 // other is another node that has, or is to have, a replica of the shard.
@@ -167,6 +171,12 @@ func (g *Group) AddSlot(number int, r *replica.Replica) {
 	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, progress: make([]progress, len(g.peers))})
 }
 
+// Release ends the node's part in the shard: it holds none of it any more.
+func (g *Group) Release(e env.Env) {
+	g.stepDown(e)
+	g.refuseReads(wire.Moved)
+}
+
 // find returns the place of a log, -1 if the shard has no such log here.
 func (g *Group) find(id tenant.ID, s lineage.Slot) int {
 	for i := range g.slots {
@@ -195,6 +205,9 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	if s.Index <= g.known.Index {
 		return
 	}
+	if g.role == Leading && s.Epoch == g.epoch {
+		g.bar(s)
+	}
 	g.known = *s
 	g.known.InSync, g.known.Replicas, g.known.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
 	g.wanted = max(g.wanted, s.Epoch)
@@ -210,6 +223,20 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	if g.role == Leading {
 		g.advanceAll(e)
 		g.confirmed(e)
+	}
+}
+
+// bar lets nothing count that a log acknowledged which a configuration excludes anew.
+func (g *Group) bar(s *control.Shard) {
+	for _, x := range s.Excluded {
+		i, j := g.peerOf(x.Member.Node), g.find(x.Tenant, x.Slot)
+		if i < 0 || j < 0 || slices.Contains(g.known.Excluded, x) || g.peers[i].incarnation != x.Member.Incarnation {
+			continue
+		}
+		p := &g.slots[j].progress[i]
+		// What was acknowledged before the log failed is going to be lost with it.
+		//safety:excluded-acks-forgotten by=durable-ack on=disk-loss
+		p.acked, p.barred = 0, true
 	}
 }
 
@@ -282,7 +309,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	}
 	for i := range g.slots {
 		s := &g.slots[i]
-		s.r.Follow(e)
+		s.r.Follow()
 		s.acked, s.pull, s.isFresh = 0, pull{}, false
 		for j := range s.progress {
 			s.progress[j] = progress{since: e.Now()}
@@ -303,11 +330,13 @@ func (g *Group) takeRole(e env.Env) {
 	if g.known.Epoch > g.epoch {
 		g.stepDown(e)
 	}
+	if g.known.Epoch != g.epoch || g.known.Leader.Node != g.self.Node || g.led >= g.epoch || g.wanted > g.epoch {
+		return
+	}
 	// A process that led in an epoch and has restarted has forgotten what it promised
 	// there.
-	//safety:no-leading-again-in-an-epoch by=no-loss on=all-members-restart
-	mine := g.known.Leader == g.self
-	if g.known.Epoch != g.epoch || !mine || g.led >= g.epoch || g.wanted > g.epoch {
+	//safety:no-leading-again-in-an-epoch false by=one-sequencer on=all-members-restart
+	if g.known.Leader.Incarnation != g.self.Incarnation {
 		return
 	}
 	g.led = g.epoch
@@ -349,7 +378,7 @@ func (g *Group) stepDown(e env.Env) {
 	g.knows = false
 	for i := range g.slots {
 		s := &g.slots[i]
-		refused := s.r.Follow(e)
+		refused := s.r.Follow()
 		for j := range refused {
 			g.owner.Answer(&refused[j])
 		}
@@ -361,15 +390,22 @@ func (g *Group) stepDown(e env.Env) {
 // counts reports whether a peer is a member whose copy counts: in sync, or about to be.
 func (g *Group) counts(o *other) bool {
 	m := control.Member{Node: o.node, Incarnation: o.incarnation}
-	// A member that may be counted by others already, without this one knowing, counts.
-	//safety:pending-members-counted by=durable-ack on=reconfigure-under-fire
-	pending := g.joining.on && g.joining.command.Member == m
-	return pending || g.known.IsInSync(m)
+	return g.joining.on && g.joining.command.Member == m || g.known.IsInSync(m)
 }
 
-// lacks reports whether a member is excluded from a log.
+// lacks reports whether a member is excluded from a log. One that the leader has asked
+// to readmit may be readmitted before that is known here, so it counts from before that.
 func (g *Group) lacks(m control.Member, s *slot) bool {
-	return len(g.known.Excluded) > 0 && slices.Contains(g.known.Excluded, control.Exclusion{Member: m, Tenant: s.tenant, Slot: s.slot})
+	if len(g.known.Excluded) == 0 || !slices.Contains(g.known.Excluded, control.Exclusion{Member: m, Tenant: s.tenant, Slot: s.slot}) {
+		return false
+	}
+	c := &g.asked.command
+	// Others may count on it already.
+	//safety:readmission-counted false by=durable-ack on=disk-loss
+	if g.asked.on && c.Kind == control.Readmit && c.Member == m && c.Tenant == s.tenant && c.Slot == s.slot {
+		return false
+	}
+	return true
 }
 
 // advance commits what is durable on all members, and tells who waits for it.

@@ -59,7 +59,7 @@ func (g *Group) remind(e env.Env, s *slot) {
 			continue
 		}
 		m := g.message(peer.Append, s)
-		m.At, m.Commit = end, commit
+		m.At, m.Commit, m.Round = end, commit, p.life
 		g.send(e, g.peers[i].node, &m, uint64(end.Seq), g.ticks)
 	}
 	s.r.Hold(hold)
@@ -73,7 +73,7 @@ func (g *Group) tickFollowing(e env.Env) {
 		s := &g.slots[i]
 		switch {
 		case s.r.Phase() == replica.Stopped:
-			g.replace(e, s)
+			g.wantsAnew(e, s)
 		case s.pull.on && e.Now().Sub(s.pull.since) >= g.patience.Repeat, s.pull.later:
 			g.ask(e, s)
 		}
@@ -81,19 +81,20 @@ func (g *Group) tickFollowing(e env.Env) {
 	g.readApplied(e)
 }
 
-// replace fetches a log anew that has stopped, once nobody counts on what is left of
-// it, and somebody leads who has it.
-func (g *Group) replace(e env.Env, s *slot) {
-	counted := g.known.IsInSync(g.self) && !g.lacks(g.self, s)
-	led := g.knows && g.leader != g.self.Node && g.known.Epoch == g.epoch && g.wanted == g.epoch && !g.known.Reformed
+// wantsAnew tells the leader that a log that has stopped is to begin anew, if nobody
+// here knows of anybody who counts on what is left of it.
+func (g *Group) wantsAnew(e env.Env, s *slot) {
 	// What is left of it may be all there is.
-	//safety:damaged-log-kept-while-counted true by=no-loss on=disk-loss
-	if counted || !led || e.Now().Sub(g.heard) > g.patience.Silence {
+	//safety:damaged-log-kept-while-counted false by=durable-ack on=disk-loss
+	if g.counted(s) {
 		return
 	}
-	s.failed = false
-	s.pull = pull{later: true, count: s.pull.count}
-	_ = s.r.Refetch(e, nil)
+	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed {
+		return
+	}
+	m := g.message(peer.Appended, s)
+	m.Round, m.Mark = s.life+1, 1
+	g.send(e, g.leader, &m, m.Round<<48, g.ticks)
 }
 
 // Wish returns the command that the group wants in the meta log, if there is one: the
@@ -246,7 +247,7 @@ func (g *Group) slow(e env.Env, i int) bool {
 // Settled reports whether nothing of the shard is under way here: every replica is in
 // sync and has everything. Of who follows, that it has what it knows of.
 func (g *Group) Settled() bool {
-	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 {
+	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 || !g.known.IsInSync(g.self) {
 		return false
 	}
 	for _, node := range g.known.Replicas {

@@ -25,8 +25,8 @@ type Kind uint8
 // epoch; R: from another replica of it; N: from a node; M: from a member of the meta
 // log. The fields that a kind carries are in layouts.
 const (
-	Append    Kind = iota + 1 // L ships the records after At; Commit says what is committed
-	Appended                  // R has records up to At durably, and they are the leader's
+	Append    Kind = iota + 1 // L ships the records after At; Commit says what is committed; Round: see Appended
+	Appended                  // R has records up to At durably, and they are the leader's, in life Round of its log. Mark 1: it is about to begin that life, with nothing, once an append says the same Round
 	Pull                      // R asks for what follows its log; Tail: its spans. Offset: of the snapshot at Mark that it is fetching
 	Chunk                     // L answers with a part of a snapshot at At, from Offset on; Size: of all
 	Confirm                   // L asks whether it still leads
@@ -103,8 +103,8 @@ var fieldSize = [fields]int{
 
 // layouts is the table of what each kind carries, in order.
 var layouts = [kinds][]field{
-	Append:    {pShard, pSlot, pAt, pCommit, pTail},
-	Appended:  {pShard, pSlot, pAt, pCommit},
+	Append:    {pShard, pSlot, pAt, pCommit, pRound, pTail},
+	Appended:  {pShard, pSlot, pAt, pCommit, pRound, pMark},
 	Pull:      {pShard, pSlot, pAt, pMark, pOffset, pTail},
 	Chunk:     {pShard, pSlot, pAt, pOffset, pSize, pTail},
 	Confirm:   {pShard, pRound},

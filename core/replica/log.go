@@ -74,7 +74,7 @@ func (r *Replica) place(e env.Env, passed env.Point) {
 	rec.Seq, rec.Prev = r.end.Next(), r.end.Chain
 	r.extend(p)
 	if r.config.Shared {
-		r.ship(rec)
+		r.ship(e, rec)
 	}
 	r.hit(e, passed, r.end.Seq)
 	e.Charge(r.config.Costs.Append)

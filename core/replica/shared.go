@@ -29,7 +29,8 @@ type shared struct {
 	spans   []Span      // ascending, as far as they are known
 	matched lineage.Seq // records up to here are the sequencer's, as it said in this epoch
 	told    lineage.Seq // records up to here are committed and matched, as the sequencer said
-	// received is when the last record came: the bucket goes on from there.
+	// received is when the last record came, or was appended here: the bucket goes on
+	// from there.
 	received   env.Time
 	answerable lineage.Seq // what is committed and durable in enough places to be told
 	unanswered int         // committed records that cannot be told yet
@@ -112,7 +113,7 @@ func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 
 // Follow ends the sequencing of the replica. What was admitted and has no place in the
 // log is refused; what has one is somebody else's to commit, and nobody is told.
-func (r *Replica) Follow(e env.Env) []Pending {
+func (r *Replica) Follow() []Pending {
 	r.done = r.done[:0]
 	r.matched = r.state.Position.Seq
 	if !r.leads {
@@ -131,7 +132,7 @@ func (r *Replica) Follow(e env.Env) []Pending {
 	r.state.Forget()
 	r.outbox, r.unanswered = r.outbox[:0], 0
 	r.hold = r.state.Position.Seq
-	r.told, r.received = r.state.Position.Seq, e.Now()
+	r.told = r.state.Position.Seq
 	if r.phase != Stopped {
 		r.phase = Following
 	}
@@ -164,9 +165,17 @@ func (r *Replica) mayAnswer(seq lineage.Seq) bool { return !r.config.Shared || s
 // Hold keeps records above seq on the disk for others that lack them.
 func (r *Replica) Hold(seq lineage.Seq) { r.hold = seq }
 
+// maxHeld is how many times SnapshotEvery a leader keeps for replicas that are behind;
+// with more than that it lets go, and they need a snapshot.
+const maxHeld = 4
+
 // keeps is the last record that may go once a snapshot covers it.
 func (r *Replica) keeps() lineage.Seq {
-	if !r.config.Shared || !r.leads {
+	held := int64(0)
+	for i := range r.segments {
+		held += r.segments[i].size
+	}
+	if !r.leads || held > maxHeld*r.config.SnapshotEvery {
 		return ^lineage.Seq(0)
 	}
 	return r.hold
@@ -214,12 +223,13 @@ func (r *Replica) OnLineage(epoch lineage.ShardEpoch, seq lineage.Seq) bool {
 // A message carries records as they are: 4 bytes of length, then the record.
 
 // ship notes a record for the others.
-func (r *Replica) ship(rec *record.Record) {
+func (r *Replica) ship(e env.Env, rec *record.Record) {
 	if len(r.outbox) == 0 {
 		r.outboxFrom = lineage.Position{Seq: rec.Seq - 1, Chain: rec.Prev}
 	}
 	size := record.Size(rec.Kind)
 	r.outbox = binary.LittleEndian.AppendUint32(r.outbox, uint32(size))
+	r.received = e.Now()
 	r.outbox = append(r.outbox, r.frames[len(r.frames)-size:]...) // a frame ends with its record
 }
 
@@ -255,7 +265,6 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 		return Behind
 	}
 	// What two replicas have at one seq is the same, or one of them is wrong.
-	//safety:chain-compared false by=no-loss on=failover
 	if chain, known := r.ChainAt(at.Seq); known && chain != at.Chain {
 		return Differs
 	}
@@ -345,9 +354,11 @@ func (r *Replica) tryAgain(e env.Env) {
 
 // doTask begins the task that waits, if nothing else is under way.
 func (r *Replica) doTask(e env.Env) {
-	if r.task == nothing || r.flight.waits > 0 || r.script.running || r.fetch.stage != fetchIdle {
+	searching := r.fetch.stage != fetchIdle && r.fetch.stage != fetchDone
+	if r.task == nothing || r.flight.waits > 0 || r.script.running || searching {
 		return
 	}
+	r.fetch.stage = fetchIdle // what was found is of the log as it was
 	switch {
 	case r.begun:
 	case r.task == cutting && r.phase == Following:

@@ -140,6 +140,9 @@ func (o *observer) said(from env.ID, payload []byte) {
 	case peer.Append:
 		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
 	case peer.Appended:
+		if m.Mark == 1 { // of a log that is about to begin anew
+			return
+		}
 		o.durableThere(from, m)
 		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
 	}

@@ -159,9 +159,6 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 // platter. What was, counts for the leader, even if the disk is lost before the leader
 // says so to anybody.
 func (o *observer) durableThere(from env.ID, m *peer.Message) {
-	if m.Mark == 1 {
-		return
-	}
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
 }

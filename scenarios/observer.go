@@ -150,6 +150,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if op.Kind != env.OpClose || path != "" { // a handle that is not bound is no file's
 		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
 	}
+	if hasPath && o.shared != nil {
+		o.run.Residency.Touched(ofPath, uint32(id), path, o.world.Time())
+	}
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
@@ -280,7 +283,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.story.sent(from, to, payload)
 	}
 	if o.shared != nil && peer.Is(payload) {
-		o.said(from, payload)
+		o.said(from, to, payload)
 		return
 	}
 	kind := wire.KindOf(payload)

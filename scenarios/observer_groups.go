@@ -120,7 +120,7 @@ func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
 }
 
 // said notes what a node tells another one about a shard.
-func (o *observer) said(from env.ID, payload []byte) {
+func (o *observer) said(from, to env.ID, payload []byte) {
 	kind := peer.KindOf(payload)
 	switch kind {
 	case 0, peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
@@ -137,7 +137,12 @@ func (o *observer) said(from env.ID, payload []byte) {
 	case peer.Confirm, peer.Survey:
 		c.Kind = observe.Leads
 		o.claims(&c)
+	case peer.Chunk:
+		o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
 	case peer.Append:
+		if len(m.Tail) > 0 {
+			o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+		}
 		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
 	case peer.Appended:
 		if m.Mark == 1 { // of a log that is about to begin anew

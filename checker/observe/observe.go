@@ -98,6 +98,8 @@ type Run struct {
 	Copies Copies
 	Claims Claims
 
+	Residency Residency
+
 	lifecycle // of tenants
 
 	damaged []slotID
@@ -117,6 +119,7 @@ func (r *Run) Reset() {
 	r.Shared = false
 	r.Copies.reset()
 	r.Claims.reset()
+	r.Residency.reset()
 	r.lifecycle.reset()
 }
 

@@ -102,6 +102,7 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 		}
 	}
 	o.boots[id] = boot{incarnation, local}
+	o.emptied(id)
 	kept := o.files[:0]
 	for _, f := range o.files { // what a crash left of them is looked up anew
 		if f.node != id {
@@ -148,6 +149,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	}
 	if op.Kind != env.OpClose || path != "" { // a handle that is not bound is no file's
 		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	}
+	if hasPath && o.shared != nil {
+		o.run.Residency.Touched(ofPath, uint32(id), path, o.world.Time())
 	}
 	switch op.Kind {
 	case env.OpCreate:
@@ -286,8 +290,8 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.acked(from, t, slot, seq)
 		return
 	}
-	if o.shared != nil && peer.KindOf(payload) == peer.Appended {
-		o.durableThere(from, payload)
+	if o.shared != nil && peer.Is(payload) {
+		o.said(from, to, payload)
 		return
 	}
 	kind := wire.KindOf(payload)
@@ -359,6 +363,9 @@ func operationOf(m *wire.Message) signal.Operation {
 func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 	if !o.isNode(to) {
 		return
+	}
+	if o.shared != nil {
+		o.handed(to, payload)
 	}
 	if frame, ok := wire.FrameOf(payload); ok {
 		for int(from) >= len(o.arrivals) {

@@ -2,13 +2,16 @@ package scenarios
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
@@ -37,6 +40,131 @@ func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
 		if c.Replaces(node, t, slot) {
 			c.Refetched(node, t, slot, o.snapshotAt(id, t, slot, seq))
 		}
+	}
+}
+
+// noteEpoch notes what a fault point says of an epoch.
+func (o *observer) noteEpoch(id env.ID, p env.Point, key env.Key) {
+	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
+	claim := observe.Claim{By: o.process(id), At: o.world.Time(), Tenant: t, Slot: slot, Seq: lineage.Seq(key.B)}
+	switch p {
+	case fault.EpochAdopted:
+		o.run.Claims.Note(observe.Claim{Kind: observe.Adopts, By: claim.By, At: claim.At, Shard: lineage.Shard(key.A), Epoch: lineage.ShardEpoch(key.B)})
+		return
+	case fault.SlotLeading:
+		led := o.shared.voiceOf(id, o.shared.shardOf(t, slot))
+		led.leads = lineage.ShardEpoch(key.Attempt)
+		o.claims(&observe.Claim{Kind: observe.Leads, By: claim.By, At: claim.At, Shard: led.shard, Epoch: led.leads, What: fault.Name(p)})
+		return
+	case fault.RecordAppended, fault.ChangeAppended:
+		claim.Kind = observe.Sequences
+	case fault.RecordReceived:
+		claim.Kind = observe.Takes
+	default:
+		return
+	}
+	voice := o.shared.voiceOf(id, o.shared.shardOf(t, slot))
+	if claim.Shard, claim.Epoch = voice.shard, voice.leads; claim.Kind == observe.Takes {
+		claim.Epoch = voice.heard
+	}
+	o.claims(&claim)
+}
+
+// claims notes a claim that is news.
+func (o *observer) claims(c *observe.Claim) {
+	if o.run.Claims.Repeats(c) {
+		return
+	}
+	if c.Kind == observe.Says {
+		c.Durable = durableEpoch(o.world.Disk(env.ID(c.By.Node)).Platter("node"), c.Shard)
+	}
+	o.run.Claims.Note(*c)
+}
+
+func (o *observer) process(id env.ID) observe.Process {
+	return observe.Process{Node: uint32(id), Incarnation: uint64(o.boots[id].incarnation)}
+}
+
+// voice is how a node last spoke, or was spoken to, about a shard.
+type voice struct {
+	node  env.ID
+	shard lineage.Shard
+	leads lineage.ShardEpoch // the epoch in which it led last
+	heard lineage.ShardEpoch // of the message with records that it was handed last
+}
+
+func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
+	for i := range v.voices {
+		if s := &v.voices[i]; s.node == id && s.shard == shard {
+			return s
+		}
+	}
+	v.voices = append(v.voices, voice{node: id, shard: shard})
+	return &v.voices[len(v.voices)-1]
+}
+
+// durableEpoch returns the epoch of a shard in the bytes of a node's file, 0 if it is
+// not there. It reads them by itself, as they are drawn in core/catalog.go.
+func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
+	const head, each = 20, 12
+	if _, err := core.DecodeCatalog(file); err != nil {
+		return 0
+	}
+	le := binary.LittleEndian
+	for i := range int(le.Uint32(file[8:])) {
+		if b := file[head+i*each:]; le.Uint32(b) == uint32(shard) {
+			return lineage.ShardEpoch(le.Uint64(b[4:]))
+		}
+	}
+	return 0
+}
+
+// said notes what a node tells another one about a shard.
+func (o *observer) said(from, to env.ID, payload []byte) {
+	kind := peer.KindOf(payload)
+	switch kind {
+	case 0, peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
+		return
+	}
+	m := &o.shared.peer
+	if !o.isNode(from) || peer.Decode(payload, m) != nil {
+		return
+	}
+	by, now := o.process(from), o.world.Time()
+	c := observe.Claim{Kind: observe.Says, By: by, Shard: m.Shard, Epoch: m.Epoch, What: kind.String(), At: now}
+	o.claims(&c)
+	switch kind {
+	case peer.Confirm, peer.Survey:
+		c.Kind = observe.Leads
+		o.claims(&c)
+	case peer.Chunk:
+		o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+	case peer.Append:
+		if len(m.Tail) > 0 {
+			o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+		}
+		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
+	case peer.Appended:
+		if m.Mark == 1 { // of a log that is about to begin anew
+			return
+		}
+		o.durableThere(from, m)
+		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
+	}
+}
+
+// handed notes the epoch of records that a node is about to look at.
+func (o *observer) handed(to env.ID, payload []byte) {
+	if peer.KindOf(payload) == peer.Append && peer.Decode(payload, &o.shared.peer) == nil {
+		m := &o.shared.peer
+		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+	}
+}
+
+// emptied notes that a node starts from a disk that has nothing of what it promised.
+func (o *observer) emptied(id env.ID) {
+	if o.shared != nil && o.isNode(id) && o.boots[id].incarnation > 1 && o.world.Disk(id).Content("node") == nil {
+		o.run.Claims.Note(observe.Claim{Kind: observe.Forgets, By: o.process(id), At: o.world.Time()})
 	}
 }
 

@@ -26,6 +26,7 @@ type sharedView struct {
 	meta    []env.ID // founding members of the meta log
 	shards  []slotShard
 	leading []leading
+	voices  []voice
 	peer    peer.Message
 }
 
@@ -84,6 +85,7 @@ func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
 func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
 	o.noteReplica(id, p, key)
+	o.noteEpoch(id, p, key)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {
@@ -156,11 +158,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 // durableThere looks whether what a follower acknowledges to its leader is on its
 // platter. What was, counts for the leader, even if the disk is lost before the leader
 // says so to anybody.
-func (o *observer) durableThere(from env.ID, payload []byte) {
-	m := &o.shared.peer
-	if peer.Decode(payload, m) != nil || m.Mark == 1 {
-		return
-	}
+func (o *observer) durableThere(from env.ID, m *peer.Message) {
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
 }

@@ -369,6 +369,28 @@ func (p *Plan) drift() int64 {
 	return rho
 }
 
+// slowness bounds how much slower than true time a node's clock ever runs, in parts per
+// million.
+func (p *Plan) slowness() int64 {
+	slow := make([]int64, p.Cluster.Nodes)
+	for _, c := range p.World.Clocks {
+		if int(c.Process) < len(slow) {
+			slow[c.Process] = -c.DriftPPM
+		}
+	}
+	for i := range p.World.Disruptions {
+		d := &p.World.Disruptions[i]
+		switch {
+		case int(d.Process) >= len(slow):
+		case d.Kind == plan.MonoStep: // it goes back by any amount
+			return 1_000_000
+		case d.Kind == plan.Drift:
+			slow[d.Process] = min(slow[d.Process]+max(-d.Amount, 0), plan.MaxDrift)
+		}
+	}
+	return max(0, slices.Max(slow))
+}
+
 func (p *Plan) driftOf(process uint32) int64 {
 	ppm := int64(0)
 	for _, c := range p.World.Clocks {

@@ -111,8 +111,16 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history
-	r.run.DriftPPM, r.run.Shared = p.drift(), p.Cluster.Shared != nil
+	r.run.DriftPPM, r.run.SlowPPM, r.run.Shared = p.drift(), p.slowness(), p.Cluster.Shared != nil
+	if s := p.Cluster.Shared; s != nil {
+		for _, region := range s.Regions {
+			r.run.Residency.Place(region)
+		}
+	}
 	for _, t := range p.Cluster.Tenants {
+		if r.run.Shared {
+			r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
+		}
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {
 			r.run.Founded = append(r.run.Founded, t.Config.ID)

@@ -81,6 +81,8 @@ type Run struct {
 	// DriftPPM bounds how much faster than true time a node's clock may run, in
 	// parts per million, 0..1,000,000.
 	DriftPPM int64
+	// SlowPPM bounds how much slower, likewise.
+	SlowPPM int64
 	// Quiet says that nothing went wrong in the run: no disruption, no deviation.
 	Quiet bool
 	// Stalls says, one line each, what the calm part still waits for.
@@ -94,6 +96,9 @@ type Run struct {
 	// Shared says that shards are replica groups. What follows is of them.
 	Shared bool
 	Copies Copies
+	Claims Claims
+
+	Residency Residency
 
 	lifecycle // of tenants
 
@@ -108,12 +113,14 @@ func (r *Run) Reset() {
 	}
 	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
 	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
-	r.DriftPPM, r.Quiet = 0, false
+	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
 	r.Refusals.reset()
 	r.Shared = false
 	r.Copies.reset()
+	r.Claims.reset()
+	r.Residency.reset()
 	r.lifecycle.reset()
 }
 

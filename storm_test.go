@@ -8,11 +8,14 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -121,7 +124,7 @@ func codecs() []codec {
 			Signal: signal.Signal{Kind: 3, Weight: -1}, Entity: 8,
 		})
 	}
-	var encoded, frames, messages [][]byte
+	var encoded, frames, messages, between [][]byte
 	for i := range records {
 		r := &records[i]
 		if r.Kind != record.Signal {
@@ -139,6 +142,12 @@ func codecs() []codec {
 			messages = append(messages, wire.Append(nil, &wire.Message{Kind: wire.Kind(kind), Frame: 3}))
 		}
 	}
+	for kind := range peer.KindNames() {
+		if kind > 0 {
+			between = append(between, peer.Encode(nil, &peer.Message{Kind: peer.Kind(kind), From: 2, Shard: 4, Tail: []byte("tail")}))
+		}
+	}
+	headed := sumAt(4, func(b []byte) [][]byte { return [][]byte{b[:4], b[8:]} })
 	folded := fold()
 	header := wal.AppendHeader(nil, &wal.Header{Identity: id, First: 41, Before: 9, Synced: 40})
 	envelopes := sumAt(12, envelope)
@@ -150,12 +159,19 @@ func codecs() []codec {
 			}
 			return record.Append(nil, &r)
 		}},
-		{"message", messages, sumAt(4, func(b []byte) [][]byte { return [][]byte{b[:4], b[8:]} }), func(b []byte) []byte {
+		{"message", messages, headed, func(b []byte) []byte {
 			var m wire.Message
 			if wire.Decode(b, &m) != nil {
 				return nil
 			}
 			return wire.Append(nil, &m)
+		}},
+		{"message between nodes", between, headed, func(b []byte) []byte {
+			var m peer.Message
+			if peer.Decode(b, &m) != nil {
+				return nil
+			}
+			return peer.Encode(nil, &m)
 		}},
 		{"state", [][]byte{state.New().Append(nil), folded}, func([]byte) {}, func(b []byte) []byte {
 			s, err := state.Decode(b)
@@ -205,8 +221,73 @@ func codecs() []codec {
 			}
 			return c.Append(nil)
 		}},
+		{"command", commands(), func([]byte) {}, func(b []byte) []byte {
+			c, err := control.DecodeCommand(b)
+			if err != nil {
+				return nil
+			}
+			return c.Append(nil)
+		}},
+		{"result of a command", [][]byte{(&control.Result{Refusal: control.Stale, Index: 3, Epoch: 4, Version: 5}).Append(nil)}, func([]byte) {}, func(b []byte) []byte {
+			r, err := control.DecodeResult(b)
+			if err != nil {
+				return nil
+			}
+			return r.Append(nil)
+		}},
+		{"shards", shards(), func([]byte) {}, func(b []byte) []byte {
+			all, err := control.DecodeShards(b)
+			if err != nil {
+				return nil
+			}
+			out := []byte{}
+			for i := range all {
+				out = all[i].Append(out)
+			}
+			return out
+		}},
+		{"cluster", [][]byte{[]byte(clusterText)}, func([]byte) {}, func(b []byte) []byte {
+			c, err := control.DecodeCluster(b)
+			if err != nil {
+				return nil
+			}
+			if err := c.Validate(); err != nil {
+				return []byte(err.Error()) // what is read is valid
+			}
+			return b // a text may be written in many ways
+		}},
 	}
 }
+
+// commands returns one of each kind.
+func commands() (all [][]byte) {
+	config := tenant.Config{ID: 7, Version: 2, Limits: tenant.Limits{Rate: 10, Burst: 20}, Residency: tenant.Residency{"eu"}}
+	for kind := control.Register; kind <= control.Configure; kind++ {
+		all = append(all, (&control.Command{
+			Kind: kind, Shard: 1, Epoch: 2, Version: 3, Member: control.Member{Node: 4, Incarnation: 5}, By: control.Member{Node: 6, Incarnation: 7},
+			Node: 8, In: 9, Tenant: 10, Slot: 11, Base: 12, Config: config, Shards: []lineage.Shard{1, 2},
+		}).Append(nil))
+	}
+	return all
+}
+
+// shards returns lists of shards as nodes are told of them: of none, one and two.
+func shards() [][]byte {
+	one := control.Shard{
+		ID: 1, Region: "eu", Epoch: 2, Version: 3, Leader: control.Member{Node: 1, Incarnation: 2}, Min: 2, Index: 9,
+		InSync: []control.Member{{Node: 1, Incarnation: 2}, {Node: 2, Incarnation: 1}}, Replicas: []env.ID{1, 2, 3},
+		Excluded: []control.Exclusion{{Member: control.Member{Node: 2, Incarnation: 1}, Tenant: 7}},
+	}
+	two := one
+	two.ID, two.Reformed, two.Excluded = 2, true, nil
+	return [][]byte{{}, one.Append(nil), two.Append(one.Append(nil))}
+}
+
+// clusterText is a small configuration file.
+const clusterText = `{"meta": [0, 1, 2],
+ "nodes": [{"id": 0, "region": "eu"}, {"id": 1, "region": "eu"}, {"id": 2, "region": "eu"}],
+ "shards": [{"id": 1, "region": "eu", "replicas": [1, 0, 2]}],
+ "tenants": [{"id": "7", "version": 1, "limits": {"rate": 100}, "shards": [1]}]}`
 
 // fold returns the state of a short log.
 func fold() []byte {

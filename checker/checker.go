@@ -118,6 +118,7 @@ func All() []Checker {
 		{nameExactlyOnce, "each request is applied at most once, and every answer to it is the same", judgeExactlyOnce},
 		{nameLinearizable, "reads and changes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
+		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
 		{nameRate, "every window of every slot is within the bound, and no operation is refused while there is a token", judgeRate},
 		{nameCaps, "no slot grows beyond its caps, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
 		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},

@@ -39,6 +39,7 @@ func busy(n int) *world {
 	w.run.Islands.Touched("tenants/2/wal/x", 2, true, 2, true, 0)
 	w.run.Founded = append(w.run.Founded, home)
 	w.command(observe.Configure, home, 1, history.Acked)
+	w.replicas()
 	return w
 }
 

@@ -64,7 +64,14 @@ type slotWrites struct {
 	passed   int         // so many places, from the front, are of records up to durable
 	snapshot string      // newest one that got its name, "" if none
 	covers   lineage.Seq // what it covers
-	received env.Time    // the node's clock when its last record came, if others share the slot
+
+	// If others share the slot: the node's clock when its last record came, and what was
+	// known to be durable when its last life ended, whatever became of the disk since.
+	received env.Time
+	diedIn   env.Incarnation
+	// refetching: its files are being replaced by those of another replica.
+	refetching bool
+	died       lineage.Seq
 }
 
 // place is where one record stands. Records of one batch stand side by side.
@@ -88,12 +95,13 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
-	o.boots[id] = boot{incarnation, local}
 	for i := range o.writes {
 		if w := &o.writes[i]; w.node == id {
 			w.received = local
+			w.diedIn, w.died = o.boots[id].incarnation, w.durable
 		}
 	}
+	o.boots[id] = boot{incarnation, local}
 	kept := o.files[:0]
 	for _, f := range o.files { // what a crash left of them is looked up anew
 		if f.node != id {
@@ -138,7 +146,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if o.story != nil {
 		o.story.submitted(id, op, path)
 	}
-	o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	if op.Kind != env.OpClose || path != "" { // a handle that is not bound is no file's
+		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
+	}
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
@@ -191,6 +201,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		data = data[size:]
 		if o.shared != nil {
 			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
+			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
 		} else {
 			o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		}

@@ -83,6 +83,7 @@ func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
 // whether that was all.
 func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	o.noteReplica(id, p, key)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {
@@ -93,9 +94,13 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		o.writesOf(id, t, slot).received = local
 	case fault.RecoverySyncing, fault.LogCutting:
 		o.recovered(id, t, slot, seq)
-	case fault.SlotRefetching:
-		w := o.writesOf(id, t, slot)
-		*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: w.received}
+		o.writesOf(id, t, slot).refetching = false
+	case fault.SlotRefetching: // a crash amid it may leave what was there
+		o.writesOf(id, t, slot).refetching = true
+	case fault.SlotFollowing:
+		if w := o.writesOf(id, t, slot); w.refetching {
+			w.refetching, w.places, w.durable = false, w.places[:0], 0
+		}
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
 		if epoch := lineage.ShardEpoch(key.Attempt); epoch > l.epoch {
@@ -129,6 +134,9 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	for _, member := range shard.InSync {
 		if slices.Contains(shard.Excluded, control.Exclusion{Member: member, Tenant: m.Tenant, Slot: m.Slot}) {
 			continue
+		}
+		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.diedIn == member.Incarnation && w.died >= m.Seq {
+			continue // it was there when that member still lived
 		}
 		if lacks := o.lacks(member.Node, m); lacks != "" && missing == "" {
 			missing = fmt.Sprintf("of node %d, in sync: %s", member.Node, lacks)

@@ -111,7 +111,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history
-	r.run.DriftPPM = p.drift()
+	r.run.DriftPPM, r.run.Shared = p.drift(), p.Cluster.Shared != nil
 	for _, t := range p.Cluster.Tenants {
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {
@@ -246,8 +246,13 @@ func (r *Runner) done() bool {
 }
 
 func (r *Runner) allSettled() bool {
+	newest := uint64(0)
+	if r.founded.Shared != nil {
+		plane, _ := r.plane()
+		newest = plane.Index()
+	}
 	for i := range r.plan.Cluster.Nodes {
-		if n := r.node(i); n == nil || !n.Settled() {
+		if n := r.node(i); n == nil || !n.Settled() || n.Told() < newest {
 			return false
 		}
 	}
@@ -283,6 +288,10 @@ func (r *Runner) collect(outcome sim.Outcome) {
 				continue
 			}
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
+			dump.Node = uint32(i)
+			if r.run.Shared {
+				retain(&r.run, r.world.Disk(env.ID(i)), dump.Node, d.Tenant, d.Slot)
+			}
 			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}
 			for _, e := range d.Entities {
 				dump.Entities = append(dump.Entities, observe.EntityState{Entity: e.Entity, State: e.State})

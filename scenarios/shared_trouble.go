@@ -109,6 +109,12 @@ var diskLoss = &Scenario{
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
+		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
+			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+				Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
+				When: plan.Anchor{At: span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 512*millisecond),
+			})
+		}
 		// A loss that the budget does not allow, because nobody else has everything, is
 		// a crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
@@ -133,11 +139,12 @@ func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 // rejoin keeps a node away for long, while the log goes on and segments go.
 var rejoin = &Scenario{
 	Name:   "rejoin-after-long-absence",
-	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again",
+	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again, or another one holds its shards by then",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
-		d.unhurried(p, 3)
+		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2)))
 		p.World.Rates = crashRates(d)
+		p.Cluster.Shared.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = d.log("snapshots", 0, 1024, 8192), d.log("segments", 0, 512, 2048)
 		for i := range int(d.between("absences", 0, 1, 2)) {
@@ -173,6 +180,12 @@ var allRestart = &Scenario{
 					f.Kind = plan.Kill
 				}
 				p.World.Disruptions = append(p.World.Disruptions, f)
+			}
+			if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk
+				p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+					Kind: plan.Wipe, Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
+					When: plan.Anchor{At: at + d.log("wiped after", round, microsecond, 256*millisecond)},
+				})
 			}
 		}
 	},

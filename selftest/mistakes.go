@@ -45,6 +45,24 @@ var mistakes = []Mistake{
 		edits: []replacement{{"RetryAfter: b.wait()", "RetryAfter: 1000 * b.wait()"}},
 	},
 	{
+		Name: "epoch-durable-before-first-reply", Rule: "an epoch is durable on a node before the node says anything in it",
+		Expected: "one-sequencer", Scenario: "failover", Where: "core/shards.go", Operator: edit,
+		edits: []replacement{{"\tn.scriptCatalog(&next)\n\tn.runScript()\n", "\t_ = next\n\tn.adopted()\n"}},
+	},
+	{
+		Name: "epoch-start-before-reads", Rule: "a new leader serves nothing before the record that begins its epoch is committed",
+		Expected: "linearizable", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
+		edits: []replacement{{"\tr.start(e, limits, level, r.received)\n", "\tr.start(e, limits, level, r.received)\n\tr.opening = 0\n\tr.fold(e, r.state.Position.Seq)\n"}},
+	},
+	{
+		Name: "chain-compared", Rule: "a replica takes only what continues its own log",
+		Expected: "prefix", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
+		edits: []replacement{
+			{"known && chain != at.Chain {", "known && chain != at.Chain && at.Seq == 0 {"},
+			{" || p.Record.Prev != r.end.Chain", ""},
+		},
+	},
+	{
 		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
 		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
 		edits: []replacement{{

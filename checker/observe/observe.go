@@ -32,6 +32,7 @@ type EntityState struct {
 
 // Dump is what a node holds of a slot at the end of the run.
 type Dump struct {
+	Node     uint32
 	Tenant   tenant.ID
 	Slot     lineage.Slot
 	Position lineage.Position
@@ -90,6 +91,10 @@ type Run struct {
 	Islands    Islands
 	Refusals   Refusals
 
+	// Shared says that shards are replica groups. What follows is of them.
+	Shared bool
+	Copies Copies
+
 	lifecycle // of tenants
 
 	damaged []slotID
@@ -107,6 +112,8 @@ func (r *Run) Reset() {
 	r.DurableAck.reset()
 	r.Islands.reset()
 	r.Refusals.reset()
+	r.Shared = false
+	r.Copies.reset()
 	r.lifecycle.reset()
 }
 

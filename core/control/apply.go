@@ -164,7 +164,7 @@ func asDecided(_ *Plane, x *change) Refusal {
 	}
 	// What was decided on another configuration has no effect: a coordinator that
 	// was away for long does not undo what another one has done.
-	// safety(pending): control-compare-and-set false by=no-loss on=partition
+	//safety:control-compare-and-set false by=durable-ack on=reconfigure-under-fire
 	if x.Epoch != x.shard.Epoch || x.Version != x.shard.Version {
 		return Stale
 	}
@@ -190,7 +190,7 @@ func inSync(_ *Plane, x *change) Refusal { return unless(x.shard.IsInSync(x.Memb
 
 func inSyncToLead(_ *Plane, x *change) Refusal {
 	// Only a member without which nothing was acknowledged is promoted.
-	// safety(pending): only-in-sync-promoted false by=no-loss on=failover
+	//safety:only-in-sync-promoted false by=no-loss on=failover
 	if !x.shard.IsInSync(x.Member) {
 		return NotInSync
 	}
@@ -208,7 +208,7 @@ func registered(p *Plane, x *change) Refusal { return unless(p.isRegistered(x.Me
 
 func notExcluded(_ *Plane, x *change) Refusal {
 	// Who lacks acknowledged records of a slot does not lead.
-	// safety(pending): excluded-not-promoted false by=no-loss on=disk-loss
+	//safety:excluded-not-promoted false by=no-loss on=disk-loss
 	if x.shard.IsExcluded(x.Member) {
 		return IsExcluded
 	}
@@ -219,7 +219,6 @@ func notLeader(_ *Plane, x *change) Refusal { return unless(x.Member != x.shard.
 
 func notLast(_ *Plane, x *change) Refusal {
 	// Every slot keeps a member that is whole, be it gone: its log is the only one.
-	// safety(pending): last-member-stays false by=no-loss on=reconfigure-under-fire
 	if x.shard.losesLast(x.Member) {
 		return LastMember
 	}

@@ -171,6 +171,12 @@ func (g *Group) AddSlot(number int, r *replica.Replica) {
 	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, progress: make([]progress, len(g.peers))})
 }
 
+// Release ends the node's part in the shard: it holds none of it any more.
+func (g *Group) Release(e env.Env) {
+	g.stepDown(e)
+	g.refuseReads(wire.Moved)
+}
+
 // find returns the place of a log, -1 if the shard has no such log here.
 func (g *Group) find(id tenant.ID, s lineage.Slot) int {
 	for i := range g.slots {
@@ -324,11 +330,13 @@ func (g *Group) takeRole(e env.Env) {
 	if g.known.Epoch > g.epoch {
 		g.stepDown(e)
 	}
+	if g.known.Epoch != g.epoch || g.known.Leader.Node != g.self.Node || g.led >= g.epoch || g.wanted > g.epoch {
+		return
+	}
 	// A process that led in an epoch and has restarted has forgotten what it promised
 	// there.
-	//safety:no-leading-again-in-an-epoch by=no-loss on=all-members-restart
-	mine := g.known.Leader == g.self
-	if g.known.Epoch != g.epoch || !mine || g.led >= g.epoch || g.wanted > g.epoch {
+	//safety:no-leading-again-in-an-epoch false by=one-sequencer on=all-members-restart
+	if g.known.Leader.Incarnation != g.self.Incarnation {
 		return
 	}
 	g.led = g.epoch
@@ -382,15 +390,22 @@ func (g *Group) stepDown(e env.Env) {
 // counts reports whether a peer is a member whose copy counts: in sync, or about to be.
 func (g *Group) counts(o *other) bool {
 	m := control.Member{Node: o.node, Incarnation: o.incarnation}
-	// A member that may be counted by others already, without this one knowing, counts.
-	//safety:pending-members-counted by=durable-ack on=reconfigure-under-fire
-	pending := g.joining.on && g.joining.command.Member == m
-	return pending || g.known.IsInSync(m)
+	return g.joining.on && g.joining.command.Member == m || g.known.IsInSync(m)
 }
 
-// lacks reports whether a member is excluded from a log.
+// lacks reports whether a member is excluded from a log. One that the leader has asked
+// to readmit may be readmitted before that is known here, so it counts from before that.
 func (g *Group) lacks(m control.Member, s *slot) bool {
-	return len(g.known.Excluded) > 0 && slices.Contains(g.known.Excluded, control.Exclusion{Member: m, Tenant: s.tenant, Slot: s.slot})
+	if len(g.known.Excluded) == 0 || !slices.Contains(g.known.Excluded, control.Exclusion{Member: m, Tenant: s.tenant, Slot: s.slot}) {
+		return false
+	}
+	c := &g.asked.command
+	// Others may count on it already.
+	//safety:readmission-counted false by=durable-ack on=disk-loss
+	if g.asked.on && c.Kind == control.Readmit && c.Member == m && c.Tenant == s.tenant && c.Slot == s.slot {
+		return false
+	}
+	return true
 }
 
 // advance commits what is durable on all members, and tells who waits for it.

@@ -120,7 +120,7 @@ func (r *Replica) Reopen() { r.closing = false }
 // What is under way is not answered any more.
 func (r *Replica) Drop(e env.Env) {
 	handles := []env.File{r.handle}
-	if r.script.running {
+	if r.script.bound(r.file(2)) {
 		handles = append(handles, r.file(2))
 	}
 	for _, file := range handles {
@@ -129,6 +129,7 @@ func (r *Replica) Drop(e env.Env) {
 		}
 	}
 	r.stop(ErrDropped)
+	r.task, r.begun = nothing, false
 	r.dropped, r.handle = true, 0
 	r.pending, r.frames, r.script = nil, nil, script{}
 }

@@ -38,6 +38,12 @@ func (f *content) sync() {
 	f.clean = len(f.seen)
 }
 
+// truncate cuts what is seen; what of that is on the platter stays there until a sync.
+func (f *content) truncate(size int) {
+	f.seen = slices.Clone(f.seen[:size])
+	f.clean = min(f.clean, size)
+}
+
 // tester is what testing.TB and *rapid.T have in common.
 type tester interface {
 	Helper()
@@ -55,6 +61,7 @@ type host struct {
 	*replica.Replica
 	constants   replica.Constants
 	limits      tenant.Limits
+	shared      bool // other nodes have replicas of the log
 	incarnation env.Incarnation
 
 	names, durable map[string]*content // by path: as seen, and after a power failure
@@ -64,7 +71,8 @@ type host struct {
 	dirs                 map[string]bool
 	handles              map[env.File]*content
 	queue                []env.Op // submitted and not completed
-	done                 int      // operations completed in this incarnation
+	done                 int      // operations completed in this incarnation; the clock, ns
+	skipped              env.Time // by which the clock is further
 	room                 int64    // bytes that the disk still takes
 
 	// hit is told of every fault point, submitted of every operation; nil: nobody is.
@@ -107,13 +115,16 @@ func serving(t tester, c replica.Constants) *host {
 // start begins the next incarnation.
 func (h *host) start() {
 	h.incarnation++
-	h.handles, h.queue, h.done = map[env.File]*content{}, nil, 0
+	h.handles, h.queue, h.done, h.skipped = map[env.File]*content{}, nil, 0, 0
 	h.Replica = replica.New(replica.Config{
-		Identity: home, Epoch: lineage.ShardEpoch(h.incarnation), Constants: h.constants,
+		Identity: home, Epoch: lineage.ShardEpoch(h.incarnation), Constants: h.constants, Shared: h.shared,
 		Tenant: tenant.Config{ID: home.Tenant, Version: 1, Limits: h.limits},
 	})
 	h.Open(h, 0)
 }
+
+// skip lets time pass.
+func (h *host) skip(d env.Duration) { h.skipped = h.skipped.Add(d) }
 
 // kill ends the process: the page cache stays.
 func (h *host) kill() { h.queue = nil }
@@ -174,7 +185,9 @@ func (h *host) step() bool {
 		ev.N, ev.Data, ev.Err = h.apply(&op)
 	}
 	for _, p := range h.Done(h, &ev) {
-		h.answer(&p)
+		if !h.shared { // else what is durable here is not committed by that
+			h.answer(&p)
+		}
 	}
 	for i := range ev.Data {
 		ev.Data[i] = 0xee // event data is valid during the step only
@@ -255,6 +268,8 @@ func (h *host) apply(op *env.Op) (n int64, data []byte, err env.Errno) {
 		n = int64(len(op.Data))
 	case env.OpSync:
 		f.sync()
+	case env.OpTruncate:
+		f.truncate(int(op.Length))
 	case env.OpRead:
 		data = slices.Clone(f.seen[op.Offset:min(op.Offset+op.Length, int64(len(f.seen)))])
 	case env.OpClose:
@@ -500,7 +515,7 @@ func (h *host) fold() []byte { return h.State().Append(nil) }
 
 func (h *host) Self() env.ID                   { return 1 }
 func (h *host) Incarnation() env.Incarnation   { return h.incarnation }
-func (h *host) Now() env.Time                  { return env.Time(h.done) }
+func (h *host) Now() env.Time                  { return h.skipped + env.Time(h.done) }
 func (h *host) Wall() env.WallTime             { return 0 }
 func (h *host) SetTimer(env.TimerID, env.Time) {}
 func (h *host) Charge(env.Duration)            {}

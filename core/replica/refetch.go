@@ -36,15 +36,19 @@ func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 	}
 	r.task, r.installed = refetching, snapshot
 	if r.phase == Stopped { // what it had under way is nobody's any more
-		r.abandon()
+		r.abandon(e)
 	}
 	r.doTask(e)
 	return nil
 }
 
 // abandon forgets what was under way when the replica stopped. Completions that still
-// come are told by their numbers.
-func (r *Replica) abandon() {
+// come are told by their numbers. What reads and writes whole files may have been cut
+// off with a file open: its handles are needed again.
+func (r *Replica) abandon(e env.Env) {
+	for _, file := range [...]env.File{r.file(2), r.file(3)} {
+		e.Submit(env.Op{Kind: env.OpClose, File: file, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(file)<<32)})
+	}
 	r.number++
 	r.flight = batch{number: r.number & 0xffffff}
 	r.script = script{life: r.script.life + 1, ops: r.script.ops[:0]}
@@ -120,4 +124,5 @@ func (r *Replica) refetched(e env.Env) {
 	}
 	r.installed = nil
 	r.open(e)
+	r.received = e.Now() // what was earned before is in the level already
 }

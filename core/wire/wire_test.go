@@ -41,6 +41,18 @@ func codes() []wire.Code {
 	return all
 }
 
+// levels are all levels of reads: those that have a name.
+func levels() []wire.Level {
+	var all []wire.Level
+	for l := wire.Linearizable; !strings.HasPrefix(l.String(), "level-"); l++ {
+		all = append(all, l)
+	}
+	return all
+}
+
+// maxBound is the largest bound of a read that a message carries, ns.
+const maxBound = 1<<62 - 1
+
 // full is a message in which every field of every layout has a number of its own.
 func full(k wire.Kind) wire.Message {
 	m := wire.Message{
@@ -53,6 +65,7 @@ func full(k wire.Kind) wire.Message {
 		Resource: 3, Limit: 0x1212121212121212, Used: 0x1313131313131313, Retry: 0x1414141414141414,
 		Version: 0x1515151515151515, Base: 0x1616161616161616, Shard: 0x17171717, Command: wire.Create,
 		Limits: tenant.Limits{Rate: 0x1818181818181818, Burst: 0x1919191919191919, Entities: 0x1a1a1a1a1a1a1a1a, Bytes: 0x1b1b1b1b1b1b1b1b},
+		Epoch:  0x1c1c1c1c1c1c1c1c, Level: wire.Bounded, Token: wire.Token{Epoch: 0x1d1d1d1d1d1d1d1d, Seq: 0x1e1e1e1e1e1e1e1e}, Bound: 0x1f1f1f1f1f1f1f1f,
 	}
 	for i := range m.State.Totals {
 		m.State.Totals[i] = signal.Total{Count: 0x2020202020202020 + uint64(i), Weight: -0x3030303030303030 - int64(i)}
@@ -92,6 +105,9 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"create":       append(slices.Clone(frame), "Request", "Version", "Limits", "Shard"),
 		"drop":         append(slices.Clone(frame), "Request", "Base"),
 		"done":         append(slices.Clone(frame), "Request", "Command", "Version", "Seq"),
+		"query":        append(slices.Clone(frame), "Request", "Entity", "Level", "Token", "Bound"),
+		"ack-at":       append(slices.Clone(frame), "Session", "Request", "Seq", "Epoch"),
+		"state-at":     append(slices.Clone(frame), "Request", "Entity", "Seq", "State", "Epoch"),
 	}
 	got := map[string][]string{}
 	for _, k := range kinds() {
@@ -136,6 +152,10 @@ func carried(m wire.Message) []string {
 	note("Limits", m.Limits != tenant.Limits{})
 	note("Shard", m.Shard != 0)
 	note("Command", m.Command != 0)
+	note("Epoch", m.Epoch != 0)
+	note("Level", m.Level != 0)
+	note("Token", m.Token != wire.Token{})
+	note("Bound", m.Bound != 0)
 	slices.Sort(fields)
 	return fields
 }
@@ -156,6 +176,9 @@ func TestMessagesReadBackAsWritten(t *testing.T) {
 			Limit: word("limit"), Used: word("used"), Retry: env.Duration(rapid.Int64().Draw(t, "retry")),
 			Version: word("version"), Base: word("base"), Shard: lineage.Shard(rapid.Uint32().Draw(t, "shard")), Command: rapid.SampledFrom(kinds()).Draw(t, "command"),
 			Limits: tenant.Limits{Rate: word("rate"), Burst: word("burst"), Entities: word("entity limit"), Bytes: word("bytes")},
+			Epoch:  lineage.ShardEpoch(word("epoch")), Level: rapid.SampledFrom(levels()).Draw(t, "level"),
+			Token: wire.Token{Epoch: lineage.ShardEpoch(word("token's epoch")), Seq: lineage.Seq(word("token's seq"))},
+			Bound: env.Duration(rapid.Int64Range(0, maxBound).Draw(t, "bound")),
 		}
 		for i := range m.State.Totals {
 			m.State.Totals[i] = signal.Total{Count: word("count"), Weight: rapid.Int64().Draw(t, "sum")}
@@ -224,7 +247,7 @@ func forged(k wire.Kind, at int, v uint64) []byte {
 func TestDecodeRefuses(t *testing.T) {
 	whole := func(k wire.Kind) []byte { m := full(k); return wire.Append(nil, &m) }
 	set := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
-	const slot, weight, signalKind, code, resource, shard, command = 32, 88, 96, 64, 72, 96, 56
+	const slot, weight, signalKind, code, resource, shard, command, level, bound = 32, 88, 96, 64, 72, 96, 56, 64, 88
 	for _, c := range []struct {
 		bytes []byte
 		is    error
@@ -244,6 +267,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{forged(wire.Refusal, resource, 1<<8), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
 		{forged(wire.Create, shard, 1<<32), wire.ErrMalformed, "malformed message: a field of a create is out of its range"},
 		{forged(wire.Done, command, uint64(len(kinds())+1)), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
+		{forged(wire.Query, level, uint64(len(levels()))), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
+		{forged(wire.Query, bound, maxBound+1), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
 	} {
 		var m wire.Message
 		if err := wire.Decode(c.bytes, &m); !errors.Is(err, c.is) || err.Error() != c.want {
@@ -297,6 +322,8 @@ func TestEveryCodeHasItsRow(t *testing.T) {
 		"tenant-exists":    {17, yes, no},
 		"tenant-dropped":   {18, yes, no},
 		"catalog-full":     {19, yes, no},
+		"not-yet":          {20, yes, yes},
+		"token-lost":       {21, yes, no},
 	}
 	got := map[string]row{}
 	for _, c := range codes() {
@@ -315,6 +342,24 @@ func TestEveryCodeHasItsRow(t *testing.T) {
 	unknown := wire.Code(200)
 	if unknown.Definite() || unknown.Again() || unknown.String() != "code-200" || !strings.Contains(unknown.Advice(), "newer") {
 		t.Errorf("code 200: %s, definite %t, again %t, %q", unknown, unknown.Definite(), unknown.Again(), unknown.Advice())
+	}
+}
+
+// What the levels are called, and by which number; both stand in what others keep.
+func TestLevelsHaveNames(t *testing.T) {
+	want := []string{"linearizable", "session", "bounded"}
+	var got []string
+	for number, l := range levels() {
+		if l != wire.Level(number) {
+			t.Errorf("level %s has number %d, want %d", l, l, number)
+		}
+		got = append(got, l.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("levels by number (-want +got):\n%s", diff)
+	}
+	if got := wire.Level(200).String(); got != "level-200" {
+		t.Errorf("level 200 is called %s", got)
 	}
 }
 

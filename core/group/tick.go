@@ -136,6 +136,7 @@ func (g *Group) Refused(e env.Env, c *control.Command) {
 	}
 	if same(&g.asked) {
 		g.asked = wish{}
+		g.advanceAll(e) // who was to be readmitted counts no more
 	}
 }
 

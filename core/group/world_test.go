@@ -82,7 +82,7 @@ type answer struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 64}}
+	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 6}}
 	w.plane = control.New(&control.Cluster{
 		Meta:   []env.ID{0, 1, 2},
 		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}},

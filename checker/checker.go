@@ -81,14 +81,17 @@ type Options struct {
 // Scratch is memory that judgements hand on to each other. The zero value is
 // ready.
 type Scratch struct {
-	records index     // records of operations in all logs, by identity
-	changes index     // operations that change a log, by identity
-	dense   index     // entities of one log, or partitions
-	folds   []fold    // by entity of dense
-	recount recount   // of the caps checker
-	answers index     // acknowledged changes, by what has to be theirs alone
-	order   []int32   // entries of one log by instant
-	configs []config  // Config records that hold
+	records index    // records of operations in all logs, by identity
+	changes index    // operations that change a log, by identity
+	dense   index    // entities of one log, or partitions
+	folds   []fold   // by entity of dense
+	recount recount  // of the caps checker
+	answers index    // acknowledged changes, by what has to be theirs alone
+	order   []int32  // entries of one log by instant
+	configs []config // Config records that hold
+	session sessions
+	claims  []claimant
+	fences  []fence
 	witness witnesses // of the linearizable checker
 
 	// together: one judgement follows the other over the same run, so that what is
@@ -117,12 +120,18 @@ func All() []Checker {
 		{nameNoLoss, "acknowledged changes are in the final log exactly once, refused ones are absent, and what is there was submitted", judgeNoLoss},
 		{nameExactlyOnce, "each request is applied at most once, and every answer to it is the same", judgeExactlyOnce},
 		{nameLinearizable, "reads and changes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
+		{nameSession, "a session reads what it has written and never less than it has read, a bounded read is not older than its bound, and every answer is what the log adds up to", judgeSession},
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
+		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
+		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
+		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more", judgeFence},
+		{nameCommitMonotone, "what was announced as committed stays so: it is neither cut nor replaced nor taken back", judgeCommitMonotone},
 		{nameRate, "every window of every slot is within the bound, and no operation is refused while there is a token", judgeRate},
 		{nameCaps, "no slot grows beyond its caps, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
 		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
+		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}

@@ -39,6 +39,11 @@ func busy(n int) *world {
 	w.run.Islands.Touched("tenants/2/wal/x", 2, true, 2, true, 0)
 	w.run.Founded = append(w.run.Founded, home)
 	w.command(observe.Configure, home, 1, history.Acked)
+	w.replicas()
+	w.honest()
+	w.regions()
+	w.run.Residency.Touched(home, 0, "tenants/2/wal/x", 0)
+	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }
 

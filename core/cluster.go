@@ -60,6 +60,8 @@ type Shared struct {
 	Patience  control.Patience
 	Meta      metalog.Constants
 	Heartbeat env.Duration // between two signs of life of a node
+
+	founded *control.Plane // what Control founds; PlaceShared makes it, and nobody changes it
 }
 
 // DefaultShared fits one region. A node that is silent for Patience.Silence is
@@ -70,10 +72,14 @@ var DefaultShared = Shared{
 }
 
 // PlaceShared sets the placements of a cluster whose shards are replica groups: those
-// of its founding configuration. Node is who leads at first.
+// of its founding configuration, if that is valid. Node is who leads at first.
 func (c *Cluster) PlaceShared() {
 	c.Placements = c.Placements[:0]
 	f := c.Shared.Control
+	if f.Validate() != nil { // which Validate tells
+		return
+	}
+	c.Shared.founded = control.New(f)
 	for i := range f.Tenants {
 		t := &f.Tenants[i]
 		for slot, shard := range t.Shards {

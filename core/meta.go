@@ -78,7 +78,7 @@ func (m *meta) init(n *Node) {
 	if !slices.Contains(shared.Control.Meta, n.env.Self()) {
 		return
 	}
-	m.plane = control.New(shared.Control)
+	m.plane = shared.founded.Clone()
 	m.log = metalog.New(metalog.Config{
 		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Machine: planeMachine{m.plane},
 		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: metaOp, File: metaFile, Key: keyMeta, Owner: nobody},
@@ -402,6 +402,14 @@ func (n *Node) Plane() (*control.Plane, metalog.Position) {
 		return nil, metalog.Position{}
 	}
 	return n.plane, n.log.Status().Applied
+}
+
+// Told returns up to which entry of the meta log the node knows what has changed.
+func (n *Node) Told() uint64 {
+	if n.sharing == nil {
+		return 0
+	}
+	return n.index
 }
 
 // Waits returns what the coordinator on this node is waiting for, if it is one.

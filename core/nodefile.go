@@ -21,6 +21,7 @@ const (
 	stepSwept                   // the removal of an empty directory
 	stepIgnore                  // success or failure does not matter
 	stepTenants                 // the making of the directory of tenants, which may exist
+	stepLeave                   // the removal of a slot that others hold now
 	purposeMask = 0xff
 )
 
@@ -63,6 +64,8 @@ func (n *Node) startCatalog() {
 func (n *Node) nodeDone(ev *env.Event) {
 	switch step := ev.Op & purposeMask; {
 	case step == stepIgnore:
+	case step == stepLeave:
+		n.leavingDone()
 	case step == stepRemove:
 		n.removalDone(ev)
 	case step == stepWrite:

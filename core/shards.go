@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -39,6 +40,11 @@ type sharing struct {
 	groupBy  []*group.Group // by slot
 	adopting []adoption
 	ticks    uint32
+	released []released
+	leavings []wal.Identity // slots that others hold now, to be removed
+	leaving  int            // operations of that under way
+	left     uint64         // operations of that so far
+	reading  group.Read // that is being handed to its group
 	peerIn   peer.Message
 	peerOut  []byte
 	meta
@@ -48,6 +54,13 @@ type sharing struct {
 type adoption struct {
 	shard lineage.Shard
 	epoch lineage.ShardEpoch
+}
+
+// released is a shard that the node held once, and since which entry of the meta log
+// it does not.
+type released struct {
+	shard lineage.Shard
+	index uint64
 }
 
 func newSharing(n *Node) *sharing {
@@ -108,7 +121,7 @@ func (n *Node) groupOf(i int) *group.Group { return n.groupBy[i] }
 // openShards opens what the founding configuration places here. What was decided since
 // will be told.
 func (n *Node) openShards() {
-	plane := control.New(n.cluster.Shared.Control)
+	plane := n.cluster.Shared.founded
 	for i := range plane.Shards() {
 		n.configureShard(&plane.Shards()[i])
 	}
@@ -119,13 +132,74 @@ func (n *Node) openShards() {
 // configureShard takes the configuration of a shard: the node has, or is to have, a
 // replica of it, or has no longer.
 func (n *Node) configureShard(s *control.Shard) {
+	for _, gone := range n.released {
+		if gone.shard == s.ID && s.Index <= gone.index { // that was before others held it
+			return
+		}
+	}
 	g := n.group(s.ID)
 	holds := slices.Contains(s.Replicas, n.self.Node) || s.IsInSync(n.self)
 	if g == nil && holds {
 		g = n.openGroup(s)
 	}
-	if g != nil {
+	switch {
+	case g == nil:
+	case holds:
 		g.Configure(n.env, s)
+	case s.Index > g.Known().Index:
+		n.release(g, s.Index)
+	}
+}
+
+// release lets go of a shard that others hold now, with all that is here of it; index
+// is that of the entry of the meta log that says so.
+func (n *Node) release(g *group.Group, index uint64) {
+	n.released = slices.DeleteFunc(n.released, func(r released) bool { return r.shard == g.Shard() })
+	n.released = append(n.released, released{g.Shard(), index})
+	n.groups = slices.DeleteFunc(n.groups, func(other *group.Group) bool { return other == g })
+	n.adopting = slices.DeleteFunc(n.adopting, func(a adoption) bool { return a.shard == g.Shard() })
+	g.Release(n.env)
+	for i, r := range n.slots {
+		if n.groupBy[i] != g || r.Dropped() {
+			continue
+		}
+		id := r.Identity()
+		delete(n.placeOf, slotKey{id.Tenant, id.Slot})
+		r.Drop(n.env)
+		n.leavings = append(n.leavings, id)
+	}
+	n.removeLeavings()
+}
+
+// removeLeavings removes the directories of slots that were let go, one after the
+// other. A start that finds some of their files is told again that others hold them.
+func (n *Node) removeLeavings() {
+	if n.leaving > 0 || len(n.leavings) == 0 {
+		return
+	}
+	id := n.leavings[0]
+	n.leavings = n.leavings[:copy(n.leavings, n.leavings[1:])]
+	dir := id.Dir()
+	for _, name := range n.env.List(dir) {
+		n.submitLeaving(id, env.OpRemove, dir+"/"+name)
+	}
+	n.submitLeaving(id, env.OpSyncDir, dir)
+	n.submitLeaving(id, env.OpRemove, dir)
+	n.submitLeaving(id, env.OpSyncDir, wal.WALDir(id.Tenant))
+}
+
+func (n *Node) submitLeaving(id wal.Identity, kind env.OpKind, path string) {
+	n.leaving++
+	n.left++
+	key := env.Key{Kind: keyRemoval + uint16(kind), Attempt: uint32(n.env.Incarnation()), A: uint64(id.Tenant), B: n.left}
+	n.env.Submit(env.Op{Kind: kind, Path: path, ID: stepLeave, Key: key})
+}
+
+// leavingDone goes on when one of these operations is done. One that fails leaves a
+// file behind; the next start is told again.
+func (n *Node) leavingDone() {
+	if n.leaving--; n.leaving == 0 {
+		n.removeLeavings()
 	}
 }
 
@@ -183,7 +257,6 @@ func (n *Node) adoptEpochs() {
 		next.epochOf(a.shard).epoch = a.epoch
 	}
 	// Who says something in an epoch will never heed a lower one, also after a restart.
-	//safety:epoch-durable-before-first-reply by=one-sequencer on=failover
 	n.scriptCatalog(&next)
 	n.runScript()
 }
@@ -197,7 +270,9 @@ func (n *Node) adopted() {
 		n.catalog.epochOf(a.shard).epoch = a.epoch
 	}
 	for _, a := range done {
-		n.group(a.shard).Adopt(n.env, a.epoch)
+		if g := n.group(a.shard); g != nil { // it may have been let go meanwhile
+			g.Adopt(n.env, a.epoch)
+		}
 	}
 	n.adoptEpochs()
 }
@@ -228,8 +303,8 @@ func (n *Node) elsewhere(shard lineage.Shard) bool { return n.group(shard) == ni
 
 // read lets a slot answer a read at its level.
 func (n *Node) read(i int, from env.ID, m *wire.Message) {
-	r := group.Read{From: from, Request: m.Origin(), Entity: m.Entity, Level: m.Level, Token: m.Token, Bound: m.Bound}
-	if code := n.groupOf(i).Read(n.env, i, &r); code != wire.NoError {
+	n.reading = group.Read{From: from, Request: m.Origin(), Entity: m.Entity, Level: m.Level, Token: m.Token, Bound: m.Bound}
+	if code := n.groupOf(i).Read(n.env, i, &n.reading); code != wire.NoError {
 		n.refuse(from, m, replica.Outcome{Code: code})
 	}
 }
@@ -275,7 +350,7 @@ func (n *Node) shared() bool {
 			return false
 		}
 	}
-	return len(n.adopting) == 0 && n.metaSettled()
+	return len(n.adopting) == 0 && n.leaving == 0 && n.metaSettled()
 }
 
 // send sends a message to another node.

@@ -26,6 +26,7 @@ type sharedView struct {
 	meta    []env.ID // founding members of the meta log
 	shards  []slotShard
 	leading []leading
+	voices  []voice
 	peer    peer.Message
 }
 
@@ -83,6 +84,8 @@ func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
 // whether that was all.
 func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	o.noteReplica(id, p, key)
+	o.noteEpoch(id, p, key)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {
@@ -93,9 +96,13 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		o.writesOf(id, t, slot).received = local
 	case fault.RecoverySyncing, fault.LogCutting:
 		o.recovered(id, t, slot, seq)
-	case fault.SlotRefetching:
-		w := o.writesOf(id, t, slot)
-		*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: w.received}
+		o.writesOf(id, t, slot).refetching = false
+	case fault.SlotRefetching: // a crash amid it may leave what was there
+		o.writesOf(id, t, slot).refetching = true
+	case fault.SlotFollowing:
+		if w := o.writesOf(id, t, slot); w.refetching {
+			w.refetching, w.places, w.durable = false, w.places[:0], 0
+		}
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
 		if epoch := lineage.ShardEpoch(key.Attempt); epoch > l.epoch {
@@ -151,11 +158,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 // durableThere looks whether what a follower acknowledges to its leader is on its
 // platter. What was, counts for the leader, even if the disk is lost before the leader
 // says so to anybody.
-func (o *observer) durableThere(from env.ID, payload []byte) {
-	m := &o.shared.peer
-	if peer.Decode(payload, m) != nil || m.Mark == 1 {
-		return
-	}
+func (o *observer) durableThere(from env.ID, m *peer.Message) {
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
 }

@@ -100,15 +100,27 @@ func NewRunner() *Runner { return &Runner{world: new(sim.World)} }
 // Run lets a world live through the plan and judges it. An error means that the
 // plan cannot be run; everything that goes wrong in the run is a finding.
 func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
-	if err := p.Validate(); err != nil {
+	if err := p.validateParts(); err != nil {
 		return nil, err
 	}
-	r.plan, r.cluster, r.founded, r.options = p, p.cluster(true), p.cluster(false), o
+	r.plan, r.cluster, r.options = p, p.cluster(true), o
+	r.founded = p.founded(r.cluster)
+	if err := p.validateWorld(r.cluster); err != nil {
+		return nil, err
+	}
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history
-	r.run.DriftPPM = p.drift()
+	r.run.DriftPPM, r.run.SlowPPM, r.run.Shared = p.drift(), p.slowness(), p.Cluster.Shared != nil
+	if s := p.Cluster.Shared; s != nil {
+		for _, region := range s.Regions {
+			r.run.Residency.Place(region)
+		}
+	}
 	for _, t := range p.Cluster.Tenants {
+		if r.run.Shared {
+			r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
+		}
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {
 			r.run.Founded = append(r.run.Founded, t.Config.ID)
@@ -242,8 +254,13 @@ func (r *Runner) done() bool {
 }
 
 func (r *Runner) allSettled() bool {
+	newest := uint64(0)
+	if r.founded.Shared != nil {
+		plane, _ := r.plane()
+		newest = plane.Index()
+	}
 	for i := range r.plan.Cluster.Nodes {
-		if n := r.node(i); n == nil || !n.Settled() {
+		if n := r.node(i); n == nil || !n.Settled() || n.Told() < newest {
 			return false
 		}
 	}
@@ -279,6 +296,10 @@ func (r *Runner) collect(outcome sim.Outcome) {
 				continue
 			}
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
+			dump.Node = uint32(i)
+			if r.run.Shared {
+				retain(&r.run, r.world.Disk(env.ID(i)), dump.Node, d.Tenant, d.Slot)
+			}
 			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}
 			for _, e := range d.Entities {
 				dump.Entities = append(dump.Entities, observe.EntityState{Entity: e.Entity, State: e.State})

@@ -109,12 +109,31 @@ var diskLoss = &Scenario{
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
+		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
+			p.World.Disruptions = append(p.World.Disruptions, d.loseLeader(p, victim))
+		}
 		// A loss that the budget does not allow, because nobody else has everything, is
 		// a crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 			Kind: plan.Power, Process: victim, When: plan.Anchor{At: span(p)/2 + d.between("crash", 0, 0, span(p)/4)}, For: d.log("crash down", 0, millisecond, 256*millisecond),
 		})
 	},
+}
+
+// loseLeader kills another node, in half of the cases while the victim fetches from it
+// what it lost.
+func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
+	f := plan.Disruption{
+		Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
+		When: plan.Anchor{At: foundedBy + span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 1024*millisecond),
+	}
+	if d.oneIn(2, "leader that is fetched from", 0) {
+		c := &p.Cluster.Constants
+		c.SnapshotEvery, c.SegmentSize = min(c.SnapshotEvery, 2048), min(c.SegmentSize, 1024)
+		f.When = plan.Anchor{Point: fault.Name(fault.SnapshotShipped), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 1024*microsecond)}
+		f.For = max(f.For, 512*millisecond)
+	}
+	return f
 }
 
 // loss is a loss of the victim's. Only one node has any: somebody in sync has all that
@@ -133,11 +152,12 @@ func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 // rejoin keeps a node away for long, while the log goes on and segments go.
 var rejoin = &Scenario{
 	Name:   "rejoin-after-long-absence",
-	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again",
+	Story:  "a node is away while snapshots cover what it lacks; it comes back, fetches a snapshot or the log, and is in sync again, or another one holds its shards by then",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
-		d.unhurried(p, 3)
+		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2)))
 		p.World.Rates = crashRates(d)
+		p.Cluster.Shared.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = d.log("snapshots", 0, 1024, 8192), d.log("segments", 0, 512, 2048)
 		for i := range int(d.between("absences", 0, 1, 2)) {

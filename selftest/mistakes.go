@@ -45,6 +45,27 @@ var mistakes = []Mistake{
 		edits: []replacement{{"RetryAfter: b.wait()", "RetryAfter: 1000 * b.wait()"}},
 	},
 	{
+		Name: "epoch-durable-before-first-reply", Rule: "an epoch is durable on a node before the node says anything in it",
+		Expected: "one-sequencer", Scenario: "failover", Where: "core/shards.go", Operator: edit,
+		edits: []replacement{{"\tn.scriptCatalog(&next)\n\tn.runScript()\n", "\t_ = next\n\tn.adopted()\n"}},
+	},
+	{
+		Name: "epoch-start-before-reads", Rule: "a new leader serves nothing before the record that begins its epoch is committed",
+		Expected: "linearizable", Scenario: "failover", Where: "core/group/reads.go", Operator: edit,
+		edits: []replacement{
+			{"\tif s.r.Phase() != replica.Serving {\n\t\treturn wire.NotServing\n", "\tif !s.r.IsOpen() {\n\t\treturn wire.NotServing\n"},
+			{"\tif s.r.Phase() != replica.Serving { // what", "\tif !s.r.IsOpen() { // what"},
+		},
+	},
+	{
+		Name: "chain-compared", Rule: "a replica takes only what continues its own log",
+		Expected: "panic", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
+		edits: []replacement{
+			{"known && chain != at.Chain {", "known && chain != at.Chain && at.Seq == 0 {"},
+			{" || p.Record.Prev != r.end.Chain", ""},
+		},
+	},
+	{
 		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
 		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
 		edits: []replacement{{

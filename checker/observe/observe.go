@@ -32,6 +32,7 @@ type EntityState struct {
 
 // Dump is what a node holds of a slot at the end of the run.
 type Dump struct {
+	Node     uint32
 	Tenant   tenant.ID
 	Slot     lineage.Slot
 	Position lineage.Position
@@ -80,6 +81,8 @@ type Run struct {
 	// DriftPPM bounds how much faster than true time a node's clock may run, in
 	// parts per million, 0..1,000,000.
 	DriftPPM int64
+	// SlowPPM bounds how much slower, likewise.
+	SlowPPM int64
 	// Quiet says that nothing went wrong in the run: no disruption, no deviation.
 	Quiet bool
 	// Stalls says, one line each, what the calm part still waits for.
@@ -90,9 +93,17 @@ type Run struct {
 	Islands    Islands
 	Refusals   Refusals
 
+	// Shared says that shards are replica groups. What follows is of them.
+	Shared bool
+	Copies Copies
+	Claims Claims
+
+	Residency Residency
+
 	lifecycle // of tenants
 
 	damaged []slotID
+	latest  *Log // that was asked for last; nil: none
 }
 
 // Reset empties the run and its history, and keeps their memory.
@@ -101,11 +112,15 @@ func (r *Run) Reset() {
 		r.History.Reset()
 	}
 	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
-	r.Stops, r.damaged = r.Stops[:0], r.damaged[:0]
-	r.DriftPPM, r.Quiet = 0, false
+	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
+	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
 	r.Refusals.reset()
+	r.Shared = false
+	r.Copies.reset()
+	r.Claims.reset()
+	r.Residency.reset()
 	r.lifecycle.reset()
 }
 
@@ -144,14 +159,17 @@ func (r *Run) search(t tenant.ID, slot lineage.Slot) (int, bool) {
 // Log returns the log of the slot, made if there is none. It stays valid until
 // Reset.
 func (r *Run) Log(t tenant.ID, slot lineage.Slot) *Log {
-	i, found := r.search(t, slot)
-	if found {
-		return r.Logs[i]
+	if l := r.latest; l != nil && l.Tenant == t && l.Slot == slot {
+		return l
 	}
-	l := r.spare()
-	l.reset(t, slot)
-	r.Logs = slices.Insert(r.Logs, i, l)
-	return l
+	i, found := r.search(t, slot)
+	if !found {
+		l := r.spare()
+		l.reset(t, slot)
+		r.Logs = slices.Insert(r.Logs, i, l)
+	}
+	r.latest = r.Logs[i]
+	return r.latest
 }
 
 // spare takes a log that Reset left behind Logs, or a new one.

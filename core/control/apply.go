@@ -164,7 +164,7 @@ func asDecided(_ *Plane, x *change) Refusal {
 	}
 	// What was decided on another configuration has no effect: a coordinator that
 	// was away for long does not undo what another one has done.
-	//safety:control-compare-and-set false by=no-loss on=partition
+	//safety:control-compare-and-set false by=durable-ack on=reconfigure-under-fire
 	if x.Epoch != x.shard.Epoch || x.Version != x.shard.Version {
 		return Stale
 	}
@@ -219,7 +219,6 @@ func notLeader(_ *Plane, x *change) Refusal { return unless(x.Member != x.shard.
 
 func notLast(_ *Plane, x *change) Refusal {
 	// Every slot keeps a member that is whole, be it gone: its log is the only one.
-	//safety:last-member-stays false by=no-loss on=reconfigure-under-fire
 	if x.shard.losesLast(x.Member) {
 		return LastMember
 	}

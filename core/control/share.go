@@ -1,6 +1,9 @@
 package control
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Nodes are told of shards one by one, in the form that they have in a snapshot.
 
@@ -18,4 +21,18 @@ func DecodeShards(b []byte) (shards []Shard, err error) {
 		return nil, fmt.Errorf("%w: shard %d: %w", ErrSnapshot, len(shards)-1, d.err)
 	}
 	return shards, nil
+}
+
+// Clone returns a plane with the same state that shares nothing with p.
+func (p *Plane) Clone() *Plane {
+	c := &Plane{index: p.index, refused: p.refused, nodes: slices.Clone(p.nodes), shards: slices.Clone(p.shards), tenants: slices.Clone(p.tenants), dropped: slices.Clone(p.dropped)}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.InSync, s.Replicas, s.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
+	}
+	for i := range c.tenants {
+		t := &c.tenants[i]
+		t.Config, t.Shards = cloneConfig(&t.Config), slices.Clone(t.Shards)
+	}
+	return c
 }

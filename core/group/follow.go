@@ -61,12 +61,18 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 	}
 	if m.From > o.incarnation {
 		*o = other{node: o.node, incarnation: m.From}
-		for s := range g.slots {
-			g.slots[s].progress[i] = progress{since: e.Now()}
-		}
+		// What an earlier life acknowledged may be gone.
+		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
+		g.forgetProgress(e, i)
 	}
 	o.heard = e.Now()
 	o.spoke = o.spoke || m.Epoch == g.epoch
+}
+
+func (g *Group) forgetProgress(e env.Env, i int) {
+	for s := range g.slots {
+		g.slots[s].progress[i] = progress{since: e.Now()}
+	}
 }
 
 // outdated tells who speaks in an epoch that is over.
@@ -122,9 +128,7 @@ func (g *Group) counted(s *slot) bool { return g.known.IsInSync(g.self) && !g.la
 func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
 	switch s.r.Receive(e, m.At, m.Commit, m.Tail) {
 	case replica.Took:
-		if s.pull.on && s.r.End().Seq > s.pull.end {
-			s.pull.on = false
-		}
+		s.pull.on = false
 		g.acknowledge(e, s, len(m.Tail) == 0)
 		g.readApplied(e)
 	case replica.Behind, replica.Differs:
@@ -158,7 +162,6 @@ type pull struct {
 	on    bool
 	later bool // it is to be asked for when the log takes something again
 	since env.Time
-	end   lineage.Seq // of the log, when it was asked for
 	count uint32
 
 	// a snapshot that is coming in parts
@@ -182,7 +185,7 @@ func (g *Group) ask(e env.Env, s *slot) {
 	} else if !g.knows || to == g.self.Node { // its earlier life led
 		return
 	}
-	s.pull.on, s.pull.later, s.pull.since, s.pull.end = true, false, e.Now(), s.r.End().Seq
+	s.pull.on, s.pull.later, s.pull.since = true, false, e.Now()
 	s.pull.count++
 	g.askPart(e, s, to)
 }

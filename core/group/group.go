@@ -171,6 +171,12 @@ func (g *Group) AddSlot(number int, r *replica.Replica) {
 	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, progress: make([]progress, len(g.peers))})
 }
 
+// Release ends the node's part in the shard: it holds none of it any more.
+func (g *Group) Release(e env.Env) {
+	g.stepDown(e)
+	g.refuseReads(wire.Moved)
+}
+
 // find returns the place of a log, -1 if the shard has no such log here.
 func (g *Group) find(id tenant.ID, s lineage.Slot) int {
 	for i := range g.slots {

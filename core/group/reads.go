@@ -39,6 +39,7 @@ type reads struct {
 	round   uint64 // of the confirmations under way, or of the last ones
 	under   bool   // they are under way
 	number  uint64 // of the last question
+	now     Read   // that is being answered
 }
 
 // maxReads bounds the reads of a shard that wait.
@@ -257,24 +258,25 @@ func (g *Group) readApplied(e env.Env) {
 	}
 	kept := g.reads.waiting[:0]
 	for i := range g.reads.waiting {
-		r := g.reads.waiting[i]
+		g.reads.now = g.reads.waiting[i]
+		r := &g.reads.now
 		s := &g.slots[r.slot]
 		// Until then it may not show what was told to others.
 		//safety:index-waited-for by=linearizable on=failover
 		if !r.ready || s.r.State().Position.Seq < r.needs {
-			kept = append(kept, r)
+			kept = append(kept, *r)
 			continue
 		}
 		switch {
 		case r.Level == wire.Session && !s.r.OnLineage(r.Token.Epoch, r.Token.Seq):
-			g.owner.AnswerRead(s.number, &r, wire.TokenLost)
+			g.owner.AnswerRead(s.number, r, wire.TokenLost)
 			continue
 		case r.Level != wire.Session:
 			if !s.isFresh || r.came > s.fresh {
 				s.fresh, s.isFresh = r.came, true
 			}
 		}
-		g.owner.AnswerRead(s.number, &r, wire.NoError)
+		g.owner.AnswerRead(s.number, r, wire.NoError)
 	}
 	g.reads.waiting = kept
 }

@@ -21,6 +21,19 @@ type script struct {
 // id names the step under way: a late completion of an abandoned script is not its.
 func (s *script) id() uint32 { return uint32(s.life)<<16 | uint32(s.next)&0xffff }
 
+// bound reports whether the script, amid it, has bound a handle or is about to.
+func (s *script) bound(file env.File) (bound bool) {
+	if !s.running {
+		return false
+	}
+	for i := range s.ops[:min(s.next+1, len(s.ops))] {
+		if op := &s.ops[i]; op.File == file {
+			bound = op.Kind != env.OpClose
+		}
+	}
+	return bound
+}
+
 // usualScript is how many steps most scripts have at most.
 const usualScript = 8
 

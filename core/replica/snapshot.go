@@ -24,6 +24,7 @@ import (
 //	B  largest batch, at most MaxPending records: one is in flight when the log is
 //	   long enough, and a segment may hold one although it is too large for it
 //
+// Of a shared log, who leads keeps up to 4*E more for replicas that are behind.
 // A full disk stretches it: a snapshot that finds no room is tried again E later.
 
 // snapshot is the progress of writing one.

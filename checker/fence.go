@@ -1,0 +1,78 @@
+package checker
+
+import (
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
+)
+
+const nameFence = "fence"
+
+// judgeFence looks whether what an epoch fenced off stays refused, also by later lives
+// of a node. Its rules, of a node that has adopted an epoch:
+//
+//	took-older     it took a record from the leader of a lower epoch
+//	said-older     it sent another node a message of a lower epoch
+//	adopted-older  it adopted a lower epoch, or the same once more
+//
+// A node whose disk was lost has promised nothing.
+func judgeFence(run *observe.Run, o Options) Report {
+	v, s := newVerdict(nameFence), o.scratch()
+	s.fences = s.fences[:0]
+	for i := range run.Claims.List {
+		c := &run.Claims.List[i]
+		if c.Kind == observe.Forgets {
+			s.lift(c.By.Node)
+			continue
+		}
+		f := s.fenceOf(c.By.Node, c.Shard)
+		switch older := c.Epoch < f.epoch; c.Kind {
+		case observe.Takes:
+			v.report.Checked++
+			if older {
+				v.find("took-older", c.At, nil, "%s: incarnation %d of node %d took seq %d from the leader of epoch %d of shard %d at %s, although it had adopted epoch %d at %s",
+					place(c.Tenant, c.Slot), c.By.Incarnation, c.By.Node, c.Seq, c.Epoch, c.Shard, instant(c.At), f.epoch, instant(f.at))
+			}
+		case observe.Says:
+			v.report.Checked++
+			if older {
+				v.find("said-older", c.At, nil, "shard %d: incarnation %d of node %d sent %s of epoch %d at %s, although it had adopted epoch %d at %s",
+					c.Shard, c.By.Incarnation, c.By.Node, c.What, c.Epoch, instant(c.At), f.epoch, instant(f.at))
+			}
+		case observe.Adopts:
+			if c.Epoch <= f.epoch {
+				v.find("adopted-older", c.At, nil, "shard %d: incarnation %d of node %d adopted epoch %d at %s, although it had adopted epoch %d at %s",
+					c.Shard, c.By.Incarnation, c.By.Node, c.Epoch, instant(c.At), f.epoch, instant(f.at))
+			}
+			f.epoch, f.at = max(f.epoch, c.Epoch), c.At
+		}
+	}
+	ofGroups(v, run, "nobody said or took anything in an epoch")
+	return v.done()
+}
+
+// fence is the highest epoch of a shard that a node has adopted.
+type fence struct {
+	node  uint32
+	shard lineage.Shard
+	epoch lineage.ShardEpoch
+	at    int64 // true time, ns
+}
+
+func (s *Scratch) fenceOf(node uint32, shard lineage.Shard) *fence {
+	for i := range s.fences {
+		if f := &s.fences[i]; f.node == node && f.shard == shard {
+			return f
+		}
+	}
+	s.fences = append(s.fences, fence{node: node, shard: shard})
+	return &s.fences[len(s.fences)-1]
+}
+
+// lift forgets what a node has promised.
+func (s *Scratch) lift(node uint32) {
+	for i := range s.fences {
+		if s.fences[i].node == node {
+			s.fences[i].epoch = 0
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package observe
+
+import (
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Stray is a tenant's bytes where the tenant does not allow them.
+type Stray struct {
+	Tenant tenant.ID
+	Node   uint32        // that has them, or is sent them
+	Region tenant.Region // of the node
+	From   uint32        // of a message: the sender
+	What   string        // the path; of a message, its kind
+	Sent   bool          // it is a message
+	Slot   lineage.Slot  // of a message
+	At     int64         // true time, ns
+}
+
+// Residency records where bytes of tenants went that are not allowed everywhere.
+type Residency struct {
+	Count  int     // disk operations and messages with bytes of such tenants
+	Strays []Stray // at most maxNoted
+	More   int     // beyond those
+
+	regions []tenant.Region // by node
+	allowed []allowed
+}
+
+type allowed struct {
+	tenant    tenant.ID
+	residency tenant.Residency
+}
+
+func (r *Residency) reset() {
+	*r = Residency{Strays: r.Strays[:0], regions: r.regions[:0], allowed: r.allowed[:0]}
+}
+
+// Place says in which region the next node is, from node 0 on.
+func (r *Residency) Place(region tenant.Region) { r.regions = append(r.regions, region) }
+
+// Allow says where a tenant's bytes may be, if that is not everywhere.
+func (r *Residency) Allow(t tenant.ID, residency tenant.Residency) {
+	if len(residency) > 0 {
+		r.allowed = append(r.allowed, allowed{t, residency})
+	}
+}
+
+// Limited reports whether there is a tenant that is not allowed everywhere.
+func (r *Residency) Limited() bool { return len(r.allowed) > 0 }
+
+// Touched notes a disk operation in a directory of a tenant, whatever it does there.
+func (r *Residency) Touched(t tenant.ID, node uint32, path string, at int64) {
+	r.look(Stray{Tenant: t, Node: node, What: path, At: at})
+}
+
+// Shipped notes a message with a tenant's bytes from one node to another.
+func (r *Residency) Shipped(t tenant.ID, slot lineage.Slot, from, to uint32, what string, at int64) {
+	r.look(Stray{Tenant: t, Slot: slot, Node: to, From: from, What: what, Sent: true, At: at})
+}
+
+func (r *Residency) look(s Stray) {
+	for i := range r.allowed {
+		a := &r.allowed[i]
+		if a.tenant != s.Tenant {
+			continue
+		}
+		r.Count++
+		s.Region = r.regions[s.Node]
+		switch {
+		case a.residency.Permits(s.Region):
+		case len(r.Strays) == maxNoted:
+			r.More++
+		default:
+			r.Strays = append(r.Strays, s)
+		}
+	}
+}

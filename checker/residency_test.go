@@ -1,0 +1,47 @@
+package checker
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// regions puts two nodes into the east and one into the west, and keeps the tenant in
+// the east.
+func (w *world) regions() {
+	for _, region := range []tenant.Region{"east", "east", "west"} {
+		w.run.Residency.Place(region)
+	}
+	w.run.Residency.Allow(home, tenant.Residency{"east"})
+	w.run.Residency.Allow(3, nil)
+}
+
+func TestResidency(t *testing.T) {
+	judged(t, "residency", []given{
+		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
+		{name: "everywhere", verdict: Held, why: "every tenant may be anywhere", make: func(w *world) {
+			w.wrote(7, 5)
+			w.run.Residency.Allow(home, nil)
+			w.run.Residency.Touched(home, 2, "tenants/2/wal/x", ms)
+		}},
+		{name: "nothing seen", verdict: Undecided, why: "nothing of a tenant that may not be everywhere was stored or sent", make: func(w *world) {
+			w.wrote(7, 5)
+			w.regions()
+			w.run.Residency.Touched(3, 2, "tenants/3/wal/x", ms)
+		}},
+		{name: "where it may be", verdict: Held, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Touched(home, 1, "tenants/2/wal/x", ms)
+			w.run.Residency.Shipped(home, 0, 2, 1, "append", ms)
+			w.run.Residency.Touched(3, 2, "tenants/3/wal/x", ms)
+		}},
+		{name: "stored and sent elsewhere", verdict: Violated, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Shipped(home, 1, 0, 2, "chunk", ms)
+			w.run.Residency.Touched(home, 2, "tenants/2/wal/x", 2*ms)
+		}, want: []string{
+			`sent-outside [] 1 ms: tenant 2 slot 1: at 1 ms node 0 sent chunk to node 2 in region "west", where tenant 2 may not be`,
+			`stored-outside [] 2 ms: tenant 2: at 2 ms node 2 in region "west", where it may not be, touched "tenants/2/wal/x"`,
+		}},
+	})
+}

@@ -1,0 +1,228 @@
+package scenarios
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/sim/disk"
+)
+
+// What the observer notes of replica groups: what every replica writes, cuts and
+// replaces, and what nodes say to each other.
+
+// noteReplica notes what a fault point says of one replica.
+func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
+	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	c, node, now := &o.run.Copies, uint32(id), o.world.Time()
+	switch p {
+	case fault.SlotCreating:
+		c.Created(node, t, slot)
+	case fault.RecoverySyncing:
+		c.Recovered(node, t, slot, seq, now)
+	case fault.LogCutting:
+		c.Cutting(node, t, slot, seq, now)
+	case fault.LogCut:
+		c.Cut(node, t, slot, seq)
+	case fault.SlotRefetching:
+		c.Refetching(node, t, slot)
+	case fault.SlotFollowing:
+		if c.Replaces(node, t, slot) {
+			c.Refetched(node, t, slot, o.snapshotAt(id, t, slot, seq))
+		}
+	}
+}
+
+// noteEpoch notes what a fault point says of an epoch.
+func (o *observer) noteEpoch(id env.ID, p env.Point, key env.Key) {
+	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
+	claim := observe.Claim{By: o.process(id), At: o.world.Time(), Tenant: t, Slot: slot, Seq: lineage.Seq(key.B)}
+	switch p {
+	case fault.EpochAdopted:
+		o.run.Claims.Note(observe.Claim{Kind: observe.Adopts, By: claim.By, At: claim.At, Shard: lineage.Shard(key.A), Epoch: lineage.ShardEpoch(key.B)})
+		return
+	case fault.SlotLeading:
+		led := o.shared.voiceOf(id, o.shared.shardOf(t, slot))
+		led.leads = lineage.ShardEpoch(key.Attempt)
+		o.claims(&observe.Claim{Kind: observe.Leads, By: claim.By, At: claim.At, Shard: led.shard, Epoch: led.leads, What: fault.Name(p)})
+		return
+	case fault.RecordAppended, fault.ChangeAppended:
+		claim.Kind = observe.Sequences
+	case fault.RecordReceived:
+		claim.Kind = observe.Takes
+	default:
+		return
+	}
+	voice := o.shared.voiceOf(id, o.shared.shardOf(t, slot))
+	if claim.Shard, claim.Epoch = voice.shard, voice.leads; claim.Kind == observe.Takes {
+		claim.Epoch = voice.heard
+	}
+	o.claims(&claim)
+}
+
+// claims notes a claim that is news.
+func (o *observer) claims(c *observe.Claim) {
+	if o.run.Claims.Repeats(c) {
+		return
+	}
+	if c.Kind == observe.Says {
+		c.Durable = durableEpoch(o.world.Disk(env.ID(c.By.Node)).Platter("node"), c.Shard)
+	}
+	o.run.Claims.Note(*c)
+}
+
+func (o *observer) process(id env.ID) observe.Process {
+	return observe.Process{Node: uint32(id), Incarnation: uint64(o.boots[id].incarnation)}
+}
+
+// voice is how a node last spoke, or was spoken to, about a shard.
+type voice struct {
+	node  env.ID
+	shard lineage.Shard
+	leads lineage.ShardEpoch // the epoch in which it led last
+	heard lineage.ShardEpoch // of the message with records that it was handed last
+}
+
+func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
+	for i := range v.voices {
+		if s := &v.voices[i]; s.node == id && s.shard == shard {
+			return s
+		}
+	}
+	v.voices = append(v.voices, voice{node: id, shard: shard})
+	return &v.voices[len(v.voices)-1]
+}
+
+// durableEpoch returns the epoch of a shard in the bytes of a node's file, 0 if it is
+// not there. It reads them by itself, as they are drawn in core/catalog.go.
+func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
+	const head, each = 20, 12
+	if _, err := core.DecodeCatalog(file); err != nil {
+		return 0
+	}
+	le := binary.LittleEndian
+	for i := range int(le.Uint32(file[8:])) {
+		if b := file[head+i*each:]; le.Uint32(b) == uint32(shard) {
+			return lineage.ShardEpoch(le.Uint64(b[4:]))
+		}
+	}
+	return 0
+}
+
+// said notes what a node tells another one about a shard.
+func (o *observer) said(from, to env.ID, payload []byte) {
+	kind := peer.KindOf(payload)
+	switch kind {
+	case 0, peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
+		return
+	}
+	m := &o.shared.peer
+	if !o.isNode(from) || peer.Decode(payload, m) != nil {
+		return
+	}
+	by, now := o.process(from), o.world.Time()
+	c := observe.Claim{Kind: observe.Says, By: by, Shard: m.Shard, Epoch: m.Epoch, What: kind.String(), At: now}
+	o.claims(&c)
+	switch kind {
+	case peer.Confirm, peer.Survey:
+		c.Kind = observe.Leads
+		o.claims(&c)
+	case peer.Chunk:
+		o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+	case peer.Append:
+		if len(m.Tail) > 0 {
+			o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+		}
+		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
+	case peer.Appended:
+		if m.Mark == 1 { // of a log that is about to begin anew
+			return
+		}
+		o.durableThere(from, m)
+		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
+	}
+}
+
+// handed notes the epoch of records that a node is about to look at.
+func (o *observer) handed(to env.ID, payload []byte) {
+	if peer.KindOf(payload) == peer.Append && peer.Decode(payload, &o.shared.peer) == nil {
+		m := &o.shared.peer
+		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+	}
+}
+
+// emptied notes that a node starts from a disk that has nothing of what it promised.
+func (o *observer) emptied(id env.ID) {
+	if o.shared != nil && o.isNode(id) && o.boots[id].incarnation > 1 && o.world.Disk(id).Content("node") == nil {
+		o.run.Claims.Note(observe.Claim{Kind: observe.Forgets, By: o.process(id), At: o.world.Time()})
+	}
+}
+
+// snapshotAt returns the position of a node's snapshot at a record; its chain is 0 if
+// there is none.
+func (o *observer) snapshotAt(id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) lineage.Position {
+	path := wal.Identity{Tenant: t, Slot: slot, Placement: 1}.Dir() + "/" + wal.SnapshotName(seq)
+	if _, at, _, err := wal.DecodeSnapshot(o.world.Disk(id).Content(path)); err == nil && at.Seq == seq {
+		return at
+	}
+	return lineage.Position{Seq: seq}
+}
+
+// retain notes the records that a node has of a slot on its disk.
+func retain(run *observe.Run, d *disk.Disk, node uint32, t tenant.ID, slot lineage.Slot) {
+	dir := wal.Identity{Tenant: t, Slot: slot, Placement: 1}.Dir() + "/"
+	var segments []segmentFile
+	for _, name := range d.List(dir) {
+		if _, first, ok := wal.ParseSegmentName(name); ok {
+			segments = append(segments, segmentFile{first, dir + name})
+		}
+	}
+	slices.SortFunc(segments, func(a, b segmentFile) int { return cmp.Compare(a.first, b.first) })
+	r := run.Copies.AddRetained(node, t, slot)
+	for _, s := range segments {
+		if r.Damage = readSegment(r, d.Content(s.path)); r.Damage != "" {
+			r.Damage = s.path + ": " + r.Damage
+			return
+		}
+	}
+}
+
+type segmentFile struct {
+	first lineage.Seq
+	path  string
+}
+
+// readSegment adds the records of a segment, and says what is wrong with it.
+func readSegment(r *observe.Retained, data []byte) string {
+	h, err := wal.DecodeHeader(data)
+	if err != nil {
+		return err.Error()
+	}
+	if next := r.First + lineage.Seq(len(r.Chains)); len(r.Chains) > 0 && h.First != next {
+		return fmt.Sprintf("it begins with seq %d, and the one before it ends before seq %d", h.First, next)
+	}
+	if len(r.Chains) == 0 {
+		r.First = h.First
+	}
+	before := h.Before
+	var rec record.Record
+	for data = data[wal.HeaderSize:]; len(data) > 0; {
+		size, _, chain, err := wal.DecodeFrame(data, &rec)
+		if next := r.First + lineage.Seq(len(r.Chains)); err != nil || rec.Seq != next || rec.Prev != before {
+			return fmt.Sprintf("what should be seq %d is not, or does not continue what is before it (%v)", next, err)
+		}
+		r.Chains = append(r.Chains, chain)
+		before, data = chain, data[size:]
+	}
+	return ""
+}

@@ -2,6 +2,7 @@ package group_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/control"
@@ -72,6 +73,53 @@ func TestTheBestLogOfEachSlotIsAdopted(t *testing.T) {
 		if !w.nodes[leader].group.Settled() || w.config().Reformed {
 			t.Errorf("led by node %d it does not settle:\n%v", leader, w)
 		}
+	}
+}
+
+// A log of the leader's that is damaged is worth less than any that is whole.
+func TestADamagedLogIsNotAdopted(t *testing.T) {
+	for damaged := range env.ID(3) {
+		w := serving(t)
+		w.nodes[0].mustWrite(0, 1)
+		w.settle()
+		for path, data := range w.nodes[damaged].files {
+			if strings.Contains(path, "/0-1/") && strings.HasSuffix(path, ".seg") {
+				data[100] ^= 1 // records that were synced later confirm it
+			}
+		}
+		w.apart(0)
+		w.run()
+		if got := w.nodes[damaged].logs[0].Phase(); damaged != 0 && got != replica.Stopped {
+			t.Fatalf("the damaged log is %s", got)
+		}
+		w.settle()
+		w.wishes()
+		for _, n := range w.nodes {
+			n.has(0, map[uint64]bool{1: true})
+		}
+		if !w.nodes[0].group.Settled() {
+			t.Errorf("with a damaged log on node %d it does not settle:\n%v", damaged, w)
+		}
+	}
+}
+
+// Once a reformed set has committed, a log that fails then is counted on: it is excluded
+// first, as everywhere.
+func TestALogThatFailsAfterTheSetHasCommittedIsKept(t *testing.T) {
+	w := serving(t)
+	w.apart(0)
+	w.settle()
+	if !w.config().Reformed || w.nodes[0].logs[0].Phase() != replica.Serving {
+		t.Fatalf("%v", w)
+	}
+	w.fail(2, 0)
+	w.settle()
+	if got := w.nodes[2].logs[0].Phase(); got != replica.Stopped {
+		t.Errorf("a log of which the leader has counted records is %s", got)
+	}
+	w.wishes()
+	if !w.nodes[0].group.Settled() {
+		t.Errorf("it does not settle:\n%v", w)
 	}
 }
 

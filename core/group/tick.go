@@ -89,7 +89,7 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 	if g.counted(s) {
 		return
 	}
-	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed {
+	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch {
 		return
 	}
 	m := g.message(peer.Appended, s)

@@ -299,17 +299,63 @@ func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 	w.messages = nil
 	w.held = nil
 	w.settle()
+	w.nodes[1].stuck = true // so that no more is committed than node 2 had acknowledged
 	w.fail(2, 0)
 	c, _ := w.nodes[2].group.Wish(w.nodes[2])
 	w.must(c)
-	w.held = func(m *message) bool { return m.to == 2 || m.from == 2 && m.Slot == 0 }
-	w.settle()
-	for range 2 {
+	noReadmission := func(when string) {
+		t.Helper()
 		w.hand(&late[0])
 		w.tick(20 * env.Millisecond)
 		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok && c.Kind == control.Readmit {
-			t.Fatalf("the leader wishes %v\n%v", &c, w)
+			t.Fatalf("%s the leader wishes %v\n%v", when, &c, w)
 		}
+	}
+	w.held = func(m *message) bool { return m.from == 2 && m.Slot == 0 }
+	w.settle()
+	if got := w.nodes[0].logs[0].State().Position.Seq; got > late[0].At.Seq {
+		t.Fatalf("committed up to %d, node 2 had acknowledged %d", got, late[0].At.Seq)
+	}
+	noReadmission("when the log has failed")
+	w.held = of(peer.Pull, 2)
+	w.settle()
+	if got := w.nodes[2].logs[0]; got.Phase() != replica.Following || got.End().Seq > 0 {
+		t.Fatalf("the log has not begun anew:\n%v", w)
+	}
+	noReadmission("when the log has begun anew")
+}
+
+// A set that was reformed is settled when every member has all that was adopted: until
+// then one that lacks some of it must not be promoted.
+func TestAReformedSetIsSettledWhenAllHaveEverything(t *testing.T) {
+	w := serving(t)
+	w.apart(0)
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 && m.Slot == 1 }
+	w.settle()
+	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); w.nodes[0].group.Role() != group.Leading || ok {
+		t.Fatalf("node 2 may lack records of slot 1, and the leader wishes %v, %t\n%v", &c, ok, w)
+	}
+	w.held = nil
+	w.settle()
+	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); !ok || c.Kind != control.Settle || c.By != w.nodes[0].self() {
+		t.Errorf("all have everything, and the leader wishes %v, %t\n%v", &c, ok, w)
+	}
+}
+
+// A log that was found damaged is not adopted, however long it says it is.
+func TestALogThatIsNotWholeIsNotAdopted(t *testing.T) {
+	const whole, end = 16, 24 // of the first log in an answer
+	w := serving(t)
+	w.apart(0)
+	w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == 1 }
+	w.settle()
+	m := w.waiting(w.held)[0].Message
+	m.Tail = slices.Clone(m.Tail)
+	m.Tail[whole], m.Tail[end] = 0, 100
+	w.hand(&message{from: 1, to: 0, bytes: peer.Encode(nil, &m)})
+	w.run()
+	if got := w.nodes[0].group.Role(); got != group.Leading {
+		t.Errorf("a damaged log of 100 records keeps node 0 %s", got)
 	}
 }
 

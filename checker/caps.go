@@ -2,6 +2,7 @@ package checker
 
 import (
 	"math"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
@@ -92,20 +93,25 @@ func (c *recount) reset(run *observe.Run, l *observe.Log, n int) {
 	}
 }
 
-// add counts a record, and returns by how much it made the slot grow.
+// add counts a record, and returns by how much it made the slot grow. limits are
+// those of a Config record.
 func (c *recount) add(seq lineage.Seq, k record.Kind, e signal.Entity, limits *record.Limits) (grown usage) {
-	before := undo{seq: seq, place: none, held: c.held, caps: c.caps, unseen: c.unseen}
+	if k == record.EpochStart || k == record.Session {
+		return grown
+	}
+	n := len(c.undo)
+	c.undo = slices.Grow(c.undo, 1)[:n+1]
+	before := &c.undo[n]
+	before.seq, before.place, before.tally = seq, none, tally{}
+	before.held, before.caps, before.unseen = c.held, c.caps, c.unseen
 	switch k {
 	case record.Config:
 		c.caps = ceilings{known: true, usage: usage{limits.Entities, limits.Bytes}}
-	case record.EpochStart, record.Session:
-		return grown
 	case record.Signal, record.EntityPut, record.EntityDelete:
 		before.place = c.place(e)
 		before.tally = c.tallies[before.place]
 		grown = c.touch(&c.tallies[before.place], k)
 	}
-	c.undo = append(c.undo, before)
 	return grown
 }
 
@@ -229,14 +235,14 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 				c.cut(ev.Seq)
 			}
 		case observe.Admitted, observe.Appended:
-			c.follow(ev)
+			c.follow(l, ev)
 		case observe.Capped:
-			first := s.changes.first(operationKey(l.Tenant, l.Slot, ev.Refusal.Op))
+			first := s.changes.first(operationKey(l.Tenant, l.Slot, l.RefusalOf(ev).Op))
 			if first == none {
 				strangers++
 			} else if !c.unseen && c.caps.known {
 				v.report.Checked++
-				c.judgeRefusal(v, run, ev, int(s.changes.items[first].value))
+				c.judgeRefusal(v, run, l, ev, int(s.changes.items[first].value))
 			}
 		}
 	}
@@ -246,7 +252,7 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 // follow counts a record that was admitted; what stood at its place and behind it was
 // given back. Operations get their seqs in the order in which they were charged. Other
 // records may be numbered before operations that wait, so they cut none of those.
-func (c *recount) follow(ev *observe.Event) {
+func (c *recount) follow(l *observe.Log, ev *observe.Event) {
 	switch {
 	case !ev.Written:
 		seq := ev.Seq
@@ -257,12 +263,13 @@ func (c *recount) follow(ev *observe.Event) {
 		c.unseen = true
 	case ev.Record.IsOperation():
 		c.cut(ev.Seq)
-		c.add(ev.Seq, ev.Record, ev.Entity, &ev.Limits)
+		c.add(ev.Seq, ev.Record, ev.Entity, nil)
 	default:
 		for last := len(c.undo) - 1; last >= 0 && c.undo[last].replacedAt(ev.Seq); last-- {
 			c.cut(c.undo[last].seq)
 		}
-		c.add(ev.Seq, ev.Record, ev.Entity, &ev.Limits)
+		limits := l.LimitsOf(ev)
+		c.add(ev.Seq, ev.Record, ev.Entity, &limits)
 	}
 }
 
@@ -273,8 +280,8 @@ func (u *undo) replacedAt(seq lineage.Seq) bool {
 }
 
 // judgeRefusal judges the refusal of operation i at this point of its slot's life.
-func (c *recount) judgeRefusal(v *verdict, run *observe.Run, ev *observe.Event, i int) {
-	op, told := &run.Ops()[i], &ev.Refusal
+func (c *recount) judgeRefusal(v *verdict, run *observe.Run, l *observe.Log, ev *observe.Event, i int) {
+	op, told := &run.Ops()[i], l.RefusalOf(ev)
 	var grown usage
 	if op.Kind != history.Delete {
 		grown = c.growth(&c.tallies[c.place(op.Signal.Entity)], op.Kind == history.Write)

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
@@ -50,12 +51,10 @@ func (x *index) reset(n int) {
 
 // slot returns where the first item of k is or has to go.
 func (x *index) slot(k key) int {
-	const odd = 0x9e3779b97f4a7c15
-	h := k.a
-	for _, part := range [3]uint64{k.b, k.c, k.d} {
-		h = bits.RotateLeft64(h*odd, 31) ^ part
-	}
-	high, low := bits.Mul64(h^odd, odd|1<<63)
+	const odd = 0x9e3779b97f4a7c15 // the products do not wait for each other
+	h := (k.a^odd)*0xa0761d6478bd642f ^ bits.RotateLeft64(k.b*0xe7037ed1a0b428db, 16) ^
+		bits.RotateLeft64(k.c*0x8ebc6af09c88c6e3, 32) ^ bits.RotateLeft64(k.d*odd, 48)
+	high, low := bits.Mul64(h, odd)
 	mask := len(x.slots) - 1
 	at := int(high^low) & mask
 	for x.slots[at] != 0 && x.items[x.slots[at]-1].key != k {
@@ -67,8 +66,7 @@ func (x *index) slot(k key) int {
 // add appends value to the values of k. The index must have been reset with
 // room for it.
 func (x *index) add(k key, value int32) {
-	added := int32(len(x.items))
-	x.items = append(x.items, item{key: k, value: value, next: none})
+	added := x.append(k, value)
 	at := x.slot(k)
 	if x.slots[at] == 0 {
 		x.slots[at] = added + 1
@@ -92,9 +90,18 @@ func (x *index) dense(k key) (int32, bool) {
 		return x.slots[at] - 1, false
 	}
 	number := int32(len(x.items))
-	x.items = append(x.items, item{key: k, value: number, next: none})
+	x.append(k, number)
 	x.slots[at] = number + 1
 	return number, true
+}
+
+// append adds an item that is in no slot yet, and returns its place.
+func (x *index) append(k key, value int32) int32 {
+	n := len(x.items)
+	x.items = slices.Grow(x.items, 1)[:n+1]
+	it := &x.items[n]
+	it.key, it.value, it.next = k, value, none
+	return int32(n)
 }
 
 // indexRecords indexes the records of operations in all logs by identity. The values

@@ -148,7 +148,7 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 		case ev.Kind == observe.Admitted:
 			s.admitted(v, l, &b, ev)
 		default:
-			s.appended(&b, ev)
+			s.appended(l, &b, ev)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 			place(l.Tenant, l.Slot), instant(ev.At), instant(ev.Local), level)
 		return
 	}
-	told := &ev.Refusal
+	told := l.RefusalOf(ev)
 	if told.Op.Session == 0 || b.rate == 0 { // nobody saw the refusal
 		return
 	}
@@ -211,7 +211,7 @@ func judgeCapped(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 	v.report.Checked++
 	if level < nano {
 		v.find("refused-otherwise", ev.At, nil, "%s: %s was refused for %s at %s (node clock %s) although the bucket held %d nano-tokens, less than a token",
-			place(l.Tenant, l.Slot), identity(ev.Refusal.Op), ev.Refusal.Resource, instant(ev.At), instant(ev.Local), level)
+			place(l.Tenant, l.Slot), identity(l.RefusalOf(ev).Op), l.RefusalOf(ev).Resource, instant(ev.At), instant(ev.Local), level)
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.E
 	case ev.Record.IsOperation():
 		want -= nano
 	case ev.Record == record.Config:
-		s.configure(b, ev)
+		s.configure(l, b, ev)
 		want = b.level
 	}
 	if b.known {
@@ -238,18 +238,19 @@ func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.E
 
 // appended takes what a record tells whose admission nobody announced. A record
 // that is not charged tells nothing: the bucket just goes on.
-func (s *Scratch) appended(b *limiter, ev *observe.Event) {
+func (s *Scratch) appended(l *observe.Log, b *limiter, ev *observe.Event) {
 	b.now(ev.Local)
 	switch {
 	case ev.Record.IsOperation():
 		b.known, b.level = true, min(ev.Level, b.full)
 	case ev.Record == record.Config:
-		s.configure(b, ev)
+		s.configure(l, b, ev)
 	}
 }
 
-func (s *Scratch) configure(b *limiter, ev *observe.Event) {
-	limits := limitsOf(&ev.Limits)
+func (s *Scratch) configure(l *observe.Log, b *limiter, ev *observe.Event) {
+	carried := l.LimitsOf(ev)
+	limits := limitsOf(&carried)
 	s.configs = append(s.configs, config{seq: ev.Seq, limits: limits})
 	b.set(limits.Rate, limits.EffectiveBurst())
 }

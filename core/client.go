@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -55,13 +57,23 @@ type Client struct {
 	sessions []session    // in order of first use
 	calls    []call
 	results  []Result
+	unread   Result
 	spare    [][]uint64 // memory of the frames of calls that are over
 	lastCall uint64
 	frame    uint64 // of the last frame; increases over all connections
 	nonce    uint64 // of the last connection or session
 
-	in  wire.Message
-	out []byte
+	in     wire.Message
+	out    []byte
+	routed routed
+}
+
+// routed is what was asked last about where entities live; place is nil at first, and
+// if there is none.
+type routed struct {
+	tenant tenant.ID
+	entity signal.Entity
+	place  *Placement
 }
 
 // link is the client's end of its connection to a node.
@@ -88,8 +100,7 @@ type call struct {
 	id       uint64
 	kind     wire.Kind // Write, Put, Delete, Read, Query, OpenSession
 	place    *Placement
-	signal   signal.Signal
-	entity   signal.Entity
+	signal   signal.Signal    // of a Write; else the entity only
 	op       signal.Operation // of a change: once it was sent
 	nonce    uint64           // OpenSession
 	query    Query            // Query
@@ -109,46 +120,70 @@ func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 // Write submits a signal. It returns the call's number, or false if the tenant is
 // not placed anywhere.
 func (c *Client) Write(id tenant.ID, s signal.Signal) (uint64, bool) {
-	return c.begin(id, s.Entity, call{kind: wire.Write, signal: s})
+	return c.ask(id, wire.Write, s)
 }
 
 // Put creates an entity; creating what exists changes nothing. It returns as Write
 // does.
 func (c *Client) Put(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Put, entity: e})
+	return c.ask(id, wire.Put, signal.Signal{Entity: e})
 }
 
 // Delete removes an entity with all its signals. It returns as Write does.
 func (c *Client) Delete(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Delete, entity: e})
+	return c.ask(id, wire.Delete, signal.Signal{Entity: e})
 }
 
 // Read asks for the state of an entity, linearizably.
 func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Read, entity: e})
+	return c.ask(id, wire.Read, signal.Signal{Entity: e})
 }
 
 // Query asks for the state of an entity at a level, of any replica of a shared shard.
 func (c *Client) Query(id tenant.ID, e signal.Entity, q Query) (uint64, bool) {
-	return c.begin(id, e, call{kind: wire.Query, entity: e, query: q})
-}
-
-func (c *Client) begin(id tenant.ID, e signal.Entity, k call) (uint64, bool) {
-	k.place = c.cluster.route(id, e)
-	if k.place == nil {
+	place := c.route(id, e)
+	if place == nil {
 		return 0, false
 	}
-	c.lastCall++
-	k.id = c.lastCall
-	k.due, k.deadline = env.Never, c.env.Now().Add(c.patience.Deadline)
-	k.frames = c.noFrames()
-	if c.cluster.Shared != nil {
-		c.aim(&k)
+	k := c.add(wire.Query, place)
+	k.signal.Entity, k.query = e, q
+	return c.begin(k), true
+}
+
+// ask makes a call that needs no more than s says: of s, all but a Write have the
+// entity only.
+func (c *Client) ask(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, bool) {
+	place := c.route(id, s.Entity)
+	if place == nil {
+		return 0, false
 	}
-	c.calls = append(c.calls, k)
+	k := c.add(kind, place)
+	k.signal = s
+	return c.begin(k), true
+}
+
+// begin sends the call that was added last, and returns its number.
+func (c *Client) begin(k *call) uint64 {
+	k.deadline = c.env.Now().Add(c.patience.Deadline)
+	number := k.id
+	if c.cluster.Shared != nil {
+		c.aim(k)
+	}
 	c.try(len(c.calls) - 1)
 	c.rearm()
-	return k.id, true
+	return number
+}
+
+// add puts a call behind those under way. It is not due, and has no deadline.
+func (c *Client) add(kind wire.Kind, place *Placement) *call {
+	c.lastCall++
+	n := len(c.calls)
+	c.calls = slices.Grow(c.calls, 1)[:n+1]
+	k := &c.calls[n]
+	*k = call{}
+	k.id, k.kind, k.place, k.frames = c.lastCall, kind, place, c.noFrames()
+	k.due, k.deadline = env.Never, env.Never
+	return k
 }
 
 // noFrames returns an empty list of frames, in the memory of a call that is over if
@@ -166,10 +201,19 @@ func (c *Client) noFrames() []uint64 {
 // Slot returns the slot in which an entity of a tenant lives; false if the tenant
 // is not placed anywhere.
 func (c *Client) Slot(id tenant.ID, e signal.Entity) (lineage.Slot, bool) {
-	if p := c.cluster.route(id, e); p != nil {
+	if p := c.route(id, e); p != nil {
 		return p.Slot, true
 	}
 	return 0, false
+}
+
+// route returns where an entity lives, nil if its tenant is not placed. Whoever asks
+// for the slot of an entity is about to make a call that names it.
+func (c *Client) route(id tenant.ID, e signal.Entity) *Placement {
+	if l := &c.routed; l.place == nil || l.tenant != id || l.entity != e {
+		l.tenant, l.entity, l.place = id, e, c.cluster.route(id, e)
+	}
+	return c.routed.place
 }
 
 // Identity returns the identity of a change that is under way; false if no attempt
@@ -217,12 +261,14 @@ func (c *Client) message(from env.ID, m *wire.Message) {
 	case wire.Ack, wire.AckAt:
 		if i := c.findChange(m); i >= 0 {
 			c.saw(c.calls[i].place, m)
-			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, From: from})
+			r := c.finish(i)
+			r.Outcome, r.Seq, r.From = Acked, m.Seq, from
 		}
 	case wire.State, wire.StateAt:
 		if i := c.find(m.Request); i >= 0 && (c.calls[i].kind == wire.Read || c.calls[i].kind == wire.Query) {
 			c.saw(c.calls[i].place, m)
-			c.finish(i, Result{Outcome: Acked, Seq: m.Seq, State: m.State, From: from})
+			r := c.finish(i)
+			r.Outcome, r.Seq, r.State, r.From = Acked, m.Seq, m.State, from
 		}
 	case wire.Refusal:
 		c.refusal(m)
@@ -251,15 +297,26 @@ func (c *Client) findChange(m *wire.Message) int {
 	return -1
 }
 
-// finish ends call i.
-func (c *Client) finish(i int, r Result) {
-	k := &c.calls[i]
+// finish ends call i, and returns its result, in which the caller says how it ended.
+// That of a call of the client's own goes nowhere.
+func (c *Client) finish(i int) *Result {
+	k, r := &c.calls[i], &c.unread
 	if k.kind != wire.OpenSession {
-		r.Call, r.Op = k.id, k.op
-		c.results = append(c.results, r)
+		n := len(c.results)
+		c.results = slices.Grow(c.results, 1)[:n+1]
+		r = &c.results[n]
 	}
+	*r = Result{}
+	r.Call, r.Op = k.id, k.op
 	c.spare = append(c.spare, k.frames[:0])
 	c.calls = append(c.calls[:i], c.calls[i+1:]...)
+	return r
+}
+
+// giveUp ends call i without an answer.
+func (c *Client) giveUp(i int, o Outcome, code wire.Code) {
+	r := c.finish(i)
+	r.Outcome, r.Code = o, code
 }
 
 // refusal handles the refusal of one attempt. The call is refused only if no
@@ -285,9 +342,9 @@ func (c *Client) refusal(m *wire.Message) {
 	case k.kind == wire.OpenSession:
 		c.sessionRefused(i, m.Code)
 	case len(k.frames) == 0:
-		c.finish(i, Result{Outcome: Refused, Code: m.Code})
+		c.giveUp(i, Refused, m.Code)
 	default:
-		c.finish(i, Result{Outcome: Unknown, Code: m.Code})
+		c.giveUp(i, Unknown, m.Code)
 	}
 }
 
@@ -296,10 +353,10 @@ func (c *Client) refusal(m *wire.Message) {
 func (c *Client) sessionRefused(i int, code wire.Code) {
 	place := c.calls[i].place
 	c.sessionOf(place).opening = false
-	c.finish(i, Result{})
+	c.finish(i)
 	for j := len(c.calls) - 1; j >= 0; j-- {
 		if k := &c.calls[j]; k.kind.Changes() && k.place == place && k.op.Session == 0 {
-			c.finish(j, Result{Outcome: Refused, Code: code})
+			c.giveUp(j, Refused, code)
 		}
 	}
 }
@@ -346,10 +403,10 @@ func (c *Client) timeouts() {
 // expire gives a call up. If none of its attempts is unresolved it has no effect.
 func (c *Client) expire(i int) {
 	if len(c.calls[i].frames) == 0 {
-		c.finish(i, Result{Outcome: Refused, Code: wire.NotServing})
+		c.giveUp(i, Refused, wire.NotServing)
 		return
 	}
-	c.finish(i, Result{Outcome: Unknown})
+	c.giveUp(i, Unknown, wire.NoError)
 }
 
 // rearm sets the timer to the earliest instant at which something is due.

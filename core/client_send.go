@@ -35,11 +35,10 @@ func (c *Client) try(i int) {
 func (c *Client) transmit(l *link, k *call) {
 	c.frame++
 	k.frames = append(k.frames, c.frame)
-	m := wire.Message{
-		Kind: k.kind, Conn: l.conn, Frame: c.frame, Request: k.id,
-		Tenant: k.place.Tenant.ID, Slot: k.place.Slot, Placement: k.place.Epoch,
-		Entity: k.entity, Nonce: k.nonce,
-	}
+	var m wire.Message // a literal would be built elsewhere and copied
+	m.Kind, m.Conn, m.Frame, m.Request = k.kind, l.conn, c.frame, k.id
+	m.Tenant, m.Slot, m.Placement = k.place.Tenant.ID, k.place.Slot, k.place.Epoch
+	m.Entity, m.Nonce = k.signal.Entity, k.nonce
 	if k.kind.Changes() {
 		m.Session, m.Request, m.Floor, m.Signal = k.op.Session, k.op.Request, c.floor(k), k.signal
 	}
@@ -126,12 +125,11 @@ func (c *Client) openSession(p *Placement) {
 	s.opening = true
 	c.nonce++
 	s.nonce = c.nonce
-	c.lastCall++
-	opening := call{id: c.lastCall, kind: wire.OpenSession, place: p, nonce: s.nonce, deadline: env.Never, frames: c.noFrames()}
+	k := c.add(wire.OpenSession, p)
+	k.nonce = s.nonce
 	if c.cluster.Shared != nil {
-		c.aim(&opening)
+		c.aim(k)
 	}
-	c.calls = append(c.calls, opening)
 	c.try(len(c.calls) - 1)
 }
 
@@ -142,7 +140,7 @@ func (c *Client) sessionOpen(m *wire.Message) {
 		return
 	}
 	place := c.calls[i].place
-	c.finish(i, Result{})
+	c.finish(i)
 	s := c.sessionOf(place)
 	s.id, s.opening, s.request = m.Session, false, 0
 	for i := 0; i < len(c.calls); i++ {

@@ -55,7 +55,7 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 	case m.Kind.Changes():
 		n.change(i, ev.From, m, idle)
 	case idle:
-		n.serve(i, &work{from: ev.From, request: *m})
+		n.serve(i, ev.From, m)
 		n.flush(i)
 	default:
 		n.wait(i, ev.From, m, &work{from: ev.From, request: *m})
@@ -123,7 +123,11 @@ func (n *Node) turns() {
 		w, i := n.queue.Pop()
 		spent += n.cost(&w)
 		n.worked = i
-		n.serve(i, &w)
+		if w.admitted {
+			n.slots[i].AppendNext(n.env)
+		} else {
+			n.serve(i, w.from, &w.request)
+		}
 		n.touched = append(n.touched, i)
 	}
 	for _, i := range n.touched { // what has nothing to write ignores it
@@ -144,29 +148,27 @@ func (n *Node) flush(i int) {
 	n.slots[i].Flush(n.env)
 }
 
-// serve does one piece of work.
-func (n *Node) serve(i int, w *work) {
-	r, m := n.slots[i], &w.request
+// serve answers a request that is no change, or begins to.
+func (n *Node) serve(i int, from env.ID, m *wire.Message) {
+	r := n.slots[i]
 	switch {
-	case w.admitted:
-		r.AppendNext(n.env)
 	case m.Kind == wire.Configure:
 		r.Reopen()
-		n.setLimits(i, w.from, m)
+		n.setLimits(i, from, m)
 	case m.Kind == wire.OpenSession:
-		if out := r.OpenSession(n.env, w.from, m); out.Code != wire.NoError {
-			n.refuse(w.from, m, out)
+		if out := r.OpenSession(n.env, from, m); out.Code != wire.NoError {
+			n.refuse(from, m, out)
 		} else if !out.Later {
-			n.sessionOpen(w.from, m, out.Seq)
+			n.sessionOpen(from, m, out.Seq)
 		}
 	case n.sharing != nil:
-		n.read(i, w.from, m)
+		n.read(i, from, m)
 	default:
 		got, out := r.Read(n.env, m)
 		if out.Code != wire.NoError {
-			n.refuse(w.from, m, out)
+			n.refuse(from, m, out)
 			return
 		}
-		n.reply(w.from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
+		n.reply(from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
 	}
 }

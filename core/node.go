@@ -273,7 +273,8 @@ func (n *Node) send(to env.ID, m *wire.Message) {
 // messages, pieces of work that wait; and of the slot that the last Step worked
 // for its place and phase, records appended, records folded.
 func (n *Node) Status(s *env.Status) {
-	*s = env.Status{uint64(len(n.slots)), n.acks, n.refusals, n.malformed, uint64(n.queue.Len())}
+	*s = env.Status{}
+	s[0], s[1], s[2], s[3], s[4] = uint64(len(n.slots)), n.acks, n.refusals, n.malformed, uint64(n.queue.Len())
 	if n.worked < len(n.slots) {
 		r := n.slots[n.worked]
 		s[5] = uint64(n.worked)<<8 | uint64(r.Phase())

@@ -24,10 +24,11 @@ type driver struct {
 	left    *int // operations of all drivers that have not ended
 	story   *story
 
-	next int        // number of the next operation
-	open []openCall // under way
-	full bool       // the next call waits for one of them to end
-	due  env.Time   // of a storm: when the next signal is to be sent
+	next   int        // number of the next operation
+	open   []openCall // under way
+	unsent int        // changes under way of which no attempt was seen to be sent
+	full   bool       // the next call waits for one of them to end
+	due    env.Time   // of a storm: when the next signal is to be sent
 }
 
 type openCall struct {
@@ -44,8 +45,9 @@ const ClientCost = env.Microsecond
 
 // Step implements env.Machine.
 func (d *driver) Step(ev *env.Event) {
-	for _, r := range d.client.Step(ev) {
-		d.ended(&r)
+	ended := d.client.Step(ev)
+	for i := range ended {
+		d.ended(&ended[i])
 	}
 	if ev.Kind == env.Started || d.full && len(d.open) < d.concurrency() || ev.Kind == env.Timer && ev.Timer == thinkTimer {
 		d.think()
@@ -116,7 +118,7 @@ func (d *driver) subject() (tenant.ID, signal.Entity) {
 	w, tenants := &d.plan.Workload, d.plan.Cluster.Tenants
 	id := tenants[chance.Below(d.chance(0), uint64(len(tenants)))].Config.ID
 	entity := signal.Entity(chance.Below(d.chance(1), uint64(w.Entities)))
-	if chance.Below(d.chance(2), 1000) < uint64(w.Hot) {
+	if w.Hot > 0 && chance.Below(d.chance(2), 1000) < uint64(w.Hot) {
 		id, entity = tenants[0].Config.ID, 0
 	}
 	if entity == 1 { // the largest is as good a name as any
@@ -149,7 +151,8 @@ func (d *driver) kind() history.Kind {
 // begin makes the next call.
 func (d *driver) begin() {
 	id, entity := d.subject()
-	op := history.Op{Client: uint64(d.env.Self()), Kind: d.kind(), Tenant: id, Signal: signal.Signal{Entity: entity}, InvokeAt: d.world.Time()}
+	index, op := d.history.Start()
+	op.Client, op.Kind, op.Tenant, op.Signal.Entity, op.InvokeAt = uint64(d.env.Self()), d.kind(), id, entity, d.world.Time()
 	op.Slot, _ = d.client.Slot(id, entity)
 	if op.Kind == history.Write {
 		op.Signal.ClientTime = int64(d.env.Wall())
@@ -160,12 +163,16 @@ func (d *driver) begin() {
 		op.Level, op.Bound = d.level()
 	}
 	d.next++
-	index := d.history.Begin(op)
 	if d.story != nil {
-		d.story.asks(d.env.Self(), index, &op)
+		d.story.asks(d.env.Self(), index, op)
 	}
-	call := d.call(&op)
+	call := d.call(op)
 	d.open = append(d.open, openCall{call: call, index: index})
+	if identity, sent := d.client.Identity(call); sent {
+		d.history.Sent(index, identity)
+	} else if op.Kind.Changes() {
+		d.unsent++
+	}
 	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))
 }
 
@@ -213,10 +220,14 @@ func (d *driver) call(op *history.Op) (call uint64) {
 // sent notes under which identities calls under way were sent: a run may end
 // before they do.
 func (d *driver) sent() {
+	if d.unsent == 0 {
+		return
+	}
 	for _, o := range d.open {
 		if op := &d.history.Ops[o.index]; op.Kind.Changes() && op.Op.Session == 0 {
 			if identity, sent := d.client.Identity(o.call); sent {
 				d.history.Sent(o.index, identity)
+				d.unsent--
 			}
 		}
 	}
@@ -228,12 +239,19 @@ func (d *driver) ended(r *core.Result) {
 		if o.call != r.Call {
 			continue
 		}
+		op := d.history.Close(o.index, outcomes[r.Outcome], d.world.Time())
+		if op.Kind.Changes() && op.Op.Session == 0 {
+			d.unsent--
+		}
 		if r.Op.Session != 0 {
 			d.history.Sent(o.index, r.Op)
 		}
-		d.history.End(o.index, d.result(r))
+		op.Seq, op.Reason = r.Seq, reason(r)
+		if op.Kind == history.Read {
+			op.State = r.State
+		}
 		if d.story != nil {
-			d.story.told(d.env.Self(), o.index, &d.history.Ops[o.index])
+			d.story.told(d.env.Self(), o.index, op)
 		}
 		d.open = append(d.open[:i], d.open[i+1:]...)
 		*d.left--
@@ -242,23 +260,22 @@ func (d *driver) ended(r *core.Result) {
 	}
 }
 
-func (d *driver) result(r *core.Result) history.Result {
-	out := history.Result{At: d.world.Time(), Seq: r.Seq, State: r.State}
-	switch r.Outcome {
-	case core.Acked:
-		out.Outcome = history.Acked
-	case core.Refused:
-		out.Outcome, out.Reason = history.Refused, r.Code.String()
-	case core.Unknown:
-		out.Outcome, out.Reason = history.Unknown, history.Deadline
-		if r.Code != wire.NoError {
-			out.Reason = r.Code.String()
-		}
+// outcomes are those of the client in the words of the history.
+var outcomes = [...]history.Outcome{core.Acked: history.Acked, core.Refused: history.Refused, core.Unknown: history.Unknown}
+
+// reason is why a call has no answer, in the words of the history.
+func reason(r *core.Result) string {
+	switch {
+	case r.Outcome == core.Acked:
+		return ""
+	case r.Outcome == core.Unknown && r.Code == wire.NoError:
+		return history.Deadline
 	}
-	return out
+	return r.Code.String()
 }
 
 // Status reports how far the driver is.
 func (d *driver) Status(s *env.Status) {
-	*s = env.Status{uint64(d.next), uint64(len(d.open)), uint64(d.client.Pending())}
+	*s = env.Status{}
+	s[0], s[1], s[2] = uint64(d.next), uint64(len(d.open)), uint64(d.client.Pending())
 }

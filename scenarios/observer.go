@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -62,6 +61,7 @@ type slotWrites struct {
 	places   []place
 	batch    uint32
 	durable  lineage.Seq // records up to here were seen to be durable
+	passed   int         // so many places, from the front, are of records up to durable
 	snapshot string      // newest one that got its name, "" if none
 	covers   lineage.Seq // what it covers
 
@@ -217,7 +217,10 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 				from = again.from
 			}
 		}
-		w.places = append(w.places, place{seq: r.Seq, chain: chain, batch: w.batch, path: path, from: from, to: from + int64(size)})
+		n := len(w.places)
+		w.places = slices.Grow(w.places, 1)[:n+1]
+		p := &w.places[n]
+		p.seq, p.chain, p.batch, p.path, p.from, p.to = r.Seq, chain, w.batch, path, from, from+int64(size)
 		from += int64(size)
 	}
 }
@@ -236,6 +239,7 @@ func (w *slotWrites) forgetFrom(seq lineage.Seq) (first place) {
 		first = w.places[len(w.places)-1]
 		w.places = w.places[:len(w.places)-1]
 	}
+	w.passed = min(w.passed, len(w.places))
 	return first
 }
 
@@ -282,6 +286,10 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if o.story != nil {
 		o.story.sent(from, to, payload)
 	}
+	if t, slot, seq, ok := wire.AckOf(payload); ok && o.isNode(from) {
+		o.acked(from, t, slot, seq)
+		return
+	}
 	if o.shared != nil && peer.Is(payload) {
 		o.said(from, to, payload)
 		return
@@ -290,19 +298,17 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
 	}
-	if !o.isNode(from) || kind != wire.Ack && kind != wire.AckAt && kind != wire.StateAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.AckAt && kind != wire.StateAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
-	case kind == wire.Ack:
-		o.acked(from, m)
 	case kind == wire.StateAt:
 		l := o.shared.leader(m.Tenant, m.Slot)
 		l.told = max(l.told, m.Seq)
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
-		o.acked(from, m)
+		o.acked(from, m.Tenant, m.Slot, m.Seq)
 	case kind == wire.Done && m.Command != wire.Configure:
 		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded && o.sequences(from, m):
@@ -314,10 +320,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 
 // acked looks whether the record of an acknowledgement is on the platter before it
 // leaves.
-func (o *observer) acked(from env.ID, m *wire.Message) {
-	w := o.writesOf(from, m.Tenant, m.Slot)
-	missing := o.missing(from, w, m.Seq)
-	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
+func (o *observer) acked(from env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
+	missing := o.missing(from, o.writesOf(from, t, slot), seq)
+	o.run.DurableAck.Acked(t, slot, seq, o.world.Time(), missing == "", missing)
 }
 
 // inCatalog looks whether the creation or the drop of a tenant is on the platter
@@ -421,7 +426,10 @@ func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
 	}
 	disk := o.world.Disk(id)
 	o.trustSnapshot(id, w)
-	i, _ := slices.BinarySearchFunc(w.places, w.durable+1, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
+	for w.passed < len(w.places) && w.places[w.passed].seq <= w.durable {
+		w.passed++
+	}
+	i := w.passed
 	for i < len(w.places) && w.places[i].seq <= seq {
 		first, last, wanted := i, i, i
 		for ; i < len(w.places) && w.places[i].batch == w.places[first].batch; i++ {

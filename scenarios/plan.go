@@ -233,6 +233,14 @@ func locate(data []byte, err error) error {
 
 // Validate reports the first thing in the plan that cannot be run.
 func (p *Plan) Validate() error {
+	if err := p.validateParts(); err != nil {
+		return err
+	}
+	return p.validateWorld(p.cluster(true))
+}
+
+// validateParts looks at all that a cluster is made of.
+func (p *Plan) validateParts() error {
 	c, w := &p.Cluster, &p.Workload
 	switch {
 	case c.Nodes < 1 || c.Clients < 1 || p.processes() > maxProcesses:
@@ -265,8 +273,13 @@ func (p *Plan) Validate() error {
 			return fmt.Errorf("%w: cluster.tenants[%d].node is %d, want 0..%d", plan.ErrInvalid, i, t.Node, c.Nodes-1)
 		}
 	}
-	cluster := p.cluster(true)
-	if err := cluster.Validate(); err != nil {
+	return nil
+}
+
+// validateWorld looks at the cluster of all tenants, and at the world that it lives in.
+func (p *Plan) validateWorld(all *core.Cluster) error {
+	c := &p.Cluster
+	if err := all.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", plan.ErrInvalid, err)
 	}
 	for i := range p.World.Disruptions {
@@ -294,7 +307,7 @@ func (p *Plan) validateStorm() error {
 // cluster returns the configuration that nodes and clients share; all is with the
 // tenants that are not there at first.
 func (p *Plan) cluster(all bool) *core.Cluster {
-	c := &core.Cluster{Constants: p.Cluster.Constants}
+	c := &core.Cluster{Constants: p.Cluster.Constants, Placements: make([]core.Placement, 0, len(p.Cluster.Tenants))}
 	if p.Cluster.Shared != nil {
 		c.Shared = p.shared()
 		c.PlaceShared()
@@ -312,6 +325,15 @@ func (p *Plan) cluster(all bool) *core.Cluster {
 	}
 	c.Index()
 	return c
+}
+
+// founded is cluster(false) if all is cluster(true).
+func (p *Plan) founded(all *core.Cluster) *core.Cluster {
+	created := func(t TenantPlan) bool { return t.Created }
+	if slices.ContainsFunc(p.Cluster.Tenants, created) {
+		return p.cluster(false)
+	}
+	return all
 }
 
 // shared returns the founding configuration of shards that are shared.

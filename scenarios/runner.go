@@ -104,10 +104,14 @@ func NewRunner() *Runner { return &Runner{world: new(sim.World)} }
 // Run lets a world live through the plan and judges it. An error means that the
 // plan cannot be run; everything that goes wrong in the run is a finding.
 func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
-	if err := p.Validate(); err != nil {
+	if err := p.validateParts(); err != nil {
 		return nil, err
 	}
-	r.plan, r.cluster, r.founded, r.options = p, p.cluster(true), p.cluster(false), o
+	r.plan, r.cluster, r.options = p, p.cluster(true), o
+	r.founded = p.founded(r.cluster)
+	if err := p.validateWorld(r.cluster); err != nil {
+		return nil, err
+	}
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history

@@ -110,10 +110,7 @@ var diskLoss = &Scenario{
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
 		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
-			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
-				Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
-				When: plan.Anchor{At: span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 512*millisecond),
-			})
+			p.World.Disruptions = append(p.World.Disruptions, d.loseLeader(p, victim))
 		}
 		// A loss that the budget does not allow, because nobody else has everything, is
 		// a crash.
@@ -121,6 +118,22 @@ var diskLoss = &Scenario{
 			Kind: plan.Power, Process: victim, When: plan.Anchor{At: span(p)/2 + d.between("crash", 0, 0, span(p)/4)}, For: d.log("crash down", 0, millisecond, 256*millisecond),
 		})
 	},
+}
+
+// loseLeader kills another node, in half of the cases while the victim fetches from it
+// what it lost.
+func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
+	f := plan.Disruption{
+		Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
+		When: plan.Anchor{At: foundedBy + span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 1024*millisecond),
+	}
+	if d.oneIn(2, "leader that is fetched from", 0) {
+		c := &p.Cluster.Constants
+		c.SnapshotEvery, c.SegmentSize = min(c.SnapshotEvery, 2048), min(c.SegmentSize, 1024)
+		f.When = plan.Anchor{Point: fault.Name(fault.SnapshotShipped), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 1024*microsecond)}
+		f.For = max(f.For, 512*millisecond)
+	}
+	return f
 }
 
 // loss is a loss of the victim's. Only one node has any: somebody in sync has all that

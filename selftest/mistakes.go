@@ -51,12 +51,15 @@ var mistakes = []Mistake{
 	},
 	{
 		Name: "epoch-start-before-reads", Rule: "a new leader serves nothing before the record that begins its epoch is committed",
-		Expected: "linearizable", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
-		edits: []replacement{{"\tr.start(e, limits, level, r.received)\n", "\tr.start(e, limits, level, r.received)\n\tr.opening = 0\n\tr.fold(e, r.state.Position.Seq)\n"}},
+		Expected: "linearizable", Scenario: "failover", Where: "core/group/reads.go", Operator: edit,
+		edits: []replacement{
+			{"\tif s.r.Phase() != replica.Serving {\n\t\treturn wire.NotServing\n", "\tif !s.r.IsOpen() {\n\t\treturn wire.NotServing\n"},
+			{"\tif s.r.Phase() != replica.Serving { // what", "\tif !s.r.IsOpen() { // what"},
+		},
 	},
 	{
 		Name: "chain-compared", Rule: "a replica takes only what continues its own log",
-		Expected: "prefix", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
+		Expected: "panic", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
 		edits: []replacement{
 			{"known && chain != at.Chain {", "known && chain != at.Chain && at.Seq == 0 {"},
 			{" || p.Record.Prev != r.end.Chain", ""},

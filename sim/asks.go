@@ -72,11 +72,16 @@ func (p *process) Send(to env.ID, key env.Key, payload []byte) {
 	if w.config.Observer != nil {
 		w.config.Observer.Sent(p.id, to, key, payload)
 	}
-	arrivals, n := w.net.Send(w.now+p.charged, p.id, to, key, payload)
-	for _, a := range arrivals[:n] {
-		w.queue.Push(queue.Item{At: a.At, Kind: itemPacket, Process: uint16(to), Ref: a.Ref})
+	sum, at := hashBytes(payload), int64(0)
+	arrivals := w.net.Send(w.now+p.charged, p.id, to, key, payload)
+	for _, a := range arrivals {
+		w.net.Packet(a.Ref).Sum = sum
+		w.queue.Push(queue.Item{At: a.At, Ref: a.Ref, What: queue.What{Kind: itemPacket, Process: uint16(to)}})
 	}
-	p.note(trace.Send, uint64(to), hashKey(key), hashBytes(payload), uint64(n)<<56^uint64(arrivals[0].At))
+	if len(arrivals) > 0 {
+		at = arrivals[0].At
+	}
+	p.note(trace.Send, uint64(to), hashKey(key), sum, uint64(len(arrivals))<<56^uint64(at))
 }
 
 // Submit implements env.Env.
@@ -93,7 +98,7 @@ func (p *process) Submit(op env.Op) {
 		}
 		w.config.Observer.Submitted(p.id, &p.op, path)
 	}
-	ref, at := p.disk.Submit(w.now+p.charged, op)
+	ref, at := p.disk.Submit(w.now+p.charged, &p.op)
 	if at >= 0 {
 		p.push(itemDisk, at, ref)
 	}

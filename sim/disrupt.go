@@ -54,7 +54,7 @@ func (w *World) arm() {
 	for i := range w.plan.Disruptions {
 		d := &w.plan.Disruptions[i]
 		if d.When.By > 0 {
-			w.queue.Push(queue.Item{At: d.When.By, Kind: itemDisrupt, Ref: uint32(i)})
+			w.queue.Push(queue.Item{At: d.When.By, Ref: uint32(i), What: queue.What{Kind: itemDisrupt}})
 		}
 		switch {
 		case d.When.Unsynced:
@@ -65,7 +65,7 @@ func (w *World) arm() {
 			w.anchored[point] = append(w.anchored[point], i)
 		default:
 			w.armed[i].triggered = true
-			w.queue.Push(queue.Item{At: d.When.At + d.When.After, Kind: itemDisrupt, Ref: uint32(i)})
+			w.queue.Push(queue.Item{At: d.When.At + d.When.After, Ref: uint32(i), What: queue.What{Kind: itemDisrupt}})
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (w *World) moment(p *process, anchored []int) {
 			w.begin(i)
 			continue
 		}
-		w.queue.Push(queue.Item{At: w.now + d.When.After, Kind: itemDisrupt, Ref: uint32(i)})
+		w.queue.Push(queue.Item{At: w.now + d.When.After, Ref: uint32(i), What: queue.What{Kind: itemDisrupt}})
 	}
 }
 
@@ -120,7 +120,7 @@ func (w *World) begin(i int) {
 	if a.state == active {
 		a.until = w.now + d.For
 		w.apply(i)
-		w.queue.Push(queue.Item{At: a.until, Kind: itemHeal, Ref: uint32(i)})
+		w.queue.Push(queue.Item{At: a.until, Ref: uint32(i), What: queue.What{Kind: itemHeal}})
 	}
 }
 
@@ -266,7 +266,7 @@ func (w *World) setLink(from, to env.ID) {
 		return
 	}
 	for _, ref := range w.net.Heal(from, to) {
-		w.queue.Push(queue.Item{At: w.now, Kind: itemPacket, Process: uint16(to), Ref: ref})
+		w.queue.Push(queue.Item{At: w.now, Ref: ref, What: queue.What{Kind: itemPacket, Process: uint16(to)}})
 	}
 }
 

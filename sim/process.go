@@ -48,13 +48,19 @@ type process struct {
 	watch  int // armed disruptions that wait for unsynced data
 }
 
-// arrival is an event in the inbox.
+// arrival is an event in the inbox. Like an item of the queue it has four fields at
+// most.
 type arrival struct {
-	kind  env.EventKind
-	timer env.TimerID
+	cause
 	ref   uint32 // packet or disk operation
 	at    env.Time
 	since int64 // the same instant in true time
+}
+
+// cause is what an event is of.
+type cause struct {
+	kind  env.EventKind
+	timer env.TimerID
 }
 
 // notQueued is the instant of an item that is not in the queue.
@@ -118,7 +124,7 @@ func (p *process) boot() {
 		p.end(p.dying, p.down)
 		return
 	}
-	p.input(arrival{kind: env.Started})
+	p.input(arrival{cause: cause{kind: env.Started}})
 }
 
 // end ends the current incarnation; the disk keeps what the kind of end leaves.
@@ -152,7 +158,7 @@ func (p *process) lose(how crash) {
 // restart orders the next start, not before one that was ordered already.
 func (p *process) restart(down int64) {
 	p.bootAt = max(p.bootAt, p.world.now+max(down, 1))
-	p.world.queue.Push(queue.Item{At: p.bootAt, Kind: itemBoot, Process: uint16(p.id)})
+	p.world.queue.Push(queue.Item{At: p.bootAt, What: queue.What{Kind: itemBoot, Process: uint16(p.id)}})
 }
 
 // pause keeps the CPU from running anything until then, and lets it run again
@@ -186,7 +192,7 @@ func (p *process) happen(it queue.Item) {
 	case itemDisk:
 		if p.disk.Due(it.Ref) == it.At { // else its pace has changed since
 			p.disk.Finish(it.At, it.Ref, p.started)
-			p.input(arrival{kind: env.DiskDone, ref: it.Ref})
+			p.input(arrival{cause: cause{kind: env.DiskDone}, ref: it.Ref})
 		}
 	case itemTimer:
 		p.timerDue(env.TimerID(it.Ref), it.At)
@@ -213,7 +219,7 @@ func (p *process) timerDue(id env.TimerID, at int64) {
 	default:
 		t.at = env.Never
 		t.fired = true
-		p.input(arrival{kind: env.Timer, timer: id})
+		p.input(arrival{cause: cause{kind: env.Timer, timer: id}})
 	}
 }
 
@@ -227,7 +233,7 @@ func (p *process) enqueueTimer(id env.TimerID, t *timer) {
 }
 
 func (p *process) push(kind uint8, at int64, ref uint32) {
-	p.world.queue.Push(queue.Item{At: at, Kind: kind, Process: uint16(p.id), Incarnation: uint32(p.incarnation), Ref: ref})
+	p.world.queue.Push(queue.Item{At: at, Ref: ref, What: queue.What{Kind: kind, Process: uint16(p.id), Incarnation: uint32(p.incarnation)}})
 }
 
 // free is when the CPU can run something.
@@ -277,8 +283,9 @@ func (p *process) run() {
 func (p *process) step(a arrival) {
 	w := p.world
 	ev := &w.event
-	*ev = env.Event{Kind: a.kind, Timer: a.timer}
-	detail := uint64(a.timer)
+	*ev = env.Event{}
+	ev.Kind, ev.Timer = a.kind, a.timer
+	detail, sum := uint64(a.timer), uint64(0)
 	switch a.kind {
 	case env.Timer:
 		if !p.timers[a.timer].fired { // withdrawn while it waited
@@ -288,18 +295,24 @@ func (p *process) step(a arrival) {
 	case env.Message:
 		packet := w.net.Packet(a.ref)
 		ev.From, ev.Data = packet.From, packet.Data
-		detail = uint64(packet.From)
-		if w.config.Observer != nil {
+		detail, sum = uint64(packet.From), packet.Sum
+		if packet.Damaged {
+			sum = hashBytes(packet.Data)
+		} else if w.config.Observer != nil {
 			w.config.Observer.Received(p.id, packet.From, packet.Data, a.since)
 		}
 	case env.DiskDone:
 		c := p.disk.Complete(a.ref)
+		if c.Quiet && c.Err == env.OK {
+			p.completedQuietly(c)
+			return
+		}
 		ev.Op, ev.Err, ev.N, ev.Data = c.ID, c.Err, c.N, c.Data
-		detail = trace.Mix(uint64(c.ID), uint64(c.Err)<<56^uint64(c.N))
+		detail, sum = trace.Mix(uint64(c.ID), uint64(c.Err)<<56^uint64(c.N)), hashBytes(c.Data)
 	}
 	p.local = p.clock.Local(w.now)
 	ev.At = min(a.at, p.local) // a broken clock may have stepped back since
-	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, hashBytes(ev.Data), uint64(len(p.inbox)-p.head))
+	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, sum, uint64(len(p.inbox)-p.head))
 	p.charged = 0
 	w.steps++
 	w.stepping = p
@@ -309,6 +322,20 @@ func (p *process) step(a arrival) {
 		w.net.Release(a.ref)
 	}
 	p.afterStep()
+}
+
+// completedQuietly takes note of an operation whose success nobody wants to be told of.
+func (p *process) completedQuietly(c *disk.Completion) {
+	w := p.world
+	w.trace.Note(w.now, uint32(p.id), trace.Done, uint64(c.ID), uint64(c.N), 0, 0)
+	p.watchUnsynced()
+}
+
+// watchUnsynced lets disruptions strike that wait for unsynced data.
+func (p *process) watchUnsynced() {
+	if p.watch > 0 && p.disk.Unsynced() {
+		p.world.moment(p, p.world.unsynced)
+	}
 }
 
 func (p *process) afterStep() {
@@ -322,7 +349,5 @@ func (p *process) afterStep() {
 	s := &p.status
 	w.trace.Note(w.now, uint32(p.id), trace.Status,
 		trace.Mix(s[0], s[1]), trace.Mix(s[2], s[3]), trace.Mix(s[4], s[5]), trace.Mix(s[6], s[7]))
-	if p.watch > 0 && p.disk.Unsynced() {
-		w.moment(p, w.unsynced)
-	}
+	p.watchUnsynced()
 }

@@ -37,8 +37,8 @@ type Program struct {
 type Observer interface {
 	// Sent is called when a process hands a message to the network.
 	Sent(from, to env.ID, key env.Key, payload []byte)
-	// Received is called before a process's Step with a message. since is the true
-	// time at which it reached the process's input queue.
+	// Received is called before a process's Step with a message that is as it was
+	// sent. since is the true time at which it reached the process's input queue.
 	Received(to, from env.ID, payload []byte, since int64)
 	// Submitted is called when a process hands an operation to its disk. path is
 	// the path of the operation's file or directory.
@@ -152,7 +152,7 @@ func (w *World) resetProcesses() {
 		p.drift, p.clock.DriftPPM, p.clock.WallOffset = c.DriftPPM, c.DriftPPM, c.Wall
 	}
 	for i := range w.processes {
-		w.queue.Push(queue.Item{Kind: itemBoot, Process: uint16(i)})
+		w.queue.Push(queue.Item{What: queue.What{Kind: itemBoot, Process: uint16(i)}})
 	}
 }
 
@@ -217,7 +217,7 @@ func (w *World) arrive(ref uint32) {
 		w.net.Release(ref)
 		return
 	}
-	p.input(arrival{kind: env.Message, ref: ref})
+	p.input(arrival{cause: cause{kind: env.Message}, ref: ref})
 }
 
 // Deviated implements chance.Witness: the trace has every deviation.

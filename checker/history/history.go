@@ -10,6 +10,7 @@ package history
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -136,10 +137,22 @@ type History struct {
 // Begin adds an operation that starts now and returns its index. Its event
 // number, outcome and end are set here, whatever op says of them.
 func (h *History) Begin(op Op) int {
+	index, begun := h.Start()
+	op.Invoke, op.Return, op.ReturnAt, op.Outcome = begun.Invoke, 0, 0, Open
+	*begun = op
+	return index
+}
+
+// Start is Begin for callers that say in place what the operation asks for: op is
+// zero but for its event number, and valid until the next one starts.
+func (h *History) Start() (index int, op *Op) {
 	h.event++
-	op.Invoke, op.Return, op.ReturnAt, op.Outcome = h.event, 0, 0, Open
-	h.Ops = append(h.Ops, op)
-	return len(h.Ops) - 1
+	index = len(h.Ops)
+	h.Ops = slices.Grow(h.Ops, 1)[:index+1]
+	op = &h.Ops[index]
+	*op = Op{}
+	op.Invoke = h.event
+	return index, op
 }
 
 // Sent notes the identity under which the operation at index is about to be sent
@@ -155,13 +168,20 @@ func (h *History) Sent(index int, id signal.Operation) {
 
 // End closes the operation at index, which must be open.
 func (h *History) End(index int, r Result) {
-	op := &h.Ops[index]
-	if op.Outcome != Open || r.Outcome == Open {
-		assert.Fail("history: operation %d ends as %s, but it is %s", index, r.Outcome, op.Outcome)
+	op := h.Close(index, r.Outcome, r.At)
+	op.Seq, op.State, op.Reason = r.Seq, r.State, r.Reason
+}
+
+// Close is End for callers that note in place what the client was told: seq, state
+// and reason of op, which are as its beginning left them.
+func (h *History) Close(index int, o Outcome, at int64) (op *Op) {
+	op = &h.Ops[index]
+	if op.Outcome != Open || o == Open {
+		assert.Fail("history: operation %d ends as %s, but it is %s", index, o, op.Outcome)
 	}
 	h.event++
-	op.Return, op.ReturnAt, op.Outcome = h.event, r.At, r.Outcome
-	op.Seq, op.State, op.Reason = r.Seq, r.State, r.Reason
+	op.Return, op.ReturnAt, op.Outcome = h.event, at, o
+	return op
 }
 
 // Reset empties h and keeps its memory.

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
@@ -27,7 +28,7 @@ const (
 	Admitted                       // the record Seq got its place and, if it is an operation's, its token
 	Refused                        // an operation was refused for want of a token
 	Appended                       // the record Seq was appended and nobody had announced its admission
-	Capped                         // an operation was refused for a cap; Refusal says which
+	Capped                         // an operation was refused for a cap; RefusalOf says which
 	GivenBack                      // the disk had no room for the operation, or the limits, at Seq; it and what is behind it are not in the log after all. Seq 0: it was never seen
 )
 
@@ -60,24 +61,22 @@ type Refusal struct {
 }
 
 // Event is one step of the slot's limiter. Together, in order, they are what a
-// second limiter needs to arrive at the same answers.
+// second limiter needs to arrive at the same answers. There is one for every change,
+// so what few of them have, limits and refusals, is kept apart.
 type Event struct {
-	Kind        EventKind
+	Kind EventKind
+	// Written says that the record was seen on its way to the disk; Record, Entity,
+	// Level and the log's LimitsOf are then what it carries. Of Recovered, Level is
+	// what the record at Seq carries.
+	Written     bool
+	Record      record.Kind
+	Detail      int32 // what LimitsOf or RefusalOf looks up, from 1; 0 is nothing
 	Seq         lineage.Seq
 	At          int64 // true time, ns
 	Local       int64 // the node's monotonic clock, ns
 	Incarnation uint64
-
-	// Written says that the record was seen on its way to the disk; the fields
-	// below are then what it carries. Of Recovered, Level is what the record at
-	// Seq carries.
-	Written bool
-	Record  record.Kind
-	Entity  signal.Entity // of a record that touches one
-	Level   int64         // nano-tokens
-	Limits  record.Limits // of a Config record
-
-	Refusal Refusal // of Capped, and of Refused once it is known what the client was told
+	Entity      signal.Entity // of a record that touches one
+	Level       int64         // nano-tokens
 }
 
 // Break is a record that does not continue the log.
@@ -107,12 +106,34 @@ type Log struct {
 	epoch     lineage.ShardEpoch
 	tail      lineage.Seq
 	sequencer bool
+
+	limits   []record.Limits // of the events of Config records
+	refusals []Refusal       // of the events that have one
+}
+
+// LimitsOf returns the limits that an event's Config record carries, zero if it is
+// no event of one.
+func (l *Log) LimitsOf(ev *Event) (limits record.Limits) {
+	if ev.Record == record.Config && ev.Detail > 0 {
+		limits = l.limits[ev.Detail-1]
+	}
+	return limits
+}
+
+// RefusalOf returns what a client was told: of Capped, and of Refused once that is
+// known; else zero.
+func (l *Log) RefusalOf(ev *Event) (told Refusal) {
+	if (ev.Kind == Capped || ev.Kind == Refused) && ev.Detail > 0 {
+		told = l.refusals[ev.Detail-1]
+	}
+	return told
 }
 
 func (l *Log) reset(t tenant.ID, slot lineage.Slot) {
 	l.Tenant, l.Slot = t, slot
 	l.Entries, l.Cut, l.Events, l.Breaks, l.pending = l.Entries[:0], l.Cut[:0], l.Events[:0], l.Breaks[:0], l.pending[:0]
 	l.taken, l.given, l.shared, l.epoch, l.tail, l.sequencer = l.taken[:0], 0, false, 0, 0, false
+	l.limits, l.refusals = l.limits[:0], l.refusals[:0]
 }
 
 // End is the position of the last record.
@@ -149,17 +170,19 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 	if end = l.End(); rec.Prev != end.Chain {
 		l.broken(rec.Seq, at, "seq %d continues chain %016x, but the chain at seq %d is %016x", rec.Seq, uint64(rec.Prev), end.Seq, uint64(end.Chain))
 	}
-	ev := Event{Kind: Appended, Seq: rec.Seq, At: at, Local: local, Incarnation: incarnation}
+	var ev *Event
 	if waiting >= 0 {
-		index := l.pending[waiting]
+		ev = &l.Events[l.pending[waiting]]
 		l.pending = append(l.pending[:waiting], l.pending[waiting+1:]...)
-		l.written(&l.Events[index], rec)
-		ev = l.Events[index]
 	} else {
-		l.written(&ev, rec)
-		l.Events = append(l.Events, ev)
+		ev = l.event(Appended, at, local, incarnation)
+		ev.Seq = rec.Seq
 	}
-	l.Entries = append(l.Entries, Entry{Record: *rec, Chain: chain, At: ev.At, Local: ev.Local, Incarnation: ev.Incarnation})
+	l.written(ev, rec)
+	n := len(l.Entries)
+	l.Entries = slices.Grow(l.Entries, 1)[:n+1]
+	e := &l.Entries[n]
+	e.Record, e.Chain, e.At, e.Local, e.Incarnation = *rec, chain, ev.At, ev.Local, ev.Incarnation
 }
 
 // adopts reports whether a record of an earlier epoch is in the lineage because who
@@ -170,8 +193,22 @@ func (l *Log) adopts(rec *record.Record) bool {
 }
 
 func (l *Log) written(ev *Event, rec *record.Record) {
-	ev.Written, ev.Record, ev.Level, ev.Limits = true, rec.Kind, rec.Level, rec.Limits
+	ev.Written, ev.Record, ev.Level = true, rec.Kind, rec.Level
 	ev.Entity, _ = rec.Subject()
+	if rec.Kind == record.Config {
+		l.limits = append(l.limits, rec.Limits)
+		ev.Detail = int32(len(l.limits))
+	}
+}
+
+// event adds an event. It is valid until the next one is added.
+func (l *Log) event(kind EventKind, at, local int64, incarnation uint64) *Event {
+	n := len(l.Events)
+	l.Events = slices.Grow(l.Events, 1)[:n+1]
+	ev := &l.Events[n]
+	*ev = Event{}
+	ev.Kind, ev.At, ev.Local, ev.Incarnation = kind, at, local, incarnation
+	return ev
 }
 
 func (l *Log) holds(seq lineage.Seq, chain lineage.Chain) bool {
@@ -210,14 +247,14 @@ func (l *Log) broken(seq lineage.Seq, at int64, format string, operands ...any) 
 func (l *Log) Admit(seq lineage.Seq, at, local int64, incarnation uint64) {
 	l.voidFrom(seq)
 	l.pending = append(l.pending, int32(len(l.Events)))
-	l.Events = append(l.Events, Event{Kind: Admitted, Seq: seq, At: at, Local: local, Incarnation: incarnation})
+	l.event(Admitted, at, local, incarnation).Seq = seq
 }
 
 // Take notes the instant at which an operation was charged that gets its seq
 // later. Such operations get their seqs in the order in which they were charged.
 func (l *Log) Take(at, local int64, incarnation uint64) {
 	l.taken = append(l.taken, int32(len(l.Events)))
-	l.Events = append(l.Events, Event{Kind: Admitted, At: at, Local: local, Incarnation: incarnation})
+	l.event(Admitted, at, local, incarnation)
 }
 
 // Place notes that the operation that waits longest of those that were charged
@@ -244,20 +281,25 @@ func (l *Log) voidFrom(seq lineage.Seq) {
 
 // Refuse notes that an operation was refused for want of a token.
 func (l *Log) Refuse(at, local int64, incarnation uint64) {
-	l.Events = append(l.Events, Event{Kind: Refused, At: at, Local: local, Incarnation: incarnation})
+	l.event(Refused, at, local, incarnation)
 }
 
 // Tell notes what the client was told whose operation was refused last for want of a
 // token.
 func (l *Log) Tell(r Refusal) {
 	if last := len(l.Events) - 1; last >= 0 && l.Events[last].Kind == Refused {
-		l.Events[last].Refusal = r
+		l.told(&l.Events[last], r)
 	}
+}
+
+func (l *Log) told(ev *Event, r Refusal) {
+	l.refusals = append(l.refusals, r)
+	ev.Detail = int32(len(l.refusals))
 }
 
 // Cap notes that an operation was refused for a cap, in the words of the refusal.
 func (l *Log) Cap(r Refusal, at, local int64, incarnation uint64) {
-	l.Events = append(l.Events, Event{Kind: Capped, At: at, Local: local, Incarnation: incarnation, Refusal: r})
+	l.told(l.event(Capped, at, local, incarnation), r)
 }
 
 // GiveBack notes that an operation was refused although its record had been on its

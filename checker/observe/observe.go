@@ -104,6 +104,7 @@ type Run struct {
 	lifecycle // of tenants
 
 	damaged []slotID
+	latest  *Log // that was asked for last; nil: none
 }
 
 // Reset empties the run and its history, and keeps their memory.
@@ -112,7 +113,7 @@ func (r *Run) Reset() {
 		r.History.Reset()
 	}
 	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
-	r.Stops, r.damaged = r.Stops[:0], r.damaged[:0]
+	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
 	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
@@ -160,14 +161,17 @@ func (r *Run) search(t tenant.ID, slot lineage.Slot) (int, bool) {
 // Log returns the log of the slot, made if there is none. It stays valid until
 // Reset.
 func (r *Run) Log(t tenant.ID, slot lineage.Slot) *Log {
-	i, found := r.search(t, slot)
-	if found {
-		return r.Logs[i]
+	if l := r.latest; l != nil && l.Tenant == t && l.Slot == slot {
+		return l
 	}
-	l := r.spare()
-	l.reset(t, slot)
-	r.Logs = slices.Insert(r.Logs, i, l)
-	return l
+	i, found := r.search(t, slot)
+	if !found {
+		l := r.spare()
+		l.reset(t, slot)
+		r.Logs = slices.Insert(r.Logs, i, l)
+	}
+	r.latest = r.Logs[i]
+	return r.latest
 }
 
 // spare takes a log that Reset left behind Logs, or a new one.

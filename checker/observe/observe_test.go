@@ -107,13 +107,27 @@ func TestEventsCarryWhatTheirRecordsDo(t *testing.T) {
 	refusal := Refusal{Resource: Entities, Limit: 3, Used: 3, Op: signal.Operation{Session: 1, Request: 2}}
 	r.Capped(2, 0, refusal, 9, 8, 4)
 	at := Event{Kind: Appended, At: 1, Local: 1, Incarnation: 1, Written: true}
-	want := []Event{at, at, at, at, {Kind: Capped, At: 9, Local: 8, Incarnation: 4, Refusal: refusal}}
-	want[0].Seq, want[0].Record, want[0].Limits = 1, record.Config, record.Limits{Entities: 3}
+	want := []Event{at, at, at, at, {Kind: Capped, At: 9, Local: 8, Incarnation: 4, Detail: 1}}
+	want[0].Seq, want[0].Record, want[0].Detail = 1, record.Config, 1
 	want[1].Seq, want[1].Record, want[1].Entity = 2, record.Signal, 5
 	want[2].Seq, want[2].Record, want[2].Entity = 3, record.EntityPut, 6
 	want[3].Seq, want[3].Record, want[3].Entity = 4, record.EntityDelete, 7
-	if diff := cmp.Diff(want, r.Log(2, 0).Events); diff != "" {
+	l := r.Log(2, 0)
+	if diff := cmp.Diff(want, l.Events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for i := range l.Events {
+		ev := &l.Events[i]
+		limits, told := record.Limits{}, Refusal{}
+		switch i {
+		case 0:
+			limits.Entities = 3
+		case 4:
+			told = refusal
+		}
+		if l.LimitsOf(ev) != limits || l.RefusalOf(ev) != told {
+			t.Errorf("event %d has limits %+v and refusal %+v, want %+v and %+v", i, l.LimitsOf(ev), l.RefusalOf(ev), limits, told)
+		}
 	}
 }
 

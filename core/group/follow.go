@@ -62,7 +62,7 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 	if m.From > o.incarnation {
 		*o = other{node: o.node, incarnation: m.From}
 		// What an earlier life acknowledged may be gone.
-		//safety:restarted-acks-forgotten by=durable-ack on=disk-loss
+		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
 		g.forgetProgress(e, i)
 	}
 	o.heard = e.Now()
@@ -116,7 +116,7 @@ func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
 func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
 	if s.r.Phase() == replica.Stopped && m.Round == s.life+1 && !g.counted(s) && s.r.Refetch(e, nil) == nil {
 		s.life++
-		s.failed, s.acked = false, 0
+		s.failed, s.acked, s.isFresh = false, 0, false
 		s.pull = pull{later: true, count: s.pull.count}
 	}
 }
@@ -237,7 +237,7 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 	if i < 0 || !g.slots[i].r.IsOpen() || g.slots[i].r.Busy() {
 		return
 	}
-	if g.role != Leading && !(g.known.Epoch == g.epoch && g.known.Leader.Node == to) {
+	if !g.serves(to) {
 		return
 	}
 	s := &g.slots[i]
@@ -257,6 +257,12 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 	if !s.r.AfterOnDisk(e, to, common) {
 		g.sendChunk(e, s, to, 0, 0)
 	}
+}
+
+// serves reports whether a node is to get from here what it lacks: anybody from the
+// leader, and who is to lead from anybody.
+func (g *Group) serves(to env.ID) bool {
+	return g.role == Leading || g.known.Epoch == g.epoch && g.known.Leader.Node == to
 }
 
 // sendRecords answers with records.
@@ -281,9 +287,11 @@ func (g *Group) Done(e env.Env, number int) {
 	if s == nil {
 		return
 	}
-	if to, at, records, ok := s.r.Fetched(); ok {
+	switch to, at, records, ended := s.r.Fetched(); {
+	case !ended || !g.serves(to): // somebody else may lead by now
+	case len(records) > 0:
 		g.sendRecords(e, s, to, at, records)
-	} else if to != 0 || at.Seq != 0 {
+	default:
 		g.sendChunk(e, s, to, 0, 0) // the segment was of no use
 	}
 	if s.r.Phase() == replica.Stopped {

@@ -216,13 +216,11 @@ func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
 	return control.Member{}, false
 }
 
-// hasAll reports whether a replica has all that is committed of every log.
+// hasAll reports whether a replica has all that is committed of every log. Of a log
+// that has stopped here nobody knows it.
 func (g *Group) hasAll(i int) bool {
 	for j := range g.slots {
 		s := &g.slots[j]
-		if s.r.Phase() == replica.Stopped {
-			continue
-		}
 		// Who is to be promoted one day has to have everything.
 		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
 		if s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {

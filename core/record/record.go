@@ -211,19 +211,18 @@ func Decode(b []byte, r *Record) error {
 		return fmt.Errorf("%w: reserved bytes are %#x %#x, want 0", ErrMalformed, b[2], b[3])
 	}
 	le := binary.LittleEndian
-	*r = Record{
-		Kind:      Kind(b[1]),
-		Slot:      lineage.Slot(le.Uint32(b[4:])),
-		Tenant:    tenant.ID(le.Uint64(b[8:])),
-		Placement: lineage.PlacementEpoch(le.Uint64(b[16:])),
-		Epoch:     lineage.ShardEpoch(le.Uint64(b[24:])),
-		Seq:       lineage.Seq(le.Uint64(b[32:])),
-		Prev:      lineage.Chain(le.Uint64(b[40:])),
-		Client:    le.Uint64(b[48:]),
-		Request:   le.Uint64(b[56:]),
-		Floor:     le.Uint64(b[64:]),
-		Level:     int64(le.Uint64(b[72:])),
-	}
+	*r = Record{}
+	r.Kind = Kind(b[1])
+	r.Slot = lineage.Slot(le.Uint32(b[4:]))
+	r.Tenant = tenant.ID(le.Uint64(b[8:]))
+	r.Placement = lineage.PlacementEpoch(le.Uint64(b[16:]))
+	r.Epoch = lineage.ShardEpoch(le.Uint64(b[24:]))
+	r.Seq = lineage.Seq(le.Uint64(b[32:]))
+	r.Prev = lineage.Chain(le.Uint64(b[40:]))
+	r.Client = le.Uint64(b[48:])
+	r.Request = le.Uint64(b[56:])
+	r.Floor = le.Uint64(b[64:])
+	r.Level = int64(le.Uint64(b[72:]))
 	if r.Level < 0 {
 		return fmt.Errorf("%w: bucket level %d is negative", ErrMalformed, r.Level)
 	}

@@ -23,8 +23,8 @@ var ErrDropped = errors.New("the tenant was dropped")
 // its level; a new burst cuts it, or arrives empty. No change may wait: what was
 // charged under the old limits comes before the new ones in the log.
 func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if out := r.appendable(e, m); out.Code != wire.NoError {
-		return out
+	if code := r.appendable(e, m); code != wire.NoError {
+		return Outcome{Code: code}
 	}
 	last := r.overlay.Limits()
 	limits := record.Limits{
@@ -96,7 +96,7 @@ func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {
 	case r.phase == Stopped && m.Base == 0:
 		return Outcome{}
 	case r.phase != Serving || r.closing:
-		return r.refuse(e)
+		return Outcome{Code: r.refuse(e)}
 	case m.Base != 0 && m.Base != r.overlay.Limits().Version:
 		return conflict(r.overlay.Limits().Version)
 	}

@@ -140,7 +140,7 @@ func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 	switch f.stage {
 	case fetchOpening:
 		if ev.Err != env.OK {
-			f.stage = fetchIdle
+			f.stage = fetchDone
 			return
 		}
 		f.stage = fetchReading
@@ -184,14 +184,18 @@ func (r *Replica) search(data []byte) bool {
 	return whole && len(f.found) < maxShipped
 }
 
-// Fetched returns what a search has found, once; false if none has ended.
-func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ok bool) {
+// Fetched returns what a search has found, once; false if none has ended. There are no
+// records if it found nothing of use.
+func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ended bool) {
 	f := &r.fetch
 	if f.stage != fetchDone {
 		return 0, lineage.Position{}, nil, false
 	}
 	f.stage = fetchIdle
-	return f.to, f.at, f.found, len(f.found) > 0 && f.at.Seq == f.after
+	if f.at.Seq != f.after {
+		f.found = f.found[:0]
+	}
+	return f.to, f.at, f.found, true
 }
 
 // outgoing is the snapshot that is being handed out.
@@ -202,11 +206,14 @@ type outgoing struct {
 
 // Chunk returns a part of a snapshot file of what is committed: the one at record
 // mark, from offset on, if that is still at hand, else the beginning of another one.
+// Mark 0 asks for the newest.
 func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.Position, from uint64, size int, part []byte) {
 	o := &r.outgoing
 	if o.data == nil || o.at.Seq != mark || offset >= uint64(len(o.data)) {
 		offset = 0
-		if o.data == nil || o.at != r.state.Position {
+		// Who has begun with another one begins anew with this one: if it was renewed for
+		// everybody, two that fetch at once would never come to an end.
+		if o.data == nil || mark == 0 && o.at != r.state.Position {
 			o.at = r.state.Position
 			o.data = wal.BeginSnapshot(make([]byte, 0, wal.SnapshotOverhead+r.state.Size()), r.config.Identity, o.at)
 			o.data = r.state.Append(o.data)

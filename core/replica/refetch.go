@@ -24,8 +24,9 @@ func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 			return fmt.Errorf("a snapshot for %s: %w", r.dir, err)
 		case id != r.config.Identity:
 			return fmt.Errorf("a snapshot for %s is of %v", r.dir, id)
-		case at.Seq < r.state.Position.Seq && r.phase != Stopped:
-			return fmt.Errorf("a snapshot for %s at record %d is behind record %d, which is committed", r.dir, at.Seq, r.state.Position.Seq)
+		// A late copy must not take away what others count on.
+		case r.IsOpen() && at.Seq < r.Matched().Seq:
+			return fmt.Errorf("a snapshot for %s at record %d is behind record %d, which is the sequencer's", r.dir, at.Seq, r.Matched().Seq)
 		}
 		if _, err := state.Decode(encoded); err != nil {
 			return fmt.Errorf("a snapshot for %s: %w", r.dir, err)

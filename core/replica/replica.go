@@ -209,20 +209,20 @@ func (r *Replica) stop(err error) {
 	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
 }
 
-// refuse is the outcome while the slot does not serve. One that waits for room on
+// refuse is the code while the slot does not serve. One that waits for room on
 // the disk tries again. One that stopped may serve after a restart, unless it is
 // damaged.
-func (r *Replica) refuse(e env.Env) Outcome {
+func (r *Replica) refuse(e env.Env) wire.Code {
 	switch {
 	case r.dropped:
-		return Outcome{Code: wire.UnknownTenant}
+		return wire.UnknownTenant
 	case r.phase == Following || r.phase == Refetching:
-		return Outcome{Code: wire.Moved}
+		return wire.Moved
 	case r.phase != Stopped:
 		r.Resume(e)
-		return Outcome{Code: wire.NotServing}
+		return wire.NotServing
 	case errors.Is(r.failure, wal.ErrCorrupt):
-		return Outcome{Code: wire.Corrupt}
+		return wire.Corrupt
 	}
-	return Outcome{Code: wire.StorageFault}
+	return wire.StorageFault
 }

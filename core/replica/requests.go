@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -17,11 +19,11 @@ import (
 // storage. A refusal has no effect at all. What is admitted is charged and waits
 // for AppendNext, behind what was admitted before.
 func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if out := r.appendable(e, m); out.Code != wire.NoError {
-		return out
+	if code := r.appendable(e, m); code != wire.NoError {
+		return Outcome{Code: code}
 	}
-	rec, valid := change(m)
-	if !valid {
+	var rec record.Record
+	if !change(m, &rec) {
 		return Outcome{Code: wire.Invalid}
 	}
 	session := r.state.Session(m.Session)
@@ -41,7 +43,11 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	rec.Level = level
 	session.InFlight++
 	r.overlay.Add(&rec)
-	r.admitted = append(r.admitted, Pending{Record: rec, Request: m.Origin(), From: from})
+	n := len(r.admitted)
+	r.admitted = slices.Grow(r.admitted, 1)[:n+1]
+	p := &r.admitted[n]
+	*p = Pending{}
+	p.Record, p.Request, p.From = rec, m.Origin(), from
 	return Outcome{Later: true, Admitted: true}
 }
 
@@ -67,10 +73,10 @@ func (r *Replica) AppendNext(e env.Env) {
 	r.place(e, passed)
 }
 
-// change returns the record that a request asks for, without what only the slot
-// knows; false if the request is malformed.
-func change(m *wire.Message) (record.Record, bool) {
-	rec := record.Record{Client: m.Session, Request: m.Request, Floor: m.Floor}
+// change makes rec, which is zero, the record that a request asks for, without what
+// only the slot knows; false if the request is malformed.
+func change(m *wire.Message, rec *record.Record) bool {
+	rec.Client, rec.Request, rec.Floor = m.Session, m.Request, m.Floor
 	valid := m.Request != 0 && m.Floor <= m.Request
 	switch m.Kind {
 	case wire.Write:
@@ -81,7 +87,7 @@ func change(m *wire.Message) (record.Record, bool) {
 	case wire.Delete:
 		rec.Kind, rec.Entity = record.EntityDelete, m.Entity
 	}
-	return rec, valid
+	return valid
 }
 
 // caps are those of the last Config record, durable or not.
@@ -114,31 +120,31 @@ func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 
 // admissible checks what every request needs: a serving slot, and a client that
 // knows where the slot is placed.
-func (r *Replica) admissible(e env.Env, m *wire.Message) Outcome {
+func (r *Replica) admissible(e env.Env, m *wire.Message) wire.Code {
 	switch {
 	case r.phase != Serving || r.closing:
 		return r.refuse(e)
 	case m.Placement > r.config.Identity.Placement:
-		return Outcome{Code: wire.BadEpoch}
+		return wire.BadEpoch
 	case m.Placement < r.config.Identity.Placement:
-		return Outcome{Code: wire.Moved}
+		return wire.Moved
 	}
-	return Outcome{}
+	return wire.NoError
 }
 
 // appendable checks what every request needs that leads to a record: beside all
 // else, room among the records that wait for the disk.
-func (r *Replica) appendable(e env.Env, m *wire.Message) Outcome {
-	if out := r.admissible(e, m); out.Code != wire.NoError {
-		return out
+func (r *Replica) appendable(e env.Env, m *wire.Message) wire.Code {
+	if code := r.admissible(e, m); code != wire.NoError {
+		return code
 	}
 	if len(r.pending)+len(r.admitted)+r.unanswered >= r.config.MaxPending {
-		return Outcome{Code: wire.Overloaded}
+		return wire.Overloaded
 	}
 	if r.stuck {
-		return Outcome{Code: wire.DiskFull}
+		return wire.DiskFull
 	}
-	return Outcome{}
+	return wire.NoError
 }
 
 // repeated decides about a request whose number tells that it was here before,
@@ -184,8 +190,8 @@ func (r *Replica) isPending(session, request uint64) bool {
 // OpenSession finds or begins the session that a client names by its nonce. The
 // record is written with the next Flush.
 func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if out := r.appendable(e, m); out.Code != wire.NoError {
-		return out
+	if code := r.appendable(e, m); code != wire.NoError {
+		return Outcome{Code: code}
 	}
 	if session := r.state.SessionOf(uint64(from), m.Nonce); session != nil {
 		return Outcome{Seq: lineage.Seq(session.ID), Later: !r.mayAnswer(lineage.Seq(session.ID))}
@@ -217,8 +223,8 @@ func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 // Read returns an entity's state, linearizably: the only sequencer of the slot
 // answers from what is durable, and nothing else was ever acknowledged.
 func (r *Replica) Read(e env.Env, m *wire.Message) (signal.State, Outcome) {
-	if out := r.admissible(e, m); out.Code != wire.NoError {
-		return signal.State{}, out
+	if code := r.admissible(e, m); code != wire.NoError {
+		return signal.State{}, Outcome{Code: code}
 	}
 	return r.state.Entity(m.Entity), Outcome{Seq: r.state.Position.Seq}
 }

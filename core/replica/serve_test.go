@@ -82,8 +82,8 @@ func (h *host) mustFetch(p *tape, after int) []byte {
 	}
 	h.run()
 	to, at, records, ok := h.Fetched()
-	if !ok || to != 4 || at != p.ends[after] {
-		h.Fatalf("what follows record %d: for node %d, at %v, found %t; want for node 4, at %v", after, to, at, ok, p.ends[after])
+	if !ok || len(records) == 0 || to != 4 || at != p.ends[after] {
+		h.Fatalf("what follows record %d: for node %d, at %v, %d bytes, %t; want for node 4, at %v", after, to, at, len(records), ok, p.ends[after])
 	}
 	if _, _, _, again := h.Fetched(); again {
 		h.Fatalf("what follows record %d is told twice", after)
@@ -161,8 +161,8 @@ func TestASearchThatFails(t *testing.T) {
 		h.fail = failing(env.IOError, 0, false, on(kind))
 		h.AfterOnDisk(h, 4, 8)
 		h.run()
-		if _, _, _, ok := h.Fetched(); ok {
-			t.Errorf("%v failed, and something was found", kind)
+		if to, _, records, ended := h.Fetched(); !ended || to != 4 || len(records) > 0 {
+			t.Errorf("%v failed: ended %t, for node %d, %d bytes; want that nothing was found for node 4", kind, ended, to, len(records))
 		}
 		h.fail = nil
 		h.mustFetch(ours, 8)
@@ -223,6 +223,51 @@ func TestASnapshotIsHandedOutInParts(t *testing.T) {
 	}{{at.Seq + 1, 10}, {at.Seq, uint64(size)}} {
 		if _, from, _, _ := h.Chunk(h, c.mark, c.offset); from != 0 {
 			t.Errorf("who asks for offset %d of a snapshot at %d gets it from %d", c.offset, c.mark, from)
+		}
+	}
+}
+
+// Two that fetch a snapshot at once, while the log goes on, both get to its end: whoever
+// comes later than the other begins with the newest, and then both have the same.
+func TestTwoFetchASnapshotWhileTheLogGoesOn(t *testing.T) {
+	ours := newTape().begin(1).signals(3000)
+	h := newHost(t, replica.DefaultConstants)
+	h.shared = true
+	h.restart()
+	end := 1990
+	h.hear(ours, 0, end, end)
+	h.run()
+	type fetcher struct {
+		mark lineage.Seq
+		have uint64
+		done bool
+	}
+	fetchers := []*fetcher{{}, {}}
+	for round := range 40 {
+		for i, f := range fetchers {
+			if f.done || round < 2*i { // the second one begins later
+				continue
+			}
+			mark := f.mark
+			if f.have == 0 {
+				mark = 0
+			}
+			at, from, size, part := h.Chunk(h, mark, f.have)
+			if at.Seq != f.mark {
+				f.mark, f.have = at.Seq, 0
+			}
+			if from == f.have {
+				f.have += uint64(len(part))
+			}
+			f.done = f.have == uint64(size)
+			h.hear(ours, end, end+1, end+1)
+			h.run()
+			end++
+		}
+	}
+	for i, f := range fetchers {
+		if !f.done {
+			t.Errorf("fetcher %d has %d bytes of the snapshot at %d, after 40 rounds", i, f.have, f.mark)
 		}
 	}
 }

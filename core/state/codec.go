@@ -22,7 +22,7 @@ import (
 //	    id, client, nonce, floor, last seq, 16 x (request, seq)                (296 bytes)
 const (
 	codecVersion = 1
-	headSize     = 8 + 10*8
+	headSize     = 8 + 10*8 // without the two numbers of what follows
 	entitySize   = 5*8 + signal.Kinds*16
 	sessionSize  = 5*8 + Window*16
 )
@@ -32,7 +32,7 @@ var ErrMalformed = errors.New("malformed slot state")
 
 // Size is the number of bytes that Append appends.
 func (s *Slot) Size() int {
-	return headSize + 8 + len(s.entities)*entitySize + len(s.sessions)*sessionSize
+	return headSize + 2*8 + len(s.entities)*entitySize + len(s.sessions)*sessionSize
 }
 
 // Append appends the bytes of s to dst. Equal states have equal bytes.

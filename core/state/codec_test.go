@@ -25,6 +25,9 @@ func TestASnapshotGoesOnLikeTheLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := workload(t, 60)
 		bytes := l.slot.Append(nil)
+		if len(bytes) != l.slot.Size() {
+			t.Fatalf("a state of %d bytes says that it has %d", len(bytes), l.slot.Size())
+		}
 		restored, err := state.Decode(bytes)
 		if err != nil {
 			t.Fatal(err)

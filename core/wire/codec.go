@@ -233,7 +233,8 @@ func Decode(b []byte, m *Message) error {
 	if got, want := checksum(b), binary.LittleEndian.Uint32(b[4:]); got != want {
 		return fmt.Errorf("%w: checksum of a %s is %#x, want %#x", ErrMalformed, kind, got, want)
 	}
-	*m = Message{Kind: kind}
+	*m = Message{}
+	m.Kind = kind
 	r := reader{b: b[headerSize:]}
 	for _, f := range layouts[kind] {
 		r.field(m, f)
@@ -333,12 +334,21 @@ func KindOf(b []byte) Kind {
 	return Kind(b[2])
 }
 
-// FrameOf returns the frame number of b, if it is of a kind that has one and its
-// checksum matches. It is much cheaper than Decode.
+// FrameOf returns the frame number of b, if it claims to be of a kind that has one.
+// It is much cheaper than Decode, and looks at nothing else either.
 func FrameOf(b []byte) (uint64, bool) {
-	kind := KindOf(b)
-	if kind < OpenSession || len(b) < headerSize+16 || checksum(b) != binary.LittleEndian.Uint32(b[4:]) {
+	if kind := KindOf(b); kind < OpenSession || len(b) != sizes[kind] {
 		return 0, false
 	}
 	return binary.LittleEndian.Uint64(b[headerSize+8:]), true // layouts begin with connection and frame
+}
+
+// AckOf returns which record b acknowledges, if it claims to be an acknowledgement. It
+// too is much cheaper than Decode.
+func AckOf(b []byte) (id tenant.ID, slot lineage.Slot, seq lineage.Seq, ok bool) {
+	if KindOf(b) != Ack || len(b) != sizes[Ack] {
+		return 0, 0, 0, false
+	}
+	at := func(offset int) uint64 { return binary.LittleEndian.Uint64(b[headerSize+offset:]) }
+	return tenant.ID(at(16)), lineage.Slot(at(24)), lineage.Seq(at(56)), true
 }

@@ -497,12 +497,22 @@ func TestFrameOf(t *testing.T) {
 		if want := m.Kind > wire.Reset; ok != want || ok && frame != 7 {
 			t.Errorf("%s: frame %d, %t; want %t", m.Kind, frame, ok, want)
 		}
-		b[len(b)-1] ^= 1
-		if _, ok := wire.FrameOf(b); ok {
-			t.Errorf("%s: a damaged message has a frame", m.Kind)
-		}
 		if _, ok := wire.FrameOf(b[:min(len(b), 23)]); ok {
 			t.Errorf("%s: a message cut short has a frame", m.Kind)
+		}
+	}
+}
+
+func TestAckOf(t *testing.T) {
+	for _, m := range everyKind() {
+		m.Tenant, m.Slot, m.Seq = 5, 6, 7
+		b := wire.Append(nil, &m)
+		id, slot, seq, ok := wire.AckOf(b)
+		if want := m.Kind == wire.Ack; ok != want || ok && (id != 5 || slot != 6 || seq != 7) {
+			t.Errorf("%s: tenant %s slot %d seq %d, %t; want %t", m.Kind, id, slot, seq, ok, want)
+		}
+		if _, _, _, ok := wire.AckOf(b[:len(b)-1]); ok {
+			t.Errorf("%s: a message cut short is an acknowledgement", m.Kind)
 		}
 	}
 }

@@ -119,7 +119,7 @@ type Decider struct {
 	rates  Rates
 	listed []Deviation // sorted; used instead of rates when explicit
 	used   []bool
-	calm   bool
+	may    uint32 // sites, a bit each, at which a decision may not be benign
 
 	explicit bool
 	record   bool
@@ -134,6 +134,11 @@ func (d *Decider) Count() int { return d.count }
 // the deviations are kept for Taken.
 func (d *Decider) Reset(seed uint64, rates Rates, record bool) {
 	*d = Decider{Witness: d.Witness, seed: seed, rates: rates, record: record, taken: d.taken[:0]}
+	for site, rate := range rates {
+		if rate > 0 {
+			d.may |= 1 << site
+		}
+	}
 }
 
 // ResetListed prepares for a run that takes exactly the listed deviations.
@@ -141,10 +146,13 @@ func (d *Decider) ResetListed(seed uint64, listed []Deviation) {
 	sorted := slices.Clone(listed)
 	slices.SortFunc(sorted, Deviation.compare)
 	*d = Decider{Witness: d.Witness, seed: seed, explicit: true, listed: sorted, used: make([]bool, len(sorted)), taken: d.taken[:0]}
+	for i := range sorted {
+		d.may |= 1 << sorted[i].Site
+	}
 }
 
 // Calm makes every later deviation benign.
-func (d *Decider) Calm() { d.calm = true }
+func (d *Decider) Calm() { d.may = 0 }
 
 // Uniform returns the variety for key, uniform over all 64-bit values.
 func (d *Decider) Uniform(site Site, scope uint64, key env.Key) uint64 {
@@ -153,18 +161,18 @@ func (d *Decider) Uniform(site Site, scope uint64, key env.Key) uint64 {
 
 // Deviate returns 0, the benign decision, or the non-zero value of a deviation.
 func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
-	if d.calm {
+	if d.may>>site&1 == 0 { // nearly always
 		return 0
 	}
+	return d.deviate(site, scope, key)
+}
+
+func (d *Decider) deviate(site Site, scope uint64, key env.Key) uint64 {
 	if d.explicit {
 		return d.lookUp(site, scope, key)
 	}
-	rate := uint64(d.rates[site])
-	if rate == 0 {
-		return 0
-	}
 	h := Hash(d.seed, site, scope, key)
-	if Below(h, Million) >= rate {
+	if Below(h, Million) >= uint64(d.rates[site]) {
 		return 0
 	}
 	value := mix(h, 0x8ebc6af09c88c6e3) | 1
@@ -177,9 +185,6 @@ func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
 }
 
 func (d *Decider) lookUp(site Site, scope uint64, key env.Key) uint64 {
-	if len(d.listed) == 0 {
-		return 0
-	}
 	i, found := slices.BinarySearchFunc(d.listed, Deviation{Site: site, Scope: scope, Key: key}, Deviation.compare)
 	if !found {
 		return 0

@@ -39,6 +39,7 @@ func (d *Disk) Power() {
 		}
 	}
 	d.pending = d.pending[:0]
+	d.dirs.forget()
 	d.used, d.dirty = 0, 0
 	d.mounts++
 	d.mount(d.root)
@@ -103,7 +104,8 @@ func (f *inode) tear(w *write, value uint64, sector int64) {
 func (d *Disk) Wipe() {
 	d.Kill()
 	d.root = d.inode(true)
-	clear(d.names[:])
+	d.durables.forget()
+	d.dirs.forget()
 	d.pending = d.pending[:0]
 	d.used, d.dirty = 0, 0
 }

@@ -66,8 +66,11 @@ func (d *Disk) enqueue(ref uint32) {
 			d.tails = append(d.tails, 0)
 		}
 		if last := d.tails[c]; last != 0 {
-			before := &d.ops[last-1]
-			before.next[slices.Index(before.chains[:], c)] = ref + 1
+			before, place := &d.ops[last-1], 0
+			if before.chains[0] != c {
+				place = 1
+			}
+			before.next[place] = ref + 1
 			o.ahead++
 		}
 		d.tails[c] = ref + 1
@@ -165,7 +168,13 @@ func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	return work, transfer
 }
 
-func (d *Disk) scaled(span int64) int64 { return times(span, d.slow*d.profile.Slow, 1000) }
+func (d *Disk) scaled(span int64) int64 {
+	permille := d.slow * d.profile.Slow
+	if permille == 1000 { // most of the time; three divisions for each operation
+		return min(span, forever)
+	}
+	return times(span, permille, 1000)
+}
 
 // forever is longer than any run; spans end there, so that their sums fit.
 const forever = 1 << 50

@@ -77,9 +77,10 @@ type Disk struct {
 	free  []uint32
 	order uint64
 	out   []byte // data of the last completed read
+	done  Completion
 
-	names [4]durableName // looked up lately
-	name  int            // the one of them that is replaced next
+	durables lately // through durable entries, until one of those changes
+	dirs     lately // directories as processes see them, until one goes or moves
 }
 
 type handle struct {
@@ -100,13 +101,14 @@ type operation struct {
 	ahead  uint8     // how many of those before it are not done
 }
 
-// Completion is the outcome of an operation. Data is valid until the next
-// completion.
+// Completion is the outcome of an operation. It is valid until the next
+// completion, Data included.
 type Completion struct {
-	ID   env.OpID
-	Err  env.Errno
-	N    int64
-	Data []byte
+	ID    env.OpID
+	Err   env.Errno
+	Quiet bool // as Op.Quiet
+	N     int64
+	Data  []byte
 }
 
 // New returns an empty, formatted disk.
@@ -163,11 +165,11 @@ func (d *Disk) PathOf(f env.File) string {
 // Submit accepts an operation at time now and returns its number and when the
 // device has done it: Finish must be called then. It is -1 while the operation
 // waits for others: Finish of another will tell.
-func (d *Disk) Submit(now int64, op env.Op) (ref uint32, at int64) {
+func (d *Disk) Submit(now int64, op *env.Op) (ref uint32, at int64) {
 	ref = d.slot()
 	o := &d.ops[ref]
 	d.order++
-	o.op, o.data = op, append(o.data[:0], op.Data...)
+	o.op, o.data = *op, append(o.data[:0], op.Data...)
 	o.op.Data = nil
 	o.order, o.since, o.due = d.order, now, waiting
 	o.next, o.ahead = [2]uint32{}, 0
@@ -219,11 +221,12 @@ func (d *Disk) handle(f env.File) *handle {
 }
 
 // Complete lets operation ref take effect and returns its outcome.
-func (d *Disk) Complete(ref uint32) Completion {
-	o := &d.ops[ref]
-	n, data, err := d.apply(&o.op, o.data)
+func (d *Disk) Complete(ref uint32) *Completion {
+	o, c := &d.ops[ref], &d.done
+	c.N, c.Data, c.Err = d.apply(&o.op, o.data)
+	c.ID, c.Quiet = o.op.ID, o.op.Quiet
 	d.release(ref)
-	return Completion{ID: o.op.ID, Err: err, N: n, Data: data}
+	return c
 }
 
 func (d *Disk) release(ref uint32) {

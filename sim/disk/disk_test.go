@@ -37,7 +37,7 @@ func newBench(rates chance.Rates) *bench {
 func (b *bench) submit(op env.Op) {
 	b.key++
 	op.Key.B = b.key
-	b.started(b.disk.Submit(b.now, op))
+	b.started(b.disk.Submit(b.now, &op))
 }
 
 func (b *bench) started(ref uint32, at int64) {
@@ -53,7 +53,7 @@ func (b *bench) next() Completion {
 	b.flying = b.flying[1:]
 	b.now = max(b.now, first.at)
 	b.disk.Finish(first.at, first.ref, b.started)
-	return b.disk.Complete(first.ref)
+	return *b.disk.Complete(first.ref)
 }
 
 // settle completes everything and returns the last outcome.

@@ -23,8 +23,18 @@ type entryOp struct {
 	node    *inode // what appears; nil: name disappears
 }
 
+// locate returns where a name is in a list, or has to go.
 func locate(list []entry, name string) (int, bool) {
-	return slices.BinarySearchFunc(list, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
+	low, high := 0, len(list)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		if list[mid].name < name {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, low < len(list) && list[low].name == name
 }
 
 func find(list []entry, name string) *inode {
@@ -85,20 +95,35 @@ func (d *Disk) lookUp(path string) *inode {
 	return at
 }
 
-// durableName is where a path leads through durable entries.
-type durableName struct {
-	path string
-	node *inode // nil: nothing is remembered
+// lately is where a few paths lead that were looked up lately: the same few are
+// asked about again and again.
+type lately struct {
+	paths [4]string
+	nodes [4]*inode // nil: nothing is remembered
+	next  int       // the one that is replaced next
 }
 
-// durable returns the file or directory at path as a power failure leaves it, or
-// nil. Checkers ask about the same few files again and again, so what was found is
-// remembered until the durable entries change.
-func (d *Disk) durable(path string) *inode {
-	for i := range d.names {
-		if n := &d.names[i]; n.node != nil && n.path == path {
-			return n.node
+func (l *lately) find(path string) *inode {
+	for i, n := range l.nodes {
+		if n != nil && l.paths[i] == path {
+			return n
 		}
+	}
+	return nil
+}
+
+func (l *lately) remember(path string, n *inode) {
+	l.paths[l.next], l.nodes[l.next] = path, n
+	l.next = (l.next + 1) % len(l.nodes)
+}
+
+func (l *lately) forget() { clear(l.nodes[:]) }
+
+// durable returns the file or directory at path as a power failure leaves it, or
+// nil.
+func (d *Disk) durable(path string) *inode {
+	if n := d.durables.find(path); n != nil {
+		return n
 	}
 	at := d.root
 	for name := range elements(path) {
@@ -106,13 +131,15 @@ func (d *Disk) durable(path string) *inode {
 			return nil
 		}
 	}
-	d.names[d.name] = durableName{path, at}
-	d.name = (d.name + 1) % len(d.names)
+	d.durables.remember(path, at)
 	return at
 }
 
 // directory returns the directory at path.
 func (d *Disk) directory(path string) (*inode, env.Errno) {
+	if n := d.dirs.find(path); n != nil {
+		return n, env.OK
+	}
 	n := d.lookUp(path)
 	switch {
 	case n == nil:
@@ -120,6 +147,7 @@ func (d *Disk) directory(path string) (*inode, env.Errno) {
 	case !n.dir:
 		return nil, env.NotDir
 	}
+	d.dirs.remember(path, n)
 	return n, env.OK
 }
 
@@ -134,7 +162,7 @@ func (d *Disk) change(op entryOp) {
 
 // settle makes an entry change durable.
 func (d *Disk) settle(op *entryOp) {
-	clear(d.names[:])
+	d.durables.forget()
 	if op.from != nil && find(op.from.durable, op.oldName) == op.node {
 		op.from.durable = set(op.from.durable, op.oldName, nil)
 	}
@@ -190,6 +218,9 @@ func (d *Disk) entries(op *env.Op) env.Errno {
 	case node.dir && len(node.seen) > 0:
 		return env.NotEmpty
 	}
+	if node.dir {
+		d.dirs.forget()
+	}
 	d.drop(node)
 	d.change(entryOp{key: op.Key, dir: parent, name: name})
 	return env.OK
@@ -206,6 +237,9 @@ func (d *Disk) rename(op *env.Op, from *inode, oldName string, node *inode) env.
 			return env.Exist
 		}
 		d.drop(old)
+	}
+	if node.dir {
+		d.dirs.forget()
 	}
 	d.change(entryOp{key: op.Key, dir: dir, name: name, from: from, oldName: oldName, node: node})
 	return env.OK
@@ -233,15 +267,20 @@ func (d *Disk) syncDir(path string) env.Errno {
 		return err
 	}
 	failed := d.strikes(SyncFault, path)
-	d.pending = slices.DeleteFunc(d.pending, func(op entryOp) bool {
-		if op.dir != dir && op.from != dir {
-			return false
+	kept := 0
+	for i := range d.pending {
+		op := &d.pending[i]
+		switch ours := op.dir == dir || op.from == dir; {
+		case !ours && kept != i:
+			d.pending[kept] = *op
+			fallthrough
+		case !ours:
+			kept++
+		case !failed:
+			d.settle(op)
 		}
-		if !failed {
-			d.settle(&op)
-		}
-		return true
-	})
+	}
+	d.pending = d.pending[:kept]
 	if failed {
 		return env.IOError
 	}

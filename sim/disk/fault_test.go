@@ -346,7 +346,7 @@ func TestAFilesQueueIsItsOwn(t *testing.T) {
 	for range 50 {
 		b.submit(syncFile())
 	}
-	if _, at := b.disk.Submit(0, env.Op{Kind: env.OpAppend, File: 2, Data: []byte("x")}); at != flat.Write {
+	if _, at := b.disk.Submit(0, &env.Op{Kind: env.OpAppend, File: 2, Data: []byte("x")}); at != flat.Write {
 		t.Errorf("the other file's append completes at %d, want %d", at, flat.Write)
 	}
 }
@@ -373,7 +373,7 @@ func TestPaceHoldsForWhatIsInFlight(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.disk.Reset(flat)
 	for _, file := range []env.File{1, 2, 2} {
-		b.disk.Submit(0, env.Op{Kind: env.OpAppend, File: file, Data: []byte("x")})
+		b.disk.Submit(0, &env.Op{Kind: env.OpAppend, File: file, Data: []byte("x")})
 	}
 	for _, c := range []struct {
 		name             string

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -35,6 +36,16 @@ type write struct {
 	truncate bool // cut the file at offset instead
 }
 
+// written adds a change to those that are not synced.
+func (f *inode) written(key env.Key, offset int64) *write {
+	n := len(f.writes)
+	f.writes = slices.Grow(f.writes, 1)[:n+1]
+	w := &f.writes[n]
+	*w = write{}
+	w.key, w.offset = key, offset
+	return w
+}
+
 // slice returns the cached bytes in [offset, offset+length) as far as they exist.
 func (f *inode) slice(offset, length int64) []byte {
 	size := int64(len(f.cache))
@@ -62,7 +73,8 @@ func (d *Disk) write(h *handle, offset int64, data []byte, key env.Key) (int64, 
 	}
 	d.account(f, grows)
 	f.cache = put(f.cache, offset, data)
-	f.writes = append(f.writes, write{key: key, offset: offset, size: int64(len(data)), from: int64(len(f.bytes))})
+	w := f.written(key, offset)
+	w.size, w.from = int64(len(data)), int64(len(f.bytes))
 	f.bytes = append(f.bytes, data...)
 	d.dirty++
 	return int64(len(data)), nil, err
@@ -79,7 +91,7 @@ func (d *Disk) truncate(f *inode, length int64, key env.Key) {
 	}
 	d.account(f, length-int64(len(f.cache)))
 	f.cache = f.cache[:length]
-	f.writes = append(f.writes, write{key: key, offset: length, truncate: true})
+	f.written(key, length).truncate = true
 	d.dirty++
 }
 

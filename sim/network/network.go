@@ -43,6 +43,8 @@ type Packet struct {
 	From, To env.ID
 	Key      env.Key
 	Data     []byte // owned by the network; valid until Release
+	Damaged  bool   // Data is not what was sent
+	Sum      uint64 // the caller's, a hash of what was sent
 }
 
 type link struct {
@@ -61,12 +63,13 @@ type Network struct {
 	links   []link
 	packets []Packet
 	free    []uint32
+	sent    []Arrival // of the last Send
 }
 
 // Reset prepares for a world of n processes and keeps memory.
 func (n *Network) Reset(p Profile, processes int, decider *chance.Decider) {
 	n.profile, n.decider, n.size = p, decider, processes
-	n.packets, n.free = n.packets[:0], n.free[:0]
+	n.packets, n.free, n.sent = n.packets[:0], n.free[:0], n.sent[:0]
 	for i := range n.links {
 		n.links[i] = link{held: n.links[i].held[:0]}
 	}
@@ -83,23 +86,23 @@ type Arrival struct {
 	At  int64
 }
 
-// Send accepts a message at time now. It returns the arrivals to schedule: none
-// if the message is lost, two if it is doubled.
-func (n *Network) Send(now int64, from, to env.ID, key env.Key, data []byte) (arrivals [2]Arrival, count int) {
+// Send accepts a message at time now. It returns the arrivals to schedule, valid
+// until the next Send: none if the message is lost, two if it is doubled.
+func (n *Network) Send(now int64, from, to env.ID, key env.Key, data []byte) []Arrival {
+	n.sent = n.sent[:0]
 	l := n.link(from, to)
 	scope := uint64(from)<<32 | uint64(to)
 	size := int64(len(data)) + n.profile.Header
 	if l.queued+size > n.profile.Queue || n.decider.Deviate(chance.NetLoss, scope, key) != 0 {
-		return arrivals, 0
+		return n.sent
 	}
-	arrivals[0] = n.dispatch(now, l, scope, from, to, key, data)
-	if n.decider.Deviate(chance.NetDuplicate, scope, key) == 0 {
-		return arrivals, 1
+	n.sent = append(n.sent, n.dispatch(now, l, scope, from, to, key, data))
+	if n.decider.Deviate(chance.NetDuplicate, scope, key) != 0 {
+		again := key
+		again.Attempt |= 1 << 31 // the copy is delayed and damaged on its own
+		n.sent = append(n.sent, n.dispatch(now, l, scope, from, to, again, data))
 	}
-	again := key
-	again.Attempt |= 1 << 31 // the copy is delayed and damaged on its own
-	arrivals[1] = n.dispatch(now, l, scope, from, to, again, data)
-	return arrivals, 2
+	return n.sent
 }
 
 func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, key env.Key, data []byte) Arrival {
@@ -121,9 +124,10 @@ func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, ke
 	ref := n.slot()
 	packet := &n.packets[ref]
 	packet.From, packet.To, packet.Key = from, to, key
-	packet.Data = append(packet.Data[:0], data...)
+	packet.Data, packet.Damaged = append(packet.Data[:0], data...), false
 	if v := n.decider.Deviate(chance.NetCorrupt, scope, key); v != 0 && len(data) > 0 {
 		packet.Data[chance.Below(v, uint64(len(data)))] ^= 1 << (v >> 1 % 8)
+		packet.Damaged = true
 	}
 	return Arrival{Ref: ref, At: at}
 }

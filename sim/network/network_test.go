@@ -26,8 +26,7 @@ func newWire(rates chance.Rates) *wire {
 func (w *wire) send(now int64, n int) {
 	for i := range n {
 		key := env.Key{A: uint64(now), B: uint64(i)}
-		arrivals, count := w.net.Send(now+int64(i), 0, 1, key, fmt.Append(nil, i))
-		w.flying = append(w.flying, arrivals[:count]...)
+		w.flying = append(w.flying, w.net.Send(now+int64(i), 0, 1, key, fmt.Append(nil, i))...)
 	}
 }
 
@@ -134,7 +133,7 @@ func TestBandwidth(t *testing.T) {
 	w.net.profile = Profile{Latency: 1000, PerKiB: 1024, Queue: 1 << 20, Header: 24}
 	arrivals := func(now int64, from, to env.ID, n int) (at []int64) {
 		for i := range n {
-			a, _ := w.net.Send(now, from, to, env.Key{B: uint64(i)}, make([]byte, 1000))
+			a := w.net.Send(now, from, to, env.Key{B: uint64(i)}, make([]byte, 1000))
 			at = append(at, a[0].At)
 		}
 		return at
@@ -167,7 +166,7 @@ func TestLatencyAndDelayStayInTheirRange(t *testing.T) {
 		least, most := int64(1<<62), int64(0)
 		for i := range int64(500) {
 			now := i * 10_000
-			a, _ := w.net.Send(now, 0, 1, env.Key{B: uint64(i)}, []byte("x"))
+			a := w.net.Send(now, 0, 1, env.Key{B: uint64(i)}, []byte("x"))
 			least, most = min(least, a[0].At-now), max(most, a[0].At-now)
 			w.net.Arrive(a[0].Ref)
 			w.net.Release(a[0].Ref)
@@ -184,9 +183,9 @@ func TestCorruptionIsOneBit(t *testing.T) {
 	sent := []byte("hold the line")
 	damaged, pairs := 0, 0
 	for i := range uint64(200) {
-		a, n := w.net.Send(0, 0, 1, env.Key{B: i}, sent)
+		a := w.net.Send(0, 0, 1, env.Key{B: i}, sent)
 		changed := 0
-		for _, arrival := range a[:n] {
+		for _, arrival := range a {
 			bad := 0
 			for k, b := range w.net.Arrive(arrival.Ref).Data {
 				bad += bits.OnesCount8(b ^ sent[k])
@@ -208,7 +207,7 @@ func TestCorruptionIsOneBit(t *testing.T) {
 	if string(sent) != "hold the line" {
 		t.Errorf("the sender's buffer became %q", sent)
 	}
-	if a, _ := w.net.Send(0, 0, 1, env.Key{}, nil); len(w.net.Arrive(a[0].Ref).Data) != 0 {
+	if a := w.net.Send(0, 0, 1, env.Key{}, nil); len(w.net.Arrive(a[0].Ref).Data) != 0 {
 		t.Error("an empty message got bytes")
 	}
 }

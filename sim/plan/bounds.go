@@ -92,10 +92,11 @@ func Bounds() []Bound { return slices.Clone(bounds[:]) }
 
 // within reports a value that is out of its bound, or that has none.
 func within(name string, v int64) error {
-	for _, b := range bounds {
-		if b.Name != name {
+	for i := range bounds {
+		if bounds[i].Name != name {
 			continue
 		}
+		b := bounds[i]
 		if v < b.Low || v > b.High {
 			return fmt.Errorf("%s is %d, want %d..%d", name, v, b.Low, b.High)
 		}

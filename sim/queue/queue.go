@@ -7,13 +7,20 @@ import (
 	"slices"
 )
 
-// Item is one thing that will happen. Kind, Process, Incarnation and Ref belong
-// to the user. It is kept small: the heap moves items about.
+// Item is one thing that will happen. Ref and What belong to the user. It is kept
+// small, as the queue moves items about, and has four fields at most: the compiler
+// keeps such a struct in registers, and one with more in memory, where reading what
+// was written a moment ago in other portions costs more than all else here.
 type Item struct {
-	At          int64  // true time, ns, not negative
-	seq         uint32 // order of insertion
+	At  int64  // true time, ns, not negative
+	seq uint32 // order of insertion
+	Ref uint32
+	What
+}
+
+// What says what will happen, and to which process.
+type What struct {
 	Incarnation uint32
-	Ref         uint32
 	Process     uint16
 	Kind        uint8
 }

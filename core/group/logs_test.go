@@ -1,0 +1,388 @@
+package group_test
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// apart lets every process restart, each log as it is then, and reforms the shard with
+// a node as its leader.
+func (w *world) apart(leader env.ID) {
+	w.Helper()
+	for id := range env.ID(3) {
+		w.restart(id)
+	}
+	w.messages = nil
+	w.must(control.Command{Kind: control.Reform, Member: w.nodes[leader].self()})
+}
+
+// When all have restarted, the leader adopts the best log of each slot, whosever it is:
+// the longest one of the highest epoch.
+func TestTheBestLogOfEachSlotIsAdopted(t *testing.T) {
+	for leader := range env.ID(3) {
+		w := serving(t)
+		// Slot 0: node 0 has a record more than node 1, and that one more than node 2.
+		w.held = to(2)
+		w.nodes[0].mustWrite(0, 1)
+		w.run()
+		w.held = func(m *message) bool { return m.to != 0 }
+		w.nodes[0].mustWrite(0, 2)
+		// Slot 1: node 0 has the longest log, but node 2 one of a higher epoch.
+		w.nodes[0].mustWrite(1, 1, 2, 3)
+		w.run()
+		w.messages = nil
+		w.elect(2)
+		w.nodes[0].deaf, w.nodes[1].deaf = true, true
+		w.run()
+		if w.nodes[2].group.Role() != group.Leading {
+			t.Fatalf("%v", w)
+		}
+		w.nodes[0].deaf, w.nodes[1].deaf = false, false
+		longest, highest := w.nodes[0].logs[0].End(), w.nodes[2].logs[1].End()
+		w.held = nil
+		w.apart(leader)
+		w.settle()
+		w.wishes()
+		for _, n := range w.nodes {
+			for slot, best := range map[int]lineage.Position{0: w.nodes[2].logs[0].End(), 1: highest} {
+				chain, known := n.logs[slot].ChainAt(best.Seq)
+				if n.logs[slot].End().Seq < best.Seq || known && chain != best.Chain {
+					t.Errorf("led by node %d, slot %d of node %d ends at %v and has another record than %v", leader, slot, n.id, n.logs[slot].End(), best)
+				}
+			}
+		}
+		if !w.nodes[leader].group.Settled() || w.config().Reformed {
+			t.Errorf("led by node %d it does not settle; the longest log of slot 0 was %v\n%v", leader, longest, w)
+		}
+	}
+}
+
+// The longest log of one epoch wins; no leader of a higher one is about.
+func TestTheLongestLogIsAdopted(t *testing.T) {
+	for leader := range env.ID(3) {
+		w := serving(t)
+		w.held = func(m *message) bool { return m.to != 0 }
+		w.nodes[0].mustWrite(0, 1, 2)
+		w.run()
+		longest := w.nodes[0].logs[0].End()
+		w.held = nil
+		w.apart(leader)
+		w.settle()
+		w.wishes()
+		for _, n := range w.nodes {
+			if n.logs[0].State().Entity(entityOf(2)).LastSeq != uint64(longest.Seq) {
+				t.Errorf("led by node %d, node %d has not adopted the longest log, which ended at %v\n%v", leader, n.id, longest, w)
+			}
+		}
+	}
+}
+
+// Until every member of the set has told what it has, nobody leads.
+func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
+	for missing := env.ID(1); missing < 3; missing++ {
+		w := serving(t)
+		w.apart(0)
+		w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == missing }
+		w.settle()
+		if got := w.nodes[0].group.Role(); got != group.Gathering {
+			t.Fatalf("without the logs of node %d, node 0 is %s", missing, got)
+		}
+		if code := w.nodes[0].write(0, 1); code != wire.Moved {
+			t.Errorf("a change is told %v", code)
+		}
+		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok {
+			t.Errorf("who gathers wishes %v", &c)
+		}
+		// What an earlier life tells is no answer.
+		m := w.waiting(w.held)[0].Message
+		m.From--
+		w.hand(&message{from: missing, to: 0, bytes: peer.Encode(nil, &m)})
+		if got := w.nodes[0].group.Role(); got != group.Gathering {
+			t.Fatalf("with what the life of node %d before told, node 0 is %s", missing, got)
+		}
+		w.held = nil
+		w.settle()
+		if got := w.nodes[0].group.Role(); got != group.Leading {
+			t.Errorf("with all logs node 0 is %s", got)
+		}
+	}
+}
+
+// fail lets a log of a node fail: a sync of it does, with request 7.
+func (w *world) fail(id env.ID, slot int) {
+	w.Helper()
+	n := w.nodes[id]
+	n.fails = func(op *env.Op) env.Errno {
+		if owner, _ := replica.Owner(op.ID); op.Kind == env.OpSync && int(owner) == slot {
+			return env.IOError
+		}
+		return env.OK
+	}
+	w.nodes[0].mustWrite(slot, 7)
+	w.run()
+	n.fails = nil
+	if got := n.logs[slot].Phase(); got != replica.Stopped {
+		w.Fatalf("a log whose sync failed is %s", got)
+	}
+}
+
+// A member whose log has failed is excluded from that slot, fetches the log anew, and is
+// readmitted. Meanwhile the slot does without it, and the other slot does not.
+func TestAFailedLogIsExcludedFetchedAndReadmitted(t *testing.T) {
+	w := serving(t)
+	w.fail(2, 0)
+	w.settle()
+	w.nodes[0].want()
+	c, ok := w.nodes[2].group.Wish(w.nodes[2])
+	if !ok || c.Kind != control.Exclude || c.Member != w.nodes[2].self() || c.Tenant != owner || c.Slot != 0 {
+		t.Fatalf("who has a failed log wishes %v, %t", &c, ok)
+	}
+	if w.nodes[2].logs[0].Phase() != replica.Stopped {
+		t.Fatalf("a log that others count on is %s", w.nodes[2].logs[0].Phase())
+	}
+	w.must(c)
+	w.held = func(m *message) bool { return m.Slot == 0 && m.from == 2 } // its log is not fetched yet
+	w.run()
+	if got := len(w.nodes[0].acked()); got != 1 {
+		t.Fatalf("the slot does without node 2, but %d changes are acknowledged\n%v", got, w)
+	}
+	w.nodes[2].stuck = true
+	w.nodes[0].mustWrite(1, 1)
+	w.run()
+	if got := len(w.nodes[0].acked()); got != 1 {
+		t.Fatalf("the other slot does without node 2 too: %v", w.nodes[0].acked())
+	}
+	w.nodes[2].stuck, w.held = false, nil
+	w.settle()
+	w.wishes()
+	if len(w.config().Excluded) > 0 || w.nodes[2].logs[0].End() != w.nodes[0].logs[0].End() || !w.nodes[0].group.Settled() {
+		t.Errorf("node 2 is not readmitted:\n%v", w)
+	}
+}
+
+// What a log acknowledged before it failed does not make its member readmitted, however
+// late it arrives.
+func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
+	w := serving(t)
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 && m.Slot == 0 }
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	late := w.waiting(w.held)
+	if len(late) == 0 {
+		t.Fatal("node 2 acknowledges nothing")
+	}
+	w.messages = nil
+	w.held = nil
+	w.settle()
+	w.fail(2, 0)
+	c, _ := w.nodes[2].group.Wish(w.nodes[2])
+	w.must(c)
+	w.held = func(m *message) bool { return m.to == 2 || m.from == 2 && m.Slot == 0 }
+	w.settle()
+	for range 2 {
+		w.hand(&late[0])
+		w.tick(20 * env.Millisecond)
+		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok && c.Kind == control.Readmit {
+			t.Fatalf("the leader wishes %v\n%v", &c, w)
+		}
+	}
+}
+
+// While its own log of a slot has stopped, a leader knows of nobody whether he has what
+// is committed there: nobody joins.
+func TestNobodyJoinsWhileALogOfTheLeaderHasStopped(t *testing.T) {
+	w := serving(t)
+	w.without(2)
+	w.settle()
+	w.fail(0, 0)
+	c, ok := w.nodes[0].group.Wish(w.nodes[0])
+	if !ok || c.Kind != control.Exclude {
+		t.Fatalf("the leader wishes %v, %t", &c, ok)
+	}
+	w.must(c)
+	w.settle()
+	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok && c.Kind == control.Join {
+		t.Errorf("the leader wishes %v, and knows nothing of slot 0\n%v", &c, w)
+	}
+}
+
+// A log that begins anew is behind what it was: nothing is answered from it as if what
+// was committed before had been applied.
+func TestABoundedReadOfALogThatBeganAnewWaits(t *testing.T) {
+	const bound = 10 * env.Second
+	w := serving(t)
+	n := w.nodes[2]
+	n.mustRead(1, wire.Bounded, wire.Token{}, bound)
+	w.run()
+	at := n.logs[0].End().Seq
+	n.wantRead(1, wire.NoError, at)
+	w.fail(2, 0)
+	c, _ := n.group.Wish(n)
+	w.must(c)
+	w.held = func(m *message) bool {
+		return m.Kind == peer.Append && m.to == 2 && len(m.Tail) > 0 || m.Kind == peer.AskIndex
+	}
+	w.settle()
+	if got := n.logs[0]; got.Phase() != replica.Following || got.End().Seq != 0 {
+		t.Fatalf("the log has not begun anew:\n%v", w)
+	}
+	n.mustRead(2, wire.Bounded, wire.Token{}, bound)
+	n.wantWaiting(2)
+	w.held = nil
+	w.settle()
+	n.wantRead(2, wire.NoError, n.logs[0].State().Position.Seq)
+	if n.logs[0].State().Position.Seq < at {
+		t.Errorf("the log is applied up to %d, was up to %d", n.logs[0].State().Position.Seq, at)
+	}
+}
+
+// lagging is a shard led by a node, with another one that is no member and lacks the
+// records of slot 0 that the others have folded.
+func lagging(t *testing.T, leader, behind env.ID) *world {
+	w := serving(t)
+	if leader != 0 {
+		w.elect(leader)
+		w.settle()
+	}
+	w.without(behind)
+	w.held = to(behind)
+	w.nodes[leader].mustWrite(0, 1, 2, 3)
+	w.settle()
+	w.nodes[leader].want(1, 2, 3)
+	w.messages = nil
+	return w
+}
+
+// failReads lets a node read nothing.
+func (n *node) failReads() {
+	n.fails = func(op *env.Op) env.Errno {
+		if op.Kind == env.OpRead {
+			return env.IOError
+		}
+		return env.OK
+	}
+}
+
+// Who lacks records gets them from the segments, or a snapshot if those cannot be read:
+// whatever its address.
+func TestWhoLagsIsServedFromTheDiskOrASnapshot(t *testing.T) {
+	for leader := range env.ID(3) {
+		for behind := range env.ID(3) {
+			for _, readable := range []bool{true, false} {
+				if behind == leader {
+					continue
+				}
+				w := lagging(t, leader, behind)
+				if !readable {
+					w.nodes[leader].failReads()
+				}
+				chunks := 0
+				w.held = func(m *message) bool {
+					if m.Kind == peer.Chunk {
+						chunks++
+					}
+					return false
+				}
+				w.settle()
+				w.wishes()
+				if w.nodes[behind].logs[0].State().Position != w.nodes[leader].logs[0].State().Position || !w.nodes[leader].group.Settled() {
+					t.Errorf("node %d, led by node %d whose segments can be read (%t), lacks records:\n%v", behind, leader, readable, w)
+				}
+				if readable == (chunks > 0) {
+					t.Errorf("node %d, led by node %d whose segments can be read (%t), got %d parts of snapshots", behind, leader, readable, chunks)
+				}
+			}
+		}
+	}
+}
+
+// What a leader has found for another node when it is deposed stays with it: in the next
+// epoch only the next leader ships records.
+func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
+	for _, readable := range []bool{true, false} {
+		w := lagging(t, 0, 2)
+		w.held = nil
+		if !readable {
+			w.nodes[0].failReads()
+		}
+		w.nodes[0].stuck = true
+		w.settle() // node 2 asks, and node 0 begins to look
+		w.elect(1)
+		w.held = func(m *message) bool { return m.from == 0 && m.Epoch == 2 }
+		w.run()
+		w.nodes[0].stuck = false
+		w.settle()
+		if w.nodes[0].group.Epoch() != 2 || w.nodes[1].group.Role() != group.Leading {
+			t.Fatalf("%v", w)
+		}
+		for _, m := range w.waiting(w.held) {
+			if m.Kind == peer.Append || m.Kind == peer.Chunk {
+				t.Errorf("node 0 was deposed and sends %s", &m)
+			}
+		}
+	}
+}
+
+// A copy of a part of a snapshot that arrives late does not take away what was
+// acknowledged since.
+func TestALateSnapshotTakesNothingAway(t *testing.T) {
+	w := lagging(t, 0, 2)
+	w.nodes[0].failReads()
+	w.held = func(m *message) bool { return m.Kind == peer.Chunk }
+	w.settle()
+	chunks := w.waiting(w.held)
+	if len(chunks) == 0 || int(chunks[0].Size) != len(chunks[0].Tail) {
+		t.Fatalf("parts of snapshots: %v", chunks)
+	}
+	w.messages = nil
+	w.hand(&chunks[0])
+	w.run()
+	n, leader := w.nodes[2], w.nodes[0]
+	installed := n.logs[0].State().Position
+	if installed.Seq == 0 || n.logs[0].End() != installed {
+		t.Fatalf("the snapshot is not installed:\n%v", w)
+	}
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 1 || m.Kind == peer.Pull }
+	leader.mustWrite(0, 4)
+	w.run()
+	acked := n.logs[0].Matched()
+	leader.mustWrite(0, 5)
+	w.lose(func(m *message) bool { return m.Kind == peer.Append && m.to == 2 })
+	leader.mustWrite(0, 6)
+	w.run() // behind a gap, so that node 2 asks
+	if acked.Seq != installed.Seq+1 || n.logs[0].State().Position != installed || len(w.waiting(of(peer.Pull, 2))) == 0 {
+		t.Fatalf("node 2 has acknowledged record %d:\n%v", acked.Seq, w)
+	}
+	w.hand(&chunks[0])
+	w.run()
+	if got := n.logs[0].End(); got.Seq < acked.Seq {
+		t.Errorf("a late snapshot at %d cut the log to %d, and %d was acknowledged", installed.Seq, got.Seq, acked.Seq)
+	}
+}
+
+// A member that lacks a record for too long is removed, unless too few were left.
+func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
+	for _, members := range []int{3, 2} {
+		w := serving(t)
+		if members == 2 {
+			w.without(2)
+		}
+		w.held = func(m *message) bool { return m.from == 2 && members == 2 }
+		w.nodes[1].stuck = true
+		w.nodes[0].mustWrite(0, 1)
+		for range 50 { // it is heard, but its disk does nothing
+			w.tick(20 * env.Millisecond)
+		}
+		c, ok := w.nodes[0].group.Wish(w.nodes[0])
+		if want := members == 3; ok != want || ok && (c.Kind != control.Remove || c.Member != w.nodes[1].self()) {
+			t.Errorf("of %d members one is slow, and the leader wishes %v, %t", members, &c, ok)
+		}
+	}
+}

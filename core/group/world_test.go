@@ -1,0 +1,490 @@
+package group_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+const (
+	shard  lineage.Shard = 3
+	owner  tenant.ID     = 7
+	slots                = 2 // of the tenant, all in the shard
+	client env.ID        = 9
+)
+
+// world is a shard on three nodes, 0, 1 and 2, under a control plane. The first one
+// leads at first. Nothing happens by itself: messages, disk operations, configurations
+// and epochs wait until run, or the test, lets them go on.
+type world struct {
+	*testing.T
+	plane     *control.Plane
+	index     uint64
+	now       env.Time
+	constants replica.Constants
+	nodes     []*node
+	messages  []message // on their way
+	// held says which messages stay on their way; nil: none.
+	held func(m *message) bool
+}
+
+// message is one on its way.
+type message struct {
+	from, to env.ID
+	peer.Message
+	bytes []byte
+}
+
+func (m *message) String() string {
+	return fmt.Sprintf("%s from %d to %d, epoch %d, at %d", m.Kind, m.from, m.to, m.Epoch, m.At.Seq)
+}
+
+// node is one process: the group, its logs and their disk, which ends with it or not.
+type node struct {
+	*world
+	id          env.ID
+	incarnation env.Incarnation
+	epoch       lineage.ShardEpoch // durable
+	group       *group.Group
+	logs        []*replica.Replica
+
+	files   map[string][]byte
+	handles map[env.File]string
+	queue   []env.Op
+	// fails makes an operation fail; nil: none does. stuck: none completes.
+	fails func(op *env.Op) env.Errno
+	stuck bool
+	// deaf: configurations and epochs do not reach it.
+	deaf bool
+
+	answers []replica.Pending
+	reads   []answer
+}
+
+// answer is what a read was told.
+type answer struct {
+	request uint64
+	code    wire.Code
+	seq     lineage.Seq // of the state that it was answered from
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 64}}
+	w.plane = control.New(&control.Cluster{
+		Meta:   []env.ID{0, 1, 2},
+		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}},
+		Shards: []control.ShardConfig{{ID: shard, Region: "eu", Replicas: []env.ID{0, 1, 2}}},
+		Tenants: []control.TenantConfig{{
+			Config: tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}}, Shards: slices.Repeat([]lineage.Shard{shard}, slots),
+		}},
+	})
+	for id := range env.ID(3) {
+		w.nodes = append(w.nodes, &node{world: w, id: id, files: map[string][]byte{}})
+		w.nodes[id].start()
+	}
+	return w
+}
+
+// serving is a world whose shard serves, all in sync, with a session in each log.
+func serving(t *testing.T) *world {
+	w := newWorld(t)
+	w.run()
+	for slot := range slots {
+		w.openSession(0, slot)
+	}
+	w.settle()
+	if !w.nodes[0].group.Settled() || w.nodes[0].group.Role() != group.Leading {
+		t.Fatalf("the shard does not come up: %v", w)
+	}
+	return w
+}
+
+func (w *world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+v\n", *w.config())
+	for _, n := range w.nodes {
+		fmt.Fprintf(&b, "node %d/%d: %s in epoch %d;", n.id, n.incarnation, n.group.Role(), n.group.Epoch())
+		for _, r := range n.logs {
+			fmt.Fprintf(&b, " %s at %d, durable %d, end %d", r.Phase(), r.State().Position.Seq, r.Durable().Seq, r.End().Seq)
+		}
+		b.WriteByte('\n')
+	}
+	for i := range w.messages {
+		fmt.Fprintf(&b, "%s\n", &w.messages[i])
+	}
+	return b.String()
+}
+
+// config is the configuration of the shard in the control plane.
+func (w *world) config() *control.Shard { return w.plane.Shard(shard) }
+
+// do has a command in the meta log, decided on the configuration as it is.
+func (w *world) do(c control.Command) control.Result {
+	if c.Epoch == 0 {
+		c.Shard, c.Epoch, c.Version = shard, w.config().Epoch, w.config().Version
+	}
+	w.index++
+	return w.plane.Do(w.index, &c)
+}
+
+// must is do of a command that has its effect.
+func (w *world) must(c control.Command) {
+	w.Helper()
+	if got := w.do(c); got.Refusal != control.Done {
+		w.Fatalf("%v is refused: %v\n%v", &c, got.Refusal, w)
+	}
+}
+
+// elect makes a node lead.
+func (w *world) elect(id env.ID) {
+	w.Helper()
+	w.must(control.Command{Kind: control.Elect, Member: w.nodes[id].self()})
+}
+
+// run lets everything go on that is not held, until nothing is left to do. What the
+// groups wish, and what takes time, is not done.
+func (w *world) run() {
+	for range 10_000 {
+		if !w.step() {
+			return
+		}
+	}
+	w.Fatalf("it goes on for ever:\n%v", w)
+}
+
+func (w *world) step() bool {
+	for _, n := range w.nodes {
+		if len(n.queue) > 0 && !n.stuck {
+			n.complete()
+			return true
+		}
+		if epoch, wants := n.group.Wants(); wants && !n.deaf {
+			n.adopt(epoch)
+			return true
+		}
+		if !n.deaf && n.group.Known().Index < w.config().Index {
+			n.group.Configure(n, w.config())
+			return true
+		}
+	}
+	for i := range w.messages {
+		if w.held == nil || !w.held(&w.messages[i]) {
+			w.deliver(i)
+			return true
+		}
+	}
+	return false
+}
+
+// deliver delivers a message that is on its way.
+func (w *world) deliver(i int) {
+	m := w.messages[i]
+	w.messages = slices.Delete(w.messages, i, i+1)
+	w.hand(&m)
+}
+
+// hand gives a message to a node, decoded from its bytes as any would be.
+func (w *world) hand(m *message) {
+	var decoded peer.Message
+	if err := peer.Decode(bytes.Clone(m.bytes), &decoded); err != nil {
+		w.Fatalf("%v", err)
+	}
+	n := w.nodes[m.to]
+	n.group.Message(n, m.from, &decoded)
+	for i := range decoded.Tail {
+		decoded.Tail[i] = 0xee // its bytes are valid during the step only
+	}
+}
+
+// tick lets time pass, and the groups look at it.
+func (w *world) tick(d env.Duration) {
+	w.now = w.now.Add(d)
+	for _, n := range w.nodes {
+		n.group.Tick(n)
+	}
+	w.run()
+}
+
+// settle lets time pass until what is repeated has been.
+func (w *world) settle() {
+	for range 12 {
+		w.tick(20 * env.Millisecond)
+	}
+}
+
+// wishes puts what the groups wish into the meta log, while they wish something.
+func (w *world) wishes() {
+	for range 50 {
+		some := false
+		for _, n := range w.nodes {
+			some = n.propose() || some
+		}
+		w.tick(20 * env.Millisecond)
+		if !some {
+			return
+		}
+	}
+	w.Fatalf("it wishes for ever:\n%v", w)
+}
+
+// waiting returns the messages on their way that match.
+func (w *world) waiting(match func(m *message) bool) (found []message) {
+	for i := range w.messages {
+		if match(&w.messages[i]) {
+			found = append(found, w.messages[i])
+		}
+	}
+	return found
+}
+
+// lose loses the messages on their way that match.
+func (w *world) lose(match func(m *message) bool) {
+	w.messages = slices.DeleteFunc(w.messages, func(m message) bool { return match(&m) })
+}
+
+// of matches messages of a kind from a node.
+func of(k peer.Kind, from env.ID) func(*message) bool {
+	return func(m *message) bool { return m.Kind == k && m.from == from }
+}
+
+// with matches messages from a node or to it.
+func with(id env.ID) func(*message) bool {
+	return func(m *message) bool { return m.from == id || m.to == id }
+}
+
+// to matches messages to a node.
+func to(id env.ID) func(*message) bool { return func(m *message) bool { return m.to == id } }
+
+// start begins the next incarnation of a node.
+func (n *node) start() {
+	n.incarnation++
+	n.handles, n.queue, n.answers, n.reads = map[env.File]string{}, nil, nil, nil
+	n.group = group.New(n.self(), shard, n.epoch, group.DefaultPatience, 0x100, n)
+	n.logs = nil
+	for slot := range slots {
+		r := replica.New(replica.Config{
+			Identity:  wal.Identity{Tenant: owner, Slot: lineage.Slot(slot), Placement: 1, Shard: shard},
+			Tenant:    tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}},
+			Constants: n.constants, Index: uint32(slot), Shared: true,
+		})
+		n.logs = append(n.logs, r)
+		n.group.AddSlot(slot, r)
+		r.Open(n, n.now)
+	}
+}
+
+// kill ends a node: what was on its way to the disk is not done.
+func (w *world) kill(id env.ID) { w.nodes[id].queue = nil }
+
+// restart starts a node again; the control plane knows it.
+func (w *world) restart(id env.ID) {
+	w.kill(id)
+	w.nodes[id].start()
+	w.must(control.Command{Kind: control.Register, Member: w.nodes[id].self()})
+}
+
+func (n *node) self() control.Member { return control.Member{Node: n.id, Incarnation: n.incarnation} }
+
+func (n *node) adopt(epoch lineage.ShardEpoch) {
+	n.epoch = epoch
+	n.group.Adopt(n, epoch)
+}
+
+// propose puts the node's wish into the meta log, and reports whether there was one.
+func (n *node) propose() bool {
+	c, ok := n.group.Wish(n)
+	if !ok {
+		return false
+	}
+	if got := n.do(c); !got.Holds() {
+		n.group.Refused(n, &c)
+	}
+	return true
+}
+
+// openSession opens a session in a log of a node that leads.
+func (w *world) openSession(id env.ID, slot int) {
+	w.Helper()
+	n := w.nodes[id]
+	out := n.logs[slot].OpenSession(n, client, &wire.Message{Kind: wire.OpenSession, Placement: 1, Nonce: 1})
+	if out.Code != wire.NoError {
+		w.Fatalf("opening a session: %v\n%v", out.Code, w)
+	}
+	n.group.Flush(n, slot)
+	w.run()
+}
+
+// session is the seq of the session's record: the third, behind epoch and limits.
+const session = 3
+
+// write asks a node for a change, on an entity of its own, and returns the code.
+func (n *node) write(slot int, request uint64) wire.Code {
+	m := wire.Message{
+		Kind: wire.Write, Placement: 1, Session: session, Request: request, Floor: 1,
+		Signal: signal.Signal{Entity: signal.Entity(request), Weight: 1, Kind: 1},
+	}
+	out := n.logs[slot].Admit(n, client, &m)
+	if out.Admitted {
+		n.logs[slot].AppendNext(n)
+		n.group.Flush(n, slot)
+	}
+	return out.Code
+}
+
+// mustWrite is write of a change that is admitted.
+func (n *node) mustWrite(slot int, requests ...uint64) {
+	n.Helper()
+	for _, request := range requests {
+		if code := n.write(slot, request); code != wire.NoError {
+			n.Fatalf("request %d to node %d: %v\n%v", request, n.id, code, n.world)
+		}
+	}
+}
+
+// acked lists the requests that were acknowledged, refused those that were not.
+func (n *node) acked() (requests []uint64) {
+	return n.told(func(c wire.Code) bool { return c == wire.NoError })
+}
+func (n *node) refused() (requests []uint64) {
+	return n.told(func(c wire.Code) bool { return c != wire.NoError })
+}
+
+func (n *node) told(how func(wire.Code) bool) (requests []uint64) {
+	for i := range n.answers {
+		if p := &n.answers[i]; p.Request.Kind == wire.Write && how(p.Refused) {
+			requests = append(requests, p.Request.Request)
+		}
+	}
+	return requests
+}
+
+// read asks a node for a read, whose answer readOf returns.
+func (n *node) read(slot int, request uint64, level wire.Level, token wire.Token, bound env.Duration) wire.Code {
+	return n.group.Read(n, slot, &group.Read{From: client, Request: wire.Origin{Kind: wire.Query, Request: request}, Level: level, Token: token, Bound: bound})
+}
+
+// readOf returns what a read was told; nil: nothing yet.
+func (n *node) readOf(request uint64) *answer {
+	for i := range n.reads {
+		if n.reads[i].request == request {
+			return &n.reads[i]
+		}
+	}
+	return nil
+}
+
+// Answer implements group.Owner.
+func (n *node) Answer(p *replica.Pending) { n.answers = append(n.answers, *p) }
+
+// AnswerRead implements group.Owner.
+func (n *node) AnswerRead(slot int, r *group.Read, code wire.Code) {
+	n.reads = append(n.reads, answer{r.Request.Request, code, n.logs[slot].State().Position.Seq})
+}
+
+// complete completes the disk operation that was submitted first.
+func (n *node) complete() {
+	op := n.queue[0]
+	n.queue = n.queue[1:]
+	ev := env.Event{Kind: env.DiskDone, Op: op.ID}
+	if n.fails != nil {
+		ev.Err = n.fails(&op)
+	}
+	if ev.Err == env.OK {
+		ev.N, ev.Data, ev.Err = n.apply(&op)
+	}
+	slot, _ := replica.Owner(op.ID)
+	n.logs[slot].Done(n, &ev)
+	n.group.Done(n, int(slot))
+}
+
+func (n *node) apply(op *env.Op) (int64, []byte, env.Errno) {
+	switch op.Kind {
+	case env.OpMkdir, env.OpSyncDir:
+		return 0, nil, env.OK
+	case env.OpCreate:
+		n.files[op.Path], n.handles[op.File] = nil, op.Path
+		return 0, nil, env.OK
+	}
+	path := op.Path
+	if path == "" {
+		path = n.handles[op.File]
+	}
+	data, found := n.files[path]
+	if !found {
+		return 0, nil, env.NotExist
+	}
+	switch op.Kind {
+	case env.OpOpen:
+		n.handles[op.File] = path
+		return int64(len(data)), nil, env.OK
+	case env.OpAppend:
+		n.files[path] = append(data, op.Data...)
+	case env.OpTruncate:
+		n.files[path] = slices.Clone(data[:op.Length])
+	case env.OpRead:
+		return 0, slices.Clone(data[min(op.Offset, int64(len(data))):min(op.Offset+op.Length, int64(len(data)))]), env.OK
+	case env.OpRename:
+		delete(n.files, path)
+		n.files[op.To] = data
+	case env.OpRemove:
+		delete(n.files, path)
+	case env.OpClose:
+		delete(n.handles, op.File)
+	}
+	return 0, nil, env.OK
+}
+
+// The methods of env.Env.
+
+func (n *node) Self() env.ID                              { return n.id }
+func (n *node) Incarnation() env.Incarnation              { return n.incarnation }
+func (n *node) Now() env.Time                             { return n.now }
+func (n *node) Wall() env.WallTime                        { return 0 }
+func (n *node) SetTimer(env.TimerID, env.Time)            {}
+func (n *node) Charge(env.Duration)                       {}
+func (n *node) Free() int64                               { return 1 << 40 }
+func (n *node) Chance(env.Key) uint64                     { return 0 }
+func (n *node) Halt(reason string)                        { n.Fatalf("node %d: %s", n.id, reason) }
+func (n *node) Hit(env.Point, env.Key) (env.Action, bool) { return env.ActNone, true }
+
+func (n *node) Send(to env.ID, _ env.Key, payload []byte) {
+	m := message{from: n.id, to: to, bytes: bytes.Clone(payload)}
+	if err := peer.Decode(m.bytes, &m.Message); err != nil {
+		n.Fatalf("node %d sends %v", n.id, err)
+	}
+	if int(to) >= len(n.nodes) || to == n.id {
+		n.Fatalf("a message to node %d: %s", to, &m)
+	}
+	n.messages = append(n.messages, m)
+}
+
+func (n *node) Submit(op env.Op) {
+	op.Data = bytes.Clone(op.Data)
+	n.queue = append(n.queue, op)
+}
+
+func (n *node) List(dir string) (names []string) {
+	for path := range n.files {
+		if name, ok := strings.CutPrefix(path, dir+"/"); ok && !strings.Contains(name, "/") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// entityOf is what a request is about.
+func entityOf(request uint64) signal.Entity { return signal.Entity(request) }

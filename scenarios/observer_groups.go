@@ -103,6 +103,30 @@ func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
 	return &v.voices[len(v.voices)-1]
 }
 
+// told is when somebody was told last that a change of a shard is in the log.
+type told struct {
+	shard lineage.Shard
+	epoch lineage.ShardEpoch
+	by    env.ID
+	at    int64 // true time, ns
+}
+
+// tells notes such an acknowledgement. The first one of a higher epoch ends a pause.
+func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEpoch) {
+	now := o.world.Time()
+	i := slices.IndexFunc(o.shared.tellers, func(t told) bool { return t.shard == shard })
+	if i < 0 {
+		i = len(o.shared.tellers)
+		o.shared.tellers = append(o.shared.tellers, told{shard, epoch, from, now})
+	}
+	t := &o.shared.tellers[i]
+	if epoch > t.epoch {
+		o.run.Availability.Pauses = append(o.run.Availability.Pauses, observe.Pause{Shard: shard, Epoch: epoch, Old: uint32(t.by), From: t.at, To: now})
+		t.epoch, t.by = epoch, from
+	}
+	t.at = now
+}
+
 // durableEpoch returns the epoch of a shard in the bytes of a node's file, 0 if it is
 // not there. It reads them by itself, as they are drawn in core/catalog.go.
 func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {

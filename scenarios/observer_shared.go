@@ -27,6 +27,7 @@ type sharedView struct {
 	shards  []slotShard
 	leading []leading
 	voices  []voice
+	tellers []told
 	peer    peer.Message
 }
 
@@ -130,6 +131,9 @@ func (w *slotWrites) chainAt(seq lineage.Seq) (lineage.Chain, bool) {
 func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	l := o.shared.leader(m.Tenant, m.Slot)
 	l.told = max(l.told, m.Seq)
+	if l.node == from {
+		o.tells(from, o.shared.shardOf(m.Tenant, m.Slot), l.epoch)
+	}
 	plane, _ := o.shared.plane()
 	shard := plane.Shard(o.shared.shardOf(m.Tenant, m.Slot))
 	copies, missing := 0, ""

@@ -225,6 +225,10 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	if len(s.NotReached) > 0 && !o.RequireReached && s.Seeds > 0 {
 		fmt.Fprintf(w, "fault points not reached: %d of %d; --require-reached names them\n", len(s.NotReached), fault.Points)
 	}
+	if p := s.Pauses; p != nil {
+		ms := func(ns int64) int64 { return ns / 1_000_000 }
+		fmt.Fprintf(w, "writes paused %d times while leaders were replaced: p50 %d ms, p99 %d ms, p99.9 %d ms, max %d ms\n", p.Count, ms(p.P50), ms(p.P99), ms(p.P999), ms(p.Max))
+	}
 	if s.Regressions > 0 {
 		violated := s.Violated
 		for _, p := range s.Scenarios {

@@ -261,6 +261,7 @@ type outcome struct {
 	line           SeedLine
 	hits           []uint64
 	pauses         []int64 // ns
+	singles        []int64 // those of them in which one node only was hurt
 	finding        *Finding
 	check          bool   // another process must confirm the trace
 	nondeterminism string // the first difference between two runs here
@@ -290,6 +291,9 @@ func (w *worker) run(j job) *outcome {
 	out.hits = append(out.hits, got.Hits...)
 	for _, p := range got.Pauses {
 		out.pauses = append(out.pauses, p.To-p.From)
+		if p.Single {
+			out.singles = append(out.singles, p.To-p.From)
+		}
 	}
 	trace := got.Trace
 	if j.regression != "" && got.Fired == 0 && len(p.World.Disruptions) > 0 {

@@ -38,7 +38,9 @@ type Summary struct {
 	// Trace is all trace hashes folded, scenarios in list order, then seeds.
 	Trace string `json:"trace"`
 	// Pauses says how long changes were not acknowledged while leaders were replaced.
-	Pauses      *Pauses  `json:"write_pauses,omitempty"`
+	Pauses *Pauses `json:"write_pauses,omitempty"`
+	// Singles are those of them in which one node only was hurt.
+	Singles     *Pauses  `json:"write_pauses_one_node,omitempty"`
 	Regressions int      `json:"regressions"` // committed plans that ran; in Violated if they failed, not in Seeds
 	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
 	NotReached  []string `json:"not_reached"` // fault points
@@ -50,6 +52,7 @@ type Summary struct {
 	current  string
 	hits     []uint64
 	pauses   []int64
+	singles  []int64
 	codes    []int
 	building map[string]int // index in Scenarios; asked, never ranged over
 }
@@ -144,6 +147,7 @@ func (s *Summary) add(o *outcome) {
 		s.hits[i] += n
 	}
 	s.pauses = append(s.pauses, o.pauses...)
+	s.singles = append(s.singles, o.singles...)
 	if o.check {
 		s.Compared++
 	}
@@ -218,7 +222,7 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 		fold = trace.Mix(fold, s.Scenarios[i].fold)
 	}
 	s.Trace = fmt.Sprintf("%016x", fold)
-	s.Pauses = pausesOf(s.pauses)
+	s.Pauses, s.Singles = pausesOf(s.pauses), pausesOf(s.singles)
 	s.NotReached = []string{}
 	for p := env.Point(0); p < fault.Points; p++ {
 		if s.hits[p] == 0 {

@@ -344,6 +344,25 @@ func (r *Runner) outages(calmAt int64) {
 	}
 	a.Lossy = a.Lossy || len(r.plan.World.Deviations) > 0
 	a.Hit()
+	for i := range a.Pauses {
+		if p := &a.Pauses[i]; p.From < p.To {
+			p.From = max(p.From, r.firstWaiting(p))
+		}
+	}
+}
+
+// firstWaiting is when the first change was asked for that the end of a pause answered,
+// or that waited still: before, nobody noticed that there was one.
+func (r *Runner) firstWaiting(p *observe.Pause) int64 {
+	first := p.To
+	for i := range r.history.Ops {
+		op := &r.history.Ops[i]
+		waited := op.InvokeAt <= p.To && (op.ReturnAt >= p.To || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
+		if waited && op.Kind.Changes() && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
+			first = min(first, op.InvokeAt)
+		}
+	}
+	return first
 }
 
 // dumps returns every slot of every node that is up.

@@ -19,8 +19,11 @@ type Pause struct {
 	Epoch lineage.ShardEpoch // of the one that was the first to tell again
 	Old   uint32             // node that led before
 	// From is when the last change before was acknowledged, or when a disruption hit
-	// the old leader after that.
+	// the old leader after that, or when the first change was asked for after both.
 	From, To int64 // true time, ns
+	// Single says that no node but one was hurt meanwhile, or had been within Silence
+	// before.
+	Single bool
 }
 
 // Availability is what a run shows of how long it did not serve.
@@ -37,7 +40,8 @@ func (a *Availability) reset() {
 	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0]}
 }
 
-// Hit lets every pause begin no earlier than the disruption that led to it.
+// Hit lets every pause begin no earlier than the disruption that led to it, and notes
+// whether one node only was hurt.
 func (a *Availability) Hit() {
 	for i := range a.Pauses {
 		p := &a.Pauses[i]
@@ -48,5 +52,19 @@ func (a *Availability) Hit() {
 				break
 			}
 		}
+		p.Single = a.single(p)
 	}
+}
+
+// single reports whether one node only was hurt during a pause and shortly before it.
+func (a *Availability) single(p *Pause) bool {
+	hurt := 0
+	node := uint32(0)
+	for _, o := range a.Outages {
+		if o.From > p.To || o.To+a.Silence < p.From || hurt > 0 && o.Node == node {
+			continue
+		}
+		hurt, node = hurt+1, o.Node
+	}
+	return hurt == 1
 }

@@ -1,6 +1,7 @@
 package group_test
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -8,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -116,16 +118,25 @@ func (c *chance) happen() {
 	c.collect()
 }
 
-// restartStopped does what an operator has to do: if a log of the last member has
-// stopped, its node is to be restarted.
+// restartStopped does what an operator has to do: if no member has a whole log of a slot
+// that is open, those are to be restarted whose log has stopped.
 func (w *world) restartStopped() {
-	last := w.config().InSync[0]
-	if n := w.nodes[last.Node]; len(w.config().InSync) == 1 && n.self() == last {
-		for _, r := range n.logs {
-			if r.Phase() == replica.Stopped {
-				w.restart(n.id)
-				return
+	for slot := range slots {
+		stopped, open := []*node{}, false
+		for _, m := range w.config().InSync {
+			n := w.nodes[m.Node]
+			switch excluded := slices.Contains(w.config().Excluded, control.Exclusion{Member: m, Tenant: owner, Slot: lineage.Slot(slot)}); {
+			case n.self() != m:
+				open = true // it has restarted
+			case n.logs[slot].Phase() == replica.Stopped:
+				stopped = append(stopped, n)
+			case !excluded:
+				open = true
 			}
+		}
+		if !open && len(stopped) > 0 {
+			w.restart(stopped[0].id)
+			return
 		}
 	}
 }
@@ -136,8 +147,8 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	acked, epochs := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		w := serving(t)
-		c := &chance{world: w, t: rt, acked: map[change]bool{}, syncs: 1}
-		for range rapid.IntRange(50, 600).Draw(rt, "events") {
+		c := &chance{world: w, t: rt, acked: map[change]bool{}, syncs: 2}
+		for range rapid.IntRange(50, 1200).Draw(rt, "events") {
 			c.happen()
 		}
 		for range 200 {

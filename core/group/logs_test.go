@@ -352,7 +352,7 @@ func TestWhoIsAboutToBeReadmittedCounts(t *testing.T) {
 	if got := log.State().Position; got != before {
 		t.Fatalf("committed up to %v without who is about to be readmitted, want %v", got, before)
 	}
-	w.nodes[0].group.Refused(w.nodes[0], &c)
+	w.nodes[0].refuse(c)
 	w.settle()
 	if got := log.State().Position; got != log.End() {
 		t.Errorf("the readmission is refused; committed up to %v, want %v", got, log.End())

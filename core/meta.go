@@ -359,7 +359,7 @@ func (n *Node) proposed(client, number uint64, result []byte) {
 	n.proposals = slices.Delete(n.proposals, i, i+1)
 	got, err := control.DecodeResult(result)
 	if p.group != nil && err == nil && !got.Holds() {
-		p.group.Refused(n.env, &p.command)
+		p.group.Refused(n.env, &p.command, &got)
 	}
 }
 

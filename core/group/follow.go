@@ -348,6 +348,9 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 // as the next append tells it, unless somebody counts on what it has: from here on
 // nobody does.
 func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
+	if s.r.Phase() == replica.Stopped { // what is left there may be all there is
+		return
+	}
 	o, p := &g.peers[i], &s.progress[i]
 	// In a set that was reformed the leader has adopted the best logs, and this one is
 	// none; nothing is committed, so nobody counts on what was acknowledged here.

@@ -118,10 +118,14 @@ func (g *Group) surveyed(e env.Env, i int, m *peer.Message) {
 	}
 	le := binary.LittleEndian
 	for b := m.Tail; len(b) > 0; b = b[surveyEntry:] {
-		g.gather.logs = append(g.gather.logs, logAt{
+		l := logAt{
 			node: who.Node, tenant: tenant.ID(le.Uint64(b)), slot: lineage.Slot(le.Uint64(b[8:])), whole: le.Uint64(b[16:]) == 1,
 			end: lineage.Position{Seq: lineage.Seq(le.Uint64(b[24:])), Chain: lineage.Chain(le.Uint64(b[32:]))}, epoch: lineage.ShardEpoch(le.Uint64(b[40:])),
-		})
+		}
+		// Who is excluded lacks what was acknowledged, and has begun the log anew.
+		if at := g.find(l.tenant, l.slot); at >= 0 && !g.lacks(who, &g.slots[at]) {
+			g.gather.logs = append(g.gather.logs, l)
+		}
 	}
 	g.gather.answered = append(g.gather.answered, who)
 	g.choose(e)

@@ -98,8 +98,15 @@ func TestWhoIsAboutToJoinCounts(t *testing.T) {
 	}{
 		{"asked, nothing known", func(*world, control.Command) {}, true},
 		{"joined", func(w *world, c control.Command) { w.must(c) }, true},
-		{"refused", func(w *world, c control.Command) { w.nodes[0].group.Refused(w.nodes[0], &c) }, false},
-		{"another wish refused", func(w *world, c control.Command) { c.Version++; w.nodes[0].group.Refused(w.nodes[0], &c) }, true},
+		{"joined, but the leader is not told, and asks again", func(w *world, c control.Command) {
+			w.nodes[0].deaf = true
+			w.must(c)
+			for range 2 {
+				w.nodes[0].propose()
+			}
+		}, true},
+		{"refused", func(w *world, c control.Command) { w.nodes[0].refuse(c) }, false},
+		{"another wish refused", func(w *world, c control.Command) { c.Version++; w.nodes[0].refuse(c) }, true},
 		{"overtaken by another change", func(w *world, _ control.Command) { w.without(1) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,7 +131,7 @@ func TestWhoIsAboutToJoinCounts(t *testing.T) {
 			if got := log.State().Position; got != want {
 				t.Fatalf("committed up to %v, want %v", got, want)
 			}
-			w.held = nil
+			w.held, w.nodes[0].deaf = nil, false
 			w.settle()
 			w.wishes()
 			w.nodes[0].want(1)

@@ -103,6 +103,80 @@ func TestADamagedLogIsNotAdopted(t *testing.T) {
 	}
 }
 
+// The log of a member that is excluded from its slot is not adopted: it lacks what was
+// acknowledged, and what the leader has stays, though it cannot be opened now.
+func TestAnExcludedLogIsNotAdopted(t *testing.T) {
+	w := serving(t)
+	w.without(1)
+	w.settle()
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	w.nodes[0].want(1)
+	w.fail(2, 0)
+	c, _ := w.nodes[2].group.Wish(w.nodes[2])
+	w.must(c)
+	w.held = of(peer.Pull, 2)
+	w.settle()
+	if got := w.nodes[2].logs[0]; got.Phase() != replica.Following || got.End().Seq > 0 {
+		t.Fatalf("the log has not begun anew:\n%v", w)
+	}
+	w.restart(0)
+	w.must(control.Command{Kind: control.Reform, Member: w.nodes[0].self()})
+	w.nodes[0].fails = func(op *env.Op) env.Errno {
+		if slot, _ := replica.Owner(op.ID); slot == 0 && op.Kind == env.OpSync {
+			return env.IOError
+		}
+		return env.OK
+	}
+	w.settle()
+	if got := w.nodes[0].logs[0].Phase(); got != replica.Stopped {
+		t.Errorf("the only log that has what was acknowledged is %s:\n%v", got, w)
+	}
+	w.nodes[0].fails, w.held = nil, nil
+	w.restart(0)
+	w.must(control.Command{Kind: control.Reform, Member: w.nodes[0].self()})
+	w.settle()
+	w.wishes()
+	for _, n := range w.nodes {
+		n.has(0, map[uint64]bool{1: true})
+	}
+}
+
+// A leader whose own log of a slot has stopped lets nobody begin that log anew: what is
+// left of it may be all there is.
+func TestALeaderWithoutALogLetsNobodyBeginItAnew(t *testing.T) {
+	w := serving(t)
+	w.without(1)
+	w.settle()
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	w.nodes[0].want(1)
+	w.fail(0, 0)
+	c, _ := w.nodes[0].group.Wish(w.nodes[0])
+	w.must(c)
+	w.run()
+	w.nodes[2].fails = func(op *env.Op) env.Errno {
+		if slot, _ := replica.Owner(op.ID); slot == 0 && op.Kind == env.OpSync {
+			return env.IOError
+		}
+		return env.OK
+	}
+	w.restart(2)
+	w.run()
+	w.nodes[2].fails = nil
+	w.settle()
+	if got := w.nodes[2].logs[0].Phase(); got != replica.Stopped {
+		t.Errorf("the only log that has what was acknowledged is %s:\n%v", got, w)
+	}
+	w.restart(2)
+	w.must(control.Command{Kind: control.Reform, Member: w.nodes[2].self()})
+	w.settle()
+	w.wishes()
+	for _, n := range w.nodes {
+		n.has(0, map[uint64]bool{1: true})
+	}
+}
+
 // Once a reformed set has committed, a log that fails then is counted on: it is excluded
 // first, as everywhere.
 func TestALogThatFailsAfterTheSetHasCommittedIsKept(t *testing.T) {
@@ -278,7 +352,7 @@ func TestWhoIsAboutToBeReadmittedCounts(t *testing.T) {
 	if got := log.State().Position; got != before {
 		t.Fatalf("committed up to %v without who is about to be readmitted, want %v", got, before)
 	}
-	w.nodes[0].group.Refused(w.nodes[0], &c)
+	w.nodes[0].refuse(c)
 	w.settle()
 	if got := log.State().Position; got != log.End() {
 		t.Errorf("the readmission is refused; committed up to %v, want %v", got, log.End())

@@ -125,7 +125,12 @@ func (g *Group) Wish(e env.Env) (control.Command, bool) {
 }
 
 // Refused says that the meta log has refused a wish for good.
-func (g *Group) Refused(e env.Env, c *control.Command) {
+func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
+	// If the shard has changed since, it may have been by this very wish, asked for
+	// twice: the next configuration tells.
+	if got.Epoch != c.Epoch || got.Version != c.Version {
+		return
+	}
 	same := func(w *wish) bool {
 		return w.on && w.command.Kind == c.Kind && w.command.Member == c.Member && w.command.Epoch == c.Epoch && w.command.Version == c.Version
 	}

@@ -314,9 +314,14 @@ func (n *node) propose() bool {
 		return false
 	}
 	if got := n.do(c); !got.Holds() {
-		n.group.Refused(n, &c)
+		n.group.Refused(n, &c, &got)
 	}
 	return true
+}
+
+// refuse tells the node that a wish was refused for good, on what it was decided on.
+func (n *node) refuse(c control.Command) {
+	n.group.Refused(n, &c, &control.Result{Refusal: control.NotRegistered, Epoch: c.Epoch, Version: c.Version})
 }
 
 // openSession opens a session in a log of a node that leads.

@@ -1,0 +1,186 @@
+package group_test
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// coordinate lets the coordinator decide, who hears every node.
+func (w *world) coordinate() {
+	seen := control.Seen{Now: w.now}
+	for _, n := range w.nodes {
+		seen.Nodes = append(seen.Nodes, control.Sighting{Node: n.id, Incarnation: n.incarnation, At: w.now, Known: true})
+	}
+	steps, _ := control.Decide(w.plane, &seen, &control.Patience{Silence: env.Second, Replace: env.Second}, nil, nil)
+	for i := range steps {
+		w.do(steps[i].Command)
+	}
+}
+
+// chance is a run in which anything may happen at any time.
+type chance struct {
+	*world
+	t     *rapid.T
+	asked uint64
+	acked map[change]bool
+	syncs int // that may still fail
+}
+
+// change is what a client asks for, in the session of a slot.
+type change struct {
+	slot    int
+	request uint64
+}
+
+// collect takes note of what was acknowledged.
+func (c *chance) collect() {
+	for _, n := range c.nodes {
+		for i := range n.answers {
+			if p := &n.answers[i]; p.Request.Kind == wire.Write && p.Refused == wire.NoError {
+				c.acked[change{int(p.Record.Slot), p.Request.Request}] = true
+			}
+		}
+		n.answers = nil
+	}
+}
+
+// leads returns a node that takes changes; nil if there is none.
+func (c *chance) leads() *node {
+	for _, n := range c.nodes {
+		if n.group.Role() == group.Leading && n.logs[0].Phase() == replica.Serving {
+			return n
+		}
+	}
+	return nil
+}
+
+// happen lets one thing happen.
+func (c *chance) happen() {
+	n := c.nodes[rapid.IntRange(0, 2).Draw(c.t, "node")]
+	switch what := rapid.IntRange(0, 99).Draw(c.t, "what"); {
+	case what < 45 && len(c.messages) > 0: // in any order
+		i := rapid.IntRange(0, len(c.messages)-1).Draw(c.t, "message")
+		switch rapid.IntRange(0, 9).Draw(c.t, "fate") {
+		case 0: // lost
+			c.messages = append(c.messages[:i], c.messages[i+1:]...)
+		case 1: // and comes again
+			m := c.messages[i]
+			c.deliver(i)
+			c.messages = append(c.messages, m)
+		default:
+			c.deliver(i)
+		}
+	case what < 65 && len(n.queue) > 0:
+		n.complete()
+	case what < 72:
+		if l := c.leads(); l != nil {
+			c.asked++
+			l.write(int(c.asked)%slots, c.asked/slots+1)
+		}
+	case what < 78:
+		if epoch, wants := n.group.Wants(); wants {
+			n.adopt(epoch)
+		}
+	case what < 84:
+		n.group.Configure(n, c.config())
+	case what < 90:
+		n.propose()
+	case what < 92:
+		c.coordinate()
+	case what < 93:
+		c.do(control.Command{Kind: control.Elect, Member: n.self()})
+	case what < 94 && c.syncs > 0:
+		c.syncs--
+		n.fails = func(op *env.Op) env.Errno {
+			if op.Kind == env.OpSync {
+				n.fails = nil
+				return env.IOError
+			}
+			return env.OK
+		}
+	case what < 95:
+		c.restart(n.id)
+	default:
+		c.now = c.now.Add(20 * env.Millisecond)
+		for _, n := range c.nodes {
+			n.group.Tick(n)
+		}
+	}
+	c.collect()
+}
+
+// restartStopped does what an operator has to do: if no member has a whole log of a slot
+// that is open, those are to be restarted whose log has stopped.
+func (w *world) restartStopped() {
+	for slot := range slots {
+		stopped, open := []*node{}, false
+		for _, m := range w.config().InSync {
+			n := w.nodes[m.Node]
+			switch excluded := slices.Contains(w.config().Excluded, control.Exclusion{Member: m, Tenant: owner, Slot: lineage.Slot(slot)}); {
+			case n.self() != m:
+				open = true // it has restarted
+			case n.logs[slot].Phase() == replica.Stopped:
+				stopped = append(stopped, n)
+			case !excluded:
+				open = true
+			}
+		}
+		if !open && len(stopped) > 0 {
+			w.restart(stopped[0].id)
+			return
+		}
+	}
+}
+
+// Whatever happens to messages, processes and leaders: what was acknowledged is in the
+// log of every replica when all is well again, once, and all logs are the same.
+func TestNothingAcknowledgedIsLost(t *testing.T) {
+	acked, epochs := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		w := serving(t)
+		c := &chance{world: w, t: rt, acked: map[change]bool{}, syncs: 2}
+		for range rapid.IntRange(50, 1200).Draw(rt, "events") {
+			c.happen()
+		}
+		for range 200 {
+			w.coordinate()
+			w.restartStopped()
+			for _, n := range w.nodes {
+				n.fails = nil
+				n.propose()
+			}
+			w.tick(20 * env.Millisecond)
+		}
+		c.collect()
+		leader := w.nodes[w.config().Leader.Node]
+		if !leader.group.Settled() {
+			rt.Fatalf("it does not settle:\n%v", w)
+		}
+		for slot := range slots {
+			for _, n := range w.nodes {
+				if n.logs[slot].State().Position != leader.logs[slot].State().Position {
+					rt.Fatalf("the logs of slot %d differ:\n%v", slot, w)
+				}
+			}
+		}
+		for a := range c.acked {
+			if n := leader.logs[a.slot].State().Entity(entityOf(a.request)).Totals[1].Count; n != 1 {
+				rt.Fatalf("request %d of slot %d was acknowledged and is applied %d times:\n%v", a.request, a.slot, n, w)
+			}
+		}
+		acked += len(c.acked)
+		epochs += int(w.config().Epoch)
+	})
+	if acked < 100 || epochs < 100 {
+		t.Errorf("%d changes were acknowledged, in %d epochs, want more", acked, epochs)
+	}
+}

@@ -121,8 +121,11 @@ func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
 	}
 }
 
-// counted reports whether others count on the log here, as far as is known.
-func (g *Group) counted(s *slot) bool { return g.known.IsInSync(g.self) && !g.lacks(g.self, s) }
+// counted reports whether others count on the log here, as far as is known. In a set
+// that was reformed only its leader knows.
+func (g *Group) counted(s *slot) bool {
+	return g.known.IsInSync(g.self) && !g.lacks(g.self, s) && !g.known.Reformed
+}
 
 // receive takes records of the leader's.
 func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
@@ -346,7 +349,10 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 // nobody does.
 func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
 	o, p := &g.peers[i], &s.progress[i]
-	if m.Round > p.life && (!g.counts(o) || g.lacks(o.member(), s)) {
+	// In a set that was reformed the leader has adopted the best logs, and this one is
+	// none; nothing is committed, so nobody counts on what was acknowledged here.
+	adopted := g.known.Reformed && s.r.Phase() == replica.Starting
+	if m.Round > p.life && (!g.counts(o) || g.lacks(o.member(), s) || adopted) {
 		*p = progress{life: m.Round, since: p.since}
 	}
 }

@@ -333,6 +333,51 @@ func TestWhoRestartedDoesNotLeadInTheSameEpoch(t *testing.T) {
 	}
 }
 
+// A process that was elected and ended before it had begun does not lead when it is back.
+func TestWhoWasElectedInAnEarlierLifeDoesNotLead(t *testing.T) {
+	w := serving(t)
+	w.nodes[1].deaf = true
+	w.elect(1)
+	w.run()
+	w.restart(1)
+	w.nodes[1].deaf = false
+	w.settle()
+	if got := w.nodes[1].group; got.Epoch() != 2 || got.Role() != group.Following {
+		t.Fatalf("node 1/2 is %s in epoch %d, for which node 1/1 was elected", got.Role(), got.Epoch())
+	}
+	w.elect(2)
+	w.settle()
+	w.wishes()
+	if !w.nodes[2].group.Settled() {
+		t.Errorf("the next leader does not settle:\n%v", w)
+	}
+}
+
+// Changes that are committed and cannot be told yet are bounded with those that are not
+// committed.
+func TestWhatWaitsToBeToldIsBounded(t *testing.T) {
+	w := serving(t)
+	w.without(2)
+	w.without(1)
+	w.held = func(m *message) bool { return m.to != 0 }
+	for request := range uint64(w.constants.MaxPending) {
+		w.nodes[0].mustWrite(0, request+1)
+		w.run()
+	}
+	if code := w.nodes[0].write(0, 1000); code != wire.Overloaded {
+		t.Errorf("%d changes wait to be told, and the next one is told %v", w.constants.MaxPending, code)
+	}
+	w.held = nil
+	w.settle()
+	w.wishes()
+	if got := len(w.nodes[0].acked()); got != w.constants.MaxPending {
+		t.Errorf("with members again %d changes are acknowledged, want %d", got, w.constants.MaxPending)
+	}
+	if code := w.nodes[0].write(0, uint64(w.constants.MaxPending)+1); code != wire.NoError {
+		t.Errorf("the next change: %v", code)
+	}
+}
+
 // What only one of two epochs' leaders had is cut, and the followers' logs are those
 // of the new one; what was committed stays.
 func TestFailoverAdoptsTheTail(t *testing.T) {

@@ -1,12 +1,13 @@
 package group_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/group"
-	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -23,44 +24,102 @@ func (w *world) apart(leader env.ID) {
 	w.must(control.Command{Kind: control.Reform, Member: w.nodes[leader].self()})
 }
 
+// has checks which requests are in the log of a slot of a node.
+func (n *node) has(slot int, want map[uint64]bool) {
+	n.Helper()
+	for request, want := range want {
+		if got := n.logs[slot].State().Entity(entityOf(request)).LastSeq != 0; got != want {
+			n.Errorf("request %d is in the log of slot %d of node %d: %t, want %t", request, slot, n.id, got, want)
+		}
+	}
+}
+
 // When all have restarted, the leader adopts the best log of each slot, whosever it is:
 // the longest one of the highest epoch.
 func TestTheBestLogOfEachSlotIsAdopted(t *testing.T) {
 	for leader := range env.ID(3) {
 		w := serving(t)
-		// Slot 0: node 0 has a record more than node 1, and that one more than node 2.
+		// Node 1 has request 1 of each slot, and node 0 two more.
 		w.held = to(2)
 		w.nodes[0].mustWrite(0, 1)
+		w.nodes[0].mustWrite(1, 1)
 		w.run()
 		w.held = func(m *message) bool { return m.to != 0 }
-		w.nodes[0].mustWrite(0, 2)
-		// Slot 1: node 0 has the longest log, but node 2 one of a higher epoch.
-		w.nodes[0].mustWrite(1, 1, 2, 3)
+		w.nodes[0].mustWrite(0, 2, 3)
+		w.nodes[0].mustWrite(1, 2, 3)
 		w.run()
 		w.messages = nil
-		w.elect(2)
+		// Node 2 begins an epoch, but only in the log of slot 1.
 		w.nodes[0].deaf, w.nodes[1].deaf = true, true
+		w.nodes[2].fails = func(op *env.Op) env.Errno {
+			if slot, _ := replica.Owner(op.ID); slot == 0 && op.Kind == env.OpAppend {
+				return env.IOError
+			}
+			return env.OK
+		}
+		w.elect(2)
 		w.run()
 		if w.nodes[2].group.Role() != group.Leading {
 			t.Fatalf("%v", w)
 		}
-		w.nodes[0].deaf, w.nodes[1].deaf = false, false
-		longest, highest := w.nodes[0].logs[0].End(), w.nodes[2].logs[1].End()
-		w.held = nil
+		w.nodes[0].deaf, w.nodes[1].deaf, w.nodes[2].fails, w.held = false, false, nil, nil
 		w.apart(leader)
 		w.settle()
 		w.wishes()
 		for _, n := range w.nodes {
-			for slot, best := range map[int]lineage.Position{0: w.nodes[2].logs[0].End(), 1: highest} {
-				chain, known := n.logs[slot].ChainAt(best.Seq)
-				if n.logs[slot].End().Seq < best.Seq || known && chain != best.Chain {
-					t.Errorf("led by node %d, slot %d of node %d ends at %v and has another record than %v", leader, slot, n.id, n.logs[slot].End(), best)
-				}
-			}
+			n.has(0, map[uint64]bool{1: true, 2: true, 3: true})
+			n.has(1, map[uint64]bool{1: false, 2: false, 3: false})
 		}
 		if !w.nodes[leader].group.Settled() || w.config().Reformed {
-			t.Errorf("led by node %d it does not settle; the longest log of slot 0 was %v\n%v", leader, longest, w)
+			t.Errorf("led by node %d it does not settle:\n%v", leader, w)
 		}
+	}
+}
+
+// A log of the leader's that is damaged is worth less than any that is whole.
+func TestADamagedLogIsNotAdopted(t *testing.T) {
+	for damaged := range env.ID(3) {
+		w := serving(t)
+		w.nodes[0].mustWrite(0, 1)
+		w.settle()
+		for path, data := range w.nodes[damaged].files {
+			if strings.Contains(path, "/0-1/") && strings.HasSuffix(path, ".seg") {
+				data[100] ^= 1 // records that were synced later confirm it
+			}
+		}
+		w.apart(0)
+		w.run()
+		if got := w.nodes[damaged].logs[0].Phase(); damaged != 0 && got != replica.Stopped {
+			t.Fatalf("the damaged log is %s", got)
+		}
+		w.settle()
+		w.wishes()
+		for _, n := range w.nodes {
+			n.has(0, map[uint64]bool{1: true})
+		}
+		if !w.nodes[0].group.Settled() {
+			t.Errorf("with a damaged log on node %d it does not settle:\n%v", damaged, w)
+		}
+	}
+}
+
+// Once a reformed set has committed, a log that fails then is counted on: it is excluded
+// first, as everywhere.
+func TestALogThatFailsAfterTheSetHasCommittedIsKept(t *testing.T) {
+	w := serving(t)
+	w.apart(0)
+	w.settle()
+	if !w.config().Reformed || w.nodes[0].logs[0].Phase() != replica.Serving {
+		t.Fatalf("%v", w)
+	}
+	w.fail(2, 0)
+	w.settle()
+	if got := w.nodes[2].logs[0].Phase(); got != replica.Stopped {
+		t.Errorf("a log of which the leader has counted records is %s", got)
+	}
+	w.wishes()
+	if !w.nodes[0].group.Settled() {
+		t.Errorf("it does not settle:\n%v", w)
 	}
 }
 
@@ -103,6 +162,8 @@ func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
 		// What an earlier life tells is no answer.
 		m := w.waiting(w.held)[0].Message
 		m.From--
+		m.Tail = slices.Clone(m.Tail)
+		m.Tail[24] += 100 // it had a longer log
 		w.hand(&message{from: missing, to: 0, bytes: peer.Encode(nil, &m)})
 		if got := w.nodes[0].group.Role(); got != group.Gathering {
 			t.Fatalf("with what the life of node %d before told, node 0 is %s", missing, got)
@@ -167,6 +228,63 @@ func TestAFailedLogIsExcludedFetchedAndReadmitted(t *testing.T) {
 	}
 }
 
+// What is left of a failed log may be all there is: as long as its member is counted, it
+// neither asks to begin anew nor does it, be it allowed to by a message of another time.
+func TestAFailedLogIsKeptWhileItIsCounted(t *testing.T) {
+	w := serving(t)
+	w.fail(2, 0)
+	n := w.nodes[2]
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 }
+	w.settle()
+	if asks := w.waiting(func(m *message) bool { return w.held(m) && m.Mark == 1 }); len(asks) > 0 {
+		t.Errorf("a member that is counted wants to begin anew: %v", asks)
+	}
+	end := n.logs[0].End()
+	allow := peer.Message{
+		Kind: peer.Append, From: w.nodes[0].incarnation, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1,
+		At: w.nodes[0].logs[0].End(), Round: 1,
+	}
+	w.hand(&message{from: 0, to: 2, bytes: peer.Encode(nil, &allow)})
+	w.run()
+	if n.logs[0].Phase() != replica.Stopped || n.logs[0].End() != end {
+		t.Errorf("the log of a member that is counted begins anew:\n%v", w)
+	}
+	c, _ := n.group.Wish(n)
+	w.must(c)
+	w.run()
+	w.hand(&message{from: 0, to: 2, bytes: peer.Encode(nil, &allow)})
+	w.run()
+	if n.logs[0].Phase() != replica.Following {
+		t.Errorf("the log of a member that is excluded does not begin anew:\n%v", w)
+	}
+}
+
+// A member counts again for a slot from before its leader asks to readmit it.
+func TestWhoIsAboutToBeReadmittedCounts(t *testing.T) {
+	w := serving(t)
+	w.fail(2, 0)
+	c, _ := w.nodes[2].group.Wish(w.nodes[2])
+	w.must(c)
+	w.settle()
+	c, ok := w.nodes[0].group.Wish(w.nodes[0])
+	if !ok || c.Kind != control.Readmit || c.Member != w.nodes[2].self() || c.Slot != 0 {
+		t.Fatalf("the leader wishes %v, %t\n%v", &c, ok, w)
+	}
+	log := w.nodes[0].logs[0]
+	before := log.State().Position
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 }
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	if got := log.State().Position; got != before {
+		t.Fatalf("committed up to %v without who is about to be readmitted, want %v", got, before)
+	}
+	w.nodes[0].group.Refused(w.nodes[0], &c)
+	w.settle()
+	if got := log.State().Position; got != log.End() {
+		t.Errorf("the readmission is refused; committed up to %v, want %v", got, log.End())
+	}
+}
+
 // What a log acknowledged before it failed does not make its member readmitted, however
 // late it arrives.
 func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
@@ -181,17 +299,63 @@ func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 	w.messages = nil
 	w.held = nil
 	w.settle()
+	w.nodes[1].stuck = true // so that no more is committed than node 2 had acknowledged
 	w.fail(2, 0)
 	c, _ := w.nodes[2].group.Wish(w.nodes[2])
 	w.must(c)
-	w.held = func(m *message) bool { return m.to == 2 || m.from == 2 && m.Slot == 0 }
-	w.settle()
-	for range 2 {
+	noReadmission := func(when string) {
+		t.Helper()
 		w.hand(&late[0])
 		w.tick(20 * env.Millisecond)
 		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok && c.Kind == control.Readmit {
-			t.Fatalf("the leader wishes %v\n%v", &c, w)
+			t.Fatalf("%s the leader wishes %v\n%v", when, &c, w)
 		}
+	}
+	w.held = func(m *message) bool { return m.from == 2 && m.Slot == 0 }
+	w.settle()
+	if got := w.nodes[0].logs[0].State().Position.Seq; got > late[0].At.Seq {
+		t.Fatalf("committed up to %d, node 2 had acknowledged %d", got, late[0].At.Seq)
+	}
+	noReadmission("when the log has failed")
+	w.held = of(peer.Pull, 2)
+	w.settle()
+	if got := w.nodes[2].logs[0]; got.Phase() != replica.Following || got.End().Seq > 0 {
+		t.Fatalf("the log has not begun anew:\n%v", w)
+	}
+	noReadmission("when the log has begun anew")
+}
+
+// A set that was reformed is settled when every member has all that was adopted: until
+// then one that lacks some of it must not be promoted.
+func TestAReformedSetIsSettledWhenAllHaveEverything(t *testing.T) {
+	w := serving(t)
+	w.apart(0)
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 && m.Slot == 1 }
+	w.settle()
+	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); w.nodes[0].group.Role() != group.Leading || ok {
+		t.Fatalf("node 2 may lack records of slot 1, and the leader wishes %v, %t\n%v", &c, ok, w)
+	}
+	w.held = nil
+	w.settle()
+	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); !ok || c.Kind != control.Settle || c.By != w.nodes[0].self() {
+		t.Errorf("all have everything, and the leader wishes %v, %t\n%v", &c, ok, w)
+	}
+}
+
+// A log that was found damaged is not adopted, however long it says it is.
+func TestALogThatIsNotWholeIsNotAdopted(t *testing.T) {
+	const whole, end = 16, 24 // of the first log in an answer
+	w := serving(t)
+	w.apart(0)
+	w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == 1 }
+	w.settle()
+	m := w.waiting(w.held)[0].Message
+	m.Tail = slices.Clone(m.Tail)
+	m.Tail[whole], m.Tail[end] = 0, 100
+	w.hand(&message{from: 1, to: 0, bytes: peer.Encode(nil, &m)})
+	w.run()
+	if got := w.nodes[0].group.Role(); got != group.Leading {
+		t.Errorf("a damaged log of 100 records keeps node 0 %s", got)
 	}
 }
 

@@ -231,6 +231,18 @@ func TestWhoBeginsToLeadDoesNotAnswerWhatWaited(t *testing.T) {
 	}
 }
 
+// A log that has stopped answers no read that waited.
+func TestALogThatStopsAnswersNoRead(t *testing.T) {
+	w := serving(t)
+	w.held = of(peer.Confirmed, 2)
+	w.nodes[0].mustRead(1, wire.Linearizable, wire.Token{}, 0)
+	w.run()
+	w.fail(0, 0)
+	w.held = nil
+	w.settle()
+	w.nodes[0].wantRead(1, wire.NotServing, 0)
+}
+
 // A member that is excluded from a log still confirms reads: it may follow another
 // leader by now.
 func TestWhoIsExcludedConfirms(t *testing.T) {

@@ -89,7 +89,7 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 	if g.counted(s) {
 		return
 	}
-	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed {
+	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch {
 		return
 	}
 	m := g.message(peer.Appended, s)
@@ -136,6 +136,7 @@ func (g *Group) Refused(e env.Env, c *control.Command) {
 	}
 	if same(&g.asked) {
 		g.asked = wish{}
+		g.advanceAll(e) // who was to be readmitted counts no more
 	}
 }
 

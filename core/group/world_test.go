@@ -82,7 +82,7 @@ type answer struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 64}}
+	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 6}}
 	w.plane = control.New(&control.Cluster{
 		Meta:   []env.ID{0, 1, 2},
 		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}},
@@ -225,15 +225,19 @@ func (w *world) settle() {
 	}
 }
 
-// wishes puts what the groups wish into the meta log, while they wish something.
+// wishes puts what the groups wish into the meta log, until they have wished nothing for
+// a while.
 func (w *world) wishes() {
-	for range 50 {
-		some := false
+	const while = 10
+	quiet := 0
+	for range 100 {
+		quiet++
 		for _, n := range w.nodes {
-			some = n.propose() || some
+			if n.propose() {
+				quiet = 0
+			}
 		}
-		w.tick(20 * env.Millisecond)
-		if !some {
+		if w.tick(20 * env.Millisecond); quiet == while {
 			return
 		}
 	}

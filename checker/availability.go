@@ -11,11 +11,10 @@ const nameAvailability = "availability"
 // three is hurt: what its client has seen is on another one, or soon will be.
 const SessionDeadline = 1_000_000_000
 
-// ReadDeadline is how long any other read takes at most then, ns: until the node is
-// taken for lost by who leads the meta log or by the rest that elects another one there
-// (a silence, and as long again), until the coordinator has looked around (a silence),
-// and for two entries of the meta log, a change of the epoch, and the way of a client
-// from replica to replica (a second).
+// ReadDeadline is how long any other read takes at most then, ns. If the node led both
+// the shard and the meta log: two silences until another one leads the meta log, and one
+// until that one takes the node for lost; then two entries of the meta log, a change of
+// the epoch, and the way of the client from replica to replica, a second for all.
 func ReadDeadline(silence int64) int64 { return 3*silence + SessionDeadline }
 
 // judgeAvailability looks whether reads are answered while at most one node is hurt.

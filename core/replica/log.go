@@ -92,7 +92,7 @@ func (r *Replica) extend(p *Pending) {
 // Flush writes what is in no batch yet, unless a batch is in flight: the next one
 // then takes all that has gathered.
 func (r *Replica) Flush(e env.Env) {
-	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped || r.task != nothing || r.stuck {
+	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped || r.phase == Refetching || r.task != nothing || r.stuck {
 		return
 	}
 	r.hit(e, fault.BatchSubmitting, r.end.Seq)

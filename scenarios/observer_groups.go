@@ -99,7 +99,11 @@ func (o *observer) claims(c *observe.Claim) {
 		return
 	}
 	if c.Kind == observe.Says {
-		c.Durable = durableEpoch(o.world.Disk(env.ID(c.By.Node)).Platter("node"), c.Shard)
+		v := o.shared.voiceOf(env.ID(c.By.Node), c.Shard)
+		if v.life != c.By.Incarnation || v.durable < c.Epoch {
+			v.life, v.durable = c.By.Incarnation, durableEpoch(o.world.Disk(env.ID(c.By.Node)).Platter("node"), c.Shard)
+		}
+		c.Durable = v.durable
 	}
 	o.run.Claims.Note(*c)
 }
@@ -114,6 +118,10 @@ type voice struct {
 	shard lineage.Shard
 	leads lineage.ShardEpoch // the epoch in which it led last
 	heard lineage.ShardEpoch // of the message with records that it was handed last
+
+	// durable is the highest epoch that was seen on its disk, in its present life.
+	life    uint64
+	durable lineage.ShardEpoch
 }
 
 func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
@@ -174,7 +182,7 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 		return
 	}
 	m := &o.shared.peer
-	if !o.isNode(from) || peer.Decode(payload, m) != nil {
+	if !o.isNode(from) || peer.View(payload, m) != nil {
 		return
 	}
 	by, now := o.process(from), o.world.Time()
@@ -202,7 +210,7 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 
 // handed notes the epoch of records that a node is about to look at.
 func (o *observer) handed(to env.ID, payload []byte) {
-	if peer.KindOf(payload) == peer.Append && peer.Decode(payload, &o.shared.peer) == nil {
+	if peer.KindOf(payload) == peer.Append && peer.View(payload, &o.shared.peer) == nil {
 		m := &o.shared.peer
 		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
 	}

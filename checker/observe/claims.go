@@ -51,7 +51,7 @@ type Claim struct {
 // left out, until it adopts an epoch. The zero value is empty and ready.
 type Claims struct {
 	List  []Claim
-	known [256]int32 // 1 + the place of the last claim with some hash
+	known [places]int32 // 1 + the place of the last claim with some hash
 	since []fresh
 }
 
@@ -63,15 +63,21 @@ type fresh struct {
 	from  int32
 }
 
-func (c *Claims) reset() { c.List, c.known, c.since = c.List[:0], [256]int32{}, c.since[:0] }
+func (c *Claims) reset() { c.List, c.known, c.since = c.List[:0], [places]int32{}, c.since[:0] }
+
+// places is how many claims are remembered, so as to know those that say nothing new.
+const places = 2048
 
 // hash tells most claims about different things apart.
-func (a *Claim) hash() uint8 {
-	h := uint32(a.Kind)*7 + a.By.Node*31 + uint32(a.Shard)*97 + uint32(a.Slot)*17 + uint32(a.Tenant)*53
-	if n := len(a.What); n > 0 {
-		h += uint32(n)*13 + uint32(a.What[0])*3 + uint32(a.What[n-1])
+func (a *Claim) hash() uint32 {
+	h := uint64(a.Kind)
+	for _, part := range [...]uint64{uint64(a.By.Node), uint64(a.Shard), uint64(a.Slot), uint64(a.Tenant)} {
+		h = (h ^ part) * 0x9e3779b97f4a7c15
 	}
-	return uint8(h ^ h>>8)
+	if n := len(a.What); n > 0 {
+		h = (h ^ uint64(n)<<16 ^ uint64(a.What[0])<<8 ^ uint64(a.What[n-1])) * 0x9e3779b97f4a7c15
+	}
+	return uint32(h>>40) % places
 }
 
 // Repeats reports whether a claim says again what its process said last about the

@@ -295,6 +295,7 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"operations that a disk serves at once":                       fmt.Sprintf("1..%d", disk.MaxDepth),
 		"rates of deviations":                                         thousands(chance.Million),
 		"acknowledged operations of a seed that counts, at least":     scenarios.MinAcked,
+		"answer of a session read, while at most one node is hurt":    checker.SessionDeadline / int(env.Millisecond),
 		"findings of one report":                                      checker.MaxFindings,
 		"search of one partition":                                     thousands(checker.DefaultStepBudget),
 		"seeds that a checker has to find a planted mistake":          selftest.DefaultSeeds,

@@ -260,6 +260,8 @@ type outcome struct {
 	job            job
 	line           SeedLine
 	hits           []uint64
+	pauses         []int64 // ns
+	singles        []int64 // those of them in which one node only was hurt
 	finding        *Finding
 	check          bool   // another process must confirm the trace
 	nondeterminism string // the first difference between two runs here
@@ -287,6 +289,12 @@ func (w *worker) run(j job) *outcome {
 	}
 	out.line = seedLine(&j, got)
 	out.hits = append(out.hits, got.Hits...)
+	for _, p := range got.Pauses {
+		out.pauses = append(out.pauses, p.To-p.From)
+		if p.Single {
+			out.singles = append(out.singles, p.To-p.From)
+		}
+	}
 	trace := got.Trace
 	if j.regression != "" && got.Fired == 0 && len(p.World.Disruptions) > 0 {
 		out.stale = fmt.Sprintf("%s: none of its disruptions began; what they wait for is gone, so the plan proves nothing: record it anew", j.regression)

@@ -102,6 +102,26 @@ func TestResultsCountInTheOrderOfJobs(t *testing.T) {
 	}
 }
 
+func TestPausesAreQuantiles(t *testing.T) {
+	times := make([]int64, 2000)
+	for i := range times {
+		times[i] = int64(2000 - i)
+	}
+	for _, c := range []struct {
+		times []int64
+		want  *Pauses
+	}{
+		{nil, nil},
+		{[]int64{7}, &Pauses{1, 7, 7, 7, 7}},
+		{[]int64{9, 5}, &Pauses{2, 5, 9, 9, 9}},
+		{times, &Pauses{2000, 1000, 1980, 1998, 2000}},
+	} {
+		if diff := cmp.Diff(c.want, pausesOf(c.times)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 // light is the default group.
 func light(t *testing.T) []*scenarios.Scenario {
 	t.Helper()
@@ -122,7 +142,7 @@ func TestWorkersDoNotMatter(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Wall = 0
-		s.Findings, s.hits, s.building, s.codes, s.current = nil, nil, nil, nil, ""
+		s.Findings, s.hits, s.pauses, s.building, s.codes, s.current = nil, nil, nil, nil, nil, ""
 		summaries = append(summaries, *s)
 	}
 	one, _ := json.Marshal(summaries[0])

@@ -36,7 +36,11 @@ type Summary struct {
 	Fired      int       `json:"disruptions"`
 	Deviated   int       `json:"deviations"`
 	// Trace is all trace hashes folded, scenarios in list order, then seeds.
-	Trace       string   `json:"trace"`
+	Trace string `json:"trace"`
+	// Pauses says how long changes were not acknowledged while leaders were replaced.
+	Pauses *Pauses `json:"write_pauses,omitempty"`
+	// Singles are those of them in which one node only was hurt.
+	Singles     *Pauses  `json:"write_pauses_one_node,omitempty"`
 	Regressions int      `json:"regressions"` // committed plans that ran; in Violated if they failed, not in Seeds
 	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
 	NotReached  []string `json:"not_reached"` // fault points
@@ -47,8 +51,31 @@ type Summary struct {
 
 	current  string
 	hits     []uint64
+	pauses   []int64
+	singles  []int64
 	codes    []int
 	building map[string]int // index in Scenarios; asked, never ranged over
+}
+
+// Pauses is a distribution of times, ns.
+type Pauses struct {
+	Count int   `json:"count"`
+	P50   int64 `json:"p50_ns"`
+	P99   int64 `json:"p99_ns"`
+	P999  int64 `json:"p99_9_ns"`
+	Max   int64 `json:"max_ns"`
+}
+
+// pausesOf returns the distribution of some times, nil if there are none. It sorts
+// them. A quantile is the least time that so many of them do not exceed.
+func pausesOf(times []int64) *Pauses {
+	n := len(times)
+	if n == 0 {
+		return nil
+	}
+	slices.Sort(times)
+	at := func(permille int) int64 { return times[(n*permille+999)/1000-1] }
+	return &Pauses{Count: n, P50: at(500), P99: at(990), P999: at(999), Max: times[n-1]}
 }
 
 // PerName is one scenario's share.
@@ -119,6 +146,8 @@ func (s *Summary) add(o *outcome) {
 	for i, n := range o.hits {
 		s.hits[i] += n
 	}
+	s.pauses = append(s.pauses, o.pauses...)
+	s.singles = append(s.singles, o.singles...)
 	if o.check {
 		s.Compared++
 	}
@@ -193,6 +222,7 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 		fold = trace.Mix(fold, s.Scenarios[i].fold)
 	}
 	s.Trace = fmt.Sprintf("%016x", fold)
+	s.Pauses, s.Singles = pausesOf(s.pauses), pausesOf(s.singles)
 	s.NotReached = []string{}
 	for p := env.Point(0); p < fault.Points; p++ {
 		if s.hits[p] == 0 {

@@ -17,6 +17,7 @@ const namePrefix = "prefix"
 //	hole          a node wrote a record, and the one before it is not in its log
 //	unlinked      a node wrote a record that does not continue the one before it there
 //	overwritten   a node wrote another record in the place of one that it had not cut
+//	cut-undone    a node's cut was over, and a power failure would have undone it
 //	came-back     a node found records that it had never written, or had replaced
 //
 // and, when everything has ended:
@@ -73,6 +74,8 @@ func discontinuous(v *verdict, f *observe.Fault) {
 		v.find("unlinked", f.At, nil, "%s: seq %d, written at %s, does not continue what is at seq %d there", where, f.Seq, instant(f.At), f.Last)
 	case observe.Overwritten:
 		v.find("overwritten", f.At, nil, "%s: another record was written at seq %d, at %s, where the log goes on to seq %d", where, f.Seq, instant(f.At), f.Last)
+	case observe.CutUndone:
+		v.find("cut-undone", f.At, nil, "%s: at %s the log had been cut behind seq %d, and a power failure would have brought back what follows", where, instant(f.At), f.Seq)
 	case observe.CameBack:
 		v.find("came-back", f.At, nil, "%s: at %s a recovery found records up to seq %d, where the log had ended at seq %d", where, instant(f.At), f.Seq, f.Last)
 	}

@@ -149,6 +149,14 @@ func TestPrefix(t *testing.T) {
 		}, want: []string{
 			"overwritten [] 6 ms: tenant 2 slot 0 on node 0: another record was written at seq 2, at 6 ms, where the log goes on to seq 3",
 		}},
+		{name: "a cut that is not durable", verdict: Violated, make: func(w *world) {
+			c := w.shared()
+			w.row(0, 4)
+			c.Cutting(0, home, 0, 2, w.tick())
+			c.Undone(0, home, 0, 2, w.tick())
+		}, want: []string{
+			"cut-undone [] 8 ms: tenant 2 slot 0 on node 0: at 8 ms the log had been cut behind seq 2, and a power failure would have brought back what follows",
+		}},
 		{name: "what was replaced comes back", verdict: Violated, make: func(w *world) {
 			c := w.shared()
 			chains := w.row(0, 4)

@@ -75,9 +75,18 @@ func (c *Client) target(k *call) env.ID {
 func (c *Client) lookElsewhere(k *call) {
 	if c.cluster.Shared != nil {
 		k.hop.sent = c.target(k)
-		k.due = c.env.Now().Add(c.backoff(min(k.hop.waits, 3), k.id))
+		k.due = c.env.Now().Add(c.backoff(min(k.hop.waits, 2), k.id))
 		k.hop.waits++
 	}
+}
+
+// patient is how many attempts the wait for an answer counts. A read that another
+// replica may answer does not wait for long.
+func (k *call) patient() uint32 {
+	if k.kind == wire.Query {
+		return min(k.attempts, 2)
+	}
+	return k.attempts
 }
 
 // goOn sends a call that was not answered somewhere else: to the next replica.
@@ -121,7 +130,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 	k.hop.redirects++
 	if k.hop.redirects > maxRedirects || m.Code == wire.Moved && m.Used == 0 {
 		k.hop.redirects = 0
-		k.due = c.env.Now().Add(c.backoff(min(k.attempts, 3), k.id))
+		k.due = c.env.Now().Add(c.backoff(min(k.attempts, 2), k.id))
 		return true
 	}
 	c.try(i)

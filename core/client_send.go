@@ -47,7 +47,7 @@ func (c *Client) transmit(l *link, k *call) {
 	}
 	c.send(l.node, &m, k.attempts)
 	k.hop.sent = l.node
-	k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
+	k.due = c.env.Now().Add(c.backoff(k.patient(), k.id))
 	k.attempts++
 }
 

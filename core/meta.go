@@ -44,10 +44,7 @@ type meta struct {
 
 	leader   env.ID // of the meta log, as far as it is known
 	known    bool
-	heard    env.Time // of it
 	nextBeat env.Time
-	beats    uint32
-	turn     int // among the members
 
 	leads     bool // the node is the coordinator
 	since     env.Time
@@ -123,22 +120,33 @@ func (n *Node) lead() {
 	status := n.log.Status()
 	leads := status.Serving && status.Leader == status.Member
 	if leads && !n.leads {
-		n.since = n.env.Now()
-		for i := range n.sightings {
-			n.sightings[i].Known, n.sightings[i].index = false, 0
-		}
+		n.since = n.watchedSince()
 		fault.Hit(n.env, fault.MetaLeading, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(status.Term)})
 	}
 	n.leads = leads
 	if leads {
-		n.metaHeard(n.self.Node)
+		n.leader, n.known = n.self.Node, true
 	} else if status.Serving && status.Leader != 0 {
-		n.metaHeard(status.Leader.Address())
+		n.leader, n.known = status.Leader.Address(), true
 	}
 }
 
-func (n *Node) metaHeard(leader env.ID) {
-	n.leader, n.known, n.heard = leader, true, n.env.Now()
+// watchedSince is from when on the node would have heard of anybody who lives, as it
+// begins to be the coordinator. Nodes say to every member that they live; so if most of
+// them were heard lately, it has been told of all; else it was cut off, and begins to
+// listen now.
+func (n *Node) watchedSince() env.Time {
+	now, silence := n.env.Now(), n.cluster.Shared.Patience.Silence
+	lately := 0
+	for i := range n.sightings {
+		if s := &n.sightings[i]; s.Node == n.self.Node || s.Known && now.Sub(s.At) < silence/2 {
+			lately++
+		}
+	}
+	if 2*lately <= len(n.sightings) || now.Sub(n.started) < silence {
+		return now
+	}
+	return now.Add(-silence)
 }
 
 // configureFromPlane takes what has changed from the plane of this node.
@@ -168,25 +176,19 @@ func (n *Node) metaMessage(from env.ID, m *peer.Message) {
 	}
 }
 
-// sighted takes a sign of life of a node, and tells it what has changed since it was
-// told last.
+// sighted takes a sign of life of a node. Who leads the meta log tells it what has
+// changed since it was told last.
 func (n *Node) sighted(from env.ID, m *peer.Message) {
 	if n.log == nil {
-		return
-	}
-	answer := peer.Message{Kind: peer.Configs}
-	if n.known {
-		answer.Owner = uint64(n.leader) + 1
-	}
-	if !n.leads {
-		n.sendPeer(from, &answer, uint64(from), 0)
 		return
 	}
 	if i := n.sightingOf(from); i >= 0 && m.From >= n.sightings[i].Incarnation {
 		s := &n.sightings[i]
 		s.Node, s.Incarnation, s.At, s.Known = from, m.From, n.env.Now(), true
 		s.index = m.Index
-		n.push(i)
+		if n.leads {
+			n.push(i)
+		}
 	}
 }
 
@@ -210,7 +212,7 @@ func (n *Node) pushAll() {
 // changed since what it was told last.
 func (n *Node) push(i int) {
 	s := &n.sightings[i]
-	m := peer.Message{Kind: peer.Configs, Index: n.plane.Index(), Round: uint64(n.plane.Node(s.Node).Incarnation), Owner: uint64(n.self.Node) + 1}
+	m := peer.Message{Kind: peer.Configs, Index: n.plane.Index(), Round: uint64(n.plane.Node(s.Node).Incarnation)}
 	for j := range n.plane.Shards() {
 		shard := &n.plane.Shards()[j]
 		if shard.Index > s.index {
@@ -220,20 +222,12 @@ func (n *Node) push(i int) {
 	n.sendPeer(s.Node, &m, uint64(s.Node), m.Index)
 }
 
-// told takes what a member of the meta log says.
+// told takes what the leader of the meta log says.
 func (n *Node) told(from env.ID, m *peer.Message) {
-	if m.Owner == 0 {
-		return
-	}
-	if leader := env.ID(m.Owner - 1); leader != from && (!n.known || leader != n.leader) {
-		n.leader, n.known = leader, true
-		n.nextBeat = n.env.Now() // say to that one that the node lives
-	}
-	if m.Owner-1 != uint64(from) || !n.ready {
+	if !n.ready {
 		return
 	}
 	n.leader, n.known = from, true
-	n.heard = n.env.Now()
 	shards, err := control.DecodeShards(m.Tail)
 	if err != nil {
 		n.malformed++
@@ -265,31 +259,17 @@ func (n *Node) tickMeta() {
 	}
 }
 
-// beat says that the node lives: to who leads the meta log, or to its members in turn
-// if that is not known, or silent.
+// beat says that the node lives, to every member of the meta log: whoever leads it next
+// knows.
 func (n *Node) beat() {
-	now := n.env.Now()
-	if n.leads {
+	if n.log != nil {
 		s := &n.sightings[n.sightingOf(n.self.Node)]
-		s.Incarnation, s.At, s.Known, s.index = n.self.Incarnation, now, true, n.index
-		return
+		s.Incarnation, s.At, s.Known, s.index = n.self.Incarnation, n.env.Now(), true, n.index
 	}
-	n.beats++
-	to := n.leader
-	if silent := now.Sub(n.heard) > 2*n.cluster.Shared.Heartbeat; !n.known || silent && n.beats%2 == 0 {
-		to = n.anyMember()
-	}
-	m := peer.Message{Kind: peer.Heartbeat, Index: n.index}
-	n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
-}
-
-// anyMember returns the members of the meta log in turn, without this node.
-func (n *Node) anyMember() env.ID {
-	members := n.cluster.Shared.Control.Meta
-	for {
-		n.turn++
-		if to := members[n.turn%len(members)]; to != n.self.Node {
-			return to
+	for _, to := range n.cluster.Shared.Control.Meta {
+		if to != n.self.Node {
+			m := peer.Message{Kind: peer.Heartbeat, Index: n.index}
+			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
 		}
 	}
 }

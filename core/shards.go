@@ -44,7 +44,7 @@ type sharing struct {
 	leavings []wal.Identity // slots that others hold now, to be removed
 	leaving  int            // operations of that under way
 	left     uint64         // operations of that so far
-	reading  group.Read // that is being handed to its group
+	reading  group.Read     // that is being handed to its group
 	peerIn   peer.Message
 	peerOut  []byte
 	meta

@@ -34,6 +34,9 @@ func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
 		c.Cutting(node, t, slot, seq, now)
 	case fault.LogCut:
 		c.Cut(node, t, slot, seq)
+		if !o.isCut(id, t, slot, seq) {
+			c.Undone(node, t, slot, seq, now)
+		}
 	case fault.SlotRefetching:
 		c.Refetching(node, t, slot)
 	case fault.SlotFollowing:
@@ -41,6 +44,26 @@ func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
 			c.Refetched(node, t, slot, o.snapshotAt(id, t, slot, seq))
 		}
 	}
+}
+
+// isCut reports whether a power failure would leave nothing of a node's log of a slot
+// behind a record: of each segment what the node sees of it, and none that it removed
+// and that began later. Nothing is under way when a cut is over.
+func (o *observer) isCut(id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) bool {
+	d := o.world.Disk(id)
+	for i := range o.files {
+		f := &o.files[i]
+		of, its, name, ok := wal.SlotOfPath(f.path)
+		if f.node != id || !ok || of != t || its != slot {
+			continue
+		}
+		_, first, _ := wal.ParseSegmentName(name)
+		switch size, left := d.Size(f.path), int64(len(d.Platter(f.path))); {
+		case size >= 0 && (left != size || !d.Durable(f.path, 0, size)), size < 0 && left > 0 && first > seq:
+			return false
+		}
+	}
+	return true
 }
 
 // noteEpoch notes what a fault point says of an epoch.
@@ -101,6 +124,30 @@ func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
 	}
 	v.voices = append(v.voices, voice{node: id, shard: shard})
 	return &v.voices[len(v.voices)-1]
+}
+
+// told is when somebody was told last that a change of a shard is in the log.
+type told struct {
+	shard lineage.Shard
+	epoch lineage.ShardEpoch
+	by    env.ID
+	at    int64 // true time, ns
+}
+
+// tells notes such an acknowledgement. The first one of a higher epoch ends a pause.
+func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEpoch) {
+	now := o.world.Time()
+	i := slices.IndexFunc(o.shared.tellers, func(t told) bool { return t.shard == shard })
+	if i < 0 {
+		i = len(o.shared.tellers)
+		o.shared.tellers = append(o.shared.tellers, told{shard, epoch, from, now})
+	}
+	t := &o.shared.tellers[i]
+	if epoch > t.epoch {
+		o.run.Availability.Pauses = append(o.run.Availability.Pauses, observe.Pause{Shard: shard, Epoch: epoch, Old: uint32(t.by), From: t.at, To: now})
+		t.epoch, t.by = epoch, from
+	}
+	t.at = now
 }
 
 // durableEpoch returns the epoch of a shard in the bytes of a node's file, 0 if it is

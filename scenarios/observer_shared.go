@@ -27,6 +27,7 @@ type sharedView struct {
 	shards  []slotShard
 	leading []leading
 	voices  []voice
+	tellers []told
 	peer    peer.Message
 }
 
@@ -130,6 +131,9 @@ func (w *slotWrites) chainAt(seq lineage.Seq) (lineage.Chain, bool) {
 func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	l := o.shared.leader(m.Tenant, m.Slot)
 	l.told = max(l.told, m.Seq)
+	if l.node == from {
+		o.tells(from, o.shared.shardOf(m.Tenant, m.Slot), l.epoch)
+	}
 	plane, _ := o.shared.plane()
 	shard := plane.Shard(o.shared.shardOf(m.Tenant, m.Slot))
 	copies, missing := 0, ""
@@ -170,8 +174,10 @@ func (o *observer) lacks(node env.ID, m *wire.Message) string {
 }
 
 // maySpare reports whether a node's disk may be lost: for each slot that it is in sync
-// for, another member in sync has, on its platter, everything that was acknowledged or
-// read; and a majority of the members of the meta log is up without it.
+// for, two other members in sync, in their present lives, have on their platters
+// everything that was acknowledged or read; and a majority of the members of the meta
+// log is up without it. Two, because a leader may just have asked for one of them to be
+// removed, and then be the only one that is left.
 func (o *observer) maySpare(id env.ID) bool {
 	plane, _ := o.shared.plane()
 	for i := range o.shared.shards {
@@ -185,10 +191,14 @@ func (o *observer) maySpare(id env.ID) bool {
 			continue
 		}
 		end := o.run.Logs[at].End().Seq
-		held := slices.ContainsFunc(shard.InSync, func(m control.Member) bool {
-			return m.Node != id && !shard.IsExcluded(m) && o.missing(m.Node, o.writesOf(m.Node, s.tenant, s.slot), o.shared.told(s.tenant, s.slot, end)) == ""
-		})
-		if !held {
+		holders := 0
+		for _, m := range shard.InSync {
+			present := m.Node != id && o.boots[m.Node].incarnation == m.Incarnation && o.world.Machine(m.Node) != nil && !shard.IsExcluded(m)
+			if present && o.missing(m.Node, o.writesOf(m.Node, s.tenant, s.slot), o.shared.told(s.tenant, s.slot, end)) == "" {
+				holders++
+			}
+		}
+		if holders < 2 {
 			return false
 		}
 	}

@@ -1,9 +1,11 @@
 package scenarios
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
@@ -17,6 +19,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim"
+	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
@@ -58,10 +61,11 @@ type Result struct {
 	Acked      int
 	Refused    int
 	Unknown    int
-	Fired      int      // disruptions that began
-	Deviated   int      // deviations that happened
-	Unused     []string // of a plan that lists its deviations: entries that had no effect
-	Hits       []uint64 // of fault points
+	Fired      int             // disruptions that began
+	Deviated   int             // deviations that happened
+	Unused     []string        // of a plan that lists its deviations: entries that had no effect
+	Hits       []uint64        // of fault points
+	Pauses     []observe.Pause // of changes, while leaders were replaced
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
@@ -190,6 +194,7 @@ func (r *Runner) live() (result *Result) {
 		}
 	}()
 	outcome := r.world.Run(r.done)
+	r.outages(outcome.CalmAt)
 	r.collect(outcome)
 	r.describe(result, outcome)
 	if r.story != nil {
@@ -312,6 +317,54 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	}
 }
 
+// outages notes the disruptions that had an effect, and what hangs on them. What lasts
+// ends when the calm part begins.
+func (r *Runner) outages(calmAt int64) {
+	shared, a := r.plan.Cluster.Shared, &r.run.Availability
+	if shared == nil {
+		return
+	}
+	a.Silence = shared.Silence
+	for i := range r.plan.World.Disruptions {
+		d := &r.plan.World.Disruptions[i]
+		from, to, struck := r.world.Struck(i)
+		if !struck {
+			continue
+		}
+		stops := d.Kind == plan.Kill || d.Kind == plan.Power
+		if !stops { // a process that is down starts when its time has come
+			to = min(to, calmAt)
+		}
+		alone := (stops || d.Kind == plan.Pause) && int(d.Process) < r.plan.Cluster.Nodes
+		a.Outages = append(a.Outages, observe.Outage{Node: d.Process, Alone: alone, From: from, To: to})
+	}
+	slices.SortFunc(a.Outages, func(x, y observe.Outage) int { return cmp.Compare(x.From, y.From) })
+	for site := chance.NetLoss; site <= chance.NetCorrupt; site++ {
+		a.Lossy = a.Lossy || r.plan.World.Rates[site] > 0
+	}
+	a.Lossy = a.Lossy || len(r.plan.World.Deviations) > 0
+	a.Hit()
+	for i := range a.Pauses {
+		if p := &a.Pauses[i]; p.From < p.To {
+			p.From = max(p.From, r.firstWaiting(p))
+		}
+	}
+}
+
+// firstWaiting is when the first change was asked for that the end of a pause answered,
+// or that waited still: before, nobody noticed that there was one.
+func (r *Runner) firstWaiting(p *observe.Pause) int64 {
+	first := p.To
+	for i := range r.history.Ops {
+		op := &r.history.Ops[i]
+		waited := op.InvokeAt <= p.To && (op.ReturnAt >= p.To || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
+		if waited && op.Kind.Changes() && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
+			first = min(first, op.InvokeAt)
+		}
+	}
+	return first
+}
+
 // dumps returns every slot of every node that is up.
 func (r *Runner) dumps() (all []core.SlotDump) {
 	for i := range r.plan.Cluster.Nodes {
@@ -334,6 +387,7 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	result.Simulated, result.CalmAt = outcome.Ended, outcome.CalmAt
 	result.Fired, result.Deviated = w.Fired(), w.Taken()
 	result.Hits = w.Hits()
+	result.Pauses = r.run.Availability.Pauses
 	if r.options.Record {
 		result.Deviations = w.Deviations()
 	}

@@ -49,7 +49,7 @@ func describePeer(m *peer.Message) string {
 		return fmt.Sprintf("incarnation %d, told up to %d", m.From, m.Index)
 	case peer.Configs:
 		shards, err := control.DecodeShards(m.Tail)
-		text := fmt.Sprintf("up to %d, leader of the meta log %d", m.Index, int64(m.Owner)-1)
+		text := fmt.Sprintf("up to %d", m.Index)
 		for i := range shards {
 			c := &shards[i]
 			text += fmt.Sprintf("; shard %d epoch %d version %d led by %v, in sync %v", c.ID, c.Epoch, c.Version, c.Leader, c.InSync)

@@ -89,7 +89,13 @@ func within(skip []scenarios.Skip, clients int) []scenarios.Skip {
 
 // onNodes returns the plan without the nodes that are not kept. Their tenants go
 // too or, with move, to the first node that is kept.
+//
+// Of replica groups all nodes stay: who holds a shard, and who is a member of the meta
+// log, hangs on them.
 func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
+	if p.Cluster.Shared != nil {
+		keep = numbers(p.Cluster.Nodes)
+	}
 	var tenants []int
 	for i, t := range p.Cluster.Tenants {
 		if move || slices.Contains(keep, int(t.Node)) {

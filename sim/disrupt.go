@@ -20,6 +20,7 @@ type armed struct {
 	hits      uint32
 	triggered bool // its moment has come, or its time is in the queue
 	state     state
+	since     int64      // its beginning
 	until     int64      // active: its end
 	fault     disk.Fault // sync-fail and write-fail
 }
@@ -114,6 +115,7 @@ func (w *World) begin(i int) {
 		w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), noteVoid, 0, 0)
 		return
 	}
+	a.since = w.now
 	w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), noteBegins, 0, 0)
 	if a.state == active {
 		a.until = w.now + d.For

@@ -303,6 +303,10 @@ func (p *process) step(a arrival) {
 		}
 	case env.DiskDone:
 		c := p.disk.Complete(a.ref)
+		if c.Quiet && c.Err == env.OK {
+			p.completedQuietly(c)
+			return
+		}
 		ev.Op, ev.Err, ev.N, ev.Data = c.ID, c.Err, c.N, c.Data
 		detail, sum = trace.Mix(uint64(c.ID), uint64(c.Err)<<56^uint64(c.N)), hashBytes(c.Data)
 	}
@@ -320,6 +324,20 @@ func (p *process) step(a arrival) {
 	p.afterStep()
 }
 
+// completedQuietly takes note of an operation whose success nobody wants to be told of.
+func (p *process) completedQuietly(c *disk.Completion) {
+	w := p.world
+	w.trace.Note(w.now, uint32(p.id), trace.Done, uint64(c.ID), uint64(c.N), 0, 0)
+	p.watchUnsynced()
+}
+
+// watchUnsynced lets disruptions strike that wait for unsynced data.
+func (p *process) watchUnsynced() {
+	if p.watch > 0 && p.disk.Unsynced() {
+		p.world.moment(p, p.world.unsynced)
+	}
+}
+
 func (p *process) afterStep() {
 	w := p.world
 	if p.dying != alive {
@@ -331,7 +349,5 @@ func (p *process) afterStep() {
 	s := &p.status
 	w.trace.Note(w.now, uint32(p.id), trace.Status,
 		trace.Mix(s[0], s[1]), trace.Mix(s[2], s[3]), trace.Mix(s[4], s[5]), trace.Mix(s[6], s[7]))
-	if p.watch > 0 && p.disk.Unsynced() {
-		w.moment(p, w.unsynced)
-	}
+	p.watchUnsynced()
 }

@@ -295,6 +295,15 @@ func (w *World) Fired() int {
 	return n
 }
 
+// Struck returns when disruption i of the plan had its effect, and until when it lasts,
+// or its process is down, by the plan: true time, ns. It is false if it had none.
+func (w *World) Struck(i int) (from, to int64, struck bool) {
+	if s := w.armed[i].state; s != active && s != over {
+		return 0, 0, false
+	}
+	return w.armed[i].since, w.armed[i].since + w.plan.Disruptions[i].For, true
+}
+
 // Up reports whether process id runs.
 func (w *World) Up(id env.ID) bool { return w.processes[id].up }
 

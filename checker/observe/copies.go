@@ -23,6 +23,7 @@ const (
 	Unlinked                    // a record was written that does not continue the one before it there
 	Overwritten                 // another record was written in the place of one that is there
 	CameBack                    // a recovery found records that were never written there, or had been replaced
+	CutUndone                   // a cut was over, and a power failure would bring back what was cut
 	CutApplied                  // records were cut that the node had said it had applied
 	CutSettled                  // records were cut that a leader had announced as committed
 	CommitBack                  // a process announced less as committed than before
@@ -268,6 +269,12 @@ func (c *Copies) Cutting(node uint32, t tenant.ID, slot lineage.Slot, seq lineag
 // Cut notes that the log of a node ends with a record, durably.
 func (c *Copies) Cut(node uint32, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
 	c.replicaOf(node, t, slot).cut(seq)
+}
+
+// Undone notes that the log of a node would not end with a record after a power failure,
+// although it was cut there.
+func (c *Copies) Undone(node uint32, t tenant.ID, slot lineage.Slot, seq lineage.Seq, at int64) {
+	c.fault(c.replicaOf(node, t, slot), CutUndone, seq, seq+1, at)
 }
 
 func (r *replica) cut(seq lineage.Seq) { r.end = max(r.base, min(r.end, seq)) }

@@ -98,7 +98,8 @@ type Run struct {
 	Copies Copies
 	Claims Claims
 
-	Residency Residency
+	Residency    Residency
+	Availability Availability
 
 	lifecycle // of tenants
 
@@ -121,6 +122,7 @@ func (r *Run) Reset() {
 	r.Copies.reset()
 	r.Claims.reset()
 	r.Residency.reset()
+	r.Availability.reset()
 	r.lifecycle.reset()
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -225,6 +226,9 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	if len(s.NotReached) > 0 && !o.RequireReached && s.Seeds > 0 {
 		fmt.Fprintf(w, "fault points not reached: %d of %d; --require-reached names them\n", len(s.NotReached), fault.Points)
 	}
+	printPauses(w, "writes paused %d times while leaders were replaced", s.Pauses)
+	printPauses(w, "  %d of them with one node hurt", s.Singles)
+
 	if s.Regressions > 0 {
 		violated := s.Violated
 		for _, p := range s.Scenarios {
@@ -245,4 +249,13 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	if o.Dir != "" {
 		fmt.Fprintf(w, "artifacts: %s\n", o.Dir+"/latest")
 	}
+}
+
+// printPauses prints a distribution, if there is one.
+func printPauses(w io.Writer, what string, p *campaign.Pauses) {
+	if p == nil {
+		return
+	}
+	ms := func(ns int64) int64 { return (ns + 999_999) / 1_000_000 }
+	fmt.Fprintf(w, what+": p50 %d ms, p99 %d ms, p99.9 %d ms, max %d ms\n", p.Count, ms(p.P50), ms(p.P99), ms(p.P999), ms(p.Max))
 }

@@ -33,7 +33,7 @@ var rules = [kindEnd]rule{
 	Reform: {[]precondition{asDecided, nodeInSync, registered, notExcluded, nobodyPromotable}, reform},
 	Settle: {[]precondition{asDecided, byLeader, reforming}, settle},
 
-	Remove: {[]precondition{asDecided, byLeaderOrNobody, settled, inSync, notLast, notLeader}, remove},
+	Remove: {[]precondition{asDecided, byLeader, settled, inSync, notLast, notLeader}, remove},
 	Join:   {[]precondition{asDecided, byLeader, settled, notYetInSync, replica, registered, nodeNotInSync}, join},
 
 	Exclude: {[]precondition{asDecided, settled, inSync, slotHere, notYetExcluded, slotNotLast, roomForExclusion}, exclude},
@@ -172,10 +172,6 @@ func asDecided(_ *Plane, x *change) Refusal {
 }
 
 func byLeader(_ *Plane, x *change) Refusal { return unless(x.By == x.shard.Leader, NotLeader) }
-
-func byLeaderOrNobody(_ *Plane, x *change) Refusal {
-	return unless(x.By == x.shard.Leader || x.By == Member{}, NotLeader)
-}
 
 func reforming(_ *Plane, x *change) Refusal { return unless(x.shard.Reformed, Already) }
 

@@ -25,7 +25,7 @@ const (
 	Reform
 	// Settle ends a reform: the leader, By, holds the best log of each slot.
 	Settle
-	// Remove takes Member out of InSync. By is the leader, or nobody: the coordinator.
+	// Remove takes Member out of InSync; By is the leader.
 	Remove
 	// Join puts Member into InSync; By is the leader, which has verified its log.
 	Join
@@ -100,7 +100,7 @@ type Command struct {
 	Epoch   lineage.ShardEpoch // of the shard, as it was when this was decided
 	Version uint64             // the same
 	Member  Member
-	By      Member // the leader that proposes; zero is the coordinator
+	By      Member // the leader that proposes; zero of what the coordinator does
 	Node    env.ID // Assign: the replica that goes
 	In      env.ID // Assign: the one that comes
 	Tenant  tenant.ID

@@ -56,11 +56,14 @@ type Wait struct {
 //
 //	nobody can be promoted, somebody has restarted   Reform, once all are heard
 //	leader alive and whole, set being reformed       wait for the members' logs
-//	leader alive and whole, a member is not there    Remove
 //	leader alive and whole, a replica is gone        Assign
 //	leader restarted, silent or excluded             Elect one that is alive and whole
 //
 // What is restarted is so at once; what is silent, after patience.
+//
+// Members are removed by their leader only. A coordinator cannot know that the leader
+// still lives: if it is gone, with its disk, a member that has restarted may be the only
+// one that has everything, and must stay in the set to be asked for it.
 func Decide(p *Plane, seen *Seen, patience *Patience, steps []Step, waits []Wait) ([]Step, []Wait) {
 	assert.That(len(seen.Nodes) == len(p.nodes), "%d sightings of %d nodes", len(seen.Nodes), len(p.nodes))
 	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits}
@@ -111,9 +114,7 @@ func (d *decision) shard(s *Shard) {
 	case leader.life == alive && !s.IsExcluded(s.Leader) && s.Reformed:
 		d.awaitLogs(s)
 	case leader.life == alive && !s.IsExcluded(s.Leader):
-		if !d.remove(s) {
-			d.replace(s)
-		}
+		d.replace(s)
 	case leader.life == unheard || leader.life == unregistered:
 		d.await(s, JustBegan, leader)
 	default:
@@ -177,7 +178,7 @@ func (d *decision) await(s *Shard, because Because, l look) {
 func (d *decision) reason(because Because, l look) Reason {
 	r := Reason{Because: because, Member: l.Member, Quiet: l.quiet}
 	switch because {
-	case LeaderSilent, MemberSilent, JustBegan:
+	case LeaderSilent, JustBegan:
 		r.Bound = d.patience.Silence
 	case ReplicaGone, NoLegalNode:
 		r.Bound = d.patience.Replace
@@ -236,27 +237,6 @@ func (d *decision) awaitLogs(s *Shard) {
 			d.await(s, LogsOutstanding, l)
 		}
 	}
-}
-
-// remove proposes the removal of a member that is not there, and reports whether it
-// did. The leader is whole, so no slot loses its last member.
-func (d *decision) remove(s *Shard) bool {
-	for _, m := range s.InSync {
-		because := MemberRestarted
-		l := d.look(m)
-		switch l.life {
-		case alive:
-			continue
-		case unheard, unregistered:
-			d.await(s, JustBegan, l)
-			continue
-		case silent:
-			because = MemberSilent
-		}
-		d.propose(s.about(Remove, m), d.reason(because, l))
-		return true
-	}
-	return false
 }
 
 // elect proposes a new leader, or notes whom the shard waits for.

@@ -205,7 +205,7 @@ func converge(t *rapid.T, l *log, seen *Seen) []Wait {
 		if again, _ := Decide(l.plane, seen, patience, nil, nil); fmt.Sprint(again) != fmt.Sprint(steps) {
 			t.Fatalf("decided once: %v, and again: %v", steps, again)
 		}
-		if len(steps) == 0 {
+		if len(steps) == 0 && !leadersRemove(l) {
 			return waits
 		}
 		objects := map[any]bool{}
@@ -229,6 +229,23 @@ func converge(t *rapid.T, l *log, seen *Seen) []Wait {
 	}
 	t.Fatalf("no end after %d rounds", enough)
 	return nil
+}
+
+// leadersRemove lets the leader of each shard remove one member that has restarted, if
+// it is alive itself, and reports whether any did.
+func leadersRemove(l *log) (removed bool) {
+	for _, s := range shards(l.plane) {
+		for _, x := range s.InSync {
+			c := s.about(Remove, x)
+			c.By = s.Leader
+			if l.plane.isRegistered(s.Leader) && l.plane.hasRestarted(x) && l.plane.Judge(&c) == Done {
+				l.do(c)
+				removed = true
+				break
+			}
+		}
+	}
+	return removed
 }
 
 func anyState(t *rapid.T) *log {

@@ -16,8 +16,6 @@ const (
 	LeaderRestarted          // Elect: the process that led is gone
 	LeaderSilent             // Elect: nothing was heard of the leader for the bound
 	LeaderExcluded           // Elect: the leader lacks records of a slot
-	MemberRestarted          // Remove: the process that was in-sync is gone
-	MemberSilent             // Remove: nothing was heard of the member for the bound
 	NobodyWhole              // Reform: no member of the set can be promoted, and all are there
 	MemberBack               // Reform: a member of a set that is being reformed has restarted
 	ReplicaGone              // Assign: nothing was heard of the replica's node for the bound
@@ -38,8 +36,6 @@ var texts = [becauseEnd]string{
 	LeaderRestarted:  "node %[1]d, leader in incarnation %[2]d, has restarted",
 	LeaderSilent:     "node %[1]d, leader in incarnation %[2]d, is silent for %[3]d ms of %[4]d ms",
 	LeaderExcluded:   "node %[1]d, leader in incarnation %[2]d, lacks records of a slot",
-	MemberRestarted:  "node %[1]d, in-sync in incarnation %[2]d, has restarted",
-	MemberSilent:     "node %[1]d, in-sync in incarnation %[2]d, is silent for %[3]d ms of %[4]d ms",
 	NobodyWhole:      "nobody in-sync may lead, the leader, node %[1]d in incarnation %[2]d, included: each has restarted or lacks records of a slot; all are there",
 	MemberBack:       "node %[1]d, in incarnation %[2]d of a set that is being reformed, has restarted, and all are there",
 	ReplicaGone:      "node %[1]d, a replica, is silent for %[3]d ms of %[4]d ms",

@@ -140,9 +140,13 @@ func (k OpKind) String() string {
 }
 
 // Op is one request to the disk. The world copies Data. Every Op is answered by
-// one DiskDone event, unless the process dies first.
+// one DiskDone event, unless the process dies first, or the Op is Quiet.
 type Op struct {
-	Kind   OpKind
+	Kind OpKind
+	// Quiet asks for an answer only if the operation fails: that it succeeded is told by
+	// the answer to a later one on the same file, as a sync after an append (io_uring's
+	// IOSQE_CQE_SKIP_SUCCESS).
+	Quiet  bool
 	File   File
 	ID     OpID
 	Path   string // slash-separated, relative to the process's own root

@@ -113,6 +113,7 @@ type slot struct {
 	pull     pull
 	// failed: the log has stopped, and the others are to know.
 	failed bool
+	vain   uint64 // the version in which they were told in vain
 	life   uint64 // how often the log began anew with nothing
 	// fresh: what was committed then has been applied; isFresh: that is known.
 	fresh   env.Time

@@ -74,7 +74,7 @@ func TestAnAckOfAnotherRecordDoesNotCount(t *testing.T) {
 // without takes a member out of the set, which then does not hear of anything.
 func (w *world) without(id env.ID) {
 	w.Helper()
-	w.must(control.Command{Kind: control.Remove, Member: w.nodes[id].self()})
+	w.must(control.Command{Kind: control.Remove, Member: w.nodes[id].self(), By: w.plane.Shard(shard).Leader})
 	w.run()
 }
 

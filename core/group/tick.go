@@ -141,6 +141,9 @@ func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
 	}
 	if same(&g.asked) {
 		g.asked = wish{}
+		if i := g.find(c.Tenant, c.Slot); c.Kind == control.Exclude && i >= 0 {
+			g.slots[i].vain = c.Version // nobody else is whole: there is more to ask for
+		}
 		g.advanceAll(e) // who was to be readmitted counts no more
 	}
 }
@@ -149,7 +152,7 @@ func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
 func (g *Group) wishFor(e env.Env) (control.Command, bool) {
 	for i := range g.slots {
 		s := &g.slots[i]
-		if s.r.Phase() == replica.Stopped && s.failed && g.known.IsInSync(g.self) && !g.lacks(g.self, s) {
+		if s.r.Phase() == replica.Stopped && s.failed && s.vain != g.known.Version && g.known.IsInSync(g.self) && !g.lacks(g.self, s) {
 			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot}, true
 		}
 	}

@@ -36,10 +36,10 @@ const (
 	Outdated                  // R knows of a higher epoch: Epoch
 	AskIndex                  // R asks up to where a read must have applied the log
 	Index                     // L answers, after a confirmation
-	Heartbeat                 // N lives, and knows the meta log up to Index
-	Configs                   // M answers; Round: the registered incarnation of the node; Owner: who leads the meta log; Tail: shards that changed
+	Heartbeat                 // N lives, and knows the meta log up to Index; to every member of it
+	Configs                   // the member that leads the meta log answers; Round: the registered incarnation of the node; Tail: shards that changed
 	Propose                   // N wants a command, in Tail, in the meta log, as client Index under number Round
-	Proposed                  // M answers; Tail: the result, empty if it has to be sent again
+	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
 	kinds
 )
 
@@ -75,7 +75,6 @@ type Message struct {
 	Offset    uint64
 	Size      uint64
 	Index     uint64 // of the meta log; Propose, Proposed: the client
-	Owner     uint64 // address + 1; 0: nobody is known
 	Tail      []byte
 }
 
@@ -92,13 +91,12 @@ const (
 	pOffset              //
 	pSize                //
 	pIndex               //
-	pOwner               //
 	pTail                // all that is left
 	fields
 )
 
 var fieldSize = [fields]int{
-	pShard: 16, pSlot: 24, pAt: 16, pCommit: 8, pRound: 8, pMark: 8, pOffset: 8, pSize: 8, pIndex: 8, pOwner: 8,
+	pShard: 16, pSlot: 24, pAt: 16, pCommit: 8, pRound: 8, pMark: 8, pOffset: 8, pSize: 8, pIndex: 8,
 }
 
 // layouts is the table of what each kind carries, in order.
@@ -115,7 +113,7 @@ var layouts = [kinds][]field{
 	AskIndex:  {pShard, pSlot, pRound},
 	Index:     {pShard, pSlot, pRound, pAt},
 	Heartbeat: {pIndex},
-	Configs:   {pIndex, pRound, pOwner, pTail},
+	Configs:   {pIndex, pRound, pTail},
 	Propose:   {pRound, pIndex, pTail},
 	Proposed:  {pRound, pIndex, pTail},
 }
@@ -201,8 +199,6 @@ func (m *Message) put(dst []byte, f field) []byte {
 		return le.AppendUint64(dst, m.Size)
 	case pIndex:
 		return le.AppendUint64(dst, m.Index)
-	case pOwner:
-		return le.AppendUint64(dst, m.Owner)
 	}
 	return append(dst, m.Tail...)
 }
@@ -269,8 +265,6 @@ func (m *Message) take(r *reader, f field) {
 		m.Size = r.next()
 	case pIndex:
 		m.Index = r.next()
-	case pOwner:
-		m.Owner = r.next()
 	case pTail:
 		m.Tail = r.b
 	}

@@ -40,7 +40,7 @@ func full(k peer.Kind) peer.Message {
 		At:     lineage.Position{Seq: 0x0707070707070707, Chain: 0x0808080808080808},
 		Commit: 0x0909090909090909, Round: 0x0a0a0a0a0a0a0a0a, Mark: 0x0b0b0b0b0b0b0b0b,
 		Offset: 0x0c0c0c0c0c0c0c0c, Size: 0x0d0d0d0d0d0d0d0d, Index: 0x0e0e0e0e0e0e0e0e,
-		Owner: 0x0f0f0f0f0f0f0f0f, Tail: []byte("tail"),
+		Tail: []byte("tail"),
 	}
 }
 
@@ -67,7 +67,7 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"ask-index": append(slices.Clone(slot), "Round"),
 		"index":     append(slices.Clone(slot), "Round", "At"),
 		"heartbeat": {"Index"},
-		"configs":   {"Index", "Round", "Owner", "Tail"},
+		"configs":   {"Index", "Round", "Tail"},
 		"propose":   {"Round", "Index", "Tail"},
 		"proposed":  {"Round", "Index", "Tail"},
 	}
@@ -98,7 +98,7 @@ func carried(m *peer.Message) []string {
 		set  bool
 	}{
 		{"At", m.At != lineage.Position{}}, {"Commit", m.Commit != 0}, {"Epoch", m.Epoch != 0}, {"Index", m.Index != 0},
-		{"Mark", m.Mark != 0}, {"Offset", m.Offset != 0}, {"Owner", m.Owner != 0}, {"Placement", m.Placement != 0},
+		{"Mark", m.Mark != 0}, {"Offset", m.Offset != 0}, {"Placement", m.Placement != 0},
 		{"Round", m.Round != 0}, {"Shard", m.Shard != 0}, {"Size", m.Size != 0}, {"Slot", m.Slot != 0},
 		{"Tail", len(m.Tail) > 0}, {"Tenant", m.Tenant != 0},
 	} {
@@ -118,7 +118,7 @@ func TestMessagesReadBackAsWritten(t *testing.T) {
 			Tenant: tenant.ID(word("tenant")), Slot: lineage.Slot(rapid.Uint32().Draw(t, "slot")), Placement: lineage.PlacementEpoch(word("placement")),
 			At:     lineage.Position{Seq: lineage.Seq(word("seq")), Chain: lineage.Chain(word("chain"))},
 			Commit: lineage.Seq(word("commit")), Round: word("round"), Mark: lineage.Seq(word("mark")),
-			Offset: word("offset"), Size: word("size"), Index: word("index"), Owner: word("owner"),
+			Offset: word("offset"), Size: word("size"), Index: word("index"),
 			Tail: rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "tail"),
 		}
 		b := peer.Encode([]byte("before"), &m)[len("before"):]

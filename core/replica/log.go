@@ -92,7 +92,7 @@ func (r *Replica) extend(p *Pending) {
 // Flush writes what is in no batch yet, unless a batch is in flight: the next one
 // then takes all that has gathered.
 func (r *Replica) Flush(e env.Env) {
-	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped || r.task != nothing || r.stuck {
+	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped || r.phase == Refetching || r.task != nothing || r.stuck {
 		return
 	}
 	r.hit(e, fault.BatchSubmitting, r.end.Seq)
@@ -104,10 +104,10 @@ func (r *Replica) Flush(e env.Env) {
 		last = len(r.segments) - 1
 	}
 	r.segments[last].size += int64(len(r.frames))
-	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
+	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
 	// Nothing is answered before it is durable.
 	//safety:ack-after-sync by=durable-ack on=smoke
-	r.submitBatch(e, forSync, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
+	r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	if r.config.Shared { // others may have them: should the disk be full, they are tried again
 		r.frames, r.written = r.written, r.frames
 	}
@@ -119,9 +119,16 @@ func (r *Replica) Flush(e env.Env) {
 // that one takes a batch of any size.
 func (s *segment) full(n, limit int64) bool { return s.size > wal.HeaderSize && s.size+n > limit }
 
-// submitBatch asks for one of the operations that the batch in flight waits for.
-func (r *Replica) submitBatch(e env.Env, purpose uint32, op env.Op) {
-	op.ID = r.opID(purpose)
+// submitQuietly asks for one of the writes of the batch in flight. That it succeeded
+// is told by the sync behind it.
+func (r *Replica) submitQuietly(e env.Env, op env.Op) {
+	op.ID, op.Quiet = r.opID(forBatch), true
+	e.Submit(op)
+}
+
+// submitSync asks for one of the syncs that the batch in flight waits for.
+func (r *Replica) submitSync(e env.Env, op env.Op) {
+	op.ID = r.opID(forSync)
 	r.flight.waits++
 	e.Submit(op)
 }
@@ -144,14 +151,14 @@ func (r *Replica) rotate(e env.Env) {
 	path := string(wal.AppendSegmentName(append(append(buf[:0], r.dir...), '/'), r.config.Identity.Shard, first))
 	r.segments = append(r.segments, segment{path: path, first: first, size: wal.HeaderSize})
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
-	r.submitBatch(e, forBatch, env.Op{Kind: env.OpCreate, File: r.handle, Path: path, Key: key})
+	r.submitQuietly(e, env.Op{Kind: env.OpCreate, File: r.handle, Path: path, Key: key})
 	r.header = wal.AppendHeader(r.header[:0], &wal.Header{
 		Identity: r.config.Identity, First: first, Before: r.durable.Chain, Synced: r.durable.Seq,
 	})
-	r.submitBatch(e, forBatch, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
+	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
 	// A segment whose name is not durable is none.
 	//safety:directory-sync-after-create by=durable-ack on=smoke
-	r.submitBatch(e, forSync, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
+	r.submitSync(e, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
 }
 
 // Done tells the replica that one of its operations completed. It returns the
@@ -180,11 +187,15 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	if uint32(ev.Op)&0xffffff != r.flight.number {
 		return
 	}
-	switch written := uint32(ev.Op)>>24 == forBatch; {
+	written := uint32(ev.Op)>>24 == forBatch
+	switch {
 	case ev.Err == env.NoSpace && written, ev.Err == env.BadHandle && r.flight.full:
 		r.flight.full = true // a file that could not be made has no handle either
 	case ev.Err != env.OK: // never retried: after a failed sync the data may be gone
 		r.stop(fmt.Errorf("making records up to %d durable in %s: %w", r.flight.end, r.dir, ev.Err))
+		return
+	}
+	if written { // its failure was told, and the sync behind it is still to come
 		return
 	}
 	r.flight.waits--

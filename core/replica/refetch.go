@@ -63,6 +63,7 @@ func (r *Replica) abandon(e env.Env) {
 // snapshot. Until it has its name there is no log here that anybody relies upon.
 func (r *Replica) beginRefetch(e env.Env) {
 	r.phase, r.task = Refetching, nothing
+	r.frames = r.frames[:0] // what was not written is not there
 	r.hit(e, fault.SlotRefetching, r.end.Seq)
 	if r.handle != 0 {
 		e.Submit(env.Op{Kind: env.OpClose, File: r.handle, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(r.end.Seq))})

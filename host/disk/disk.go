@@ -179,7 +179,9 @@ func (d *Disk) work() {
 		d.mu.Unlock()
 		c := Completion{ID: t.op.ID}
 		c.N, c.Data, c.Err = d.apply(&t.op)
-		d.done(c) // before those behind it can begin: completions of a chain are in order
+		if !t.op.Quiet || c.Err != env.OK {
+			d.done(c) // before those behind it can begin: completions of a chain are in order
+		}
 		d.mu.Lock()
 		d.finish(t)
 	}

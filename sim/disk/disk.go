@@ -104,10 +104,11 @@ type operation struct {
 // Completion is the outcome of an operation. It is valid until the next
 // completion, Data included.
 type Completion struct {
-	ID   env.OpID
-	Err  env.Errno
-	N    int64
-	Data []byte
+	ID    env.OpID
+	Err   env.Errno
+	Quiet bool // as Op.Quiet
+	N     int64
+	Data  []byte
 }
 
 // New returns an empty, formatted disk.
@@ -223,7 +224,7 @@ func (d *Disk) handle(f env.File) *handle {
 func (d *Disk) Complete(ref uint32) *Completion {
 	o, c := &d.ops[ref], &d.done
 	c.N, c.Data, c.Err = d.apply(&o.op, o.data)
-	c.ID = o.op.ID
+	c.ID, c.Quiet = o.op.ID, o.op.Quiet
 	d.release(ref)
 	return c
 }

@@ -29,9 +29,10 @@ const (
 	Deviation                 // decision that is not benign: site, scope, key hash, value
 	Calm                      // the calm part begins
 	Client                    // what a client saw: four numbers of the driver's choice
+	Done                      // a disk operation succeeded of which the process is not told: id, bytes
 )
 
-var whatNames = [...]string{"", "step", "status", "send", "submit", "set-timer", "hit", "halt", "crash", "boot", "disrupt", "deviation", "calm", "client"}
+var whatNames = [...]string{"", "step", "status", "send", "submit", "set-timer", "hit", "halt", "crash", "boot", "disrupt", "deviation", "calm", "client", "done"}
 
 // String returns the name of w.
 func (w What) String() string {

@@ -275,7 +275,7 @@ func commands() (all [][]byte) {
 func shards() [][]byte {
 	one := control.Shard{
 		ID: 1, Region: "eu", Epoch: 2, Version: 3, Leader: control.Member{Node: 1, Incarnation: 2}, Min: 2, Index: 9,
-		InSync: []control.Member{{Node: 1, Incarnation: 2}, {Node: 2, Incarnation: 1}}, Replicas: []env.ID{1, 2, 3},
+		InSync: []control.Member{{Node: 1, Incarnation: 2}, {Node: 2, Incarnation: 1}}, Replicas: []env.ID{1, 2, 3}, Since: []uint64{1, 1, 7},
 		Excluded: []control.Exclusion{{Member: control.Member{Node: 2, Incarnation: 1}, Tenant: 7}},
 	}
 	two := one

@@ -107,7 +107,7 @@ func (n *Node) stepMeta(ev *env.Event) bool {
 func (n *Node) metaStepped() {
 	n.outcomes()
 	n.lead()
-	if n.plane.Index() != n.seen && n.ready {
+	if n.plane.Index() != n.seen && n.ready && !n.isLeaving() {
 		n.seen = n.plane.Index()
 		n.configureFromPlane()
 		n.adoptEpochs()
@@ -228,6 +228,9 @@ func (n *Node) told(from env.ID, m *peer.Message) {
 		return
 	}
 	n.leader, n.known = from, true
+	if n.isLeaving() { // it is told again
+		return
+	}
 	shards, err := control.DecodeShards(m.Tail)
 	if err != nil {
 		n.malformed++

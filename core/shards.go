@@ -195,6 +195,11 @@ func (n *Node) submitLeaving(id wal.Identity, kind env.OpKind, path string) {
 	n.env.Submit(env.Op{Kind: kind, Path: path, ID: stepLeave, Key: key})
 }
 
+// isLeaving reports whether slots that were let go are being removed. Until they are
+// gone the node takes no other configuration: it could be told to hold one of them
+// again, and would begin it under the hands of who removes it.
+func (n *Node) isLeaving() bool { return n.leaving > 0 || len(n.leavings) > 0 }
+
 // leavingDone goes on when one of these operations is done. One that fails leaves a
 // file behind; the next start is told again.
 func (n *Node) leavingDone() {
@@ -350,7 +355,7 @@ func (n *Node) shared() bool {
 			return false
 		}
 	}
-	return len(n.adopting) == 0 && n.leaving == 0 && n.metaSettled()
+	return len(n.adopting) == 0 && !n.isLeaving() && n.metaSettled()
 }
 
 // send sends a message to another node.

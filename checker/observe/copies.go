@@ -279,11 +279,12 @@ func (c *Copies) Undone(node uint32, t tenant.ID, slot lineage.Slot, seq lineage
 
 func (r *replica) cut(seq lineage.Seq) { r.end = max(r.base, min(r.end, seq)) }
 
-// Created notes that a node begins a log anew.
+// Created notes that a node begins a log anew: the same process may have held it before,
+// and have let it go.
 func (c *Copies) Created(node uint32, t tenant.ID, slot lineage.Slot) {
 	r := c.replicaOf(node, t, slot)
 	r.begin(lineage.Position{})
-	r.applied, r.changes = 0, false
+	r.applied, r.said, r.changes = 0, 0, false
 }
 
 // Recovered notes that a node found its log to end with a record.

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
-	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // rule is what a kind of command requires, in the order in which it is looked at,
@@ -332,7 +331,9 @@ func entersRegion(p *Plane, x *change) Refusal {
 }
 
 func assign(_ *Plane, x *change) {
-	replicas := slices.DeleteFunc(x.shard.Replicas, func(id env.ID) bool { return id == x.Node })
-	i, _ := slices.BinarySearch(replicas, x.In)
-	x.shard.Replicas = slices.Insert(replicas, i, x.In)
+	s := x.shard
+	i, _ := slices.BinarySearch(s.Replicas, x.Node)
+	s.Replicas, s.Since = slices.Delete(s.Replicas, i, i+1), slices.Delete(s.Since, i, i+1)
+	i, _ = slices.BinarySearch(s.Replicas, x.In)
+	s.Replicas, s.Since = slices.Insert(s.Replicas, i, x.In), slices.Insert(s.Since, i, x.index)
 }

@@ -63,7 +63,10 @@ func (p *Plane) checkPlace(s *Shard) error {
 	if s.Min < 1 || s.Min > len(s.Replicas) || len(s.Replicas) > MaxReplicas {
 		return contradiction("shard %d: %d replicas, min %d", s.ID, len(s.Replicas), s.Min)
 	}
-	for _, id := range s.Replicas {
+	for i, id := range s.Replicas {
+		if since := s.Since[i]; since < founded || since > s.Index {
+			return contradiction("shard %d, changed at %d: replica on node %d since %d", s.ID, s.Index, id, since)
+		}
 		if n := p.Node(id); n == nil || n.Region != s.Region {
 			return contradiction("shard %d in %q: replica on %+v", s.ID, s.Region, n)
 		}

@@ -65,6 +65,10 @@ type Shard struct {
 	// InSync are the members that hold all that was acknowledged, exclusions aside.
 	InSync   []Member
 	Replicas []env.ID // who is to hold the shard, ascending
+	// Since has, by replica, the index of the entry that placed it there. A node that was
+	// replaced and placed again has begun with nothing: what it acknowledged before counts
+	// no more.
+	Since []uint64
 	// Min is how many members must have a write before it is acknowledged.
 	Min int
 	// Reformed says that the members of InSync come from a set of which nobody could
@@ -134,6 +138,7 @@ func newShard(c *ShardConfig) Shard {
 	}
 	for _, id := range s.Replicas {
 		s.InSync = append(s.InSync, Member{id, 1})
+		s.Since = append(s.Since, founded)
 	}
 	return s
 }

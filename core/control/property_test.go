@@ -100,8 +100,7 @@ func anyMember(t *rapid.T, p *Plane, s *Shard) Member {
 func shards(p *Plane) []Shard {
 	all := slices.Clone(p.shards)
 	for i := range all {
-		s := &all[i]
-		s.InSync, s.Replicas, s.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
+		all[i] = all[i].Clone()
 	}
 	return all
 }

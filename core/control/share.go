@@ -23,12 +23,19 @@ func DecodeShards(b []byte) (shards []Shard, err error) {
 	return shards, nil
 }
 
+// Clone returns a shard with the same configuration that shares nothing with s.
+func (s *Shard) Clone() Shard {
+	c := *s
+	c.InSync, c.Replicas, c.Since, c.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Since), slices.Clone(s.Excluded)
+	return c
+}
+
 // Clone returns a plane with the same state that shares nothing with p.
 func (p *Plane) Clone() *Plane {
 	c := &Plane{index: p.index, refused: p.refused, nodes: slices.Clone(p.nodes), shards: slices.Clone(p.shards), tenants: slices.Clone(p.tenants), dropped: slices.Clone(p.dropped)}
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.InSync, s.Replicas, s.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
+		*s = s.Clone()
 	}
 	for i := range c.tenants {
 		t := &c.tenants[i]

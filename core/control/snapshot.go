@@ -33,7 +33,7 @@ import (
 //	        1  1 if reformed, else 0
 //	        8  index
 //	        4  number of members in sync, each: 12
-//	        4  number of replicas, each: node 4
+//	        4  number of replicas, each: node 4, since 8
 //	        4  number of exclusions, each: member 12, tenant 8, slot 4
 //	   4  number of tenants, each:
 //	           config and shards, as in a command
@@ -96,8 +96,8 @@ func (s *Shard) append(dst []byte) []byte {
 		dst = appendMember(dst, m)
 	}
 	dst = le.AppendUint32(dst, uint32(len(s.Replicas)))
-	for _, id := range s.Replicas {
-		dst = le.AppendUint32(dst, uint32(id))
+	for i, id := range s.Replicas {
+		dst = le.AppendUint64(le.AppendUint32(dst, uint32(id)), s.Since[i])
 	}
 	dst = le.AppendUint32(dst, uint32(len(s.Excluded)))
 	for _, x := range s.Excluded {
@@ -134,6 +134,7 @@ const (
 	nodeMin      = 21
 	shardMin     = 55
 	memberSize   = 12
+	replicaSize  = 12
 	exclusionLen = 24
 	tenantMin    = 64
 	droppedSize  = 16
@@ -170,8 +171,8 @@ func (d *decoder) shard() Shard {
 	for range d.count(memberSize) {
 		s.InSync = append(s.InSync, d.member())
 	}
-	for range d.count(4) {
-		s.Replicas = append(s.Replicas, env.ID(d.uint32()))
+	for range d.count(replicaSize) {
+		s.Replicas, s.Since = append(s.Replicas, env.ID(d.uint32())), append(s.Since, d.uint64())
 	}
 	for range d.count(exclusionLen) {
 		s.Excluded = append(s.Excluded, Exclusion{d.member(), tenant.ID(d.uint64()), lineage.Slot(d.uint32())})

@@ -60,7 +60,7 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 		return
 	}
 	if m.From > o.incarnation {
-		*o = other{node: o.node, incarnation: m.From}
+		*o = other{node: o.node, placed: o.placed, incarnation: m.From}
 		// What an earlier life acknowledged may be gone.
 		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
 		g.forgetProgress(e, i)
@@ -71,7 +71,7 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 
 func (g *Group) forgetProgress(e env.Env, i int) {
 	for s := range g.slots {
-		g.slots[s].progress[i] = progress{since: e.Now()}
+		g.slots[s].progress[i] = progress{life: firstLife(g.peers[i].placed), since: e.Now()}
 	}
 }
 

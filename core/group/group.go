@@ -80,8 +80,9 @@ type Group struct {
 	heard  env.Time // when the leader of epoch was heard last
 	knows  bool     // leader is known
 
-	slots []slot
-	peers []other
+	slots  []slot
+	peers  []other
+	placed uint64 // the entry of the meta log that placed the shard here
 
 	joining wish // the member that is counted, and asked to be counted by all
 	asked   wish // any other command that is wanted
@@ -114,7 +115,7 @@ type slot struct {
 	// failed: the log has stopped, and the others are to know.
 	failed bool
 	vain   uint64 // the version in which they were told in vain
-	life   uint64 // how often the log began anew with nothing
+	life   uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
 	// fresh: what was committed then has been applied; isFresh: that is known.
 	fresh   env.Time
 	isFresh bool
@@ -123,7 +124,7 @@ type slot struct {
 // progress is what is known of one replica of a log.
 type progress struct {
 	acked lineage.Seq // durable there, and the leader's
-	life  uint64      // of that log, which begins anew with each life
+	life  uint64      // of that log, which begins anew with each life; what is of an earlier one counts no more
 	// barred: the log has failed, and what it acknowledged in this life counts no more.
 	barred bool
 	told   lineage.Seq // it knows that records up to here are committed
@@ -133,6 +134,7 @@ type progress struct {
 // other is another node that has, or is to have, a replica of the shard.
 type other struct {
 	node        env.ID
+	placed      uint64          // the entry of the meta log that placed it
 	incarnation env.Incarnation // that was heard last
 	heard       env.Time        // when
 	spoke       bool            // in this epoch
@@ -169,7 +171,7 @@ func (g *Group) Leader() (env.ID, bool) {
 // AddSlot adds a log of the shard, under the number that it has on the node.
 func (g *Group) AddSlot(number int, r *replica.Replica) {
 	id := r.Identity()
-	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, progress: make([]progress, len(g.peers))})
+	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed), progress: make([]progress, len(g.peers))})
 }
 
 // Release ends the node's part in the shard: it holds none of it any more.
@@ -209,8 +211,7 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	if g.role == Leading && s.Epoch == g.epoch {
 		g.bar(s)
 	}
-	g.known = *s
-	g.known.InSync, g.known.Replicas, g.known.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Excluded)
+	g.known = s.Clone()
 	g.wanted = max(g.wanted, s.Epoch)
 	g.renewPeers()
 	// A wish that was decided on another version can not come true any more.
@@ -241,35 +242,51 @@ func (g *Group) bar(s *control.Shard) {
 	}
 }
 
-// renewPeers makes the list of the others what the configuration says.
+// renewPeers makes the list of the others what the configuration says. Of one that was
+// replaced and placed again nothing is known, not even if both are told at once: it has
+// let go of what it had.
 func (g *Group) renewPeers() {
-	nodes := slices.Clone(g.known.Replicas)
-	for _, m := range g.known.InSync {
-		if !slices.Contains(nodes, m.Node) {
-			nodes = append(nodes, m.Node)
+	old, before := g.peers, make([][]progress, len(g.slots))
+	for s := range g.slots {
+		before[s] = g.slots[s].progress
+		g.slots[s].progress = nil
+	}
+	g.peers = nil
+	for i, id := range g.known.Replicas {
+		placed := g.known.Since[i]
+		if id == g.self.Node {
+			g.placedSince(placed)
+			continue
+		}
+		o := other{node: id, placed: placed}
+		j := slices.IndexFunc(old, func(o other) bool { return o.node == id && o.placed == placed })
+		if j >= 0 {
+			o = old[j]
+		}
+		g.peers = append(g.peers, o)
+		for s := range g.slots {
+			p := progress{life: firstLife(placed)}
+			if j >= 0 {
+				p = before[s][j]
+			}
+			g.slots[s].progress = append(g.slots[s].progress, p)
 		}
 	}
-	slices.Sort(nodes)
-	nodes = slices.DeleteFunc(nodes, func(id env.ID) bool { return id == g.self.Node })
-	if slices.EqualFunc(g.peers, nodes, func(o other, id env.ID) bool { return o.node == id }) {
+}
+
+// firstLife returns the number of the first life of a log on a node that was placed by
+// an entry of the meta log. There are less than 1<<16 lives in a placement.
+func firstLife(placed uint64) uint64 { return placed << 16 }
+
+// placedSince begins to count the lives of the logs here anew, if the node was placed by
+// another entry than is known.
+func (g *Group) placedSince(placed uint64) {
+	if g.placed == placed {
 		return
 	}
-	old := g.peers
-	g.peers = make([]other, len(nodes))
-	for i, id := range nodes {
-		g.peers[i] = other{node: id}
-		if j := slices.IndexFunc(old, func(o other) bool { return o.node == id }); j >= 0 {
-			g.peers[i] = old[j]
-		}
-	}
-	for s := range g.slots {
-		before := g.slots[s].progress
-		g.slots[s].progress = make([]progress, len(nodes))
-		for i, id := range nodes {
-			if j := slices.IndexFunc(old, func(o other) bool { return o.node == id }); j >= 0 {
-				g.slots[s].progress[i] = before[j]
-			}
-		}
+	g.placed = placed
+	for i := range g.slots {
+		g.slots[i].life = firstLife(placed)
 	}
 }
 
@@ -313,7 +330,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 		s.r.Follow()
 		s.acked, s.pull, s.isFresh = 0, pull{}, false
 		for j := range s.progress {
-			s.progress[j] = progress{since: e.Now()}
+			s.progress[j] = progress{life: firstLife(g.peers[j].placed), since: e.Now()}
 		}
 	}
 	g.takeRole(e)

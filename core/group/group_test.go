@@ -157,6 +157,46 @@ func TestWhoLacksSomethingDoesNotJoin(t *testing.T) {
 	}
 }
 
+// Who was replaced and is placed again has let go of what it had: what it acknowledged
+// before counts no more, even if the leader is told of both at once, and even if it
+// arrives late.
+func TestWhoIsPlacedAgainBeginsWithNothing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		late bool // its acknowledgement of the last record arrives when it has been placed again
+	}{{"acknowledged before", false}, {"acknowledged before, and it arrives late", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			w := serving(t)
+			w.without(2)
+			w.held = func(m *message) bool { return c.late && of(peer.Appended, 2)(m) }
+			for slot := range slots {
+				w.nodes[0].mustWrite(slot, 1)
+			}
+			w.settle()
+			late := w.waiting(of(peer.Appended, 2))
+			w.lose(of(peer.Appended, 2))
+			w.nodes[0].deaf = true
+			w.placeAgain(2)
+			w.held = func(m *message) bool { return m.from == 2 && m.Kind != peer.Confirmed }
+			w.run()
+			w.nodes[0].deaf = false
+			w.settle()
+			for i := range late {
+				w.hand(&late[i])
+			}
+			if command, ok := w.nodes[0].group.Wish(w.nodes[0]); ok {
+				t.Fatalf("node 2 has nothing, and the leader wishes %v\n%v", &command, w)
+			}
+			w.held = nil
+			w.settle()
+			w.wishes()
+			if !w.config().IsInSync(w.nodes[2].self()) || w.nodes[2].logs[0].End() != w.nodes[0].logs[0].End() {
+				t.Errorf("node 2 does not get what it lacks and join:\n%v", w)
+			}
+		})
+	}
+}
+
 // Who is not heard is removed; with the others commits go on.
 func TestARemovalLetsCommitsGoOn(t *testing.T) {
 	w := serving(t)

@@ -316,7 +316,7 @@ func TestAFailedLogIsKeptWhileItIsCounted(t *testing.T) {
 	end := n.logs[0].End()
 	allow := peer.Message{
 		Kind: peer.Append, From: w.nodes[0].incarnation, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1,
-		At: w.nodes[0].logs[0].End(), Round: 1,
+		At: w.nodes[0].logs[0].End(), Round: w.config().Since[2]<<16 + 1, // its second life there
 	}
 	w.hand(&message{from: 0, to: 2, bytes: peer.Encode(nil, &allow)})
 	w.run()

@@ -94,7 +94,7 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 	}
 	m := g.message(peer.Appended, s)
 	m.Round, m.Mark = s.life+1, 1
-	g.send(e, g.leader, &m, m.Round<<48, g.ticks)
+	g.send(e, g.leader, &m, m.Round<<16, g.ticks)
 }
 
 // Wish returns the command that the group wants in the meta log, if there is one: the

@@ -85,7 +85,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 6}}
 	w.plane = control.New(&control.Cluster{
 		Meta:   []env.ID{0, 1, 2},
-		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}},
+		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}, {ID: 3, Region: "eu"}}, // 3: in the place of others
 		Shards: []control.ShardConfig{{ID: shard, Region: "eu", Replicas: []env.ID{0, 1, 2}}},
 		Tenants: []control.TenantConfig{{
 			Config: tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}}, Shards: slices.Repeat([]lineage.Shard{shard}, slots),
@@ -288,6 +288,17 @@ func (n *node) start() {
 		n.group.AddSlot(slot, r)
 		r.Open(n, n.now)
 	}
+}
+
+// placeAgain has a node replaced and placed again: the process lets go of what it has
+// and begins with nothing.
+func (w *world) placeAgain(id env.ID) {
+	w.must(control.Command{Kind: control.Assign, Node: id, In: 3})
+	w.must(control.Command{Kind: control.Assign, Node: 3, In: id})
+	n := w.nodes[id]
+	n.files = map[string][]byte{}
+	n.incarnation--
+	n.start()
 }
 
 // kill ends a node: what was on its way to the disk is not done.

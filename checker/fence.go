@@ -8,11 +8,13 @@ import (
 const nameFence = "fence"
 
 // judgeFence looks whether what an epoch fenced off stays refused, also by later lives
-// of a node. Its rules, of a node that has adopted an epoch:
+// of a node, and what the control plane has overtaken has no effect. Its rules, the first
+// three of a node that has adopted an epoch:
 //
 //	took-older     it took a record from the leader of a lower epoch
 //	said-older     it sent another node a message of a lower epoch
 //	adopted-older  it adopted a lower epoch, or the same once more
+//	stale-command  a command had its effect on another configuration than it was decided on
 //
 // A node whose disk was lost has promised nothing.
 func judgeFence(run *observe.Run, o Options) Report {
@@ -44,6 +46,12 @@ func judgeFence(run *observe.Run, o Options) Report {
 					c.Shard, c.By.Incarnation, c.By.Node, c.Epoch, instant(c.At), f.epoch, instant(f.at))
 			}
 			f.epoch, f.at = max(f.epoch, c.Epoch), c.At
+		case observe.Changes:
+			v.report.Checked++
+			if c.Version != c.Based+1 {
+				v.find("stale-command", c.At, nil, "shard %d: %s was decided on version %d, and made version %d, as node %d said at %s",
+					c.Shard, c.What, c.Based, c.Version, c.By.Node, instant(c.At))
+			}
 		}
 	}
 	ofGroups(v, run, "nobody said or took anything in an epoch")

@@ -41,6 +41,14 @@ func TestFence(t *testing.T) {
 			"said-older [] 4 ms: shard 4: incarnation 2 of node 0 sent appended of epoch 1 at 4 ms, although it had adopted epoch 2 at 3 ms",
 			"adopted-older [] 5 ms: shard 4: incarnation 2 of node 0 adopted epoch 2 at 5 ms, although it had adopted epoch 2 at 3 ms",
 		}},
+		{name: "a command that nobody has overtaken", verdict: Held, make: func(w *world) {
+			w.claim(observe.Changes, 0, 1, 2, func(c *observe.Claim) { c.What, c.Based, c.Version = "elect", 3, 4 })
+		}},
+		{name: "a command that another one has overtaken", verdict: Violated, make: func(w *world) {
+			w.claim(observe.Changes, 0, 1, 2, func(c *observe.Claim) { c.What, c.Based, c.Version = "elect", 3, 5 })
+		}, want: []string{
+			"stale-command [] 3 ms: shard 4: elect was decided on version 3, and made version 5, as node 0 said at 3 ms",
+		}},
 		{name: "another node's disk was lost", verdict: Violated, make: func(w *world) {
 			w.claim(observe.Adopts, 0, 1, 2, nil)
 			w.claim(observe.Forgets, 1, 2, 0, nil)

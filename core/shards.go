@@ -220,7 +220,6 @@ func (n *Node) openGroup(s *control.Shard) *group.Group {
 	for i := range n.cluster.Placements {
 		p := &n.cluster.Placements[i]
 		// Not a byte of a tenant is where it does not allow it, whoever asks for it.
-		//safety:residency-checked-by-receiver by=residency on=region-outage
 		if !p.Tenant.Residency.Permits(region) {
 			continue
 		}

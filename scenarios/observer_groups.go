@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -177,12 +178,20 @@ func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
 // said notes what a node tells another one about a shard.
 func (o *observer) said(from, to env.ID, payload []byte) {
 	kind := peer.KindOf(payload)
+	m := &o.shared.peer
 	switch kind {
-	case 0, peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
+	case 0, peer.Heartbeat, peer.Configs:
 		return
 	}
-	m := &o.shared.peer
 	if !o.isNode(from) || peer.View(payload, m) != nil {
+		return
+	}
+	switch kind {
+	case peer.Propose:
+		o.proposes(m)
+		return
+	case peer.Proposed:
+		o.carriedOut(from, m)
 		return
 	}
 	by, now := o.process(from), o.world.Time()
@@ -205,6 +214,45 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 		}
 		o.durableThere(from, m)
 		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
+	}
+}
+
+// decided is a command about a shard that a client of the meta log has asked for.
+type decided struct {
+	client, number uint64
+	shard          lineage.Shard
+	version        uint64
+	kind           control.Kind
+}
+
+// proposes notes on which configuration a command was decided. Each client of the meta
+// log asks for one at a time.
+func (o *observer) proposes(m *peer.Message) {
+	c, err := control.DecodeCommand(m.Tail)
+	if err != nil || c.Version == 0 { // it is about no shard
+		return
+	}
+	i := slices.IndexFunc(o.shared.decided, func(d decided) bool { return d.client == m.Index })
+	if i < 0 {
+		i = len(o.shared.decided)
+		o.shared.decided = append(o.shared.decided, decided{})
+	}
+	o.shared.decided[i] = decided{m.Index, m.Round, c.Shard, c.Version, c.Kind}
+}
+
+// carriedOut notes which configuration a command has made.
+func (o *observer) carriedOut(from env.ID, m *peer.Message) {
+	r, err := control.DecodeResult(m.Tail)
+	if err != nil || r.Refusal != control.Done {
+		return
+	}
+	for i := range o.shared.decided {
+		if d := &o.shared.decided[i]; d.client == m.Index && d.number == m.Round {
+			o.run.Claims.Note(observe.Claim{
+				Kind: observe.Changes, By: o.process(from), Shard: d.shard, Epoch: r.Epoch, What: d.kind.String(),
+				Based: d.version, Version: r.Version, At: o.world.Time(),
+			})
+		}
 	}
 }
 

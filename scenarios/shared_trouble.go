@@ -105,6 +105,9 @@ var diskLoss = &Scenario{
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3)
 		p.World.Rates = crashRates(d)
+		// What is decided is told late: meanwhile the leader knows better, or the others.
+		p.World.Rates[chance.NetLoss] = d.swarm(chance.NetLoss, 1000, 32_000)
+		p.World.Rates[chance.NetDelay] = d.swarm(chance.NetDelay, 1000, 128_000)
 		victim := d.node(p, "victim", 0)
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
@@ -120,14 +123,18 @@ var diskLoss = &Scenario{
 	},
 }
 
-// loseLeader kills another node, in half of the cases while the victim fetches from it
-// what it lost.
+// loseLeader kills another node, in two of three cases while the victim has nothing of
+// what it lost, or fetches it.
 func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
 	f := plan.Disruption{
 		Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
 		When: plan.Anchor{At: foundedBy + span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 1024*millisecond),
 	}
-	if d.oneIn(2, "leader that is fetched from", 0) {
+	switch d.between("leader that is needed", 0, 0, 2) {
+	case 0:
+		f.When = plan.Anchor{Point: fault.Name(fault.SlotRefetching), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 32*millisecond)}
+		f.For = max(f.For, 512*millisecond)
+	case 1:
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = min(c.SnapshotEvery, 2048), min(c.SegmentSize, 1024)
 		f.When = plan.Anchor{Point: fault.Name(fault.SnapshotShipped), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 1024*microsecond)}
@@ -207,7 +214,7 @@ var allRestart = &Scenario{
 // regionOutage stops all nodes of a region. Shards and tenants live in two of them.
 var regionOutage = &Scenario{
 	Name:   "region-outage",
-	Story:  "six nodes in two regions, tenants that may be in one of them only; all nodes of a region are gone or cut off for a while, and the other region serves; no byte ever leaves where it may be",
+	Story:  "six nodes in two regions, tenants that may be in one of them only; all nodes of a region are gone or cut off for a while, and the other region serves; one node may be gone for long, and nobody takes its place; no byte ever leaves where it may be",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 6)
@@ -226,6 +233,13 @@ var regionOutage = &Scenario{
 				continue
 			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
+		}
+		if d.oneIn(2, "one for long", 0) { // who takes its place would have to be in the other region
+			p.Cluster.Shared.Replace = d.log("replaced after", 0, 400*millisecond, second)
+			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+				Kind: plan.Power, Process: uint32(1-region)*3 + uint32(d.between("one", 0, 0, 2)),
+				When: d.amid(p, "one", 0), For: d.between("one gone", 0, 1500*millisecond, 4*second),
+			})
 		}
 	},
 }

@@ -17,6 +17,7 @@
 package selftest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -40,6 +41,29 @@ type Mistake struct {
 	Operator string `json:"operator"` // drop, negate, true, false, swap, or edit
 
 	edits []replacement
+	// also: the rule is kept in more than one place, and is broken in all of them.
+	also []Mistake
+}
+
+// Files returns the sources that the mistake changes, by their paths below root, with the
+// mistake in them.
+func (m *Mistake) Files(root string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, part := range append([]Mistake{*m}, m.also...) {
+		path := filepath.Join(root, filepath.FromSlash(part.Where))
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		part.Name, part.Operator = m.Name, m.Operator
+		if files[path], err = part.Break(source); err != nil {
+			return nil, err
+		}
+		if bytes.Equal(files[path], source) {
+			return nil, fmt.Errorf("%w: %s changes nothing in %s", ErrDirective, m.Name, part.Where)
+		}
+	}
+	return files, nil
 }
 
 // replacement is a change of text that occurs once in its file.

@@ -155,20 +155,19 @@ func (o *Options) search(ctx context.Context, r *Result, binary string) error {
 }
 
 func (o *Options) build(ctx context.Context, m *Mistake, dir string) (string, error) {
-	path := filepath.Join(o.Root, filepath.FromSlash(m.Where))
-	source, err := os.ReadFile(path)
+	broken, err := m.Files(o.Root)
 	if err != nil {
 		return "", err
 	}
-	broken, err := m.Break(source)
-	if err != nil {
-		return "", err
+	overlay, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "simrun")
+	replace := map[string]string{}
+	for path, source := range broken {
+		replace[path] = filepath.Join(dir, fmt.Sprintf("broken%d.go", len(replace)))
+		if err := os.WriteFile(replace[path], source, 0o600); err != nil {
+			return "", err
+		}
 	}
-	file, overlay, binary := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "simrun")
-	if err := os.WriteFile(file, broken, 0o600); err != nil {
-		return "", err
-	}
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{path: file}})
+	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}

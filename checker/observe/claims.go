@@ -18,9 +18,10 @@ const (
 	Takes                          // it took a record from the leader of the epoch
 	Adopts                         // the epoch is the one that counts on it from now on
 	Forgets                        // its disk is empty: what it knew of epochs is gone
+	Changes                        // it told that a command which was decided on Based has made the shard's Version
 )
 
-var claimNames = [...]string{"", "leads", "sequences", "says", "takes", "adopts", "forgets"}
+var claimNames = [...]string{"", "leads", "sequences", "says", "takes", "adopts", "forgets", "changes"}
 
 // String returns the name of k.
 func (k ClaimKind) String() string {
@@ -45,6 +46,8 @@ type Claim struct {
 	// Durable is the shard's epoch in the node's file, as a power failure would leave
 	// it; of Says.
 	Durable lineage.ShardEpoch
+	// Based and Version are those of the shard's configuration; of Changes.
+	Based, Version uint64
 }
 
 // Claims are what processes did in epochs, in order. Most of what one only repeats is
@@ -114,6 +117,7 @@ func (c *Claims) Note(a Claim) {
 				c.since[i].from = int32(len(c.List))
 			}
 		}
+	case Changes:
 	default:
 		c.known[a.hash()] = int32(len(c.List))
 	}

@@ -163,7 +163,7 @@ func asDecided(_ *Plane, x *change) Refusal {
 	}
 	// What was decided on another configuration has no effect: a coordinator that
 	// was away for long does not undo what another one has done.
-	//safety:control-compare-and-set false by=durable-ack on=reconfigure-under-fire
+	//safety:control-compare-and-set false by=fence on=reconfigure-under-fire
 	if x.Epoch != x.shard.Epoch || x.Version != x.shard.Version {
 		return Stale
 	}
@@ -203,7 +203,7 @@ func registered(p *Plane, x *change) Refusal { return unless(p.isRegistered(x.Me
 
 func notExcluded(_ *Plane, x *change) Refusal {
 	// Who lacks acknowledged records of a slot does not lead.
-	//safety:excluded-not-promoted false by=no-loss on=disk-loss
+	//safety:excluded-not-promoted false by=commit-monotone on=disk-loss
 	if x.shard.IsExcluded(x.Member) {
 		return IsExcluded
 	}

@@ -26,7 +26,7 @@ func (g *Group) Message(e env.Env, from env.ID, m *peer.Message) {
 		return
 	}
 	// Who was deposed does not know it, or knows it and has said this before.
-	//safety:lower-epoch-refused false by=no-loss on=partition
+	//safety:lower-epoch-refused false by=fence on=reconfigure-under-fire
 	if m.Epoch < g.epoch {
 		g.outdated(e, from, m)
 		return

@@ -236,8 +236,7 @@ func (g *Group) bar(s *control.Shard) {
 			continue
 		}
 		p := &g.slots[j].progress[i]
-		// What was acknowledged before the log failed is going to be lost with it.
-		//safety:excluded-acks-forgotten by=durable-ack on=disk-loss
+		// Else it would be readmitted at once, on the strength of a log that has stopped.
 		p.acked, p.barred = 0, true
 	}
 }

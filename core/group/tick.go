@@ -84,8 +84,6 @@ func (g *Group) tickFollowing(e env.Env) {
 // wantsAnew tells the leader that a log that has stopped is to begin anew, if nobody
 // here knows of anybody who counts on what is left of it.
 func (g *Group) wantsAnew(e env.Env, s *slot) {
-	// What is left of it may be all there is.
-	//safety:damaged-log-kept-while-counted false by=durable-ack on=disk-loss
 	if g.counted(s) {
 		return
 	}

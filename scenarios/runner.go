@@ -92,8 +92,10 @@ type Runner struct {
 	drivers  []*driver
 	left     int
 	plan     *Plan
-	cluster  *core.Cluster // as clients know it
-	founded  *core.Cluster // as nodes know it at first
+	cluster  *core.Cluster    // as clients know it
+	founded  *core.Cluster    // as nodes know it at first
+	newest   *control.Plane   // the control plane as far as anybody has known it; nil: nobody yet
+	applied  metalog.Position // of newest
 	options  Options
 	story    *story
 }
@@ -109,6 +111,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.plan, r.cluster, r.options = p, p.cluster(true), o
 	r.founded = p.founded(r.cluster)
+	r.newest, r.applied = nil, metalog.Position{}
 	if err := p.validateWorld(r.cluster); err != nil {
 		return nil, err
 	}
@@ -163,22 +166,22 @@ func (r *Runner) view() *sharedView {
 	return v
 }
 
-// plane returns the control plane as it is where most of the meta log was applied; as
-// it was founded if no member runs.
-func (r *Runner) plane() (newest *control.Plane, at metalog.Position) {
+// plane returns the control plane as it is, or was, where most of the meta log has been
+// applied: what was decided stays so if everybody who knows it is gone for a while.
+func (r *Runner) plane() (*control.Plane, metalog.Position) {
 	for i := range r.plan.Cluster.Nodes {
 		n := r.node(i)
 		if n == nil {
 			continue
 		}
-		if plane, applied := n.Plane(); plane != nil && (newest == nil || applied.Index > at.Index) {
-			newest, at = plane, applied
+		if plane, applied := n.Plane(); plane != nil && (r.newest == nil || applied.Index >= r.applied.Index) {
+			r.newest, r.applied = plane, applied
 		}
 	}
-	if newest == nil {
-		newest = control.New(r.founded.Shared.Control)
+	if r.newest == nil {
+		r.newest = control.New(r.founded.Shared.Control)
 	}
-	return newest, at
+	return r.newest, r.applied
 }
 
 // live runs the world and judges. A panic of the code under test is a finding,

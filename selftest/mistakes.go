@@ -16,7 +16,7 @@ var mistakes = []Mistake{
 		Expected: "refusal-latency", Scenario: "quota-storm", Where: "core/ingress.go", Operator: edit,
 		edits: []replacement{
 			{"\tcase m.Kind.Changes():\n\t\tn.change(i, ev.From, m, idle)\n", "\tcase m.Kind.Changes() && idle:\n\t\tn.change(i, ev.From, m, idle)\n"},
-			{"\tcase m.Kind == wire.OpenSession:\n", "\tcase m.Kind.Changes():\n\t\tn.change(i, w.from, m, true)\n\tcase m.Kind == wire.OpenSession:\n"},
+			{"\tcase m.Kind == wire.OpenSession:\n", "\tcase m.Kind.Changes():\n\t\tn.change(i, from, m, true)\n\tcase m.Kind == wire.OpenSession:\n"},
 		},
 	},
 	{

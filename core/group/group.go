@@ -436,21 +436,14 @@ func (g *Group) advance(e env.Env, s *slot) {
 			continue
 		}
 		members++
-		acked := lineage.Seq(0)
-		if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation {
-			acked = s.progress[i].acked
-		}
 		// What one member has not is not committed.
 		//safety:ack-after-in-sync-set by=durable-ack on=failover
-		commit = min(commit, acked)
+		commit = min(commit, g.ackedBy(s, m))
 	}
-	if g.joining.on {
-		m := g.joining.command.Member
-		if i := g.peerOf(m.Node); !g.known.IsInSync(m) && i >= 0 && g.peers[i].incarnation == m.Incarnation {
-			members++
-			//safety:pending-acks-waited-for by=durable-ack on=reconfigure-under-fire
-			commit = min(commit, s.progress[i].acked)
-		}
+	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) {
+		members++
+		//safety:pending-acks-waited-for by=durable-ack on=reconfigure-under-fire
+		commit = min(commit, g.ackedBy(s, m))
 	}
 	if members < g.known.Min { // reads go on; who writes waits for another copy
 		settled := s.r.Commit(e, commit)
@@ -473,6 +466,15 @@ func (g *Group) advance(e env.Env, s *slot) {
 			g.owner.Answer(&settled[i])
 		}
 	}
+}
+
+// ackedBy returns up to where a member has a log; nothing is known of one that has
+// restarted, and it is waited for until it is known to be no member.
+func (g *Group) ackedBy(s *slot, m control.Member) lineage.Seq {
+	if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation {
+		return s.progress[i].acked
+	}
+	return 0
 }
 
 func (g *Group) advanceAll(e env.Env) {

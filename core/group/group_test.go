@@ -139,6 +139,29 @@ func TestWhoIsAboutToJoinCounts(t *testing.T) {
 	}
 }
 
+// One that is about to join, and restarts, may be a member before that is known: it is
+// waited for until it is known to be none, with commits and with reads.
+func TestWhoIsAboutToJoinAndRestartsIsWaitedFor(t *testing.T) {
+	w := serving(t)
+	w.without(2)
+	w.settle()
+	w.joins(0, 2)
+	w.restart(2)
+	w.settle() // it is heard in its new life
+	w.nodes[0].mustWrite(0, 1)
+	w.settle()
+	w.nodes[0].want()
+	if code := w.nodes[0].read(0, 9, wire.Linearizable, wire.Token{}, 0); code != wire.NoError {
+		t.Fatalf("the read is refused: %v", code)
+	}
+	w.settle()
+	if got := w.nodes[0].readOf(9); got != nil {
+		t.Errorf("a read is answered without who may be a member: %+v", got)
+	}
+	w.wishes() // the join is refused: that process is gone
+	w.nodes[0].want(1)
+}
+
 // Who lacks something that is committed does not join.
 func TestWhoLacksSomethingDoesNotJoin(t *testing.T) {
 	for slot := range slots {

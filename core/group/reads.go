@@ -1,6 +1,7 @@
 package group
 
 import (
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -152,14 +153,12 @@ func (g *Group) confirmed(e env.Env) {
 	for _, m := range g.known.InSync {
 		// A member that has not confirmed may follow somebody else by now.
 		//safety:read-index-confirmed by=linearizable on=partition
-		if i := g.peerOf(m.Node); m != g.self && (i < 0 || g.peers[i].incarnation != m.Incarnation || g.peers[i].round < g.reads.round) {
+		if m != g.self && !g.confirmedBy(m) {
 			return
 		}
 	}
-	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) {
-		if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation && g.peers[i].round < g.reads.round {
-			return
-		}
+	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) && !g.confirmedBy(m) {
+		return
 	}
 	g.reads.under = false
 	fault.Hit(e, fault.ReadConfirmed, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: g.reads.round})
@@ -180,6 +179,12 @@ func (g *Group) confirmed(e env.Env) {
 	if !g.reads.under && g.unconfirmed() {
 		g.startRound(e)
 	}
+}
+
+// confirmedBy reports whether a member has confirmed the round that is under way.
+func (g *Group) confirmedBy(m control.Member) bool {
+	i := g.peerOf(m.Node)
+	return i >= 0 && g.peers[i].incarnation == m.Incarnation && g.peers[i].round >= g.reads.round
 }
 
 // unconfirmed reports whether a read waits for a round that has not begun.

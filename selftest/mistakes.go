@@ -65,14 +65,6 @@ var mistakes = []Mistake{
 			{"\t\tif r.position(seq).Chain == record.ChainOf(bytes) {\n", "\t\tif seq > 0 {\n"},
 		},
 	},
-	{ // each of three nodes that agree to it would refuse
-		Name: "damaged-log-kept-while-counted", Rule: "what is left of a damaged log is not removed while somebody counts on it",
-		Expected: "durable-ack", Scenario: "disk-loss", Where: "core/group/follow.go", Operator: edit,
-		edits: []replacement{
-			{"\treturn g.known.IsInSync(g.self) && !g.lacks(g.self, s) && !g.known.Reformed\n", "\treturn false\n"},
-			{"m.Round > p.life && (!g.counts(o) || g.lacks(o.member(), s) || adopted) {", "m.Round > p.life && (adopted || !adopted) && o != nil {"},
-		},
-	},
 	{
 		Name: "residency-enforced", Rule: "a shard is placed, and a tenant's slots are opened, only where the tenant allows it",
 		Expected: "residency", Scenario: "region-outage", Where: "core/control/apply.go", Operator: edit,

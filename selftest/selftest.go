@@ -142,11 +142,12 @@ func (o *Options) plant(ctx context.Context, m *Mistake, dir string) (Result, er
 
 // search runs seeds until the mistake is found.
 func (o *Options) search(ctx context.Context, r *Result, binary string) error {
+	piece := 50
 	if o.Rate {
-		return r.look(ctx, binary, 1, RateSeeds)
+		piece = RateSeeds
 	}
 	// Ever larger pieces, so that what is found at once costs little.
-	for first, size := 1, 50; first <= o.Seeds && !r.Found; first, size = first+size, 2*size {
+	for first, size := 1, piece; first <= o.Seeds && !r.Found; first, size = first+size, 2*size {
 		if err := r.look(ctx, binary, first, min(first+size-1, o.Seeds)); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ was found, 7 one survived, 2 there is no source.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.Only, "only", nil, "a mistake's name; may be repeated")
 	flags.IntVar(&o.Seeds, "budget", selftest.DefaultSeeds, "seeds that a checker has to find a mistake")
-	flags.BoolVar(&o.Rate, "all", false, fmt.Sprintf("run %d fixed seeds of every mistake and tell the detection rate", selftest.RateSeeds))
+	flags.BoolVar(&o.Rate, "all", false, fmt.Sprintf("run %d fixed seeds of every mistake, more if none finds it, and tell the detection rate", selftest.RateSeeds))
 	flags.IntVar(&o.Shrink, "shrink", 0, "shrink so many failing seeds of every mistake and print what became of them")
 	flags.BoolVar(&markdown, "markdown", false, "print the table as Markdown")
 	return cmd

@@ -357,10 +357,15 @@ func (g *Group) takeRole(e env.Env) {
 		return
 	}
 	g.led = g.epoch
+	before := g.leader
 	g.leader, g.knows = g.self.Node, true
 	g.refuseReads(wire.NotYet) // they were to be answered by what another leader has said
 	for i := range g.peers {
-		g.peers[i].heard = e.Now()
+		// Others have said nothing to who did not lead. The leader before has, and need
+		// not be waited for once more if it has been silent for long.
+		if o := &g.peers[i]; o.node != before || o.heard == 0 {
+			o.heard = e.Now()
+		}
 	}
 	if g.known.Reformed {
 		g.startGathering(e)

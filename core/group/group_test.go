@@ -242,6 +242,31 @@ func TestARemovalLetsCommitsGoOn(t *testing.T) {
 	}
 }
 
+// The leader before has been silent for long when another one is elected, and is not
+// waited for once more; the others are.
+func TestANewLeaderDoesNotWaitForTheOneBeforeAgain(t *testing.T) {
+	w := serving(t)
+	w.held = with(0)
+	w.tick(group.DefaultPatience.Silence + env.Millisecond)
+	w.nodes[0].deaf = true
+	w.elect(1)
+	w.run()
+	w.tick(20 * env.Millisecond)
+	n := w.nodes[1]
+	c, ok := n.group.Wish(n)
+	if want := w.nodes[0].self(); !ok || c.Kind != control.Remove || c.Member != want {
+		t.Fatalf("the new leader wishes %v (%t), want the removal of %v\n%v", &c, ok, want, w)
+	}
+	n.propose()
+	w.tick(20 * env.Millisecond)
+	if phase := n.logs[0].Phase(); phase != replica.Serving {
+		t.Errorf("the leader before is removed, and the log is %v:\n%v", phase, w)
+	}
+	if !w.config().IsInSync(w.nodes[2].self()) {
+		t.Errorf("node 2 was removed too: %v", w)
+	}
+}
+
 // With fewer members than are needed to acknowledge, records are committed and reads
 // are answered; who writes is told when another member has the record.
 func TestBelowTheMinimumAcksWait(t *testing.T) {

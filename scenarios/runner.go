@@ -94,6 +94,7 @@ type Runner struct {
 	plan     *Plan
 	cluster  *core.Cluster    // as clients know it
 	founded  *core.Cluster    // as nodes know it at first
+	lives    []*core.Node     // by process: the last life of each node, running or not
 	newest   *control.Plane   // the control plane as far as anybody has known it; nil: nobody yet
 	applied  metalog.Position // of newest
 	options  Options
@@ -111,7 +112,8 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.plan, r.cluster, r.options = p, p.cluster(true), o
 	r.founded = p.founded(r.cluster)
-	r.newest, r.applied = nil, metalog.Position{}
+	r.newest, r.applied, r.lives = nil, metalog.Position{}, slices.Grow(r.lives[:0], p.Cluster.Nodes)[:p.Cluster.Nodes]
+	clear(r.lives)
 	if err := p.validateWorld(r.cluster); err != nil {
 		return nil, err
 	}
@@ -169,19 +171,23 @@ func (r *Runner) view() *sharedView {
 // plane returns the control plane as it is, or was, where most of the meta log has been
 // applied: what was decided stays so if everybody who knows it is gone for a while.
 func (r *Runner) plane() (*control.Plane, metalog.Position) {
-	for i := range r.plan.Cluster.Nodes {
-		n := r.node(i)
-		if n == nil {
-			continue
-		}
-		if plane, applied := n.Plane(); plane != nil && (r.newest == nil || applied.Index >= r.applied.Index) {
-			r.newest, r.applied = plane, applied
-		}
+	for _, n := range r.lives {
+		r.knows(n)
 	}
 	if r.newest == nil {
 		r.newest = control.New(r.founded.Shared.Control)
 	}
 	return r.newest, r.applied
+}
+
+// knows takes the control plane as a node has it, running or not, if it is the newest.
+func (r *Runner) knows(n *core.Node) {
+	if n == nil {
+		return
+	}
+	if plane, applied := n.Plane(); plane != nil && (r.newest == nil || applied.Index >= r.applied.Index) {
+		r.newest, r.applied = plane, applied
+	}
 }
 
 // live runs the world and judges. A panic of the code under test is a finding,
@@ -235,7 +241,10 @@ func (r *Runner) newNode(e env.Env) env.Machine {
 	if r.options.Decorate != nil {
 		e = r.options.Decorate(e)
 	}
-	return core.NewNode(e, r.founded)
+	n, last := core.NewNode(e, r.founded), &r.lives[e.Self()]
+	r.knows(*last)
+	*last = n
+	return n
 }
 
 func (r *Runner) newOperator(e env.Env) env.Machine { return newOperator(e, r) }

@@ -186,8 +186,10 @@ func TestPrefix(t *testing.T) {
 			w.wrote(7, 5)
 			w.replicas()
 			w.dump()
-			one, two, three := w.dump(), w.dump(), w.dump()
-			one, two = &w.run.Dumps[1], &w.run.Dumps[2]
+			w.dump()
+			w.dump()
+			three := w.dump()
+			one, two := &w.run.Dumps[1], &w.run.Dumps[2]
 			one.Node, one.Entities[0].State.LastSeq = 1, 2
 			two.Node, two.Entities = 2, two.Entities[:0]
 			three.Node, three.Counts.Live = 3, 7

@@ -244,7 +244,7 @@ func (n *Node) openShared(g *group.Group, p *Placement) {
 
 // adoptEpochs begins to make epochs durable that groups have heard of, all at once.
 func (n *Node) adoptEpochs() {
-	if !n.ready || len(n.adopting) > 0 || n.script.ops != nil && len(n.script.ops) > 0 {
+	if !n.ready || len(n.adopting) > 0 || len(n.script.ops) > 0 {
 		return
 	}
 	for _, g := range n.groups {

@@ -60,10 +60,6 @@ const (
 	refetching
 )
 
-// maxSpans bounds the spans that are known. Older ones are below everything that is
-// not committed.
-const maxSpans = 64
-
 // adopt takes a record that was found on the disk.
 func (r *Replica) adopt(rec *record.Record, chain lineage.Chain) {
 	r.pending = append(r.pending, Pending{Record: *rec, Chain: chain})

@@ -216,9 +216,9 @@ const maxTold = 5
 // text prints a summary for people.
 func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	w := c.stdout
-	fmt.Fprintf(w, "%-20s %8s %8s %8s %9s %11s %10s %12s\n", "scenario", "seeds", "held", "violated", "undecided", "disruptions", "deviations", "acknowledged")
+	fmt.Fprintf(w, "%-25s %8s %8s %8s %9s %11s %10s %12s\n", "scenario", "seeds", "held", "violated", "undecided", "disruptions", "deviations", "acknowledged")
 	for _, p := range s.Scenarios {
-		fmt.Fprintf(w, "%-20s %8d %8d %8d %9d %11d %10d %12d\n", p.Name, p.Seeds, p.Held, p.Violated, p.Undecided, p.Fired, p.Deviated, p.Acked)
+		fmt.Fprintf(w, "%-25s %8d %8d %8d %9d %11d %10d %12d\n", p.Name, p.Seeds, p.Held, p.Violated, p.Undecided, p.Fired, p.Deviated, p.Acked)
 	}
 	for _, why := range s.Why {
 		fmt.Fprintf(w, "%s\n", why)

@@ -16,12 +16,12 @@ import (
 
 func TestLive(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kept")
-	code, stdout, stderr := simrun(t, "live", "--json", "--rounds=3", "--round=400ms", "--dir", dir)
+	code, stdout, stderr := simrun(t, "live", "--json", "--rounds=6", "--round=200ms", "--clients=8", "--dir", dir) // some of the kills find a call under way
 	var told lived
 	if err := json.Unmarshal([]byte(stdout), &told); err != nil {
 		t.Fatalf("%v: exit code %d\n%s%s", err, code, stdout, stderr)
 	}
-	if code != campaign.ExitHeld || told.Exit != code || told.Verdict != "held" || told.Kills != 3 || told.Acked < live.MinAcked || told.Dir != dir {
+	if code != campaign.ExitHeld || told.Exit != code || told.Verdict != "held" || told.Kills != 6 || told.Acked < live.MinAcked || told.Dir != dir {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
 	if segments, _ := filepath.Glob(filepath.Join(dir, "node", "data", "tenants", "*", "wal", "*", "*.seg")); len(segments) == 0 {

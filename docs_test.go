@@ -248,11 +248,11 @@ func TestCatalogueIsComplete(t *testing.T) {
 func TestCatalogueHasTheScenarios(t *testing.T) {
 	var documented, actual []string
 	for _, row := range rows(section(t, catalogue, "Scenarios")) {
-		documented = append(documented, row[0]+" faulty "+row[2])
+		documented = append(documented, row[0]+": "+row[1]+"; faulty "+row[2])
 	}
 	for _, s := range scenarios.All() {
 		faulty := map[bool]string{true: "yes", false: "no"}[s.Faulty]
-		actual = append(actual, "`"+s.Name+"` faulty "+faulty)
+		actual = append(actual, "`"+s.Name+"`: "+s.Story+"; faulty "+faulty)
 	}
 	same(t, "scenarios", documented, actual)
 }

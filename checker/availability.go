@@ -25,9 +25,9 @@ func ReadDeadline(silence int64) int64 { return 3*silence + SessionDeadline }
 //
 // A read is judged if, from its beginning to its deadline, at most one node was down, or
 // did not run, or had been so within ReadDeadline before: it has to come back, and into
-// the set that is in sync. Cuts, slow or lost disks, and two nodes at once, put off what
-// is judged until as long after they are over. Where messages are lost for no
-// disruption's sake nothing is judged.
+// the in-sync set. Cuts, slow or lost disks, and two nodes at once, put off what is judged
+// until as long after they are over. Where messages are lost for no disruption's sake
+// nothing is judged.
 func judgeAvailability(run *observe.Run, _ Options) Report {
 	v, a := newVerdict(nameAvailability), &run.Availability
 	ops := run.Ops()

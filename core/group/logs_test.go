@@ -122,12 +122,7 @@ func TestAnExcludedLogIsNotAdopted(t *testing.T) {
 	}
 	w.restart(0)
 	w.must(control.Command{Kind: control.Reform, Member: w.nodes[0].self()})
-	w.nodes[0].fails = func(op *env.Op) env.Errno {
-		if slot, _ := replica.Owner(op.ID); slot == 0 && op.Kind == env.OpSync {
-			return env.IOError
-		}
-		return env.OK
-	}
+	w.nodes[0].fails = syncsFail(0)
 	w.settle()
 	if got := w.nodes[0].logs[0].Phase(); got != replica.Stopped {
 		t.Errorf("the only log that has what was acknowledged is %s:\n%v", got, w)
@@ -155,12 +150,7 @@ func TestALeaderWithoutALogLetsNobodyBeginItAnew(t *testing.T) {
 	c, _ := w.nodes[0].group.Wish(w.nodes[0])
 	w.must(c)
 	w.run()
-	w.nodes[2].fails = func(op *env.Op) env.Errno {
-		if slot, _ := replica.Owner(op.ID); slot == 0 && op.Kind == env.OpSync {
-			return env.IOError
-		}
-		return env.OK
-	}
+	w.nodes[2].fails = syncsFail(0)
 	w.restart(2)
 	w.run()
 	w.nodes[2].fails = nil
@@ -250,16 +240,21 @@ func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
 	}
 }
 
-// fail lets a log of a node fail: a sync of it does, with request 7.
-func (w *world) fail(id env.ID, slot int) {
-	w.Helper()
-	n := w.nodes[id]
-	n.fails = func(op *env.Op) env.Errno {
+// syncsFail makes every sync of a log fail.
+func syncsFail(slot int) func(*env.Op) env.Errno {
+	return func(op *env.Op) env.Errno {
 		if owner, _ := replica.Owner(op.ID); op.Kind == env.OpSync && int(owner) == slot {
 			return env.IOError
 		}
 		return env.OK
 	}
+}
+
+// fail lets a log of a node fail: a sync of it does, with request 7.
+func (w *world) fail(id env.ID, slot int) {
+	w.Helper()
+	n := w.nodes[id]
+	n.fails = syncsFail(slot)
 	w.nodes[0].mustWrite(slot, 7)
 	w.run()
 	n.fails = nil

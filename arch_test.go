@@ -21,7 +21,7 @@ const module = "github.com/tidaldb/tidalsim"
 // packages below it that no other line names.
 var floors = [][]string{
 	{"core/env", "core/assert", "core/lineage"},
-	{"core/tenant", "core/signal", "core/fault", "core/env/envtest"},
+	{"core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
 	{"core/record"},
 	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state"},
 	{"core/replica", "core/metalog", "core/control"},

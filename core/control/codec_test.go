@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,27 +14,10 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as no data of version 1 exists anywhere")
-
-// golden compares text with a file of testdata/v1 that must hold for ever.
-func golden(t *testing.T, name, today string) {
-	t.Helper()
-	path := filepath.Join("testdata", "v1", name)
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(today), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	stored, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(stored), "\n"), strings.Split(today, "\n")); diff != "" {
-		t.Errorf("%s (-golden +today); meta logs that exist would be read otherwise:\n%s", path, diff)
-	}
-}
 
 // each has one command of each kind, with a different number in each field.
 func each() (all []Command) {
@@ -65,7 +46,7 @@ func TestGoldenCommands(t *testing.T) {
 	}
 	r := Result{NotInSync, 0x11, 0x12, 0x13}
 	fmt.Fprintf(&b, "%+v\n\t%x\n", r, r.Append(nil))
-	golden(t, "commands.txt", b.String())
+	golden.Text(t, "testdata/v1/commands.txt", b.String(), *rewrite)
 }
 
 func TestGoldenSnapshot(t *testing.T) {
@@ -73,7 +54,7 @@ func TestGoldenSnapshot(t *testing.T) {
 	l.must(t, excludes(1, m(0, 1), 7, 2), restarts(1, 2), drops(8), creates(9, tenant.Residency{"us"}, 3, 4),
 		restarts(5, 2), reforms(3, m(5, 2)))
 	l.do(elects(1, m(3, 1)))
-	golden(t, "snapshot.txt", "# A snapshot of version 1. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()))
+	golden.Text(t, "testdata/v1/snapshot.txt", "# A snapshot of version 1. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()), *rewrite)
 }
 
 // The numbers of kinds and refusals are in logs that exist.
@@ -86,7 +67,7 @@ func TestNumbersOfKindsAndRefusals(t *testing.T) {
 	for r := range refusalEnd + 1 {
 		fmt.Fprintf(&b, "%d %v\n", r, r)
 	}
-	golden(t, "numbers.txt", b.String())
+	golden.Text(t, "testdata/v1/numbers.txt", b.String(), *rewrite)
 }
 
 func TestCommandsReadBackAsWritten(t *testing.T) {

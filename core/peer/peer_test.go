@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 // kinds are all kinds of messages between nodes.
@@ -261,19 +261,7 @@ func TestGoldenMessages(t *testing.T) {
 	for _, k := range kinds() {
 		fmt.Fprintf(&today, "%s %x\n", k, encoded(k))
 	}
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(today.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(golden), "\n"), strings.Split(today.String(), "\n")); diff != "" {
-		t.Errorf("kind, bytes (-golden +today):\n%s", diff)
-	}
-	for line := range strings.Lines(string(golden)) {
+	for line := range strings.Lines(golden.Text(t, path, today.String(), *rewrite)) {
 		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
 		b, err := hex.DecodeString(text)
 		if err != nil {

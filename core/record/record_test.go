@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 var kinds = []record.Kind{record.Signal, record.Session, record.Config, record.EpochStart, record.EntityPut, record.EntityDelete}
@@ -205,20 +205,8 @@ func TestGoldenRecords(t *testing.T) {
 		b := record.Append(nil, &r)
 		fmt.Fprintf(&today, "%s %016x %x\n", r.Kind, uint64(record.ChainOf(b)), b)
 	}
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(today.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(golden), "\n"), strings.Split(today.String(), "\n")); diff != "" {
-		t.Errorf("kind, chain, bytes (-golden +today):\n%s", diff)
-	}
 	var read []record.Record
-	for line := range strings.Lines(string(golden)) {
+	for line := range strings.Lines(golden.Text(t, path, today.String(), *rewrite)) {
 		b, err := hex.DecodeString(strings.Fields(line)[2])
 		if err != nil {
 			t.Fatal(err)

@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 const largest = tenant.Reserved - 1
@@ -132,24 +131,6 @@ func chiSquare(counts, weights []uint64) uint64 {
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as nothing was ever stored by it")
 
-// golden compares text with a file of testdata/v1 that must hold for ever.
-func golden(t *testing.T, name, today string) {
-	t.Helper()
-	path := "testdata/v1/" + name
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(today), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	stored, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(stored), "\n"), strings.Split(today, "\n")); diff != "" {
-		t.Errorf("%s (-golden +today); entities would be looked for where they are not:\n%s", path, diff)
-	}
-}
-
 func TestGoldenSlots(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Slots of version 1 of the partition hash. They hold for ever.\n# tenant entity P hash slot\n")
@@ -164,5 +145,5 @@ func TestGoldenSlots(t *testing.T) {
 			}
 		}
 	}
-	golden(t, "slots.txt", b.String())
+	golden.Text(t, "testdata/v1/slots.txt", b.String(), *rewrite)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 // shards parses "1:10@eu 2:0@us": number, capacity, region.
@@ -213,5 +214,5 @@ func TestGoldenProposals(t *testing.T) {
 			}
 		}
 	}
-	golden(t, "proposals.txt", b.String())
+	golden.Text(t, "testdata/v1/proposals.txt", b.String(), *rewrite)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/state"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 // A state from a snapshot goes on like one that never was in it: same bytes, same
@@ -156,19 +156,7 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as
 func TestGoldenState(t *testing.T) {
 	const path = "testdata/v1/slot.txt"
 	today := hexLines(sample().slot.Append(nil))
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(today), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(golden), "\n"), strings.Split(today, "\n")); diff != "" {
-		t.Errorf("eight bytes a line (-golden +today):\n%s", diff)
-	}
-	b, err := hex.DecodeString(strings.ReplaceAll(string(golden), "\n", ""))
+	b, err := hex.DecodeString(strings.ReplaceAll(golden.Text(t, path, today, *rewrite), "\n", ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,11 @@ package selftest
 // replacement occurs in its file exactly once, or the self-test fails.
 var mistakes = []Mistake{
 	{
+		Name: "ack-after-sync", Rule: "nothing is answered before it is durable",
+		Expected: "durable-ack", Scenario: "smoke", Where: "core/replica/log.go", Operator: edit,
+		edits: []replacement{{"r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle,", "r.submitSync(e, env.Op{Kind: env.OpRead, Length: 1, File: r.handle,"}},
+	},
+	{
 		Name: "charged-before-duplicate", Rule: "a duplicate is looked up before it is charged",
 		Expected: "rate", Scenario: "lossy-network", Where: "core/replica/requests.go", Operator: edit,
 		edits: []replacement{{

@@ -106,7 +106,6 @@ func (r *Replica) Flush(e env.Env) {
 	r.segments[last].size += int64(len(r.frames))
 	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
 	// Nothing is answered before it is durable.
-	//safety:ack-after-sync by=durable-ack on=smoke
 	r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	if r.config.Shared { // others may have them: should the disk be full, they are tried again
 		r.frames, r.written = r.written, r.frames

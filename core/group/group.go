@@ -80,9 +80,11 @@ type Group struct {
 	heard  env.Time // when the leader of epoch was heard last
 	knows  bool     // leader is known
 
-	slots  []slot
-	peers  []other
-	placed uint64 // the entry of the meta log that placed the shard here
+	slots   []slot
+	peers   []other
+	changes uint64   // of the set of logs
+	drains  []env.ID // nodes that are to be in no set
+	placed  uint64   // the entry of the meta log that placed the shard here
 
 	joining wish // the member that is counted, and asked to be counted by all
 	asked   wish // any other command that is wanted
@@ -114,6 +116,7 @@ type slot struct {
 	pull     pull
 	// failed: the log has stopped, and the others are to know.
 	failed bool
+	ends   bool   // the tenant is being dropped: the log is sequenced by nobody anew
 	vain   uint64 // the version in which they were told in vain
 	life   uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
 	// fresh: what was committed then has been applied; isFresh: that is known.
@@ -171,6 +174,7 @@ func (g *Group) Leader() (env.ID, bool) {
 // AddSlot adds a log of the shard, under the number that it has on the node.
 func (g *Group) AddSlot(number int, r *replica.Replica) {
 	id := r.Identity()
+	g.changes++
 	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed), progress: make([]progress, len(g.peers))})
 }
 
@@ -379,7 +383,7 @@ func (g *Group) takeRole(e env.Env) {
 func (g *Group) leadSlots(e env.Env) {
 	for i := range g.slots {
 		s := &g.slots[i]
-		if s.r.Leads() || s.r.Phase() != replica.Following || s.r.Busy() {
+		if s.ends || s.r.Leads() || s.r.Phase() != replica.Following || s.r.Busy() {
 			continue
 		}
 		s.waiting = s.waiting[:0]

@@ -40,11 +40,13 @@ const (
 	Configs                   // the member that leads the meta log answers; Round: the registered incarnation of the node; Tail: shards that changed
 	Propose                   // N wants a command, in Tail, in the meta log, as client Index under number Round
 	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
+	Poll                      // the member that leads the meta log asks a node for its figures
+	Report                    // N answers, by what Round it was asked for; Mark: number of the report; Tail: the figures
 	kinds
 )
 
 var kindNames = [kinds]string{"", "append", "appended", "pull", "chunk", "confirm", "confirmed", "survey", "surveyed", "outdated",
-	"ask-index", "index", "heartbeat", "configs", "propose", "proposed"}
+	"ask-index", "index", "heartbeat", "configs", "propose", "proposed", "poll", "report"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -116,6 +118,8 @@ var layouts = [kinds][]field{
 	Configs:   {pIndex, pRound, pTail},
 	Propose:   {pRound, pIndex, pTail},
 	Proposed:  {pRound, pIndex, pTail},
+	Poll:      {pRound},
+	Report:    {pRound, pMark, pTail},
 }
 
 // A message between nodes, little endian, part of the format; never change:

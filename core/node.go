@@ -253,7 +253,7 @@ func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
 
 func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
 	n.refusals++
-	if n.sharing != nil && out.Code == wire.Moved {
+	if n.sharing != nil && out.Code == wire.Moved && m.Kind != wire.Control {
 		out.Quota.Used = n.leaderOf(m)
 	}
 	n.reply(to, &wire.Message{

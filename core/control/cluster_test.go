@@ -175,7 +175,7 @@ func TestDamagedClusterFiles(t *testing.T) {
 		{`[0, 1, 2]}`, `0}`, `line 9, column 43: shards[0].replicas: want a list`},
 		{`{"rate": 10}`, `[]`, `line 12, column 41: tenants[0].limits: want an object with the keys "rate", "burst", "entities", "bytes"`},
 		{`"region": "eu"},`, `"region": 1},`, `line 4, column 25: nodes[0].region: want a text in quotes`},
-		{`"id": "7"`, `"id": 7`, `line 12, column 12: tenants[0].id: want a tenant ID: a decimal number in quotes`},
+		{`"id": "7"`, `"id": 7`, `line 12, column 12: tenants[0].id: want a tenant ID: a decimal number in quotes; did you mean "7"?`},
 		{`"id": "7"`, `"id": "07"`, `line 12, column 12: tenants[0].id: tenant "07": not a tenant ID (want a decimal number from 0 to 18446744073709551614)`},
 		{`[0, 1, 2]}`, `[0, 1, 9]}`, `line 9, column 50: shards[0].replicas[2]: 9 is no node's id`},
 		{`[0, 1, 2]}`, `[0, 1, 1]}`, `line 9, column 50: shards[0].replicas[2]: node 1 is there twice`},
@@ -193,19 +193,6 @@ func TestDamagedClusterFiles(t *testing.T) {
 		}
 		if diff := cmp.Diff("invalid cluster: "+c.want, err.Error()); diff != "" {
 			t.Errorf("%s for %s (-want +got):\n%s", c.new, c.old, diff)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"replica", "replicas", 1}, {"regoin", "region", 2}, {"kitten", "sitting", 3},
-	} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("from %q to %q: %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }

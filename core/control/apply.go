@@ -40,9 +40,9 @@ var rules = [kindEnd]rule{
 
 	Assign: {[]precondition{asDecided, leavesReplica, leavesIdle, entersKnown, entersNew, entersResident, entersRegion}, assign},
 
-	CreateTenant: {[]precondition{newTenant, validConfig, validHomes, permittedHomes, roomForTenant}, createTenant},
+	CreateTenant: {[]precondition{newTenant, validConfig, validHomes, enoughForEach, permittedHomes, roomForTenant}, createTenant},
 	DropTenant:   {[]precondition{knownTenant}, dropTenant},
-	Configure:    {[]precondition{knownTenant, asBased, validConfig, permittedMove}, configure},
+	Configure:    {[]precondition{knownTenant, asBased, validConfig, enoughForEach, permittedMove}, configure},
 }
 
 // Apply carries out the command at an index and returns the bytes of a Result.

@@ -65,7 +65,7 @@ type ShardConfig struct {
 type TenantConfig struct {
 	tenant.Config
 	// Shards has the shard of each slot, by slot: P = len(Shards) is
-	// 1..route.MaxPartitions.
+	// 1..route.MaxPartitions, and at most rate and burst: see Config.ValidateSlots.
 	Shards []lineage.Shard `json:"shards"`
 }
 
@@ -209,6 +209,9 @@ func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	}
 	if n := len(t.Shards); n == 0 || n > route.MaxPartitions {
 		return wrong(path+".shards", "%d slots, want 1..%d", n, route.MaxPartitions)
+	}
+	if err := t.ValidateSlots(len(t.Shards)); err != nil {
+		return invalidTenant(path, err)
 	}
 	for slot, id := range t.Shards {
 		path := fmt.Sprintf("%s.shards[%d]", path, slot)

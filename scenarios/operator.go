@@ -26,7 +26,7 @@ type CommandPlan struct {
 	// Blind is a drop whatever the version.
 	Blind bool  `json:"blind,omitempty"`
 	Node  int   `json:"node,omitempty"` // of a drain and its end
-	Think int64 `json:"think_ns"` // pause before it
+	Think int64 `json:"think_ns"`       // pause before it
 }
 
 // OperatorPlan is what one operator process does, one command after the other.

@@ -42,9 +42,9 @@ var rules = [kindEnd]rule{
 
 	Assign: {requires: []precondition{asDecided, leavesReplica, leavesIdle, entersKnown, entersNew, entersResident, entersRegion, entersWithDuties}, effect: assign},
 
-	CreateTenant: {requires: []precondition{newTenant, validConfig, validHomes, permittedHomes, roomForTenant}, effect: createTenant},
+	CreateTenant: {requires: []precondition{newTenant, validConfig, validHomes, enoughForEach, permittedHomes, roomForTenant}, effect: createTenant},
 	DropTenant:   {requires: []precondition{knownTenant, notYetDropping, anyOrBased}, effect: dropTenant},
-	Configure:    {requires: []precondition{knownTenant, notDropping, asBased, validConfig, permittedMove}, effect: configure},
+	Configure:    {requires: []precondition{knownTenant, notDropping, asBased, validConfig, enoughForEach, permittedMove}, effect: configure},
 
 	Grant: {requires: []precondition{knownTenant, notDropping, knownSlot, sameGrant, newGrant, withinLimits}, effect: grantShare},
 	Hold:  {requires: []precondition{knownTenant, knownSlot, sameGrant, notHeldYet}, effect: holdShare},

@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"core/env", "core/assert", "core/lineage"},
 	{"core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
 	{"core/record"},
-	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state"},
+	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state", "core/health"},
 	{"core/replica", "core/metalog", "core/control"},
 	{"core/group"},
 	{"core"},

@@ -16,6 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/health"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/route"
@@ -282,6 +283,8 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"slots of a tenant (P)":         "1.." + thousands(route.MaxPartitions),
 		"tenants that a node's catalog names, dropped ones included": thousands(core.MaxCatalog),
 		"name of a region":                                            fmt.Sprint("1..", tenant.MaxRegion),
+		"lag of a replica in a healthy region":                        health.DegradedLagMs,
+		"silence of a node in a healthy region":                       thousands(health.OfflineSilenceMs),
 		"message":                                                     wire.MaxSize,
 		"first wait for an answer":                                    patience.Attempt / env.Millisecond,
 		"longest wait between attempts":                               patience.Longest / env.Millisecond,

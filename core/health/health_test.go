@@ -1,65 +1,104 @@
 package health_test
 
 import (
-	"encoding/json"
-	"flag"
+	"math"
+	"math/big"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/health"
-	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
-	"github.com/tidaldb/tidalsim/internal/golden"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as nobody reads schema 1")
 
 func f(v uint64) health.Figure { return health.Of(v) }
 
-// full has everything that a cluster can say, with a number of its own in each field.
-func full() *health.Cluster {
-	c := &health.Cluster{
-		Node: 1, Coordinator: health.Of(env.ID(2)), Index: f(917), AgeMs: f(40), WatchedMs: f(86_400_000),
-		Nodes: []health.Node{
-			{ID: 0, Region: "us-east", Incarnation: health.Of(env.Incarnation(3)), State: health.Active, SilentMs: f(101),
-				Disk: health.Disk{AgeMs: f(102), UsedBytes: f(1_000_001), FreeBytes: f(9_000_001)}, Replicas: f(2), Leaderships: f(1)},
-			{ID: 1, Region: "eu-west", Incarnation: health.Of(env.Incarnation(1)), State: health.Draining, SilentMs: f(0),
-				Disk: health.Disk{AgeMs: f(0), UsedBytes: f(1_000_002), FreeBytes: f(9_000_002)}, Replicas: f(1), Leaderships: f(0)},
-			{ID: 2, Region: "us-east", Incarnation: health.Of(env.Incarnation(7)), State: health.Drained, SilentMs: f(30_001)},
-		},
-		Shards: []health.Shard{
-			{ID: 1, Region: "us-east", Epoch: health.Of(lineage.ShardEpoch(12)), Version: f(31), Leader: health.Member{Node: 0, Incarnation: 3},
-				InSync: []health.Member{{Node: 0, Incarnation: 3}, {Node: 2, Incarnation: 7}}, Excluded: f(1),
-				Waits: `waits for "node 2"`, AgeMs: f(55), Entities: f(1234), LogicalBytes: f(567_890), Signals: f(2999), WindowMs: f(2000),
-				Replicas: []health.Replica{
-					{Node: 0, InSync: health.Yes, AgeMs: f(55), LagRecords: f(0), LagMs: f(0), Disk: health.ReplicaDisk{AgeMs: f(56), UsedBytes: f(600_000)}},
-					{Node: 2, InSync: health.No, AgeMs: f(57), LagRecords: f(17), LagMs: f(5001), Disk: health.ReplicaDisk{AgeMs: f(58), UsedBytes: f(500_000)}},
-				}},
-			{ID: 4, Region: "eu-west", Replicas: []health.Replica{{Node: 1}}},
-		},
-		Tenants: []health.Tenant{
-			{ID: 0, Version: f(1), State: health.TenantActive, Quota: health.LimitsOf(tenant.Limits{Rate: 10}), Slots: []health.Slot{{Slot: 0, Shard: 4}}},
-			{ID: 1<<64 - 2, Version: f(5), State: health.TenantDropping, Residency: tenant.Residency{"us-east", "eu-west"},
-				Quota: health.LimitsOf(tenant.Limits{Rate: 100, Burst: 200, Entities: 300, Bytes: 4000}),
-				Slots: []health.Slot{
-					{Slot: 0, Shard: 1, AgeMs: f(61), Seq: health.Of(lineage.Seq(901)), Share: health.Limits{Rate: f(60), Burst: f(120), Entities: f(150), Bytes: f(2000)},
-						Used: health.Use{Entities: f(11), Bytes: f(1100)}, Refused: health.Refusals{Rate: f(5), Entities: f(6), Bytes: f(7)}},
-					{Slot: 1, Shard: 1, AgeMs: f(62), Seq: health.Of(lineage.Seq(902)), Share: health.Limits{Rate: f(40), Burst: f(80), Entities: f(150), Bytes: f(2000)},
-						Used: health.Use{Entities: f(12), Bytes: f(1200)}, Refused: health.Refusals{Rate: f(50), Entities: f(60), Bytes: f(70)}},
-				}},
-		},
-		Migrations: []health.Migration{{Tenant: 0, Slot: 0, From: 4, To: 1, Phase: "COPY"}},
+// An age is an upper bound, so it is rounded up; so is a lag, and 5 s and a nanosecond
+// are more than 5,000 ms.
+func TestMillisAreRoundedUp(t *testing.T) {
+	for _, c := range []struct {
+		span env.Duration
+		want health.Figure
+	}{
+		{0, f(0)},
+		{1, f(1)},
+		{env.Millisecond - 1, f(1)},
+		{env.Millisecond, f(1)},
+		{5*env.Second + 1, f(5001)},
+		{math.MaxInt64, f(9_223_372_036_855)},
+		{-1, unknown}, // a clock stepped back
+	} {
+		if got := health.Millis(c.span); got != c.want {
+			t.Errorf("%d ns are %+v, want %+v", c.span, got, c.want)
+		}
 	}
-	c.Judge()
-	return c
 }
 
-func TestGoldenJSON(t *testing.T) {
-	for name, c := range map[string]*health.Cluster{"full": full(), "empty": {}} {
-		text := health.AppendJSON(nil, c)
-		if !json.Valid(text) {
-			t.Errorf("%s: no JSON:\n%s", name, text)
+func TestSignalsPerSecond(t *testing.T) {
+	for _, c := range []struct{ signals, window, want health.Figure }{
+		{f(2999), f(2000), f(1499)},
+		{f(0), f(1000), f(0)},
+		{f(1), f(1001), f(0)},
+		{f(5), f(0), unknown},
+		{unknown, f(1000), unknown},
+		{f(5), unknown, unknown},
+		{f(math.MaxUint64), f(1000), f(math.MaxUint64)},
+		{f(math.MaxUint64), f(999), f(math.MaxUint64)}, // no number can say it
+	} {
+		s := health.Shard{Signals: c.signals, WindowMs: c.window}
+		if got := s.SignalsPerSecond(); got != c.want {
+			t.Errorf("%+v signals in %+v ms are %+v per second, want %+v", c.signals, c.window, got, c.want)
 		}
-		golden.Text(t, "testdata/v1/"+name+".json", string(text), *rewrite)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		signals, window := rapid.Uint64().Draw(t, "signals"), rapid.Uint64Min(1).Draw(t, "window")
+		want := new(big.Int).Mul(new(big.Int).SetUint64(signals), big.NewInt(1000))
+		want.Div(want, new(big.Int).SetUint64(window))
+		if most := new(big.Int).SetUint64(math.MaxUint64); want.Cmp(most) > 0 {
+			want = most
+		}
+		if got := (&health.Shard{Signals: f(signals), WindowMs: f(window)}).SignalsPerSecond(); got != f(want.Uint64()) {
+			t.Fatalf("got %+v, want %v", got, want)
+		}
+	})
+}
+
+// What one slot does not know the tenant does not know: a sum of what is left would be
+// too low.
+func TestTotalKnowsWhatAllSlotsKnow(t *testing.T) {
+	known := health.Slot{AgeMs: f(30), Used: health.Use{Entities: f(1), Bytes: f(2)}, Refused: health.Refusals{Rate: f(3), Entities: f(4), Bytes: f(5)}}
+	partly := health.Slot{Slot: 1, AgeMs: f(20), Used: health.Use{Bytes: f(20)}, Refused: health.Refusals{Rate: f(30), Entities: f(40)}}
+	blank := health.Slot{Slot: 2}
+	type total struct {
+		Used    health.Use
+		Refused health.Refusals
+		Age     health.Figure
+	}
+	for _, c := range []struct {
+		name  string
+		slots []health.Slot
+		want  total
+	}{
+		{"no slots", nil, total{}},
+		{"one", []health.Slot{known}, total{known.Used, known.Refused, f(30)}},
+		{"two", []health.Slot{known, partly}, total{health.Use{Bytes: f(22)}, health.Refusals{Rate: f(33), Entities: f(44)}, f(30)}},
+		{"one is not known", []health.Slot{known, blank}, total{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got total
+			got.Used, got.Refused, got.Age = (&health.Tenant{Slots: c.slots}).Total()
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error("-want +got\n" + diff)
+			}
+		})
+	}
+}
+
+func TestLimitsAreThoseInEffect(t *testing.T) {
+	want := health.Limits{Rate: f(7), Burst: f(7), Entities: f(tenant.MaxEntities), Bytes: f(tenant.MaxBytes)}
+	if got := health.LimitsOf(tenant.Limits{Rate: 7}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // AppendJSON appends a cluster as JSON: the same bytes for the same cluster, keys in one
-// order, a line for each row. The last byte is a newline.
+// order, a line for each row. docs/health.schema.json describes it. The last byte is a
+// newline.
 func AppendJSON(dst []byte, c *Cluster) []byte {
 	w := &writer{dst: dst}
 	w.begin('{', tall)

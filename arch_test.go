@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"core/group"},
 	{"core"},
 	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame"},
-	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network"},
+	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network", "host/probe"},
 	{"sim/plan"},
 	{"sim", "checker", "host"},
 	{"scenarios", "host/live"},
@@ -278,6 +278,33 @@ func TestProductionHasNoFailpoints(t *testing.T) {
 			t.Errorf("a production build of core imports %s", p.PkgPath)
 		}
 	})
+}
+
+// confined lists modules of others that one package only may import, so that nothing else
+// links them.
+var confined = map[string]string{"github.com/prometheus/": "host/probe"}
+
+func TestModulesStayWhereTheyAre(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range load(t, nil, "./...") {
+		from, _ := local(p.PkgPath)
+		for path := range p.Imports {
+			for module, home := range confined {
+				if !strings.HasPrefix(path, module) {
+					continue
+				}
+				used[module] = true
+				if from != home {
+					t.Errorf("%s imports %s, which is for %s alone", from, path, home)
+				}
+			}
+		}
+	}
+	for module := range confined {
+		if !used[module] {
+			t.Errorf("nobody imports %s; the test looks for the wrong thing", module)
+		}
+	}
 }
 
 // TestNoLeftovers keeps what belongs to a machine or to a day out of the tree.

@@ -30,6 +30,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/frame"
 	"github.com/tidaldb/tidalsim/host/live"
 	hostnetwork "github.com/tidaldb/tidalsim/host/network"
+	"github.com/tidaldb/tidalsim/host/probe"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/selftest"
 	"github.com/tidaldb/tidalsim/sim"
@@ -304,6 +305,10 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"seeds that a checker has to find a planted mistake":          selftest.DefaultSeeds,
 		"seeds over which detection rates are measured":               selftest.RateSeeds,
 		"messages that wait for a process":                            host.MaxInbox,
+		"looks that wait for a process":                               host.MaxInspections,
+		"answer to a probe":                                           probe.Patience.Milliseconds(),
+		"connections of probes":                                       probe.MaxConnections,
+		"header of a probe":                                           fmt.Sprintf("%d Ki", probe.MaxHeader>>10),
 		"operations that a real disk does at once":                    hostdisk.DefaultWorkers,
 		"payload of a frame":                                          fmt.Sprintf("%d Mi", frame.MaxPayload/mi),
 		"bytes that wait for one peer":                                fmt.Sprintf("%d Mi", hostnetwork.MaxQueue/mi),

@@ -15,6 +15,9 @@ type Figure = Maybe[uint64]
 // Of returns a number that is known.
 func Of[T ~uint32 | ~uint64](value T) Maybe[T] { return Maybe[T]{Known: true, Value: value} }
 
+// Figure returns m as a plain number.
+func (m Maybe[T]) Figure() Figure { return Figure{m.Known, uint64(m.Value)} }
+
 // Millis returns a span in milliseconds, rounded up, so that an age stays an upper bound.
 // A span below 0 is of a clock that stepped back, and unknown.
 func Millis(d env.Duration) Figure {
@@ -37,6 +40,17 @@ const (
 	No
 	Yes
 )
+
+// True returns what is known to be so, or not to be.
+func True(is bool) Truth {
+	if is {
+		return Yes
+	}
+	return No
+}
+
+// Figure returns 1 for Yes and 0 for No.
+func (t Truth) Figure() Figure { return Figure{t != Unknown, uint64(max(t, No) - No)} }
 
 // total adds figures up, and finds the highest.
 type total struct {

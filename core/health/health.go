@@ -102,7 +102,8 @@ type Member struct {
 }
 
 // Shard is a replica group. What its leader says of it stands beside AgeMs; what the
-// control plane says, before it, is as old as the Cluster.
+// control plane says, before it, is as old as the Cluster; without Version nothing is known
+// of that, InSync included.
 type Shard struct {
 	ID       lineage.Shard
 	Region   tenant.Region
@@ -160,7 +161,8 @@ const (
 	TenantDropping
 )
 
-// Tenant is a tenant, its limits and its use.
+// Tenant is a tenant, its limits and its use. Without Version nothing is known of its
+// configuration, residency included.
 type Tenant struct {
 	ID        tenant.ID
 	Version   Figure // of its configuration

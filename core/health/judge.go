@@ -78,6 +78,9 @@ func (c *Cluster) lags(region tenant.Region) (all []Lag) {
 // complies reports whether every replica of a tenant's shards is where the tenant may be.
 // One that is elsewhere is enough for No, whatever else is not known.
 func (c *Cluster) complies(t *Tenant) Truth {
+	if !t.Version.Known { // nor is its residency
+		return Unknown
+	}
 	whole := len(t.Slots) > 0
 	for i := range t.Slots {
 		s := c.shard(t.Slots[i].Shard)

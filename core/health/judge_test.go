@@ -183,7 +183,7 @@ func TestJudgeResidency(t *testing.T) {
 		{"slots that are not known", tenant.Residency{"eu"}, nil, health.Unknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			row := health.Tenant{ID: 5, Residency: c.residency}
+			row := health.Tenant{ID: 5, Version: f(1), Residency: c.residency}
 			for i, s := range c.slots {
 				row.Slots = append(row.Slots, health.Slot{Slot: lineage.Slot(i), Shard: s})
 			}
@@ -191,6 +191,11 @@ func TestJudgeResidency(t *testing.T) {
 			cluster.Judge()
 			if got := cluster.Tenants[0].Compliant; got != c.want {
 				t.Errorf("compliant: %d, want %d", got, c.want)
+			}
+			cluster.Tenants[0].Version = unknown
+			cluster.Judge()
+			if got := cluster.Tenants[0].Compliant; got != health.Unknown {
+				t.Errorf("compliant with a residency that is not known: %d", got)
 			}
 		})
 	}

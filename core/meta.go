@@ -373,6 +373,9 @@ func (n *Node) propose(from env.ID, m *peer.Message) {
 // outcomes tells what became of proposals.
 func (n *Node) outcomes() {
 	for _, out := range slices.Clone(n.log.Outcomes()) {
+		if out.Read && out.Err == nil {
+			n.stillLeads(out.Number)
+		}
 		if out.Read || out.Err == metalog.ErrUnknown {
 			continue
 		}

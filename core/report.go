@@ -26,6 +26,10 @@ type polls struct {
 	round uint64       // of the last one
 	next  env.Time     // when it asks again
 	sent  [64]env.Time // when, by round modulo 64
+
+	// confirmed: what the node has applied is all that was decided until then, if isConfirmed.
+	confirmed   env.Time
+	isConfirmed bool
 }
 
 // reporting is what a node keeps between two reports.
@@ -68,6 +72,15 @@ func (n *Node) poll() {
 		}
 	}
 	n.tell(n.self.Node, n.polls.round)
+	_ = n.log.Read(n.env, n.polls.round) // refused: it is asked again
+	n.outcomes()
+}
+
+// stillLeads takes note that the node still led the meta log after a question was sent.
+func (n *Node) stillLeads(round uint64) {
+	if at, ours := n.polls.asked(round); ours {
+		n.polls.confirmed, n.polls.isConfirmed = max(at, n.polls.confirmed), true
+	}
 }
 
 // asked returns when a question was sent, false if it was not, or too long ago.

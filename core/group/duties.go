@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/wire"
 )
 
 // What ends while the shard goes on: a node's duties in it, and logs of tenants that are
@@ -60,8 +61,28 @@ func (g *Group) Ending(number int) bool {
 	return s != nil && s.ends
 }
 
-// RemoveSlot forgets a log.
+// RemoveSlot forgets a log; reads of it that wait are refused.
 func (g *Group) RemoveSlot(number int) {
+	at := slices.IndexFunc(g.slots, func(s slot) bool { return s.number == number })
+	if at < 0 {
+		return
+	}
 	g.changes++
-	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { return s.number == number })
+	kept := g.reads.waiting[:0]
+	for i := range g.reads.waiting {
+		switch r := g.reads.waiting[i]; {
+		case r.slot != at:
+			if r.slot > at {
+				r.slot--
+			}
+			kept = append(kept, r)
+		case !r.remote:
+			g.owner.AnswerRead(number, &r, wire.UnknownTenant)
+		}
+	}
+	g.reads.waiting = kept
+	g.slots = slices.Delete(g.slots, at, at+1)
+	if g.gather.chosen {
+		g.gather.sources, g.gather.targets = slices.Delete(g.gather.sources, at, at+1), slices.Delete(g.gather.targets, at, at+1)
+	}
 }

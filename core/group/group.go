@@ -90,6 +90,8 @@ type Group struct {
 	asked   wish // any other command that is wanted
 
 	reads  reads
+	rounds [64]env.Time // leading: when rounds of confirmations began, by number modulo 64
+	echo   uint64       // following: the last round that the leader asked for
 	ticks  uint32
 	beat   env.Time // when members are asked to confirm next
 	gather gathering
@@ -130,6 +132,7 @@ type progress struct {
 	life  uint64      // of that log, which begins anew with each life; what is of an earlier one counts no more
 	// barred: the log has failed, and what it acknowledged in this life counts no more.
 	barred bool
+	at     uint64      // acked was so after this round of confirmations began; 0: that is not known
 	told   lineage.Seq // it knows that records up to here are committed
 	since  env.Time    // acked has been behind the log's end since
 }
@@ -174,6 +177,9 @@ func (g *Group) Leader() (env.ID, bool) {
 // AddSlot adds a log of the shard, under the number that it has on the node.
 func (g *Group) AddSlot(number int, r *replica.Replica) {
 	id := r.Identity()
+	if g.gather.chosen { // it is of a tenant that was created since: nobody has any of it
+		g.gather.sources, g.gather.targets = append(g.gather.sources, g.self.Node), append(g.gather.targets, lineage.Position{})
+	}
 	g.changes++
 	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed), progress: make([]progress, len(g.peers))})
 }
@@ -323,7 +329,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 		return
 	}
 	g.stepDown(e)
-	g.epoch, g.knows = epoch, false
+	g.epoch, g.knows, g.echo = epoch, false, 0
 	fault.Hit(e, fault.EpochAdopted, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(epoch)})
 	for i := range g.peers {
 		g.peers[i].spoke, g.peers[i].round = false, 0

@@ -33,8 +33,7 @@ func (g *Group) tickLeading(e env.Env) {
 			g.beat = e.Now().Add(g.patience.Silence / 6)
 		}
 		if !g.reads.under {
-			g.reads.round++
-			g.reads.under = true
+			g.nextRound(e)
 		}
 		g.askToConfirm(e, g.ticks, beat)
 		g.confirmed(e)
@@ -91,7 +90,7 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 		return
 	}
 	m := g.message(peer.Appended, s)
-	m.Round, m.Mark = s.life+1, 1
+	m.Round, m.Mark, m.Index = s.life+1, 1, g.echo
 	g.send(e, g.leader, &m, m.Round<<16, g.ticks)
 }
 

@@ -76,7 +76,7 @@ type Message struct {
 	Mark      lineage.Seq
 	Offset    uint64
 	Size      uint64
-	Index     uint64 // of the meta log; Propose, Proposed: the client
+	Index     uint64 // of the meta log; Propose, Proposed: the client; Appended: the last round of confirmations that R was asked for
 	Tail      []byte
 }
 
@@ -104,7 +104,7 @@ var fieldSize = [fields]int{
 // layouts is the table of what each kind carries, in order.
 var layouts = [kinds][]field{
 	Append:    {pShard, pSlot, pAt, pCommit, pRound, pTail},
-	Appended:  {pShard, pSlot, pAt, pCommit, pRound, pMark},
+	Appended:  {pShard, pSlot, pAt, pCommit, pRound, pMark, pIndex},
 	Pull:      {pShard, pSlot, pAt, pMark, pOffset, pTail},
 	Chunk:     {pShard, pSlot, pAt, pOffset, pSize, pTail},
 	Confirm:   {pShard, pRound},
@@ -126,7 +126,7 @@ var layouts = [kinds][]field{
 //
 //	offset size
 //	     0    1  magic 0x7e
-//	     1    1  version (1)
+//	     1    1  version (2)
 //	     2    1  kind
 //	     3    1  zero
 //	     4    4  CRC-32C of all bytes but these four
@@ -134,7 +134,7 @@ var layouts = [kinds][]field{
 //	    16    n  the fields of the kind's layout, 8 bytes each number, and the tail
 const (
 	magic      = 0x7e
-	version    = 1
+	version    = 2
 	headerSize = 16
 )
 

@@ -325,6 +325,7 @@ func (n *Node) tick() {
 	}
 	n.proposeWishes()
 	n.tickTenancy()
+	n.askAhead()
 	n.adoptEpochs()
 }
 

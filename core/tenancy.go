@@ -162,6 +162,7 @@ func (n *Node) takeTenant(c *control.Tenant) {
 			n.openShared(g, t, lineage.Slot(slot))
 		default:
 			n.slots[at].Entitle(entitled(&t.Slots[slot]))
+			n.renew(at)
 		}
 	}
 }
@@ -232,6 +233,10 @@ func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) 
 	n.placeOf[slotKey{t.Config.ID, slot}] = i
 	n.slots = append(n.slots, r)
 	n.groupBy = append(n.groupBy, g)
+	n.reporting.told = append(n.reporting.told, told{})
+	if len(t.Slots) > 1 {
+		n.reporting.divided = append(n.reporting.divided, i)
+	}
 	g.AddSlot(i, r)
 	if t.Dropping {
 		g.End(i)

@@ -133,6 +133,7 @@ func All() []Checker {
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
+		{nameBudget, "one node at most is taken out of its duties, and no set is left with fewer members than it needs", judgeBudget},
 		{nameAvailability, "while at most one node is down or does not run, every read is answered within its deadline", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}

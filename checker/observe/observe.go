@@ -100,6 +100,7 @@ type Run struct {
 
 	Residency    Residency
 	Availability Availability
+	Budget       Budget
 
 	lifecycle // of tenants
 
@@ -123,6 +124,7 @@ func (r *Run) Reset() {
 	r.Claims.reset()
 	r.Residency.reset()
 	r.Availability.reset()
+	r.Budget.reset()
 	r.lifecycle.reset()
 }
 

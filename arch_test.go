@@ -23,12 +23,12 @@ var floors = [][]string{
 	{"core/env", "core/assert", "core/lineage", "core/strict"},
 	{"core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
 	{"core/record"},
-	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state"},
+	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state", "core/health"},
 	{"core/replica", "core/metalog", "core/control"},
 	{"core/group", "core/desired"},
 	{"core"},
 	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame"},
-	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network"},
+	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network", "host/probe"},
 	{"sim/plan"},
 	{"sim", "checker", "host"},
 	{"scenarios", "host/live"},
@@ -278,6 +278,33 @@ func TestProductionHasNoFailpoints(t *testing.T) {
 			t.Errorf("a production build of core imports %s", p.PkgPath)
 		}
 	})
+}
+
+// confined lists modules of others that one package only may import, so that nothing else
+// links them.
+var confined = map[string]string{"github.com/prometheus/": "host/probe"}
+
+func TestModulesStayWhereTheyAre(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range load(t, nil, "./...") {
+		from, _ := local(p.PkgPath)
+		for path := range p.Imports {
+			for module, home := range confined {
+				if !strings.HasPrefix(path, module) {
+					continue
+				}
+				used[module] = true
+				if from != home {
+					t.Errorf("%s imports %s, which is for %s alone", from, path, home)
+				}
+			}
+		}
+	}
+	for module := range confined {
+		if !used[module] {
+			t.Errorf("nobody imports %s; the test looks for the wrong thing", module)
+		}
+	}
 }
 
 // TestNoLeftovers keeps what belongs to a machine or to a day out of the tree.

@@ -17,6 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/health"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/route"
@@ -30,6 +31,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/frame"
 	"github.com/tidaldb/tidalsim/host/live"
 	hostnetwork "github.com/tidaldb/tidalsim/host/network"
+	"github.com/tidaldb/tidalsim/host/probe"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/selftest"
 	"github.com/tidaldb/tidalsim/sim"
@@ -284,6 +286,8 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"slots of a tenant (P)":         "1.." + thousands(route.MaxPartitions),
 		"tenants that a node's catalog names, dropped ones included": thousands(core.MaxCatalog),
 		"name of a region":                                            fmt.Sprint("1..", tenant.MaxRegion),
+		"lag of a replica in a healthy region":                        health.DegradedLagMs,
+		"silence of a node in a healthy region":                       thousands(health.OfflineSilenceMs),
 		"message":                                                     wire.MaxSize,
 		"first wait for an answer":                                    patience.Attempt / env.Millisecond,
 		"longest wait between attempts":                               patience.Longest / env.Millisecond,
@@ -303,6 +307,10 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"seeds that a checker has to find a planted mistake":          selftest.DefaultSeeds,
 		"seeds over which detection rates are measured":               selftest.RateSeeds,
 		"messages that wait for a process":                            host.MaxInbox,
+		"looks that wait for a process":                               host.MaxInspections,
+		"answer to a probe":                                           probe.Patience.Milliseconds(),
+		"connections of probes":                                       probe.MaxConnections,
+		"header of a probe":                                           fmt.Sprintf("%d Ki", probe.MaxHeader>>10),
 		"operations that a real disk does at once":                    hostdisk.DefaultWorkers,
 		"payload of a frame":                                          fmt.Sprintf("%d Mi", frame.MaxPayload/mi),
 		"bytes that wait for one peer":                                fmt.Sprintf("%d Mi", hostnetwork.MaxQueue/mi),

@@ -12,6 +12,7 @@ package host
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,7 @@ type Process struct {
 	network *network.Network
 	disk    *disk.Disk
 	home    *home
+	looking chan struct{} // holds one for each inspection that waits in the inbox
 	done    chan struct{}
 }
 
@@ -60,7 +62,7 @@ func Start(c Config) (p *Process, err error) {
 			h.close()
 		}
 	}()
-	p = &Process{home: h, inbox: newInbox(), done: make(chan struct{})}
+	p = &Process{home: h, inbox: newInbox(), looking: make(chan struct{}, MaxInspections), done: make(chan struct{})}
 	clock := newClock(c.Seed ^ uint64(h.incarnation))
 	p.inbox.put(env.Event{Kind: env.Started, At: clock.now()}) // before a message can be there
 	p.disk, err = disk.Open(filepath.Join(c.Dir, dataName), c.Disk, func(d disk.Completion) {
@@ -95,6 +97,51 @@ func (p *Process) run() {
 	p.loop.failure = cmp.Or(err, p.home.close())
 	close(p.done)
 }
+
+// MaxInspections bounds the inspections that wait for a process to come to them, those
+// included that were given up. Beyond it more wait for these.
+const MaxInspections = 16
+
+// ErrEnded is returned for an inspection of a process that has ended.
+var ErrEnded = errors.New("the process has ended")
+
+// Inspect lets look look at the machine between two Steps, behind all that waits, and
+// returns when it has. Time is then as in a Step. look may ask the machine's Env what it
+// answers at once, must change nothing, and must keep nothing of the machine's: it goes on.
+//
+// If ctx ends first, that is the error, and look may still be called, or be running: what
+// it writes must not be read then.
+func (p *Process) Inspect(ctx context.Context, look func(env.Machine)) error {
+	select {
+	case p.looking <- struct{}{}:
+	case <-ctx.Done():
+		return p.unanswered(ctx)
+	case <-p.done:
+		return p.ended()
+	}
+	looked := make(chan struct{})
+	p.inbox.add(entry{look: func() {
+		<-p.looking
+		if ctx.Err() == nil { // else nobody waits
+			look(p.loop.machine)
+			close(looked)
+		}
+	}})
+	select {
+	case <-looked:
+		return nil
+	case <-ctx.Done():
+		return p.unanswered(ctx)
+	case <-p.done:
+		return p.ended()
+	}
+}
+
+func (p *Process) unanswered(ctx context.Context) error {
+	return fmt.Errorf("process %d does not let anybody look at it: %w", p.loop.self, context.Cause(ctx))
+}
+
+func (p *Process) ended() error { return fmt.Errorf("process %d: %w", p.loop.self, ErrEnded) }
 
 // Incarnation counts the starts of this process.
 func (p *Process) Incarnation() env.Incarnation { return p.home.incarnation }

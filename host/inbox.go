@@ -14,10 +14,12 @@ import (
 // timers are bounded by what the machine has asked for.
 const MaxInbox = 4096
 
-// entry is an event that waits, and of a timer which arming of it this is.
+// entry is an event that waits, and of a timer which arming of it this is; or somebody
+// who wants to look at the machine.
 type entry struct {
 	event  env.Event
 	arming uint64
+	look   func()
 }
 
 // inbox is what waits for the event loop, in order.

@@ -73,7 +73,11 @@ func (l *loop) run(in *inbox) {
 			}
 			continue
 		}
-		if e.event.Kind != env.Timer || l.timers.takes(&e) {
+		l.turn()
+		switch {
+		case e.look != nil:
+			e.look()
+		case e.event.Kind != env.Timer || l.timers.takes(&e):
 			l.step(&e.event)
 		}
 	}
@@ -87,9 +91,13 @@ func (l *loop) sleep() time.Duration {
 	return time.Duration(l.timers.earliest.Sub(l.clock.now()))
 }
 
-func (l *loop) step(ev *env.Event) {
+// turn looks at the clock, once for all that a Step asks.
+func (l *loop) turn() {
 	t := time.Now()
 	l.now, l.wall = l.clock.at(t), env.WallTime(t.UnixNano())
+}
+
+func (l *loop) step(ev *env.Event) {
 	l.event = *ev
 	l.machine.Step(&l.event)
 	l.event.Data = nil

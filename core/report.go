@@ -1,0 +1,266 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/replica"
+)
+
+// What nodes tell the coordinator of themselves, so that it can say how the cluster is, and
+// move shares to where they are needed. The coordinator asks all nodes again and again, and
+// numbers its questions: when a figure is told, it was true after the question was sent.
+// That is all that it says of a figure's age, whatever the network did to the messages.
+
+// pollEvery is the time between two questions.
+const pollEvery = 200 * env.Millisecond
+
+// polls is what the coordinator knows of its questions.
+type polls struct {
+	round uint64       // of the last one
+	next  env.Time     // when it asks again
+	sent  [64]env.Time // when, by round modulo 64
+
+	// confirmed: what the node has applied is all that was decided until then, if isConfirmed.
+	confirmed   env.Time
+	isConfirmed bool
+}
+
+// reporting is what a node keeps between two reports.
+type reporting struct {
+	asker   env.ID // who asked last, and in which round; 0: nobody yet
+	round   uint64
+	reports uint64
+	figures peer.Figures // that are being told
+	read    peer.Figures // that were told here
+	windows []window
+	told    []told // by slot here
+	divided []int  // slots here whose tenants have several
+	urgent  []*group.Group
+}
+
+// window is since when a node counts the signals of a shard.
+type window struct {
+	shard   lineage.Shard
+	epoch   lineage.ShardEpoch
+	slots   uint64 // changes of the set of slots
+	from    env.Time
+	signals uint64
+}
+
+// told is what was told of a slot last.
+type told struct {
+	refused [3]uint64
+	needs   [quota.Resources]control.Need
+}
+
+// poll asks all nodes for their figures, if it is time.
+func (n *Node) poll() {
+	now := n.env.Now()
+	if now < n.polls.next {
+		return
+	}
+	n.polls.next = now.Add(pollEvery)
+	if n.polls.round>>32 != uint64(n.self.Incarnation) {
+		n.polls.round = uint64(n.self.Incarnation) << 32
+	}
+	n.polls.round++
+	n.polls.sent[n.polls.round%64] = now
+	for i := range n.sightings {
+		if to := n.sightings[i].Node; to != n.self.Node {
+			m := peer.Message{Kind: peer.Poll, Round: n.polls.round}
+			n.sendPeer(to, &m, uint64(to), m.Round)
+		}
+	}
+	n.tell(n.self.Node, n.polls.round)
+	_ = n.log.Read(n.env, n.polls.round) // refused: it is asked again
+	n.outcomes()
+}
+
+// stillLeads takes note that the node still led the meta log after a question was sent.
+func (n *Node) stillLeads(round uint64) {
+	if at, ours := n.polls.asked(round); ours {
+		n.polls.confirmed, n.polls.isConfirmed = max(at, n.polls.confirmed), true
+	}
+}
+
+// asked returns when a question was sent, false if it was not, or too long ago.
+func (p *polls) asked(round uint64) (env.Time, bool) {
+	return p.sent[round%64], round <= p.round && round+64 > p.round && round>>32 == p.round>>32
+}
+
+// maxSlots is how many slots a report tells of at most.
+const maxSlots = 3000
+
+// tell tells who asked in a round what there is to tell here.
+func (n *Node) tell(to env.ID, round uint64) {
+	if !n.ready {
+		return
+	}
+	r := &n.reporting
+	r.asker, r.round = to, round
+	f := &r.figures
+	f.Own, f.Free, f.Copies = true, uint64(max(n.env.Free(), 0)), f.Copies[:0]
+	for _, g := range n.groups {
+		f.Copies = append(f.Copies, n.copyOf(g))
+	}
+	n.tellOf(n.groups)
+}
+
+// askAhead tells, without being asked, of the shards here of which a slot is in want of more
+// of its tenant's limits than was told last. It is as old as the last question.
+func (n *Node) askAhead() {
+	r := &n.reporting
+	if r.round == 0 {
+		return
+	}
+	r.urgent = r.urgent[:0]
+	for _, i := range r.divided {
+		g := n.groupBy[i]
+		if g.Role() != group.Leading || n.slots[i].Phase() != replica.Serving || slices.Contains(r.urgent, g) {
+			continue
+		}
+		if needs := n.needs(i); worse(needs, r.told[i].needs) {
+			r.urgent = append(r.urgent, g)
+		}
+	}
+	if len(r.urgent) > 0 {
+		f := &r.figures
+		f.Own, f.Free, f.Copies = false, 0, f.Copies[:0]
+		n.tellOf(r.urgent)
+	}
+}
+
+// worse reports whether a slot is in want of something that it was not.
+func worse(needs, told [quota.Resources]control.Need) bool {
+	for r := range needs {
+		if needs[r] >= control.Short && needs[r] > told[r] {
+			return true
+		}
+	}
+	return false
+}
+
+// tellOf tells who asked last of the shards that the node leads among some.
+func (n *Node) tellOf(groups []*group.Group) {
+	r := &n.reporting
+	f, slots := &r.figures, 0
+	f.Led = f.Led[:0]
+	for _, g := range groups {
+		if g.Role() != group.Leading {
+			continue
+		}
+		whole := n.figuresOf(g)
+		for rest := whole.Slots; ; rest = rest[len(whole.Slots):] {
+			if len(rest) > 0 && slots >= maxSlots {
+				n.sendReport(r.asker, r.round, f)
+				f.Led, slots = f.Led[:0], 0
+			}
+			whole.Slots = rest[:min(len(rest), maxSlots-slots)]
+			f.Led = append(f.Led, whole)
+			if slots += len(whole.Slots); len(whole.Slots) == len(rest) {
+				break
+			}
+		}
+	}
+	n.sendReport(r.asker, r.round, f)
+}
+
+// copyOf tells of the replica of a shard here.
+func (n *Node) copyOf(g *group.Group) peer.CopyFigures {
+	c := peer.CopyFigures{Shard: g.Shard(), Known: true}
+	for _, i := range g.Numbers() {
+		size, known := n.slots[i].DiskBytes()
+		c.Bytes += uint64(size)
+		c.Known = c.Known && known
+	}
+	return c
+}
+
+// figuresOf tells of a shard that the node leads.
+func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
+	s := peer.ShardFigures{Shard: g.Shard(), Epoch: g.Epoch(), Whole: true}
+	total := uint64(0)
+	for _, i := range g.Numbers() {
+		r := n.slots[i]
+		total += r.Counts().Signals
+		if r.Phase() != replica.Serving {
+			s.Whole = s.Whole && g.Ending(i)
+			continue
+		}
+		s.Slots = append(s.Slots, n.slotFigures(i))
+		s.Entities += r.State().Live()
+		s.Bytes += r.State().Bytes()
+	}
+	s.Signals, s.Window = n.throughput(g, total)
+	s.Others = g.Others(n.env, s.Others)
+	return s
+}
+
+// throughput returns how many signals were committed since the last report, and how long
+// that is; nothing if the node has not led all the while, or slots came and went.
+func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
+	i := slices.IndexFunc(n.reporting.windows, func(w window) bool { return w.shard == g.Shard() })
+	if i < 0 {
+		i = len(n.reporting.windows)
+		n.reporting.windows = append(n.reporting.windows, window{shard: g.Shard()})
+	}
+	w := &n.reporting.windows[i]
+	last, now := *w, n.env.Now()
+	*w = window{shard: g.Shard(), epoch: g.Epoch(), slots: g.Changes(), from: now, signals: total}
+	if last.epoch != w.epoch || last.slots != w.slots {
+		return 0, 0
+	}
+	return total - last.signals, now.Sub(last.from)
+}
+
+// slotFigures tells of a slot.
+func (n *Node) slotFigures(i int) peer.SlotFigures {
+	r, needs := n.slots[i], n.needs(i)
+	at, id, counts := r.State(), r.Identity(), r.Counts()
+	s := peer.SlotFigures{
+		Tenant: id.Tenant, Slot: id.Slot, Granted: at.Limits.Version, Seq: at.Position.Seq,
+		Entities: at.Live(), Bytes: at.Bytes(), Refused: counts.Refused,
+	}
+	for r, need := range needs {
+		s.Needs[r] = uint8(need)
+	}
+	n.reporting.told[i] = told{counts.Refused, needs}
+	return s
+}
+
+// needs returns how much a slot is in want of its tenant's limits.
+func (n *Node) needs(i int) (needs [quota.Resources]control.Need) {
+	r, told := n.slots[i], &n.reporting.told[i]
+	at, refused := r.State(), r.Counts().Refused
+	more := func(of quota.Resource) bool { // who leads anew counts from 0
+		now, last := refused[of-1], told.refused[of-1]
+		return now > last || now > 0 && now < last
+	}
+	level, full := r.Level(n.env.Now())
+	rate := control.NeedOfRate(level, full, more(quota.SignalsPerSecond))
+	needs[quota.Rate], needs[quota.Burst] = rate, rate
+	needs[quota.LiveEntities] = control.NeedOf(at.Limits.Entities, at.Live(), more(quota.Entities))
+	needs[quota.Bytes] = control.NeedOf(at.Limits.Bytes, at.Bytes(), more(quota.StorageBytes))
+	return needs
+}
+
+// sendReport sends what is to be told, or takes it, if it is this node that asks.
+func (n *Node) sendReport(to env.ID, round uint64, f *peer.Figures) {
+	n.reporting.reports++
+	number := n.reporting.reports
+	fault.Hit(n.env, fault.ReportMaking, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: number})
+	if to == n.self.Node {
+		n.reported(to, n.self.Incarnation, round, number, f)
+		return
+	}
+	m := peer.Message{Kind: peer.Report, Round: round, Mark: lineage.Seq(number), Tail: f.Append(n.tail[:0])}
+	n.tail = m.Tail
+	n.sendPeer(to, &m, uint64(n.self.Node), number)
+}

@@ -138,9 +138,9 @@ func (c *command) notValid(result *checked, err error) error {
 }
 
 func asNeeded(c *control.Command) *needed {
-	n := &needed{Schema: campaign.Schema, Type: "command", Kind: c.Kind.String(), Tenant: c.Tenant}
+	n := &needed{Schema: campaign.Schema, Type: "command", Kind: c.Kind.String(), Tenant: c.Tenant, Base: c.Base}
 	if c.Kind != control.DropTenant {
-		n.Tenant, n.Base, n.Version, n.Limits = c.Config.ID, c.Base, c.Config.Version, &c.Config.Limits
+		n.Tenant, n.Version, n.Limits = c.Config.ID, c.Config.Version, &c.Config.Limits
 		n.Residency, n.Shards = c.Config.Residency, c.Shards
 	}
 	return n

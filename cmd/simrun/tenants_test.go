@@ -69,7 +69,7 @@ func TestTenantsCheck(t *testing.T) {
 		{"for a cluster with tenants", check(drops, "--cluster="+settled), campaign.ExitHeld,
 			"create-tenant tenant 2 version 1 limits {5000 20000 1000000 0} residency [eu-west] in shards [2 2 2 1]\n" +
 				"configure base 1 tenant 3 version 2 limits {200 0 0 1000000000} residency [us-east]\n" +
-				"drop-tenant tenant 8\n" +
+				"drop-tenant tenant 8 base 1\n" +
 				drops + ": valid: 3 tenants, 2 to drop; " + settled + " needs 3 commands\n", ""},
 		{"a key that is misspelt", check(misspelt), campaign.ExitUsage, "",
 			"simrun: " + misspelt + `: invalid desired state: line 10, column 32: tenants[1].limits: unknown key "brust"; did you mean "burst"?` + "\n"},
@@ -124,7 +124,7 @@ func TestTenantsCheckJSON(t *testing.T) {
 			"limits": map[string]any{"rate": 5000.0, "burst": 20000.0, "entities": 1000000.0}, "residency": []any{"eu-west"}, "shards": []any{2.0, 2.0, 2.0, 1.0}},
 		{"schema": 1.0, "type": "command", "kind": "configure", "tenant": "3", "base": 6.0, "version": 7.0,
 			"limits": map[string]any{"rate": 200.0, "bytes": 1000000000.0}, "residency": []any{"us-east"}},
-		{"schema": 1.0, "type": "command", "kind": "drop-tenant", "tenant": "9"},
+		{"schema": 1.0, "type": "command", "kind": "drop-tenant", "tenant": "9", "base": 1.0},
 		{"schema": 1.0, "type": "tenants", "valid": true, "tenants": 3.0, "drop": 1.0, "commands": 4.0, "exit": 0.0},
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

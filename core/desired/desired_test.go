@@ -44,12 +44,24 @@ func founding() *control.Cluster {
 	return c
 }
 
-// running is founding's plane after a while: tenant 9 was dropped.
+// running is founding's plane after a while: tenant 9 was dropped, and is gone.
 func running() *control.Plane {
 	p := control.New(founding())
 	must(p, control.Command{Kind: control.CreateTenant, Config: tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 1}}, Shards: []lineage.Shard{2}})
 	must(p, control.Command{Kind: control.DropTenant, Tenant: 9})
+	for _, c := range closes(p, 9) {
+		must(p, c)
+	}
 	return p
+}
+
+// closes are the commands with which the leaders end a tenant that is being dropped.
+func closes(p *control.Plane, id tenant.ID) (all []control.Command) {
+	for slot, home := range p.Tenant(id).Shards {
+		s := p.Shard(home)
+		all = append(all, control.Command{Kind: control.Close, Shard: s.ID, Epoch: s.Epoch, By: s.Leader, Tenant: id, Slot: lineage.Slot(slot)})
+	}
+	return all
 }
 
 func must(p *control.Plane, c control.Command) {
@@ -265,14 +277,14 @@ func TestDiffs(t *testing.T) {
 			[]string{"configure base 1 tenant 7 version 2 limits {10 0 0 0} residency [eu]"}},
 		{"a residency that is gone", desired.State{Tenants: []desired.Tenant{{ID: 8, Limits: tenant.Limits{Rate: 5, Burst: 9}}}},
 			[]string{"configure base 3 tenant 8 version 4 limits {5 9 0 0} residency []"}},
-		{"drops", desired.State{Drop: []tenant.ID{8, 9, 7, 4}}, []string{"drop-tenant tenant 7", "drop-tenant tenant 8"}},
+		{"drops", desired.State{Drop: []tenant.ID{8, 9, 7, 4}}, []string{"drop-tenant tenant 7 base 1", "drop-tenant tenant 8 base 3"}},
 		{"drops come last, everything else by tenant", desired.State{
 			Tenants: []desired.Tenant{{ID: 30, Limits: limits}, {ID: 8, Limits: limits}, {ID: 0, Limits: limits}}, Drop: []tenant.ID{7},
 		}, []string{
 			"create-tenant tenant 0 version 1 limits {10 0 0 0} residency [] in shards [1]",
 			"configure base 3 tenant 8 version 4 limits {10 0 0 0} residency []",
 			"create-tenant tenant 30 version 1 limits {10 0 0 0} residency [] in shards [4]",
-			"drop-tenant tenant 7",
+			"drop-tenant tenant 7 base 1",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -288,13 +300,14 @@ func TestDiffs(t *testing.T) {
 // What was decided on a tenant that another operator has changed since has no effect,
 // and what comes after it goes from there.
 func TestStaleCommands(t *testing.T) {
-	const state = `{"tenants": [{"id": "1", "limits": {"rate": 2}}, {"id": "8", "limits": {"rate": 6}}]}`
+	const state = `{"tenants": [{"id": "1", "limits": {"rate": 2}}, {"id": "8", "limits": {"rate": 6}}], "drop": ["7"]}`
 	configures := func(id tenant.ID, base uint64, rate uint64) control.Command {
 		return control.Command{Kind: control.Configure, Base: base, Config: tenant.Config{ID: id, Version: base + 1, Limits: tenant.Limits{Rate: rate}}}
 	}
 	creates := func(rate uint64, shards ...lineage.Shard) control.Command {
 		return control.Command{Kind: control.CreateTenant, Config: tenant.Config{ID: 1, Version: 1, Limits: tenant.Limits{Rate: rate}}, Shards: shards}
 	}
+	const done = control.Done
 	for _, c := range []struct {
 		name     string
 		others   []control.Command
@@ -302,18 +315,22 @@ func TestStaleCommands(t *testing.T) {
 		then     []string
 		error    string
 	}{
-		{"nobody else", nil, []control.Refusal{control.Done, control.Done}, nil, ""},
-		{"another tenant", []control.Command{configures(7, 1, 50)}, []control.Refusal{control.Done, control.Done}, nil, ""},
-		{"other limits", []control.Command{configures(8, 3, 50)}, []control.Refusal{control.Done, control.Stale},
+		{"nobody else", nil, []control.Refusal{done, done, done}, nil, ""},
+		{"what is to be dropped has other limits", []control.Command{configures(7, 1, 50)}, []control.Refusal{done, done, control.Stale},
+			[]string{"drop-tenant tenant 7 base 2"}, ""},
+		{"what is to be dropped is being dropped", []control.Command{{Kind: control.DropTenant, Tenant: 7}}, []control.Refusal{done, done, control.Already}, nil, ""},
+		{"other limits", []control.Command{configures(8, 3, 50)}, []control.Refusal{done, control.Stale, done},
 			[]string{"configure base 4 tenant 8 version 5 limits {6 0 0 0} residency []"}, ""},
-		{"the same limits", []control.Command{configures(8, 3, 6)}, []control.Refusal{control.Done, control.Stale}, nil, ""},
-		{"created with other limits", []control.Command{creates(3, 4)}, []control.Refusal{control.TenantExists, control.Done},
+		{"the same limits", []control.Command{configures(8, 3, 6)}, []control.Refusal{done, control.Stale, done}, nil, ""},
+		{"created with other limits", []control.Command{creates(3, 4)}, []control.Refusal{control.TenantExists, done, done},
 			[]string{"configure base 1 tenant 1 version 2 limits {2 0 0 0} residency []"}, ""},
-		{"created with other slots", []control.Command{creates(3, 4, 4)}, []control.Refusal{control.TenantExists, control.Done}, nil,
+		{"created with other slots", []control.Command{creates(3, 4, 4)}, []control.Refusal{control.TenantExists, done, done}, nil,
 			`tenants[0]: the tenant has 2 slots, which is for ever, and 1 are wanted, as slots is not there; did you mean "slots": 2?`},
-		{"dropped", []control.Command{{Kind: control.DropTenant, Tenant: 8}}, []control.Refusal{control.Done, control.TenantDropped}, nil,
+		{"being dropped", []control.Command{{Kind: control.DropTenant, Tenant: 8}}, []control.Refusal{done, control.Dropping, done}, nil,
 			"tenants[1].id: tenant 8 was dropped, and its ID never names other data: take another one"},
-		{"created and dropped", []control.Command{creates(3, 4), {Kind: control.DropTenant, Tenant: 1}}, []control.Refusal{control.TenantDropped, control.Done}, nil,
+		{"dropped, and gone", append([]control.Command{{Kind: control.DropTenant, Tenant: 8}}, closes(running(), 8)...), []control.Refusal{done, control.TenantDropped, done}, nil,
+			"tenants[1].id: tenant 8 was dropped, and its ID never names other data: take another one"},
+		{"created and dropped", []control.Command{creates(3, 4), {Kind: control.DropTenant, Tenant: 1}}, []control.Refusal{control.TenantExists, done, done}, nil,
 			"tenants[0].id: tenant 1 was dropped, and its ID never names other data: take another one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

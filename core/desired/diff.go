@@ -16,9 +16,9 @@ import (
 )
 
 // Diff returns the commands that make a plane as it is wanted: creations and changes
-// by ascending tenant, then drops by ascending tenant; none if all is so already. A
-// change carries the version that it was decided on, so that one that comes after
-// somebody else's is refused, and the next Diff looks again.
+// by ascending tenant, then drops by ascending tenant; none if all is so already, or on
+// its way. A change and a drop carry the version that they were decided on, so that one
+// that comes after somebody else's is refused, and the next Diff looks again.
 //
 // If the plane cannot come to be so, the error is a *FieldError and there are no
 // commands at all. The number of a tenant's slots never changes, and where they live
@@ -44,8 +44,8 @@ func Diff(p *control.Plane, s *State) ([]control.Command, error) {
 	}
 	slices.SortFunc(commands, func(a, b control.Command) int { return cmp.Compare(a.Config.ID, b.Config.ID) })
 	for _, id := range slices.Sorted(slices.Values(s.Drop)) {
-		if p.Tenant(id) != nil {
-			commands = append(commands, control.Command{Kind: control.DropTenant, Tenant: id})
+		if have := p.Tenant(id); have != nil && !have.Dropping {
+			commands = append(commands, control.Command{Kind: control.DropTenant, Tenant: id, Base: have.Config.Version})
 		}
 	}
 	return commands, nil
@@ -60,16 +60,17 @@ type diff struct {
 
 // tenant returns the command that a tenant needs, nil if there is none.
 func (d *diff) tenant(t *Tenant, path string) (*control.Command, error) {
-	if d.plane.Tombstone(t.ID) != nil {
+	have := d.plane.Tenant(t.ID)
+	if d.plane.Tombstone(t.ID) != nil || have != nil && have.Dropping {
 		return nil, wrong(path+".id", "tenant %s was dropped, and its ID never names other data: take another one", t.ID)
 	}
 	if err := d.homes(t, path); err != nil {
 		return nil, err
 	}
-	if have := d.plane.Tenant(t.ID); have != nil {
-		return d.change(t, have, path)
+	if have == nil {
+		return d.create(t, path)
 	}
-	return d.create(t, path)
+	return d.change(t, have, path)
 }
 
 // homes reports a residency that no shard is for, and homes that are not there or that

@@ -68,7 +68,7 @@ func Example() {
 	}
 	apply(plane, commands)
 	for _, t := range plane.Tenants() {
-		fmt.Printf("tenant %v: version %d, rate %d, in shards %v\n", t.Config.ID, t.Config.Version, t.Config.Limits.Rate, t.Shards)
+		fmt.Printf("tenant %v: version %d, rate %d, in shards %v, dropping: %v\n", t.Config.ID, t.Config.Version, t.Config.Limits.Rate, t.Shards, t.Dropping)
 	}
 	// Output:
 	// create-tenant tenant 1 version 1 limits {1000 0 0 0} residency [] in shards [1]: refused: none
@@ -76,9 +76,10 @@ func Example() {
 	// create-tenant tenant 3 version 1 limits {200 0 0 1000000000} residency [us-east] in shards [3]: refused: none
 	// 0 commands, <nil>
 	// configure base 1 tenant 2 version 2 limits {10000 20000 1000000 0} residency [eu-west]: refused: none
-	// drop-tenant tenant 3: refused: none
-	// tenant 1: version 1, rate 1000, in shards [1]
-	// tenant 2: version 2, rate 10000, in shards [2 2 2 1]
+	// drop-tenant tenant 3 base 1: refused: none
+	// tenant 1: version 1, rate 1000, in shards [1], dropping: false
+	// tenant 2: version 2, rate 10000, in shards [2 2 2 1], dropping: false
+	// tenant 3: version 1, rate 200, in shards [3], dropping: true
 }
 
 // The same three tenants, configured through a file.

@@ -324,3 +324,28 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server ends, although its connections are taken and more wait for one.
+func TestCloseWithConnectionsTaken(t *testing.T) {
+	s, err := probe.Serve(probe.Config{Address: "127.0.0.1:0", Inspect: of(mute{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range probe.MaxConnections + 1 {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the server does not end")
+	}
+}

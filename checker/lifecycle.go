@@ -105,7 +105,7 @@ func lifeOf(lives []life, t tenant.ID) *life {
 }
 
 func judgeCommand(v *verdict, run *observe.Run, lives []life, c *observe.Command) {
-	if c.Outcome != history.Acked || c.Kind == observe.Drop {
+	if c.Outcome != history.Acked || c.Kind != observe.Create && c.Kind != observe.Configure {
 		return
 	}
 	config := tenant.Config{ID: c.Tenant, Version: c.Version, Limits: c.Limits}

@@ -50,6 +50,13 @@ func initialLimits(run *observe.Run, l *observe.Log) (tenant.Limits, bool) {
 	if len(l.Entries) > 0 && l.Entries[0].Record.Kind == record.Config {
 		return limitsOf(&l.Entries[0].Record.Limits), true
 	}
+	if run.Shared { // it begins with its share
+		for i := range l.Entries {
+			if rec := &l.Entries[i].Record; rec.Kind == record.Config {
+				return limitsOf(&rec.Limits), true
+			}
+		}
+	}
 	return run.LimitsOf(l.Tenant)
 }
 

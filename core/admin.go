@@ -36,7 +36,7 @@ func (n *Node) command(from env.ID, m *wire.Message) {
 		n.refuse(from, m, replica.Outcome{Code: wire.NotServing})
 		return
 	}
-	if n.sharing != nil && m.Kind != wire.Configure { // which tenants there are is the control plane's to say
+	if n.sharing != nil { // which tenants there are, and what they may, is the control plane's to say
 		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
 		return
 	}

@@ -48,8 +48,9 @@ type Cluster struct {
 	// else each has one replica, on the node of its placements.
 	Shared *Shared
 
-	order   []int             // places in Placements, by tenant and slot
-	tenants map[tenant.ID]run // where in order the tenant's slots are
+	order   []int                   // places in Placements, by tenant and slot
+	tenants map[tenant.ID]run       // where in order the tenant's slots are
+	inShard map[lineage.Shard][]int // places in Placements, by shard
 }
 
 // Shared is what a cluster has more whose shards are replica groups.
@@ -136,6 +137,10 @@ func (c *Cluster) Index() {
 		p, q := &c.Placements[a], &c.Placements[b]
 		return cmp.Or(cmp.Compare(p.Tenant.ID, q.Tenant.ID), cmp.Compare(p.Slot, q.Slot))
 	})
+	c.inShard = make(map[lineage.Shard][]int)
+	for i := range c.Placements {
+		c.inShard[c.Placements[i].Shard] = append(c.inShard[c.Placements[i].Shard], i)
+	}
 	c.tenants = make(map[tenant.ID]run, len(c.Placements))
 	for at, i := range c.order {
 		id := c.Placements[i].Tenant.ID

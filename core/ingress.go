@@ -42,7 +42,11 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		return
 	}
 	n.worked = i
-	if e, ok := subject(m); ok && !n.cluster.owns(m.Tenant, m.Slot, e) {
+	if n.sharing != nil && n.ends(m.Tenant) {
+		n.refuse(ev.From, m, replica.Outcome{Code: wire.UnknownTenant})
+		return
+	}
+	if e, ok := subject(m); ok && !n.belongs(m.Tenant, m.Slot, e) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.WrongSlot})
 		return
 	}
@@ -153,6 +157,10 @@ func (n *Node) serve(i int, from env.ID, m *wire.Message) {
 	r := n.slots[i]
 	switch {
 	case m.Kind == wire.Configure:
+		if n.sharing != nil {
+			n.renewInTurn(i)
+			return
+		}
 		r.Reopen()
 		n.setLimits(i, from, m)
 	case m.Kind == wire.OpenSession:

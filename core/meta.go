@@ -43,17 +43,21 @@ type meta struct {
 	index uint64         // up to here the node was told of changes
 
 	leader   env.ID // of the meta log, as far as it is known
-	known    bool
+	located  bool   // it is known
 	nextBeat env.Time
 
 	leads     bool // the node is the coordinator
 	since     env.Time
+	polls     polls
+	knowledge knowledge
+	uses      []tenantUse
 	sightings []sighting
 	steps     []control.Step
 	waits     []control.Wait
 
 	proposals []proposal
 	count     uint64 // of proposals
+	tail      []byte // of the message that is being made
 }
 
 // sighting is a node as the coordinator sees it.
@@ -120,14 +124,14 @@ func (n *Node) lead() {
 	status := n.log.Status()
 	leads := status.Serving && status.Leader == status.Member
 	if leads && !n.leads {
-		n.since = n.watchedSince()
+		n.since, n.uses = n.watchedSince(), nil
 		fault.Hit(n.env, fault.MetaLeading, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(status.Term)})
 	}
 	n.leads = leads
 	if leads {
-		n.leader, n.known = n.self.Node, true
+		n.leader, n.located = n.self.Node, true
 	} else if status.Serving && status.Leader != 0 {
-		n.leader, n.known = status.Leader.Address(), true
+		n.leader, n.located = status.Leader.Address(), true
 	}
 }
 
@@ -154,11 +158,8 @@ func (n *Node) configureFromPlane() {
 	if n.plane == nil {
 		return
 	}
-	for i := range n.plane.Shards() {
-		if s := &n.plane.Shards()[i]; s.Index > n.index || n.group(s.ID) == nil {
-			n.configureShard(s)
-		}
-	}
+	n.changes = n.plane.Since(n.index, n.changes[:0])
+	n.take(n.changes)
 	n.index = max(n.index, n.plane.Index())
 }
 
@@ -173,6 +174,15 @@ func (n *Node) metaMessage(from env.ID, m *peer.Message) {
 		n.propose(from, m)
 	case peer.Proposed:
 		n.proposed(m.Index, m.Round, m.Tail)
+	case peer.Poll:
+		n.leader, n.located = from, true
+		n.tell(from, m.Round)
+	case peer.Report:
+		if peer.DecodeFigures(m.Tail, &n.reporting.read) != nil {
+			n.malformed++
+			return
+		}
+		n.reported(from, m.From, m.Round, uint64(m.Mark), &n.reporting.read)
 	}
 }
 
@@ -208,17 +218,17 @@ func (n *Node) pushAll() {
 	}
 }
 
-// push tells a node of the shards that are, or were, of interest to it and have
-// changed since what it was told last.
+// maxChanges bounds what a node is told at once, bytes. What is left follows when it has
+// said what it knows.
+const maxChanges = peer.MaxTail / 2
+
+// push tells a node what has changed since what it was told last.
 func (n *Node) push(i int) {
 	s := &n.sightings[i]
-	m := peer.Message{Kind: peer.Configs, Index: n.plane.Index(), Round: uint64(n.plane.Node(s.Node).Incarnation)}
-	for j := range n.plane.Shards() {
-		shard := &n.plane.Shards()[j]
-		if shard.Index > s.index {
-			m.Tail = shard.Append(m.Tail)
-		}
-	}
+	m := peer.Message{Kind: peer.Configs, Round: uint64(n.plane.Node(s.Node).Incarnation)}
+	n.changes = n.plane.Since(s.index, n.changes[:0])
+	m.Tail, m.Index = control.AppendChanges(n.tail[:0], s.index, n.plane.Index(), n.changes, maxChanges)
+	n.tail = m.Tail
 	n.sendPeer(s.Node, &m, uint64(s.Node), m.Index)
 }
 
@@ -227,18 +237,19 @@ func (n *Node) told(from env.ID, m *peer.Message) {
 	if !n.ready {
 		return
 	}
-	n.leader, n.known = from, true
+	n.leader, n.located = from, true
 	if n.isLeaving() { // it is told again
 		return
 	}
-	shards, err := control.DecodeShards(m.Tail)
+	after, changes, err := control.DecodeChanges(m.Tail)
 	if err != nil {
 		n.malformed++
 		return
 	}
-	for i := range shards {
-		n.configureShard(&shards[i])
+	if after > n.index { // what was decided between is missing: it is told again
+		return
 	}
+	n.take(changes)
 	n.index = max(n.index, m.Index)
 }
 
@@ -250,6 +261,7 @@ func (n *Node) tickMeta() {
 	}
 	if n.leads {
 		n.coordinate()
+		n.poll()
 	}
 	if now >= n.nextBeat && n.ready {
 		n.nextBeat = now.Add(n.cluster.Shared.Heartbeat)
@@ -287,11 +299,33 @@ func (n *Node) coordinate() {
 	for i := range n.steps {
 		n.want(coordinator|uint64(n.steps[i].Command.Shard)<<16|uint64(n.steps[i].Command.Member.Node)&0xffff, &n.steps[i].Command, nil)
 	}
+	n.stepAside()
+}
+
+// stepAside hands the leading of the meta log over, once this node has no other duties and is
+// to have none.
+func (n *Node) stepAside() {
+	if !n.plane.IsDraining(n.self.Node) || !n.plane.Idle(n.self.Node) {
+		return
+	}
+	for i := range n.sightings {
+		s := &n.sightings[i]
+		member := slices.ContainsFunc(n.log.Members(), func(m metalog.MemberID) bool { return m.Address() == s.Node })
+		if member && s.Node != n.self.Node && s.Known && n.env.Now().Sub(s.At) < n.cluster.Shared.Patience.Silence/2 {
+			n.log.Transfer(n.env, s.Node)
+			return
+		}
+	}
 }
 
 // Clients of the meta log: the address of a node in the upper half, and below it the
-// shard, or what the coordinator on it decides about.
-const coordinator = 1 << 31
+// shard, or what the coordinator on it decides about, or what leaders say of slots, or what
+// operators want.
+const (
+	coordinator = 1 << 31
+	aside       = 1 << 30
+	steering    = 1 << 29
+)
 
 // want asks for a command, unless this client has one under way.
 func (n *Node) want(client uint64, c *control.Command, g *group.Group) {
@@ -323,7 +357,7 @@ func (n *Node) sendProposal(p *proposal) {
 	case n.leads:
 		_ = n.log.Propose(n.env, m.Index, m.Round, m.Tail) // refused: it is repeated
 		n.outcomes()
-	case n.known && n.leader != n.self.Node:
+	case n.located && n.leader != n.self.Node:
 		n.sendPeer(n.leader, &m, m.Index, m.Round)
 	}
 }
@@ -339,6 +373,9 @@ func (n *Node) propose(from env.ID, m *peer.Message) {
 // outcomes tells what became of proposals.
 func (n *Node) outcomes() {
 	for _, out := range slices.Clone(n.log.Outcomes()) {
+		if out.Read && out.Err == nil {
+			n.stillLeads(out.Number)
+		}
 		if out.Read || out.Err == metalog.ErrUnknown {
 			continue
 		}

@@ -152,7 +152,7 @@ func (n *Node) openSlots() {
 
 func (n *Node) openSlot(p *Placement) {
 	r := replica.New(replica.Config{
-		Identity: p.Identity(), Tenant: p.Tenant, Epoch: n.catalog.epochOf(p.Shard).epoch,
+		Identity: p.Identity(), Limits: record.LimitsOf(p.Tenant.Version, p.Tenant.Limits), Epoch: n.catalog.epochOf(p.Shard).epoch,
 		Constants: n.cluster.Constants, Index: uint32(len(n.slots)),
 	})
 	n.placeOf[slotKey{p.Tenant.ID, p.Slot}] = len(n.slots)
@@ -181,6 +181,10 @@ func (n *Node) message(ev *env.Event) {
 		if n.takeFrame(ev.From, m) {
 			n.command(ev.From, m)
 		}
+	case wire.Control:
+		if n.takeFrame(ev.From, m) {
+			n.steer(ev.From, m)
+		}
 	}
 }
 
@@ -198,6 +202,8 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 	switch {
 	case !n.ready:
 		return wire.NotServing // which tenants are here is not known yet
+	case n.sharing != nil:
+		return n.absent(m)
 	case n.catalog.Dropped(m.Tenant):
 		return wire.UnknownTenant
 	case n.catalog.Created(m.Tenant) != nil:
@@ -206,7 +212,7 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 		return wire.WrongSlot
 	case p == nil:
 		return wire.UnknownTenant
-	case n.sharing != nil && n.elsewhere(p.Shard), n.sharing == nil && p.Node != n.env.Self():
+	case p.Node != n.env.Self():
 		return wire.Moved
 	}
 	return wire.NotServing // it is placed here, but this start is not that far
@@ -247,7 +253,7 @@ func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
 
 func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
 	n.refusals++
-	if n.sharing != nil && out.Code == wire.Moved {
+	if n.sharing != nil && out.Code == wire.Moved && m.Kind != wire.Control {
 		out.Quota.Used = n.leaderOf(m)
 	}
 	n.reply(to, &wire.Message{

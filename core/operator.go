@@ -5,19 +5,39 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Command is what an operator wants of the node that hosts, or is to host, a
-// tenant's slot.
+// Command is what an operator wants: of the node that hosts, or is to host, a tenant's
+// slot; or, of kind wire.Control, of a cluster whose shards are shared.
 type Command struct {
-	Kind  wire.Kind // Configure, Create or Drop
+	Kind  wire.Kind // Configure, Create, Drop or Control
 	Place Placement // Configure: its Tenant has the new version and limits
 	// Base is the version of the configuration in force, as the operator knows it.
 	// Of a Drop, 0 is any; a Create has none.
 	Base uint64
+	// Control is what the control plane is to carry out: of the kinds CreateTenant,
+	// Configure, DropTenant, Drain and Undrain.
+	Control control.Command
+}
+
+// String names the command for errors.
+func (c *Command) String() string {
+	if c.Kind == wire.Control {
+		return c.Control.String()
+	}
+	return fmt.Sprintf("%s of tenant %s on node %d", c.Kind, c.Place.Tenant.ID, c.Place.Node)
+}
+
+// subject returns the tenant that the command is about, and the version that it counts on.
+func (c *Command) subject() (tenant.ID, uint64) {
+	if c.Kind == wire.Control {
+		return subjectOf(&c.Control), c.Control.Base
+	}
+	return c.Place.Tenant.ID, c.Base
 }
 
 // CommandResult is how a command ended.
@@ -31,17 +51,16 @@ type CommandResult struct {
 // Err says why the command was refused, nil if it was not: a *tenant.ConfigError
 // with the field's path for an invalid configuration.
 func (r *CommandResult) Err(c *Command) error {
-	id := c.Place.Tenant.ID
+	id, base := c.subject()
 	switch {
 	case r.Outcome != Refused:
 		return nil
-	case r.Code == wire.InvalidConfig:
+	case r.Code == wire.InvalidConfig && r.Field > 0:
 		return tenant.FieldError(id, r.Field, r.Value)
 	case r.Code == wire.VersionConflict:
-		return fmt.Errorf("%s of tenant %s on node %d: %s: version %d is in force, want %d: %s",
-			c.Kind, id, c.Place.Node, r.Code, r.Value, c.Base, r.Code.Advice())
+		return fmt.Errorf("%s: %s: version %d is in force, want %d: %s", c, r.Code, r.Value, base, r.Code.Advice())
 	}
-	return fmt.Errorf("%s of tenant %s on node %d: %s: %s", c.Kind, id, c.Place.Node, r.Code, r.Code.Advice())
+	return fmt.Errorf("%s: %s: %s", c, r.Code, r.Code.Advice())
 }
 
 // Operator sends commands to nodes, one after the other, and repeats each until it
@@ -50,9 +69,12 @@ func (r *CommandResult) Err(c *Command) error {
 type Operator struct {
 	env      env.Env
 	patience Patience
+	nodes    []env.ID // whom to ask about the control plane
+	steers   env.ID   // of them, who is believed to lead it
 
 	busy     bool
 	command  Command
+	node     env.ID // who is asked
 	request  uint64 // of the command
 	nonce    uint64 // of the connection
 	conn     uint64 // 0: not connected
@@ -63,15 +85,22 @@ type Operator struct {
 	deadline env.Time
 	result   CommandResult
 
-	in  wire.Message
-	out []byte
+	in   wire.Message
+	out  []byte
+	tail []byte // of the command
 }
 
-// NewOperator returns an operator with nothing to do.
-func NewOperator(e env.Env, p Patience) *Operator {
+// NewOperator returns an operator with nothing to do. Of a cluster whose shards are shared
+// it asks the nodes given, one after the other, until one says that it leads the control
+// plane; others need not be given any.
+func NewOperator(e env.Env, p Patience, nodes ...env.ID) *Operator {
 	// All order what they name over all incarnations of this operator.
 	first := uint64(e.Incarnation()) << 20
-	return &Operator{env: e, patience: p, request: first, nonce: first, frame: uint64(e.Incarnation()-1) << 32}
+	o := &Operator{env: e, patience: p, nodes: nodes, request: first, nonce: first, frame: uint64(e.Incarnation()-1) << 32}
+	if len(nodes) > 0 {
+		o.steers = nodes[0]
+	}
+	return o
 }
 
 // Busy reports whether a command is under way.
@@ -81,6 +110,11 @@ func (o *Operator) Busy() bool { return o.busy }
 func (o *Operator) Begin(c Command) {
 	assert.That(!o.busy, "operator: a %s is under way, and a %s begins", o.command.Kind, c.Kind)
 	o.busy, o.command, o.result = true, c, CommandResult{}
+	o.node, o.tail = c.Place.Node, nil
+	if c.Kind == wire.Control {
+		assert.That(len(o.nodes) > 0, "operator: %s, and no node is known to ask", &c)
+		o.node, o.tail = o.steers, c.Control.Append(nil)
+	}
 	o.request++
 	o.frames = o.frames[:0]
 	o.deadline = o.env.Now().Add(o.patience.Deadline)
@@ -95,7 +129,7 @@ func (o *Operator) Step(ev *env.Event) (CommandResult, bool) {
 	}
 	switch ev.Kind {
 	case env.Message:
-		if ev.From == o.command.Place.Node && wire.Decode(ev.Data, &o.in) == nil {
+		if ev.From == o.node && wire.Decode(ev.Data, &o.in) == nil {
 			o.message(&o.in)
 		}
 	case env.Timer:
@@ -133,6 +167,8 @@ func (o *Operator) refusal(m *wire.Message) {
 	}
 	o.result.Code, o.result.Value, o.result.Field = m.Code, m.Used, m.Resource
 	switch {
+	case m.Code == wire.Moved && o.command.Kind == wire.Control:
+		o.redirected(m.Used)
 	case m.Code.Again():
 		o.due = o.env.Now().Add(o.backoff())
 	case len(o.frames) == 0:
@@ -141,6 +177,33 @@ func (o *Operator) refusal(m *wire.Message) {
 		o.end(Unknown)
 	}
 }
+
+// redirected asks who is said to lead the control plane; leader is its address plus 1, or 0
+// if nobody is known to. Then it waits, because somebody will be.
+func (o *Operator) redirected(leader uint64) {
+	if leader == 0 || !slices.Contains(o.nodes, env.ID(leader-1)) {
+		o.askNext()
+		o.due = o.env.Now().Add(o.patience.Longest / 4)
+		return
+	}
+	o.ask(env.ID(leader - 1))
+	o.hello()
+}
+
+// ask turns to a node, over a new connection.
+func (o *Operator) ask(node env.ID) {
+	o.node, o.steers = node, node
+	o.nonce++
+	o.conn, o.attempts = 0, 0
+}
+
+// askNext turns to the node after the one that is asked.
+func (o *Operator) askNext() {
+	o.ask(o.nodes[(slices.Index(o.nodes, o.node)+1)%len(o.nodes)])
+}
+
+// silentFor is after how many attempts without an answer another node is asked.
+const silentFor = 6
 
 func (o *Operator) end(outcome Outcome) {
 	o.busy, o.result.Outcome = false, outcome
@@ -157,6 +220,9 @@ func (o *Operator) timeout() {
 	case o.deadline <= now:
 		o.end(Unknown)
 	case o.due > now:
+	case o.command.Kind == wire.Control && o.attempts >= silentFor:
+		o.askNext()
+		o.hello()
 	case o.conn == 0:
 		o.hello()
 	default:
@@ -180,6 +246,10 @@ func (o *Operator) transmit() {
 	o.frame++
 	o.frames = append(o.frames, o.frame)
 	p := &o.command.Place
+	if o.command.Kind == wire.Control {
+		o.send(&wire.Message{Kind: wire.Control, Conn: o.conn, Frame: o.frame, Request: o.request, Tail: o.tail})
+		return
+	}
 	o.send(&wire.Message{
 		Kind: o.command.Kind, Conn: o.conn, Frame: o.frame, Request: o.request,
 		Tenant: p.Tenant.ID, Slot: p.Slot, Placement: p.Epoch, Shard: p.Shard,
@@ -189,7 +259,7 @@ func (o *Operator) transmit() {
 
 func (o *Operator) send(m *wire.Message) {
 	o.out = wire.Append(o.out[:0], m)
-	o.env.Send(o.command.Place.Node, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: o.attempts, A: uint64(m.Tenant), B: o.request}, o.out)
+	o.env.Send(o.node, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: o.attempts, A: uint64(m.Tenant), B: o.request}, o.out)
 	o.due = o.env.Now().Add(o.backoff())
 	o.attempts++
 }

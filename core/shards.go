@@ -47,6 +47,9 @@ type sharing struct {
 	reading  group.Read     // that is being handed to its group
 	peerIn   peer.Message
 	peerOut  []byte
+	tenancy  tenancy
+	reporting
+	changes []control.Change // that are being told
 	meta
 }
 
@@ -91,7 +94,7 @@ func (n *Node) stepShared(ev *env.Event) bool {
 		return true
 	}
 	switch m.Kind {
-	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed:
+	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report:
 		n.metaMessage(ev.From, m)
 	default:
 		if g := n.group(m.Shard); g != nil && n.ready {
@@ -216,30 +219,11 @@ func (n *Node) openGroup(s *control.Shard) *group.Group {
 	}
 	g := group.New(n.self, s.ID, epoch, n.cluster.Shared.Group, keyPeer, n.sharing)
 	n.groups = append(n.groups, g)
-	region := n.cluster.Shared.region(n.self.Node)
-	for i := range n.cluster.Placements {
-		p := &n.cluster.Placements[i]
-		// Not a byte of a tenant is where it does not allow it, whoever asks for it.
-		if !p.Tenant.Residency.Permits(region) {
-			continue
-		}
-		if p.Shard == s.ID {
-			n.openShared(g, p)
-		}
+	for _, id := range n.tenancy.drains {
+		g.Drain(id, true)
 	}
+	n.openHomes(g)
 	return g
-}
-
-func (n *Node) openShared(g *group.Group, p *Placement) {
-	i := len(n.slots)
-	r := replica.New(replica.Config{
-		Identity: p.Identity(), Tenant: p.Tenant, Constants: n.cluster.Constants, Index: uint32(i) + firstShared, Shared: true,
-	})
-	n.placeOf[slotKey{p.Tenant.ID, p.Slot}] = i
-	n.slots = append(n.slots, r)
-	n.groupBy = append(n.groupBy, g)
-	g.AddSlot(i, r)
-	r.Open(n.env, n.started)
 }
 
 // adoptEpochs begins to make epochs durable that groups have heard of, all at once.
@@ -290,20 +274,17 @@ func (n *Node) ours(i int, m *wire.Message) bool {
 // leaderOf returns the address, plus 1, of who leads the shard of a request's slot; 0 if
 // nobody is known to.
 func (n *Node) leaderOf(m *wire.Message) uint64 {
-	p := n.cluster.find(m.Tenant, m.Slot)
-	if p == nil {
+	shard, known := n.home(m.Tenant, m.Slot)
+	if !known {
 		return 0
 	}
-	if g := n.group(p.Shard); g != nil {
+	if g := n.group(shard); g != nil {
 		if leader, known := g.Leader(); known && leader != n.self.Node {
 			return uint64(leader) + 1
 		}
 	}
 	return 0
 }
-
-// elsewhere reports whether a shard is held by other nodes only.
-func (n *Node) elsewhere(shard lineage.Shard) bool { return n.group(shard) == nil }
 
 // read lets a slot answer a read at its level.
 func (n *Node) read(i int, from env.ID, m *wire.Message) {
@@ -343,6 +324,7 @@ func (n *Node) tick() {
 		g.Tick(n.env)
 	}
 	n.proposeWishes()
+	n.tickTenancy()
 	n.adoptEpochs()
 }
 
@@ -354,7 +336,7 @@ func (n *Node) shared() bool {
 			return false
 		}
 	}
-	return len(n.adopting) == 0 && !n.isLeaving() && n.metaSettled()
+	return len(n.adopting) == 0 && !n.isLeaving() && len(n.removal.waiting) == 0 && n.metaSettled()
 }
 
 // send sends a message to another node.

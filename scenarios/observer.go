@@ -309,7 +309,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.ackedByAll(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
 		o.acked(from, m.Tenant, m.Slot, m.Seq)
-	case kind == wire.Done && m.Command != wire.Configure:
+	case kind == wire.Done && (m.Command == wire.Create || m.Command == wire.Drop):
 		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded && o.sequences(from, m):
 		o.refused(from, to, m)

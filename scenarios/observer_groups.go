@@ -180,7 +180,7 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	kind := peer.KindOf(payload)
 	m := &o.shared.peer
 	switch kind {
-	case 0, peer.Heartbeat, peer.Configs:
+	case 0, peer.Heartbeat, peer.Configs, peer.Poll, peer.Report:
 		return
 	}
 	if !o.isNode(from) || peer.View(payload, m) != nil {

@@ -2,10 +2,12 @@ package scenarios
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -15,7 +17,7 @@ import (
 
 // CommandPlan is one command of an operator.
 type CommandPlan struct {
-	Kind   string        `json:"kind"`   // create, configure or drop
+	Kind   string        `json:"kind"`   // create, configure or drop; if shards are shared, drain or undrain
 	Tenant int           `json:"tenant"` // place in cluster.tenants; of a create, its configuration counts
 	Limits tenant.Limits `json:"limits"` // of a configure
 	// Step is by how much the version is above the one that the operator knows to be
@@ -23,7 +25,8 @@ type CommandPlan struct {
 	Step int64 `json:"step,omitempty"`
 	// Blind is a drop whatever the version.
 	Blind bool  `json:"blind,omitempty"`
-	Think int64 `json:"think_ns"` // pause before it
+	Node  int   `json:"node,omitempty"` // of a drain and its end
+	Think int64 `json:"think_ns"`       // pause before it
 }
 
 // OperatorPlan is what one operator process does, one command after the other.
@@ -35,29 +38,40 @@ func (p *Plan) validateOperators() error {
 	for i, o := range p.Workload.Operators {
 		for j := range o.Commands {
 			c := &o.Commands[j]
-			_, known := commandKinds(c.Kind)
+			k, known := commandKinds(c.Kind)
 			if !known || c.Tenant < 0 || c.Tenant >= len(p.Cluster.Tenants) || c.Think < 0 || c.Think > plan.MaxDuration {
 				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want create, configure or drop of one of %d tenants", plan.ErrInvalid, i, j, *c, len(p.Cluster.Tenants))
+			}
+			if k.ofNodes() && (p.Cluster.Shared == nil || c.Node < 0 || c.Node >= p.Cluster.Nodes) {
+				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want shards that are shared, and one of %d nodes", plan.ErrInvalid, i, j, *c, p.Cluster.Nodes)
 			}
 		}
 	}
 	return nil
 }
 
-// kinds are those of a command: on the wire and for the checkers.
+// kinds are those of a command: on the wire, for the control plane, and for the checkers.
 type kinds struct {
 	wire    wire.Kind
+	control control.Kind
 	observe observe.CommandKind
 }
+
+// ofNodes reports whether the command is about a node, and not about a tenant.
+func (k kinds) ofNodes() bool { return k.control == control.Drain || k.control == control.Undrain }
 
 func commandKinds(name string) (kinds, bool) {
 	switch name {
 	case "create":
-		return kinds{wire.Create, observe.Create}, true
+		return kinds{wire.Create, control.CreateTenant, observe.Create}, true
 	case "configure":
-		return kinds{wire.Configure, observe.Configure}, true
+		return kinds{wire.Configure, control.Configure, observe.Configure}, true
 	case "drop":
-		return kinds{wire.Drop, observe.Drop}, true
+		return kinds{wire.Drop, control.DropTenant, observe.Drop}, true
+	case "drain":
+		return kinds{wire.Control, control.Drain, observe.Drain}, true
+	case "undrain":
+		return kinds{wire.Control, control.Undrain, observe.Undrain}, true
 	}
 	return kinds{}, false
 }
@@ -82,7 +96,7 @@ type operator struct {
 
 func newOperator(e env.Env, r *Runner) *operator {
 	o := &operator{
-		env: e, operator: core.NewOperator(e, core.DefaultPatience), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
+		env: e, operator: core.NewOperator(e, core.DefaultPatience, r.members()...), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
 		commands: r.plan.Workload.Operators[int(e.Self())-r.plan.Cluster.Nodes-r.plan.Cluster.Clients].Commands,
 	}
 	for i := range r.plan.Cluster.Tenants {
@@ -119,21 +133,37 @@ func (o *operator) begin() {
 	known := o.known[c.Tenant]
 	o.at = core.Command{Kind: is.wire, Place: o.plan.placement(t), Base: known}
 	switch {
+	case is.ofNodes():
+	case is.wire == wire.Create:
+		o.at.Base = 0
 	case is.wire == wire.Configure:
 		o.at.Place.Tenant.Limits = c.Limits
 		o.at.Place.Tenant.Version = uint64(max(0, int64(known)+c.Step))
 	case c.Blind:
 		o.at.Base = 0
 	}
+	if o.plan.Cluster.Shared != nil {
+		o.at = core.Command{Kind: wire.Control, Place: o.at.Place, Base: o.at.Base, Control: control.Command{
+			Kind: is.control, Tenant: t.Config.ID, Base: o.at.Base, Config: o.at.Place.Tenant, Shards: t.Shards, Node: env.ID(c.Node),
+		}}
+	}
 	o.index = o.run.Asked(observe.Command{
-		Kind: is.observe, Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
+		Kind: is.observe, Node: uint32(c.Node), Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
 	})
 	if o.story != nil {
-		o.story.add("%-9s WANTS %s tenant %s on node %d, version %d over %d, %+v", o.story.who(o.env.Self()),
-			c.Kind, t.Config.ID, t.Node, o.at.Place.Tenant.Version, o.at.Base, o.at.Place.Tenant.Limits)
+		o.story.add("%-9s WANTS %s, version %d over %d, %+v", o.story.who(o.env.Self()),
+			&o.at, o.at.Place.Tenant.Version, o.at.Base, o.at.Place.Tenant.Limits)
 	}
 	o.operator.Begin(o.at)
 	o.world.Saw(o.env.Self(), uint64(o.index), uint64(is.wire), uint64(t.Config.ID), o.at.Place.Tenant.Version)
+}
+
+// members are the nodes that an operator may ask about the control plane.
+func (r *Runner) members() []env.ID {
+	if s := r.plan.Cluster.Shared; s != nil {
+		return s.Meta
+	}
+	return nil
 }
 
 // ended notes the end of a command, and goes on.
@@ -143,7 +173,7 @@ func (o *operator) ended(r *core.CommandResult) {
 	switch r.Outcome {
 	case core.Acked:
 		outcome = history.Acked
-		if o.at.Kind != wire.Drop {
+		if is, _ := commandKinds(o.commands[o.next-1].Kind); is.observe == observe.Create || is.observe == observe.Configure {
 			o.known[place] = o.at.Place.Tenant.Version
 		}
 	case core.Refused:
@@ -154,7 +184,7 @@ func (o *operator) ended(r *core.CommandResult) {
 	}
 	o.run.Ended(o.index, outcome, o.world.Time())
 	if o.story != nil {
-		o.story.add("%-9s IS TOLD %s: %s %v", o.story.who(o.env.Self()), o.at.Kind, outcome, r.Err(&o.at))
+		o.story.add("%-9s IS TOLD %s: %s %v", o.story.who(o.env.Self()), &o.at, outcome, r.Err(&o.at))
 	}
 	*o.left--
 	o.world.Saw(o.env.Self(), uint64(o.index), uint64(r.Outcome), uint64(r.Code), r.Value)
@@ -167,6 +197,10 @@ func (o *operator) Status(s *env.Status) { *s = env.Status{uint64(o.next), uint6
 // tombstones notes which tenants are dropped by what is on the disks, and what is
 // left of them.
 func (r *Runner) tombstones() {
+	if r.run.Shared {
+		r.ended()
+		return
+	}
 	for i := range r.plan.Cluster.Nodes {
 		disk := r.world.Disk(env.ID(i))
 		catalog, err := core.DecodeCatalog(disk.Content("node"))
@@ -184,6 +218,19 @@ func (r *Runner) tombstones() {
 				if name == id.String()+"/" {
 					r.run.Leftovers = append(r.run.Leftovers, observe.Leftover{Tenant: id, Path: fmt.Sprintf("tenants/%s on node %d", name, i)})
 				}
+			}
+		}
+	}
+}
+
+// ended notes which tenants the control plane has ended, and what is left of them.
+func (r *Runner) ended() {
+	plane, _ := r.plane()
+	for _, t := range plane.Dropped() {
+		r.run.Tombstone(t.Tenant)
+		for i := range r.plan.Cluster.Nodes {
+			if slices.Contains(r.world.Disk(env.ID(i)).List("tenants"), t.Tenant.String()+"/") {
+				r.run.Leftovers = append(r.run.Leftovers, observe.Leftover{Tenant: t.Tenant, Path: fmt.Sprintf("tenants/%s/ on node %d", t.Tenant, i)})
 			}
 		}
 	}

@@ -309,7 +309,7 @@ func (p *Plan) validateStorm() error {
 func (p *Plan) cluster(all bool) *core.Cluster {
 	c := &core.Cluster{Constants: p.Cluster.Constants, Placements: make([]core.Placement, 0, len(p.Cluster.Tenants))}
 	if p.Cluster.Shared != nil {
-		c.Shared = p.shared()
+		c.Shared = p.shared(all)
 		c.PlaceShared()
 		c.Index()
 		return c
@@ -336,8 +336,9 @@ func (p *Plan) founded(all *core.Cluster) *core.Cluster {
 	return all
 }
 
-// shared returns the founding configuration of shards that are shared.
-func (p *Plan) shared() *core.Shared {
+// shared returns the founding configuration of shards that are shared; all is with the
+// tenants that are not there at first.
+func (p *Plan) shared(all bool) *core.Shared {
 	s, shared := p.Cluster.Shared, core.DefaultShared
 	shared.Patience.Silence, shared.Patience.Replace = env.Duration(s.Silence), env.Duration(s.Replace)
 	shared.Group.Silence, shared.Group.Slow = env.Duration(s.Silence), env.Duration(s.Slow)
@@ -347,6 +348,9 @@ func (p *Plan) shared() *core.Shared {
 	}
 	for i := range p.Cluster.Tenants {
 		t := &p.Cluster.Tenants[i]
+		if t.Created && !all {
+			continue
+		}
 		f.Tenants = append(f.Tenants, control.TenantConfig{Config: t.Config, Shards: t.Shards})
 	}
 	shared.Control = f

@@ -161,8 +161,8 @@ func (r *Runner) view() *sharedView {
 		return nil
 	}
 	v := &sharedView{plane: r.plane, meta: r.founded.Shared.Control.Meta}
-	for i := range r.founded.Placements {
-		p := &r.founded.Placements[i]
+	for i := range r.cluster.Placements {
+		p := &r.cluster.Placements[i]
 		v.shards = append(v.shards, slotShard{p.Tenant.ID, p.Slot, p.Shard})
 	}
 	return v

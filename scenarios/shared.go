@@ -50,6 +50,9 @@ func (d *draw) share(p *Plan, replicas int) {
 		if d.oneIn(4, "slots", i) {
 			t.Slots = int(d.between("slots", i+1000, 2, 3))
 		}
+		if l := &t.Config.Limits; l.Burst > 0 {
+			l.Burst = max(l.Burst, uint64(t.Slots)) // less than one operation for a slot is refused
+		}
 		for slot := range t.Slots {
 			t.Shards = append(t.Shards, lineage.Shard((i+slot)%3))
 		}

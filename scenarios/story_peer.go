@@ -48,11 +48,10 @@ func describePeer(m *peer.Message) string {
 	case peer.Heartbeat:
 		return fmt.Sprintf("incarnation %d, told up to %d", m.From, m.Index)
 	case peer.Configs:
-		shards, err := control.DecodeShards(m.Tail)
-		text := fmt.Sprintf("up to %d", m.Index)
-		for i := range shards {
-			c := &shards[i]
-			text += fmt.Sprintf("; shard %d epoch %d version %d led by %v, in sync %v", c.ID, c.Epoch, c.Version, c.Leader, c.InSync)
+		after, changes, err := control.DecodeChanges(m.Tail)
+		text := fmt.Sprintf("after %d up to %d", after, m.Index)
+		for i := range changes {
+			text += "; " + changes[i].String()
 		}
 		if err != nil {
 			text += "; " + err.Error()

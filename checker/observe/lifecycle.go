@@ -16,6 +16,8 @@ const (
 	Create    CommandKind = iota + 1 // a tenant that was never there
 	Configure                        // other limits for a tenant
 	Drop                             // the end of a tenant
+	Drain                            // that a node has no duties
+	Undrain                          // that it may have some again
 )
 
 // String returns the name of k.
@@ -27,6 +29,10 @@ func (k CommandKind) String() string {
 		return "configure"
 	case Drop:
 		return "drop"
+	case Drain:
+		return "drain"
+	case Undrain:
+		return "undrain"
 	}
 	return fmt.Sprintf("command-%d", uint8(k))
 }
@@ -35,7 +41,8 @@ func (k CommandKind) String() string {
 // effect at most, however often it is sent.
 type Command struct {
 	Kind    CommandKind
-	Tenant  tenant.ID
+	Node    uint32        // Drain, Undrain
+	Tenant  tenant.ID     // of the others
 	Version uint64        // Create, Configure: of the limits
 	Limits  tenant.Limits // likewise
 	Base    uint64        // Configure, Drop: the version that had to be in force; of a Drop, 0 is any

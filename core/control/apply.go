@@ -11,6 +11,8 @@ import (
 type rule struct {
 	requires []precondition
 	effect   func(*Plane, *change)
+	// aside: the kind names a shard, which stays as it is.
+	aside bool
 }
 
 // precondition returns why a command must have no effect, Done if it may.
@@ -26,23 +28,30 @@ type change struct {
 // rules is the protocol. The order is behaviour: the first refusal is the one that
 // is told.
 var rules = [kindEnd]rule{
-	Register: {[]precondition{knownNode, newIncarnation}, register},
+	Register: {requires: []precondition{knownNode, newIncarnation}, effect: register},
 
-	Elect:  {[]precondition{asDecided, inSyncToLead, registered, notExcluded, notLeader}, elect},
-	Reform: {[]precondition{asDecided, nodeInSync, registered, notExcluded, nobodyPromotable}, reform},
-	Settle: {[]precondition{asDecided, byLeader, reforming}, settle},
+	Elect:  {requires: []precondition{asDecided, inSyncToLead, registered, notExcluded, notLeader}, effect: elect},
+	Reform: {requires: []precondition{asDecided, nodeInSync, registered, notExcluded, nobodyPromotable}, effect: reform},
+	Settle: {requires: []precondition{asDecided, byLeader, reforming}, effect: settle},
 
-	Remove: {[]precondition{asDecided, byLeader, settled, inSync, notLast, notLeader}, remove},
-	Join:   {[]precondition{asDecided, byLeader, settled, notYetInSync, replica, registered, nodeNotInSync}, join},
+	Remove: {requires: []precondition{asDecided, byLeader, settled, inSync, notLast, notLeader}, effect: remove},
+	Join:   {requires: []precondition{asDecided, byLeader, settled, notYetInSync, replica, registered, nodeNotInSync, joinsWithDuties}, effect: join},
 
-	Exclude: {[]precondition{asDecided, settled, inSync, slotHere, notYetExcluded, slotNotLast, roomForExclusion}, exclude},
-	Readmit: {[]precondition{asDecided, byLeader, settled, inSync, stillExcluded}, readmit},
+	Exclude: {requires: []precondition{asDecided, settled, inSync, slotHere, notYetExcluded, slotNotLast, roomForExclusion}, effect: exclude},
+	Readmit: {requires: []precondition{asDecided, byLeader, settled, inSync, stillExcluded}, effect: readmit},
 
-	Assign: {[]precondition{asDecided, leavesReplica, leavesIdle, entersKnown, entersNew, entersResident, entersRegion}, assign},
+	Assign: {requires: []precondition{asDecided, leavesReplica, leavesIdle, entersKnown, entersNew, entersResident, entersRegion, entersWithDuties}, effect: assign},
 
-	CreateTenant: {[]precondition{newTenant, validConfig, validHomes, permittedHomes, roomForTenant}, createTenant},
-	DropTenant:   {[]precondition{knownTenant}, dropTenant},
-	Configure:    {[]precondition{knownTenant, asBased, validConfig, permittedMove}, configure},
+	CreateTenant: {requires: []precondition{newTenant, validConfig, validHomes, enoughForEach, permittedHomes, roomForTenant}, effect: createTenant},
+	DropTenant:   {requires: []precondition{knownTenant, notYetDropping, anyOrBased}, effect: dropTenant},
+	Configure:    {requires: []precondition{knownTenant, notDropping, asBased, validConfig, enoughForEach, permittedMove}, effect: configure},
+
+	Grant: {requires: []precondition{knownTenant, notDropping, knownSlot, sameGrant, newGrant, withinLimits}, effect: grantShare},
+	Hold:  {requires: []precondition{knownTenant, knownSlot, sameGrant, notHeldYet}, effect: holdShare},
+	Close: {requires: []precondition{inEpoch, byLeader, knownTenant, slotHere, nowDropping, notYetClosed}, effect: closeSlot, aside: true},
+
+	Drain:   {requires: []precondition{namedNode, notDrainingYet, nobodyDrains, keepsMin}, effect: drain},
+	Undrain: {requires: []precondition{namedNode, isDraining}, effect: undrain},
 }
 
 // Apply carries out the command at an index and returns the bytes of a Result.
@@ -71,7 +80,7 @@ func (p *Plane) Do(index uint64, c *Command) Result {
 	}
 	rules[c.Kind].effect(p, x)
 	p.index = index
-	if kinds[c.Kind].has&hasShard != 0 {
+	if kinds[c.Kind].has&hasShard != 0 && !rules[c.Kind].aside {
 		x.shard.changed(index)
 	}
 	return p.result(x, Done)
@@ -111,6 +120,10 @@ func (p *Plane) result(x *change, refusal Refusal) Result {
 	case has&hasShard != 0:
 		if s := x.shard; s != nil {
 			r.Index, r.Epoch, r.Version = s.Index, s.Epoch, s.Version
+		}
+	case has&hasNode != 0:
+		if n := p.Node(x.Node); n != nil {
+			r.Index, r.Version = n.Index, uint64(n.Incarnation)
 		}
 	case x.Kind == Register:
 		if n := p.Node(x.Member.Node); n != nil {
@@ -165,6 +178,17 @@ func asDecided(_ *Plane, x *change) Refusal {
 	// was away for long does not undo what another one has done.
 	//safety:control-compare-and-set false by=fence on=reconfigure-under-fire
 	if x.Epoch != x.shard.Epoch || x.Version != x.shard.Version {
+		return Stale
+	}
+	return Done
+}
+
+// inEpoch is asDecided for what only hangs on who leads.
+func inEpoch(_ *Plane, x *change) Refusal {
+	switch {
+	case x.shard == nil:
+		return UnknownShard
+	case x.Epoch != x.shard.Epoch:
 		return Stale
 	}
 	return Done

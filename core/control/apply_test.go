@@ -51,8 +51,13 @@ func assigns(shard lineage.Shard, node, in env.ID) Command {
 }
 
 func creates(id tenant.ID, residency tenant.Residency, shards ...lineage.Shard) Command {
-	config := tenant.Config{ID: id, Version: 1, Limits: tenant.Limits{Rate: 1}, Residency: residency}
+	config := tenant.Config{ID: id, Version: 1, Limits: tenant.Limits{Rate: 10_000}, Residency: residency}
 	return Command{Kind: CreateTenant, Config: config, Shards: shards}
+}
+
+func with(limits tenant.Limits, c Command) Command {
+	c.Config.Limits = limits
+	return c
 }
 
 func drops(id tenant.ID) Command { return Command{Kind: DropTenant, Tenant: id} }
@@ -185,6 +190,9 @@ var verdicts = []struct {
 	{nil, creates(9, tenant.Residency{"US"}, 1), InvalidConfig},
 	{nil, creates(9, nil), InvalidConfig},
 	{nil, creates(9, nil, 1, 2, 9), UnknownShard},
+	{nil, with(tenant.Limits{Rate: 2}, creates(9, nil, 1, 2)), Done},
+	{nil, with(tenant.Limits{Rate: 1}, creates(9, nil, 1, 2)), InvalidConfig},
+	{nil, with(tenant.Limits{Rate: 9, Burst: 1}, creates(9, nil, 1, 2)), InvalidConfig},
 	{nil, creates(9, tenant.Residency{"us"}, 3, 1), WrongResidency},
 
 	{nil, drops(7), Done},
@@ -199,6 +207,9 @@ var verdicts = []struct {
 	{nil, configures(8, 4, 5), Stale},
 	{nil, configures(8, 3, 3), Stale},
 	{nil, configures(8, 3, 4, "us", "us"), InvalidConfig},
+	{nil, with(tenant.Limits{Rate: 3}, configures(7, 1, 2)), Done},
+	{nil, with(tenant.Limits{Rate: 2}, configures(7, 1, 2)), InvalidConfig},
+	{nil, with(tenant.Limits{Rate: 9, Burst: 2}, configures(7, 1, 2)), InvalidConfig},
 	{nil, configures(8, 3, 4, "eu"), WrongResidency},
 }
 
@@ -419,7 +430,7 @@ func TestTenants(t *testing.T) {
 	c := creates(9, tenant.Residency{"us"}, 3, 4)
 	l.plane.Do(2, &c)
 	c.Config.Residency[0], c.Shards[0] = "eu", 1
-	want := Tenant{tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 1}, Residency: tenant.Residency{"us"}}, []lineage.Shard{3, 4}, 2}
+	want := Tenant{tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 10_000}, Residency: tenant.Residency{"us"}}, []lineage.Shard{3, 4}, 2}
 	if diff := cmp.Diff(&want, l.plane.Tenant(9)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

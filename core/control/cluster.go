@@ -18,6 +18,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/route"
+	"github.com/tidaldb/tidalsim/core/strict"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -64,41 +65,22 @@ type ShardConfig struct {
 type TenantConfig struct {
 	tenant.Config
 	// Shards has the shard of each slot, by slot: P = len(Shards) is
-	// 1..route.MaxPartitions.
+	// 1..route.MaxPartitions, and at most rate and burst: see Config.ValidateSlots.
 	Shards []lineage.Shard `json:"shards"`
 }
 
 // ErrCluster is what every error about a cluster is, by errors.Is.
 var ErrCluster = errors.New("invalid cluster")
 
-// FieldError says what is wrong at one place of a cluster.
-type FieldError struct {
-	Path         string // as in JSON: "shards[2].replicas[1]"; "" is the whole
-	Line, Column int    // in the file, from 1; 0 if there was none. Columns count bytes
-	What         string // what is wrong there, with the values, and what is legal
-	Err          error  // the cause; nil if What says it all
-}
-
-// Error tells the place and what is wrong there.
-func (e *FieldError) Error() string {
-	text := ErrCluster.Error()
-	if e.Line > 0 {
-		text += fmt.Sprintf(": line %d, column %d", e.Line, e.Column)
-	}
-	if e.Path != "" {
-		text += ": " + e.Path
-	}
-	return text + ": " + e.What
-}
-
-// Is makes errors.Is(e, ErrCluster) true.
-func (e *FieldError) Is(target error) bool { return target == ErrCluster }
-
-// Unwrap returns the cause.
-func (e *FieldError) Unwrap() error { return e.Err }
+// FieldError says what is wrong at one place of a cluster. It is of ErrCluster.
+type FieldError = strict.Error
 
 func wrong(path, format string, operands ...any) error {
-	return &FieldError{Path: path, What: fmt.Sprintf(format, operands...)}
+	return &FieldError{Of: ErrCluster, Path: path, What: fmt.Sprintf(format, operands...)}
+}
+
+func caused(path string, err error) error {
+	return &FieldError{Of: ErrCluster, Path: path, What: err.Error(), Err: err}
 }
 
 // Validate reports the first contradiction as a *FieldError. Nodes come first, because
@@ -124,7 +106,7 @@ func (c *Cluster) validateNodes() error {
 			return wrong(path+"id", "%d follows %d; want them ascending, each once", n.ID, c.Nodes[i-1].ID)
 		}
 		if err := n.Region.Validate(); err != nil {
-			return &FieldError{Path: path + "region", What: err.Error(), Err: err}
+			return caused(path+"region", err)
 		}
 	}
 	return nil
@@ -156,7 +138,7 @@ func (c *Cluster) validateShards() error {
 			return wrong(path+"id", "%d follows %d; want them ascending, each once", s.ID, c.Shards[i-1].ID)
 		}
 		if err := s.Region.Validate(); err != nil {
-			return &FieldError{Path: path + "region", What: err.Error(), Err: err}
+			return caused(path+"region", err)
 		}
 		if err := c.validateReplicas(s, path+"replicas"); err != nil {
 			return err
@@ -203,11 +185,7 @@ func (c *Cluster) validateTenants() error {
 			return wrong(path+".id", "%s follows %s; want them ascending, each once", t.ID, c.Tenants[i-1].ID)
 		}
 		if err := t.Validate(); err != nil {
-			var field *tenant.ConfigError
-			if errors.As(err, &field) {
-				path += "." + field.Field
-			}
-			return &FieldError{Path: path, What: err.Error(), Err: err}
+			return invalidTenant(path, err)
 		}
 		if err := c.validateHomes(t, path); err != nil {
 			return err
@@ -216,12 +194,24 @@ func (c *Cluster) validateTenants() error {
 	return nil
 }
 
+// invalidTenant is the error about a configuration of the tenant at a path.
+func invalidTenant(path string, err error) error {
+	var field *tenant.ConfigError
+	if errors.As(err, &field) {
+		path += "." + field.Field
+	}
+	return caused(path, err)
+}
+
 func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	if !slices.ContainsFunc(c.Shards, func(s ShardConfig) bool { return t.Residency.Permits(s.Region) }) {
 		return wrong(path+".residency", "no shard is in a region of %v", t.Residency)
 	}
 	if n := len(t.Shards); n == 0 || n > route.MaxPartitions {
 		return wrong(path+".shards", "%d slots, want 1..%d", n, route.MaxPartitions)
+	}
+	if err := t.ValidateSlots(len(t.Shards)); err != nil {
+		return invalidTenant(path, err)
 	}
 	for slot, id := range t.Shards {
 		path := fmt.Sprintf("%s.shards[%d]", path, slot)

@@ -8,6 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -15,7 +16,7 @@ import (
 // A command, little endian, part of the format; never change:
 //
 //	size
-//	   1  version (1)
+//	   1  version (2)
 //	   1  kind
 //	      and of these, in this order, what the kind has:
 //	  20  shard 4, epoch 8, version 8
@@ -28,6 +29,8 @@ import (
 //	      config: id 8, version 8, rate 8, burst 8, entities 8, bytes 8,
 //	              n regions 4, and n times: length 1, name
 //	      shards: n slots 4, and n times: shard 4
+//	  32  share: rate 8, burst 8, entities 8, bytes 8
+//	   4  node
 //
 // A result:
 //
@@ -39,7 +42,7 @@ import (
 //
 // Neither has a checksum: damage is for those to find who carry or keep the bytes.
 const (
-	commandVersion = 1
+	commandVersion = 2
 	resultVersion  = 1
 	resultSize     = 26
 )
@@ -84,6 +87,19 @@ func (c *Command) Append(dst []byte) []byte {
 	}
 	if has&hasShards != 0 {
 		dst = appendShards(dst, c.Shards)
+	}
+	if has&hasShare != 0 {
+		dst = appendShare(dst, c.Share)
+	}
+	if has&hasNode != 0 {
+		dst = le.AppendUint32(dst, uint32(c.Node))
+	}
+	return dst
+}
+
+func appendShare(dst []byte, s quota.Share) []byte {
+	for _, v := range s {
+		dst = binary.LittleEndian.AppendUint64(dst, v)
 	}
 	return dst
 }
@@ -168,6 +184,19 @@ func (d *decoder) command(c *Command) {
 	if has&hasShards != 0 {
 		c.Shards = d.shards()
 	}
+	if has&hasShare != 0 {
+		c.Share = d.share()
+	}
+	if has&hasNode != 0 {
+		c.Node = env.ID(d.uint32())
+	}
+}
+
+func (d *decoder) share() (s quota.Share) {
+	for r := range s {
+		s[r] = d.uint64()
+	}
+	return s
 }
 
 // Append appends the bytes of the result to dst.

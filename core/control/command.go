@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -37,10 +38,24 @@ const (
 	Assign
 	// CreateTenant creates the tenant of Config with its slots in Shards.
 	CreateTenant
-	// DropTenant ends Tenant for ever.
+	// DropTenant ends Tenant for ever, if Base is 0 or the version of its configuration:
+	// its slots are closed, one by one, and then a tombstone is left.
 	DropTenant
-	// Configure replaces the configuration of version Base by Config.
+	// Configure replaces the configuration of version Base by Config, and grants the
+	// slots what is certain to be there: less at once, more as far as nobody holds it.
 	Configure
+	// Grant grants Share to (Tenant, Slot), whose grant was made by entry Base.
+	Grant
+	// Hold says that the log of (Tenant, Slot) has the grant of entry Base, and that the
+	// slot holds no more than Share.
+	Hold
+	// Close says that (Tenant, Slot) of a tenant that is being dropped is not served any
+	// more: the leader, By, has closed it.
+	Close
+	// Drain takes the duties of Node away from it.
+	Drain
+	// Undrain lets Node have duties again.
+	Undrain
 	kindEnd
 )
 
@@ -59,8 +74,13 @@ var kinds = [kindEnd]struct {
 	Readmit:      {"readmit", hasShard | hasMember | hasBy | hasTenant | hasSlot},
 	Assign:       {"assign", hasShard | hasNodes},
 	CreateTenant: {"create-tenant", hasConfig | hasShards},
-	DropTenant:   {"drop-tenant", hasTenant},
+	DropTenant:   {"drop-tenant", hasTenant | hasBase},
 	Configure:    {"configure", hasBase | hasConfig},
+	Grant:        {"grant", hasTenant | hasSlot | hasBase | hasShare},
+	Hold:         {"hold", hasTenant | hasSlot | hasBase | hasShare},
+	Close:        {"close", hasShard | hasBy | hasTenant | hasSlot},
+	Drain:        {"drain", hasNode},
+	Undrain:      {"undrain", hasNode},
 }
 
 // fields is a set of fields of a Command.
@@ -76,6 +96,8 @@ const (
 	hasBase
 	hasConfig
 	hasShards
+	hasShare
+	hasNode // Node
 )
 
 func (k Kind) known() bool { return k > 0 && k < kindEnd }
@@ -101,13 +123,14 @@ type Command struct {
 	Version uint64             // the same
 	Member  Member
 	By      Member // the leader that proposes; zero of what the coordinator does
-	Node    env.ID // Assign: the replica that goes
+	Node    env.ID // Assign: the replica that goes; Drain, Undrain: whom it is about
 	In      env.ID // Assign: the one that comes
 	Tenant  tenant.ID
 	Slot    lineage.Slot
-	Base    uint64          // Configure: version of the configuration that is replaced
+	Base    uint64          // Configure, DropTenant: version of the configuration that is replaced; Grant, Hold: index of the grant that is
 	Config  tenant.Config   // CreateTenant, Configure
 	Shards  []lineage.Shard // CreateTenant: by slot
+	Share   quota.Share     // Grant, Hold
 }
 
 // String returns the command in a line: "elect shard 1 epoch 2 version 5 member 2/3".
@@ -130,6 +153,8 @@ func (c *Command) String() string {
 		{hasBase, " base %d", []any{c.Base}},
 		{hasConfig, " tenant %v version %d limits %v residency %v", []any{c.Config.ID, c.Config.Version, c.Config.Limits, c.Config.Residency}},
 		{hasShards, " in shards %v", []any{c.Shards}},
+		{hasShare, " share %v", []any{c.Share}},
+		{hasNode, " node %d", []any{c.Node}},
 	} {
 		if kinds[c.Kind].has&part.of != 0 {
 			text += fmt.Sprintf(part.format, part.values...)
@@ -169,6 +194,12 @@ const (
 	TenantDropped                 // the ID named a tenant, and will name no other one
 	InvalidConfig                 // the configuration, or the number of slots, is out of range
 	Full                          // there is no room for more
+	OverLimits                    // the slots would hold more than the tenant's limits
+	Dropping                      // the tenant is being dropped
+	NotDropping                   // it is not
+	IsDraining                    // the node is to have no duties
+	OtherDrains                   // another node is drained: one at a time
+	BelowMin                      // a shard would have fewer members than it needs, or nobody to lead it
 	refusalEnd
 )
 
@@ -180,7 +211,8 @@ var refusals = [refusalEnd]string{
 	NotRemoved: "not-removed", NotRestarted: "not-restarted", IsLeader: "is-leader", IsInSync: "in-sync",
 	IsReplica: "is-replica", IsExcluded: "excluded", LastMember: "last-member", Reforming: "reforming",
 	WrongRegion: "region", WrongResidency: "residency", TenantExists: "tenant-exists",
-	TenantDropped: "tenant-dropped", InvalidConfig: "invalid-config", Full: "full",
+	TenantDropped: "tenant-dropped", InvalidConfig: "invalid-config", Full: "full", OverLimits: "over-limits",
+	Dropping: "dropping", NotDropping: "not-dropping", IsDraining: "draining", OtherDrains: "other-drains", BelowMin: "below-min",
 }
 
 // String returns the name: "not-in-sync".

@@ -56,6 +56,7 @@ type Wait struct {
 //
 //	nobody can be promoted, somebody has restarted   Reform, once all are heard
 //	leader alive and whole, set being reformed       wait for the members' logs
+//	leader alive and whole, its node is drained      Elect another one, if there is one
 //	leader alive and whole, a replica is gone        Assign
 //	leader restarted, silent or excluded             Elect one that is alive and whole
 //
@@ -113,6 +114,8 @@ func (d *decision) shard(s *Shard) {
 		d.reform(s)
 	case leader.life == alive && !s.IsExcluded(s.Leader) && s.Reformed:
 		d.awaitLogs(s)
+	case leader.life == alive && !s.IsExcluded(s.Leader) && d.IsDraining(s.Leader.Node):
+		d.handOver(s, leader)
 	case leader.life == alive && !s.IsExcluded(s.Leader):
 		d.replace(s)
 	case leader.life == unheard || leader.life == unregistered:
@@ -216,7 +219,7 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
 			continue
 		}
-		if best.Kind == 0 || s.rank(id) > s.rank(best.Member.Node) {
+		if best.Kind == 0 || d.better(s, id, best.Member.Node) {
 			best = c
 		}
 	}
@@ -225,6 +228,26 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 	}
 	d.propose(best, why)
 	return true
+}
+
+// better reports whether a node is to lead a shard rather than another one: not one that is
+// drained, if it can be helped.
+func (d *decision) better(s *Shard, id, than env.ID) bool {
+	if drains := d.IsDraining(id); drains != d.IsDraining(than) {
+		return !drains
+	}
+	return s.rank(id) > s.rank(than)
+}
+
+// handOver proposes that somebody else leads in the place of a node that is drained.
+func (d *decision) handOver(s *Shard, leader look) {
+	for _, m := range s.InSync {
+		if !d.IsDraining(m.Node) && d.promotable(s, m) && d.look(m).life == alive {
+			d.lead(Elect, s, d.reason(LeaderDrains, leader))
+			return
+		}
+	}
+	d.wait(s, NobodyElse, leader)
 }
 
 // current returns the process that a node runs, as far as is agreed on.
@@ -299,7 +322,7 @@ func (d *decision) substitute(s *Shard) *Node {
 	var least int
 	for i := range d.nodes {
 		n := &d.nodes[i]
-		if n.Region != s.Region || slices.Contains(s.Replicas, n.ID) || d.look(d.current(n.ID)).life != alive {
+		if n.Region != s.Region || n.Draining || slices.Contains(s.Replicas, n.ID) || d.look(d.current(n.ID)).life != alive {
 			continue
 		}
 		load := d.load(n.ID)

@@ -85,6 +85,11 @@ func invariant(p *Plane) error {
 	if err := p.check(); err != nil {
 		return err
 	}
+	for i := range p.tenants {
+		if t := &p.tenants[i]; t.Config.Limits.Rate < uint64(len(t.Shards)) || t.Config.Limits.EffectiveBurst() < uint64(len(t.Shards)) {
+			return fmt.Errorf("tenant %s: limits %+v for %d slots", t.Config.ID, t.Config.Limits, len(t.Shards))
+		}
+	}
 	for i := range p.shards {
 		s := &p.shards[i]
 		if !slices.Contains(s.InSync, s.Leader) {

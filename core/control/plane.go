@@ -8,6 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -33,7 +34,10 @@ type Node struct {
 	// Incarnation is the registered one: the highest in which the node was heard
 	// and that was agreed on. It never goes back.
 	Incarnation env.Incarnation
-	Index       uint64 // of the entry that changed it last
+	// Draining says that it is to lead nothing and to be in no set, so that it can be
+	// stopped without anybody noticing.
+	Draining bool
+	Index    uint64 // of the entry that changed it last
 }
 
 // Exclusion says that a member's log of a slot failed: what it acknowledged of it
@@ -81,11 +85,32 @@ type Shard struct {
 	Index    uint64      // of the entry that changed it last; commands carry it as their authority
 }
 
-// Tenant is a tenant and where it lives.
+// Tenant is a tenant, where it lives, and how its limits are divided.
+//
+// Invariant: Slots is as long as Shards. The grants of all slots add up to no more than
+// the limits; so does what they hold, once nothing is left of limits that were lowered.
 type Tenant struct {
 	Config tenant.Config
 	Shards []lineage.Shard // by slot; the regions of all are permitted by Config.Residency
-	Index  uint64          // of the entry that changed it last
+	Slots  []Slot          // the same
+	// Dropping says that the tenant is to end: it does when all its slots are closed.
+	Dropping bool
+	Index    uint64 // of the entry that changed it last
+}
+
+// Slot is a slot's part in its tenant's limits.
+//
+// Invariant: Grant is within Held, and Taken is at most Granted.
+type Slot struct {
+	Grant   quota.Share // what the slot is to use
+	Granted uint64      // the entry that granted it: the version of the record in the slot's log
+	// Held is the most that the slot may use, whoever sequences its log: what is granted,
+	// what was granted and may still be in force, and of entities and bytes what it had
+	// when its grant was lowered.
+	Held  quota.Share
+	Taken uint64 // the last grant that is known to be in force in the log
+	// Closed says that nobody serves the slot any more, of a tenant that is dropped.
+	Closed bool
 }
 
 // Tombstone is what is left of a dropped tenant, for ever: its ID never names other
@@ -126,7 +151,7 @@ func New(c *Cluster) *Plane {
 	}
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
-		p.tenants = append(p.tenants, Tenant{Config: cloneConfig(&t.Config), Shards: slices.Clone(t.Shards), Index: founded})
+		p.tenants = append(p.tenants, newTenantOf(&t.Config, t.Shards, founded, founded))
 	}
 	return p
 }

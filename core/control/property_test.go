@@ -41,7 +41,7 @@ func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
 		c.Tenant = rapid.SampledFrom(p.tenants).Draw(t, "excluded").Config.ID
 	}
 	c.Base = rapid.Uint64Range(1, 4).Draw(t, "base")
-	c.Config = tenant.Config{ID: c.Tenant, Version: c.Base + 1, Limits: tenant.Limits{Rate: 1}}
+	c.Config = tenant.Config{ID: c.Tenant, Version: c.Base + 1, Limits: tenant.Limits{Rate: rapid.Uint64Range(1, 4).Draw(t, "rate")}}
 	if rapid.Bool().Draw(t, "resident") {
 		c.Config.Residency = tenant.Residency{s.Region}
 	}

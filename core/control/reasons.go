@@ -26,6 +26,8 @@ const (
 	ReformIncomplete         // wait: the set is to be reformed, and the member is silent
 	LogsOutstanding          // wait: the leader gathers the logs of a reformed set, and the member is silent
 	NoLegalNode              // wait: nobody can take the place of the replica
+	LeaderDrains             // Elect: the leader's node is drained
+	NobodyElse               // wait: the leader's node is drained, and nobody else may lead and is heard
 	becauseEnd
 )
 
@@ -45,6 +47,8 @@ var texts = [becauseEnd]string{
 	OnlyExcluded:     "waits for node %[1]d, in-sync in incarnation %[2]d, which lacks records of a slot: nobody else may lead",
 	ReformIncomplete: "waits for node %[1]d, in-sync before all others were lost, which is silent for %[3]d ms: its log is needed",
 	LogsOutstanding:  "waits for node %[1]d, in incarnation %[2]d of a reformed set, which is silent for %[3]d ms: its log is needed",
+	LeaderDrains:     "node %[1]d, leader in incarnation %[2]d, is drained",
+	NobodyElse:       "waits for somebody who may lead instead of node %[1]d, which is drained",
 	NoLegalNode:      "waits for a node that may take the place of node %[1]d, a replica that is silent for %[3]d ms",
 }
 

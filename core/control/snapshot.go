@@ -15,13 +15,14 @@ import (
 //
 //	size
 //	   4  magic "tctl"
-//	   4  version (1)
+//	   4  version (2)
 //	   8  index
 //	   4  number of refusals, and for each, from 0: count 8
 //	   4  number of nodes, each:
 //	        4  id
 //	           region: length 1, name
 //	        8  incarnation
+//	        1  1 if draining, else 0
 //	        8  index
 //	   4  number of shards, each:
 //	        4  id
@@ -37,13 +38,15 @@ import (
 //	        4  number of exclusions, each: member 12, tenant 8, slot 4
 //	   4  number of tenants, each:
 //	           config and shards, as in a command
+//	           for each slot: grant 32, granted 8, held 32, taken 8, and 1 if closed, else 0
+//	        1  1 if being dropped, else 0
 //	        8  index
 //	   4  number of dropped tenants, each: tenant 8, index 8
 //
 // It has no checksum: the meta log's snapshot, which holds it, has one.
 const (
 	snapshotMagic   = "tctl"
-	snapshotVersion = 1
+	snapshotVersion = 2
 )
 
 // ErrSnapshot is wrapped by the errors about bytes that are no snapshot of a control
@@ -62,9 +65,8 @@ func (p *Plane) Snapshot() []byte {
 		dst = le.AppendUint64(dst, n)
 	}
 	dst = le.AppendUint32(dst, uint32(len(p.nodes)))
-	for _, n := range p.nodes {
-		dst = appendRegion(le.AppendUint32(dst, uint32(n.ID)), n.Region)
-		dst = le.AppendUint64(le.AppendUint64(dst, uint64(n.Incarnation)), n.Index)
+	for i := range p.nodes {
+		dst = p.nodes[i].append(dst)
 	}
 	dst = le.AppendUint32(dst, uint32(len(p.shards)))
 	for i := range p.shards {
@@ -72,8 +74,7 @@ func (p *Plane) Snapshot() []byte {
 	}
 	dst = le.AppendUint32(dst, uint32(len(p.tenants)))
 	for i := range p.tenants {
-		t := &p.tenants[i]
-		dst = le.AppendUint64(appendShards(appendConfig(dst, &t.Config), t.Shards), t.Index)
+		dst = p.tenants[i].append(dst)
 	}
 	dst = le.AppendUint32(dst, uint32(len(p.dropped)))
 	for _, t := range p.dropped {
@@ -82,14 +83,36 @@ func (p *Plane) Snapshot() []byte {
 	return dst
 }
 
+func appendBool(dst []byte, is bool) []byte {
+	if is {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+func (n *Node) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = appendRegion(le.AppendUint32(dst, uint32(n.ID)), n.Region)
+	return le.AppendUint64(appendBool(le.AppendUint64(dst, uint64(n.Incarnation)), n.Draining), n.Index)
+}
+
+func (t *Tenant) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = appendShards(appendConfig(dst, &t.Config), t.Shards)
+	for i := range t.Slots {
+		s := &t.Slots[i]
+		dst = le.AppendUint64(appendShare(dst, s.Grant), s.Granted)
+		dst = le.AppendUint64(appendShare(dst, s.Held), s.Taken)
+		dst = appendBool(dst, s.Closed)
+	}
+	return le.AppendUint64(appendBool(dst, t.Dropping), t.Index)
+}
+
 func (s *Shard) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = appendRegion(le.AppendUint32(dst, uint32(s.ID)), s.Region)
 	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.Epoch)), s.Version)
-	dst = append(appendMember(dst, s.Leader), byte(s.Min), 0)
-	if s.Reformed {
-		dst[len(dst)-1] = 1
-	}
+	dst = appendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed)
 	dst = le.AppendUint64(dst, s.Index)
 	dst = le.AppendUint32(dst, uint32(len(s.InSync)))
 	for _, m := range s.InSync {
@@ -131,12 +154,12 @@ func (p *Plane) Restore(state []byte) error {
 
 // The least bytes of an element of each list.
 const (
-	nodeMin      = 21
+	nodeMin      = 22
 	shardMin     = 55
 	memberSize   = 12
 	replicaSize  = 12
 	exclusionLen = 24
-	tenantMin    = 64
+	tenantMin    = 65
 	droppedSize  = 16
 )
 
@@ -150,17 +173,33 @@ func (d *decoder) plane(p *Plane) {
 		}
 	}
 	for range d.count(nodeMin) {
-		p.nodes = append(p.nodes, Node{env.ID(d.uint32()), d.region(), env.Incarnation(d.uint64()), d.uint64()})
+		p.nodes = append(p.nodes, d.node())
 	}
 	for range d.count(shardMin) {
 		p.shards = append(p.shards, d.shard())
 	}
 	for range d.count(tenantMin) {
-		p.tenants = append(p.tenants, Tenant{d.config(), d.shards(), d.uint64()})
+		p.tenants = append(p.tenants, d.tenant())
 	}
 	for range d.count(droppedSize) {
 		p.dropped = append(p.dropped, Tombstone{tenant.ID(d.uint64()), d.uint64()})
 	}
+}
+
+func (d *decoder) node() Node {
+	return Node{ID: env.ID(d.uint32()), Region: d.region(), Incarnation: env.Incarnation(d.uint64()), Draining: d.bool(), Index: d.uint64()}
+}
+
+func (d *decoder) tenant() Tenant {
+	t := Tenant{Config: d.config(), Shards: d.shards()}
+	for range t.Shards {
+		t.Slots = append(t.Slots, Slot{Grant: d.share(), Granted: d.uint64(), Held: d.share(), Taken: d.uint64(), Closed: d.bool()})
+		if d.err != nil {
+			break
+		}
+	}
+	t.Dropping, t.Index = d.bool(), d.uint64()
+	return t
 }
 
 func (d *decoder) shard() Shard {

@@ -90,11 +90,54 @@ func permittedMove(p *Plane, x *change) Refusal {
 
 func createTenant(p *Plane, x *change) {
 	i, _ := p.findTenant(x.Config.ID)
-	p.tenants = slices.Insert(p.tenants, i, Tenant{Config: cloneConfig(&x.Config), Shards: slices.Clone(x.Shards), Index: x.index})
+	p.tenants = slices.Insert(p.tenants, i, newTenantOf(&x.Config, x.Shards, x.index, 0))
 }
 
-// dropTenant leaves a tombstone, and no exclusion that names a slot of the tenant.
+func configure(p *Plane, x *change) {
+	t := p.Tenant(x.tenant())
+	t.Config, t.Index = cloneConfig(&x.Config), x.index
+	t.regrant(x.index)
+}
+
+// anyOrBased: who counts on a configuration drops no other one.
+func anyOrBased(p *Plane, x *change) Refusal {
+	return unless(x.Base == 0 || x.Base == p.Tenant(x.Tenant).Config.Version, Stale)
+}
+
+func notYetDropping(p *Plane, x *change) Refusal {
+	return unless(!p.Tenant(x.Tenant).Dropping, Already)
+}
+
+func notDropping(p *Plane, x *change) Refusal {
+	return unless(!p.Tenant(x.tenant()).Dropping, Dropping)
+}
+
+func nowDropping(p *Plane, x *change) Refusal {
+	return unless(p.Tenant(x.Tenant).Dropping, NotDropping)
+}
+
+func notYetClosed(p *Plane, x *change) Refusal { return unless(!p.slotOf(x).Closed, Already) }
+
+// dropTenant begins the end of a tenant: it is answered when nobody serves any of its
+// slots.
 func dropTenant(p *Plane, x *change) {
+	t := p.Tenant(x.Tenant)
+	t.Dropping, t.Index = true, x.index
+}
+
+// closeSlot notes that a slot is served no more: who leads its shard later knows of the
+// drop before. With the last slot the tenant ends.
+func closeSlot(p *Plane, x *change) {
+	t := p.Tenant(x.Tenant)
+	t.Slots[x.Slot].Closed, t.Index = true, x.index
+	//safety:dropped-when-closed-everywhere true by=lifecycle on=shared-lifecycle
+	if !slices.ContainsFunc(t.Slots, func(s Slot) bool { return !s.Closed }) {
+		p.endTenant(x)
+	}
+}
+
+// endTenant leaves a tombstone, and no exclusion that names a slot of the tenant.
+func (p *Plane) endTenant(x *change) {
 	i, _ := p.findTenant(x.Tenant)
 	p.tenants = slices.Delete(p.tenants, i, i+1)
 	i, _ = p.findDropped(x.Tenant)
@@ -107,11 +150,6 @@ func dropTenant(p *Plane, x *change) {
 			s.changed(x.index)
 		}
 	}
-}
-
-func configure(p *Plane, x *change) {
-	t := p.Tenant(x.tenant())
-	t.Config, t.Index = cloneConfig(&x.Config), x.index
 }
 
 func cloneConfig(c *tenant.Config) tenant.Config {

@@ -95,6 +95,7 @@ func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
 	g.leader, g.knows, g.heard = from, true, e.Now()
 	switch m.Kind {
 	case peer.Confirm:
+		g.echo = max(g.echo, m.Round)
 		answer := peer.Message{Kind: peer.Confirmed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round}
 		g.send(e, from, &answer, m.Round, g.ticks)
 	case peer.Survey:
@@ -152,7 +153,7 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 	}
 	s.acked = at.Seq
 	m := g.message(peer.Appended, s)
-	m.At, m.Commit, m.Round = at, s.r.State().Position.Seq, s.life
+	m.At, m.Commit, m.Round, m.Index = at, s.r.State().Position.Seq, s.life, g.echo
 	attempt := uint32(0)
 	if asked {
 		attempt = g.ticks + 1
@@ -337,8 +338,11 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 		return
 	}
 	p.life = m.Round
+	if m.At.Seq >= p.acked {
+		p.at = max(p.at, m.Index)
+	}
 	if m.At.Seq > p.acked {
-		p.acked, p.since = m.At.Seq, e.Now()
+		p.acked, p.at, p.since = m.At.Seq, m.Index, e.Now()
 		g.advance(e, s)
 	}
 	p.told = max(p.told, m.Commit)

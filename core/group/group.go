@@ -80,14 +80,18 @@ type Group struct {
 	heard  env.Time // when the leader of epoch was heard last
 	knows  bool     // leader is known
 
-	slots  []slot
-	peers  []other
-	placed uint64 // the entry of the meta log that placed the shard here
+	slots   []slot
+	peers   []other
+	changes uint64   // of the set of logs
+	drains  []env.ID // nodes that are to be in no set
+	placed  uint64   // the entry of the meta log that placed the shard here
 
 	joining wish // the member that is counted, and asked to be counted by all
 	asked   wish // any other command that is wanted
 
 	reads  reads
+	rounds [64]env.Time // leading: when rounds of confirmations began, by number modulo 64
+	echo   uint64       // following: the last round that the leader asked for
 	ticks  uint32
 	beat   env.Time // when members are asked to confirm next
 	gather gathering
@@ -114,6 +118,7 @@ type slot struct {
 	pull     pull
 	// failed: the log has stopped, and the others are to know.
 	failed bool
+	ends   bool   // the tenant is being dropped: the log is sequenced by nobody anew
 	vain   uint64 // the version in which they were told in vain
 	life   uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
 	// fresh: what was committed then has been applied; isFresh: that is known.
@@ -127,6 +132,7 @@ type progress struct {
 	life  uint64      // of that log, which begins anew with each life; what is of an earlier one counts no more
 	// barred: the log has failed, and what it acknowledged in this life counts no more.
 	barred bool
+	at     uint64      // acked was so after this round of confirmations began; 0: that is not known
 	told   lineage.Seq // it knows that records up to here are committed
 	since  env.Time    // acked has been behind the log's end since
 }
@@ -171,6 +177,10 @@ func (g *Group) Leader() (env.ID, bool) {
 // AddSlot adds a log of the shard, under the number that it has on the node.
 func (g *Group) AddSlot(number int, r *replica.Replica) {
 	id := r.Identity()
+	if g.gather.chosen { // it is of a tenant that was created since: nobody has any of it
+		g.gather.sources, g.gather.targets = append(g.gather.sources, g.self.Node), append(g.gather.targets, lineage.Position{})
+	}
+	g.changes++
 	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed), progress: make([]progress, len(g.peers))})
 }
 
@@ -319,7 +329,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 		return
 	}
 	g.stepDown(e)
-	g.epoch, g.knows = epoch, false
+	g.epoch, g.knows, g.echo = epoch, false, 0
 	fault.Hit(e, fault.EpochAdopted, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(epoch)})
 	for i := range g.peers {
 		g.peers[i].spoke, g.peers[i].round = false, 0
@@ -379,7 +389,7 @@ func (g *Group) takeRole(e env.Env) {
 func (g *Group) leadSlots(e env.Env) {
 	for i := range g.slots {
 		s := &g.slots[i]
-		if s.r.Leads() || s.r.Phase() != replica.Following || s.r.Busy() {
+		if s.ends || s.r.Leads() || s.r.Phase() != replica.Following || s.r.Busy() {
 			continue
 		}
 		s.waiting = s.waiting[:0]

@@ -116,10 +116,22 @@ func (g *Group) confirmFor(e env.Env, r *Read) {
 }
 
 func (g *Group) startRound(e env.Env) {
-	g.reads.round++
-	g.reads.under = true
+	g.nextRound(e)
 	g.askToConfirm(e, 0, false)
 	g.confirmed(e)
+}
+
+// nextRound begins a round of confirmations.
+func (g *Group) nextRound(e env.Env) {
+	g.reads.round++
+	g.reads.under = true
+	g.rounds[g.reads.round%uint64(len(g.rounds))] = e.Now()
+}
+
+// began returns how long ago a round began; false if that is too long ago to be known.
+func (g *Group) began(e env.Env, round uint64) (env.Duration, bool) {
+	kept := uint64(len(g.rounds))
+	return e.Now().Sub(g.rounds[round%kept]), round > 0 && round <= g.reads.round && round+kept > g.reads.round
 }
 
 // askToConfirm asks every member that has not confirmed the round; or every replica,

@@ -33,8 +33,7 @@ func (g *Group) tickLeading(e env.Env) {
 			g.beat = e.Now().Add(g.patience.Silence / 6)
 		}
 		if !g.reads.under {
-			g.reads.round++
-			g.reads.under = true
+			g.nextRound(e)
 		}
 		g.askToConfirm(e, g.ticks, beat)
 		g.confirmed(e)
@@ -91,7 +90,7 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 		return
 	}
 	m := g.message(peer.Appended, s)
-	m.Round, m.Mark = s.life+1, 1
+	m.Round, m.Mark, m.Index = s.life+1, 1, g.echo
 	g.send(e, g.leader, &m, m.Round<<16, g.ticks)
 }
 
@@ -171,7 +170,7 @@ func (g *Group) wishFor(e env.Env) (control.Command, bool) {
 // serving reports whether every log that can be is served.
 func (g *Group) serving() bool {
 	for i := range g.slots {
-		if r := g.slots[i].r; r.Phase() != replica.Serving && r.Phase() != replica.Stopped {
+		if r := g.slots[i].r; r.Phase() != replica.Serving && r.Phase() != replica.Stopped && !g.slots[i].ends {
 			return false
 		}
 	}
@@ -181,8 +180,11 @@ func (g *Group) serving() bool {
 func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 	o := &g.peers[i]
 	m := o.member()
+	if gone, ok := g.drained(o); ok {
+		return control.Command{Kind: control.Remove, Member: gone, By: g.self}, true
+	}
 	if !g.known.IsInSync(m) {
-		if o.spoke && e.Now().Sub(o.heard) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
+		if o.spoke && !slices.Contains(g.drains, o.node) && e.Now().Sub(o.heard) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
 			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
 		}
 		for _, old := range g.known.InSync { // its earlier life is no member any more
@@ -230,7 +232,7 @@ func (g *Group) hasAll(i int) bool {
 		s := &g.slots[j]
 		// Who is to be promoted one day has to have everything.
 		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
-		if s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {
+		if !s.ends && s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {
 			return false
 		}
 	}
@@ -252,11 +254,11 @@ func (g *Group) slow(e env.Env, i int) bool {
 // Settled reports whether nothing of the shard is under way here: every replica is in
 // sync and has everything. Of who follows, that it has what it knows of.
 func (g *Group) Settled() bool {
-	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 || !g.known.IsInSync(g.self) {
+	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 {
 		return false
 	}
 	for _, node := range g.known.Replicas {
-		if !g.nodeInSync(node) {
+		if !g.nodeInSync(node) && !slices.Contains(g.drains, node) {
 			return false
 		}
 	}
@@ -269,7 +271,7 @@ func (g *Group) Settled() bool {
 			return false
 		}
 		want := replica.Following
-		if g.role == Leading {
+		if g.role == Leading && !s.ends {
 			want = replica.Serving
 		}
 		if s.r.Phase() != want {

@@ -40,11 +40,13 @@ const (
 	Configs                   // the member that leads the meta log answers; Round: the registered incarnation of the node; Tail: shards that changed
 	Propose                   // N wants a command, in Tail, in the meta log, as client Index under number Round
 	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
+	Poll                      // the member that leads the meta log asks a node for its figures
+	Report                    // N answers, by what Round it was asked for; Mark: number of the report; Tail: the figures
 	kinds
 )
 
 var kindNames = [kinds]string{"", "append", "appended", "pull", "chunk", "confirm", "confirmed", "survey", "surveyed", "outdated",
-	"ask-index", "index", "heartbeat", "configs", "propose", "proposed"}
+	"ask-index", "index", "heartbeat", "configs", "propose", "proposed", "poll", "report"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -74,7 +76,7 @@ type Message struct {
 	Mark      lineage.Seq
 	Offset    uint64
 	Size      uint64
-	Index     uint64 // of the meta log; Propose, Proposed: the client
+	Index     uint64 // of the meta log; Propose, Proposed: the client; Appended: the last round of confirmations that R was asked for
 	Tail      []byte
 }
 
@@ -102,7 +104,7 @@ var fieldSize = [fields]int{
 // layouts is the table of what each kind carries, in order.
 var layouts = [kinds][]field{
 	Append:    {pShard, pSlot, pAt, pCommit, pRound, pTail},
-	Appended:  {pShard, pSlot, pAt, pCommit, pRound, pMark},
+	Appended:  {pShard, pSlot, pAt, pCommit, pRound, pMark, pIndex},
 	Pull:      {pShard, pSlot, pAt, pMark, pOffset, pTail},
 	Chunk:     {pShard, pSlot, pAt, pOffset, pSize, pTail},
 	Confirm:   {pShard, pRound},
@@ -116,13 +118,15 @@ var layouts = [kinds][]field{
 	Configs:   {pIndex, pRound, pTail},
 	Propose:   {pRound, pIndex, pTail},
 	Proposed:  {pRound, pIndex, pTail},
+	Poll:      {pRound},
+	Report:    {pRound, pMark, pTail},
 }
 
 // A message between nodes, little endian, part of the format; never change:
 //
 //	offset size
 //	     0    1  magic 0x7e
-//	     1    1  version (1)
+//	     1    1  version (2)
 //	     2    1  kind
 //	     3    1  zero
 //	     4    4  CRC-32C of all bytes but these four
@@ -130,7 +134,7 @@ var layouts = [kinds][]field{
 //	    16    n  the fields of the kind's layout, 8 bytes each number, and the tail
 const (
 	magic      = 0x7e
-	version    = 1
+	version    = 2
 	headerSize = 16
 )
 

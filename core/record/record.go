@@ -109,12 +109,17 @@ type SessionStart struct {
 // Limits is the payload of a Config record: the slot's share of its tenant's
 // limits, in absolute numbers. 0 admits nothing; it does not mean "no limit".
 type Limits struct {
-	Version  uint64 // of the tenant's configuration; only a higher one is applied
+	Version  uint64 // of the tenant's configuration, or of the grant; only a higher one is applied
 	Rate     uint64 // operations per second
 	Burst    uint64 // operations
 	Entities uint64 // live entities
 	Bytes    uint64 // logical bytes
 	Feature  uint64 // feature level: what the records after this one may use
+}
+
+// LimitsOf returns the limits of a slot that has all of its tenant's.
+func LimitsOf(version uint64, l tenant.Limits) Limits {
+	return Limits{Version: version, Rate: l.Rate, Burst: l.EffectiveBurst(), Entities: l.EffectiveEntities(), Bytes: l.EffectiveBytes()}
 }
 
 // Record is one decoded record. Of the payloads only the one of its Kind is

@@ -27,10 +27,8 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 		return Outcome{Code: code}
 	}
 	last := r.overlay.Limits()
-	limits := record.Limits{
-		Version: m.Version, Rate: m.Limits.Rate, Burst: m.Limits.EffectiveBurst(),
-		Entities: m.Limits.EffectiveEntities(), Bytes: m.Limits.EffectiveBytes(), Feature: last.Feature,
-	}
+	limits := record.LimitsOf(m.Version, m.Limits)
+	limits.Feature = last.Feature
 	if limits == last {
 		return Outcome{Later: r.state.Limits != last}
 	}
@@ -136,3 +134,32 @@ func (r *Replica) Drop(e env.Env) {
 
 // Dropped reports whether the slot was dropped.
 func (r *Replica) Dropped() bool { return r.dropped }
+
+// Entitle says which limits a slot of a shared log is to have. Whoever sequences the log
+// appends them: as it begins, or by Renew.
+func (r *Replica) Entitle(limits record.Limits) {
+	if limits.Version > r.config.Limits.Version {
+		r.config.Limits = limits
+	}
+}
+
+// Outdated reports whether the log is sequenced here and lacks the limits that the slot is
+// to have.
+func (r *Replica) Outdated() bool {
+	return r.leads && r.phase == Serving && r.config.Limits.Version > r.overlay.Limits().Version
+}
+
+// Renew appends the limits that the slot is to have, to be written with the next Flush. No
+// change may wait.
+func (r *Replica) Renew(e env.Env) {
+	if len(r.pending)+r.unanswered >= r.config.MaxPending || r.stuck {
+		return // there is no room; it is tried again
+	}
+	if len(r.admitted) > 0 {
+		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir, len(r.admitted))
+	}
+	limits := r.config.Limits
+	limits.Feature = r.overlay.Limits().Feature
+	r.setLimits(e, 0, nil, limits)
+	r.hit(e, fault.ConfigAppended, r.end.Seq)
+}

@@ -242,6 +242,9 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 	for n < len(r.pending) && r.pending[n].Record.Seq <= seq {
 		p := &r.pending[n]
 		r.state.Apply(&p.Record, p.Chain)
+		if p.Record.Kind == record.Signal {
+			r.counts.Signals++
+		}
 		if r.phase == Serving {
 			r.overlay.Settle(&p.Record)
 			if p.Record.Kind.IsOperation() {

@@ -247,7 +247,7 @@ func (r *Replica) restore(f *found) error {
 	if r.config.Shared {
 		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
 	}
-	r.snapshot.seq, r.snapshot.path = at.Seq, r.dir+"/"+f.name
+	r.snapshot.seq, r.snapshot.path, r.snapshot.size = at.Seq, r.dir+"/"+f.name, int64(len(f.data))
 	return nil
 }
 
@@ -359,14 +359,10 @@ func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.
 		r.bucket.Restart(level, since)
 	}
 	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())}, fault.RecordAppended)
-	if config := &r.config.Tenant; config.Version > limits.Version {
+	if wanted := r.config.Limits; wanted.Version > limits.Version {
 		r.before = r.bucket
-		limits := record.Limits{
-			Version: config.Version, Rate: config.Limits.Rate, Burst: config.Limits.EffectiveBurst(),
-			Entities: config.Limits.EffectiveEntities(), Bytes: config.Limits.EffectiveBytes(),
-		}
-		r.bucket.Limit(limits.Rate, limits.Burst)
-		rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
+		r.bucket.Limit(wanted.Rate, wanted.Burst)
+		rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: wanted}
 		r.overlay.Add(&rec)
 		r.append(e, 0, nil, rec, fault.RecordAppended)
 	}
@@ -378,7 +374,7 @@ func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.
 // those of the configuration.
 func (r *Replica) limit(rate, burst uint64) {
 	if rate == 0 {
-		rate, burst = r.config.Tenant.Limits.Rate, r.config.Tenant.Limits.EffectiveBurst()
+		rate, burst = r.config.Limits.Rate, r.config.Limits.Burst
 	}
 	r.bucket.Limit(rate, burst)
 	r.bucket.Restart(int64(burst)*quota.Token, r.started)

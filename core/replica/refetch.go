@@ -121,7 +121,7 @@ func (r *Replica) refetched(e env.Env) {
 			return
 		}
 		r.state = restored
-		r.snapshot = snapshot{seq: at.Seq, path: r.dir + "/" + wal.SnapshotName(at.Seq)}
+		r.snapshot = snapshot{seq: at.Seq, path: r.dir + "/" + wal.SnapshotName(at.Seq), size: int64(len(r.installed))}
 		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
 	}
 	r.installed = nil

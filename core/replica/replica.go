@@ -20,7 +20,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/state"
-	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -54,7 +53,7 @@ var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
 // Config is what a Replica is made of.
 type Config struct {
 	Identity wal.Identity
-	Tenant   tenant.Config
+	Limits   record.Limits      // that are to be in force, if those of the log have a lower version
 	Epoch    lineage.ShardEpoch // of this incarnation; durable already. Not of a shared log: Lead tells
 	Constants
 	// Shared: other nodes have replicas of the log, and somebody says who sequences it
@@ -142,8 +141,39 @@ type Replica struct {
 	script   script
 	recovery recovery
 	snapshot snapshot
+	counts   Counts
 
 	shared
+}
+
+// Counts are what a replica has counted in this life.
+type Counts struct {
+	Signals uint64 // that were folded
+	// Refused are requests that were refused for a quota since the replica began to
+	// sequence its log, by quota.Resource less one.
+	Refused [3]uint64
+}
+
+// Counts returns what the replica has counted.
+func (r *Replica) Counts() Counts { return r.counts }
+
+// Level returns the level of the bucket at an instant, and that of a full one.
+func (r *Replica) Level(now env.Time) (level, full int64) {
+	b := r.bucket
+	return b.Level(now), b.Full()
+}
+
+// DiskBytes returns the size of the log's files, of segments with all that is on its way
+// to them; false while files are made, replaced or removed.
+func (r *Replica) DiskBytes() (int64, bool) {
+	if r.phase != Serving && r.phase != Following && r.phase != Starting || r.snapshot.stage != idle || r.script.running || r.Busy() || r.stuck {
+		return 0, false
+	}
+	size := r.snapshot.size
+	for i := range r.segments {
+		size += r.segments[i].size
+	}
+	return size, true
 }
 
 // batch is what one sync makes durable.

@@ -37,6 +37,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	// What the limiter refuses never reaches the log.
 	//safety:limiter-before-log by=rate on=smoke
 	if !ok {
+		r.counts.Refused[over.Resource-1]++
 		r.hit(e, fault.QuotaRefused, lineage.Seq(over.Resource))
 		return Outcome{Code: wire.QuotaExceeded, Quota: over}
 	}

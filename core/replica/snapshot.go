@@ -33,8 +33,10 @@ type snapshot struct {
 	since int64       // log bytes since the last one was begun, those found at the start included
 	seq   lineage.Seq // of the last durable one, 0 if none
 	path  string      // of that file
+	size  int64       // of that file, bytes
 	at    lineage.Seq // of the one being written
 	next  string      // its path
+	bytes int64       // its size
 }
 
 type snapshotStage uint8
@@ -61,7 +63,7 @@ func (r *Replica) maybeSnapshot(e env.Env) {
 	data = r.state.Append(wal.BeginSnapshot(data, r.config.Identity, r.state.Position))
 	wal.FinishSnapshot(data)
 	e.Charge(env.Duration(len(data)/1024+1) * r.config.Costs.PerKiB)
-	s.next = r.dir + "/" + wal.SnapshotName(s.at)
+	s.next, s.bytes = r.dir+"/"+wal.SnapshotName(s.at), int64(len(data))
 	r.scriptWrite(e, s.next, data, uint64(s.at))
 	r.run(e)
 }
@@ -110,5 +112,5 @@ func (r *Replica) removeCovered(e env.Env) {
 	if s.seq != 0 && s.seq != s.at {
 		r.script.add(r.at(e, env.OpRemove, s.path, uint64(s.seq)))
 	}
-	s.seq, s.path = s.at, s.next
+	s.seq, s.path, s.size = s.at, s.next, s.bytes
 }

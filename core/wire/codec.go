@@ -52,6 +52,7 @@ const (
 	fCommand       //
 	fEpoch         //
 	fLevel         // level, epoch and seq of the token, bound
+	fTail          // all that is left, at most MaxTail
 	fields
 )
 
@@ -82,6 +83,7 @@ var layouts = [kinds][]field{
 	Query:       {fFrame, fRequest, fEntity, fLevel},
 	AckAt:       {fFrame, fSession, fRequest, fSeq, fEpoch},
 	StateAt:     {fFrame, fRequest, fEntity, fSeq, fState, fEpoch},
+	Control:     {fFrame, fRequest, fTail},
 }
 
 // sizes is the size of a message of each kind, and heads the checksum of its first
@@ -102,6 +104,10 @@ func headers() (sizes [kinds]int, heads [kinds]uint32) {
 // MaxSize is the size of the largest message, a StateAt.
 const MaxSize = headerSize + 5*8 + 24 + 24 + 16*signal.Kinds + 8
 
+// MaxTail bounds the tail of a Control, bytes: a command about a tenant with as many slots
+// and regions as there may be is smaller.
+const MaxTail = 8 << 10
+
 // ErrMalformed is wrapped by the errors of Decode for damaged bytes.
 var ErrMalformed = errors.New("malformed message")
 
@@ -118,7 +124,7 @@ func checksum(b []byte) uint32 {
 
 // Append appends the bytes of m to dst.
 func Append(dst []byte, m *Message) []byte {
-	start, size := len(dst), sizes[m.Kind]
+	start, size := len(dst), sizes[m.Kind]+len(m.Tail)
 	dst = slices.Grow(dst, size)[:start+size]
 	b := dst[start:]
 	b[0], b[1], b[2], b[3] = magic, version, byte(m.Kind), 0
@@ -195,6 +201,8 @@ func (m *Message) put(b []byte, f field) {
 		put(b[8:], uint64(m.Token.Epoch))
 		put(b[16:], uint64(m.Token.Seq))
 		put(b[24:], uint64(m.Bound))
+	case fTail:
+		copy(b, m.Tail)
 	}
 }
 
@@ -227,7 +235,7 @@ func Decode(b []byte, m *Message) error {
 	if kind == 0 || kind >= kinds || b[3] != 0 {
 		return fmt.Errorf("%w: kind %d, reserved byte %d", ErrMalformed, b[2], b[3])
 	}
-	if len(b) != sizes[kind] {
+	if len(b) != sizes[kind] && (kind != Control || len(b) < sizes[kind] || len(b) > sizes[kind]+MaxTail) {
 		return fmt.Errorf("%w: a %s has %d bytes, want %d", ErrMalformed, kind, len(b), sizes[kind])
 	}
 	if got, want := checksum(b), binary.LittleEndian.Uint32(b[4:]); got != want {
@@ -314,6 +322,8 @@ func (r *reader) field(m *Message, f field) {
 		m.Level = Level(r.below(uint64(levels)))
 		m.Token = Token{Epoch: lineage.ShardEpoch(r.next()), Seq: lineage.Seq(r.next())}
 		m.Bound = env.Duration(r.below(1 << 62))
+	case fTail:
+		m.Tail = r.b
 	}
 }
 
@@ -337,7 +347,7 @@ func KindOf(b []byte) Kind {
 // FrameOf returns the frame number of b, if it claims to be of a kind that has one.
 // It is much cheaper than Decode, and looks at nothing else either.
 func FrameOf(b []byte) (uint64, bool) {
-	if kind := KindOf(b); kind < OpenSession || len(b) != sizes[kind] {
+	if kind := KindOf(b); kind < OpenSession || len(b) != sizes[kind] && (kind != Control || len(b) < sizes[kind]) {
 		return 0, false
 	}
 	return binary.LittleEndian.Uint64(b[headerSize+8:]), true // layouts begin with connection and frame

@@ -40,11 +40,12 @@ const (
 	Query                       // C asks for an entity's state at a Level, of any replica
 	AckAt                       // N: as Ack, with the shard epoch that the record was written in
 	StateAt                     // N: as State, with the shard epoch of the last record folded
+	Control                     // C, an operator, wants a command of the control plane carried out, in Tail
 	kinds
 )
 
 var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "ack", "read", "state", "refusal",
-	"configure", "create", "drop", "done", "query", "ack-at", "state-at"}
+	"configure", "create", "drop", "done", "query", "ack-at", "state-at", "control"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -92,6 +93,7 @@ type Message struct {
 	Level     Level                  // Query
 	Token     Token                  // Query at Session
 	Bound     env.Duration           // Query at Bounded: how old the answer may be
+	Tail      []byte                 // Control: the command, as package control writes it. It aliases what was decoded
 }
 
 // Level is what a read promises.
@@ -178,6 +180,8 @@ const (
 	CatalogFull
 	NotYet
 	TokenLost
+	NoResidency
+	NotNow
 	codes
 )
 
@@ -214,6 +218,8 @@ var meanings = [codes]meaning{
 	TenantDropped:   {"tenant-dropped", true, false, "a tenant of this ID was dropped, and IDs are never used again; choose another ID"},
 	CatalogFull:     {"catalog-full", true, false, "the node names as many tenants as it may, dropped ones included; create the tenant on another node"},
 	NotYet:          {"not-yet", true, true, "the replica cannot answer at this level in time; ask another one"},
+	NoResidency:     {"residency", true, false, "the tenant may not be in the region of a shard that the command names; choose shards in permitted regions"},
+	NotNow:          {"not-now", true, true, "another node is being drained, or a shard would be left with too few members; wait until that is over"},
 	TokenLost:       {"token-lost", true, false, "what the session has seen is not in the log; begin a new session"},
 }
 

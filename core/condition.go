@@ -1,0 +1,239 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/health"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+)
+
+// What a node knows of the health of the cluster. The coordinator knows what it was told by
+// all; another member of the meta log knows who is configured and who lives; any other node
+// knows who was there at the founding, and its own shards. What nobody told it is unknown.
+
+// Health fills h with what the node knows, using its memory again. Nothing of the node
+// changes. Only of a cluster whose shards are shared is there any.
+func (n *Node) Health(h *health.Cluster) {
+	*h = health.Cluster{Node: n.env.Self(), Regions: h.Regions[:0], Nodes: h.Nodes[:0], Shards: h.Shards[:0], Tenants: h.Tenants[:0]}
+	if n.sharing == nil {
+		return
+	}
+	v := view{n: n, now: n.env.Now(), plane: n.plane}
+	if v.plane == nil {
+		v.plane = n.cluster.Shared.founded
+	}
+	if n.located {
+		h.Coordinator = health.Of(n.meta.leader)
+	}
+	h.Index = health.Of(max(n.index, v.plane.Index()))
+	if n.log != nil {
+		h.WatchedMs = health.Millis(v.now.Sub(n.started))
+	}
+	if n.leads {
+		h.WatchedMs = health.Millis(v.now.Sub(n.since))
+		if n.polls.isConfirmed {
+			h.AgeMs = health.Millis(v.now.Sub(n.polls.confirmed))
+		}
+	}
+	for i := range v.plane.Nodes() {
+		h.Nodes = append(h.Nodes, v.node(i))
+	}
+	for i := range v.plane.Shards() {
+		h.Shards = append(h.Shards, v.shard(&v.plane.Shards()[i]))
+	}
+	for i := range v.plane.Tenants() {
+		h.Tenants = append(h.Tenants, v.tenant(&v.plane.Tenants()[i]))
+	}
+	h.Judge()
+}
+
+// view is a call of Health under way.
+type view struct {
+	n     *Node
+	now   env.Time
+	plane *control.Plane
+}
+
+// age is how old is what was asked for at an instant.
+func (v *view) age(asked env.Time) health.Figure { return health.Millis(v.now.Sub(asked)) }
+
+func (v *view) node(i int) health.Node {
+	c := &v.plane.Nodes()[i]
+	h := health.Node{ID: c.ID, Region: c.Region}
+	if v.n.plane == nil {
+		return h
+	}
+	h.Incarnation, h.State = health.Of(c.Incarnation), health.Active
+	switch {
+	case c.Draining && v.plane.Idle(c.ID):
+		h.State = health.Drained
+	case c.Draining:
+		h.State = health.Draining
+	}
+	replicas, led := uint64(0), uint64(0)
+	for j := range v.plane.Shards() {
+		s := &v.plane.Shards()[j]
+		if slices.Contains(s.Replicas, c.ID) {
+			replicas++
+		}
+		if s.Leader.Node == c.ID {
+			led++
+		}
+	}
+	h.Replicas, h.Leaderships = health.Of(replicas), health.Of(led)
+	if s := &v.n.sightings[i]; c.ID == v.n.self.Node {
+		h.SilentMs = health.Of(uint64(0))
+	} else if s.Known {
+		h.SilentMs = v.age(s.At)
+	}
+	if k := v.n.knowledge.nodes; v.n.leads && k != nil && k[i].known {
+		h.Disk.AgeMs, h.Disk.FreeBytes = v.age(k[i].asked), health.Of(k[i].free)
+		h.Disk.UsedBytes = k[i].used()
+	}
+	return h
+}
+
+func (v *view) shard(s *control.Shard) health.Shard {
+	h := health.Shard{ID: s.ID, Region: s.Region}
+	if v.n.plane == nil { // who holds it here may know more of it
+		g := v.n.group(s.ID)
+		if g == nil || g.Known().Index == 0 {
+			return h
+		}
+		s = g.Known()
+	}
+	h.Epoch, h.Version = health.Of(s.Epoch), health.Of(s.Version)
+	h.Leader = health.Member{Node: s.Leader.Node, Incarnation: s.Leader.Incarnation}
+	for _, m := range s.InSync {
+		h.InSync = append(h.InSync, health.Member{Node: m.Node, Incarnation: m.Incarnation})
+	}
+	h.Excluded = health.Of(uint64(len(s.Excluded)))
+	told := v.told(s)
+	if told != nil {
+		h.AgeMs = v.age(told.asked)
+		if told.figures.Whole {
+			h.Entities, h.LogicalBytes = health.Of(told.figures.Entities), health.Of(told.figures.Bytes)
+			if told.figures.Window > 0 {
+				h.Signals, h.WindowMs = health.Of(told.figures.Signals), health.Millis(told.figures.Window)
+			}
+		}
+	}
+	for _, id := range s.Replicas {
+		h.Replicas = append(h.Replicas, v.replica(s, id, told))
+	}
+	if v.n.leads {
+		for i := range v.n.waits {
+			if w := &v.n.waits[i]; w.Shard == s.ID && h.Waits == "" {
+				h.Waits = w.Why.String()
+			}
+		}
+	}
+	return h
+}
+
+// told returns what the leader of a shard has said of it, in its present epoch; nil if
+// nothing.
+func (v *view) told(s *control.Shard) *shardKnown {
+	k := v.n.knowledge.shards[s.ID]
+	if !v.n.leads || k == nil || k.figures.Epoch != s.Epoch || k.by != s.Leader {
+		return nil
+	}
+	return k
+}
+
+func (v *view) replica(s *control.Shard, id env.ID, told *shardKnown) health.Replica {
+	h := health.Replica{Node: id, InSync: health.True(slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == id }))}
+	if told != nil {
+		for i := range told.figures.Others {
+			if o := &told.figures.Others[i]; o.Node == id && o.Heard {
+				h.AgeMs = health.Millis(v.now.Sub(told.asked) + o.Quiet)
+				h.LagRecords, h.LagMs = health.Of(o.Records), health.Millis(o.Lag)
+			}
+		}
+		if id == s.Leader.Node {
+			h.AgeMs, h.LagRecords, h.LagMs = v.age(told.asked), health.Of(uint64(0)), health.Of(uint64(0))
+		}
+	}
+	if k := v.n.knowledge.nodes; v.n.leads && k != nil {
+		if i := v.n.sightingOf(id); i >= 0 && k[i].known {
+			h.Disk = diskOf(&k[i], s.ID, v.age(k[i].asked))
+		}
+	}
+	return h
+}
+
+// used adds up what a node's replicas take; unknown while one is replaced.
+func (k *nodeKnown) used() health.Figure {
+	sum := uint64(0)
+	for i := range k.copies {
+		if !k.copies[i].Known {
+			return health.Figure{}
+		}
+		sum += k.copies[i].Bytes
+	}
+	return health.Of(sum)
+}
+
+func diskOf(k *nodeKnown, shard lineage.Shard, age health.Figure) (d health.ReplicaDisk) {
+	for i := range k.copies {
+		if c := &k.copies[i]; c.Shard == shard && c.Known {
+			d.AgeMs, d.UsedBytes = age, health.Of(c.Bytes)
+		}
+	}
+	return d
+}
+
+func (v *view) tenant(t *control.Tenant) health.Tenant {
+	h := health.Tenant{ID: t.Config.ID}
+	if v.n.plane == nil {
+		return h
+	}
+	h.Version, h.State, h.Residency, h.Quota = health.Of(t.Config.Version), health.TenantActive, t.Config.Residency, health.LimitsOf(t.Config.Limits)
+	if t.Dropping {
+		h.State = health.TenantDropping
+	}
+	for slot := range t.Shards {
+		h.Slots = append(h.Slots, v.slot(t, lineage.Slot(slot)))
+	}
+	return h
+}
+
+func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {
+	shard, s := v.plane.Shard(t.Shards[slot]), &t.Slots[slot]
+	h := health.Slot{Slot: slot, Shard: shard.ID, Share: health.Limits{
+		Rate: health.Of(s.Grant[quota.Rate]), Burst: health.Of(s.Grant[quota.Burst]),
+		Entities: health.Of(s.Grant[quota.LiveEntities]), Bytes: health.Of(s.Grant[quota.Bytes]),
+	}}
+	k := v.n.knowledge.slots[slotKey{t.Config.ID, slot}]
+	if !v.n.leads || k == nil || k.epoch != shard.Epoch || v.told(shard) == nil {
+		return h
+	}
+	h.AgeMs, h.Seq = v.age(k.asked), health.Of(k.figures.Seq)
+	h.Used = health.Use{Entities: health.Of(k.figures.Entities), Bytes: health.Of(k.figures.Bytes)}
+	r := &k.figures.Refused
+	h.Refused = health.Refusals{Rate: health.Of(r[0]), Entities: health.Of(r[1]), Bytes: health.Of(r[2])}
+	return h
+}
+
+// Ready says whether the node serves what it has, and if not, why.
+func (n *Node) Ready() (bool, string) {
+	switch {
+	case n.failure != nil:
+		return false, n.failure.Error()
+	case !n.ready:
+		return false, "the node is being started"
+	}
+	if n.sharing == nil {
+		return true, ""
+	}
+	for _, g := range n.groups {
+		if g.Known().Index == 0 || g.Role() == group.Gathering {
+			return false, "the node waits for what the control plane says of its shards"
+		}
+	}
+	return true, ""
+}

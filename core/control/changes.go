@@ -1,0 +1,162 @@
+package control
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Nodes are told what has changed in the plane, in the order in which it was decided: who
+// is told of a shard knows of every tenant that was created, changed or dropped before.
+
+// Change is an object of the plane, and the entry that changed it last. One of the
+// pointers is not nil.
+type Change struct {
+	Index   uint64
+	Node    *Node
+	Tenant  *Tenant
+	Dropped *Tombstone
+	Shard   *Shard
+}
+
+// String tells the object as it is now, in short.
+func (c *Change) String() string {
+	switch {
+	case c.Node != nil:
+		return fmt.Sprintf("node %d incarnation %d draining %v", c.Node.ID, c.Node.Incarnation, c.Node.Draining)
+	case c.Tenant != nil:
+		text := fmt.Sprintf("tenant %v version %d in shards %v dropping %v", c.Tenant.Config.ID, c.Tenant.Config.Version, c.Tenant.Shards, c.Tenant.Dropping)
+		for i := range c.Tenant.Slots {
+			s := &c.Tenant.Slots[i]
+			text += fmt.Sprintf(", slot %d granted %v at %d taken %d holds %v closed %v", i, s.Grant, s.Granted, s.Taken, s.Held, s.Closed)
+		}
+		return text
+	case c.Dropped != nil:
+		return fmt.Sprintf("tenant %v dropped", c.Dropped.Tenant)
+	}
+	s := c.Shard
+	return fmt.Sprintf("shard %d epoch %d version %d led by %v, in sync %v", s.ID, s.Epoch, s.Version, s.Leader, s.InSync)
+}
+
+// rank orders what one entry changed: tenants before the shards that they live in.
+func (c *Change) rank() int {
+	switch {
+	case c.Node != nil:
+		return 0
+	case c.Tenant != nil, c.Dropped != nil:
+		return 1
+	}
+	return 2
+}
+
+// Since appends to dst what has changed after an entry, in the order of the entries. What
+// the founders share is no change. The objects belong to the plane.
+func (p *Plane) Since(index uint64, dst []Change) []Change {
+	if index = max(index, founded); index >= p.index {
+		return dst
+	}
+	from := len(dst)
+	for i := range p.nodes {
+		if n := &p.nodes[i]; n.Index > index {
+			dst = append(dst, Change{Index: n.Index, Node: n})
+		}
+	}
+	for i := range p.tenants {
+		if t := &p.tenants[i]; t.Index > index {
+			dst = append(dst, Change{Index: t.Index, Tenant: t})
+		}
+	}
+	for i := range p.dropped {
+		if t := &p.dropped[i]; t.Index > index {
+			dst = append(dst, Change{Index: t.Index, Dropped: t})
+		}
+	}
+	for i := range p.shards {
+		if s := &p.shards[i]; s.Index > index {
+			dst = append(dst, Change{Index: s.Index, Shard: s})
+		}
+	}
+	slices.SortStableFunc(dst[from:], func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.rank(), b.rank()))
+	})
+	return dst
+}
+
+// Changes, as nodes are told of them, little endian, part of the format; never change:
+//
+//	8  after: who knows less than this entry cannot use them
+//	   and each: 1 what it is, then the object as in a snapshot
+const (
+	aNode    = 'n'
+	aTenant  = 't'
+	aDropped = 'd'
+	aShard   = 's'
+)
+
+// AppendChanges appends to dst the bytes of changes after an entry, but no more of them
+// than fit into a budget of bytes, and returns up to which entry they tell, of a plane
+// that has come to entry last. What one entry changed is never parted.
+func AppendChanges(dst []byte, after, last uint64, changes []Change, budget int) ([]byte, uint64) {
+	start, upTo := len(dst), after
+	dst = binary.LittleEndian.AppendUint64(dst, after)
+	for i := range changes {
+		c := &changes[i]
+		if c.Index > upTo {
+			if i > 0 && len(dst)-start > budget {
+				return dst, upTo
+			}
+			upTo = c.Index
+		}
+		dst = c.append(dst)
+	}
+	return dst, last
+}
+
+func (c *Change) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	switch {
+	case c.Node != nil:
+		return c.Node.append(append(dst, aNode))
+	case c.Tenant != nil:
+		return c.Tenant.append(append(dst, aTenant))
+	case c.Dropped != nil:
+		return le.AppendUint64(le.AppendUint64(append(dst, aDropped), uint64(c.Dropped.Tenant)), c.Dropped.Index)
+	}
+	return c.Shard.append(append(dst, aShard))
+}
+
+// DecodeChanges reads what AppendChanges wrote. Errors wrap ErrSnapshot.
+func DecodeChanges(b []byte) (after uint64, changes []Change, err error) {
+	d := decoder{rest: b}
+	after = d.uint64()
+	for len(d.rest) > 0 && d.err == nil {
+		changes = append(changes, d.change())
+	}
+	if d.err != nil {
+		return 0, nil, fmt.Errorf("%w: change %d: %w", ErrSnapshot, len(changes), d.err)
+	}
+	return after, changes, nil
+}
+
+func (d *decoder) change() (c Change) {
+	switch what := d.uint8(); what {
+	case aNode:
+		n := d.node()
+		c = Change{Index: n.Index, Node: &n}
+	case aTenant:
+		t := d.tenant()
+		c = Change{Index: t.Index, Tenant: &t}
+	case aDropped:
+		t := Tombstone{tenant.ID(d.uint64()), d.uint64()}
+		c = Change{Index: t.Index, Dropped: &t}
+	case aShard:
+		s := d.shard()
+		c = Change{Index: s.Index, Shard: &s}
+	default:
+		d.fail(fmt.Errorf("%#x is no kind of object", what))
+	}
+	return c
+}

@@ -1,0 +1,183 @@
+package control
+
+import (
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// How a tenant's limits are divided among its slots. Every number of a share is on its
+// own: what follows holds for each.
+//
+//	command     effect                                    may have it if
+//	Configure   grants become what is certain to be       -
+//	            there: less at once, more as far as
+//	            nobody holds it
+//	Grant       one slot's grant changes                  all slots together hold no more than the
+//	                                                      limits afterwards, or the grant only shrinks
+//	Hold        a slot's log has its grant: the slot      the grant is still the one
+//	            holds that, or what it uses
+//
+// A share moves decrease-first: the donor is granted less, its log says so, and only when
+// that is known does anybody get what it has given up. So at no instant do the slots use
+// more than the limits together, whoever sequences their logs.
+
+// newTenantOf returns a tenant as it is created by an entry: what may be used is divided
+// evenly. Taken is the entry whose grants are in force in the logs.
+func newTenantOf(c *tenant.Config, shards []lineage.Shard, index, taken uint64) Tenant {
+	t := Tenant{Config: cloneConfig(c), Shards: append([]lineage.Shard(nil), shards...), Index: index}
+	whole := quota.Whole(c.Limits)
+	for i := range shards {
+		part := quota.Part(whole, i, len(shards))
+		t.Slots = append(t.Slots, Slot{Grant: part, Granted: index, Held: part, Taken: taken})
+	}
+	return t
+}
+
+// Granted returns what is granted to all slots together.
+func (t *Tenant) Granted() (sum quota.Share) {
+	for i := range t.Slots {
+		sum = sum.Plus(t.Slots[i].Grant)
+	}
+	return sum
+}
+
+// Held returns the most that all slots together may use.
+func (t *Tenant) Held() (sum quota.Share) {
+	for i := range t.Slots {
+		sum = sum.Plus(t.Slots[i].Held)
+	}
+	return sum
+}
+
+// Room returns what may be granted beside what is held.
+func (t *Tenant) Room() (room quota.Share) {
+	whole, held := quota.Whole(t.Config.Limits), t.Held()
+	for r := range room {
+		room[r] = whole[r] - min(whole[r], held[r])
+	}
+	return room
+}
+
+// InForce reports whether the limits hold in every slot: each log has its grant, and
+// together they can use no more than the limits; or they use more since before, and
+// nothing can grow.
+func (t *Tenant) InForce() bool {
+	for i := range t.Slots {
+		if s := &t.Slots[i]; s.Taken != s.Granted {
+			return false
+		}
+	}
+	whole, held, granted := quota.Whole(t.Config.Limits), t.Held(), t.Granted()
+	for r := range whole {
+		if held[r] > whole[r] && granted[r] > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// regrant divides new limits. A slot that is to have less has it at once; what nobody
+// holds is divided evenly among those that are to have more.
+func (t *Tenant) regrant(index uint64) {
+	whole, room := quota.Whole(t.Config.Limits), t.Room()
+	granted := t.Granted()
+	for i := range t.Slots {
+		s := &t.Slots[i]
+		part, more := quota.Part(whole, i, len(t.Slots)), quota.Part(room, i, len(t.Slots))
+		grant := s.Grant
+		for r := range grant {
+			if granted[r] > whole[r] {
+				grant[r] = min(grant[r], part[r])
+			} else {
+				grant[r] += more[r]
+			}
+		}
+		s.grant(grant, index)
+	}
+}
+
+// grant changes what a slot is to use, by an entry.
+func (s *Slot) grant(share quota.Share, index uint64) {
+	if share == s.Grant {
+		return
+	}
+	s.Grant, s.Granted = share, index
+	s.Held = s.Held.Max(share)
+}
+
+// slotOf returns the slot that a command is about, nil if there is none.
+func (p *Plane) slotOf(x *change) *Slot {
+	t := p.Tenant(x.Tenant)
+	if t == nil || int64(x.Slot) >= int64(len(t.Slots)) {
+		return nil
+	}
+	return &t.Slots[x.Slot]
+}
+
+func knownSlot(p *Plane, x *change) Refusal { return unless(p.slotOf(x) != nil, UnknownSlot) }
+
+// sameGrant is the compare of compare-and-set: what was decided on another grant has no
+// effect.
+func sameGrant(p *Plane, x *change) Refusal { return unless(p.slotOf(x).Granted == x.Base, Stale) }
+
+func newGrant(p *Plane, x *change) Refusal {
+	switch s := p.slotOf(x); {
+	case x.Share == s.Grant:
+		return Already
+	case !quota.Least().Within(x.Share):
+		return InvalidConfig
+	}
+	return Done
+}
+
+// withinLimits: nobody is granted what another slot may still use.
+func withinLimits(p *Plane, x *change) Refusal {
+	t, s := p.Tenant(x.Tenant), p.slotOf(x)
+	whole, room := quota.Whole(t.Config.Limits), t.Room()
+	granted := t.Granted()
+	for r := range x.Share {
+		//safety:shares-decrease-first false by=rate on=shares-under-fire
+		if x.Share[r] > s.Held[r] && x.Share[r]-s.Held[r] > room[r] {
+			return OverLimits
+		}
+		if x.Share[r] > s.Grant[r] && granted[r]-s.Grant[r]+x.Share[r] > whole[r] {
+			return OverLimits
+		}
+	}
+	return Done
+}
+
+func grantShare(p *Plane, x *change) {
+	t := p.Tenant(x.Tenant)
+	t.Slots[x.Slot].grant(x.Share, x.index)
+	t.Index = x.index
+}
+
+func notHeldYet(p *Plane, x *change) Refusal {
+	s := p.slotOf(x)
+	switch {
+	case !s.Grant.Within(x.Share):
+		return InvalidConfig // it holds at least what it was granted
+	case s.Taken == s.Granted && s.Held.Within(x.Share):
+		return Already
+	}
+	return Done
+}
+
+func holdShare(p *Plane, x *change) {
+	t := p.Tenant(x.Tenant)
+	s := &t.Slots[x.Slot]
+	s.Taken, s.Held = s.Granted, s.Held.Min(x.Share)
+	t.Index = x.index
+}
+
+// enoughForEach: every slot of the tenant gets a share of rate and burst with which it
+// can admit something.
+func enoughForEach(p *Plane, x *change) Refusal {
+	slots := len(x.Shards)
+	if x.Kind == Configure {
+		slots = len(p.Tenant(x.tenant()).Shards)
+	}
+	return unless(x.Config.ValidateSlots(slots) == nil, InvalidConfig)
+}

@@ -1,0 +1,58 @@
+package group
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/peer"
+)
+
+// What a group tells of itself.
+
+// Numbers returns the numbers of the shard's logs on the node, in the order in which they
+// were added.
+func (g *Group) Numbers() []int {
+	numbers := make([]int, 0, len(g.slots))
+	for i := range g.slots {
+		numbers = append(numbers, g.slots[i].number)
+	}
+	return numbers
+}
+
+// Changes counts how often a log was added or removed.
+func (g *Group) Changes() uint64 { return g.changes }
+
+// Others appends to dst what the leader knows of the other replicas. What a replica has was
+// so after a round of confirmations began of which it knew; that is the age of it. Of one
+// that has everything it is enough that it has confirmed since.
+func (g *Group) Others(e env.Env, dst []peer.OtherFigures) []peer.OtherFigures {
+	for i := range g.peers {
+		dst = append(dst, g.other(e, i))
+	}
+	return dst
+}
+
+func (g *Group) other(e env.Env, i int) peer.OtherFigures {
+	o := &g.peers[i]
+	f := peer.OtherFigures{Node: o.node}
+	f.Quiet, f.Heard = g.began(e, o.round)
+	for j := range g.slots {
+		s := &g.slots[j]
+		p, end := &s.progress[i], s.r.End().Seq
+		if !s.r.Leads() || g.lacks(o.member(), s) || p.barred { // what it has is not known
+			f.Heard = f.Heard && s.ends
+			continue
+		}
+		if p.acked >= end {
+			continue
+		}
+		quiet, known := g.began(e, p.at)
+		f.Heard = f.Heard && known
+		f.Quiet = max(f.Quiet, quiet)
+		f.Records += uint64(end - p.acked)
+		f.Lag = max(f.Lag, e.Now().Sub(p.since))
+	}
+	if !f.Heard {
+		return peer.OtherFigures{Node: o.node}
+	}
+	f.Quiet, f.Lag = max(f.Quiet, 0), max(f.Lag, 0)
+	return f
+}

@@ -1,0 +1,94 @@
+package core
+
+import (
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+)
+
+// What the coordinator was told, and when it asked: each figure was true at some instant
+// since then.
+
+// knowledge is all of it. The lists are looked up by the maps, which are never ranged over.
+type knowledge struct {
+	nodes  []nodeKnown // by place of the sighting
+	shards map[lineage.Shard]*shardKnown
+	slots  map[slotKey]*slotKnown
+}
+
+// nodeKnown is what a node said of itself.
+type nodeKnown struct {
+	known  bool
+	asked  env.Time
+	free   uint64
+	copies []peer.CopyFigures
+}
+
+// shardKnown is what a leader said of its shard.
+type shardKnown struct {
+	by      control.Member
+	asked   env.Time
+	figures peer.ShardFigures // without its slots
+}
+
+// slotKnown is what a leader said of a slot.
+type slotKnown struct {
+	epoch   lineage.ShardEpoch
+	asked   env.Time
+	figures peer.SlotFigures
+}
+
+// reported takes a node's report. What comes late tells of what was, so that it does not
+// replace what was asked for later.
+func (n *Node) reported(from env.ID, life env.Incarnation, round, number uint64, f *peer.Figures) {
+	asked, ours := n.polls.asked(round)
+	i := n.sightingOf(from)
+	if !n.leads || !ours || i < 0 {
+		return
+	}
+	k := &n.knowledge
+	if k.nodes == nil {
+		k.nodes = make([]nodeKnown, len(n.sightings))
+		k.shards, k.slots = map[lineage.Shard]*shardKnown{}, map[slotKey]*slotKnown{}
+	}
+	if s := &k.nodes[i]; !s.known || asked >= s.asked {
+		s.known, s.asked, s.free = true, asked, f.Free
+		s.copies = append(s.copies[:0], f.Copies...)
+	}
+	for j := range f.Led {
+		n.ledBy(control.Member{Node: from, Incarnation: life}, asked, &f.Led[j])
+	}
+}
+
+func (n *Node) ledBy(by control.Member, asked env.Time, f *peer.ShardFigures) {
+	s := n.knowledge.shards[f.Shard]
+	if s == nil {
+		s = new(shardKnown)
+		n.knowledge.shards[f.Shard] = s
+	}
+	if f.Epoch < s.figures.Epoch || f.Epoch == s.figures.Epoch && asked < s.asked {
+		return
+	}
+	others := append(s.figures.Others[:0], f.Others...)
+	s.by, s.asked, s.figures = by, asked, *f
+	s.figures.Others, s.figures.Slots = others, nil
+	for i := range f.Slots {
+		n.sequencedBy(f.Epoch, asked, &f.Slots[i])
+	}
+}
+
+func (n *Node) sequencedBy(epoch lineage.ShardEpoch, asked env.Time, f *peer.SlotFigures) {
+	key := slotKey{f.Tenant, f.Slot}
+	s := n.knowledge.slots[key]
+	if s == nil {
+		s = new(slotKnown)
+		n.knowledge.slots[key] = s
+	}
+	*s = slotKnown{epoch, asked, *f}
+	use := control.Use{Known: true, Granted: f.Granted, Entities: f.Entities, Bytes: f.Bytes}
+	for r := range use.Needs {
+		use.Needs[r] = control.Need(f.Needs[r])
+	}
+	n.balance(f.Tenant, f.Slot, use)
+}

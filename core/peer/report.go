@@ -1,0 +1,216 @@
+package peer
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Figures are what a node tells of itself and of the shards that it leads, all true in the
+// Step in which it tells them. A node with much to tell does so in several messages.
+type Figures struct {
+	Free   uint64 // bytes free on its disk
+	Copies []CopyFigures
+	Led    []ShardFigures
+}
+
+// CopyFigures are of a shard of which the node has a replica.
+type CopyFigures struct {
+	Shard lineage.Shard
+	Bytes uint64 // of its files
+	Known bool   // whether that is known: not while files are replaced
+}
+
+// ShardFigures are of a shard that the node leads.
+type ShardFigures struct {
+	Shard    lineage.Shard
+	Epoch    lineage.ShardEpoch
+	Entities uint64       // live, of all slots
+	Bytes    uint64       // logical, of all slots
+	Signals  uint64       // committed in Window, which ends now
+	Window   env.Duration // 0: the node has not led for as long
+	Whole    bool         // whether every slot serves; if not, the numbers before are of some
+	Others   []OtherFigures
+	Slots    []SlotFigures
+}
+
+// OtherFigures are what a leader knows of another replica.
+type OtherFigures struct {
+	Node    env.ID
+	Heard   bool         // whether the replica was heard in this epoch
+	Quiet   env.Duration // since then; what follows may be so old
+	Records uint64       // that it lacks, of all slots
+	Lag     env.Duration // since when it has lacked the oldest of them
+}
+
+// SlotFigures are of a slot.
+type SlotFigures struct {
+	Tenant   tenant.ID
+	Slot     lineage.Slot
+	Granted  uint64      // the grant in force in its log
+	Seq      lineage.Seq // of the last record that these figures count
+	Entities uint64
+	Bytes    uint64
+	Refused  [3]uint64 // for a quota, since the node began to lead it, by quota.Resource less one
+	Needs    [4]uint8  // by the resources of a share, as package control numbers them
+}
+
+// The figures, little endian, part of the format; never change:
+//
+//	8  free
+//	4  number of copies, each: shard 4, bytes 8, and 1 if that is known, else 0
+//	4  number of shards, each:
+//	     4  shard
+//	     8  epoch
+//	     8  entities
+//	     8  bytes
+//	     8  signals
+//	     8  window
+//	     1  1 if whole, else 0
+//	     4  number of others, each: node 4, 1 if heard, quiet 8, records 8, lag 8
+//	     4  number of slots, each: tenant 8, slot 4, granted 8, seq 8, entities 8, bytes 8,
+//	        refused 3 x 8, needs 4 x 1
+const (
+	copySize  = 13
+	shardSize = 53
+	otherSize = 29
+	slotSize  = 72
+)
+
+// Append appends the bytes of f to dst.
+func (f *Figures) Append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint32(le.AppendUint64(dst, f.Free), uint32(len(f.Copies)))
+	for i := range f.Copies {
+		c := &f.Copies[i]
+		dst = appendBool(le.AppendUint64(le.AppendUint32(dst, uint32(c.Shard)), c.Bytes), c.Known)
+	}
+	dst = le.AppendUint32(dst, uint32(len(f.Led)))
+	for i := range f.Led {
+		dst = f.Led[i].append(dst)
+	}
+	return dst
+}
+
+func appendBool(dst []byte, is bool) []byte {
+	if is {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+func (s *ShardFigures) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint32(dst, uint32(s.Shard))
+	for _, v := range [...]uint64{uint64(s.Epoch), s.Entities, s.Bytes, s.Signals, uint64(s.Window)} {
+		dst = le.AppendUint64(dst, v)
+	}
+	dst = le.AppendUint32(appendBool(dst, s.Whole), uint32(len(s.Others)))
+	for i := range s.Others {
+		o := &s.Others[i]
+		dst = appendBool(le.AppendUint32(dst, uint32(o.Node)), o.Heard)
+		dst = le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, uint64(o.Quiet)), o.Records), uint64(o.Lag))
+	}
+	dst = le.AppendUint32(dst, uint32(len(s.Slots)))
+	for i := range s.Slots {
+		dst = s.Slots[i].append(dst)
+	}
+	return dst
+}
+
+func (s *SlotFigures) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint32(le.AppendUint64(dst, uint64(s.Tenant)), uint32(s.Slot))
+	for _, v := range [...]uint64{s.Granted, uint64(s.Seq), s.Entities, s.Bytes, s.Refused[0], s.Refused[1], s.Refused[2]} {
+		dst = le.AppendUint64(dst, v)
+	}
+	return append(dst, s.Needs[:]...)
+}
+
+// DecodeFigures reads what Append wrote into f, whose memory is used again. Errors wrap
+// ErrMalformed.
+func DecodeFigures(b []byte, f *Figures) error {
+	d := figures{rest: b}
+	f.Free = d.uint64()
+	f.Copies, f.Led = f.Copies[:0], f.Led[:0]
+	for range d.count(copySize) {
+		f.Copies = append(f.Copies, CopyFigures{lineage.Shard(d.uint32()), d.uint64(), d.bool()})
+	}
+	for range d.count(shardSize) {
+		f.Led = append(f.Led, d.shard())
+	}
+	if d.bad || len(d.rest) > 0 {
+		return fmt.Errorf("%w: figures of %d bytes", ErrMalformed, len(b))
+	}
+	return nil
+}
+
+// figures takes numbers from the front of bytes; after the first that is not there it
+// only returns zeros.
+type figures struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *figures) take(n int) []byte {
+	var none [8]byte
+	if d.bad = d.bad || len(d.rest) < n; d.bad {
+		return none[:n]
+	}
+	taken := d.rest[:n]
+	d.rest = d.rest[n:]
+	return taken
+}
+
+func (d *figures) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
+func (d *figures) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }
+
+func (d *figures) uint8() uint8 { return d.take(1)[0] }
+
+func (d *figures) bool() bool {
+	v := d.uint8()
+	d.bad = d.bad || v > 1
+	return v == 1
+}
+
+// duration takes one that is not negative.
+func (d *figures) duration() env.Duration {
+	v := env.Duration(d.uint64())
+	d.bad = d.bad || v < 0
+	return v
+}
+
+// count returns how many elements follow, each of at least so many bytes.
+func (d *figures) count(least int) int {
+	n := d.uint32()
+	if d.bad = d.bad || uint64(n)*uint64(least) > uint64(len(d.rest)); d.bad {
+		return 0
+	}
+	return int(n)
+}
+
+func (d *figures) shard() ShardFigures {
+	s := ShardFigures{
+		Shard: lineage.Shard(d.uint32()), Epoch: lineage.ShardEpoch(d.uint64()),
+		Entities: d.uint64(), Bytes: d.uint64(), Signals: d.uint64(), Window: d.duration(), Whole: d.bool(),
+	}
+	for range d.count(otherSize) {
+		s.Others = append(s.Others, OtherFigures{env.ID(d.uint32()), d.bool(), d.duration(), d.uint64(), d.duration()})
+	}
+	for range d.count(slotSize) {
+		s.Slots = append(s.Slots, d.slot())
+	}
+	return s
+}
+
+func (d *figures) slot() SlotFigures {
+	s := SlotFigures{
+		Tenant: tenant.ID(d.uint64()), Slot: lineage.Slot(d.uint32()), Granted: d.uint64(), Seq: lineage.Seq(d.uint64()),
+		Entities: d.uint64(), Bytes: d.uint64(), Refused: [3]uint64{d.uint64(), d.uint64(), d.uint64()},
+	}
+	copy(s.Needs[:], d.take(4))
+	return s
+}

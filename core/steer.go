@@ -1,0 +1,175 @@
+package core
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Commands of operators to a cluster whose shards are shared. The coordinator puts them
+// into the meta log; any other node says who that is. An operator repeats its command until
+// it is answered, and each time the coordinator looks at what has become of it, so that it
+// remembers nobody:
+//
+//	what is wanted         is answered when
+//	CreateTenant           every slot's log has its limits
+//	Configure              the limits hold in every slot
+//	DropTenant             nobody serves any slot, and never will
+//	Drain                  the node leads nothing and is in no set
+//	Undrain                the node may have duties
+//
+// A command that would be refused is refused at once, with no effect.
+
+// steer handles an operator's command.
+func (n *Node) steer(from env.ID, m *wire.Message) {
+	if n.sharing == nil {
+		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
+		return
+	}
+	c, err := control.DecodeCommand(m.Tail)
+	switch {
+	case err != nil || !steers(c.Kind):
+		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
+	case !n.leads:
+		n.refuse(from, m, replica.Outcome{Code: wire.Moved, Quota: quota.ExceededError{Used: n.coordinatorHint()}})
+	case n.accomplishedBy(&c):
+		n.accomplished(from, m, 0)
+	case n.underWay(&c):
+		// It is answered when it is asked for again.
+	default:
+		if refusal := n.plane.Judge(&c); refusal != control.Done {
+			n.refuse(from, m, n.whyNot(&c, refusal))
+			return
+		}
+		n.want(steering|uint64(from)&0xffff, &c, nil)
+	}
+}
+
+// steers reports whether commands of a kind are an operator's to give.
+func steers(k control.Kind) bool {
+	return slices.Contains([]control.Kind{control.CreateTenant, control.Configure, control.DropTenant, control.Drain, control.Undrain}, k)
+}
+
+// coordinatorHint returns the address, plus 1, of who leads the meta log; 0 if nobody is
+// known to.
+func (n *Node) coordinatorHint() uint64 {
+	if n.located && n.meta.leader != n.self.Node {
+		return uint64(n.meta.leader) + 1
+	}
+	return 0
+}
+
+// accomplishedBy reports whether what a command asks for is so.
+func (n *Node) accomplishedBy(c *control.Command) bool {
+	switch c.Kind {
+	case control.CreateTenant, control.Configure:
+		t := n.plane.Tenant(c.Config.ID)
+		return t != nil && same(t, c) && t.InForce()
+	case control.DropTenant:
+		return n.plane.Tombstone(c.Tenant) != nil
+	case control.Drain:
+		return n.plane.IsDraining(c.Node) && n.plane.Idle(c.Node) && c.Node != n.self.Node
+	}
+	return n.plane.Node(c.Node) != nil && !n.plane.IsDraining(c.Node)
+}
+
+// underWay reports whether what a command asks for has been decided, and takes its time.
+func (n *Node) underWay(c *control.Command) bool {
+	switch c.Kind {
+	case control.CreateTenant, control.Configure:
+		t := n.plane.Tenant(c.Config.ID)
+		return t != nil && same(t, c)
+	case control.DropTenant:
+		t := n.plane.Tenant(c.Tenant)
+		return t != nil && t.Dropping
+	case control.Drain:
+		return n.plane.IsDraining(c.Node)
+	}
+	return false
+}
+
+// same reports whether a tenant is as a command wants it.
+func same(t *control.Tenant, c *control.Command) bool {
+	return !t.Dropping && t.Config.Version == c.Config.Version && t.Config.Limits == c.Config.Limits &&
+		slices.Equal(t.Config.Residency, c.Config.Residency) && (c.Kind == control.Configure || slices.Equal(t.Shards, c.Shards))
+}
+
+// codes are the refusals of the control plane as an operator is told of them.
+var codes = map[control.Refusal]wire.Code{
+	control.UnknownTenant: wire.UnknownTenant, control.TenantExists: wire.TenantExists, control.TenantDropped: wire.TenantDropped,
+	control.Dropping: wire.UnknownTenant, control.Stale: wire.VersionConflict, control.InvalidConfig: wire.InvalidConfig,
+	control.Full: wire.CatalogFull, control.WrongResidency: wire.NoResidency, control.OtherDrains: wire.NotNow, control.BelowMin: wire.NotNow,
+}
+
+// whyNot tells a refusal of the control plane.
+func (n *Node) whyNot(c *control.Command, refusal control.Refusal) (out replica.Outcome) {
+	code, known := codes[refusal]
+	if !known {
+		return replica.Outcome{Code: wire.Invalid}
+	}
+	out.Code = code
+	var wrong *tenant.ConfigError
+	switch {
+	case refusal == control.Stale && n.plane.Tenant(subjectOf(c)) != nil:
+		out.Quota.Used = n.plane.Tenant(subjectOf(c)).Config.Version
+	case refusal == control.InvalidConfig && errors.As(c.Config.Validate(), &wrong):
+		out.Quota.Resource, out.Quota.Used = quota.Resource(wrong.Number()), wrong.Value
+	}
+	return out
+}
+
+// subjectOf returns the tenant that a command is about.
+func subjectOf(c *control.Command) tenant.ID {
+	if c.Kind == control.DropTenant {
+		return c.Tenant
+	}
+	return c.Config.ID
+}
+
+// Uses of slots, as the coordinator was told.
+
+// balancers is how many tenants are balanced at once.
+const balancers = 16
+
+// tenantUse is what was told of a tenant's slots last.
+type tenantUse struct {
+	tenant tenant.ID
+	uses   []control.Use
+}
+
+// balance notes what a slot's sequencer says of it, and balances the tenant.
+func (n *Node) balance(id tenant.ID, slot lineage.Slot, use control.Use) {
+	t := n.plane.Tenant(id)
+	if t == nil || int64(slot) >= int64(len(t.Slots)) || len(t.Slots) == 1 && t.InForce() {
+		return
+	}
+	i, found := slices.BinarySearchFunc(n.uses, id, func(u tenantUse, id tenant.ID) int { return compareIDs(u.tenant, id) })
+	if !found {
+		n.uses = slices.Insert(n.uses, i, tenantUse{tenant: id})
+	}
+	u := &n.uses[i]
+	if len(u.uses) != len(t.Slots) {
+		u.uses = make([]control.Use, len(t.Slots))
+	}
+	u.uses[slot] = use
+	if c, wants := control.Balance(t, u.uses); wants {
+		n.want(coordinator|aside|uint64(id)%balancers, &c, nil)
+	}
+}
+
+func compareIDs(a, b tenant.ID) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

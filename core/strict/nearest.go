@@ -1,0 +1,38 @@
+package strict
+
+import "strings"
+
+// Nearest returns the one of names that somebody meant who wrote name: the nearest, of
+// equally near ones the first, or "" if none differs in a third of its bytes or less.
+// Case does not count. A guess that is far is worse than none: somebody may take it.
+func Nearest(name string, names []string) string {
+	best, least := "", (len(name)+2)/3
+	for _, known := range names {
+		if n := distance(strings.ToLower(name), known); n <= least {
+			best, least = known, n-1
+		}
+	}
+	return best
+}
+
+// distance returns how many bytes must be put in, taken out or changed to make b of
+// a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,319 @@
+package core
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/route"
+	"github.com/tidaldb/tidalsim/core/signal"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Which tenants there are, as a node that shares its shards has been told: those that the
+// cluster was founded with, and what has changed since. A node is told of all of them,
+// because it may be told to hold any shard; and in the order in which it was decided, so
+// that whoever is told to lead a shard knows of each tenant that was created in it or
+// dropped from it before.
+//
+//	told of            a node with a replica of a slot's shard
+//	a tenant           opens the slot
+//	another grant      as the leader: appends a record with it, and says when it is in force
+//	a drop             serves the slot no more; as the leader: says so, once nothing of it is under way
+//	a tombstone        removes the slot with its files
+type tenancy struct {
+	changed []control.Tenant // ascending; those that were created or changed since the founding
+	dropped []tenant.ID      // ascending
+	drains  []env.ID         // nodes that are to have no duties, ascending
+}
+
+// tenant returns a tenant, nil if there is none as far as is known here.
+func (n *Node) tenant(id tenant.ID) *control.Tenant {
+	if i, found := n.tenancy.find(id); found {
+		return &n.tenancy.changed[i]
+	}
+	if n.tenancy.isDropped(id) {
+		return nil
+	}
+	return n.cluster.Shared.founded.Tenant(id)
+}
+
+func (t *tenancy) find(id tenant.ID) (int, bool) {
+	return slices.BinarySearchFunc(t.changed, id, func(t control.Tenant, id tenant.ID) int { return cmp.Compare(t.Config.ID, id) })
+}
+
+func (t *tenancy) isDropped(id tenant.ID) bool {
+	_, found := slices.BinarySearch(t.dropped, id)
+	return found
+}
+
+// isDraining reports whether a node is to have no duties.
+func (n *Node) isDraining(id env.ID) bool {
+	_, found := slices.BinarySearch(n.tenancy.drains, id)
+	return found
+}
+
+// home returns the shard of a slot; false if there is no such slot as far as is known here.
+func (n *Node) home(id tenant.ID, slot lineage.Slot) (lineage.Shard, bool) {
+	if t := n.tenant(id); t != nil && int64(slot) < int64(len(t.Shards)) {
+		return t.Shards[slot], true
+	}
+	return 0, false
+}
+
+// belongs reports whether an entity belongs into a slot.
+func (n *Node) belongs(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
+	if n.sharing == nil {
+		return n.cluster.owns(id, slot, e)
+	}
+	t := n.tenant(id)
+	if t == nil || len(t.Shards) == 1 {
+		return slot == 0
+	}
+	want, err := route.SlotOf(id, e, uint32(len(t.Shards)))
+	return err == nil && want == slot
+}
+
+// absent says why a slot is not served here.
+func (n *Node) absent(m *wire.Message) wire.Code {
+	t := n.tenant(m.Tenant)
+	switch {
+	case n.tenancy.isDropped(m.Tenant) || t != nil && t.Dropping:
+		return wire.UnknownTenant
+	case t == nil: // it may have been created, and this node not been told yet
+		return wire.BadEpoch
+	case int64(m.Slot) >= int64(len(t.Shards)):
+		return wire.WrongSlot
+	case n.group(t.Shards[m.Slot]) == nil:
+		return wire.Moved
+	}
+	return wire.NotServing
+}
+
+// ends reports whether a tenant is dropped or being dropped.
+func (n *Node) ends(id tenant.ID) bool {
+	if n.tenancy.isDropped(id) {
+		return true
+	}
+	i, found := n.tenancy.find(id)
+	return found && n.tenancy.changed[i].Dropping
+}
+
+// take takes what has changed in the control plane, in order.
+func (n *Node) take(changes []control.Change) {
+	for i := range changes {
+		switch c := &changes[i]; {
+		case c.Index <= n.index:
+		case c.Node != nil:
+			n.takeNode(c.Node)
+		case c.Tenant != nil:
+			n.takeTenant(c.Tenant)
+		case c.Dropped != nil:
+			n.takeTombstone(c.Dropped.Tenant)
+		default:
+			n.configureShard(c.Shard)
+		}
+	}
+}
+
+func (n *Node) takeNode(c *control.Node) {
+	i, found := slices.BinarySearch(n.tenancy.drains, c.ID)
+	switch {
+	case c.Draining && !found:
+		n.tenancy.drains = slices.Insert(n.tenancy.drains, i, c.ID)
+	case !c.Draining && found:
+		n.tenancy.drains = slices.Delete(n.tenancy.drains, i, i+1)
+	default:
+		return
+	}
+	for _, g := range n.groups {
+		g.Drain(c.ID, c.Draining)
+	}
+}
+
+// takeTenant opens what is to be here of a tenant, and notes what its slots are granted.
+func (n *Node) takeTenant(c *control.Tenant) {
+	i, found := n.tenancy.find(c.Config.ID)
+	if !found {
+		n.tenancy.changed = slices.Insert(n.tenancy.changed, i, control.Tenant{})
+	}
+	n.tenancy.changed[i] = c.Clone()
+	t := &n.tenancy.changed[i]
+	for slot, shard := range t.Shards {
+		g := n.group(shard)
+		if g == nil {
+			continue
+		}
+		at := n.slotOf(t.Config.ID, lineage.Slot(slot))
+		switch {
+		case t.Dropping && at >= 0:
+			g.End(at)
+		case t.Dropping:
+		case at < 0:
+			n.openShared(g, t, lineage.Slot(slot))
+		default:
+			n.slots[at].Entitle(entitled(&t.Slots[slot]))
+		}
+	}
+}
+
+// entitled returns the limits of a slot by its grant.
+func entitled(s *control.Slot) record.Limits {
+	return record.Limits{
+		Version: s.Granted, Rate: s.Grant[quota.Rate], Burst: s.Grant[quota.Burst],
+		Entities: s.Grant[quota.LiveEntities], Bytes: s.Grant[quota.Bytes],
+	}
+}
+
+// takeTombstone removes what is here of a tenant that ended, whether its slots were opened
+// or not: an earlier life may have left it.
+func (n *Node) takeTombstone(id tenant.ID) {
+	if i, found := n.tenancy.find(id); found {
+		n.tenancy.changed = slices.Delete(n.tenancy.changed, i, i+1)
+	}
+	i, found := slices.BinarySearch(n.tenancy.dropped, id)
+	if found {
+		return
+	}
+	n.tenancy.dropped = slices.Insert(n.tenancy.dropped, i, id)
+	for i, r := range n.slots {
+		if r.Identity().Tenant == id && !r.Dropped() {
+			n.groupBy[i].RemoveSlot(i)
+			delete(n.placeOf, slotKey{id, r.Identity().Slot})
+			r.Drop(n.env)
+		}
+	}
+	if slices.Contains(n.env.List(wal.TenantsDir), id.String()+"/") {
+		n.remove(id)
+	}
+}
+
+// openHomes opens every slot of a shard that is to be here.
+func (n *Node) openHomes(g *group.Group) {
+	for _, i := range n.cluster.inShard[g.Shard()] {
+		p := &n.cluster.Placements[i]
+		if t := n.tenant(p.Tenant.ID); t != nil {
+			n.openShared(g, t, p.Slot)
+		}
+	}
+	for i := range n.tenancy.changed {
+		t := &n.tenancy.changed[i]
+		if n.cluster.has(t.Config.ID) {
+			continue
+		}
+		for slot, shard := range t.Shards {
+			if shard == g.Shard() {
+				n.openShared(g, t, lineage.Slot(slot))
+			}
+		}
+	}
+}
+
+// openShared opens a slot of a shard.
+func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) {
+	// Not a byte of a tenant is where it does not allow it, whoever asks for it.
+	if !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node)) {
+		return
+	}
+	i := len(n.slots)
+	r := replica.New(replica.Config{
+		Identity: wal.Identity{Tenant: t.Config.ID, Slot: slot, Placement: 1, Shard: g.Shard()}, Limits: entitled(&t.Slots[slot]),
+		Constants: n.cluster.Constants, Index: uint32(i) + firstShared, Shared: true,
+	})
+	n.placeOf[slotKey{t.Config.ID, slot}] = i
+	n.slots = append(n.slots, r)
+	n.groupBy = append(n.groupBy, g)
+	g.AddSlot(i, r)
+	if t.Dropping {
+		g.End(i)
+	}
+	r.Open(n.env, n.started)
+}
+
+// tickTenancy does what the leader of a slot owes the control plane: grants that its log
+// lacks are appended, and what holds is said, a slot after the other.
+func (n *Node) tickTenancy() {
+	for i := range n.tenancy.changed {
+		t := &n.tenancy.changed[i]
+		for slot := range t.Slots {
+			if at := n.slotOf(t.Config.ID, lineage.Slot(slot)); at >= 0 && n.groupBy[at].Role() == group.Leading {
+				if !t.Dropping {
+					n.renew(at)
+				}
+				n.report(t, lineage.Slot(slot), at)
+			}
+		}
+	}
+}
+
+// renew appends what a slot is granted. What was charged under another grant comes before
+// it in the log, so that it takes its turn, and until then nothing more is charged.
+func (n *Node) renew(at int) {
+	r := n.slots[at]
+	if !r.Outdated() || r.Closed() {
+		return
+	}
+	if r.Waiting() == 0 {
+		n.renewed(at)
+		n.flush(at)
+		return
+	}
+	w := work{request: wire.Message{Kind: wire.Configure}}
+	if !n.queue.Full(at) {
+		r.Close()
+		n.wait(at, n.self.Node, &w.request, &w)
+	}
+}
+
+// renewInTurn is renew once all that was charged before is in the log.
+func (n *Node) renewInTurn(at int) {
+	if !n.ends(n.slots[at].Identity().Tenant) {
+		n.slots[at].Reopen()
+		n.renewed(at)
+	}
+}
+
+// renewed appends the record.
+func (n *Node) renewed(at int) {
+	if r := n.slots[at]; r.Outdated() {
+		r.Renew(n.env)
+	}
+}
+
+// report says what holds of a slot in its log, or that it is closed.
+func (n *Node) report(t *control.Tenant, slot lineage.Slot, at int) {
+	s, r, g := &t.Slots[slot], n.slots[at], n.groupBy[at]
+	if t.Dropping {
+		if !s.Closed && g.Ended(at) {
+			k := g.Known()
+			n.wantAside(&control.Command{Kind: control.Close, Shard: k.ID, Epoch: k.Epoch, By: n.self, Tenant: t.Config.ID, Slot: slot})
+		}
+		return
+	}
+	// A grant that is appended and not committed may come to nothing, and another one would
+	// lead with what was granted before.
+	//safety:grant-held-when-committed false by=rate on=shares-under-fire
+	if r.Phase() != replica.Serving || r.State().Limits.Version != s.Granted {
+		return
+	}
+	holds := quota.Share{quota.LiveEntities: r.State().Live(), quota.Bytes: r.State().Bytes()}.Max(s.Grant)
+	if s.Taken == s.Granted && s.Held.Within(holds) {
+		return
+	}
+	n.wantAside(&control.Command{Kind: control.Hold, Tenant: t.Config.ID, Slot: slot, Base: s.Granted, Share: holds})
+}
+
+// wantAside asks for a command that concerns a slot, one at a time.
+func (n *Node) wantAside(c *control.Command) {
+	fault.Hit(n.env, fault.SlotReporting, env.Key{Kind: uint16(c.Slot), Attempt: uint32(n.env.Incarnation()), A: uint64(c.Tenant), B: uint64(c.Kind)})
+	n.want(aside, c, nil)
+}

@@ -71,13 +71,13 @@ func blank(c *health.Cluster) {
 
 // machine is one that tells what it is told to.
 type machine struct {
-	ready error
+	waits string // for what; "": it is ready
 	tells func(*health.Cluster)
 }
 
 func (*machine) Step(*env.Event)            {}
 func (*machine) Status(*env.Status)         {}
-func (m *machine) Ready() error             { return m.ready }
+func (m *machine) Ready() (bool, string)    { return m.waits == "", m.waits }
 func (m *machine) Health(c *health.Cluster) { m.tells(c) }
 
 // mute is a machine that tells nothing.
@@ -118,7 +118,7 @@ func body(t *testing.T, r *http.Response) string {
 
 func TestAnswers(t *testing.T) {
 	well := of(&machine{tells: full})
-	starts := of(&machine{ready: errors.New("2 slots are not open"), tells: full})
+	starts := of(&machine{waits: "2 slots are not open", tells: full})
 	for _, c := range []struct {
 		name         string
 		inspect      probe.Inspect

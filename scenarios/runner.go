@@ -66,6 +66,8 @@ type Result struct {
 	Unused     []string        // of a plan that lists its deviations: entries that had no effect
 	Hits       []uint64        // of fault points
 	Pauses     []observe.Pause // of changes, while leaders were replaced
+	Queries    []int64         // how long each read of a replica group took that was answered, ns
+	Unanswered int             // reads of replica groups that were refused or given up
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
@@ -408,6 +410,11 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	}
 	result.Operations = len(r.history.Ops)
 	for i := range r.history.Ops {
+		if op := &r.history.Ops[i]; r.run.Shared && op.Kind == history.Read && op.Outcome == history.Acked {
+			result.Queries = append(result.Queries, op.ReturnAt-op.InvokeAt)
+		} else if r.run.Shared && op.Kind == history.Read && op.Outcome != history.Open {
+			result.Unanswered++
+		}
 		switch r.history.Ops[i].Outcome {
 		case history.Acked:
 			result.Acked++

@@ -228,6 +228,10 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	}
 	printPauses(w, "writes paused %d times while leaders were replaced", s.Pauses)
 	printPauses(w, "  %d of them with one node hurt", s.Singles)
+	if q := s.Queries; q != nil {
+		asked := q.Count + s.Unanswered
+		printPauses(w, fmt.Sprintf("%d queries of replica groups, %.3f %% answered", asked, 100*float64(q.Count)/float64(asked))+" (%d)", q)
+	}
 
 	if s.Regressions > 0 {
 		violated := s.Violated

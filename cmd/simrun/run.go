@@ -230,7 +230,7 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	printPauses(w, "  %d of them with one node hurt", s.Singles)
 	if q := s.Queries; q != nil {
 		asked := q.Count + s.Unanswered
-		printPauses(w, fmt.Sprintf("%d queries of replica groups, %.3f %% answered", asked, 100*float64(q.Count)/float64(asked))+" (%d)", q)
+		printPauses(w, fmt.Sprintf("%.3f %%%% of %d queries of replica groups were answered, %%d", 100*float64(q.Count)/float64(asked), asked), q)
 	}
 
 	if s.Regressions > 0 {

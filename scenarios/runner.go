@@ -366,13 +366,14 @@ func (r *Runner) outages(calmAt int64) {
 }
 
 // firstWaiting is when the first change was asked for that the end of a pause answered,
-// or that waited still: before, nobody noticed that there was one.
+// or that waited still: before, nobody noticed that there was one. What waits for a tenant
+// that is not there yet, or no more, does not wait for a leader.
 func (r *Runner) firstWaiting(p *observe.Pause) int64 {
 	first := p.To
 	for i := range r.history.Ops {
 		op := &r.history.Ops[i]
 		waited := op.InvokeAt <= p.To && (op.ReturnAt >= p.To || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
-		if waited && op.Kind.Changes() && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
+		if waited && op.Kind.Changes() && slices.Contains(r.run.Founded, op.Tenant) && !r.run.MayBeDropped(op.Tenant) && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
 			first = min(first, op.InvokeAt)
 		}
 	}

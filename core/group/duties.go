@@ -57,7 +57,7 @@ func (g *Group) Ended(number int) bool {
 	if s == nil || !s.ends || g.role != Leading {
 		return false
 	}
-	return !s.r.Leads() || s.r.Waiting() == 0 && len(s.waiting) == 0 && s.r.End() == s.r.State().Position
+	return !s.r.Leads() || s.r.Waiting() == 0 && s.r.End() == s.r.State().Position
 }
 
 // Ending reports whether End was said of a log.

@@ -63,8 +63,10 @@ type slotID struct {
 	slot   lineage.Slot
 }
 
-// TenantLimits are the limits that a tenant was given at the beginning. Config
-// records in its logs change them.
+// TenantLimits are the limits that a tenant was given at the beginning. In replica
+// groups they are the whole tenant's, divided into shares by the Config records in the
+// logs of its slots, and only commands change them. Elsewhere each slot has all of them
+// to itself, and Config records in its log change them.
 type TenantLimits struct {
 	Tenant tenant.ID
 	Limits tenant.Limits

@@ -17,6 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -131,8 +132,10 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	for _, t := range p.Cluster.Tenants {
 		if r.run.Shared {
 			r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
+			r.run.SetLimits(t.Config.ID, ofAllSlots(t.Config.Limits, uint64(max(1, t.Slots))))
+		} else {
+			r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		}
-		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {
 			r.run.Founded = append(r.run.Founded, t.Config.ID)
 		}
@@ -155,6 +158,14 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		return nil, err
 	}
 	return r.live(), nil
+}
+
+// ofAllSlots are the limits that the slots of a tenant have together, where each has these
+// to itself.
+func ofAllSlots(l tenant.Limits, slots uint64) tenant.Limits {
+	return tenant.Limits{
+		Rate: l.Rate * slots, Burst: l.EffectiveBurst() * slots, Entities: l.EffectiveEntities() * slots, Bytes: l.EffectiveBytes() * slots,
+	}
 }
 
 // view is what the observer knows of replica groups, nil if there are none.

@@ -28,18 +28,19 @@ func judgeShared(v *verdict, run *observe.Run, c *observe.Command) {
 		if before := &run.Commands[i]; before == c {
 			break
 		} else if before.Kind == observe.Configure && before.Tenant == c.Tenant && before.Outcome == history.Acked {
-			judgeOrder(v, before, c)
+			judgeOrder(v, run, before, c)
 		}
 	}
 }
 
 // judgeOrder judges limits that were answered beside others that were asked for before
 // them and answered too. The same ones need not be set again.
-func judgeOrder(v *verdict, before, c *observe.Command) {
+func judgeOrder(v *verdict, run *observe.Run, before, c *observe.Command) {
 	if before.Version == c.Version && absolute(before.Limits) == absolute(c.Limits) {
 		return
 	}
-	if before.Base == c.Base {
+	// What is told to be so already was set by nobody.
+	if before.Base == c.Base && mustHaveSet(run, c) && mustHaveSet(run, before) {
 		v.find("wrong-base", c.EndedAt, nil, "limits of version %d for tenant %s, answered at %s, were set over those of version %d, and so were those of version %d, answered at %s",
 			c.Version, c.Tenant, instant(c.EndedAt), c.Base, before.Version, instant(before.EndedAt))
 	}
@@ -47,6 +48,15 @@ func judgeOrder(v *verdict, before, c *observe.Command) {
 		v.find("older-version", c.EndedAt, nil, "limits of version %d for tenant %s, asked for at %s, were answered at %s, although those of version %d had been answered at %s",
 			c.Version, c.Tenant, instant(c.AskedAt), instant(c.EndedAt), before.Version, instant(before.EndedAt))
 	}
+}
+
+// mustHaveSet reports whether limits that were answered can only have been set by this very
+// command: nobody else wanted the same ones over others.
+func mustHaveSet(run *observe.Run, c *observe.Command) bool {
+	return c.Base < c.Version && !slices.ContainsFunc(run.Commands, func(o observe.Command) bool {
+		return o.Kind == observe.Configure && o.Tenant == c.Tenant && o.Version == c.Version && o.Base != c.Base &&
+			absolute(o.Limits) == absolute(c.Limits) && o.Outcome != history.Refused
+	})
 }
 
 // resource is how much of a limit there is, and how much there may be.

@@ -17,7 +17,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
-	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -132,10 +131,8 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	for _, t := range p.Cluster.Tenants {
 		if r.run.Shared {
 			r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
-			r.run.SetLimits(t.Config.ID, ofAllSlots(t.Config.Limits, uint64(max(1, t.Slots))))
-		} else {
-			r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		}
+		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {
 			r.run.Founded = append(r.run.Founded, t.Config.ID)
 		}
@@ -158,14 +155,6 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		return nil, err
 	}
 	return r.live(), nil
-}
-
-// ofAllSlots are the limits that the slots of a tenant have together, where each has these
-// to itself.
-func ofAllSlots(l tenant.Limits, slots uint64) tenant.Limits {
-	return tenant.Limits{
-		Rate: l.Rate * slots, Burst: l.EffectiveBurst() * slots, Entities: l.EffectiveEntities() * slots, Bytes: l.EffectiveBytes() * slots,
-	}
 }
 
 // view is what the observer knows of replica groups, nil if there are none.
@@ -277,10 +266,26 @@ func (r *Runner) done() bool {
 	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
 		return true
 	}
-	if r.left > 0 {
+	if r.left > 0 || !r.sharesSettled() {
 		return false
 	}
 	return !r.world.Calm() || r.allSettled()
+}
+
+// sharesSettled reports whether every slot has what it is granted, and all that can be is
+// granted: nothing is on its way from one to another.
+func (r *Runner) sharesSettled() bool {
+	if r.founded.Shared == nil {
+		return true
+	}
+	plane, _ := r.plane()
+	for i := range plane.Tenants() {
+		t := &plane.Tenants()[i]
+		if t.Dropping || t.Index > 1 && !(t.InForce() && t.Spent()) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Runner) allSettled() bool {
@@ -339,6 +344,22 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	r.tombstones()
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)
+	}
+	if !outcome.Done && len(r.run.Stalls) == 0 {
+		r.unsettled()
+	}
+}
+
+// unsettled says what of the cluster is still under way, where all slots are open and every
+// operation has ended.
+func (r *Runner) unsettled() {
+	if !r.sharesSettled() {
+		r.stall("shares of limits, or a drop, are still under way")
+	}
+	for i := range r.plan.Cluster.Nodes {
+		if n := r.node(i); n != nil && !n.Settled() {
+			r.stall("something is still under way on node %d", i)
+		}
 	}
 }
 

@@ -89,14 +89,17 @@ type Scratch struct {
 	answers index    // acknowledged changes, by what has to be theirs alone
 	order   []int32  // entries of one log by instant
 	configs []config // Config records that hold
+	wholes  []whole  // tenants, of inOrder
+	moments []moment // of all of them, one tenant after the other
+	parts   []part   // of one tenant
 	session sessions
 	claims  []claimant
 	fences  []fence
 	witness witnesses // of the linearizable checker
 
 	// together: one judgement follows the other over the same run, so that what is
-	// in records and in changes stays there.
-	together, hasRecords, hasChanges bool
+	// in records, in changes and in wholes stays there.
+	together, hasRecords, hasChanges, hasWholes bool
 }
 
 func (o *Options) scratch() *Scratch {
@@ -126,8 +129,8 @@ func All() []Checker {
 		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
 		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more; a command has its effect only on the configuration that it was decided on", judgeFence},
 		{nameCommitMonotone, "what was announced as committed stays so: it is neither cut nor replaced nor taken back", judgeCommitMonotone},
-		{nameRate, "every window of every slot is within the bound, and no operation is refused while there is a token", judgeRate},
-		{nameCaps, "no slot grows beyond its caps, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
+		{nameRate, "every window of every slot, and of all slots of a tenant together, is within the bound, their shares are within its limits, and no operation is refused while there is a token", judgeRate},
+		{nameCaps, "no slot grows beyond its caps, nor do all slots of a tenant together, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
 		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
@@ -153,8 +156,8 @@ func Lookup(name string) (Checker, bool) {
 func Judge(run *observe.Run, o Options) []Report {
 	s := o.scratch()
 	o.Scratch = s
-	s.together, s.hasRecords, s.hasChanges = true, false, false
-	defer func() { s.together, s.hasRecords, s.hasChanges = false, false, false }()
+	s.together, s.hasRecords, s.hasChanges, s.hasWholes = true, false, false, false
+	defer func() { s.together, s.hasRecords, s.hasChanges, s.hasWholes = false, false, false, false }()
 	all := All()
 	reports := make([]Report, 0, len(all))
 	for _, c := range all {

@@ -337,7 +337,7 @@ func (n *Node) shared() bool {
 			return false
 		}
 	}
-	return len(n.adopting) == 0 && !n.isLeaving() && len(n.removal.waiting) == 0 && n.metaSettled()
+	return len(n.adopting) == 0 && !n.isLeaving() && len(n.removal.waiting) == 0 && !n.dropping() && n.metaSettled()
 }
 
 // send sends a message to another node.

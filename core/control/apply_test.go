@@ -297,6 +297,11 @@ var verdicts = []struct {
 	// What a slot may use still is no reason to grant it again to two.
 	{after(small, gives(0)), grants(9, 0, 3, half), Done},
 	{after(small, []Command{with(tenant.Limits{Rate: 4, Burst: 20, Entities: 30, Bytes: 400}, configures(9, 1, 2))}), grants(9, 0, 3, quota.Share{3, 10, 15, 200}), OverLimits},
+	// While more is held of a cap than the limit, what has become less does not grow again.
+	{after(small, fewer, []Command{grants(9, 0, 3, quota.Share{5, 10, 4, 200})}), grants(9, 0, 4, quota.Share{5, 10, 5, 200}), OverLimits},
+	{after(small, fewer, []Command{grants(9, 0, 3, quota.Share{4, 10, 4, 200})}), grants(9, 0, 4, quota.Share{5, 10, 4, 200}), Done}, // of the rate there is no more
+	{after(small, fewer, []Command{grants(9, 0, 3, quota.Share{5, 10, 4, 200}), holds(9, 0, 4, quota.Share{5, 10, 5, 200}), holds(9, 1, 3, quota.Share{5, 10, 5, 200})}),
+		grants(9, 0, 4, quota.Share{5, 10, 5, 200}), Done},
 
 	{small, holds(9, 0, 2, half), Done},
 	{after(small, []Command{drops(9)}), holds(9, 0, 2, half), Done},
@@ -333,6 +338,9 @@ var verdicts = []struct {
 	{nil, undrains(0), Already},
 	{[]Command{drains(0)}, undrains(1), Already},
 }
+
+// fewer lowers the entities of small from 30 to 10, of which each slot may use 15 still.
+var fewer = []Command{with(tenant.Limits{Rate: 10, Burst: 20, Entities: 10, Bytes: 400}, configures(9, 1, 2))}
 
 // gives is a slot of small that gives up an operation per second, by entry 3.
 func gives(slot lineage.Slot) []Command {

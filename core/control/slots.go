@@ -14,7 +14,8 @@ import (
 //	            there: less at once, more as far as
 //	            nobody holds it
 //	Grant       one slot's grant changes                  all slots together hold no more than the
-//	                                                      limits afterwards, or the grant only shrinks
+//	                                                      limits before and afterwards, or the grant
+//	                                                      only shrinks
 //	Hold        a slot's log has its grant: the slot      the grant is still the one
 //	            holds that, or what it uses
 //
@@ -138,17 +139,17 @@ func newGrant(p *Plane, x *change) Refusal {
 	return Done
 }
 
-// withinLimits: nobody is granted what another slot may still use.
+// withinLimits: nobody is granted what another slot may still use; and while the slots hold
+// more of a cap than a limit that was lowered, none that has less than before grows again.
 func withinLimits(p *Plane, x *change) Refusal {
 	t, s := p.Tenant(x.Tenant), p.slotOf(x)
-	whole, room := quota.Whole(t.Config.Limits), t.Room()
-	granted := t.Granted()
+	whole, held, room := quota.Whole(t.Config.Limits), t.Held(), t.Room()
 	for r := range x.Share {
 		//safety:shares-decrease-first false by=rate on=shares-under-fire
 		if x.Share[r] > s.Held[r] && x.Share[r]-s.Held[r] > room[r] {
 			return OverLimits
 		}
-		if x.Share[r] > s.Grant[r] && granted[r]-s.Grant[r]+x.Share[r] > whole[r] {
+		if x.Share[r] > s.Grant[r] && held[r] > whole[r] {
 			return OverLimits
 		}
 	}

@@ -50,7 +50,7 @@ func (u *Use) used(r int) uint64 {
 // A slot whose log has not its last grant yet, or that has told nothing since, is left as
 // it is.
 func Balance(t *Tenant, uses []Use) (Command, bool) {
-	b := balance{t: t, uses: uses, whole: quota.Whole(t.Config.Limits), room: t.Room(), granted: t.Granted()}
+	b := balance{t: t, uses: uses, whole: quota.Whole(t.Config.Limits), room: t.Room()}
 	if t.Dropping {
 		return Command{}, false
 	}
@@ -76,10 +76,10 @@ func Balance(t *Tenant, uses []Use) (Command, bool) {
 }
 
 type balance struct {
-	t             *Tenant
-	uses          []Use
-	whole         quota.Share
-	room, granted quota.Share
+	t     *Tenant
+	uses  []Use
+	whole quota.Share
+	room  quota.Share
 }
 
 // ready reports whether a slot's log has its last grant, and its sequencer has told of
@@ -92,13 +92,13 @@ func (b *balance) ready(i int) bool {
 // wanted returns what slot i is to have of a resource.
 func (b *balance) wanted(i, r int) uint64 {
 	grant := b.t.Slots[i].Grant[r]
-	switch left := min(b.room[r], b.whole[r]-min(b.whole[r], b.granted[r])); {
+	switch left := b.room[r]; {
 	case b.overused(r):
 		return 0
 	case b.couldOveruse(r):
 		return min(grant, b.uses[i].used(r))
 	case left > 0 && b.first(i, r):
-		return grant + b.portion(left, i, r)
+		return b.has(i, r) + b.portion(left, i, r)
 	case left > 0:
 		return grant
 	default:
@@ -152,7 +152,7 @@ func (b *balance) first(i, r int) bool {
 	}
 	for j := range b.uses {
 		if j != i && b.ready(j) && b.uses[j].Needs[r] == b.uses[i].Needs[r] {
-			if mine, its := b.t.Slots[i].Grant[r], b.t.Slots[j].Grant[r]; its < mine || its == mine && j < i {
+			if mine, its := b.has(i, r), b.has(j, r); its < mine || its == mine && j < i {
 				return false
 			}
 		}
@@ -160,33 +160,52 @@ func (b *balance) first(i, r int) bool {
 	return true
 }
 
-// portion is how much of what is left goes to slot i: an even part, so that others in
-// need find some.
+// has is what slot i has of a resource: what it is granted, or what it uses, if that is
+// more. Below that a grant would let nothing grow, and it takes nothing from anybody.
+func (b *balance) has(i, r int) uint64 {
+	s := &b.t.Slots[i]
+	return max(s.Grant[r], min(s.Held[r], b.uses[i].used(r)))
+}
+
+// portion is how much of what is left goes to slot i, which has least: all who need it as
+// much are to have the same in the end, each by one grant.
 func (b *balance) portion(left uint64, i, r int) uint64 {
-	same := uint64(0)
+	same, all := uint64(0), left
 	for j := range b.uses {
 		if b.uses[j].Needs[r] == b.uses[i].Needs[r] {
 			same++
+			all += b.has(j, r)
 		}
 	}
-	return (left + same - 1) / same
+	return min(left, (all+same-1)/same-b.has(i, r))
 }
 
 // gives is how much of a resource slot i gives up for another one.
 func (b *balance) gives(i, r int) uint64 {
 	need := b.neediest(r)
-	if need < Short || b.uses[i].Needs[r] >= Short || need == Short && b.uses[i].Needs[r] > Content {
+	if !b.canDoWithout(i, r, need) {
 		return 0
 	}
 	spare := b.spare(i, r, need)
 	for j := range b.uses { // the one that has most to spare
-		if j != i && b.ready(j) && b.uses[j].Needs[r] < Short {
+		if j != i && b.ready(j) && b.canDoWithout(j, r, need) {
 			if its := b.spare(j, r, need); its > spare || its == spare && j < i {
 				return 0
 			}
 		}
 	}
 	return spare
+}
+
+// canDoWithout reports whether slot i is to give up some for who needs it so much.
+func (b *balance) canDoWithout(i, r int, need Need) bool {
+	switch mine := b.uses[i].Needs[r]; need {
+	case Starved:
+		return mine < Short
+	case Short:
+		return mine == Content
+	}
+	return false
 }
 
 // spare is what slot i could do without: half of what it does not use. To who is starved

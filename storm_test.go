@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"hash/crc32"
+	"math"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core"
@@ -13,6 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/state"
@@ -140,7 +142,7 @@ func codecs() []codec {
 	}
 	for kind := range wire.KindNames() {
 		if kind > 0 {
-			messages = append(messages, wire.Append(nil, &wire.Message{Kind: wire.Kind(kind), Frame: 3}))
+			messages = append(messages, wire.Append(nil, &wire.Message{Kind: wire.Kind(kind), Frame: 3, Tail: commands()[kind%8]}))
 		}
 	}
 	for kind := range peer.KindNames() {
@@ -236,16 +238,20 @@ func codecs() []codec {
 			}
 			return r.Append(nil)
 		}},
-		{"shards", shards(), func([]byte) {}, func(b []byte) []byte {
-			all, err := control.DecodeShards(b)
+		{"changes", changes(), func([]byte) {}, func(b []byte) []byte {
+			after, all, err := control.DecodeChanges(b)
 			if err != nil {
 				return nil
 			}
-			out := []byte{}
-			for i := range all {
-				out = all[i].Append(out)
-			}
+			out, _ := control.AppendChanges(nil, after, after, all, math.MaxInt)
 			return out
+		}},
+		{"figures", figures(), func([]byte) {}, func(b []byte) []byte {
+			var f peer.Figures
+			if peer.DecodeFigures(b, &f) != nil {
+				return nil
+			}
+			return f.Append(nil)
 		}},
 		{"cluster", [][]byte{[]byte(clusterText)}, func([]byte) {}, func(b []byte) []byte {
 			c, err := control.DecodeCluster(b)
@@ -273,25 +279,53 @@ func codecs() []codec {
 // commands returns one of each kind.
 func commands() (all [][]byte) {
 	config := tenant.Config{ID: 7, Version: 2, Limits: tenant.Limits{Rate: 10, Burst: 20}, Residency: tenant.Residency{"eu"}}
-	for kind := control.Register; kind <= control.Configure; kind++ {
+	for kind := control.Register; kind <= control.Undrain; kind++ {
 		all = append(all, (&control.Command{
 			Kind: kind, Shard: 1, Epoch: 2, Version: 3, Member: control.Member{Node: 4, Incarnation: 5}, By: control.Member{Node: 6, Incarnation: 7},
-			Node: 8, In: 9, Tenant: 10, Slot: 11, Base: 12, Config: config, Shards: []lineage.Shard{1, 2},
+			Node: 8, In: 9, Tenant: 10, Slot: 11, Base: 12, Config: config, Shards: []lineage.Shard{1, 2}, Share: quota.Share{13, 14, 15, 16},
 		}).Append(nil))
 	}
 	return all
 }
 
-// shards returns lists of shards as nodes are told of them: of none, one and two.
-func shards() [][]byte {
-	one := control.Shard{
+// changes returns what nodes are told: of nothing, of a shard, and of one object of each
+// kind.
+func changes() (all [][]byte) {
+	shard := control.Shard{
 		ID: 1, Region: "eu", Epoch: 2, Version: 3, Leader: control.Member{Node: 1, Incarnation: 2}, Min: 2, Index: 9,
 		InSync: []control.Member{{Node: 1, Incarnation: 2}, {Node: 2, Incarnation: 1}}, Replicas: []env.ID{1, 2, 3}, Since: []uint64{1, 1, 7},
 		Excluded: []control.Exclusion{{Member: control.Member{Node: 2, Incarnation: 1}, Tenant: 7}},
 	}
-	two := one
-	two.ID, two.Reformed, two.Excluded = 2, true, nil
-	return [][]byte{{}, one.Append(nil), two.Append(one.Append(nil))}
+	other := shard
+	other.ID, other.Reformed, other.Excluded = 2, true, nil
+	tenants := control.Tenant{
+		Config: tenant.Config{ID: 7, Version: 2, Limits: tenant.Limits{Rate: 10, Burst: 20}, Residency: tenant.Residency{"eu"}},
+		Shards: []lineage.Shard{1, 2}, Slots: []control.Slot{{Grant: quota.Share{1, 2, 3, 4}, Granted: 8, Held: quota.Share{5, 6, 7, 8}, Taken: 7}, {Closed: true}},
+		Dropping: true, Index: 8,
+	}
+	for _, list := range [][]control.Change{
+		nil,
+		{{Index: 9, Shard: &shard}},
+		{{Index: 3, Node: &control.Node{ID: 4, Region: "us", Incarnation: 5, Draining: true, Index: 3}}, {Index: 5, Dropped: &control.Tombstone{Tenant: 6, Index: 5}},
+			{Index: 8, Tenant: &tenants}, {Index: 9, Shard: &other}},
+	} {
+		b, _ := control.AppendChanges(nil, 2, 9, list, math.MaxInt)
+		all = append(all, b)
+	}
+	return all
+}
+
+// figures returns reports: of nothing, and of a node that leads a shard.
+func figures() [][]byte {
+	full := peer.Figures{
+		Own: true, Free: 1 << 30, Copies: []peer.CopyFigures{{Shard: 1, Bytes: 77, Known: true}, {Shard: 2}},
+		Led: []peer.ShardFigures{{
+			Shard: 1, Epoch: 2, Entities: 3, Bytes: 4, Signals: 5, Window: env.Second, Whole: true,
+			Others: []peer.OtherFigures{{Node: 2, Heard: true, Quiet: 6, Records: 7, Lag: 8}, {Node: 3}},
+			Slots:  []peer.SlotFigures{{Tenant: 7, Slot: 1, Granted: 9, Seq: 10, Entities: 11, Bytes: 12, Refused: [3]uint64{13, 14, 15}, Needs: [4]uint8{0, 1, 2, 3}}},
+		}},
+	}
+	return [][]byte{new(peer.Figures).Append(nil), full.Append(nil)}
 }
 
 // clusterText is a small configuration file.

@@ -102,6 +102,8 @@ var verdicts = map[string]struct{ only, beside, opening verdict }{
 	"catalog-full":     {refused, unknown, refused},
 	"not-yet":          {again, again, again},
 	"token-lost":       {refused, unknown, refused},
+	"residency":        {refused, unknown, refused},
+	"not-now":          {again, again, again},
 }
 
 // The outcome of a call hangs on the code and on what became of its other attempts.

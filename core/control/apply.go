@@ -48,7 +48,7 @@ var rules = [kindEnd]rule{
 
 	Grant: {requires: []precondition{knownTenant, notDropping, knownSlot, sameGrant, newGrant, withinLimits}, effect: grantShare},
 	Hold:  {requires: []precondition{knownTenant, knownSlot, sameGrant, notHeldYet}, effect: holdShare},
-	Close: {requires: []precondition{inEpoch, byLeader, knownTenant, slotHere, nowDropping, notYetClosed}, effect: closeSlot, aside: true},
+	Close: {requires: []precondition{inEpoch, byLeader, slotHere, nowDropping, notYetClosed}, effect: closeSlot, aside: true},
 
 	Drain:   {requires: []precondition{namedNode, notDrainingYet, nobodyDrains, keepsMin}, effect: drain},
 	Undrain: {requires: []precondition{namedNode, isDraining}, effect: undrain},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -61,6 +62,42 @@ func with(limits tenant.Limits, c Command) Command {
 }
 
 func drops(id tenant.ID) Command { return Command{Kind: DropTenant, Tenant: id} }
+
+// dropsBased is drops by who counts on a version of the configuration.
+func dropsBased(id tenant.ID, base uint64) Command {
+	return Command{Kind: DropTenant, Tenant: id, Base: base}
+}
+
+func closes(shard lineage.Shard, by Member, id tenant.ID, slot lineage.Slot) Command {
+	return Command{Kind: Close, Shard: shard, By: by, Tenant: id, Slot: slot}
+}
+
+// ended is the whole end of a tenant that was founded, led as it was then.
+func ended(id tenant.ID) []Command {
+	if id == 8 {
+		return []Command{drops(8), closes(4, m(5, 1), 8, 0)}
+	}
+	return []Command{drops(7), closes(1, m(2, 1), 7, 0), closes(2, m(1, 1), 7, 1), closes(1, m(2, 1), 7, 2)}
+}
+
+func grants(id tenant.ID, slot lineage.Slot, base uint64, share quota.Share) Command {
+	return Command{Kind: Grant, Tenant: id, Slot: slot, Base: base, Share: share}
+}
+
+func holds(id tenant.ID, slot lineage.Slot, base uint64, share quota.Share) Command {
+	return Command{Kind: Hold, Tenant: id, Slot: slot, Base: base, Share: share}
+}
+
+func drains(node env.ID) Command { return Command{Kind: Drain, Node: node} }
+
+func undrains(node env.ID) Command { return Command{Kind: Undrain, Node: node} }
+
+// small is a tenant 9 of two slots, which entry 2 creates and grants half of small limits
+// each.
+var small = []Command{with(tenant.Limits{Rate: 10, Burst: 20, Entities: 30, Bytes: 400}, creates(9, nil, 3, 4))}
+
+// half is what each slot of it is granted.
+var half = quota.Share{5, 10, 15, 200}
 
 func configures(id tenant.ID, base, version uint64, residency ...tenant.Region) Command {
 	return Command{Kind: Configure, Base: base, Config: tenant.Config{ID: id, Version: version, Limits: tenant.Limits{Rate: 2}, Residency: residency}}
@@ -148,6 +185,9 @@ var verdicts = []struct {
 	{nil, joins(1, m(3, 1), m(2, 1)), NotReplica},
 	{[]Command{removes(1, m(0, 1), m(2, 1)), restarts(0, 2)}, joins(1, m(0, 1), m(2, 1)), NotRegistered},
 	{[]Command{restarts(0, 2)}, joins(1, m(0, 2), m(2, 1)), NotRemoved},
+	{[]Command{drains(0), removes(1, m(0, 1), m(2, 1))}, joins(1, m(0, 1), m(2, 1)), IsDraining},
+	{[]Command{drains(0), removes(1, m(0, 1), m(2, 1)), undrains(0)}, joins(1, m(0, 1), m(2, 1)), Done},
+	{[]Command{removes(1, m(0, 1), m(2, 1)), drains(4)}, joins(1, m(0, 1), m(2, 1)), Done},
 
 	{nil, excludes(1, m(0, 1), 7, 2), Done},
 	{nil, excludes(1, m(2, 1), 7, 2), Done},
@@ -156,7 +196,8 @@ var verdicts = []struct {
 	{after(lost, []Command{reforms(1, m(0, 2))}), excludes(1, m(0, 2), 7, 2), Reforming},
 	{nil, excludes(1, m(3, 1), 7, 2), NotInSync},
 	{nil, excludes(1, m(0, 1), 6, 0), UnknownTenant},
-	{[]Command{drops(7)}, excludes(1, m(0, 1), 7, 0), TenantDropped},
+	{[]Command{drops(7)}, excludes(1, m(0, 1), 7, 0), Done}, // it is served until it is closed
+	{ended(7), excludes(1, m(0, 1), 7, 0), TenantDropped},
 	{nil, excludes(1, m(0, 1), 7, 1), UnknownSlot},
 	{nil, excludes(1, m(0, 1), 7, 3), UnknownSlot},
 	{[]Command{excludes(1, m(0, 1), 7, 2)}, excludes(1, m(0, 1), 7, 2), Already},
@@ -181,12 +222,15 @@ var verdicts = []struct {
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, assigns(1, 0, 9), UnknownNode},
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, assigns(1, 0, 1), IsReplica},
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, assigns(1, 0, 0), IsReplica},
+	{[]Command{removes(1, m(0, 1), m(2, 1)), drains(4)}, assigns(1, 0, 4), IsDraining},
+	{[]Command{removes(1, m(0, 1), m(2, 1)), drains(7)}, assigns(1, 0, 4), Done},
 	{[]Command{removes(4, m(6, 1), m(5, 1))}, assigns(4, 6, 4), WrongResidency},
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, assigns(1, 0, 7), WrongRegion},
 
 	{nil, creates(9, tenant.Residency{"us"}, 3, 4, 3), Done},
 	{nil, creates(7, nil, 1), TenantExists},
-	{[]Command{drops(7)}, creates(7, nil, 1), TenantDropped},
+	{[]Command{drops(7)}, creates(7, nil, 1), TenantExists},
+	{ended(7), creates(7, nil, 1), TenantDropped},
 	{nil, creates(9, tenant.Residency{"US"}, 1), InvalidConfig},
 	{nil, creates(9, nil), InvalidConfig},
 	{nil, creates(9, nil, 1, 2, 9), UnknownShard},
@@ -197,12 +241,32 @@ var verdicts = []struct {
 
 	{nil, drops(7), Done},
 	{nil, drops(6), UnknownTenant},
-	{[]Command{drops(7)}, drops(7), TenantDropped},
+	{ended(7), drops(7), TenantDropped},
+	{[]Command{drops(7)}, drops(7), Already},
+	{[]Command{drops(8)}, dropsBased(8, 2), Already}, // it ends, whatever somebody counts on
+	{nil, dropsBased(8, 3), Done},
+	{nil, dropsBased(8, 2), Stale},
+	{nil, dropsBased(8, 4), Stale},
+
+	{[]Command{drops(7)}, closes(1, m(2, 1), 7, 0), Done},
+	{[]Command{drops(7)}, at(closes(1, m(2, 1), 7, 0), 1, 99), Done}, // it hangs on who leads only
+	{[]Command{drops(7)}, closes(9, m(2, 1), 7, 0), UnknownShard},
+	{[]Command{drops(7), elects(1, m(0, 1))}, at(closes(1, m(2, 1), 7, 0), 1, 1), Stale},
+	{[]Command{drops(7)}, at(closes(1, m(2, 1), 7, 0), 2, 1), Stale},
+	{[]Command{drops(7)}, closes(1, m(0, 1), 7, 0), NotLeader},
+	{[]Command{drops(7)}, closes(1, m(2, 2), 7, 0), NotLeader},
+	{nil, closes(1, m(2, 1), 6, 0), UnknownTenant},
+	{ended(7), closes(1, m(2, 1), 7, 0), TenantDropped},
+	{[]Command{drops(7)}, closes(1, m(2, 1), 7, 1), UnknownSlot},
+	{[]Command{drops(7)}, closes(1, m(2, 1), 7, 3), UnknownSlot},
+	{nil, closes(1, m(2, 1), 7, 0), NotDropping},
+	{[]Command{drops(7), closes(1, m(2, 1), 7, 0)}, closes(1, m(2, 1), 7, 0), Already},
 
 	{nil, configures(8, 3, 4, "us", "eu"), Done},
 	{nil, configures(8, 3, 9), Done},
 	{nil, configures(6, 3, 4), UnknownTenant},
-	{[]Command{drops(8)}, configures(8, 3, 4), TenantDropped},
+	{ended(8), configures(8, 3, 4), TenantDropped},
+	{[]Command{drops(8)}, configures(8, 3, 4), Dropping},
 	{nil, configures(8, 2, 4), Stale},
 	{nil, configures(8, 4, 5), Stale},
 	{nil, configures(8, 3, 3), Stale},
@@ -211,6 +275,68 @@ var verdicts = []struct {
 	{nil, with(tenant.Limits{Rate: 2}, configures(7, 1, 2)), InvalidConfig},
 	{nil, with(tenant.Limits{Rate: 9, Burst: 2}, configures(7, 1, 2)), InvalidConfig},
 	{nil, configures(8, 3, 4, "eu"), WrongResidency},
+
+	{small, grants(9, 0, 2, quota.Share{4, 9, 14, 199}), Done},
+	{small, grants(9, 0, 2, quota.Share{1, 1, 0, 0}), Done},
+	{small, grants(6, 0, 2, half), UnknownTenant},
+	{ended(7), grants(7, 0, 1, half), TenantDropped},
+	{after(small, []Command{drops(9)}), grants(9, 0, 2, quota.Share{4, 9, 14, 199}), Dropping},
+	{small, grants(9, 2, 2, half), UnknownSlot},
+	{small, grants(9, 0, 1, quota.Share{4, 9, 14, 199}), Stale},
+	{small, grants(9, 0, 3, quota.Share{4, 9, 14, 199}), Stale},
+	{after(small, []Command{grants(9, 0, 2, quota.Share{4, 9, 14, 199})}), grants(9, 0, 2, quota.Share{3, 9, 14, 199}), Stale},
+	{after(small, []Command{grants(9, 0, 2, quota.Share{4, 9, 14, 199})}), grants(9, 1, 2, quota.Share{4, 9, 14, 199}), Done}, // each slot has its own
+	{small, grants(9, 0, 2, half), Already},
+	{small, grants(9, 0, 2, quota.Share{0, 9, 14, 199}), InvalidConfig},
+	{small, grants(9, 0, 2, quota.Share{4, 0, 14, 199}), InvalidConfig},
+	// Nobody has what another one has not given up, or may still use.
+	{small, grants(9, 0, 2, quota.Share{6, 10, 15, 200}), OverLimits},
+	{after(small, gives(0)), grants(9, 1, 2, quota.Share{6, 10, 15, 200}), OverLimits},
+	{after(small, gives(0), []Command{holds(9, 0, 3, quota.Share{4, 10, 15, 200})}), grants(9, 1, 2, quota.Share{6, 10, 15, 200}), Done},
+	{after(small, gives(0), []Command{holds(9, 0, 3, quota.Share{4, 10, 15, 200})}), grants(9, 1, 2, quota.Share{7, 10, 15, 200}), OverLimits},
+	// What a slot may use still is no reason to grant it again to two.
+	{after(small, gives(0)), grants(9, 0, 3, half), Done},
+	{after(small, []Command{with(tenant.Limits{Rate: 4, Burst: 20, Entities: 30, Bytes: 400}, configures(9, 1, 2))}), grants(9, 0, 3, quota.Share{3, 10, 15, 200}), OverLimits},
+
+	{small, holds(9, 0, 2, half), Done},
+	{after(small, []Command{drops(9)}), holds(9, 0, 2, half), Done},
+	{small, holds(6, 0, 2, half), UnknownTenant},
+	{ended(7), holds(7, 0, 1, half), TenantDropped},
+	{small, holds(9, 2, 2, half), UnknownSlot},
+	{small, holds(9, 0, 1, half), Stale},
+	{after(small, gives(0)), holds(9, 0, 2, half), Stale},
+	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 9, 15, 200}), InvalidConfig}, // it may use what it is granted
+	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 10, 15, 200}), Done},
+	{after(small, gives(0)), holds(9, 0, 3, half), Done}, // the grant is in force, and it uses as much as before
+	{after(small, gives(0), []Command{holds(9, 0, 3, half)}), holds(9, 0, 3, half), Already},
+	{after(small, gives(0), []Command{holds(9, 0, 3, half)}), holds(9, 0, 3, quota.Share{9, 99, 99, 999}), Already},
+	{after(small, gives(0), []Command{holds(9, 0, 3, half)}), holds(9, 0, 3, quota.Share{4, 10, 15, 200}), Done},
+
+	{nil, drains(0), Done},
+	{nil, drains(2), Done}, // it leads, and others may
+	{nil, drains(4), Done},
+	{nil, drains(9), UnknownNode},
+	{[]Command{drains(0)}, drains(0), Already},
+	{[]Command{drains(0)}, drains(4), OtherDrains},
+	{[]Command{drains(0), undrains(0)}, drains(4), Done},
+	{nil, drains(5), BelowMin}, // it is alone in shard 3
+	{nil, drains(3), BelowMin},
+	{[]Command{removes(1, m(1, 1), m(2, 1))}, drains(0), BelowMin},
+	{[]Command{removes(1, m(0, 1), m(2, 1))}, drains(0), Done}, // the set does without it already
+	{[]Command{excludes(1, m(2, 1), 7, 0), excludes(1, m(1, 1), 7, 2)}, drains(0), BelowMin},
+	{[]Command{excludes(1, m(1, 1), 7, 2)}, drains(0), Done},
+	{[]Command{restarts(1, 2), restarts(2, 2)}, drains(0), BelowMin}, // nobody else could lead
+	{[]Command{restarts(1, 2)}, drains(0), Done},
+
+	{[]Command{drains(0)}, undrains(0), Done},
+	{nil, undrains(9), UnknownNode},
+	{nil, undrains(0), Already},
+	{[]Command{drains(0)}, undrains(1), Already},
+}
+
+// gives is a slot of small that gives up an operation per second, by entry 3.
+func gives(slot lineage.Slot) []Command {
+	return []Command{grants(9, slot, 2, quota.Share{4, 10, 15, 200})}
 }
 
 func TestVerdicts(t *testing.T) {
@@ -307,14 +433,14 @@ func somebodyObjects(t *testing.T, kind Kind) (objects bool) {
 
 func TestWhatIsNoCommandIsCounted(t *testing.T) {
 	l := newLog()
-	for _, b := range [][]byte{nil, {1}, {1, 0}, {1, byte(kindEnd)}, {2, byte(Register)}, []byte("a command that nobody wrote")} {
+	for _, b := range [][]byte{nil, {commandVersion}, {commandVersion, 0}, {commandVersion, byte(kindEnd)}, {commandVersion - 1, byte(Register)}, {commandVersion + 1, byte(Register)}, []byte("a command that nobody wrote")} {
 		r, err := DecodeResult(l.plane.Apply(2, b))
 		if want := (Result{Refusal: Malformed}); err != nil || r != want {
 			t.Errorf("% x: %+v, %v", b, r, err)
 		}
 	}
-	if got := l.plane.Refused()[Malformed]; got != 6 || l.plane.Index() != founded {
-		t.Errorf("%d are counted, want 6; last change at %d", got, l.plane.Index())
+	if got := l.plane.Refused()[Malformed]; got != 7 || l.plane.Index() != founded {
+		t.Errorf("%d are counted, want 7; last change at %d", got, l.plane.Index())
 	}
 	if r := l.plane.Do(2, &Command{Kind: kindEnd}); r.Refusal != Malformed {
 		t.Errorf("a kind that nobody knows: %v", r)
@@ -334,7 +460,7 @@ func TestBounds(t *testing.T) {
 	for id := tenant.ID(1000); len(l.plane.tenants)+len(l.plane.dropped) < MaxTenants; id++ {
 		l.must(t, creates(id, nil, 1))
 	}
-	l.must(t, drops(7))
+	l.must(t, ended(7)...)
 	if r := l.do(creates(9, nil, 1)); r.Refusal != Full {
 		t.Errorf("one tenant more, a dropped one included: %v", r.Refusal)
 	}
@@ -379,9 +505,14 @@ func TestEffects(t *testing.T) {
 			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0}]"},
 		{"an assignment", []Command{removes(1, m(0, 1), m(2, 1)), assigns(1, 0, 4)},
 			"epoch 1 version 3 leader 2/1 in-sync [1/1 2/1] replicas [1 2 4] min 2 reformed false excluded []"},
-		{"a tenant takes its exclusions along", []Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(1, 1), 7, 0), drops(7)},
+		{"a tenant takes its exclusions along", after([]Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(1, 1), 7, 0)}, ended(7)),
 			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
-		{"a tenant without exclusions changes no shard", []Command{drops(7)}, founding},
+		{"a tenant keeps them until it has ended", after([]Command{excludes(1, m(1, 1), 7, 2)}, ended(7)[:3]),
+			"epoch 1 version 2 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 2}]"},
+		{"a tenant without exclusions changes no shard", ended(7), founding},
+		{"a drain changes no shard", []Command{drains(0)}, founding},
+		{"nor does a grant, nor what is held", []Command{
+			grants(7, 0, 1, quota.Share{1, 1, 1, 1}), holds(7, 0, 2, quota.Share{1, 1, 1, 1})}, founding},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLog()
@@ -414,9 +545,19 @@ func TestResults(t *testing.T) {
 		{creates(9, nil, 2), Result{TenantExists, 9, 0, 1}},
 		{configures(9, 1, 5), Result{Done, 11, 0, 5}},
 		{configures(9, 1, 6), Result{Stale, 11, 0, 5}},
-		{drops(9), Result{Done, 13, 0, 0}},
-		{drops(9), Result{TenantDropped, 13, 0, 0}},
+		{drops(9), Result{Done, 13, 0, 5}},
+		{drops(9), Result{Already, 13, 0, 5}},
+		{at(closes(1, m(0, 1), 9, 0), 1, 1), Result{Stale, 4, 2, 3}},
+		{closes(1, m(0, 1), 9, 0), Result{Done, 4, 2, 3}}, // the shard stays as it is
+		{drops(9), Result{TenantDropped, 16, 0, 0}},
 		{drops(6), Result{UnknownTenant, 0, 0, 0}},
+		{grants(8, 0, 1, quota.Share{1, 1, 1, 1}), Result{Done, 19, 0, 3}},
+		{grants(8, 0, 1, quota.Share{1, 1, 1, 1}), Result{Stale, 19, 0, 3}},
+		{holds(8, 0, 19, quota.Share{1, 1, 1, 1}), Result{Done, 21, 0, 3}},
+		{drains(3), Result{BelowMin, 6, 0, 4}},
+		{drains(4), Result{Done, 23, 0, 1}},
+		{undrains(4), Result{Done, 24, 0, 1}},
+		{undrains(9), Result{UnknownNode, 0, 0, 0}},
 	} {
 		if got := l.do(c.command); got != c.want {
 			t.Errorf("%v: %+v, want %+v", &c.command, got, c.want)
@@ -430,19 +571,25 @@ func TestTenants(t *testing.T) {
 	c := creates(9, tenant.Residency{"us"}, 3, 4)
 	l.plane.Do(2, &c)
 	c.Config.Residency[0], c.Shards[0] = "eu", 1
-	want := Tenant{tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 10_000}, Residency: tenant.Residency{"us"}}, []lineage.Shard{3, 4}, 2}
+	part := quota.Share{5_000, 5_000, tenant.MaxEntities / 2, tenant.MaxBytes / 2}
+	slot := Slot{Grant: part, Granted: 2, Held: part} // which no log is known to have
+	want := Tenant{
+		Config: tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 10_000}, Residency: tenant.Residency{"us"}},
+		Shards: []lineage.Shard{3, 4}, Slots: []Slot{slot, slot}, Index: 2,
+	}
 	if diff := cmp.Diff(&want, l.plane.Tenant(9)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	l.index = 2
-	l.must(t, configures(9, 1, 2), drops(7))
+	l.must(t, configures(9, 1, 2))
+	l.must(t, ended(7)...)
 	if got := l.plane.Tenant(9); got.Config.Version != 2 || got.Config.Limits.Rate != 2 || got.Index != 3 || len(got.Shards) != 2 {
 		t.Errorf("configured anew it is %+v", got)
 	}
 	if l.plane.Tenant(7) != nil || len(l.plane.Tenants()) != 2 {
 		t.Errorf("tenant 7 is there after it was dropped")
 	}
-	if diff := cmp.Diff([]Tombstone{{7, 4}}, l.plane.Dropped()); diff != "" {
+	if diff := cmp.Diff([]Tombstone{{7, 7}}, l.plane.Dropped()); diff != "" {
 		t.Errorf("tombstones (-want +got):\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/quota"
 )
 
 // errContradiction is wrapped by what check returns.
@@ -88,6 +89,30 @@ func (p *Plane) checkTenant(t *Tenant) error {
 	for slot, id := range t.Shards {
 		if s := p.Shard(id); s == nil || !t.Config.Residency.Permits(s.Region) {
 			return contradiction("tenant %s: slot %d is in shard %d, %+v; residency %v", t.Config.ID, slot, id, s, t.Config.Residency)
+		}
+	}
+	return t.checkShares()
+}
+
+// checkShares reports a slot that could use what it is not to have.
+func (t *Tenant) checkShares() error {
+	for i := range t.Slots {
+		if s := &t.Slots[i]; !s.Grant.Within(s.Held) || s.Taken > s.Granted || s.Closed && !t.Dropping {
+			return contradiction("tenant %s, dropping %v: slot %d: %+v", t.Config.ID, t.Dropping, i, *s)
+		}
+	}
+	if whole := quota.Whole(t.Config.Limits); !t.Granted().Within(whole) {
+		return contradiction("tenant %s: %v are granted of %v", t.Config.ID, t.Granted(), whole)
+	}
+	return nil
+}
+
+// checkDrains reports a second node that is drained.
+func (p *Plane) checkDrains() error {
+	first := p.Draining()
+	for i := range p.nodes {
+		if n := &p.nodes[i]; n.Draining && n.ID != first.ID {
+			return contradiction("nodes %d and %d are drained, want one at a time", first.ID, n.ID)
 		}
 	}
 	return nil

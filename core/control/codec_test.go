@@ -13,11 +13,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as no data of version 1 exists anywhere")
+var rewrite = flag.Bool("rewrite", false, "write testdata/v2 anew; right only as long as no data of version 2 exists anywhere")
 
 // each has one command of each kind, with a different number in each field.
 func each() (all []Command) {
@@ -25,7 +26,7 @@ func each() (all []Command) {
 		Shard: 0x01020304, Epoch: 0x11, Version: 0x12, Member: m(0x21, 0x22), By: m(0x31, 0x32), Node: 0x41, In: 0x42,
 		Tenant: 0x51, Slot: 0x52, Base: 0x61,
 		Config: tenant.Config{ID: 0x71, Version: 0x72, Limits: tenant.Limits{Rate: 0x73, Burst: 0x74, Entities: 0x75, Bytes: 0x76}, Residency: tenant.Residency{"eu", "us-east"}},
-		Shards: []lineage.Shard{0x81, 0x82},
+		Shards: []lineage.Shard{0x81, 0x82}, Share: quota.Share{0x91, 0x92, 0x93, 0x94},
 	}
 	for k := Register; k < kindEnd; k++ {
 		full.Kind = k
@@ -40,38 +41,39 @@ func each() (all []Command) {
 
 func TestGoldenCommands(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Commands of version 1, and a result. They hold for ever.\n")
+	b.WriteString("# Commands of version 2, and a result. They hold for ever.\n")
 	for _, c := range each() {
 		fmt.Fprintf(&b, "%v\n\t%x\n", &c, c.Append(nil))
 	}
 	r := Result{NotInSync, 0x11, 0x12, 0x13}
 	fmt.Fprintf(&b, "%+v\n\t%x\n", r, r.Append(nil))
-	golden.Text(t, "testdata/v1/commands.txt", b.String(), *rewrite)
+	golden.Text(t, "testdata/v2/commands.txt", b.String(), *rewrite)
 }
 
 func TestGoldenSnapshot(t *testing.T) {
 	l := newLog()
-	l.must(t, excludes(1, m(0, 1), 7, 2), restarts(1, 2), drops(8), creates(9, tenant.Residency{"us"}, 3, 4),
-		restarts(5, 2), reforms(3, m(5, 2)))
+	l.must(t, excludes(1, m(0, 1), 7, 2), restarts(1, 2))
+	l.must(t, ended(8)...)
+	l.must(t, creates(9, tenant.Residency{"us"}, 3, 4), grants(9, 1, 6, quota.Share{2, 3, 4, 5}), holds(9, 1, 7, quota.Share{2, 3, 6, 7}),
+		restarts(5, 2), reforms(3, m(5, 2)), drops(7), closes(1, m(2, 1), 7, 0), drains(0))
 	l.do(elects(1, m(3, 1)))
-	l.plane.Tenant(9).Config.Limits.Rate = 1 // less than its slots: legal when the bytes were written, and it can still be read
 	if err := new(Plane).Restore(l.plane.Snapshot()); err != nil {
 		t.Error(err)
 	}
-	golden.Text(t, "testdata/v1/snapshot.txt", "# A snapshot of version 1. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()), *rewrite)
+	golden.Text(t, "testdata/v2/snapshot.txt", "# A snapshot of version 2. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()), *rewrite)
 }
 
 // The numbers of kinds and refusals are in logs that exist.
 func TestNumbersOfKindsAndRefusals(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Numbers of version 1. They hold for ever.\n")
+	b.WriteString("# Numbers of version 2. They hold for ever.\n")
 	for k := range kindEnd + 1 {
 		fmt.Fprintf(&b, "%d %v\n", k, k)
 	}
 	for r := range refusalEnd + 1 {
 		fmt.Fprintf(&b, "%d %v\n", r, r)
 	}
-	golden.Text(t, "testdata/v1/numbers.txt", b.String(), *rewrite)
+	golden.Text(t, "testdata/v2/numbers.txt", b.String(), *rewrite)
 }
 
 func TestCommandsReadBackAsWritten(t *testing.T) {
@@ -101,18 +103,18 @@ func TestDamagedCommands(t *testing.T) {
 			t.Errorf("%v and a byte are %v, %v", &c, &got, err)
 		}
 	}
-	counts := append([]byte{1, byte(CreateTenant)}, make([]byte, 48)...)
+	counts := append([]byte{commandVersion, byte(CreateTenant)}, make([]byte, 48)...)
 	regions := func(b ...byte) []byte { return append(append([]byte(nil), counts...), b...) }
 	for _, c := range []struct {
 		bytes []byte
 		says  string
 	}{
 		{nil, "not a control command: 0 bytes"},
-		{[]byte{2, 1}, "not a control command: version 2, this binary reads version 1"},
-		{[]byte{1, 0}, "not a control command: kind 0, this binary knows 1..12"},
-		{[]byte{1, 13}, "not a control command: kind 13, this binary knows 1..12"},
-		{[]byte{1, byte(Register), 7}, "not a control command: register: it is cut"},
-		{append([]byte{1, byte(DropTenant)}, make([]byte, 10)...), "not a control command: drop-tenant: 2 bytes too many"},
+		{[]byte{1, 1}, "not a control command: version 1, this binary reads version 2"},
+		{[]byte{2, 0}, "not a control command: kind 0, this binary knows 1..17"},
+		{[]byte{2, 18}, "not a control command: kind 18, this binary knows 1..17"},
+		{[]byte{2, byte(Register), 7}, "not a control command: register: it is cut"},
+		{append([]byte{2, byte(DropTenant)}, make([]byte, 18)...), "not a control command: drop-tenant: 2 bytes too many"},
 		{regions(255, 255, 255, 255), "not a control command: create-tenant: 4294967295 elements of at least 1 bytes in 0 bytes"},
 		{regions(append([]byte{1, 0, 0, 0, 33}, make([]byte, 40)...)...), "not a control command: create-tenant: the name of a region is 33 bytes long, want at most 32"},
 		{regions(append([]byte{0, 0, 0, 0, 1, 0, 1, 0}, make([]byte, 4*65537)...)...), "not a control command: create-tenant: 65537 slots, want at most 65536"},
@@ -130,7 +132,9 @@ func TestDamagedCommands(t *testing.T) {
 
 func TestDamagedSnapshots(t *testing.T) {
 	l := newLog()
-	l.must(t, excludes(1, m(0, 1), 7, 2), drops(8), restarts(5, 2), reforms(3, m(5, 2)))
+	l.must(t, excludes(1, m(0, 1), 7, 2))
+	l.must(t, ended(8)...)
+	l.must(t, restarts(5, 2), reforms(3, m(5, 2)))
 	good := l.plane.Snapshot()
 	other := New(founding())
 	before := string(other.Snapshot())
@@ -143,7 +147,7 @@ func TestDamagedSnapshots(t *testing.T) {
 		spoil func(*Plane)
 		says  string
 	}{
-		"order":       {func(p *Plane) { p.nodes[0], p.nodes[1] = p.nodes[1], p.nodes[0] }, "nodes: {0 eu 1 1} follows {1 eu 1 1}"},
+		"order":       {func(p *Plane) { p.nodes[0], p.nodes[1] = p.nodes[1], p.nodes[0] }, "nodes: {0 eu 1 false 1} follows {1 eu 1 false 1}"},
 		"leader":      {func(p *Plane) { p.shards[0].Leader = m(3, 1) }, "shard 1: leader 3/1 is not among [0/1 1/1 2/1]"},
 		"incarnation": {func(p *Plane) { p.shards[0].InSync[0].Incarnation = 2 }, "shard 1: member 0/2, but registered is &{ID:0"},
 		"twice":       {func(p *Plane) { p.nodes[2].Incarnation = 2; p.shards[0].InSync = []Member{m(2, 1), m(2, 2)} }, "shard 1: node 2 is in-sync twice: [2/1 2/2]"},
@@ -155,8 +159,15 @@ func TestDamagedSnapshots(t *testing.T) {
 		"min":         {func(p *Plane) { p.shards[2].Min = 2 }, "shard 3: 1 replicas, min 2"},
 		"residency":   {func(p *Plane) { p.tenants[0].Config.Residency = tenant.Residency{"us"} }, "tenant 7: slot 0 is in shard 1"},
 		"config":      {func(p *Plane) { p.tenants[0].Config.Limits.Rate = 0 }, "invalid tenant configuration: tenant 7: limits.rate is 0"},
-		"slots":       {func(p *Plane) { p.tenants[0].Shards = nil }, "tenant 7 has no slots"},
-		"dropped":     {func(p *Plane) { p.tenants[0].Config.ID = 8 }, "tenant 8 is there, and dropped"},
+		"slots":       {func(p *Plane) { p.tenants[0].Shards, p.tenants[0].Slots = nil, nil }, "tenant 7 has no slots"},
+		"drains":      {func(p *Plane) { p.nodes[3].Draining, p.nodes[6].Draining = true, true }, "nodes 3 and 6 are drained, want one at a time"},
+		"more granted than held": {func(p *Plane) { p.tenants[0].Slots[1].Grant[quota.Bytes]++; p.tenants[0].Slots[0].Grant[quota.Bytes]-- },
+			"tenant 7, dropping false: slot 1: {Grant:[3 3 "},
+		"more granted than allowed": {func(p *Plane) { p.tenants[0].Slots[1].Grant[0]++; p.tenants[0].Slots[1].Held[0]++ },
+			"tenant 7: [11 10 1000000000 1000000000000000] are granted of [10 10 1000000000 1000000000000000]"},
+		"taken before it was granted": {func(p *Plane) { p.tenants[0].Slots[1].Taken++ }, "tenant 7, dropping false: slot 1: {Grant:[3 3 "},
+		"closed":                      {func(p *Plane) { p.tenants[0].Slots[1].Closed = true }, "tenant 7, dropping false: slot 1: {Grant:[3 3 "},
+		"dropped":                     {func(p *Plane) { p.tenants[0].Config.ID = 8 }, "tenant 8 is there, and dropped"},
 	} {
 		p := new(Plane)
 		if err := p.Restore(good); err != nil {
@@ -167,7 +178,7 @@ func TestDamagedSnapshots(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, c.says)
 		}
 	}
-	for _, b := range [][]byte{[]byte("tctl\x02\x00\x00\x00"), []byte("tctx\x01\x00\x00\x00"), append(good[:len(good):len(good)], 0)} {
+	for _, b := range [][]byte{[]byte("tctl\x01\x00\x00\x00"), []byte("tctl\x03\x00\x00\x00"), []byte("tctx\x01\x00\x00\x00"), append(good[:len(good):len(good)], 0)} {
 		if err := other.Restore(b); !errors.Is(err, ErrSnapshot) {
 			t.Errorf("%.20q: %v", b, err)
 		}
@@ -201,7 +212,9 @@ func FuzzRestore(f *testing.F) {
 	l := newLog()
 	f.Add(l.plane.Snapshot())
 	l.do(excludes(1, m(0, 1), 7, 2))
-	l.do(drops(8))
+	for _, c := range after(ended(8), small, gives(0), []Command{drains(4)}) {
+		l.do(c)
+	}
 	f.Add(l.plane.Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := new(Plane)

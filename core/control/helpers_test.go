@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -86,9 +87,18 @@ func invariant(p *Plane) error {
 		return err
 	}
 	for i := range p.tenants {
-		if t := &p.tenants[i]; t.Config.Limits.Rate < uint64(len(t.Shards)) || t.Config.Limits.EffectiveBurst() < uint64(len(t.Shards)) {
-			return fmt.Errorf("tenant %s: limits %+v for %d slots", t.Config.ID, t.Config.Limits, len(t.Shards))
+		if err := sharesInvariant(&p.tenants[i]); err != nil {
+			return fmt.Errorf("tenant %s: %w", p.tenants[i].Config.ID, err)
 		}
+	}
+	drains := 0
+	for _, n := range p.nodes {
+		if n.Draining {
+			drains++
+		}
+	}
+	if drains > 1 {
+		return fmt.Errorf("%d nodes are drained: %+v", drains, p.nodes)
 	}
 	for i := range p.shards {
 		s := &p.shards[i]
@@ -116,6 +126,39 @@ func invariant(p *Plane) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// sharesInvariant reports what must hold of a tenant's shares at any moment.
+func sharesInvariant(t *Tenant) error {
+	if n := uint64(len(t.Shards)); t.Config.Limits.Rate < n || t.Config.Limits.EffectiveBurst() < n || len(t.Slots) != len(t.Shards) {
+		return fmt.Errorf("limits %+v for %d slots in %v", t.Config.Limits, len(t.Slots), t.Shards)
+	}
+	whole, closed := quota.Whole(t.Config.Limits), 0
+	for r := range whole {
+		sum := uint64(0)
+		for i := range t.Slots {
+			s := &t.Slots[i]
+			if s.Grant[r] > s.Held[r] || s.Taken > s.Granted || s.Granted > t.Index {
+				return fmt.Errorf("changed at %d, slot %d: %+v", t.Index, i, *s)
+			}
+			if (r == quota.Rate || r == quota.Burst) && s.Grant[r] < 1 {
+				return fmt.Errorf("slot %d refuses for ever: %+v", i, *s)
+			}
+			sum += s.Grant[r]
+		}
+		if sum > whole[r] {
+			return fmt.Errorf("%d are granted of number %d, the limits are %v: %+v", sum, r, whole, t.Slots)
+		}
+	}
+	for i := range t.Slots {
+		if t.Slots[i].Closed {
+			closed++
+		}
+	}
+	if closed == len(t.Slots) || closed > 0 && !t.Dropping {
+		return fmt.Errorf("dropping %v, and %d of %d slots are closed", t.Dropping, closed, len(t.Slots))
 	}
 	return nil
 }

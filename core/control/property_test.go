@@ -10,13 +10,15 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
 // anyCommand draws a command: of a kind, the first of a few that would have an effect.
 func anyCommand(t *rapid.T, p *Plane) (c Command) {
 	kind := rapid.SampledFrom([]Kind{
-		Register, Register, Elect, Reform, Reform, Settle, Remove, Join, Join, Exclude, Readmit, Assign, CreateTenant, DropTenant, Configure,
+		Register, Register, Elect, Reform, Reform, Settle, Remove, Join, Join, Exclude, Readmit, Assign,
+		CreateTenant, CreateTenant, DropTenant, Configure, Configure, Grant, Grant, Grant, Hold, Hold, Close, Drain, Undrain,
 	}).Draw(t, "kind")
 	for range 6 {
 		if c = anyOf(t, p, kind); p.Judge(&c) == Done {
@@ -41,7 +43,7 @@ func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
 		c.Tenant = rapid.SampledFrom(p.tenants).Draw(t, "excluded").Config.ID
 	}
 	c.Base = rapid.Uint64Range(1, 4).Draw(t, "base")
-	c.Config = tenant.Config{ID: c.Tenant, Version: c.Base + 1, Limits: tenant.Limits{Rate: rapid.Uint64Range(1, 4).Draw(t, "rate")}}
+	c.Config = tenant.Config{ID: c.Tenant, Version: c.Base + 1, Limits: anyLimits(t)}
 	if rapid.Bool().Draw(t, "resident") {
 		c.Config.Residency = tenant.Residency{s.Region}
 	}
@@ -55,12 +57,80 @@ func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
 		x := rapid.SampledFrom(s.Excluded).Draw(t, "exclusion")
 		c.Member, c.Tenant, c.Slot = x.Member, x.Tenant, x.Slot
 	}
+	switch kind {
+	case Grant, Hold:
+		aboutShare(t, p, &c)
+	case Close:
+		aboutEnd(t, p, &c)
+	case Drain, Undrain:
+		c.Node = c.In
+		if n := p.Draining(); n != nil && rapid.Bool().Draw(t, "the drained one") {
+			c.Node = n.ID
+		}
+	case Configure:
+		if x := p.Tenant(c.Tenant); x != nil && rapid.IntRange(0, 4).Draw(t, "based") > 0 {
+			c.Base, c.Config.Version = x.Config.Version, x.Config.Version+1
+		}
+	}
 	// What the kind does not have does not cross the log.
 	c, err := DecodeCommand(c.Append(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// anyLimits draws limits of a few of each, so that slots come to their shares' ends.
+func anyLimits(t *rapid.T) tenant.Limits {
+	return tenant.Limits{
+		Rate: rapid.Uint64Range(1, 8).Draw(t, "rate"), Burst: rapid.Uint64Range(0, 8).Draw(t, "burst"),
+		Entities: rapid.Uint64Range(0, 9).Draw(t, "entities"), Bytes: rapid.SampledFrom([]uint64{0, tenant.MinBytes, 110, 120}).Draw(t, "bytes"),
+	}
+}
+
+// aboutShare makes a command be about the share of a slot that is there: near what is
+// granted, or what is held.
+func aboutShare(t *rapid.T, p *Plane, c *Command) {
+	if len(p.tenants) == 0 {
+		return
+	}
+	x := rapid.SampledFrom(p.tenants).Draw(t, "whose")
+	slot := rapid.IntRange(0, len(x.Slots)-1).Draw(t, "which")
+	s := &x.Slots[slot]
+	c.Tenant, c.Slot, c.Share = x.Config.ID, lineage.Slot(slot), s.Grant
+	if rapid.IntRange(0, 9).Draw(t, "another grant") > 0 {
+		c.Base = s.Granted
+	}
+	for r := range c.Share {
+		switch rapid.IntRange(0, 5).Draw(t, "number") {
+		case 0, 1:
+			c.Share[r] -= min(c.Share[r], rapid.Uint64Range(0, 3).Draw(t, "less"))
+		case 2:
+			c.Share[r] += rapid.Uint64Range(0, 3).Draw(t, "more")
+		case 3:
+			c.Share[r] = s.Held[r]
+		}
+	}
+	if c.Kind == Hold {
+		c.Share = c.Share.Max(s.Grant)
+	}
+}
+
+// aboutEnd makes a command be about a slot of a tenant that is being dropped, by the one
+// that leads its shard, if there is such a tenant.
+func aboutEnd(t *rapid.T, p *Plane, c *Command) {
+	ending := slices.DeleteFunc(slices.Clone(p.tenants), func(x Tenant) bool { return !x.Dropping })
+	if len(ending) == 0 {
+		return
+	}
+	x := rapid.SampledFrom(ending).Draw(t, "whose")
+	slot := rapid.IntRange(0, len(x.Shards)-1).Draw(t, "which")
+	s := p.Shard(x.Shards[slot])
+	c.Tenant, c.Slot = x.Config.ID, lineage.Slot(slot)
+	c.Shard, c.Epoch = s.ID, s.Epoch
+	if rapid.IntRange(0, 4).Draw(t, "by another") > 0 {
+		c.By = s.Leader
+	}
 }
 
 // likely returns the shards of which a command of a kind can have an effect, all if
@@ -133,6 +203,62 @@ func step(p *Plane, old, now *Shard, c *Command, done bool) error {
 	return nil
 }
 
+// tenants returns copies that later commands do not change.
+func tenants(p *Plane) []Tenant {
+	all := slices.Clone(p.tenants)
+	for i := range all {
+		all[i] = all[i].Clone()
+	}
+	return all
+}
+
+// stepOfTenant reports what a command must not have done to a tenant; now is nil if it has
+// ended.
+func stepOfTenant(old, now *Tenant, c *Command, done bool) error {
+	if now == nil {
+		open := 0
+		for i := range old.Slots {
+			if !old.Slots[i].Closed {
+				open++
+			}
+		}
+		if c.Kind != Close || !old.Dropping || open != 1 || old.Slots[c.Slot].Closed {
+			return fmt.Errorf("it ended: %+v", old)
+		}
+		return nil
+	}
+	same := fmt.Sprintf("%+v", old) == fmt.Sprintf("%+v", now)
+	whole, before, after := quota.Whole(now.Config.Limits), old.Held(), now.Held()
+	switch {
+	case !done && !same:
+		return fmt.Errorf("a refusal changes %+v to %+v", old, now)
+	case old.Dropping && !now.Dropping, old.Dropping && fmt.Sprint(old.Config) != fmt.Sprint(now.Config):
+		return fmt.Errorf("a tenant that is being dropped lives on: %+v", now)
+	case now.Config.Version < old.Config.Version || now.Index < old.Index:
+		return fmt.Errorf("it goes back: %+v to %+v", old, now)
+	case !same && now.Index == old.Index:
+		return fmt.Errorf("a change that nobody is told of: %+v to %+v", old, now)
+	}
+	for r := range whole {
+		if after[r] > max(before[r], whole[r]) {
+			return fmt.Errorf("%d may be used of number %d, %d before; the limits are %v", after[r], r, before[r], whole)
+		}
+		if c.Kind == Hold && after[r] > before[r] {
+			return fmt.Errorf("what is held has grown from %v to %v", before, after)
+		}
+	}
+	for i := range old.Slots {
+		was, is := &old.Slots[i], &now.Slots[i]
+		if was.Closed && !is.Closed || is.Granted < was.Granted || is.Taken < was.Taken || is.Grant != was.Grant && is.Granted != now.Index {
+			return fmt.Errorf("slot %d goes back: %+v to %+v", i, was, is)
+		}
+		if is.Held != was.Held && !was.Held.Within(is.Held) && c.Kind != Hold {
+			return fmt.Errorf("slot %d holds less, and its log has not said so: %+v to %+v", i, was, is)
+		}
+	}
+	return nil
+}
+
 func TestAnyCommandsKeepTheInvariants(t *testing.T) {
 	effects := map[Kind]int{}
 	defer func() { t.Log("effects:", effects) }()
@@ -140,6 +266,7 @@ func TestAnyCommandsKeepTheInvariants(t *testing.T) {
 		l := newLog()
 		for range rapid.IntRange(1, 60).Draw(t, "commands") {
 			c, before, nodes := anyCommand(t, l.plane), shards(l.plane), slices.Clone(l.plane.nodes)
+			were := tenants(l.plane)
 			r := l.do(c)
 			if r.Refusal == Done {
 				effects[c.Kind]++
@@ -150,6 +277,11 @@ func TestAnyCommandsKeepTheInvariants(t *testing.T) {
 			for i := range before {
 				if err := step(l.plane, &before[i], &l.plane.shards[i], &c, r.Refusal == Done); err != nil {
 					t.Fatalf("%v of shard %d: %v", &c, before[i].ID, err)
+				}
+			}
+			for i := range were {
+				if err := stepOfTenant(&were[i], l.plane.Tenant(were[i].Config.ID), &c, r.Refusal == Done); err != nil {
+					t.Fatalf("%v of tenant %s: %v", &c, were[i].Config.ID, err)
 				}
 			}
 			for i, n := range nodes {
@@ -271,6 +403,13 @@ func TestDecisionsConverge(t *testing.T) {
 			if !l.plane.isRegistered(s.Leader) {
 				t.Fatalf("shard %d is led by the dead: %s", s.ID, what(s))
 			}
+			if l.plane.IsDraining(s.Leader.Node) {
+				for _, x := range s.InSync {
+					if x != s.Leader && l.plane.promotable(s, x) {
+						t.Fatalf("shard %d is led by one that is drained: %s", s.ID, what(s))
+					}
+				}
+			}
 			if s.IsExcluded(s.Leader) {
 				for _, x := range s.InSync {
 					if l.plane.promotable(s, x) {
@@ -286,6 +425,13 @@ func TestDecisionsConverge(t *testing.T) {
 			}
 		}
 		for _, w := range waits {
+			if w.Why.Because == NobodyElse { // it leads on, because somebody has to
+				s := l.plane.Shard(w.Shard)
+				if s.Leader != w.Why.Member || !l.plane.IsDraining(s.Leader.Node) || slices.ContainsFunc(s.InSync, func(x Member) bool { return x != s.Leader && l.plane.promotable(s, x) }) {
+					t.Fatalf("shard %d %v: %s", w.Shard, w.Why, what(s))
+				}
+				continue
+			}
 			if w.Why.Because != OnlyExcluded {
 				t.Fatalf("all are alive, and shard %d %v", w.Shard, w.Why)
 			}

@@ -234,6 +234,7 @@ func (p *Plane) check() error {
 		ascending("shards", p.shards, func(a, b Shard) int { return cmp.Compare(a.ID, b.ID) }),
 		ascending("tenants", p.tenants, func(a, b Tenant) int { return cmp.Compare(a.Config.ID, b.Config.ID) }),
 		ascending("dropped tenants", p.dropped, func(a, b Tombstone) int { return cmp.Compare(a.Tenant, b.Tenant) }),
+		p.checkDrains(),
 	); err != nil {
 		return err
 	}

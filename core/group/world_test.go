@@ -12,6 +12,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/group"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -281,7 +282,7 @@ func (n *node) start() {
 	for slot := range slots {
 		r := replica.New(replica.Config{
 			Identity:  wal.Identity{Tenant: owner, Slot: lineage.Slot(slot), Placement: 1, Shard: shard},
-			Tenant:    tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}},
+			Limits:    record.LimitsOf(1, tenant.Limits{Rate: 1_000_000}),
 			Constants: n.constants, Index: uint32(slot), Shared: true,
 		})
 		n.logs = append(n.logs, r)

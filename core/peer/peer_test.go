@@ -56,7 +56,7 @@ func TestWhatEachKindCarries(t *testing.T) {
 	slot := append(slices.Clone(shard), "Tenant", "Slot", "Placement")
 	want := map[string][]string{
 		"append":    append(slices.Clone(slot), "At", "Commit", "Round", "Tail"),
-		"appended":  append(slices.Clone(slot), "At", "Commit", "Round", "Mark"),
+		"appended":  append(slices.Clone(slot), "At", "Commit", "Round", "Mark", "Index"),
 		"pull":      append(slices.Clone(slot), "At", "Mark", "Offset", "Tail"),
 		"chunk":     append(slices.Clone(slot), "At", "Offset", "Size", "Tail"),
 		"confirm":   append(slices.Clone(shard), "Round"),
@@ -70,6 +70,8 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"configs":   {"Index", "Round", "Tail"},
 		"propose":   {"Round", "Index", "Tail"},
 		"proposed":  {"Round", "Index", "Tail"},
+		"poll":      {"Round"},
+		"report":    {"Round", "Mark", "Tail"},
 	}
 	got := map[string][]string{}
 	for _, k := range kinds() {
@@ -192,7 +194,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{nil, peer.ErrMalformed, "malformed message between nodes: 0 bytes, want at least 16"},
 		{set(encoded(peer.Confirm), 0, 'G'), peer.ErrMalformed, "malformed message between nodes: starts with 0x47, want 0x7e; not a message of this protocol"},
-		{set(encoded(peer.Confirm), 1, 2), peer.ErrVersion, "unknown version of messages between nodes: version 2, this binary reads 1"},
+		{set(encoded(peer.Confirm), 1, 1), peer.ErrVersion, "unknown version of messages between nodes: version 1, this binary reads 2"},
 		{set(encoded(peer.Confirm), 2, 0), peer.ErrMalformed, "malformed message between nodes: kind 0, reserved byte 0"},
 		{set(encoded(peer.Confirm), 2, 99), peer.ErrMalformed, "malformed message between nodes: kind 99, reserved byte 0"},
 		{set(encoded(peer.Confirm), 3, 1), peer.ErrMalformed, "malformed message between nodes: kind 5, reserved byte 1"},
@@ -207,7 +209,7 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}
 	}
-	for _, k := range []peer.Kind{peer.Append, peer.Pull, peer.Chunk, peer.Surveyed, peer.Configs, peer.Propose, peer.Proposed} {
+	for _, k := range []peer.Kind{peer.Append, peer.Pull, peer.Chunk, peer.Surveyed, peer.Configs, peer.Propose, peer.Proposed, peer.Report} {
 		for _, n := range []int{0, peer.MaxTail} {
 			var m peer.Message
 			if err := peer.Decode(withTail(k, n), &m); err != nil || len(m.Tail) != n {
@@ -251,12 +253,12 @@ func TestKindsHaveDistinctNames(t *testing.T) {
 	}
 }
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as no node of version 1 runs anywhere")
+var rewrite = flag.Bool("rewrite", false, "write testdata/v2 anew; right only as long as no node of version 2 runs anywhere")
 
-// The bytes of version 1 as they were written when it was new. Nodes of different
+// The bytes of version 2 as they were written when it was new. Nodes of different
 // builds talk with each other, so today's code writes and reads the same.
 func TestGoldenMessages(t *testing.T) {
-	const path = "testdata/v1/messages.txt"
+	const path = "testdata/v2/messages.txt"
 	var today strings.Builder
 	for _, k := range kinds() {
 		fmt.Fprintf(&today, "%s %x\n", k, encoded(k))

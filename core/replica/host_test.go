@@ -118,7 +118,7 @@ func (h *host) start() {
 	h.handles, h.queue, h.done, h.skipped = map[env.File]*content{}, nil, 0, 0
 	h.Replica = replica.New(replica.Config{
 		Identity: home, Epoch: lineage.ShardEpoch(h.incarnation), Constants: h.constants, Shared: h.shared,
-		Tenant: tenant.Config{ID: home.Tenant, Version: 1, Limits: h.limits},
+		Limits: record.LimitsOf(1, h.limits),
 	})
 	h.Open(h, 0)
 }

@@ -124,7 +124,10 @@ func checksum(b []byte) uint32 {
 
 // Append appends the bytes of m to dst.
 func Append(dst []byte, m *Message) []byte {
-	start, size := len(dst), sizes[m.Kind]+len(m.Tail)
+	start, size := len(dst), sizes[m.Kind]
+	if m.Kind == Control { // the only one that has a tail
+		size += len(m.Tail)
+	}
 	dst = slices.Grow(dst, size)[:start+size]
 	b := dst[start:]
 	b[0], b[1], b[2], b[3] = magic, version, byte(m.Kind), 0

@@ -66,6 +66,7 @@ func full(k wire.Kind) wire.Message {
 		Version: 0x1515151515151515, Base: 0x1616161616161616, Shard: 0x17171717, Command: wire.Create,
 		Limits: tenant.Limits{Rate: 0x1818181818181818, Burst: 0x1919191919191919, Entities: 0x1a1a1a1a1a1a1a1a, Bytes: 0x1b1b1b1b1b1b1b1b},
 		Epoch:  0x1c1c1c1c1c1c1c1c, Level: wire.Bounded, Token: wire.Token{Epoch: 0x1d1d1d1d1d1d1d1d, Seq: 0x1e1e1e1e1e1e1e1e}, Bound: 0x1f1f1f1f1f1f1f1f,
+		Tail: []byte("tail"),
 	}
 	for i := range m.State.Totals {
 		m.State.Totals[i] = signal.Total{Count: 0x2020202020202020 + uint64(i), Weight: -0x3030303030303030 - int64(i)}
@@ -108,6 +109,7 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"query":        append(slices.Clone(frame), "Request", "Entity", "Level", "Token", "Bound"),
 		"ack-at":       append(slices.Clone(frame), "Session", "Request", "Seq", "Epoch"),
 		"state-at":     append(slices.Clone(frame), "Request", "Entity", "Seq", "State", "Epoch"),
+		"control":      append(slices.Clone(frame), "Request", "Tail"),
 	}
 	got := map[string][]string{}
 	for _, k := range kinds() {
@@ -156,6 +158,7 @@ func carried(m wire.Message) []string {
 	note("Level", m.Level != 0)
 	note("Token", m.Token != wire.Token{})
 	note("Bound", m.Bound != 0)
+	note("Tail", len(m.Tail) > 0)
 	slices.Sort(fields)
 	return fields
 }
@@ -179,6 +182,7 @@ func TestMessagesReadBackAsWritten(t *testing.T) {
 			Epoch:  lineage.ShardEpoch(word("epoch")), Level: rapid.SampledFrom(levels()).Draw(t, "level"),
 			Token: wire.Token{Epoch: lineage.ShardEpoch(word("token's epoch")), Seq: lineage.Seq(word("token's seq"))},
 			Bound: env.Duration(rapid.Int64Range(0, maxBound).Draw(t, "bound")),
+			Tail:  rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "tail"),
 		}
 		for i := range m.State.Totals {
 			m.State.Totals[i] = signal.Total{Count: word("count"), Weight: rapid.Int64().Draw(t, "sum")}
@@ -201,10 +205,34 @@ func TestMaxSize(t *testing.T) {
 	largest := 0
 	for _, k := range kinds() {
 		m := full(k)
-		largest = max(largest, len(wire.Append(nil, &m)))
+		if k != wire.Control {
+			largest = max(largest, len(wire.Append(nil, &m)))
+		}
 	}
 	if largest != wire.MaxSize {
-		t.Errorf("the largest message has %d bytes, MaxSize is %d", largest, wire.MaxSize)
+		t.Errorf("the largest message without a tail has %d bytes, MaxSize is %d", largest, wire.MaxSize)
+	}
+}
+
+// A control has as much behind its fields as its command needs, up to a bound; no other
+// message has anything there, whatever its sender left in the field.
+func TestOnlyAControlHasATail(t *testing.T) {
+	for _, k := range kinds() {
+		for _, n := range []int{0, 1, wire.MaxTail} {
+			m := full(k)
+			m.Tail = make([]byte, n)
+			var back wire.Message
+			if err := wire.Decode(wire.Append(nil, &m), &back); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			if k == wire.Control {
+				want = n
+			}
+			if len(back.Tail) != want {
+				t.Errorf("a %s with a tail of %d bytes arrives with one of %d, want %d", k, n, len(back.Tail), want)
+			}
+		}
 	}
 }
 
@@ -247,6 +275,8 @@ func forged(k wire.Kind, at int, v uint64) []byte {
 func TestDecodeRefuses(t *testing.T) {
 	whole := func(k wire.Kind) []byte { m := full(k); return wire.Append(nil, &m) }
 	set := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
+	long := full(wire.Control)
+	long.Tail = make([]byte, wire.MaxTail+1)
 	const slot, weight, signalKind, code, resource, shard, command, level, bound = 32, 88, 96, 64, 72, 96, 56, 64, 88
 	for _, c := range []struct {
 		bytes []byte
@@ -269,6 +299,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{forged(wire.Done, command, uint64(len(kinds())+1)), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
 		{forged(wire.Query, level, uint64(len(levels()))), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
 		{forged(wire.Query, bound, maxBound+1), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
+		{whole(wire.Control)[:55], wire.ErrMalformed, "malformed message: a control has 55 bytes, want 56"},
+		{wire.Append(nil, &long), wire.ErrMalformed, "malformed message: a control has 8249 bytes, want 56"},
 	} {
 		var m wire.Message
 		if err := wire.Decode(c.bytes, &m); !errors.Is(err, c.is) || err.Error() != c.want {
@@ -324,6 +356,8 @@ func TestEveryCodeHasItsRow(t *testing.T) {
 		"catalog-full":     {19, yes, no},
 		"not-yet":          {20, yes, yes},
 		"token-lost":       {21, yes, no},
+		"residency":        {22, yes, no},
+		"not-now":          {23, yes, yes},
 	}
 	got := map[string]row{}
 	for _, c := range codes() {
@@ -427,7 +461,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if !slices.Equal(wire.Append(nil, &m), b) || wire.KindOf(b) != m.Kind || len(b) > wire.MaxSize {
+		if !slices.Equal(wire.Append(nil, &m), b) || wire.KindOf(b) != m.Kind || len(b) > wire.MaxSize+wire.MaxTail {
 			t.Errorf("%x is read as %+v, which is written otherwise", b, m)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"fmt"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/keyed"
 )
 
 // Verdict is what a checker says.
@@ -83,6 +84,9 @@ type Options struct {
 type Scratch struct {
 	records index    // records of operations in all logs, by identity
 	changes index    // operations that change a log, by identity
+	ends    []int32  // of each log, where it ends among the logs laid end to end
+	dumps   index    // final dumps, by slot
+	kept    index    // what nodes have on their disks in the end, by slot
 	dense   index    // entities of one log, or partitions
 	folds   []fold   // by entity of dense
 	recount recount  // of the caps checker
@@ -90,13 +94,15 @@ type Scratch struct {
 	order   []int32  // entries of one log by instant
 	configs []config // Config records that hold
 	session sessions
-	claims  []claimant
-	fences  []fence
-	witness witnesses // of the linearizable checker
+	claims  index              // who claimed first to lead a shard, or to sequence a slot, in an epoch
+	fences  keyed.List[fence]  // by node and shard
+	lives   keyed.List[life]   // by tenant
+	holders keyed.List[holder] // by tenant
+	witness witnesses          // of the linearizable checker
 
 	// together: one judgement follows the other over the same run, so that what is
-	// in records and in changes stays there.
-	together, hasRecords, hasChanges bool
+	// in records, in changes and in dumps stays there.
+	together, hasRecords, hasChanges, hasDumps bool
 }
 
 func (o *Options) scratch() *Scratch {
@@ -152,8 +158,8 @@ func Lookup(name string) (Checker, bool) {
 func Judge(run *observe.Run, o Options) []Report {
 	s := o.scratch()
 	o.Scratch = s
-	s.together, s.hasRecords, s.hasChanges = true, false, false
-	defer func() { s.together, s.hasRecords, s.hasChanges = false, false, false }()
+	s.together, s.hasRecords, s.hasChanges, s.hasDumps = true, false, false, false
+	defer func() { s.together, s.hasRecords, s.hasChanges, s.hasDumps = false, false, false, false }()
 	all := All()
 	reports := make([]Report, 0, len(all))
 	for _, c := range all {

@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -63,13 +64,6 @@ type slotID struct {
 	slot   lineage.Slot
 }
 
-// TenantLimits are the limits that a tenant was given at the beginning. Config
-// records in its logs change them.
-type TenantLimits struct {
-	Tenant tenant.ID
-	Limits tenant.Limits
-}
-
 // Run is all the evidence of one run. The zero value is empty and ready.
 //
 // Invariant: Logs ascends in (Tenant, Slot).
@@ -77,7 +71,6 @@ type Run struct {
 	History *history.History // nil: nothing was asked
 	Logs    []*Log
 	Dumps   []Dump
-	Limits  []TenantLimits
 	// DriftPPM bounds how much faster than true time a node's clock may run, in
 	// parts per million, 0..1,000,000.
 	DriftPPM int64
@@ -103,6 +96,7 @@ type Run struct {
 
 	lifecycle // of tenants
 
+	limits  keyed.List[tenant.Limits] // by tenant: those that it was given at the beginning
 	damaged []slotID
 	latest  *Log // that was asked for last; nil: none
 }
@@ -112,7 +106,8 @@ func (r *Run) Reset() {
 	if r.History != nil {
 		r.History.Reset()
 	}
-	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
+	r.Logs, r.Dumps, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Stalls[:0]
+	r.limits.Reset()
 	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
 	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
@@ -282,17 +277,16 @@ func (r *Run) AddDump(t tenant.ID, slot lineage.Slot, position lineage.Position)
 	return d
 }
 
-// SetLimits notes the limits that a tenant was given at the beginning.
+// SetLimits notes the limits that a tenant was given at the beginning. Config records in
+// its logs change them.
 func (r *Run) SetLimits(t tenant.ID, limits tenant.Limits) {
-	r.Limits = append(r.Limits, TenantLimits{Tenant: t, Limits: limits})
+	*r.limits.Add(keyed.Key{A: uint64(t)}) = limits
 }
 
 // LimitsOf returns the limits that a tenant was given at the beginning.
 func (r *Run) LimitsOf(t tenant.ID) (tenant.Limits, bool) {
-	for i := range r.Limits {
-		if r.Limits[i].Tenant == t {
-			return r.Limits[i].Limits, true
-		}
+	if limits := r.limits.Find(keyed.Key{A: uint64(t)}); limits != nil {
+		return *limits, true
 	}
 	return tenant.Limits{}, false
 }

@@ -165,7 +165,7 @@ func (r *Runner) view() *sharedView {
 	v := &sharedView{plane: r.plane, meta: r.founded.Shared.Control.Meta}
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
-		v.shards = append(v.shards, slotShard{p.Tenant.ID, p.Slot, p.Shard})
+		v.place(p.Tenant.ID, p.Slot, p.Shard)
 	}
 	return v
 }
@@ -173,8 +173,8 @@ func (r *Runner) view() *sharedView {
 // plane returns the control plane as it is, or was, where most of the meta log has been
 // applied: what was decided stays so if everybody who knows it is gone for a while.
 func (r *Runner) plane() (*control.Plane, metalog.Position) {
-	for _, n := range r.lives {
-		r.knows(n)
+	for _, member := range r.founded.Shared.Control.Meta { // nobody else has one
+		r.knows(r.lives[member])
 	}
 	if r.newest == nil {
 		r.newest = control.New(r.founded.Shared.Control)
@@ -345,7 +345,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)
 	}
-	if !outcome.Done && len(r.run.Stalls) == 0 {
+	if !outcome.Done && r.run.Shared && len(r.run.Stalls)+len(r.run.Stops) == 0 {
 		r.unsettled()
 	}
 }

@@ -163,7 +163,9 @@ func Judge(run *observe.Run, o Options) []Report {
 	s := o.scratch()
 	o.Scratch = s
 	s.together, s.hasRecords, s.hasChanges, s.hasDumps, s.hasWholes = true, false, false, false, false
-	defer func() { s.together, s.hasRecords, s.hasChanges, s.hasDumps, s.hasWholes = false, false, false, false, false }()
+	defer func() {
+		s.together, s.hasRecords, s.hasChanges, s.hasDumps, s.hasWholes = false, false, false, false, false
+	}()
 	all := All()
 	reports := make([]Report, 0, len(all))
 	for _, c := range all {

@@ -20,7 +20,7 @@ const module = "github.com/tidaldb/tidalsim"
 // packages on one floor are strangers. A pattern ending in /... stands for all
 // packages below it that no other line names.
 var floors = [][]string{
-	{"core/env", "core/assert", "core/lineage", "core/strict"},
+	{"core/env", "core/assert", "core/lineage", "core/strict", "core/keyed"},
 	{"core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
 	{"core/record"},
 	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state", "core/health"},
@@ -42,7 +42,7 @@ var floors = [][]string{
 // they may import of this module.
 var only = map[string][]string{
 	"sim":     {"core/env", "sim/"},
-	"checker": {"checker/", "core/assert", "core/lineage", "core/record", "core/signal", "core/tenant"},
+	"checker": {"checker/", "core/assert", "core/keyed", "core/lineage", "core/record", "core/signal", "core/tenant"},
 }
 
 func floorOf(path string) int {

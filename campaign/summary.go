@@ -40,7 +40,7 @@ type Summary struct {
 	// Pauses says how long changes were not acknowledged while leaders were replaced.
 	Pauses *Pauses `json:"write_pauses,omitempty"`
 	// Singles are those of them in which one node only was hurt.
-	Singles     *Pauses  `json:"write_pauses_one_node,omitempty"`
+	Singles *Pauses `json:"write_pauses_one_node,omitempty"`
 	// Queries says how long reads of replica groups took that were answered; Unanswered
 	// counts the others.
 	Queries     *Pauses  `json:"queries,omitempty"`

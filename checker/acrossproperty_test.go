@@ -25,7 +25,8 @@ func possible(run *observe.Run, at int64) (all []tenant.Limits) {
 		})
 	}
 	if !superseded(0, true) {
-		all = append(all, run.Limits[0].Limits)
+		limits, _ := run.LimitsOf(home)
+		all = append(all, limits)
 	}
 	for _, c := range run.Commands {
 		if c.Outcome != history.Refused && c.AskedAt <= at && !superseded(c.Version, c.Outcome == history.Acked) {

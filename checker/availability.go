@@ -29,11 +29,11 @@ func ReadDeadline(silence int64) int64 { return 3*silence + SessionDeadline }
 // until as long after they are over. Where messages are lost for no disruption's sake
 // nothing is judged; nor is a read of a tenant before its creation was answered, or from
 // when its drop was asked for.
-func judgeAvailability(run *observe.Run, _ Options) Report {
+func judgeAvailability(run *observe.Run, o Options) Report {
 	v, a := newVerdict(nameAvailability), &run.Availability
 	ops := run.Ops()
 	if run.Shared && !a.Lossy {
-		lives := livesOf(run)
+		lives := o.scratch().livesOf(run)
 		for i := range ops {
 			op := &ops[i]
 			if op.Kind == history.Read && op.Outcome != history.Open && isThere(lifeOf(lives, op.Tenant), op) {

@@ -38,10 +38,11 @@ const nameCaps = "caps"
 func judgeCaps(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameCaps), o.scratch()
 	s.indexChanges(run.Ops())
+	s.indexDumps(run)
 	c, strangers := &s.recount, 0
 	c.after = c.after[:0]
 	for _, l := range run.Logs {
-		c.judgeLog(v, run, l)
+		c.judgeLog(v, s, run, l)
 		strangers += c.judgeRefusals(v, s, run, l)
 	}
 	if run.Shared {
@@ -180,7 +181,7 @@ func (c *recount) cut(seq lineage.Seq) {
 }
 
 // judgeLog recounts the final log.
-func (c *recount) judgeLog(v *verdict, run *observe.Run, l *observe.Log) {
+func (c *recount) judgeLog(v *verdict, s *Scratch, run *observe.Run, l *observe.Log) {
 	c.reset(run, l, len(l.Entries))
 	uncapped := false
 	config := (*record.Limits)(nil)
@@ -205,9 +206,9 @@ func (c *recount) judgeLog(v *verdict, run *observe.Run, l *observe.Log) {
 	if uncapped {
 		v.cannotTell("the limits of %s are not known", place(l.Tenant, l.Slot))
 	}
-	for i := range run.Dumps {
-		d := &run.Dumps[i]
-		if d.Counts.Known && d.Tenant == l.Tenant && d.Slot == l.Slot && d.Position.Seq == l.End().Seq {
+	for i := s.dumps.first(slotKey(l.Tenant, l.Slot)); i != none; i = s.dumps.items[i].next {
+		d := &run.Dumps[s.dumps.items[i].value]
+		if d.Counts.Known && d.Position.Seq == l.End().Seq {
 			v.report.Checked++
 			c.judgeCounts(v, d, config)
 		}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/keyed"
 )
 
 // Verdict is what a checker says.
@@ -83,6 +84,9 @@ type Options struct {
 type Scratch struct {
 	records index    // records of operations in all logs, by identity
 	changes index    // operations that change a log, by identity
+	ends    []int32  // of each log, where it ends among the logs laid end to end
+	dumps   index    // final dumps, by slot
+	kept    index    // what nodes have on their disks in the end, by slot
 	dense   index    // entities of one log, or partitions
 	folds   []fold   // by entity of dense
 	recount recount  // of the caps checker
@@ -93,13 +97,15 @@ type Scratch struct {
 	moments []moment // of all of them, one tenant after the other
 	parts   []part   // of one tenant
 	session sessions
-	claims  []claimant
-	fences  []fence
-	witness witnesses // of the linearizable checker
+	claims  index              // who claimed first to lead a shard, or to sequence a slot, in an epoch
+	fences  keyed.List[fence]  // by node and shard
+	lives   keyed.List[life]   // by tenant
+	holders keyed.List[holder] // by tenant
+	witness witnesses          // of the linearizable checker
 
 	// together: one judgement follows the other over the same run, so that what is
-	// in records, in changes and in wholes stays there.
-	together, hasRecords, hasChanges, hasWholes bool
+	// in records, in changes, in dumps and in wholes stays there.
+	together, hasRecords, hasChanges, hasDumps, hasWholes bool
 }
 
 func (o *Options) scratch() *Scratch {
@@ -156,8 +162,10 @@ func Lookup(name string) (Checker, bool) {
 func Judge(run *observe.Run, o Options) []Report {
 	s := o.scratch()
 	o.Scratch = s
-	s.together, s.hasRecords, s.hasChanges, s.hasWholes = true, false, false, false
-	defer func() { s.together, s.hasRecords, s.hasChanges, s.hasWholes = false, false, false, false }()
+	s.together, s.hasRecords, s.hasChanges, s.hasDumps, s.hasWholes = true, false, false, false, false
+	defer func() {
+		s.together, s.hasRecords, s.hasChanges, s.hasDumps, s.hasWholes = false, false, false, false, false
+	}()
 	all := All()
 	reports := make([]Report, 0, len(all))
 	for _, c := range all {

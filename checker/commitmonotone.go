@@ -28,9 +28,9 @@ func judgeCommitMonotone(run *observe.Run, _ Options) Report {
 		v.find("committed-twice", d.Second.At, nil, "%s: at %s node %d announced seq %d with chain %016x as committed, and at %s node %d the one with chain %016x",
 			place(d.Tenant, d.Slot), instant(d.First.At), d.First.Node, d.Seq, uint64(d.First.Chain), instant(d.Second.At), d.Second.Node, uint64(d.Second.Chain))
 	}
-	for i := range c.Slots {
-		v.report.Checked += len(c.Slots[i].Settled)
-		staysCommitted(v, run, &c.Slots[i])
+	for i := range c.Slots() {
+		v.report.Checked += len(c.Slots()[i].Settled)
+		staysCommitted(v, run, &c.Slots()[i])
 	}
 	v.report.More += c.More
 	ofGroups(v, run, "nothing was announced as committed")

@@ -44,7 +44,7 @@ func appliedOnce(v *verdict, run *observe.Run, s *Scratch, i int32) {
 	if it.next == none {
 		return
 	}
-	one, two := entryAt(run, it.value), entryAt(run, s.records.items[it.next].value)
+	one, two := s.entryAt(run, it.value), s.entryAt(run, s.records.items[it.next].value)
 	v.find("applied-twice", two.At, nil, "%s: %s is in the log at seq %d and again at seq %d, appended at %s",
 		place(two.Record.Tenant, two.Record.Slot), identity(two.Record.Operation()), one.Record.Seq, two.Record.Seq, instant(two.At))
 }
@@ -63,7 +63,7 @@ func answersAgree(v *verdict, run *observe.Run, s *Scratch) {
 		if first == none {
 			continue
 		}
-		if seq := entryAt(run, s.records.items[first].value).Record.Seq; seq != op.Seq {
+		if seq := s.entryAt(run, s.records.items[first].value).Record.Seq; seq != op.Seq {
 			v.find("other-answer", op.ReturnAt, []int{i}, "%s was answered with seq %d at %s, but it was applied at seq %d",
 				describe(ops, i), op.Seq, instant(op.ReturnAt), seq)
 		}

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
@@ -19,7 +20,7 @@ const nameFence = "fence"
 // A node whose disk was lost has promised nothing.
 func judgeFence(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameFence), o.scratch()
-	s.fences = s.fences[:0]
+	s.fences.Reset()
 	for i := range run.Claims.List {
 		c := &run.Claims.List[i]
 		if c.Kind == observe.Forgets {
@@ -61,26 +62,25 @@ func judgeFence(run *observe.Run, o Options) Report {
 // fence is the highest epoch of a shard that a node has adopted.
 type fence struct {
 	node  uint32
-	shard lineage.Shard
 	epoch lineage.ShardEpoch
 	at    int64 // true time, ns
 }
 
 func (s *Scratch) fenceOf(node uint32, shard lineage.Shard) *fence {
-	for i := range s.fences {
-		if f := &s.fences[i]; f.node == node && f.shard == shard {
-			return f
-		}
+	k := keyed.Key{A: uint64(node), B: uint64(shard)}
+	f := s.fences.Find(k)
+	if f == nil {
+		f = s.fences.Add(k)
+		*f = fence{node: node}
 	}
-	s.fences = append(s.fences, fence{node: node, shard: shard})
-	return &s.fences[len(s.fences)-1]
+	return f
 }
 
 // lift forgets what a node has promised.
 func (s *Scratch) lift(node uint32) {
-	for i := range s.fences {
-		if s.fences[i].node == node {
-			s.fences[i].epoch = 0
+	for i := range s.fences.All() {
+		if f := &s.fences.All()[i]; f.node == node {
+			f.epoch = 0
 		}
 	}
 }

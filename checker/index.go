@@ -22,6 +22,8 @@ func operationKey(t tenant.ID, slot lineage.Slot, op signal.Operation) key {
 	return key{uint64(t), uint64(slot), op.Session, op.Request}
 }
 
+func slotKey(t tenant.ID, slot lineage.Slot) key { return key{a: uint64(t), b: uint64(slot)} }
+
 // index is a multimap of keys to numbers. It is a hash table with open
 // addressing over a list of items: unlike a map it is emptied without being
 // given up, and reading it has one order, that of insertion.
@@ -111,11 +113,13 @@ func (s *Scratch) indexRecords(run *observe.Run) {
 		return
 	}
 	s.hasRecords = s.together
-	total := 0
+	total := int32(0)
+	s.ends = s.ends[:0]
 	for _, l := range run.Logs {
-		total += len(l.Entries)
+		total += int32(len(l.Entries))
+		s.ends = append(s.ends, total)
 	}
-	s.records.reset(total)
+	s.records.reset(int(total))
 	place := int32(0)
 	for _, l := range run.Logs {
 		for i := range l.Entries {
@@ -142,13 +146,22 @@ func (s *Scratch) indexChanges(ops []history.Op) {
 	}
 }
 
-// entryAt returns the entry at a place in the logs laid end to end.
-func entryAt(run *observe.Run, place int32) *observe.Entry {
-	for _, l := range run.Logs {
-		if int(place) < len(l.Entries) {
-			return &l.Entries[place]
-		}
-		place -= int32(len(l.Entries))
+// entryAt returns the entry at a place in the logs laid end to end, whose records are
+// indexed.
+func (s *Scratch) entryAt(run *observe.Run, place int32) *observe.Entry {
+	at, _ := slices.BinarySearch(s.ends, place+1) // the first log that ends behind it
+	entries := run.Logs[at].Entries
+	return &entries[int(place)-int(s.ends[at])+len(entries)]
+}
+
+// indexDumps indexes the final dumps by slot. The values are indexes in run.Dumps.
+func (s *Scratch) indexDumps(run *observe.Run) {
+	if s.hasDumps {
+		return
 	}
-	return nil
+	s.hasDumps = s.together
+	s.dumps.reset(len(run.Dumps))
+	for i := range run.Dumps {
+		s.dumps.add(slotKey(run.Dumps[i].Tenant, run.Dumps[i].Slot), int32(i))
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -33,9 +34,9 @@ const nameLifecycle = "lifecycle"
 // A command that was refused has no effect; one that was not answered may have it. In
 // replica groups a read may tell of a dropped tenant as long as its level allows: one of
 // a session for ever, one that is bounded for its bound.
-func judgeLifecycle(run *observe.Run, _ Options) Report {
-	v := newVerdict(nameLifecycle)
-	lives := livesOf(run)
+func judgeLifecycle(run *observe.Run, o Options) Report {
+	v, s := newVerdict(nameLifecycle), o.scratch()
+	lives := s.livesOf(run)
 	for i := range run.Commands {
 		v.report.Checked++
 		judgeCommand(v, run, lives, &run.Commands[i])
@@ -46,8 +47,9 @@ func judgeLifecycle(run *observe.Run, _ Options) Report {
 	for _, l := range run.Logs {
 		judgeRecords(v, lives, l)
 	}
-	for i := range lives {
-		stillThere(v, run, &lives[i])
+	s.findHolders(run)
+	for i := range lives.All() {
+		stillThere(v, s, run, &lives.All()[i])
 	}
 	if run.Shared {
 		judgeFinalShares(v, run)
@@ -75,14 +77,16 @@ type life struct {
 	dropped int64 // its end was answered
 }
 
-func livesOf(run *observe.Run) (lives []life) {
+func (s *Scratch) livesOf(run *observe.Run) *keyed.List[life] {
+	lives := &s.lives
+	lives.Reset()
 	of := func(t tenant.ID) *life {
-		i := slices.IndexFunc(lives, func(l life) bool { return l.tenant == t })
-		if i < 0 {
-			i = len(lives)
-			lives = append(lives, life{tenant: t, since: math.MaxInt64, doomed: math.MaxInt64, dropped: math.MaxInt64})
+		l := lifeOf(lives, t)
+		if l == nil {
+			l = lives.Add(keyed.Key{A: uint64(t)})
+			*l = life{tenant: t, since: math.MaxInt64, doomed: math.MaxInt64, dropped: math.MaxInt64}
 		}
-		return &lives[i]
+		return l
 	}
 	for _, t := range run.Founded {
 		l := of(t)
@@ -104,16 +108,11 @@ func livesOf(run *observe.Run) (lives []life) {
 	return lives
 }
 
-func lifeOf(lives []life, t tenant.ID) *life {
-	for i := range lives {
-		if lives[i].tenant == t {
-			return &lives[i]
-		}
-	}
-	return nil
+func lifeOf(lives *keyed.List[life], t tenant.ID) *life {
+	return lives.Find(keyed.Key{A: uint64(t)})
 }
 
-func judgeCommand(v *verdict, run *observe.Run, lives []life, c *observe.Command) {
+func judgeCommand(v *verdict, run *observe.Run, lives *keyed.List[life], c *observe.Command) {
 	if c.Outcome != history.Acked || c.Kind != observe.Create && c.Kind != observe.Configure {
 		return
 	}
@@ -181,7 +180,7 @@ func configured(run *observe.Run, c *observe.Command) (before uint64, found bool
 	return 0, false
 }
 
-func judgeOperation(v *verdict, run *observe.Run, lives []life, i int) {
+func judgeOperation(v *verdict, run *observe.Run, lives *keyed.List[life], i int) {
 	ops := run.Ops()
 	op := &ops[i]
 	l := lifeOf(lives, op.Tenant)
@@ -200,7 +199,7 @@ func judgeOperation(v *verdict, run *observe.Run, lives []life, i int) {
 	}
 }
 
-func judgeRecords(v *verdict, lives []life, log *observe.Log) {
+func judgeRecords(v *verdict, lives *keyed.List[life], log *observe.Log) {
 	version, seen := uint64(0), false
 	l := lifeOf(lives, log.Tenant)
 	for i := range log.Entries {
@@ -222,15 +221,27 @@ func judgeRecords(v *verdict, lives []life, log *observe.Log) {
 	}
 }
 
+// holder says that some node holds a tenant in the end.
+type holder struct{}
+
+func (s *Scratch) findHolders(run *observe.Run) {
+	s.holders.Reset()
+	for i := range run.Dumps {
+		if k := (keyed.Key{A: uint64(run.Dumps[i].Tenant)}); s.holders.Find(k) == nil {
+			s.holders.Add(k)
+		}
+	}
+}
+
 // stillThere looks for a tenant in the final dumps. While something is not done, or
 // where a slot stopped, that is for others to say.
-func stillThere(v *verdict, run *observe.Run, l *life) {
+func stillThere(v *verdict, s *Scratch, run *observe.Run, l *life) {
 	if !l.there || l.doomed < math.MaxInt64 || len(run.Dumps) == 0 || len(run.Stalls) > 0 ||
 		slices.ContainsFunc(run.Stops, func(s observe.Stop) bool { return s.Tenant == l.tenant }) {
 		return
 	}
 	v.report.Checked++
-	if !slices.ContainsFunc(run.Dumps, func(d observe.Dump) bool { return d.Tenant == l.tenant }) {
+	if s.holders.Find(keyed.Key{A: uint64(l.tenant)}) == nil {
 		v.find("gone", 0, nil, "tenant %s is on no node in the end, and nobody asked to drop it", l.tenant)
 	}
 }

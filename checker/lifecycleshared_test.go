@@ -82,7 +82,7 @@ func TestLifecycleOfReplicaGroups(t *testing.T) {
 		}},
 		{name: "a tenant of which nothing is known", verdict: Held, why: none, make: func(w *world) {
 			halves(w)
-			w.run.Limits = nil
+			w.run.Limits.Reset()
 		}},
 		{name: "who is dropped needs no shares", verdict: Held, make: func(w *world) {
 			d := halves(w)

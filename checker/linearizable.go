@@ -160,7 +160,7 @@ func placeOperations(v *verdict, run *observe.Run, s *Scratch) {
 				continue
 			}
 			w.explained[place] = true
-			w.seq[i], w.placed[i] = entryAt(run, place).Record.Seq, true
+			w.seq[i], w.placed[i] = s.entryAt(run, place).Record.Seq, true
 		}
 	}
 }
@@ -174,7 +174,7 @@ func recordOf(run *observe.Run, s *Scratch, op *history.Op) int32 {
 	found := none
 	for it := s.records.first(operationKey(op.Tenant, op.Slot, op.Op)); it != none; it = s.records.items[it].next {
 		place := s.records.items[it].value
-		rec := &entryAt(run, place).Record
+		rec := &s.entryAt(run, place).Record
 		if holds(rec, op) && (found == none || rec.Seq == op.Seq) {
 			found = place
 		}

@@ -77,12 +77,12 @@ func ackedIsThere(v *verdict, run *observe.Run, s *Scratch, i int) {
 	}
 	it := &s.records.items[first]
 	if it.next != none {
-		again := entryAt(run, s.records.items[it.next].value)
+		again := s.entryAt(run, s.records.items[it.next].value)
 		v.find("doubled", again.At, []int{i}, "%s was acknowledged at seq %d and is in the final log at seq %d and again at seq %d, since %s",
-			describe(ops, i), op.Seq, entryAt(run, it.value).Record.Seq, again.Record.Seq, instant(again.At))
+			describe(ops, i), op.Seq, s.entryAt(run, it.value).Record.Seq, again.Record.Seq, instant(again.At))
 		return
 	}
-	if seq := entryAt(run, it.value).Record.Seq; seq != op.Seq {
+	if seq := s.entryAt(run, it.value).Record.Seq; seq != op.Seq {
 		v.find("wrong-seq", op.ReturnAt, []int{i}, "%s was acknowledged at seq %d at %s, but its record is at seq %d",
 			describe(ops, i), op.Seq, instant(op.ReturnAt), seq)
 	}
@@ -120,7 +120,7 @@ func refusedIsAbsent(v *verdict, run *observe.Run, s *Scratch, i int) {
 	if first == none {
 		return
 	}
-	e := entryAt(run, s.records.items[first].value)
+	e := s.entryAt(run, s.records.items[first].value)
 	v.find("refused-present", e.At, []int{i}, "%s was refused (%s) at %s, but its record is in the final log at seq %d, since %s",
 		describe(ops, i), op.Reason, instant(op.ReturnAt), e.Record.Seq, instant(e.At))
 }
@@ -169,21 +169,16 @@ func dumpsMatch(v *verdict, run *observe.Run, s *Scratch) {
 				place(d.Tenant, d.Slot), len(d.Entities), d.Position.Seq)
 		}
 	}
+	s.indexDumps(run)
 	for _, l := range run.Logs {
-		folded, dumped := false, false
-		for i := range run.Dumps {
-			d := &run.Dumps[i]
-			if d.Tenant != l.Tenant || d.Slot != l.Slot {
-				continue
-			}
-			if !folded {
-				foldLog(s, l)
-				folded = true
-			}
-			dumped = true
-			dumpMatches(v, s, l, d)
+		first := s.dumps.first(slotKey(l.Tenant, l.Slot))
+		if first != none {
+			foldLog(s, l)
 		}
-		if !dumped && len(l.Entries) > 0 && !run.Damaged(l.Tenant, l.Slot) && !run.Dropped(l.Tenant) {
+		for i := first; i != none; i = s.dumps.items[i].next {
+			dumpMatches(v, s, l, &run.Dumps[s.dumps.items[i].value])
+		}
+		if first == none && len(l.Entries) > 0 && !run.Damaged(l.Tenant, l.Slot) && !run.Dropped(l.Tenant) {
 			v.cannotTell("there is no final dump of %s", place(l.Tenant, l.Slot))
 		}
 	}

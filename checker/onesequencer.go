@@ -2,8 +2,6 @@ package checker
 
 import (
 	"github.com/tidaldb/tidalsim/checker/observe"
-	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
 const nameOneSequencer = "one-sequencer"
@@ -17,8 +15,8 @@ const nameOneSequencer = "one-sequencer"
 //	spoke-early     a node said something in an epoch that was not durable there
 func judgeOneSequencer(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameOneSequencer), o.scratch()
-	s.claims = s.claims[:0]
 	list := run.Claims.List
+	s.claims.reset(len(list))
 	for i := range list {
 		c := &list[i]
 		switch c.Kind {
@@ -40,29 +38,15 @@ func judgeOneSequencer(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// claimant is who claimed first to lead a shard, or to sequence a slot, in an epoch.
-type claimant struct {
-	kind   observe.ClaimKind
-	shard  lineage.Shard
-	epoch  lineage.ShardEpoch
-	tenant tenant.ID
-	slot   lineage.Slot
-	claim  int32
-}
-
 // first returns the first claim about the same thing in the same epoch: that one, if
 // there is none before it.
 func (s *Scratch) first(list []observe.Claim, i int32) *observe.Claim {
 	c := &list[i]
-	want := claimant{kind: c.Kind, shard: c.Shard, epoch: c.Epoch, tenant: c.Tenant, slot: c.Slot}
-	for n := len(s.claims) - 1; n >= 0; n-- { // epochs rise, so that it is near the end
-		at := s.claims[n].claim
-		if want.claim = at; s.claims[n] == want {
-			return &list[at]
-		}
+	what := key{uint64(c.Kind)<<32 | uint64(c.Shard), uint64(c.Epoch), uint64(c.Tenant), uint64(c.Slot)}
+	if at := s.claims.first(what); at != none {
+		return &list[s.claims.items[at].value]
 	}
-	want.claim = i
-	s.claims = append(s.claims, want)
+	s.claims.add(what, i)
 	return c
 }
 

@@ -2,7 +2,6 @@ package checker
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -29,10 +28,10 @@ const namePrefix = "prefix"
 //
 // The files of a slot that was damaged are not looked at, and the end of a run that
 // never settled is for liveness.
-func judgePrefix(run *observe.Run, _ Options) Report {
-	v, c := newVerdict(namePrefix), &run.Copies
-	for i := range c.Slots {
-		v.report.Checked += c.Slots[i].Written
+func judgePrefix(run *observe.Run, o Options) Report {
+	v, s, c := newVerdict(namePrefix), o.scratch(), &run.Copies
+	for i := range c.Slots() {
+		v.report.Checked += c.Slots()[i].Written
 	}
 	for i := range c.Forks {
 		f := &c.Forks[i]
@@ -44,8 +43,9 @@ func judgePrefix(run *observe.Run, _ Options) Report {
 		discontinuous(v, &c.Faults[i])
 	}
 	if len(run.Stalls) == 0 {
-		replicasAgree(v, run)
-		filesAgree(v, run)
+		s.indexDumps(run)
+		replicasAgree(v, s, run)
+		filesAgree(v, s, run)
 	}
 	v.report.More += c.More
 	ofGroups(v, run, "no record was seen on its way to a disk")
@@ -82,13 +82,13 @@ func discontinuous(v *verdict, f *observe.Fault) {
 }
 
 // replicasAgree compares the final dumps of every slot with its first.
-func replicasAgree(v *verdict, run *observe.Run) {
+func replicasAgree(v *verdict, s *Scratch, run *observe.Run) {
 	for i := range run.Dumps {
 		d := &run.Dumps[i]
-		j := slices.IndexFunc(run.Dumps, func(o observe.Dump) bool { return o.Tenant == d.Tenant && o.Slot == d.Slot })
-		if one := &run.Dumps[j]; j < i {
+		first := s.dumps.items[s.dumps.first(slotKey(d.Tenant, d.Slot))].value
+		if int(first) < i {
 			v.report.Checked++
-			sameDump(v, one, d)
+			sameDump(v, &run.Dumps[first], d)
 		}
 	}
 }
@@ -119,10 +119,12 @@ func sameDump(v *verdict, one, other *observe.Dump) {
 
 // filesAgree compares what is on the disks in the end: of every slot, what a node has
 // with what the first one has there too.
-func filesAgree(v *verdict, run *observe.Run) {
+func filesAgree(v *verdict, s *Scratch, run *observe.Run) {
 	all := run.Copies.Retained
+	s.kept.reset(len(all))
 	for i := range all {
 		r := &all[i]
+		s.kept.add(slotKey(r.Tenant, r.Slot), int32(i))
 		v.report.Checked += len(r.Chains)
 		if run.Damaged(r.Tenant, r.Slot) {
 			continue
@@ -130,24 +132,22 @@ func filesAgree(v *verdict, run *observe.Run) {
 		if r.Damage != "" {
 			v.find("files-differ", 0, nil, "%s on node %d: %s", place(r.Tenant, r.Slot), r.Node, r.Damage)
 		}
-		if d := dumpOn(run, r); d != nil && len(r.Chains) > 0 {
+		if d := dumpOn(s, run, r); d != nil && len(r.Chains) > 0 {
 			last := lineage.Position{Seq: r.First + lineage.Seq(len(r.Chains)) - 1, Chain: r.Chains[len(r.Chains)-1]}
 			if last != d.Position {
 				v.find("files-differ", 0, nil, "%s on node %d: its files end at seq %d with chain %016x, and it says that it is at seq %d with chain %016x",
 					place(r.Tenant, r.Slot), r.Node, last.Seq, uint64(last.Chain), d.Position.Seq, uint64(d.Position.Chain))
 			}
 		}
-		for j := range i {
-			if o := &all[j]; o.Tenant == r.Tenant && o.Slot == r.Slot {
-				sameRecords(v, o, r)
-			}
+		for j := s.kept.first(slotKey(r.Tenant, r.Slot)); s.kept.items[j].value < int32(i); j = s.kept.items[j].next {
+			sameRecords(v, &all[s.kept.items[j].value], r)
 		}
 	}
 }
 
-func dumpOn(run *observe.Run, r *observe.Retained) *observe.Dump {
-	for i := range run.Dumps {
-		if d := &run.Dumps[i]; d.Node == r.Node && d.Tenant == r.Tenant && d.Slot == r.Slot {
+func dumpOn(s *Scratch, run *observe.Run, r *observe.Retained) *observe.Dump {
+	for i := s.dumps.first(slotKey(r.Tenant, r.Slot)); i != none; i = s.dumps.items[i].next {
+		if d := &run.Dumps[s.dumps.items[i].value]; d.Node == r.Node {
 			return d
 		}
 	}

@@ -107,7 +107,7 @@ func TestTenantCaps(t *testing.T) {
 		}},
 		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 2 are not known", make: func(w *world) {
 			d := halves(w)
-			d.run.Limits = nil
+			d.run.Limits.Reset()
 			d.put(0, 2*ms, 1)
 		}},
 		{name: "nothing grew", verdict: Undecided, why: "nothing grew and no cap refused anything", make: func(w *world) {

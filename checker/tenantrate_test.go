@@ -107,7 +107,7 @@ func TestTenantRate(t *testing.T) {
 		}},
 		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 2 are not known", make: func(w *world) {
 			d := halves(w)
-			d.run.Limits = nil
+			d.run.Limits.Reset()
 			d.signals(0, 10*ms, 1)
 		}},
 

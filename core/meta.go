@@ -299,7 +299,8 @@ func (n *Node) coordinate() {
 	}
 	n.steps, n.waits = control.Decide(n.plane, &seen, &n.cluster.Shared.Patience, n.steps[:0], n.waits[:0])
 	for i := range n.steps {
-		n.want(coordinator|uint64(n.steps[i].Command.Shard)<<16|uint64(n.steps[i].Command.Member.Node)&0xffff, &n.steps[i].Command, nil)
+		c := &n.steps[i].Command
+		n.want(coordinator|(uint64(c.Shard)+uint64(c.Member.Node))%decisions, c, nil)
 	}
 	n.stepAside()
 }
@@ -320,13 +321,17 @@ func (n *Node) stepAside() {
 	}
 }
 
-// Clients of the meta log: the address of a node in the upper half, and below it the
-// shard, or what the coordinator on it decides about, or what leaders say of slots, or what
-// operators want.
+// Clients of the meta log: the address of a node in the upper half, and below it whether it
+// is for a group, or what the coordinator on it decides, or what leaders say of slots, or what
+// operators want. The meta log never forgets a client, so that each sort has a few of them,
+// and what finds its client at work waits for the next tick.
 const (
 	coordinator = 1 << 31
 	aside       = 1 << 30
 	steering    = 1 << 29
+
+	wishes    = 8  // of groups that are under way at once
+	decisions = 64 // of a coordinator, likewise
 )
 
 // want asks for a command, unless this client has one under way.
@@ -346,7 +351,7 @@ func (n *Node) want(client uint64, c *control.Command, g *group.Group) {
 func (n *Node) proposeWishes() {
 	for _, g := range n.groups {
 		if c, ok := g.Wish(n.env); ok {
-			n.want(uint64(g.Shard()), &c, g)
+			n.want(uint64(g.Shard())%wishes, &c, g)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 			n.refuse(from, m, n.whyNot(&c, refusal))
 			return
 		}
-		n.want(steering|uint64(from)&0xffff, &c, nil)
+		n.want(steering|uint64(from)%wishes, &c, nil)
 	}
 }
 

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"runtime"
 	"syscall"
 	"testing"
@@ -61,6 +62,41 @@ func BenchmarkSeeds(b *testing.B) {
 			b.ReportMetric(float64(cpu)/float64(operations), "cpu-ns/operation")
 			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(steps), "allocs/step")
 			b.ReportMetric(float64(b.N)*1e9/float64(cpu), "seeds/cpu-s")
+		})
+	}
+}
+
+// BenchmarkSize does the same kind and amount of replicated work on each node of a
+// cluster of 3 nodes and of one of 60, and tells what a Step costs in both, in CPU time
+// of the whole process, the checkers included. Nothing is disrupted.
+func BenchmarkSize(b *testing.B) {
+	var each [2]float64 // CPU time of a Step, ns
+	for i, regions := range [...]int{1, 5} {
+		size := fleetSize{regions: regions, nodes: 3, shards: 15, tenants: 500, clients: 2, signals: 5000}
+		if regions > 1 {
+			size = wholeFleet
+		}
+		b.Run(fmt.Sprintf("%d nodes", size.regions*size.nodes), func(b *testing.B) {
+			r := NewRunner()
+			p := fleetOf(1, size)
+			p.World.Disruptions = nil
+			if _, err := r.Run(p, Options{}); err != nil { // memory has its size from here on
+				b.Fatal(err)
+			}
+			steps, cpu := uint64(0), cpuTime(b)
+			for range b.N {
+				got, err := r.Run(p, Options{})
+				if err != nil || len(got.Findings) > 0 {
+					b.Fatal(err, got.Findings)
+				}
+				steps += got.Steps
+			}
+			each[i] = float64(cpuTime(b)-cpu) / float64(steps)
+			b.ReportMetric(each[i], "cpu-ns/step")
+			b.ReportMetric(float64(steps)/float64(b.N), "steps")
+			if i > 0 && each[0] > 0 {
+				b.ReportMetric(each[1]/each[0], "ratio")
+			}
 		})
 	}
 }

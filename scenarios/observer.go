@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/quota"
@@ -28,11 +32,11 @@ type observer struct {
 	nodes int
 	story *story // nil: nobody wants to be told
 
-	boots    []boot            // by node
-	arrivals [][recent]arrival // by client, by frame modulo recent
-	local    env.Time          // the clock of the node that refused last, when it did
-	files    []file            // segments that were written, by node and path
-	writes   []slotWrites
+	boots    []boot             // by node
+	arrivals [][recent]arrival  // by client, by frame modulo recent
+	local    env.Time           // the clock of the node that refused last, when it did
+	files    []keyed.List[file] // segments that were written, by node, and then by path
+	writes   keyed.List[slotWrites]
 	limits   []limitsAsked // the last of each operator
 	shared   *sharedView   // nil: shards have one replica each
 	record   record.Record
@@ -46,7 +50,6 @@ type boot struct {
 
 // file is how long a segment is once everything submitted to it is done.
 type file struct {
-	node env.ID
 	path string
 	size int64
 }
@@ -87,29 +90,29 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 	*o = observer{
 		shared: shared,
 		world:  world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
-		arrivals: o.arrivals[:0], files: o.files[:0], writes: o.writes[:0], limits: o.limits[:0],
+		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0],
 	}
+	for len(o.files) < nodes {
+		o.files = append(o.files, keyed.List[file]{})
+	}
+	o.writes.Reset()
 }
 
 func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
-	for i := range o.writes {
-		if w := &o.writes[i]; w.node == id {
+	for i := range o.writes.All() {
+		if w := &o.writes.All()[i]; w.node == id {
 			w.received = local
 			w.diedIn, w.died = o.boots[id].incarnation, w.durable
 		}
 	}
 	o.boots[id] = boot{incarnation, local}
 	o.emptied(id)
-	kept := o.files[:0]
-	for _, f := range o.files { // what a crash left of them is looked up anew
-		if f.node != id {
-			kept = append(kept, f)
-		}
+	if o.isNode(id) { // what a crash left of them is looked up anew
+		o.files[id].Reset()
 	}
-	o.files = kept
 }
 
 // Hit implements sim.Observer. The key of a slot's points is {slot, tenant, seq}.
@@ -179,13 +182,14 @@ func isSegment(path string) bool {
 // fileOf returns the entry of a segment. At its first use in an incarnation
 // nothing is in flight to it, so the disk knows its size.
 func (o *observer) fileOf(id env.ID, path string) *file {
-	for i := len(o.files) - 1; i >= 0; i-- { // most are about one that was begun lately
-		if f := &o.files[i]; f.node == id && f.path == path {
-			return f
-		}
+	files, key := &o.files[id], keyed.Key{A: xxh3.HashString(path)}
+	f := files.Find(key)
+	if f == nil {
+		f = files.Add(key)
+		*f = file{path: path, size: max(0, o.world.Disk(id).Size(path))}
 	}
-	o.files = append(o.files, file{node: id, path: path, size: max(0, o.world.Disk(id).Size(path))})
-	return &o.files[len(o.files)-1]
+	assert.That(f.path == path, "%s and %s have one hash", f.path, path)
+	return f
 }
 
 // appended notes the records in bytes on their way to a segment.
@@ -244,19 +248,13 @@ func (w *slotWrites) forgetFrom(seq lineage.Seq) (first place) {
 }
 
 func (o *observer) writesOf(id env.ID, t tenant.ID, slot lineage.Slot) *slotWrites {
-	for i := range o.writes {
-		if w := &o.writes[i]; w.tenant == t && w.slot == slot && w.node == id {
-			return w
-		}
-	}
-	if len(o.writes) < cap(o.writes) {
-		o.writes = o.writes[:len(o.writes)+1]
-		w := &o.writes[len(o.writes)-1]
-		*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: o.boots[id].local}
+	key := keyed.Key{A: uint64(t), B: uint64(id)<<32 | uint64(slot)}
+	if w := o.writes.Find(key); w != nil {
 		return w
 	}
-	o.writes = append(o.writes, slotWrites{node: id, tenant: t, slot: slot, received: o.boots[id].local})
-	return &o.writes[len(o.writes)-1]
+	w := o.writes.Add(key)
+	*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: o.boots[id].local}
+	return w
 }
 
 // renamed notes a snapshot that gets its name.

@@ -11,6 +11,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/record"
@@ -52,10 +53,10 @@ func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
 // and that began later. Nothing is under way when a cut is over.
 func (o *observer) isCut(id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) bool {
 	d := o.world.Disk(id)
-	for i := range o.files {
-		f := &o.files[i]
+	for i := range o.files[id].All() {
+		f := &o.files[id].All()[i]
 		of, its, name, ok := wal.SlotOfPath(f.path)
-		if f.node != id || !ok || of != t || its != slot {
+		if !ok || of != t || its != slot {
 			continue
 		}
 		_, first, _ := wal.ParseSegmentName(name)
@@ -115,7 +116,6 @@ func (o *observer) process(id env.ID) observe.Process {
 
 // voice is how a node last spoke, or was spoken to, about a shard.
 type voice struct {
-	node  env.ID
 	shard lineage.Shard
 	leads lineage.ShardEpoch // the epoch in which it led last
 	heard lineage.ShardEpoch // of the message with records that it was handed last
@@ -126,18 +126,17 @@ type voice struct {
 }
 
 func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
-	for i := range v.voices {
-		if s := &v.voices[i]; s.node == id && s.shard == shard {
-			return s
-		}
+	key := keyed.Key{A: uint64(id), B: uint64(shard)}
+	if s := v.voices.Find(key); s != nil {
+		return s
 	}
-	v.voices = append(v.voices, voice{node: id, shard: shard})
-	return &v.voices[len(v.voices)-1]
+	s := v.voices.Add(key)
+	*s = voice{shard: shard}
+	return s
 }
 
 // told is when somebody was told last that a change of a shard is in the log.
 type told struct {
-	shard lineage.Shard
 	epoch lineage.ShardEpoch
 	by    env.ID
 	at    int64 // true time, ns
@@ -146,12 +145,11 @@ type told struct {
 // tells notes such an acknowledgement. The first one of a higher epoch ends a pause.
 func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEpoch) {
 	now := o.world.Time()
-	i := slices.IndexFunc(o.shared.tellers, func(t told) bool { return t.shard == shard })
-	if i < 0 {
-		i = len(o.shared.tellers)
-		o.shared.tellers = append(o.shared.tellers, told{shard, epoch, from, now})
+	t := o.shared.tellers.Find(keyed.Key{A: uint64(shard)})
+	if t == nil {
+		t = o.shared.tellers.Add(keyed.Key{A: uint64(shard)})
+		*t = told{epoch, from, now}
 	}
-	t := &o.shared.tellers[i]
 	if epoch > t.epoch {
 		o.run.Availability.Pauses = append(o.run.Availability.Pauses, observe.Pause{Shard: shard, Epoch: epoch, Old: uint32(t.by), From: t.at, To: now})
 		t.epoch, t.by = epoch, from
@@ -222,7 +220,6 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 
 // members is who was told last to be in a shard's set.
 type members struct {
-	shard   lineage.Shard
 	version uint64
 	inSync  []control.Member
 }
@@ -250,12 +247,7 @@ func (o *observer) tellsChanges(payload []byte) {
 
 // leaves compares a shard's set with the one before it, if that was told too.
 func (o *observer) leaves(s *control.Shard) {
-	i := slices.IndexFunc(o.shared.members, func(m members) bool { return m.shard == s.ID })
-	if i < 0 {
-		i = len(o.shared.members)
-		o.shared.members = append(o.shared.members, members{shard: s.ID})
-	}
-	last := &o.shared.members[i]
+	last := o.shared.members.Add(keyed.Key{A: uint64(s.ID)})
 	if s.Version <= last.version {
 		return
 	}
@@ -271,12 +263,12 @@ func (o *observer) leaves(s *control.Shard) {
 	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
 }
 
-// decided is a command about a shard that a client of the meta log has asked for.
+// decided is a command about a shard that a client of the meta log has asked for last.
 type decided struct {
-	client, number uint64
-	shard          lineage.Shard
-	version        uint64
-	kind           control.Kind
+	number  uint64
+	shard   lineage.Shard
+	version uint64
+	kind    control.Kind
 }
 
 // proposes notes on which configuration a command was decided. Each client of the meta
@@ -286,12 +278,11 @@ func (o *observer) proposes(m *peer.Message) {
 	if err != nil || c.Version == 0 { // it is about no shard
 		return
 	}
-	i := slices.IndexFunc(o.shared.decided, func(d decided) bool { return d.client == m.Index })
-	if i < 0 {
-		i = len(o.shared.decided)
-		o.shared.decided = append(o.shared.decided, decided{})
+	d := o.shared.decided.Find(keyed.Key{A: m.Index})
+	if d == nil {
+		d = o.shared.decided.Add(keyed.Key{A: m.Index})
 	}
-	o.shared.decided[i] = decided{m.Index, m.Round, c.Shard, c.Version, c.Kind}
+	*d = decided{m.Round, c.Shard, c.Version, c.Kind}
 }
 
 // carriedOut notes which configuration a command has made.
@@ -300,13 +291,11 @@ func (o *observer) carriedOut(from env.ID, m *peer.Message) {
 	if err != nil || r.Refusal != control.Done {
 		return
 	}
-	for i := range o.shared.decided {
-		if d := &o.shared.decided[i]; d.client == m.Index && d.number == m.Round {
-			o.run.Claims.Note(observe.Claim{
-				Kind: observe.Changes, By: o.process(from), Shard: d.shard, Epoch: r.Epoch, What: d.kind.String(),
-				Based: d.version, Version: r.Version, At: o.world.Time(),
-			})
-		}
+	if d := o.shared.decided.Find(keyed.Key{A: m.Index}); d != nil && d.number == m.Round {
+		o.run.Claims.Note(observe.Claim{
+			Kind: observe.Changes, By: o.process(from), Shard: d.shard, Epoch: r.Epoch, What: d.kind.String(),
+			Based: d.version, Version: r.Version, At: o.world.Time(),
+		})
 	}
 }
 

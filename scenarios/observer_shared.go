@@ -8,6 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/peer"
@@ -20,16 +21,16 @@ import (
 
 // sharedView is what the observer knows of replica groups.
 type sharedView struct {
-	decided []decided
-	members []members
+	decided keyed.List[decided] // by client of the meta log
+	members keyed.List[members] // by shard
 	// plane returns the control plane as the member has it that has applied most of
 	// the meta log.
 	plane   func() (*control.Plane, metalog.Position)
-	meta    []env.ID // founding members of the meta log
-	shards  []slotShard
-	leading []leading
-	voices  []voice
-	tellers []told
+	meta    []env.ID              // founding members of the meta log
+	shards  keyed.List[slotShard] // by tenant and slot
+	leading keyed.List[leading]   // likewise
+	voices  keyed.List[voice]     // by node and shard
+	tellers keyed.List[told]      // by shard
 	peer    peer.Message
 }
 
@@ -42,32 +43,36 @@ type slotShard struct {
 
 // leading is who sequences a slot, in the highest epoch that began.
 type leading struct {
-	tenant tenant.ID
-	slot   lineage.Slot
-	node   env.ID
-	epoch  lineage.ShardEpoch
-	told   lineage.Seq // the last record that a client was told of
+	node  env.ID
+	epoch lineage.ShardEpoch
+	told  lineage.Seq // the last record that a client was told of
 
 	incarnation env.Incarnation // of the node
 }
 
+// slotKey is the key of a slot.
+func slotKey(t tenant.ID, slot lineage.Slot) keyed.Key {
+	return keyed.Key{A: uint64(t), B: uint64(slot)}
+}
+
+// place says in which shard a slot is.
+func (v *sharedView) place(t tenant.ID, slot lineage.Slot, shard lineage.Shard) {
+	*v.shards.Add(slotKey(t, slot)) = slotShard{t, slot, shard}
+}
+
 func (v *sharedView) shardOf(t tenant.ID, slot lineage.Slot) lineage.Shard {
-	for i := range v.shards {
-		if s := &v.shards[i]; s.tenant == t && s.slot == slot {
-			return s.shard
-		}
+	if s := v.shards.Find(slotKey(t, slot)); s != nil {
+		return s.shard
 	}
 	return 0
 }
 
 func (v *sharedView) leader(t tenant.ID, slot lineage.Slot) *leading {
-	for i := range v.leading {
-		if l := &v.leading[i]; l.tenant == t && l.slot == slot {
-			return l
-		}
+	l := v.leading.Find(slotKey(t, slot))
+	if l == nil {
+		l = v.leading.Add(slotKey(t, slot))
 	}
-	v.leading = append(v.leading, leading{tenant: t, slot: slot})
-	return &v.leading[len(v.leading)-1]
+	return l
 }
 
 // sequences reports whether a node is the one that sequences a slot. What one that was
@@ -182,8 +187,8 @@ func (o *observer) lacks(node env.ID, m *wire.Message) string {
 // removed, and then be the only one that is left.
 func (o *observer) maySpare(id env.ID) bool {
 	plane, _ := o.shared.plane()
-	for i := range o.shared.shards {
-		s := &o.shared.shards[i]
+	for i := range o.shared.shards.All() {
+		s := &o.shared.shards.All()[i]
 		shard := plane.Shard(s.shard)
 		if !slices.ContainsFunc(shard.InSync, func(m control.Member) bool { return m.Node == id }) {
 			continue

@@ -15,6 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/health"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wal"
@@ -37,6 +38,7 @@ type Options struct {
 	Record    bool // keep the deviations, so that the plan can be written out
 	Trace     bool // keep the trace's entries
 	Story     bool // tell the run in words
+	Health    bool // keep what the coordinator says of the cluster as the disruptive part ends
 	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
 	Until int64
 	// Decorate, if not nil, wraps every node: for planted mistakes that are made
@@ -71,6 +73,7 @@ type Result struct {
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
+	Health     []byte          // with Options.Health: JSON; nil if nobody coordinated, or shards are not shared
 	Dumps      []core.SlotDump // with Options.Story: the slots of the nodes that are up
 }
 
@@ -99,7 +102,10 @@ type Runner struct {
 	lives    []*core.Node     // by process: the last life of each node, running or not
 	newest   *control.Plane   // the control plane as far as anybody has known it; nil: nobody yet
 	applied  metalog.Position // of newest
+	looked   uint64           // the entry of the control plane's log up to which moving was found out
+	moving   bool             // shares are on their way, or a tenant to its end
 	options  Options
+	health   []byte // with Options.Health
 	story    *story
 }
 
@@ -114,6 +120,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.plan, r.cluster, r.options = p, p.cluster(true), o
 	r.founded = p.founded(r.cluster)
+	r.looked, r.moving, r.health = 0, false, nil
 	r.newest, r.applied, r.lives = nil, metalog.Position{}, slices.Grow(r.lives[:0], p.Cluster.Nodes)[:p.Cluster.Nodes]
 	clear(r.lives)
 	if err := p.validateWorld(r.cluster); err != nil {
@@ -165,7 +172,7 @@ func (r *Runner) view() *sharedView {
 	v := &sharedView{plane: r.plane, meta: r.founded.Shared.Control.Meta}
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
-		v.shards = append(v.shards, slotShard{p.Tenant.ID, p.Slot, p.Shard})
+		v.place(p.Tenant.ID, p.Slot, p.Shard)
 	}
 	return v
 }
@@ -173,8 +180,8 @@ func (r *Runner) view() *sharedView {
 // plane returns the control plane as it is, or was, where most of the meta log has been
 // applied: what was decided stays so if everybody who knows it is gone for a while.
 func (r *Runner) plane() (*control.Plane, metalog.Position) {
-	for _, n := range r.lives {
-		r.knows(n)
+	for _, member := range r.founded.Shared.Control.Meta { // nobody else has one
+		r.knows(r.lives[member])
 	}
 	if r.newest == nil {
 		r.newest = control.New(r.founded.Shared.Control)
@@ -266,10 +273,31 @@ func (r *Runner) done() bool {
 	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
 		return true
 	}
+	if r.options.Health && r.health == nil && (r.left == 0 || r.world.Calm()) {
+		r.health = r.healthNow()
+	}
 	if r.left > 0 || !r.sharesSettled() {
 		return false
 	}
 	return !r.world.Calm() || r.allSettled()
+}
+
+// healthNow returns what the coordinator says of the cluster; nil if nobody coordinates.
+func (r *Runner) healthNow() []byte {
+	if r.founded.Shared == nil {
+		return nil
+	}
+	var h health.Cluster
+	for i := range r.plan.Cluster.Nodes {
+		n := r.node(i)
+		if n == nil {
+			continue
+		}
+		if n.Health(&h); h.Coordinator == health.Of(env.ID(i)) {
+			return health.AppendJSON(nil, &h)
+		}
+	}
+	return nil
 }
 
 // sharesSettled reports whether every slot has what it is granted, and all that can be is
@@ -279,13 +307,12 @@ func (r *Runner) sharesSettled() bool {
 		return true
 	}
 	plane, _ := r.plane()
-	for i := range plane.Tenants() {
-		t := &plane.Tenants()[i]
-		if t.Dropping || t.Index > 1 && !(t.InForce() && t.Spent()) {
-			return false
-		}
+	if at := plane.Index(); at != r.looked {
+		r.looked, r.moving = at, slices.ContainsFunc(plane.Tenants(), func(t control.Tenant) bool {
+			return t.Dropping || t.Index > 1 && !(t.InForce() && t.Spent())
+		})
 	}
-	return true
+	return !r.moving
 }
 
 func (r *Runner) allSettled() bool {
@@ -345,7 +372,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)
 	}
-	if !outcome.Done && len(r.run.Stalls) == 0 {
+	if !outcome.Done && r.run.Shared && len(r.run.Stalls)+len(r.run.Stops) == 0 {
 		r.unsettled()
 	}
 }
@@ -434,7 +461,7 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	result.Simulated, result.CalmAt = outcome.Ended, outcome.CalmAt
 	result.Fired, result.Deviated = w.Fired(), w.Taken()
 	result.Hits = w.Hits()
-	result.Pauses = r.run.Availability.Pauses
+	result.Pauses, result.Health = r.run.Availability.Pauses, r.health
 	if r.options.Record {
 		result.Deviations = w.Deviations()
 	}

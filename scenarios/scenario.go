@@ -38,7 +38,7 @@ func light() []*Scenario {
 }
 
 // heavy scenarios take more, and run by name only.
-func heavy() []*Scenario { return []*Scenario{manyTenants} }
+func heavy() []*Scenario { return []*Scenario{manyTenants, fleet} }
 
 // Default is the name of the group that runs when nothing is named.
 const Default = "default"

@@ -2,7 +2,9 @@ package observe
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -54,22 +56,44 @@ type Claim struct {
 // left out, until it adopts an epoch. The zero value is empty and ready.
 type Claims struct {
 	List  []Claim
-	known [places]int32 // 1 + the place of the last claim with some hash
-	since []fresh
+	known []int32           // 1 + the place of the last claim with some hash; a power of two long
+	since keyed.List[fresh] // by node and shard
 }
 
 // fresh says that of what a node claimed about a shard before a place in the list
 // nothing repeats.
 type fresh struct {
-	node  uint32
-	shard lineage.Shard
-	from  int32
+	node uint32
+	from int32
 }
 
-func (c *Claims) reset() { c.List, c.known, c.since = c.List[:0], [places]int32{}, c.since[:0] }
+func (c *Claims) reset() {
+	c.List = c.List[:0]
+	c.remember(places)
+	c.since.Reset()
+}
 
-// places is how many claims are remembered, so as to know those that say nothing new.
+// places is how many claims are remembered at first, so as to know those that say
+// nothing new. The more there are, the more are remembered.
 const places = 2048
+
+// remember gives the last claims places, as many as are wanted.
+func (c *Claims) remember(n int) {
+	c.known = slices.Grow(c.known[:0], n)[:n]
+	clear(c.known)
+	for i := range c.List {
+		c.place(i)
+	}
+}
+
+// place remembers a claim, if it is one that may be repeated.
+func (c *Claims) place(i int) {
+	switch a := &c.List[i]; a.Kind {
+	case Adopts, Forgets, Changes:
+	default:
+		c.known[a.hash()&uint32(len(c.known)-1)] = int32(i + 1)
+	}
+}
 
 // hash tells most claims about different things apart.
 func (a *Claim) hash() uint32 {
@@ -80,13 +104,16 @@ func (a *Claim) hash() uint32 {
 	if n := len(a.What); n > 0 {
 		h = (h ^ uint64(n)<<16 ^ uint64(a.What[0])<<8 ^ uint64(a.What[n-1])) * 0x9e3779b97f4a7c15
 	}
-	return uint32(h>>40) % places
+	return uint32(h >> 40)
 }
 
 // Repeats reports whether a claim says again what its process said last about the
 // same thing. That it does not may be wrong.
 func (c *Claims) Repeats(a *Claim) bool {
-	at := c.known[a.hash()] - 1
+	if len(c.known) == 0 {
+		return false
+	}
+	at := c.known[a.hash()&uint32(len(c.known)-1)] - 1
 	if at < 0 {
 		return false
 	}
@@ -96,29 +123,30 @@ func (c *Claims) Repeats(a *Claim) bool {
 }
 
 func (c *Claims) freshOf(node uint32, shard lineage.Shard) *fresh {
-	for i := range c.since {
-		if f := &c.since[i]; f.node == node && f.shard == shard {
-			return f
-		}
+	key := keyed.Key{A: uint64(node), B: uint64(shard)}
+	f := c.since.Find(key)
+	if f == nil {
+		f = c.since.Add(key)
+		*f = fresh{node: node}
 	}
-	c.since = append(c.since, fresh{node: node, shard: shard})
-	return &c.since[len(c.since)-1]
+	return f
 }
 
 // Note notes a claim.
 func (c *Claims) Note(a Claim) {
 	c.List = append(c.List, a)
+	if len(c.List) > len(c.known) {
+		c.remember(max(places, 2*len(c.known)))
+	}
+	c.place(len(c.List) - 1)
 	switch a.Kind {
 	case Adopts:
 		c.freshOf(a.By.Node, a.Shard).from = int32(len(c.List))
 	case Forgets:
-		for i := range c.since {
-			if c.since[i].node == a.By.Node {
-				c.since[i].from = int32(len(c.List))
+		for i := range c.since.All() {
+			if f := &c.since.All()[i]; f.node == a.By.Node {
+				f.from = int32(len(c.List))
 			}
 		}
-	case Changes:
-	default:
-		c.known[a.hash()] = int32(len(c.List))
 	}
 }

@@ -3,6 +3,7 @@ package observe
 import (
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -112,30 +113,35 @@ type replica struct {
 // Copies is what is known of the replicas of all logs. The zero value is empty and
 // ready.
 type Copies struct {
-	Slots    []Replicated
 	Forks    []Fork  // of what was written; at most maxNoted
 	Denials  []Fork  // of what was announced as committed, the epochs left out; likewise
 	Faults   []Fault // likewise
 	Retained []Retained
-	More     int // forks, denials and faults beyond those
-	Cuts     int // that were made
-	replicas []replica
+	More     int                    // forks, denials and faults beyond those
+	Cuts     int                    // that were made
+	slots    keyed.List[Replicated] // by tenant and slot
+	replicas keyed.List[replica]    // by tenant, slot and node
 }
 
 func (c *Copies) reset() {
-	c.Slots, c.Forks, c.Denials, c.Faults = c.Slots[:0], c.Forks[:0], c.Denials[:0], c.Faults[:0]
-	c.Retained, c.replicas, c.More, c.Cuts = c.Retained[:0], c.replicas[:0], 0, 0
+	c.Forks, c.Denials, c.Faults = c.Forks[:0], c.Denials[:0], c.Faults[:0]
+	c.Retained, c.More, c.Cuts = c.Retained[:0], 0, 0
+	c.slots.Reset()
+	c.replicas.Reset()
 }
+
+// Slots returns what the replicas of each slot show, in the order in which anything was
+// seen of them.
+func (c *Copies) Slots() []Replicated { return c.slots.All() }
 
 // Replicated returns what the replicas of a slot show, made if there is nothing yet. It
 // is valid until another slot is asked for.
 func (c *Copies) Replicated(t tenant.ID, slot lineage.Slot) *Replicated {
-	for i := range c.Slots {
-		if s := &c.Slots[i]; s.Tenant == t && s.Slot == slot {
-			return s
-		}
+	key := keyed.Key{A: uint64(t), B: uint64(slot)}
+	if s := c.slots.Find(key); s != nil {
+		return s
 	}
-	s := another(&c.Slots)
+	s := c.slots.Add(key)
 	*s = Replicated{Tenant: t, Slot: slot, Settled: s.Settled[:0], first: s.first[:0], more: s.more[:0]}
 	return s
 }
@@ -151,12 +157,11 @@ func another[T any](list *[]T) *T {
 }
 
 func (c *Copies) replicaOf(node uint32, t tenant.ID, slot lineage.Slot) *replica {
-	for i := range c.replicas {
-		if r := &c.replicas[i]; r.slot == slot && r.tenant == t && r.node == node {
-			return r
-		}
+	key := keyed.Key{A: uint64(t), B: uint64(node)<<32 | uint64(slot)}
+	if r := c.replicas.Find(key); r != nil {
+		return r
 	}
-	r := another(&c.replicas)
+	r := c.replicas.Add(key)
 	*r = replica{tenant: t, slot: slot, node: node, chains: r.chains[:0]}
 	return r
 }

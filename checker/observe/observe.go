@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -63,15 +64,6 @@ type slotID struct {
 	slot   lineage.Slot
 }
 
-// TenantLimits are the limits that a tenant was given at the beginning. In replica
-// groups they are the whole tenant's, divided into shares by the Config records in the
-// logs of its slots, and only commands change them. Elsewhere each slot has all of them
-// to itself, and Config records in its log change them.
-type TenantLimits struct {
-	Tenant tenant.ID
-	Limits tenant.Limits
-}
-
 // Run is all the evidence of one run. The zero value is empty and ready.
 //
 // Invariant: Logs ascends in (Tenant, Slot).
@@ -79,7 +71,7 @@ type Run struct {
 	History *history.History // nil: nothing was asked
 	Logs    []*Log
 	Dumps   []Dump
-	Limits  []TenantLimits
+	Limits  keyed.List[tenant.Limits] // by tenant: those that it was given at the beginning
 	// DriftPPM bounds how much faster than true time a node's clock may run, in
 	// parts per million, 0..1,000,000.
 	DriftPPM int64
@@ -108,7 +100,6 @@ type Run struct {
 
 	damaged []slotID
 	latest  *Log // that was asked for last; nil: none
-	limit   int  // place in Limits of what was asked for last
 }
 
 // Reset empties the run and its history, and keeps their memory.
@@ -116,8 +107,9 @@ func (r *Run) Reset() {
 	if r.History != nil {
 		r.History.Reset()
 	}
-	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
-	r.Stops, r.damaged, r.latest, r.limit = r.Stops[:0], r.damaged[:0], nil, 0
+	r.Logs, r.Dumps, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Stalls[:0]
+	r.Limits.Reset()
+	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
 	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
@@ -287,20 +279,18 @@ func (r *Run) AddDump(t tenant.ID, slot lineage.Slot, position lineage.Position)
 	return d
 }
 
-// SetLimits notes the limits that a tenant was given at the beginning.
+// SetLimits notes the limits that a tenant was given at the beginning. In replica groups
+// they are the whole tenant's, divided into shares by the Config records in the logs of its
+// slots, and only commands change them. Elsewhere each slot has all of them to itself, and
+// Config records in its log change them.
 func (r *Run) SetLimits(t tenant.ID, limits tenant.Limits) {
-	r.Limits = append(r.Limits, TenantLimits{Tenant: t, Limits: limits})
+	*r.Limits.Add(keyed.Key{A: uint64(t)}) = limits
 }
 
-// LimitsOf returns the limits that a tenant was given at the beginning. It looks first
-// where it found the last one: tenants are mostly asked for in their order.
+// LimitsOf returns the limits that a tenant was given at the beginning.
 func (r *Run) LimitsOf(t tenant.ID) (tenant.Limits, bool) {
-	for n := range r.Limits {
-		at := (r.limit + n) % len(r.Limits)
-		if r.Limits[at].Tenant == t {
-			r.limit = at
-			return r.Limits[at].Limits, true
-		}
+	if limits := r.Limits.Find(keyed.Key{A: uint64(t)}); limits != nil {
+		return *limits, true
 	}
 	return tenant.Limits{}, false
 }

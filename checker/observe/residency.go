@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -23,17 +24,13 @@ type Residency struct {
 	Strays []Stray // at most maxNoted
 	More   int     // beyond those
 
-	regions []tenant.Region // by node
-	allowed []allowed
-}
-
-type allowed struct {
-	tenant    tenant.ID
-	residency tenant.Residency
+	regions []tenant.Region              // by node
+	allowed keyed.List[tenant.Residency] // by tenant
 }
 
 func (r *Residency) reset() {
-	*r = Residency{Strays: r.Strays[:0], regions: r.regions[:0], allowed: r.allowed[:0]}
+	*r = Residency{Strays: r.Strays[:0], regions: r.regions[:0], allowed: r.allowed}
+	r.allowed.Reset()
 }
 
 // Place says in which region the next node is, from node 0 on.
@@ -42,12 +39,12 @@ func (r *Residency) Place(region tenant.Region) { r.regions = append(r.regions, 
 // Allow says where a tenant's bytes may be, if that is not everywhere.
 func (r *Residency) Allow(t tenant.ID, residency tenant.Residency) {
 	if len(residency) > 0 {
-		r.allowed = append(r.allowed, allowed{t, residency})
+		*r.allowed.Add(keyed.Key{A: uint64(t)}) = residency
 	}
 }
 
 // Limited reports whether there is a tenant that is not allowed everywhere.
-func (r *Residency) Limited() bool { return len(r.allowed) > 0 }
+func (r *Residency) Limited() bool { return r.allowed.Len() > 0 }
 
 // Touched notes a disk operation in a directory of a tenant, whatever it does there.
 func (r *Residency) Touched(t tenant.ID, node uint32, path string, at int64) {
@@ -60,19 +57,17 @@ func (r *Residency) Shipped(t tenant.ID, slot lineage.Slot, from, to uint32, wha
 }
 
 func (r *Residency) look(s Stray) {
-	for i := range r.allowed {
-		a := &r.allowed[i]
-		if a.tenant != s.Tenant {
-			continue
-		}
-		r.Count++
-		s.Region = r.regions[s.Node]
-		switch {
-		case a.residency.Permits(s.Region):
-		case len(r.Strays) == maxNoted:
-			r.More++
-		default:
-			r.Strays = append(r.Strays, s)
-		}
+	allowed := r.allowed.Find(keyed.Key{A: uint64(s.Tenant)})
+	if allowed == nil {
+		return
+	}
+	r.Count++
+	s.Region = r.regions[s.Node]
+	switch {
+	case allowed.Permits(s.Region):
+	case len(r.Strays) == maxNoted:
+		r.More++
+	default:
+		r.Strays = append(r.Strays, s)
 	}
 }

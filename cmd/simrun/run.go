@@ -38,6 +38,7 @@ type runFlags struct {
 	duration                             time.Duration
 	workers                              int
 	failFast, requireReached             bool
+	health                               string
 }
 
 func (c *command) run() *cobra.Command {
@@ -59,10 +60,16 @@ the command line says outweighs it.`,
 			if err != nil {
 				return err
 			}
+			if f.health != "" {
+				if err := writeHealth(&o, f.health); err != nil {
+					return err
+				}
+			}
 			return c.campaign(cmd, o)
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringVar(&f.health, "health", "", "write what the coordinator says of the cluster to this file, as JSON: of the first seed, at the end of its disruptive part")
 	flags.StringVar(&f.seeds, "seeds", "200", "seeds of each scenario: N for 1..N, or A-B")
 	flags.StringArrayVar(&f.seed, "seed", nil, "one seed: decimal, 0x..., or a git hash; may be repeated")
 	flags.DurationVar(&f.duration, "for", 0, "run seeds until this time is over, e.g. 30s, from --seed on, or from a base that is printed")
@@ -76,6 +83,26 @@ the command line says outweighs it.`,
 	flags.StringVar(&f.regressions, "regressions", "testdata/regressions", "directory of committed plans; none if it does not exist")
 	flags.StringVar(&f.out, "out", ".simrun", "directory of artifacts; empty for none")
 	return cmd
+}
+
+// writeHealth runs the first seed once more than the campaign does, and writes the health of
+// its cluster at the end of its disruptive part.
+func writeHealth(o *campaign.Options, file string) error {
+	first := o.Scenarios[0]
+	p, err := first.Plan(o.Seeds[0].First).Set(o.Set)
+	if err != nil {
+		return err
+	}
+	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Health: true})
+	switch {
+	case err != nil:
+		return err
+	case p.Cluster.Shared == nil:
+		return fmt.Errorf("--health: %w: shards of scenario %s are not shared, so nobody knows the cluster's health; want one like shared-smoke", campaign.ErrUsage, first.Name)
+	case got.Health == nil:
+		return fmt.Errorf("--health: nobody coordinates the cluster of %s:%s when its disruptive part ends; choose another seed", first.Name, o.Seeds[0].First)
+	}
+	return os.WriteFile(file, got.Health, 0o644)
 }
 
 // options reads the flags.

@@ -111,7 +111,11 @@ func (s *Slot) grant(share quota.Share, index uint64) {
 		return
 	}
 	s.Grant, s.Granted = share, index
-	s.Held = s.Held.Max(share)
+	held := share
+	// What was granted before may be in force until the log is known to say otherwise.
+	//safety:shares-decrease-first by=rate on=shares-under-fire
+	held = held.Max(s.Held)
+	s.Held = held
 }
 
 // slotOf returns the slot that a command is about, nil if there is none.
@@ -145,7 +149,6 @@ func withinLimits(p *Plane, x *change) Refusal {
 	t, s := p.Tenant(x.Tenant), p.slotOf(x)
 	whole, held, room := quota.Whole(t.Config.Limits), t.Held(), t.Room()
 	for r := range x.Share {
-		//safety:shares-decrease-first false by=rate on=shares-under-fire
 		if x.Share[r] > s.Held[r] && x.Share[r]-s.Held[r] > room[r] {
 			return OverLimits
 		}

@@ -68,7 +68,7 @@ type Constants struct {
 // DefaultConstants fit a region: a leader that is silent is replaced within 0.4 s.
 var DefaultConstants = Constants{
 	Tick: 20 * env.Millisecond, CompactBytes: 1 << 20, KeepEntries: 256, ChunkBytes: 64 << 10, MaxCommand: 64 << 10,
-	MaxPending: 256, MaxClients: 4096, Deadline: 100, PerKiB: env.Microsecond,
+	MaxPending: 256, MaxClients: 16_384, Deadline: 100, PerKiB: env.Microsecond,
 }
 
 // ElectionTicks is how long, in ticks, a leader may hear from no majority, and at

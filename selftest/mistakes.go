@@ -78,8 +78,8 @@ var mistakes = []Mistake{
 			{"\treturn unless(p.Node(x.In).Region == x.shard.Region, WrongRegion)\n", "\treturn Done\n"},
 		},
 		also: []Mistake{
-			{Where: "core/control/decide.go", edits: []replacement{{"n.Region != s.Region || slices.Contains(s.Replicas, n.ID)", "slices.Contains(s.Replicas, n.ID)"}}},
-			{Where: "core/shards.go", edits: []replacement{{"!p.Tenant.Residency.Permits(region)", "region == \"\""}}},
+			{Where: "core/control/decide.go", edits: []replacement{{"n.Region != s.Region || n.Draining", "n.Draining"}}},
+			{Where: "core/tenancy.go", edits: []replacement{{" || !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node))", ""}}},
 		},
 	},
 	{

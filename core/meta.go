@@ -37,10 +37,10 @@ func (p planeMachine) Apply(index metalog.Index, command []byte) []byte {
 
 // meta is what a node knows of the control plane.
 type meta struct {
-	log   *metalog.Log   // nil: the node is no member
-	plane *control.Plane // of a member: what it has applied
-	seen  uint64         // of a member: the plane's index that was looked at last
-	index uint64         // up to here the node was told of changes
+	log    *metalog.Log   // nil: the node is no member
+	plane  *control.Plane // of a member: what it has applied
+	seen   uint64         // of a member: the plane's index that was looked at last
+	reader control.Reader // of what has changed
 
 	leader   env.ID // of the meta log, as far as it is known
 	located  bool   // it is known
@@ -160,9 +160,9 @@ func (n *Node) configureFromPlane() {
 	if n.plane == nil {
 		return
 	}
-	n.changes = n.plane.Since(n.index, n.changes[:0])
-	n.take(n.changes)
-	n.index = max(n.index, n.plane.Index())
+	known, last := n.reader.Index(), n.plane.Index()
+	n.changes = n.plane.Since(known, n.changes[:0])
+	n.take(n.reader.Take(known, last, last, n.changes))
 }
 
 // metaMessage takes a message about the control plane.
@@ -227,7 +227,7 @@ const maxChanges = peer.MaxTail / 2
 // push tells a node what has changed since what it was told last.
 func (n *Node) push(i int) {
 	s := &n.sightings[i]
-	m := peer.Message{Kind: peer.Configs, Round: uint64(n.plane.Node(s.Node).Incarnation)}
+	m := peer.Message{Kind: peer.Configs, Round: n.plane.Index()}
 	n.changes = n.plane.Since(s.index, n.changes[:0])
 	m.Tail, m.Index = control.AppendChanges(n.tail[:0], s.index, n.plane.Index(), n.changes, maxChanges)
 	n.tail = m.Tail
@@ -248,11 +248,7 @@ func (n *Node) told(from env.ID, m *peer.Message) {
 		n.malformed++
 		return
 	}
-	if after > n.index { // what was decided between is missing: it is told again
-		return
-	}
-	n.take(changes)
-	n.index = max(n.index, m.Index)
+	n.take(n.reader.Take(after, m.Index, m.Round, changes))
 }
 
 // tickMeta says that the node lives, lets the coordinator look, and repeats proposals.
@@ -281,11 +277,11 @@ func (n *Node) tickMeta() {
 func (n *Node) beat() {
 	if n.log != nil {
 		s := &n.sightings[n.sightingOf(n.self.Node)]
-		s.Incarnation, s.At, s.Known, s.index = n.self.Incarnation, n.env.Now(), true, n.index
+		s.Incarnation, s.At, s.Known, s.index = n.self.Incarnation, n.env.Now(), true, n.reader.Index()
 	}
 	for _, to := range n.cluster.Shared.Control.Meta {
 		if to != n.self.Node {
-			m := peer.Message{Kind: peer.Heartbeat, Index: n.index}
+			m := peer.Message{Kind: peer.Heartbeat, Index: n.reader.Index()}
 			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
 		}
 	}
@@ -436,7 +432,7 @@ func (n *Node) Told() uint64 {
 	if n.sharing == nil {
 		return 0
 	}
-	return n.index
+	return n.reader.Index()
 }
 
 // Waits returns what the coordinator on this node is waiting for, if it is one.

@@ -113,11 +113,10 @@ func (n *Node) ends(id tenant.ID) bool {
 	return found && n.tenancy.changed[i].Dropping
 }
 
-// take takes what has changed in the control plane, in order.
+// take heeds what has changed in the control plane, in order.
 func (n *Node) take(changes []control.Change) {
 	for i := range changes {
 		switch c := &changes[i]; {
-		case c.Index <= n.index:
 		case c.Node != nil:
 			n.takeNode(c.Node)
 		case c.Tenant != nil:

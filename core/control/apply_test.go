@@ -457,12 +457,16 @@ func TestWhatIsNoCommandIsCounted(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	l := newLog()
-	wide := creates(100, nil, slices.Repeat([]lineage.Shard{1}, MaxExclusions+1)...)
-	l.must(t, wide)
-	for slot := range lineage.Slot(MaxExclusions) {
-		l.must(t, excludes(1, m(0, 1), 100, slot))
+	if r := l.do(creates(100, nil, slices.Repeat([]lineage.Shard{1}, MaxSlots+1)...)); r.Refusal != InvalidConfig {
+		t.Errorf("one slot more: %v", r.Refusal)
 	}
-	if r := l.do(excludes(1, m(0, 1), 100, MaxExclusions)); r.Refusal != Full {
+	for n := range lineage.Slot(MaxExclusions) {
+		if n%MaxSlots == 0 {
+			l.must(t, creates(100+tenant.ID(n/MaxSlots), nil, slices.Repeat([]lineage.Shard{1}, MaxSlots)...))
+		}
+		l.must(t, excludes(1, m(0, 1), 100+tenant.ID(n/MaxSlots), n%MaxSlots))
+	}
+	if r := l.do(excludes(1, m(0, 1), 7, 0)); r.Refusal != Full {
 		t.Errorf("one exclusion more: %v", r.Refusal)
 	}
 	for id := tenant.ID(1000); len(l.plane.tenants)+len(l.plane.dropped) < MaxTenants; id++ {

@@ -9,8 +9,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Nodes are told what has changed in the plane, in the order in which it was decided: who
-// is told of a shard knows of every tenant that was created, changed or dropped before.
+// Nodes are told what has changed in the plane, in the order in which it was decided, and in
+// parts if it is much. Who heeds a shard knows of every tenant that was created, changed or
+// dropped before: see Reader.
 
 // Change is an object of the plane, and the entry that changed it last. One of the
 // pointers is not nil.
@@ -113,6 +114,50 @@ func AppendChanges(dst []byte, after, last uint64, changes []Change, budget int)
 		dst = c.append(dst)
 	}
 	return dst, last
+}
+
+// Reader is who is told of changes, in parts, some of which are late, lost or doubled. The
+// zero Reader knows what the founders share.
+//
+// A tenant that has changed since it was created stands behind a shard whose leader counts
+// on its being known. So no shard is heeded before everything is known.
+type Reader struct {
+	index  uint64  // what has changed up to here is known
+	last   uint64  // up to here there is something to know, as far as was told
+	shards []Shard // told, and not heeded yet
+}
+
+// Index returns up to which entry the reader knows what has changed.
+func (r *Reader) Index() uint64 { return r.index }
+
+// Take takes the changes after an entry up to another one, of a plane that has come to
+// entry last, and returns what is to be heeded now, in order. What does not follow on what
+// is known changes nothing: it is told again.
+func (r *Reader) Take(after, upTo, last uint64, changes []Change) (heed []Change) {
+	// What was decided between is missing.
+	if after > r.index {
+		return nil
+	}
+	known := r.index
+	r.index, r.last = max(r.index, upTo), max(r.last, last)
+	for i := range changes {
+		switch c := &changes[i]; {
+		case c.Index <= known:
+		case c.Shard != nil:
+			r.shards = append(r.shards, c.Shard.Clone())
+		default:
+			heed = append(heed, *c)
+		}
+	}
+	// Who has not been told of a tenant would not name its log to who gathers them.
+	if r.index < r.last {
+		return heed
+	}
+	for i := range r.shards {
+		heed = append(heed, Change{Index: r.shards[i].Index, Shard: &r.shards[i]})
+	}
+	r.shards = nil
+	return heed
 }
 
 func (c *Change) append(dst []byte) []byte {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/strict"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -29,6 +28,8 @@ const (
 	MaxShards   = 4096  // shards
 	MaxReplicas = 7     // replicas of a shard
 	MaxTenants  = 65536 // tenants, the dropped ones included
+	// MaxSlots bounds those of a tenant: whatever has changed of it is told in one message.
+	MaxSlots = 1024
 	// MaxExclusions bounds those of a shard. A member whose logs fail by the thousand
 	// is to be removed whole.
 	MaxExclusions = 1024
@@ -65,7 +66,7 @@ type ShardConfig struct {
 type TenantConfig struct {
 	tenant.Config
 	// Shards has the shard of each slot, by slot: P = len(Shards) is
-	// 1..route.MaxPartitions, and at most rate and burst: see Config.ValidateSlots.
+	// 1..MaxSlots, and at most rate and burst: see Config.ValidateSlots.
 	Shards []lineage.Shard `json:"shards"`
 }
 
@@ -207,8 +208,8 @@ func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	if !slices.ContainsFunc(c.Shards, func(s ShardConfig) bool { return t.Residency.Permits(s.Region) }) {
 		return wrong(path+".residency", "no shard is in a region of %v", t.Residency)
 	}
-	if n := len(t.Shards); n == 0 || n > route.MaxPartitions {
-		return wrong(path+".shards", "%d slots, want 1..%d", n, route.MaxPartitions)
+	if n := len(t.Shards); n == 0 || n > MaxSlots {
+		return wrong(path+".shards", "%d slots, want 1..%d", n, MaxSlots)
 	}
 	if err := t.ValidateSlots(len(t.Shards)); err != nil {
 		return invalidTenant(path, err)

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -47,7 +46,7 @@ func validConfig(_ *Plane, x *change) Refusal {
 }
 
 func validHomes(p *Plane, x *change) Refusal {
-	if n := len(x.Shards); n == 0 || n > route.MaxPartitions {
+	if n := len(x.Shards); n == 0 || n > MaxSlots {
 		return InvalidConfig
 	}
 	for _, id := range x.Shards {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/route"
 	"github.com/tidaldb/tidalsim/core/strict"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -34,7 +33,7 @@ type Tenant struct {
 	Limits tenant.Limits `json:"limits"`
 	// Residency is where the tenant's bytes may be; empty means anywhere.
 	Residency tenant.Residency `json:"residency,omitempty"`
-	// Slots is P, the number of slots, 1..route.MaxPartitions: for ever, as entities
+	// Slots is P, the number of slots, 1..control.MaxSlots: for ever, as entities
 	// are distributed by it. 0 means as many as Shards has, or 1.
 	Slots int `json:"slots,omitempty"`
 	// Shards has the shard of each slot, by slot. Empty means that it does not matter:
@@ -129,10 +128,10 @@ func (t *Tenant) validate(path string) error {
 		return invalidConfig(path, err)
 	}
 	switch n := len(t.Shards); {
-	case t.Slots < 0 || t.Slots > route.MaxPartitions:
-		return wrong(path+".slots", "%d slots, want 1..%d, or 0 for as many as shards has", t.Slots, route.MaxPartitions)
-	case n > route.MaxPartitions:
-		return wrong(path+".shards", "%d slots, want at most %d", n, route.MaxPartitions)
+	case t.Slots < 0 || t.Slots > control.MaxSlots:
+		return wrong(path+".slots", "%d slots, want 1..%d, or 0 for as many as shards has", t.Slots, control.MaxSlots)
+	case n > control.MaxSlots:
+		return wrong(path+".shards", "%d slots, want at most %d", n, control.MaxSlots)
 	case n > 0 && n != t.P():
 		return wrong(path+".shards", "%d shards for %d slots; want the shard of each slot, or none", n, t.Slots)
 	}

@@ -37,7 +37,7 @@ const (
 	AskIndex                  // R asks up to where a read must have applied the log
 	Index                     // L answers, after a confirmation
 	Heartbeat                 // N lives, and knows the meta log up to Index; to every member of it
-	Configs                   // the member that leads the meta log answers; Round: the registered incarnation of the node; Tail: shards that changed
+	Configs                   // the member that leads the meta log tells what has changed, up to Index; Round: up to where there is something to tell; Tail: the changes
 	Propose                   // N wants a command, in Tail, in the meta log, as client Index under number Round
 	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
 	Poll                      // the member that leads the meta log asks a node for its figures

@@ -118,6 +118,7 @@ func (n *Node) diskDone(ev *env.Event) {
 	done := n.slots[i].Done(n.env, ev)
 	if n.sharing != nil { // what is durable here is not yet committed
 		n.groupOf(int(i)).Done(n.env, int(i))
+		n.removeLate(int(i))
 	} else {
 		for j := range done {
 			n.answer(&done[j])

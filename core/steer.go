@@ -144,10 +144,11 @@ type tenantUse struct {
 	uses   []control.Use
 }
 
-// balance notes what a slot's sequencer says of it, and balances the tenant.
+// balance notes what a slot's sequencer says of it, and balances the tenant, unless it has
+// one slot, which has all.
 func (n *Node) balance(id tenant.ID, slot lineage.Slot, use control.Use) {
 	t := n.plane.Tenant(id)
-	if t == nil || int64(slot) >= int64(len(t.Slots)) || len(t.Slots) == 1 && t.InForce() {
+	if t == nil || int64(slot) >= int64(len(t.Slots)) || len(t.Slots) == 1 && t.InForce() && t.Room() == (quota.Share{}) {
 		return
 	}
 	i, found := slices.BinarySearchFunc(n.uses, id, func(u tenantUse, id tenant.ID) int { return compareIDs(u.tenant, id) })

@@ -196,9 +196,26 @@ func (n *Node) takeTombstone(id tenant.ID) {
 			r.Drop(n.env)
 		}
 	}
+	n.removeRest(id)
+}
+
+// removeRest removes what is here of a tenant that ended.
+func (n *Node) removeRest(id tenant.ID) {
 	if slices.Contains(n.env.List(wal.TenantsDir), id.String()+"/") {
 		n.remove(id)
 	}
+}
+
+// removeLate looks once more at what is left of a tenant that ended while its slot was
+// being opened: the operation that was under way then may have made something since, and
+// the removal that is under way may not have seen it.
+func (n *Node) removeLate(i int) {
+	r := n.slots[i]
+	id := r.Identity().Tenant
+	if !r.Dropped() || !n.tenancy.isDropped(id) || len(n.removal.waiting) > 0 && slices.Contains(n.removal.waiting[1:], id) {
+		return
+	}
+	n.removeRest(id)
 }
 
 // openHomes opens every slot of a shard that is to be here.

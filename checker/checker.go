@@ -93,6 +93,7 @@ type Scratch struct {
 	claims  []claimant
 	fences  []fence
 	witness witnesses // of the linearizable checker
+	health  truth     // of the health-truth checker
 
 	// together: one judgement follows the other over the same run, so that what is
 	// in records and in changes stays there.
@@ -133,6 +134,7 @@ func All() []Checker {
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
+		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},
 		{nameAvailability, "while at most one node is down or does not run, every read is answered within its deadline", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}

@@ -35,6 +35,7 @@ type observer struct {
 	writes   []slotWrites
 	limits   []limitsAsked // the last of each operator
 	shared   *sharedView   // nil: shards have one replica each
+	health   healthView    // of shards that are shared
 	record   record.Record
 	answer   wire.Message
 }
@@ -49,6 +50,10 @@ type file struct {
 	node env.ID
 	path string
 	size int64
+	// Of a log that is shared: whose it is, and whether it is being removed.
+	tenant tenant.ID
+	shard  lineage.Shard
+	gone   bool
 }
 
 // slotWrites is where the records of a slot were put.
@@ -84,9 +89,10 @@ type place struct {
 }
 
 func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story, shared *sharedView) {
+	o.health.reset(nodes, processes)
 	*o = observer{
-		shared: shared,
-		world:  world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
+		shared: shared, health: o.health,
+		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		arrivals: o.arrivals[:0], files: o.files[:0], writes: o.writes[:0], limits: o.limits[:0],
 	}
 }
@@ -103,13 +109,15 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	}
 	o.boots[id] = boot{incarnation, local}
 	o.emptied(id)
-	kept := o.files[:0]
-	for _, f := range o.files { // what a crash left of them is looked up anew
-		if f.node != id {
-			kept = append(kept, f)
-		}
+	if o.shared != nil {
+		o.bootHealth(id)
 	}
-	o.files = kept
+	o.files = dropFiles(o.files, id) // what a crash left of them is looked up anew
+}
+
+// dropFiles forgets the files of a node.
+func dropFiles(files []file, id env.ID) []file {
+	return slices.DeleteFunc(files, func(f file) bool { return f.node == id })
 }
 
 // Hit implements sim.Observer. The key of a slot's points is {slot, tenant, seq}.
@@ -153,6 +161,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if hasPath && o.shared != nil {
 		o.run.Residency.Touched(ofPath, uint32(id), path, o.world.Time())
 	}
+	if o.shared != nil {
+		o.changesFiles(id, op, path)
+	}
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
@@ -184,7 +195,7 @@ func (o *observer) fileOf(id env.ID, path string) *file {
 			return f
 		}
 	}
-	o.files = append(o.files, file{node: id, path: path, size: max(0, o.world.Disk(id).Size(path))})
+	o.files = append(o.files, o.newFile(id, path, max(0, o.world.Disk(id).Size(path))))
 	return &o.files[len(o.files)-1]
 }
 
@@ -366,6 +377,7 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 	}
 	if o.shared != nil {
 		o.handed(to, payload)
+		o.heardHealth(to, from, payload)
 	}
 	if frame, ok := wire.FrameOf(payload); ok {
 		for int(from) >= len(o.arrivals) {

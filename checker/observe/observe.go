@@ -100,6 +100,7 @@ type Run struct {
 
 	Residency    Residency
 	Availability Availability
+	Health       Health
 
 	lifecycle // of tenants
 
@@ -123,6 +124,7 @@ func (r *Run) Reset() {
 	r.Claims.reset()
 	r.Residency.reset()
 	r.Availability.reset()
+	r.Health.reset()
 	r.lifecycle.reset()
 }
 

@@ -49,6 +49,16 @@ func (r *Residency) Allow(t tenant.ID, residency tenant.Residency) {
 // Limited reports whether there is a tenant that is not allowed everywhere.
 func (r *Residency) Limited() bool { return len(r.allowed) > 0 }
 
+// Permits reports whether a tenant's bytes may be on a node.
+func (r *Residency) Permits(t tenant.ID, node uint32) bool {
+	for i := range r.allowed {
+		if a := &r.allowed[i]; a.tenant == t && !a.residency.Permits(r.regions[node]) {
+			return false
+		}
+	}
+	return true
+}
+
 // Touched notes a disk operation in a directory of a tenant, whatever it does there.
 func (r *Residency) Touched(t tenant.ID, node uint32, path string, at int64) {
 	r.look(Stray{Tenant: t, Node: node, What: path, At: at})

@@ -29,7 +29,10 @@ func (n *Node) Health(h *health.Cluster) {
 	if n.located {
 		h.Coordinator = health.Of(n.meta.leader)
 	}
-	h.Index = health.Of(max(n.index, v.plane.Index()))
+	h.Index = health.Of(v.plane.Index())
+	if n.plane == nil {
+		h.Index = health.Of(max(n.index, v.plane.Index()))
+	}
 	if n.log != nil {
 		h.WatchedMs = health.Millis(v.now.Sub(n.started))
 	}

@@ -52,6 +52,7 @@ type file struct {
 	size int64
 	// Of a log that is shared: whose it is, and whether it is being removed.
 	tenant tenant.ID
+	slot   lineage.Slot
 	shard  lineage.Shard
 	gone   bool
 }

@@ -1,7 +1,9 @@
 package scenarios
 
 import (
+	"fmt"
 	"math"
+	"os"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
@@ -16,6 +18,8 @@ import (
 
 // What the observer notes of that of which nodes tell figures: from bytes, keys and
 // instants, and what was decided from the meta log. What nodes tell is in told.go.
+
+var dbg = os.Getenv("DBG") != ""
 
 // healthView is what the observer remembers for that.
 type healthView struct {
@@ -137,7 +141,7 @@ func (o *observer) hasSnapshot(id env.ID, path string, size int64) {
 func (o *observer) newFile(id env.ID, path string, size int64) file {
 	f := file{node: id, path: path, size: size}
 	if t, slot, _, ok := wal.SlotOfPath(path); ok && o.shared != nil {
-		f.tenant, f.shard = t, o.shared.shardOf(t, slot)
+		f.tenant, f.slot, f.shard = t, slot, o.shared.shardOf(t, slot)
 	}
 	return f
 }
@@ -147,7 +151,7 @@ func (o *observer) changesFiles(id env.ID, op *env.Op, path string) {
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
-			o.fileOf(id, path).gone = false
+			o.rotates(id, path)
 		}
 	case env.OpRename:
 		_, _, name, ok := wal.SlotOfPath(op.To)
@@ -167,6 +171,18 @@ func (o *observer) changesFiles(id env.ID, op *env.Op, path string) {
 	}
 }
 
+// rotates notes a segment that is made. Nothing is under way to those before it, and the
+// disk may have had no room for what was: then they are shorter than what was on its way.
+func (o *observer) rotates(id env.ID, path string) {
+	made := o.fileOf(id, path)
+	made.gone = false
+	for i := range o.files {
+		if f := &o.files[i]; f.node == id && f.tenant == made.tenant && f.slot == made.slot && !f.gone {
+			f.size = max(0, o.world.Disk(id).Size(f.path))
+		}
+	}
+}
+
 // letGo notes that what a node has of a tenant is about to be removed.
 func (o *observer) letGo(id env.ID, t tenant.ID) {
 	for _, files := range [...][]file{o.files, o.health.snapshots} {
@@ -180,6 +196,17 @@ func (o *observer) letGo(id env.ID, t tenant.ID) {
 
 // reports notes what a node's files take when it tells so.
 func (o *observer) reports(r *observe.Report, id env.ID) {
+	if dbg {
+		fmt.Println("REPORT", id, o.world.Time())
+		for _, files := range [...][]file{o.files, o.health.snapshots} {
+			for i := range files {
+				f := &files[i]
+				if f.node == id {
+					fmt.Println("   ", f.path, f.size, f.gone, "disk", o.world.Disk(id).Size(f.path))
+				}
+			}
+		}
+	}
 	r.Free = uint64(max(0, o.world.Disk(id).Free()))
 	plane, _ := o.shared.plane()
 	for _, files := range [...][]file{o.files, o.health.snapshots} {

@@ -14,6 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/health"
@@ -46,6 +47,7 @@ const (
 	catalogue    = "docs/catalogue.md"
 	bounds       = "docs/bounds.md"
 	glossary     = "docs/glossary.md"
+	tenants      = "docs/tenants.md"
 )
 
 func text(t *testing.T, path string) string {
@@ -321,6 +323,7 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"acknowledged operations of a live run that counts, at least": live.MinAcked,
 		"plan file":              fmt.Sprintf("%d Mi", campaign.MaxPlanFile/mi),
 		"line of a history file": fmt.Sprintf("%d Mi", history.MaxLine/mi),
+		"tenants file":           fmt.Sprintf("%d Mi", desired.MaxFile/mi),
 	} {
 		got, listed := table[name]
 		value, _, _ := strings.Cut(got, ";")
@@ -337,6 +340,23 @@ func thousands(n int) string {
 		digits = digits[:i] + "," + digits[i:]
 	}
 	return digits
+}
+
+// What the page shows as a tenants file is one, and it names every key.
+func TestTenantsPageShowsAFile(t *testing.T) {
+	page := text(t, tenants)
+	_, rest, _ := strings.Cut(page, "```json\n")
+	shown, _, _ := strings.Cut(rest, "```")
+	if s, err := desired.Decode([]byte(shown)); err != nil || len(s.Tenants) == 0 || len(s.Drop) == 0 {
+		t.Errorf("%s: %v:\n%s", tenants, err, shown)
+	}
+	var documented []string
+	for _, row := range rows(page) {
+		documented = append(documented, codes(row[0])...)
+	}
+	same(t, "keys of a tenants file", documented, []string{
+		"tenants", "drop", "id", "limits.rate", "limits.burst", "limits.entities", "limits.bytes", "residency", "slots", "shards",
+	})
 }
 
 func TestGlossaryHasEachTermOnce(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
@@ -256,6 +257,16 @@ func codecs() []codec {
 			}
 			return b // a text may be written in many ways
 		}},
+		{"tenants file", [][]byte{[]byte(tenantsText)}, func([]byte) {}, func(b []byte) []byte {
+			s, err := desired.Decode(b)
+			if err != nil {
+				return nil
+			}
+			if err := s.Validate(); err != nil {
+				return []byte(err.Error())
+			}
+			return b
+		}},
 	}
 }
 
@@ -288,6 +299,9 @@ const clusterText = `{"meta": [0, 1, 2],
  "nodes": [{"id": 0, "region": "eu"}, {"id": 1, "region": "eu"}, {"id": 2, "region": "eu"}],
  "shards": [{"id": 1, "region": "eu", "replicas": [1, 0, 2]}],
  "tenants": [{"id": "7", "version": 1, "limits": {"rate": 100}, "shards": [1]}]}`
+
+// tenantsText is a small tenants file.
+const tenantsText = `{"tenants": [{"id": "7", "limits": {"rate": 100}, "residency": ["eu"], "slots": 2}], "drop": ["8"]}`
 
 // fold returns the state of a short log.
 func fold() []byte {

@@ -262,6 +262,8 @@ type outcome struct {
 	hits           []uint64
 	pauses         []int64 // ns
 	singles        []int64 // those of them in which one node only was hurt
+	queries        []int64 // ns
+	unanswered     int
 	finding        *Finding
 	check          bool   // another process must confirm the trace
 	nondeterminism string // the first difference between two runs here
@@ -295,6 +297,7 @@ func (w *worker) run(j job) *outcome {
 			out.singles = append(out.singles, p.To-p.From)
 		}
 	}
+	out.queries, out.unanswered = got.Queries, got.Unanswered
 	trace := got.Trace
 	if j.regression != "" && got.Fired == 0 && len(p.World.Disruptions) > 0 {
 		out.stale = fmt.Sprintf("%s: none of its disruptions began; what they wait for is gone, so the plan proves nothing: record it anew", j.regression)

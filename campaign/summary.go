@@ -41,6 +41,10 @@ type Summary struct {
 	Pauses *Pauses `json:"write_pauses,omitempty"`
 	// Singles are those of them in which one node only was hurt.
 	Singles     *Pauses  `json:"write_pauses_one_node,omitempty"`
+	// Queries says how long reads of replica groups took that were answered; Unanswered
+	// counts the others.
+	Queries     *Pauses  `json:"queries,omitempty"`
+	Unanswered  int      `json:"queries_unanswered,omitempty"`
 	Regressions int      `json:"regressions"` // committed plans that ran; in Violated if they failed, not in Seeds
 	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
 	NotReached  []string `json:"not_reached"` // fault points
@@ -53,6 +57,7 @@ type Summary struct {
 	hits     []uint64
 	pauses   []int64
 	singles  []int64
+	queries  histogram
 	codes    []int
 	building map[string]int // index in Scenarios; asked, never ranged over
 }
@@ -148,6 +153,10 @@ func (s *Summary) add(o *outcome) {
 	}
 	s.pauses = append(s.pauses, o.pauses...)
 	s.singles = append(s.singles, o.singles...)
+	for _, ns := range o.queries {
+		s.queries.add(ns)
+	}
+	s.Unanswered += o.unanswered
 	if o.check {
 		s.Compared++
 	}
@@ -207,6 +216,42 @@ func (s *Summary) code(code int) {
 	}
 }
 
+// histogram counts times by the millisecond, because there are too many to keep.
+type histogram struct {
+	count int
+	max   int64   // ns
+	by    []int64 // how many took so many ms, rounded up; the last one: or more
+}
+
+// longest is the last row of a histogram, ms: longer than any deadline.
+const longest = 20_000
+
+func (h *histogram) add(ns int64) {
+	if h.by == nil {
+		h.by = make([]int64, longest+1)
+	}
+	h.count++
+	h.max = max(h.max, ns)
+	h.by[min((ns+999_999)/1_000_000, longest)]++
+}
+
+// distribution returns the quantiles, to the millisecond; nil if there are none.
+func (h *histogram) distribution() *Pauses {
+	if h.count == 0 {
+		return nil
+	}
+	at := func(permille int) int64 {
+		left := int64((h.count*permille + 999) / 1000)
+		for ms, n := range h.by {
+			if left -= n; left <= 0 {
+				return min(int64(ms)*1_000_000, h.max)
+			}
+		}
+		return h.max
+	}
+	return &Pauses{Count: h.count, P50: at(500), P99: at(990), P999: at(999), Max: h.max}
+}
+
 func (s *Summary) fail(code int, why string) {
 	s.code(code)
 	if len(s.Why) < maxWhy {
@@ -223,6 +268,7 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 	}
 	s.Trace = fmt.Sprintf("%016x", fold)
 	s.Pauses, s.Singles = pausesOf(s.pauses), pausesOf(s.singles)
+	s.Queries = s.queries.distribution()
 	s.NotReached = []string{}
 	for p := env.Point(0); p < fault.Points; p++ {
 		if s.hits[p] == 0 {

@@ -27,13 +27,16 @@ func ReadDeadline(silence int64) int64 { return 3*silence + SessionDeadline }
 // did not run, or had been so within ReadDeadline before: it has to come back, and into
 // the in-sync set. Cuts, slow or lost disks, and two nodes at once, put off what is judged
 // until as long after they are over. Where messages are lost for no disruption's sake
-// nothing is judged.
+// nothing is judged; nor is a read of a tenant before its creation was answered, or from
+// when its drop was asked for.
 func judgeAvailability(run *observe.Run, _ Options) Report {
 	v, a := newVerdict(nameAvailability), &run.Availability
 	ops := run.Ops()
 	if run.Shared && !a.Lossy {
+		lives := livesOf(run)
 		for i := range ops {
-			if ops[i].Kind == history.Read && ops[i].Outcome != history.Open {
+			op := &ops[i]
+			if op.Kind == history.Read && op.Outcome != history.Open && isThere(lifeOf(lives, op.Tenant), op) {
 				answeredInTime(v, a, ops, i)
 			}
 		}
@@ -47,6 +50,12 @@ func judgeAvailability(run *observe.Run, _ Options) Report {
 		v.leftOut("no read began while at most one node was hurt")
 	}
 	return v.done()
+}
+
+// isThere reports whether a tenant was to be served while an operation was under way. One
+// that nothing is known of was there from the beginning.
+func isThere(l *life, op *history.Op) bool {
+	return l == nil || l.there && l.since <= op.InvokeAt && op.ReturnAt < l.doomed
 }
 
 func answeredInTime(v *verdict, a *observe.Availability, ops []history.Op, i int) {

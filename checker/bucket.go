@@ -76,6 +76,7 @@ func (e *envelope) take(at int64) bool {
 // Invariant: 0 <= level <= burst*nano while known.
 type limiter struct {
 	known bool
+	idle  bool   // its slot has no share yet, so nothing is admitted: then it is not known
 	level int64  // nano-tokens
 	since int64  // the node's clock, ns: the latest instant seen
 	rate  uint64 // nano-tokens per ns

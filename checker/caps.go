@@ -14,9 +14,12 @@ import (
 const nameCaps = "caps"
 
 // judgeCaps counts live entities and logical bytes once more, slot by slot, from the
-// records alone, and checks both sides of the caps on them. Its rules:
+// records alone, and checks both sides of the caps on them, and across the slots of a
+// tenant. Its rules:
 //
 //	over-cap           a record made the slot grow beyond the cap in force there
+//	tenant-over-cap    a record made all slots of a tenant together grow beyond its limit
+//	shares-over-limit  the shares of a tenant's slots, or what they may hold together, are more than its limit
 //	refused-with-room  a cap refused an operation that would not have passed it
 //	wrong-resource     one cap refused an operation that another one comes before
 //	wrong-figures      a refusal tells another limit or use than there was
@@ -28,13 +31,21 @@ const nameCaps = "caps"
 // on. Refusals are judged at the instant at which they left, where all that was
 // admitted counts, durable or not. While a record that was admitted and never seen
 // may be among that, nothing is judged.
+//
+// In replica groups the caps of a slot are its share, which is in the Config records of
+// its log; those of the run and of commands are the tenant's, and only there is anything
+// judged across slots. Elsewhere each slot has the caps of the run to itself.
 func judgeCaps(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameCaps), o.scratch()
 	s.indexChanges(run.Ops())
 	c, strangers := &s.recount, 0
+	c.after = c.after[:0]
 	for _, l := range run.Logs {
 		c.judgeLog(v, run, l)
 		strangers += c.judgeRefusals(v, s, run, l)
+	}
+	if run.Shared {
+		judgeTenantCaps(v, s, run)
 	}
 	if strangers > 0 {
 		v.leftOut("%d refusals of requests that the history does not know were not judged", strangers)
@@ -71,6 +82,7 @@ type recount struct {
 	caps     ceilings
 	unseen   bool // a record that was admitted and never seen is among what is counted
 	undo     []undo
+	after    []usage // in replica groups: after each entry of all logs laid end to end
 }
 
 // undo is what there was before a record.
@@ -83,11 +95,15 @@ type undo struct {
 	unseen bool
 }
 
-// reset begins anew with the caps of the run, and room for n entities.
+// reset begins anew with the caps of the run, and room for n entities. In replica groups
+// there are none until the log says so.
 func (c *recount) reset(run *observe.Run, l *observe.Log, n int) {
 	c.entities.reset(n)
 	c.tallies, c.undo = c.tallies[:0], c.undo[:0]
 	c.held, c.caps, c.unseen = usage{}, ceilings{}, false
+	if run.Shared {
+		return
+	}
 	if limits, known := run.LimitsOf(l.Tenant); known {
 		c.caps = ceilings{known: true, usage: usage{limits.EffectiveEntities(), limits.EffectiveBytes()}}
 	}
@@ -181,6 +197,9 @@ func (c *recount) judgeLog(v *verdict, run *observe.Run, l *observe.Log) {
 		default:
 			v.report.Checked++
 			c.judgeGrowth(v, l, &l.Entries[i], grown)
+		}
+		if run.Shared {
+			c.after = append(c.after, c.held)
 		}
 	}
 	if uncapped {

@@ -89,6 +89,9 @@ type Scratch struct {
 	answers index    // acknowledged changes, by what has to be theirs alone
 	order   []int32  // entries of one log by instant
 	configs []config // Config records that hold
+	wholes  []whole  // tenants, of inOrder
+	moments []moment // of all of them, one tenant after the other
+	parts   []part   // of one tenant
 	session sessions
 	claims  []claimant
 	fences  []fence
@@ -96,8 +99,8 @@ type Scratch struct {
 	health  truth     // of the health-truth checker
 
 	// together: one judgement follows the other over the same run, so that what is
-	// in records and in changes stays there.
-	together, hasRecords, hasChanges bool
+	// in records, in changes and in wholes stays there.
+	together, hasRecords, hasChanges, hasWholes bool
 }
 
 func (o *Options) scratch() *Scratch {
@@ -127,13 +130,14 @@ func All() []Checker {
 		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
 		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more; a command has its effect only on the configuration that it was decided on", judgeFence},
 		{nameCommitMonotone, "what was announced as committed stays so: it is neither cut nor replaced nor taken back", judgeCommitMonotone},
-		{nameRate, "every window of every slot is within the bound, and no operation is refused while there is a token", judgeRate},
-		{nameCaps, "no slot grows beyond its caps, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
+		{nameRate, "every window of every slot, and of all slots of a tenant together, is within the bound, their shares are within its limits, and no operation is refused while there is a token", judgeRate},
+		{nameCaps, "no slot grows beyond its caps, nor do all slots of a tenant together, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
 		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
+		{nameBudget, "one node at most is taken out of its duties, and no set is left with fewer members than it needs", judgeBudget},
 		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},
 		{nameAvailability, "while at most one node is down or does not run, every read is answered within its deadline", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
@@ -154,8 +158,8 @@ func Lookup(name string) (Checker, bool) {
 func Judge(run *observe.Run, o Options) []Report {
 	s := o.scratch()
 	o.Scratch = s
-	s.together, s.hasRecords, s.hasChanges = true, false, false
-	defer func() { s.together, s.hasRecords, s.hasChanges = false, false, false }()
+	s.together, s.hasRecords, s.hasChanges, s.hasWholes = true, false, false, false
+	defer func() { s.together, s.hasRecords, s.hasChanges, s.hasWholes = false, false, false, false }()
 	all := All()
 	reports := make([]Report, 0, len(all))
 	for _, c := range all {

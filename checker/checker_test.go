@@ -43,6 +43,7 @@ func busy(n int) *world {
 	w.honest()
 	w.regions()
 	w.run.Residency.Touched(home, 0, "tenants/2/wal/x", 0)
+	w.run.Budget.Told(observe.Duties{Node: 1, Index: 2, Drain: true})
 	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }

@@ -73,9 +73,6 @@ type telling struct {
 	place int32
 }
 
-// never is after everything.
-const never = int64(1<<63 - 1)
-
 // since returns the first instant at which a figure of an age may have been so.
 func (j *telling) since(age uint64) int64 {
 	const most = 1 << 40 // ms

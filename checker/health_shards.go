@@ -70,7 +70,7 @@ func (j *telling) isBehind() bool {
 // been.
 func (j *telling) throughput(s *observe.ToldShard) {
 	age, since := s.Age.Value, j.since(s.Age.Value)
-	fewest, most, windows := never, int64(0), 0
+	fewest, most, windows := int64(never), int64(0), 0
 	for i, r := range j.reports(s.Leader.Node) {
 		if r.At < since {
 			break

@@ -22,11 +22,17 @@ const nameLifecycle = "lifecycle"
 //	created-again        a tenant was created after it was dropped
 //	left-behind          something of a dropped tenant is on a disk in the end
 //	older-version        limits came after limits of the same or a higher version
-//	lost-config          limits that were answered are not in the log
-//	wrong-base           limits were set over others than the operator had seen
+//	lost-config          limits that were answered are not in the log; of replica groups:
+//	                     slots have more than them together
+//	lost-share           the slots of a tenant have more or less than its rate or its burst
+//	                     together in the end
+//	wrong-base           limits were set over others than the operator had seen; of replica
+//	                     groups: two were set over the same ones
 //	invalid-accepted     limits were accepted that no tenant may have
 //
-// A command that was refused has no effect; one that was not answered may have it.
+// A command that was refused has no effect; one that was not answered may have it. In
+// replica groups a read may tell of a dropped tenant as long as its level allows: one of
+// a session for ever, one that is bounded for its bound.
 func judgeLifecycle(run *observe.Run, _ Options) Report {
 	v := newVerdict(nameLifecycle)
 	lives := livesOf(run)
@@ -35,13 +41,16 @@ func judgeLifecycle(run *observe.Run, _ Options) Report {
 		judgeCommand(v, run, lives, &run.Commands[i])
 	}
 	for i := range run.Ops() {
-		judgeOperation(v, run.Ops(), lives, i)
+		judgeOperation(v, run, lives, i)
 	}
 	for _, l := range run.Logs {
 		judgeRecords(v, lives, l)
 	}
 	for i := range lives {
 		stillThere(v, run, &lives[i])
+	}
+	if run.Shared {
+		judgeFinalShares(v, run)
 	}
 	for i := range run.Leftovers {
 		if left := &run.Leftovers[i]; run.Dropped(left.Tenant) {
@@ -118,6 +127,8 @@ func judgeCommand(v *verdict, run *observe.Run, lives []life, c *observe.Command
 	case c.Kind == observe.Create && l.dropped < c.AskedAt:
 		v.find("created-again", c.EndedAt, nil, "tenant %s was dropped by %s, and at %s its creation was answered, asked for at %s",
 			c.Tenant, instant(l.dropped), instant(c.EndedAt), instant(c.AskedAt))
+	case c.Kind == observe.Configure && run.Shared:
+		judgeShared(v, run, c)
 	case c.Kind == observe.Configure:
 		judgeConfigured(v, run, c)
 	}
@@ -170,7 +181,8 @@ func configured(run *observe.Run, c *observe.Command) (before uint64, found bool
 	return 0, false
 }
 
-func judgeOperation(v *verdict, ops []history.Op, lives []life, i int) {
+func judgeOperation(v *verdict, run *observe.Run, lives []life, i int) {
+	ops := run.Ops()
 	op := &ops[i]
 	l := lifeOf(lives, op.Tenant)
 	unknown := op.Outcome == history.Refused && op.Reason == "unknown-tenant"
@@ -182,7 +194,7 @@ func judgeOperation(v *verdict, ops []history.Op, lives []life, i int) {
 	case unknown && l.there && op.InvokeAt > l.since && op.ReturnAt < l.doomed:
 		v.find("unknown-while-there", op.ReturnAt, []int{i}, "%s was told at %s that there is no such tenant, which was there, and nobody had asked to drop it",
 			describe(ops, i), instant(op.ReturnAt))
-	case !unknown && op.InvokeAt > l.dropped:
+	case !unknown && op.InvokeAt > l.dropped && op.InvokeAt-l.dropped > mayBeOld(run, op):
 		v.find("served-after-drop", op.ReturnAt, []int{i}, "%s was answered at %s, although the tenant was dropped by %s",
 			describe(ops, i), instant(op.ReturnAt), instant(l.dropped))
 	}

@@ -12,9 +12,13 @@ import (
 
 const nameRate = "rate"
 
-// judgeRate checks both sides of a quota, slot by slot. Its rules:
+// judgeRate checks both sides of a quota, slot by slot and across the slots of a tenant.
+// Its rules:
 //
-//	window              some window admitted more than burst + rate*w*(1+rho) + 1
+//	window              some window of a slot admitted more than burst + rate*w*(1+rho) + 1
+//	tenant-window       so did one of all slots of a tenant together, by the tenant's limits
+//	shares-over-limit   the shares of a tenant's slots add up to more than its rate or its burst
+//	without-share       an operation was admitted in a slot that had no share yet
 //	refused-with-token  an operation was refused although the bucket had a token
 //	wrong-figures       a refusal tells another limit, use or time than the rule gives
 //	refused-otherwise   a cap refused an operation that the rate, which comes first, had to refuse
@@ -24,20 +28,28 @@ const nameRate = "rate"
 // creation and deletion of entities), at the instants at which their tokens were
 // taken. Refusals and levels are computed once more from the node's own clock:
 // level = min(burst, level of the last record + rate times the time since). What
-// the disk had no room for gives its token back. Limits are those of the run, and
-// of the Config records from their seq on; a larger burst arrives empty.
+// the disk had no room for gives its token back. A larger burst arrives empty.
+//
+// In replica groups the limits of a slot are its share, which is in the Config records of
+// its log, from their seq on; before the first one nothing is known of its level. Those
+// of the run and of commands are the tenant's, and only there is anything judged across
+// slots. Elsewhere each slot has the limits of the run to itself, and from their seq on
+// those of its Config records.
 func judgeRate(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameRate), o.scratch()
 	for _, l := range run.Logs {
 		limits, known := initialLimits(run, l)
 		if !known {
-			if len(l.Events) > 0 {
+			if len(l.Events) > 0 && !run.Shared {
 				v.cannotTell("the limits of %s are not known", place(l.Tenant, l.Slot))
 			}
 			continue
 		}
 		judgeWindows(v, s, run, l, limits)
-		judgeLevels(v, s, l, limits)
+		judgeLevels(v, s, run, l, limits)
+	}
+	if run.Shared {
+		judgeTenantRates(v, s, run)
 	}
 	if v.report.Checked == 0 {
 		v.cannotTell("no operation was admitted and none refused")
@@ -45,8 +57,17 @@ func judgeRate(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// initialLimits are those of a Config record at seq 1, else those of the run.
+// initialLimits are those of a Config record at seq 1, else those of the run. In replica
+// groups they are the first share: before it there is nothing to limit.
 func initialLimits(run *observe.Run, l *observe.Log) (tenant.Limits, bool) {
+	if run.Shared {
+		for i := range l.Entries {
+			if rec := &l.Entries[i].Record; rec.Kind == record.Config {
+				return limitsOf(&rec.Limits), true
+			}
+		}
+		return tenant.Limits{}, false
+	}
 	if len(l.Entries) > 0 && l.Entries[0].Record.Kind == record.Config {
 		return limitsOf(&l.Entries[0].Record.Limits), true
 	}
@@ -125,9 +146,9 @@ type config struct {
 }
 
 // judgeLevels follows the slot's limiter through its events.
-func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) {
+func judgeLevels(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, initial tenant.Limits) {
 	s.configs = append(s.configs[:0], config{limits: initial})
-	b := limiter{known: true}
+	b := limiter{known: !run.Shared, idle: run.Shared}
 	b.set(initial.Rate, initial.EffectiveBurst())
 	b.level = b.full
 	if len(l.Events) > 0 {
@@ -137,7 +158,7 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 		ev := &l.Events[i]
 		switch {
 		case ev.Kind == observe.Recovered:
-			s.recovered(&b, ev)
+			s.recovered(&b, run, ev)
 		case ev.Kind == observe.Refused:
 			judgeRefusal(v, l, &b, ev)
 		case ev.Kind == observe.Capped:
@@ -162,9 +183,10 @@ func judgeLevels(v *verdict, s *Scratch, l *observe.Log, initial tenant.Limits) 
 
 // recovered continues from the record at the tail, with the limits that hold
 // there: later ones were lost with their records. The clock is another one.
-func (s *Scratch) recovered(b *limiter, ev *observe.Event) {
+func (s *Scratch) recovered(b *limiter, run *observe.Run, ev *observe.Event) {
 	limits := s.limitsAt(ev.Seq)
-	b.known, b.since, b.level = true, ev.Local, ev.Level
+	b.idle = run.Shared && len(s.configs) == 1
+	b.known, b.since, b.level = !b.idle, ev.Local, ev.Level
 	b.set(limits.Rate, limits.EffectiveBurst())
 	if ev.Seq == 0 {
 		b.level = b.full
@@ -223,7 +245,8 @@ func judgeCapped(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 }
 
 // admitted compares the level that the record carries with the rule's. From here
-// on the record's counts, as it does for the node.
+// on the record's counts, as it does for the node. Where the level is not known, new
+// limits carry their burst at most.
 func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 	want := b.now(ev.Local)
 	switch {
@@ -232,6 +255,9 @@ func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.E
 	case ev.Record == record.Config:
 		s.configure(l, b, ev)
 		want = b.level
+		if !b.known {
+			b.known, want = true, min(ev.Level, b.full)
+		}
 	}
 	if b.known {
 		v.report.Checked++
@@ -240,7 +266,7 @@ func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.E
 				place(l.Tenant, l.Slot), ev.Record, ev.Seq, instant(ev.At), instant(ev.Local), ev.Level, want)
 		}
 	}
-	b.known, b.level = true, min(ev.Level, b.full)
+	b.known, b.level = !b.idle, min(ev.Level, b.full)
 }
 
 // appended takes what a record tells whose admission nobody announced. A record
@@ -249,7 +275,7 @@ func (s *Scratch) appended(l *observe.Log, b *limiter, ev *observe.Event) {
 	b.now(ev.Local)
 	switch {
 	case ev.Record.IsOperation():
-		b.known, b.level = true, min(ev.Level, b.full)
+		b.known, b.level = !b.idle, min(ev.Level, b.full)
 	case ev.Record == record.Config:
 		s.configure(l, b, ev)
 	}
@@ -258,6 +284,7 @@ func (s *Scratch) appended(l *observe.Log, b *limiter, ev *observe.Event) {
 func (s *Scratch) configure(l *observe.Log, b *limiter, ev *observe.Event) {
 	carried := l.LimitsOf(ev)
 	limits := limitsOf(&carried)
+	b.idle = false
 	s.configs = append(s.configs, config{seq: ev.Seq, limits: limits})
 	b.set(limits.Rate, limits.EffectiveBurst())
 }

@@ -52,7 +52,7 @@ func (n *Node) reported(from env.ID, life env.Incarnation, round, number uint64,
 		k.nodes = make([]nodeKnown, len(n.sightings))
 		k.shards, k.slots = map[lineage.Shard]*shardKnown{}, map[slotKey]*slotKnown{}
 	}
-	if s := &k.nodes[i]; !s.known || asked >= s.asked {
+	if s := &k.nodes[i]; f.Own && (!s.known || asked >= s.asked) {
 		s.known, s.asked, s.free = true, asked, f.Free
 		s.copies = append(s.copies[:0], f.Copies...)
 	}

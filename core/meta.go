@@ -112,8 +112,10 @@ func (n *Node) metaStepped() {
 	n.outcomes()
 	n.lead()
 	if n.plane.Index() != n.seen && n.ready && !n.isLeaving() {
+		before := n.seen
 		n.seen = n.plane.Index()
 		n.configureFromPlane()
+		n.rebalance(before)
 		n.adoptEpochs()
 		n.pushAll()
 	}

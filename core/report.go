@@ -34,11 +34,15 @@ type polls struct {
 
 // reporting is what a node keeps between two reports.
 type reporting struct {
-	reports  uint64
-	figures  peer.Figures
-	read     peer.Figures // that were told here
-	windows  []window
-	refusals []refusals // by slot here
+	asker   env.ID // who asked last, and in which round; 0: nobody yet
+	round   uint64
+	reports uint64
+	figures peer.Figures // that are being told
+	read    peer.Figures // that were told here
+	windows []window
+	told    []told // by slot here
+	divided []int  // slots here whose tenants have several
+	urgent  []*group.Group
 }
 
 // window is since when a node counts the signals of a shard.
@@ -50,8 +54,11 @@ type window struct {
 	signals uint64
 }
 
-// refusals are those of a slot that were told last.
-type refusals [3]uint64
+// told is what was told of a slot last.
+type told struct {
+	refused [3]uint64
+	needs   [quota.Resources]control.Need
+}
 
 // poll asks all nodes for their figures, if it is time.
 func (n *Node) poll() {
@@ -96,17 +103,63 @@ func (n *Node) tell(to env.ID, round uint64) {
 	if !n.ready {
 		return
 	}
-	f := &n.reporting.figures
-	n.startFigures(f)
-	slots := 0
+	r := &n.reporting
+	r.asker, r.round = to, round
+	f := &r.figures
+	f.Own, f.Free, f.Copies = true, uint64(max(n.env.Free(), 0)), f.Copies[:0]
 	for _, g := range n.groups {
+		f.Copies = append(f.Copies, n.copyOf(g))
+	}
+	n.tellOf(n.groups)
+}
+
+// askAhead tells, without being asked, of the shards here of which a slot is in want of more
+// of its tenant's limits than was told last. It is as old as the last question.
+func (n *Node) askAhead() {
+	r := &n.reporting
+	if r.round == 0 {
+		return
+	}
+	r.urgent = r.urgent[:0]
+	for _, i := range r.divided {
+		g := n.groupBy[i]
+		if g.Role() != group.Leading || n.slots[i].Phase() != replica.Serving || slices.Contains(r.urgent, g) {
+			continue
+		}
+		if needs := n.needs(i); worse(needs, r.told[i].needs) {
+			r.urgent = append(r.urgent, g)
+		}
+	}
+	if len(r.urgent) > 0 {
+		f := &r.figures
+		f.Own, f.Free, f.Copies = false, 0, f.Copies[:0]
+		n.tellOf(r.urgent)
+	}
+}
+
+// worse reports whether a slot is in want of something that it was not.
+func worse(needs, told [quota.Resources]control.Need) bool {
+	for r := range needs {
+		if needs[r] >= control.Short && needs[r] > told[r] {
+			return true
+		}
+	}
+	return false
+}
+
+// tellOf tells who asked last of the shards that the node leads among some.
+func (n *Node) tellOf(groups []*group.Group) {
+	r := &n.reporting
+	f, slots := &r.figures, 0
+	f.Led = f.Led[:0]
+	for _, g := range groups {
 		if g.Role() != group.Leading {
 			continue
 		}
 		whole := n.figuresOf(g)
 		for rest := whole.Slots; ; rest = rest[len(whole.Slots):] {
-			if room := maxSlots - slots; len(rest) > 0 && room <= 0 {
-				n.sendReport(to, round, f)
+			if len(rest) > 0 && slots >= maxSlots {
+				n.sendReport(r.asker, r.round, f)
 				f.Led, slots = f.Led[:0], 0
 			}
 			whole.Slots = rest[:min(len(rest), maxSlots-slots)]
@@ -116,15 +169,7 @@ func (n *Node) tell(to env.ID, round uint64) {
 			}
 		}
 	}
-	n.sendReport(to, round, f)
-}
-
-// startFigures begins to tell what is not of a shard that the node leads.
-func (n *Node) startFigures(f *peer.Figures) {
-	f.Free, f.Copies, f.Led = uint64(max(n.env.Free(), 0)), f.Copies[:0], f.Led[:0]
-	for _, g := range n.groups {
-		f.Copies = append(f.Copies, n.copyOf(g))
-	}
+	n.sendReport(r.asker, r.round, f)
 }
 
 // copyOf tells of the replica of a shard here.
@@ -177,30 +222,33 @@ func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
 
 // slotFigures tells of a slot.
 func (n *Node) slotFigures(i int) peer.SlotFigures {
-	r := n.slots[i]
+	r, needs := n.slots[i], n.needs(i)
 	at, id, counts := r.State(), r.Identity(), r.Counts()
-	for len(n.reporting.refusals) <= i {
-		n.reporting.refusals = append(n.reporting.refusals, refusals{})
-	}
-	last := &n.reporting.refusals[i]
-	refused := func(r quota.Resource) bool { return counts.Refused[r-1] > last[r-1] }
-	rate := control.NeedOfRate(levels(r, n.env.Now(), refused(quota.SignalsPerSecond)))
 	s := peer.SlotFigures{
 		Tenant: id.Tenant, Slot: id.Slot, Granted: at.Limits.Version, Seq: at.Position.Seq,
 		Entities: at.Live(), Bytes: at.Bytes(), Refused: counts.Refused,
-		Needs: [4]uint8{
-			quota.Rate: uint8(rate), quota.Burst: uint8(rate),
-			quota.LiveEntities: uint8(control.NeedOf(at.Limits.Entities, at.Live(), refused(quota.Entities))),
-			quota.Bytes:        uint8(control.NeedOf(at.Limits.Bytes, at.Bytes(), refused(quota.StorageBytes))),
-		},
 	}
-	*last = counts.Refused
+	for r, need := range needs {
+		s.Needs[r] = uint8(need)
+	}
+	n.reporting.told[i] = told{counts.Refused, needs}
 	return s
 }
 
-func levels(r *replica.Replica, now env.Time, refused bool) (level, full int64, _ bool) {
-	level, full = r.Level(now)
-	return level, full, refused
+// needs returns how much a slot is in want of its tenant's limits.
+func (n *Node) needs(i int) (needs [quota.Resources]control.Need) {
+	r, told := n.slots[i], &n.reporting.told[i]
+	at, refused := r.State(), r.Counts().Refused
+	more := func(of quota.Resource) bool { // who leads anew counts from 0
+		now, last := refused[of-1], told.refused[of-1]
+		return now > last || now > 0 && now < last
+	}
+	level, full := r.Level(n.env.Now())
+	rate := control.NeedOfRate(level, full, more(quota.SignalsPerSecond))
+	needs[quota.Rate], needs[quota.Burst] = rate, rate
+	needs[quota.LiveEntities] = control.NeedOf(at.Limits.Entities, at.Live(), more(quota.Entities))
+	needs[quota.Bytes] = control.NeedOf(at.Limits.Bytes, at.Bytes(), more(quota.StorageBytes))
+	return needs
 }
 
 // sendReport sends what is to be told, or takes it, if it is this node that asks.

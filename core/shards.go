@@ -325,6 +325,7 @@ func (n *Node) tick() {
 	}
 	n.proposeWishes()
 	n.tickTenancy()
+	n.askAhead()
 	n.adoptEpochs()
 }
 
@@ -336,7 +337,7 @@ func (n *Node) shared() bool {
 			return false
 		}
 	}
-	return len(n.adopting) == 0 && !n.isLeaving() && len(n.removal.waiting) == 0 && n.metaSettled()
+	return len(n.adopting) == 0 && !n.isLeaving() && len(n.removal.waiting) == 0 && !n.dropping() && n.metaSettled()
 }
 
 // send sends a message to another node.

@@ -159,7 +159,27 @@ func (n *Node) balance(id tenant.ID, slot lineage.Slot, use control.Use) {
 		u.uses = make([]control.Use, len(t.Slots))
 	}
 	u.uses[slot] = use
-	if c, wants := control.Balance(t, u.uses); wants {
+	n.grant(t, u.uses)
+}
+
+// rebalance looks at the tenants that have changed since an entry: what one slot has given
+// up is there for the others now.
+func (n *Node) rebalance(since uint64) {
+	if !n.leads {
+		return
+	}
+	for i := range n.uses {
+		u := &n.uses[i]
+		if t := n.plane.Tenant(u.tenant); t != nil && t.Index > since && len(u.uses) == len(t.Slots) {
+			n.grant(t, u.uses)
+		}
+	}
+}
+
+// grant asks for the next grant that a tenant's slots need, if there is one.
+func (n *Node) grant(t *control.Tenant, uses []control.Use) {
+	id := t.Config.ID
+	if c, wants := control.Balance(t, uses); wants {
 		n.want(coordinator|aside|uint64(id)%balancers, &c, nil)
 	}
 }

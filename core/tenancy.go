@@ -83,6 +83,11 @@ func (n *Node) belongs(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
 	return err == nil && want == slot
 }
 
+// dropping reports whether a tenant is being dropped, as far as is known here.
+func (n *Node) dropping() bool {
+	return slices.ContainsFunc(n.tenancy.changed, func(t control.Tenant) bool { return t.Dropping })
+}
+
 // absent says why a slot is not served here.
 func (n *Node) absent(m *wire.Message) wire.Code {
 	t := n.tenant(m.Tenant)
@@ -157,11 +162,11 @@ func (n *Node) takeTenant(c *control.Tenant) {
 		switch {
 		case t.Dropping && at >= 0:
 			g.End(at)
-		case t.Dropping:
 		case at < 0:
 			n.openShared(g, t, lineage.Slot(slot))
 		default:
 			n.slots[at].Entitle(entitled(&t.Slots[slot]))
+			n.renew(at)
 		}
 	}
 }
@@ -218,10 +223,11 @@ func (n *Node) openHomes(g *group.Group) {
 	}
 }
 
-// openShared opens a slot of a shard.
+// openShared opens a slot of a shard, unless its tenant is being dropped: nobody will ever
+// serve it.
 func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) {
 	// Not a byte of a tenant is where it does not allow it, whoever asks for it.
-	if !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node)) {
+	if t.Dropping || !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node)) {
 		return
 	}
 	i := len(n.slots)
@@ -232,10 +238,11 @@ func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) 
 	n.placeOf[slotKey{t.Config.ID, slot}] = i
 	n.slots = append(n.slots, r)
 	n.groupBy = append(n.groupBy, g)
-	g.AddSlot(i, r)
-	if t.Dropping {
-		g.End(i)
+	n.reporting.told = append(n.reporting.told, told{})
+	if len(t.Slots) > 1 {
+		n.reporting.divided = append(n.reporting.divided, i)
 	}
+	g.AddSlot(i, r)
 	r.Open(n.env, n.started)
 }
 
@@ -244,14 +251,26 @@ func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) 
 func (n *Node) tickTenancy() {
 	for i := range n.tenancy.changed {
 		t := &n.tenancy.changed[i]
-		for slot := range t.Slots {
-			if at := n.slotOf(t.Config.ID, lineage.Slot(slot)); at >= 0 && n.groupBy[at].Role() == group.Leading {
-				if !t.Dropping {
-					n.renew(at)
-				}
+		for slot, shard := range t.Shards {
+			g, at := n.group(shard), n.slotOf(t.Config.ID, lineage.Slot(slot))
+			switch {
+			case g == nil || g.Role() != group.Leading:
+			case t.Dropping:
+				n.close(t, lineage.Slot(slot), g, at)
+			case at >= 0:
+				n.renew(at)
 				n.report(t, lineage.Slot(slot), at)
 			}
 		}
+	}
+}
+
+// close says that a slot of a tenant that is dropped is not served here: what is of it is
+// done, or there is nothing.
+func (n *Node) close(t *control.Tenant, slot lineage.Slot, g *group.Group, at int) {
+	if !t.Slots[slot].Closed && (at < 0 || g.Ended(at)) {
+		k := g.Known()
+		n.wantAside(&control.Command{Kind: control.Close, Shard: k.ID, Epoch: k.Epoch, By: n.self, Tenant: t.Config.ID, Slot: slot})
 	}
 }
 
@@ -289,16 +308,9 @@ func (n *Node) renewed(at int) {
 	}
 }
 
-// report says what holds of a slot in its log, or that it is closed.
+// report says what holds of a slot in its log.
 func (n *Node) report(t *control.Tenant, slot lineage.Slot, at int) {
-	s, r, g := &t.Slots[slot], n.slots[at], n.groupBy[at]
-	if t.Dropping {
-		if !s.Closed && g.Ended(at) {
-			k := g.Known()
-			n.wantAside(&control.Command{Kind: control.Close, Shard: k.ID, Epoch: k.Epoch, By: n.self, Tenant: t.Config.ID, Slot: slot})
-		}
-		return
-	}
+	s, r := &t.Slots[slot], n.slots[at]
 	// A grant that is appended and not committed may come to nothing, and another one would
 	// lead with what was granted before.
 	//safety:grant-held-when-committed false by=rate on=shares-under-fire

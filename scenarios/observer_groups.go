@@ -180,7 +180,10 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	kind := peer.KindOf(payload)
 	m := &o.shared.peer
 	switch kind {
-	case 0, peer.Heartbeat, peer.Configs, peer.Poll, peer.Report:
+	case 0, peer.Heartbeat, peer.Poll, peer.Report:
+		return
+	case peer.Configs:
+		o.tellsChanges(payload)
 		return
 	}
 	if !o.isNode(from) || peer.View(payload, m) != nil {
@@ -215,6 +218,57 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 		o.durableThere(from, m)
 		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
 	}
+}
+
+// members is who was told last to be in a shard's set.
+type members struct {
+	shard   lineage.Shard
+	version uint64
+	inSync  []control.Member
+}
+
+// tellsChanges notes what is said to nodes of their duties, and who leaves a set.
+func (o *observer) tellsChanges(payload []byte) {
+	const nothing = 16 + 2*8 + 8 // header, index, round; and after which entry
+	m := &o.shared.peer
+	if len(payload) <= nothing || peer.View(payload, m) != nil {
+		return
+	}
+	_, changes, err := control.DecodeChanges(m.Tail)
+	if err != nil {
+		return
+	}
+	for i := range changes {
+		switch c := &changes[i]; {
+		case c.Node != nil && (c.Node.Draining || len(o.run.Budget.Duties) > 0):
+			o.run.Budget.Told(observe.Duties{Node: uint32(c.Node.ID), Index: c.Index, Drain: c.Node.Draining, At: o.world.Time()})
+		case c.Shard != nil:
+			o.leaves(c.Shard)
+		}
+	}
+}
+
+// leaves compares a shard's set with the one before it, if that was told too.
+func (o *observer) leaves(s *control.Shard) {
+	i := slices.IndexFunc(o.shared.members, func(m members) bool { return m.shard == s.ID })
+	if i < 0 {
+		i = len(o.shared.members)
+		o.shared.members = append(o.shared.members, members{shard: s.ID})
+	}
+	last := &o.shared.members[i]
+	if s.Version <= last.version {
+		return
+	}
+	if s.Version == last.version+1 {
+		for _, m := range last.inSync {
+			if !slices.ContainsFunc(s.InSync, func(x control.Member) bool { return x.Node == m.Node }) {
+				o.run.Budget.Left(observe.Leave{
+					Shard: s.ID, Version: s.Version, Index: s.Index, Node: uint32(m.Node), Left: len(s.InSync), Min: s.Min, At: o.world.Time(),
+				})
+			}
+		}
+	}
+	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
 }
 
 // decided is a command about a shard that a client of the meta log has asked for.

@@ -21,6 +21,7 @@ import (
 // sharedView is what the observer knows of replica groups.
 type sharedView struct {
 	decided []decided
+	members []members
 	// plane returns the control plane as the member has it that has applied most of
 	// the meta log.
 	plane   func() (*control.Plane, metalog.Position)

@@ -67,6 +67,8 @@ type Result struct {
 	Unused     []string        // of a plan that lists its deviations: entries that had no effect
 	Hits       []uint64        // of fault points
 	Pauses     []observe.Pause // of changes, while leaders were replaced
+	Queries    []int64         // how long each read of a replica group took that was answered, ns
+	Unanswered int             // reads of replica groups that were refused or given up
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
@@ -276,10 +278,26 @@ func (r *Runner) done() bool {
 	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
 		return true
 	}
-	if r.left > 0 {
+	if r.left > 0 || !r.sharesSettled() {
 		return false
 	}
 	return !r.world.Calm() || r.allSettled()
+}
+
+// sharesSettled reports whether every slot has what it is granted, and all that can be is
+// granted: nothing is on its way from one to another.
+func (r *Runner) sharesSettled() bool {
+	if r.founded.Shared == nil {
+		return true
+	}
+	plane, _ := r.plane()
+	for i := range plane.Tenants() {
+		t := &plane.Tenants()[i]
+		if t.Dropping || t.Index > 1 && !(t.InForce() && t.Spent()) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Runner) allSettled() bool {
@@ -339,6 +357,22 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)
 	}
+	if !outcome.Done && len(r.run.Stalls) == 0 {
+		r.unsettled()
+	}
+}
+
+// unsettled says what of the cluster is still under way, where all slots are open and every
+// operation has ended.
+func (r *Runner) unsettled() {
+	if !r.sharesSettled() {
+		r.stall("shares of limits, or a drop, are still under way")
+	}
+	for i := range r.plan.Cluster.Nodes {
+		if n := r.node(i); n != nil && !n.Settled() {
+			r.stall("something is still under way on node %d", i)
+		}
+	}
 }
 
 // outages notes the disruptions that had an effect, and what hangs on them. What lasts
@@ -376,13 +410,14 @@ func (r *Runner) outages(calmAt int64) {
 }
 
 // firstWaiting is when the first change was asked for that the end of a pause answered,
-// or that waited still: before, nobody noticed that there was one.
+// or that waited still: before, nobody noticed that there was one. What waits for a tenant
+// that is not there yet, or no more, does not wait for a leader.
 func (r *Runner) firstWaiting(p *observe.Pause) int64 {
 	first := p.To
 	for i := range r.history.Ops {
 		op := &r.history.Ops[i]
 		waited := op.InvokeAt <= p.To && (op.ReturnAt >= p.To || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
-		if waited && op.Kind.Changes() && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
+		if waited && op.Kind.Changes() && slices.Contains(r.run.Founded, op.Tenant) && !r.run.MayBeDropped(op.Tenant) && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
 			first = min(first, op.InvokeAt)
 		}
 	}
@@ -420,6 +455,11 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	}
 	result.Operations = len(r.history.Ops)
 	for i := range r.history.Ops {
+		if op := &r.history.Ops[i]; r.run.Shared && op.Kind == history.Read && op.Outcome == history.Acked {
+			result.Queries = append(result.Queries, op.ReturnAt-op.InvokeAt)
+		} else if r.run.Shared && op.Kind == history.Read && op.Outcome != history.Open {
+			result.Unanswered++
+		}
 		switch r.history.Ops[i].Outcome {
 		case history.Acked:
 			result.Acked++

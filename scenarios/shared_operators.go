@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -60,6 +61,10 @@ func (d *draw) drains(p *Plan, rival bool) {
 		}
 	}
 	p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: commands})
+	if !rival && d.oneIn(2, "both at once", 0) { // who comes second waits
+		node := int(d.node(p, "second's node", 0))
+		p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: []CommandPlan{{Kind: "drain", Node: node}, {Kind: "undrain", Node: node}}})
+	}
 	if rival { // in the end every node has duties
 		for node := range p.Cluster.Nodes {
 			others = append(others, CommandPlan{Kind: "undrain", Node: node})
@@ -85,6 +90,10 @@ var sharedLifecycle = &Scenario{
 		d.pauses(p)
 		p.Workload.Operations = p.Workload.Operations * 3 / 2
 		p.World.Rates = crashRates(d)
+		if d.oneIn(3, "all restart", 0) { // what is told late then is told in order
+			p.World.Rates[chance.NetLoss] = d.swarm(chance.NetLoss, 1000, 64_000)
+			d.restartAll(p, 0, d.between("restart at", 0, span(p)/4, span(p)*3/4))
+		}
 		for i := range int(d.between("lifecycle faults", 0, 1, 3)) {
 			f := plan.Disruption{Kind: plan.Kill, Process: d.node(p, "crash node", i), When: d.amidLife(p, i), For: d.log("down", i, millisecond, 1024*millisecond)}
 			switch d.between("fault", i, 0, 3) {

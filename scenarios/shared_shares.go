@@ -16,7 +16,7 @@ var multiSlot = &Scenario{
 	Name:  "multi-slot",
 	Story: "tenants with two to four slots in three shards, limits that all of them share, demand that differs between them, no faults; shares go where they are needed, and no window, no cap of a tenant is ever exceeded",
 	draw: func(d *draw, p *Plan) {
-		d.replicated(p, 3)
+		d.unhurried(p, 3)
 		d.shares(p)
 		p.World.Disruptions = []plan.Disruption{}
 	},

@@ -189,26 +189,30 @@ var allRestart = &Scenario{
 		d.unhurried(p, 3)
 		p.World.Rates = crashRates(d)
 		for round := range int(d.between("rounds", 0, 1, 3)) {
-			at := d.between("round at", round, foundedBy, p.World.Duration/6)
-			for node := range p.Cluster.Nodes {
-				i := round*100 + node
-				f := plan.Disruption{
-					Kind: plan.Power, Process: uint32(node), For: d.log("down", i, millisecond, 512*millisecond),
-					When: plan.Anchor{At: at + d.log("apart", i, microsecond, 256*millisecond)},
-				}
-				if d.oneIn(3, "kill", i) {
-					f.Kind = plan.Kill
-				}
-				p.World.Disruptions = append(p.World.Disruptions, f)
-			}
-			if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk
-				p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
-					Kind: plan.Wipe, Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
-					When: plan.Anchor{At: at + d.log("wiped after", round, microsecond, 256*millisecond)},
-				})
-			}
+			d.restartAll(p, round, d.between("round at", round, foundedBy, p.World.Duration/6))
 		}
 	},
+}
+
+// restartAll stops all nodes about at an instant.
+func (d *draw) restartAll(p *Plan, round int, at int64) {
+	for node := range p.Cluster.Nodes {
+		i := round*100 + node
+		f := plan.Disruption{
+			Kind: plan.Power, Process: uint32(node), For: d.log("down", i, millisecond, 512*millisecond),
+			When: plan.Anchor{At: at + d.log("apart", i, microsecond, 256*millisecond)},
+		}
+		if d.oneIn(3, "kill", i) {
+			f.Kind = plan.Kill
+		}
+		p.World.Disruptions = append(p.World.Disruptions, f)
+	}
+	if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.Wipe, Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
+			When: plan.Anchor{At: at + d.log("wiped after", round, microsecond, 256*millisecond)},
+		})
+	}
 }
 
 // regionOutage stops all nodes of a region. Shards and tenants live in two of them.

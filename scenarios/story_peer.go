@@ -57,6 +57,10 @@ func describePeer(m *peer.Message) string {
 			text += "; " + err.Error()
 		}
 		return text
+	case peer.Poll:
+		return fmt.Sprintf("round %x", m.Round)
+	case peer.Report:
+		return fmt.Sprintf("round %x, number %d", m.Round, m.Mark) + figures(m.Tail)
 	case peer.Propose:
 		c, err := control.DecodeCommand(m.Tail)
 		if err != nil {
@@ -100,4 +104,23 @@ func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 		return false
 	}
 	return true
+}
+
+// figures tells what a node says of the shards that it leads.
+func figures(tail []byte) (text string) {
+	var f peer.Figures
+	if err := peer.DecodeFigures(tail, &f); err != nil {
+		return ": " + err.Error()
+	}
+	for i := range f.Led {
+		s := &f.Led[i]
+		text += fmt.Sprintf("; shard %d epoch %d: %d entities, %d bytes, %d signals in %d ms", s.Shard, s.Epoch, s.Entities, s.Bytes, s.Signals, s.Window/env.Millisecond)
+		for _, o := range s.Others {
+			text += fmt.Sprintf(", node %d lacks %d", o.Node, o.Records)
+		}
+		for _, u := range s.Slots {
+			text += fmt.Sprintf(", tenant %s slot %d at seq %d has grant %d, %d entities, %d bytes, needs %v", u.Tenant, u.Slot, u.Seq, u.Granted, u.Entities, u.Bytes, u.Needs)
+		}
+	}
+	return text
 }

@@ -27,7 +27,7 @@ const (
 	Recovered EventKind = iota + 1 // a process began to serve the slot, which ends at Seq
 	Admitted                       // the record Seq got its place and, if it is an operation's, its token
 	Refused                        // an operation was refused for want of a token
-	Appended                       // the record Seq was appended and nobody had announced its admission
+	Appended                       // the record Seq was appended and nobody had announced its admission, or it came back
 	Capped                         // an operation was refused for a cap; RefusalOf says which
 	GivenBack                      // the disk had no room for the operation, or the limits, at Seq; it and what is behind it are not in the log after all. Seq 0: it was never seen
 )
@@ -354,16 +354,13 @@ func (l *Log) Recover(tail lineage.Seq, at, local int64, incarnation uint64) {
 	}
 	l.cutFrom(tail + 1)
 	l.pending = l.pending[:0]
-	ev := Event{Kind: Recovered, Seq: tail, At: at, Local: local, Incarnation: incarnation}
-	if tail > 0 {
-		ev.Level = l.Entries[tail-1].Record.Level
-	}
-	l.Events = append(l.Events, ev)
+	l.serves(tail, at, local, incarnation)
 }
 
 // adopt makes the lineage up to tail what a process has written. What it has may have
-// been cut when another one, of which nothing is left, wrote something else there.
-func (l *Log) adopt(tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool)) {
+// been cut when another one, of which nothing is left, wrote something else there. For
+// those who follow the events the log ends before that, and is appended once more.
+func (l *Log) adopt(tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool), at, local int64, incarnation uint64) {
 	from := tail + 1
 	for seq := tail; seq > 0; seq-- {
 		chain, seen := written(seq)
@@ -373,13 +370,29 @@ func (l *Log) adopt(tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, 
 		from = seq
 	}
 	l.cutFrom(from)
+	if from <= tail {
+		l.serves(from-1, at, local, incarnation)
+	}
 	for seq := from; seq <= tail; seq++ {
 		chain, _ := written(seq)
 		i := lastCut(l.Cut, seq, chain)
 		if i < 0 {
 			return
 		}
-		l.Entries = append(l.Entries, l.Cut[i])
+		e := &l.Cut[i]
+		l.Entries = append(l.Entries, *e)
+		ev := l.event(Appended, e.At, e.Local, e.Incarnation)
+		ev.Seq = seq
+		l.written(ev, &e.Record)
+	}
+}
+
+// serves notes that a process goes on from the record at tail.
+func (l *Log) serves(tail lineage.Seq, at, local int64, incarnation uint64) {
+	ev := l.event(Recovered, at, local, incarnation)
+	ev.Seq = tail
+	if tail > 0 && tail <= l.End().Seq {
+		ev.Level = l.Entries[tail-1].Record.Level
 	}
 }
 
@@ -403,10 +416,6 @@ func (l *Log) Lead(epoch lineage.ShardEpoch, tail lineage.Seq, written func(line
 	l.taken = l.taken[:0]
 	l.voidFrom(tail + 1)
 	l.cutFrom(tail + 1)
-	l.adopt(tail, written)
-	ev := Event{Kind: Recovered, Seq: tail, At: at, Local: local, Incarnation: incarnation}
-	if tail > 0 && tail <= l.End().Seq {
-		ev.Level = l.Entries[tail-1].Record.Level
-	}
-	l.Events = append(l.Events, ev)
+	l.adopt(tail, written, at, local, incarnation)
+	l.serves(tail, at, local, incarnation)
 }

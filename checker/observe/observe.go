@@ -63,8 +63,10 @@ type slotID struct {
 	slot   lineage.Slot
 }
 
-// TenantLimits are the limits that a tenant was given at the beginning. Config
-// records in its logs change them.
+// TenantLimits are the limits that a tenant was given at the beginning. In replica
+// groups they are the whole tenant's, divided into shares by the Config records in the
+// logs of its slots, and only commands change them. Elsewhere each slot has all of them
+// to itself, and Config records in its log change them.
 type TenantLimits struct {
 	Tenant tenant.ID
 	Limits tenant.Limits
@@ -101,11 +103,13 @@ type Run struct {
 	Residency    Residency
 	Availability Availability
 	Health       Health
+	Budget       Budget
 
 	lifecycle // of tenants
 
 	damaged []slotID
 	latest  *Log // that was asked for last; nil: none
+	limit   int  // place in Limits of what was asked for last
 }
 
 // Reset empties the run and its history, and keeps their memory.
@@ -114,7 +118,7 @@ func (r *Run) Reset() {
 		r.History.Reset()
 	}
 	r.Logs, r.Dumps, r.Limits, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Limits[:0], r.Stalls[:0]
-	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
+	r.Stops, r.damaged, r.latest, r.limit = r.Stops[:0], r.damaged[:0], nil, 0
 	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
@@ -125,6 +129,7 @@ func (r *Run) Reset() {
 	r.Residency.reset()
 	r.Availability.reset()
 	r.Health.reset()
+	r.Budget.reset()
 	r.lifecycle.reset()
 }
 
@@ -289,11 +294,14 @@ func (r *Run) SetLimits(t tenant.ID, limits tenant.Limits) {
 	r.Limits = append(r.Limits, TenantLimits{Tenant: t, Limits: limits})
 }
 
-// LimitsOf returns the limits that a tenant was given at the beginning.
+// LimitsOf returns the limits that a tenant was given at the beginning. It looks first
+// where it found the last one: tenants are mostly asked for in their order.
 func (r *Run) LimitsOf(t tenant.ID) (tenant.Limits, bool) {
-	for i := range r.Limits {
-		if r.Limits[i].Tenant == t {
-			return r.Limits[i].Limits, true
+	for n := range r.Limits {
+		at := (r.limit + n) % len(r.Limits)
+		if r.Limits[at].Tenant == t {
+			r.limit = at
+			return r.Limits[at].Limits, true
 		}
 	}
 	return tenant.Limits{}, false

@@ -365,3 +365,49 @@ func TestLimitsThatAreGivenBack(t *testing.T) {
 		t.Errorf("given back (-want +got):\n%s", diff)
 	}
 }
+
+// Who leads may have what was cut when another one, of which nothing is left, wrote
+// something else in its place. Then the log is what it has, and whoever follows the events
+// sees the other one's records go and its own come back, with what they carry.
+func TestWhatALeaderHasComesBack(t *testing.T) {
+	var r Run
+	none := func(lineage.Seq) (lineage.Chain, bool) { return 0, false }
+	limits := record.Limits{Version: 1, Rate: 10, Burst: 5}
+	r.Leads(2, 0, 1, 0, none, 1, 1, 1)
+	chains := []lineage.Chain{0}
+	write := func(rec record.Record) {
+		rec.Tenant = 2
+		chain := record.ChainOf(record.Append(nil, &rec))
+		r.Admitted(2, 0, rec.Seq, 10*int64(rec.Seq), 10*int64(rec.Seq), 1)
+		r.AppendedBy(true, &rec, chain, 99, 1)
+		chains = append(chains, chain)
+	}
+	write(record.Record{Kind: record.EpochStart, Epoch: 1, Seq: 1, Level: 7})
+	write(record.Record{Kind: record.Config, Epoch: 1, Seq: 2, Prev: chains[1], Level: 8, Limits: limits})
+	write(record.Record{Kind: record.EntityPut, Epoch: 1, Seq: 3, Prev: chains[2], Level: 9, Entity: 4})
+	first := chains[:4:4]
+
+	r.Leads(2, 0, 2, 1, none, 50, 50, 2)
+	write(record.Record{Kind: record.EntityPut, Epoch: 2, Seq: 2, Prev: chains[1], Level: 6, Entity: 5})
+	seen := len(r.Log(2, 0).Events)
+
+	r.Leads(2, 0, 3, 3, func(seq lineage.Seq) (lineage.Chain, bool) { return first[seq], true }, 70, 60, 3)
+	l := r.Log(2, 0)
+	for i := range l.Entries {
+		if l.Entries[i].Chain != first[i+1] {
+			t.Errorf("the record at seq %d is another one's", i+1)
+		}
+	}
+	want := []Event{
+		{Kind: Recovered, Seq: 1, At: 70, Local: 60, Incarnation: 3, Level: 7},
+		{Kind: Appended, Seq: 2, At: 20, Local: 20, Incarnation: 1, Written: true, Record: record.Config, Level: 8, Detail: 2},
+		{Kind: Appended, Seq: 3, At: 30, Local: 30, Incarnation: 1, Written: true, Record: record.EntityPut, Level: 9, Entity: 4},
+		{Kind: Recovered, Seq: 3, At: 70, Local: 60, Incarnation: 3, Level: 9},
+	}
+	if diff := cmp.Diff(want, l.Events[seen:]); diff != "" || len(l.Entries) != 3 {
+		t.Errorf("%d entries; events (-want +got):\n%s", len(l.Entries), diff)
+	}
+	if got := l.LimitsOf(&l.Events[seen+1]); got != limits {
+		t.Errorf("the limits that came back are %+v", got)
+	}
+}

@@ -21,6 +21,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/selftest"
@@ -123,7 +125,7 @@ func exitCode(err error) int {
 	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale), errors.Is(err, shrink.ErrHolds):
 		return campaign.ExitNotReproduced
 	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.Is(err, campaign.ErrDir), errors.As(err, &unknown),
-		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), errors.Is(err, wal.ErrForeign), isUsage(err):
+		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), errors.Is(err, wal.ErrForeign), errors.Is(err, desired.ErrInvalid), errors.Is(err, control.ErrCluster), isUsage(err):
 		return campaign.ExitUsage
 	case errors.Is(err, context.Canceled):
 		return campaign.ExitInterrupted
@@ -163,7 +165,7 @@ func (c *command) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd) },
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
-	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.live(), c.liveNode(), c.version())
+	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.tenants(), c.live(), c.liveNode(), c.version())
 	root.InitDefaultCompletionCmd()
 	if shells, _, err := root.Find([]string{"completion"}); err == nil {
 		shells.Args = cobra.NoArgs

@@ -42,6 +42,7 @@ func (u *Use) used(r int) uint64 {
 // slot at a time, all numbers of its share at once:
 //
 //	the slots use more than the limit         nobody is granted any, until they use less
+//	they could come to use more than it       nobody is granted more than it uses
 //	something is left                         to who is starved, or short, or has least
 //	nothing is left, and a slot is starved    the one that can best do without gives half
 //	nothing is left, and a slot is short      the same, but not below its own low-water mark
@@ -94,6 +95,8 @@ func (b *balance) wanted(i, r int) uint64 {
 	switch left := min(b.room[r], b.whole[r]-min(b.whole[r], b.granted[r])); {
 	case b.overused(r):
 		return 0
+	case b.couldOveruse(r):
+		return min(grant, b.uses[i].used(r))
 	case left > 0 && b.first(i, r):
 		return grant + b.portion(left, i, r)
 	case left > 0:
@@ -114,6 +117,20 @@ func (b *balance) overused(r int) bool {
 		used += b.uses[i].used(r)
 	}
 	return used > b.whole[r]
+}
+
+// couldOveruse reports whether the slots hold more of a cap than the limit, since it was
+// lowered: one uses more than it is granted, and another one could still grow.
+func (b *balance) couldOveruse(r int) bool {
+	if r == quota.Rate || r == quota.Burst || b.t.Held()[r] <= b.whole[r] {
+		return false
+	}
+	for i := range b.uses {
+		if !b.ready(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // neediest returns the largest need of a resource among the slots that can be granted any.

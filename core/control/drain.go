@@ -62,7 +62,6 @@ func keepsMin(p *Plane, x *change) Refusal {
 				whole++
 			}
 		}
-		//safety:min-in-sync-before-a-drain false by=budget on=node-drain
 		if len(s.InSync)-1 < s.Min || whole == 0 {
 			return BelowMin
 		}

@@ -77,6 +77,13 @@ func (t *Tenant) InForce() bool {
 	return true
 }
 
+// Spent reports whether rate and burst are granted in full: what moves between slots has
+// arrived.
+func (t *Tenant) Spent() bool {
+	whole, granted := quota.Whole(t.Config.Limits), t.Granted()
+	return granted[quota.Rate] == whole[quota.Rate] && granted[quota.Burst] == whole[quota.Burst]
+}
+
 // regrant divides new limits. A slot that is to have less has it at once; what nobody
 // holds is divided evenly among those that are to have more.
 func (t *Tenant) regrant(index uint64) {

@@ -230,9 +230,12 @@ func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
 func (g *Group) hasAll(i int) bool {
 	for j := range g.slots {
 		s := &g.slots[j]
+		if s.ends { // nobody will ever serve it
+			continue
+		}
 		// Who is to be promoted one day has to have everything.
 		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
-		if !s.ends && s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {
+		if s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {
 			return false
 		}
 	}

@@ -200,14 +200,15 @@ type Refusals struct {
 	Bytes    Figure
 }
 
-// Slot is a tenant's slot, as the leader of its shard says.
+// Slot is a tenant's slot. What the leader of its shard says of it stands beside AgeMs; what
+// the control plane says, before it, is as old as the Cluster.
 type Slot struct {
 	Slot  lineage.Slot
 	Shard lineage.Shard
+	Share Limits
 
 	AgeMs   Figure
 	Seq     Maybe[lineage.Seq] // the last record that these figures count
-	Share   Limits
 	Used    Use
 	Refused Refusals
 }

@@ -143,9 +143,9 @@ func (w *writer) tenant(t *Tenant) {
 func (w *writer) slot(s *Slot) {
 	w.uint("slot", uint64(s.Slot))
 	w.uint("shard", uint64(s.Shard))
+	w.limits("share", &s.Share)
 	number(w, "age_ms", s.AgeMs)
 	number(w, "seq", s.Seq)
-	w.limits("share", &s.Share)
 	w.used(&s.Used)
 	w.refused(&s.Refused)
 }

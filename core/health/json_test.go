@@ -228,6 +228,10 @@ func TestResidencyIsWrittenInOrder(t *testing.T) {
 	if a, b := of("us", "eu"), of("eu", "us"); a != b {
 		t.Errorf("%s\nis not\n%s", a, b)
 	}
+	unconfigured := health.AppendJSON(nil, &health.Cluster{Tenants: []health.Tenant{{}}})
+	if !bytes.Contains(unconfigured, []byte(`"residency": null`)) {
+		t.Errorf("a residency that is not known is told as anywhere:\n%s", unconfigured)
+	}
 }
 
 // Lists that do not ascend are a mistake of our own.

@@ -12,8 +12,9 @@ import (
 // Figures are what a node tells of itself and of the shards that it leads, all true in the
 // Step in which it tells them. A node with much to tell does so in several messages.
 type Figures struct {
-	Free   uint64 // bytes free on its disk
-	Copies []CopyFigures
+	Own    bool          // whether it tells of itself: the two that follow
+	Free   uint64        // bytes free on its disk
+	Copies []CopyFigures // of every shard of which it has a replica
 	Led    []ShardFigures
 }
 
@@ -60,6 +61,7 @@ type SlotFigures struct {
 
 // The figures, little endian, part of the format; never change:
 //
+//	1  1 if own, else 0
 //	8  free
 //	4  number of copies, each: shard 4, bytes 8, and 1 if that is known, else 0
 //	4  number of shards, each:
@@ -83,7 +85,7 @@ const (
 // Append appends the bytes of f to dst.
 func (f *Figures) Append(dst []byte) []byte {
 	le := binary.LittleEndian
-	dst = le.AppendUint32(le.AppendUint64(dst, f.Free), uint32(len(f.Copies)))
+	dst = le.AppendUint32(le.AppendUint64(appendBool(dst, f.Own), f.Free), uint32(len(f.Copies)))
 	for i := range f.Copies {
 		c := &f.Copies[i]
 		dst = appendBool(le.AppendUint64(le.AppendUint32(dst, uint32(c.Shard)), c.Bytes), c.Known)
@@ -134,7 +136,7 @@ func (s *SlotFigures) append(dst []byte) []byte {
 // ErrMalformed.
 func DecodeFigures(b []byte, f *Figures) error {
 	d := figures{rest: b}
-	f.Free = d.uint64()
+	f.Own, f.Free = d.bool(), d.uint64()
 	f.Copies, f.Led = f.Copies[:0], f.Led[:0]
 	for range d.count(copySize) {
 		f.Copies = append(f.Copies, CopyFigures{lineage.Shard(d.uint32()), d.uint64(), d.bool()})

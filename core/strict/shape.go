@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -79,10 +80,20 @@ func quoted(keys []Key) (all []string) {
 	return all
 }
 
-// reader walks over JSON whose syntax is right, and compares it with a shape.
+// walk compares the document, whose syntax is right, with its shape. It visits every
+// value in order, what holds others before them. Nothing of that is kept: a large file
+// has many values, and one error.
+func (d *Document) walk(visit func(path string, offset int64)) error {
+	r := &reader{d, json.NewDecoder(bytes.NewReader(d.data)), visit}
+	r.dec.UseNumber()
+	return r.value("", d.shape)
+}
+
+// reader is a walk under way.
 type reader struct {
 	*Document
-	dec *json.Decoder
+	dec   *json.Decoder
+	visit func(path string, offset int64)
 }
 
 // next returns the offset of the next token.
@@ -105,7 +116,7 @@ func (r *reader) token() json.Token {
 
 func (r *reader) value(path string, s Shape) error {
 	at := r.next()
-	r.places = append(r.places, place{path, at})
+	r.visit(path, at)
 	token := r.token()
 	switch t := token.(type) {
 	case json.Delim:

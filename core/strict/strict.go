@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -50,16 +49,11 @@ func (e *Error) Is(target error) bool { return target == e.Of }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Document is JSON that was read, and knows where in it each value is.
+// Document is JSON that was read, and finds where in it a value is.
 type Document struct {
-	of     error
-	data   []byte
-	places []place // of all values, ascending by offset; the first is the whole
-}
-
-type place struct {
-	path   string
-	offset int64
+	of    error
+	data  []byte
+	shape Shape // that data has
 }
 
 // Decode reads into v, as json.Unmarshal does, what has the given shape. Anything else
@@ -67,14 +61,12 @@ type place struct {
 // The fields of v must be able to hold all that the shape permits, but for numbers:
 // their ranges are those of the fields.
 func Decode(data []byte, of error, s Shape, v any) (*Document, error) {
-	d := &Document{of: of, data: data}
+	d := &Document{of, data, s}
 	var whole json.RawMessage
 	if err := json.Unmarshal(data, &whole); err != nil {
 		return nil, d.syntax(err)
 	}
-	r := &reader{Document: d, dec: json.NewDecoder(bytes.NewReader(data))}
-	r.dec.UseNumber()
-	if err := r.value("", s); err != nil {
+	if err := d.walk(func(string, int64) {}); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
@@ -90,12 +82,20 @@ func (d *Document) Locate(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	located := *e
-	for path := e.Path; ; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
-		if i := slices.IndexFunc(d.places, func(p place) bool { return p.path == path }); i >= 0 {
-			return d.at(d.places[i].offset, &located)
+	place := int64(0)
+	d.walk(func(path string, offset int64) {
+		if isAbove(path, e.Path) {
+			place = offset // the last one is the nearest: what is above comes first
 		}
-	}
+	})
+	located := *e
+	return d.at(place, &located)
+}
+
+// isAbove reports whether a path is another one, or leads to it.
+func isAbove(path, other string) bool {
+	rest, ok := strings.CutPrefix(other, path)
+	return ok && (path == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // at gives an error its line and column, which count from 1.
@@ -122,13 +122,15 @@ func (d *Document) unfit(err error) error {
 	if !errors.As(err, &e) {
 		return d.at(0, &Error{Of: d.of, What: err.Error(), Err: err})
 	}
-	i, _ := slices.BinarySearchFunc(d.places, e.Offset, func(p place, offset int64) int {
-		if p.offset < offset {
-			return -1
+	unfit := &Error{
+		Of: d.of, Err: err,
+		What: fmt.Sprintf("%s is not a legal value here: want a whole number of %d bits", e.Value, e.Type.Bits()),
+	}
+	place := int64(0)
+	d.walk(func(path string, offset int64) {
+		if offset < e.Offset { // where the decoder had come to: behind the number
+			unfit.Path, place = path, offset
 		}
-		return 1
 	})
-	p := d.places[max(i-1, 0)]
-	what := fmt.Sprintf("%s is not a legal value here: want a whole number of %d bits", e.Value, e.Type.Bits())
-	return d.at(p.offset, &Error{Of: d.of, Path: p.path, What: what, Err: err})
+	return d.at(place, unfit)
 }

@@ -56,7 +56,8 @@ func TestReads(t *testing.T) {
 	}
 	for _, c := range []struct{ path, want string }{
 		{"books[1].pages", "no shelf: line 4, column 30: books[1].pages: thin"},
-		{"books[0].pages", "no shelf: line 3, column 3: books[0].pages: thin"}, // it is not there; the book is
+		{"books[0].pages", "no shelf: line 3, column 3: books[0].pages: thin"},   // it is not there; the book is
+		{"books[0].titles", "no shelf: line 3, column 3: books[0].titles: thin"}, // not that of the title
 		{"books[7].code", "no shelf: line 2, column 11: books[7].code: thin"},
 		{"lamp", "no shelf: line 1, column 1: lamp: thin"},
 		{"", "no shelf: line 1, column 1: thin"},

@@ -7,35 +7,25 @@ import (
 
 // limit returns a listener that has at most n connections at once.
 func limit(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, open: make(chan struct{}, n), closing: make(chan struct{})}
+	return &limited{Listener: l, open: make(chan struct{}, n)}
 }
 
+// limited is a listener. Who closes it closes its connections too, and ends an Accept that
+// waits for room by that.
 type limited struct {
 	net.Listener
-	open    chan struct{} // holds one for each connection
-	closing chan struct{}
-	once    sync.Once
+	open chan struct{} // holds one for each connection
 }
 
 // Accept waits for room, then for a connection.
 func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.open <- struct{}{}:
-	case <-l.closing:
-		return nil, net.ErrClosed
-	}
+	l.open <- struct{}{}
 	c, err := l.Listener.Accept()
 	if err != nil {
 		<-l.open
 		return nil, err
 	}
 	return &counted{Conn: c, left: func() { <-l.open }}, nil
-}
-
-// Close ends the listener and whoever waits for it.
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closing) })
-	return l.Listener.Close()
 }
 
 // counted is a connection that counts until it is closed.

@@ -24,10 +24,10 @@ import (
 
 // Machine is what a machine must offer to be asked for more than whether it steps.
 type Machine interface {
-	// Ready returns nil if the machine serves what it has to serve, else why not.
-	Ready() error
-	// Health fills in what the machine knows of its cluster; c is the zero value. What is
-	// filled in must share no memory with the machine, which goes on.
+	// Ready returns whether the machine serves what it has to serve, and if not, why.
+	Ready() (ready bool, why string)
+	// Health fills in what the machine knows of its cluster; c is the zero value. The
+	// machine goes on, so that it must not change anything that c refers to later.
 	Health(c *health.Cluster)
 }
 
@@ -138,7 +138,10 @@ func ready(m env.Machine) error {
 	if !ok {
 		return ErrUnable
 	}
-	return able.Ready()
+	if is, why := able.Ready(); !is {
+		return errors.New(why)
+	}
+	return nil
 }
 
 // prober asks a machine.

@@ -71,13 +71,13 @@ func blank(c *health.Cluster) {
 
 // machine is one that tells what it is told to.
 type machine struct {
-	ready error
+	waits string // for what; "": it is ready
 	tells func(*health.Cluster)
 }
 
 func (*machine) Step(*env.Event)            {}
 func (*machine) Status(*env.Status)         {}
-func (m *machine) Ready() error             { return m.ready }
+func (m *machine) Ready() (bool, string)    { return m.waits == "", m.waits }
 func (m *machine) Health(c *health.Cluster) { m.tells(c) }
 
 // mute is a machine that tells nothing.
@@ -118,7 +118,7 @@ func body(t *testing.T, r *http.Response) string {
 
 func TestAnswers(t *testing.T) {
 	well := of(&machine{tells: full})
-	starts := of(&machine{ready: errors.New("2 slots are not open"), tells: full})
+	starts := of(&machine{waits: "2 slots are not open", tells: full})
 	for _, c := range []struct {
 		name         string
 		inspect      probe.Inspect
@@ -322,5 +322,30 @@ func TestConnectionsAreBounded(t *testing.T) {
 	taken[0].Close()
 	if err := <-answered; err != nil {
 		t.Error(err)
+	}
+}
+
+// A server ends, although its connections are taken and more wait for one.
+func TestCloseWithConnectionsTaken(t *testing.T) {
+	s, err := probe.Serve(probe.Config{Address: "127.0.0.1:0", Inspect: of(mute{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range probe.MaxConnections + 1 {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the server does not end")
 	}
 }

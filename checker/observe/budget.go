@@ -1,0 +1,46 @@
+package observe
+
+import (
+	"github.com/tidaldb/tidalsim/core/lineage"
+)
+
+// Duties says that a node was told to have none, or to have some again, by an entry of the
+// control plane's log.
+type Duties struct {
+	Node  uint32
+	Index uint64
+	Drain bool
+	At    int64 // when that was first seen on a wire, true time, ns
+}
+
+// Leave says that a member of a set left it.
+type Leave struct {
+	Shard   lineage.Shard
+	Version uint64 // of the configuration without it
+	Index   uint64 // of the entry that made it
+	Node    uint32
+	Left    int // members that are left
+	Min     int // that the shard needs
+	At      int64
+}
+
+// Budget is what a run shows of how many nodes are taken out of their duties.
+type Budget struct {
+	Duties []Duties
+	Leaves []Leave
+}
+
+func (b *Budget) reset() { *b = Budget{Duties: b.Duties[:0], Leaves: b.Leaves[:0]} }
+
+// Told notes what was said of a node's duties, unless it is known.
+func (b *Budget) Told(d Duties) {
+	for i := len(b.Duties) - 1; i >= 0; i-- {
+		if known := &b.Duties[i]; known.Node == d.Node && known.Index == d.Index {
+			return
+		}
+	}
+	b.Duties = append(b.Duties, d)
+}
+
+// Left notes that a member left a set.
+func (b *Budget) Left(l Leave) { b.Leaves = append(b.Leaves, l) }

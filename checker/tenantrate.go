@@ -1,0 +1,148 @@
+package checker
+
+import (
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// tenantRate is one tenant on its way through the moments of all its slots: their shares,
+// and one envelope for all that they admit. What is taken overdraws the envelope exactly
+// if some window ends there that begins at any instant and in which more were taken than
+//
+//	the burst that may be in force when it begins
+//	+ what the rate that may be in force earns in it, times 1 + rho
+//	+ 1
+//
+// which is R3 word for word while the limits stay as they are. "May be in force" is the
+// largest of what terms say, rate and burst each on its own: while a command is open some
+// slots may have the one and others the other. A burst that is raised later than the
+// window begins does not count in it, because it arrives empty; one that is lowered
+// counts from when that was answered, because every bucket has been cut by then.
+//
+// An honest tenant is never accused. Let T be what the buckets of all its slots hold
+// together, each as the records of the final log say, a bucket without a share being
+// empty. Then the envelope always holds T and some more:
+//
+//   - T is never above the burst that may be in force. No level is above its slot's share
+//     of the burst; shares add up to what may be in force at most (shares-over-limit),
+//     because whoever moves them takes before it gives; a first share, which comes full,
+//     is part of that sum, and what a later one adds comes empty.
+//   - T grows by the rate that may be in force at most, times 1 + rho: rates add up too,
+//     and rho is the bound of every node's clock, however differently they drift.
+//   - Every operation of the final logs takes a token from T at the instant at which it
+//     was charged. What a leader that was replaced charged beyond what is in the final log
+//     took its tokens with it.
+//   - No bucket gains by a change of its leader, or by a restart. Who takes over goes on
+//     from the level in the last record that it has, and earns since it got that record;
+//     the record was charged before. The time between the two is lost.
+//
+// The token on top is for clocks that tell whole nanoseconds. Between two readings of one
+// clock almost a nanosecond more may seem to have passed than has. Think of the rate as
+// made of many small parts, each of which earns at one slot on one node at a time. When a
+// part goes elsewhere it earns nothing for longer than that nanosecond: who leads next has
+// to be sent the record first, and who is given a share waits for the record that takes it
+// to be committed and made known. So all stretches of a part but its last pay for what
+// they gained, and all parts together are ahead by less than rate * 1 ns, which is less
+// than one token because no rate is above tenant.MaxRate. One token is enough for any
+// number of slots, nodes, moves and failovers.
+type tenantRate struct {
+	*whole
+	terms
+	verdict  *verdict
+	envelope envelope
+	drift    int64
+	parts    []part
+	overrun  bool    // a window was
+	over     [2]bool // so the shares of rate and burst are
+	changed  bool    // shares or limits are other ones than when they were last compared
+}
+
+// judgeTenantRates judges all tenants.
+func judgeTenantRates(v *verdict, s *Scratch, run *observe.Run) {
+	wholes := s.inOrder(run)
+	for i := range wholes {
+		w := &wholes[i]
+		if len(w.moments) == 0 {
+			continue
+		}
+		limits, known := termsOf(run, w.tenant)
+		if !known {
+			v.cannotTell("the limits of tenant %s are not known", w.tenant)
+			continue
+		}
+		t := tenantRate{whole: w, terms: limits, verdict: v, drift: run.DriftPPM, parts: s.partsOf(w)}
+		t.judge()
+	}
+}
+
+func (t *tenantRate) judge() {
+	t.envelope = newEnvelope(min(t.largest.Rate, tenant.MaxRate), min(t.largest.Burst, tenant.MaxBurst), t.drift)
+	t.envelope.at = min(t.next, t.moments[0].at)
+	for i := range t.moments {
+		m := &t.moments[i]
+		t.reach(m.at)
+		e := t.entryOf(m)
+		if e.Record.Kind == record.Config {
+			t.parts[m.slot].takes(m, &e.Record)
+			t.changed = true
+		} else {
+			t.admits(m, e)
+		}
+		if t.endsInstant(i) {
+			t.compare(m.at)
+		}
+	}
+	t.reach(never - 1)
+}
+
+// reach lets the limits change that may do so by an instant. Who asked or was told then
+// comes before what slots do then.
+func (t *tenantRate) reach(at int64) {
+	for t.next <= at {
+		now := t.next
+		t.move(now)
+		t.envelope.refill(now)
+		t.envelope.set(min(t.largest.Rate, tenant.MaxRate), min(t.largest.Burst, tenant.MaxBurst), t.drift)
+		t.changed = true
+		if now < at {
+			t.compare(now)
+		}
+	}
+}
+
+// admits judges an operation. Windows that overlap one that is too full say the same and
+// are counted.
+func (t *tenantRate) admits(m *moment, e *observe.Entry) {
+	v, l := t.verdict, t.logs[m.slot]
+	v.report.Checked++
+	if t.parts[m.slot].config == 0 {
+		v.find("without-share", e.At, nil, "%s: the %s at seq %d was admitted at %s, and the slot had no share of its tenant's limits yet",
+			place(t.tenant, l.Slot), e.Record.Kind, e.Record.Seq, instant(e.At))
+	}
+	switch ok := t.envelope.take(e.At); {
+	case ok:
+	case t.overrun:
+		v.report.More++
+	default:
+		t.overrun = true
+		v.find("tenant-window", e.At, nil, "tenant %s: %d operations in its %d slots took a token from %s to %s, where the last is seq %d of slot %d; rate %d per second and burst %d, the largest that may be in force then, at a drift of %d ppm allow %d",
+			t.tenant, t.envelope.taken, len(t.logs), instant(t.envelope.from), instant(e.At), e.Record.Seq, l.Slot,
+			t.largest.Rate, t.largest.Burst, t.drift, int64(t.envelope.taken)-overdraft(&t.envelope))
+	}
+}
+
+// compare adds up the shares if they, or the limits, have changed.
+func (t *tenantRate) compare(at int64) {
+	if !t.changed {
+		return
+	}
+	t.changed = false
+	var sum record.Limits
+	for i := range t.parts {
+		sum.Rate += t.parts[i].share.Rate
+		sum.Burst += t.parts[i].share.Burst
+	}
+	judgeShares(t.verdict, t.whole, at, &t.over[0], " add up to a rate of %d", sum.Rate, t.largest.Rate)
+	judgeShares(t.verdict, t.whole, at, &t.over[1], " add up to a burst of %d", sum.Burst, t.largest.Burst)
+}

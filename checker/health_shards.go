@@ -65,29 +65,36 @@ func (j *telling) isBehind() bool {
 	return !j.t.Index.Known || j.t.Index.Value < reached
 }
 
-// throughput looks for a report of the leader in which the window was as long, and compares
-// the signals with those that were certainly committed in it, and with those that may have
-// been.
+// throughput looks for two reports of the leader that are as far apart as the window is
+// long, and compares the signals with those that were certainly committed between them, and
+// with those that may have been. A report may be about other shards only.
 func (j *telling) throughput(s *observe.ToldShard) {
 	age, since := s.Age.Value, j.since(s.Age.Value)
-	fewest, most, windows := int64(never), int64(0), 0
+	fewest, most, windows := uint64(never), uint64(0), 0
 	for i, r := range j.reports(s.Leader.Node) {
 		if r.At < since {
 			break
 		}
-		before := j.reportBefore(i, r)
-		if r.By != s.Leader || before == nil || millis(r.Local-before.Local) != s.Window.Value {
+		if r.By != s.Leader {
 			continue
 		}
-		windows++
-		least, highest := j.signals(s, before.At, r.At)
-		if least <= s.Signals.Value && s.Signals.Value <= highest {
-			return
+		for k := i - 1; k >= 0; k-- {
+			before := &j.run.Health.Reports[k]
+			if length := millis(r.Local - before.Local); before.By != r.By || length < s.Window.Value {
+				continue
+			} else if length > s.Window.Value {
+				break
+			}
+			windows++
+			least, highest := j.signals(s, before.At, r.At)
+			if least <= s.Signals.Value && s.Signals.Value <= highest {
+				return
+			}
+			fewest, most = min(fewest, least), max(most, highest)
 		}
-		fewest, most = min(fewest, int64(least)), max(most, int64(highest))
 	}
 	if windows == 0 {
-		j.wrong("wrong-throughput", age, "shard %d has had %d signals in %d ms, and no two reports of node %d since %s are so far apart",
+		j.wrong("wrong-throughput", age, "shard %d has had %d signals in %d ms, and no two reports of node %d, one of them since %s, are so far apart",
 			s.ID, s.Signals.Value, s.Window.Value, s.Leader.Node, instant(since))
 		return
 	}
@@ -95,17 +102,6 @@ func (j *telling) throughput(s *observe.ToldShard) {
 }
 
 func millis(ns int64) uint64 { return uint64(ns+999_999) / 1_000_000 }
-
-// reportBefore returns the report that a process made before another one, nil if that was
-// its first.
-func (j *telling) reportBefore(place int, r *observe.Report) *observe.Report {
-	for i := place - 1; i >= 0; i-- {
-		if before := &j.run.Health.Reports[i]; before.By == r.By {
-			return before
-		}
-	}
-	return nil
-}
 
 // signals returns how many signals of a shard its leader had certainly committed between
 // two instants and not before, and how many it may have.

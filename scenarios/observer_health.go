@@ -1,9 +1,7 @@
 package scenarios
 
 import (
-	"fmt"
 	"math"
-	"os"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
@@ -18,8 +16,6 @@ import (
 
 // What the observer notes of that of which nodes tell figures: from bytes, keys and
 // instants, and what was decided from the meta log. What nodes tell is in told.go.
-
-var dbg = os.Getenv("DBG") != ""
 
 // healthView is what the observer remembers for that.
 type healthView struct {
@@ -196,17 +192,6 @@ func (o *observer) letGo(id env.ID, t tenant.ID) {
 
 // reports notes what a node's files take when it tells so.
 func (o *observer) reports(r *observe.Report, id env.ID) {
-	if dbg {
-		fmt.Println("REPORT", id, o.world.Time())
-		for _, files := range [...][]file{o.files, o.health.snapshots} {
-			for i := range files {
-				f := &files[i]
-				if f.node == id {
-					fmt.Println("   ", f.path, f.size, f.gone, "disk", o.world.Disk(id).Size(f.path))
-				}
-			}
-		}
-	}
 	r.Free = uint64(max(0, o.world.Disk(id).Free()))
 	plane, _ := o.shared.plane()
 	for _, files := range [...][]file{o.files, o.health.snapshots} {

@@ -117,7 +117,7 @@ func (v *view) shard(s *control.Shard) health.Shard {
 	h.Excluded = health.Of(uint64(len(s.Excluded)))
 	told := v.told(s)
 	if told != nil {
-		h.AgeMs = v.age(told.asked)
+		h.AgeMs = v.age(told.since)
 		if told.figures.Whole {
 			h.Entities, h.LogicalBytes = health.Of(told.figures.Entities), health.Of(told.figures.Bytes)
 			if told.figures.Window > 0 {
@@ -215,7 +215,7 @@ func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {
 	if !v.n.leads || k == nil || k.epoch != shard.Epoch || v.told(shard) == nil {
 		return h
 	}
-	h.AgeMs, h.Seq = v.age(k.asked), health.Of(k.figures.Seq)
+	h.AgeMs, h.Seq = v.age(k.since), health.Of(k.figures.Seq)
 	h.Used = health.Use{Entities: health.Of(k.figures.Entities), Bytes: health.Of(k.figures.Bytes)}
 	r := &k.figures.Refused
 	h.Refused = health.Refusals{Rate: health.Of(r[0]), Entities: health.Of(r[1]), Bytes: health.Of(r[2])}

@@ -111,19 +111,19 @@ func (j *telling) signals(s *observe.ToldShard, from, to int64) (least, most uin
 		if x == nil {
 			continue
 		}
-		// While the leader commits what it has adopted, or if it is deposed and does not know
-		// it, others may have told of a record before.
-		own := lead.Served > 0 && lead.Served <= from && !j.isDeposed(k, s.Epoch, to)
-		entries := x.log.Entries
-		for i := len(entries) - 1; i >= 0; i-- {
-			e := &entries[i]
-			if own && e.At <= from && x.toldFrom(lineage.Seq(i+1)) <= from {
+		// While the leader commits what it has adopted, others may have told of it before; so
+		// may they if it is deposed and does not know it.
+		deposed := j.isDeposed(k, s.Epoch, to)
+		settled := lead.Served > 0 && lead.Served <= from && !deposed
+		for i := len(x.log.Entries) - 1; i >= 0; i-- {
+			e, told := &x.log.Entries[i], x.toldFrom(lineage.Seq(i+1))
+			if settled && e.At <= from && told <= from {
 				break // so were all before it
 			}
 			if e.Record.Kind != record.Signal || e.At > to {
 				continue
 			}
-			if most++; e.Record.Epoch == s.Epoch && e.At > from && x.toldFrom(lineage.Seq(i+1)) < to && !j.isDeposed(k, s.Epoch, to) {
+			if most++; e.Record.Epoch == s.Epoch && e.At > from && told < to && !deposed {
 				least++
 			}
 		}

@@ -46,12 +46,22 @@ func (n *Node) Health(h *health.Cluster) {
 		h.Nodes = append(h.Nodes, v.node(i))
 	}
 	for i := range v.plane.Shards() {
-		h.Shards = append(h.Shards, v.shard(&v.plane.Shards()[i]))
+		h.Shards = longer(h.Shards)
+		v.shard(&h.Shards[i], &v.plane.Shards()[i])
 	}
 	for i := range v.plane.Tenants() {
-		h.Tenants = append(h.Tenants, v.tenant(&v.plane.Tenants()[i]))
+		h.Tenants = longer(h.Tenants)
+		v.tenant(&h.Tenants[i], &v.plane.Tenants()[i])
 	}
 	h.Judge()
+}
+
+// longer returns a list with one more element, which is what an earlier call left there.
+func longer[T any](list []T) []T {
+	if n := len(list); n < cap(list) {
+		return list[:n+1]
+	}
+	return append(list, *new(T))
 }
 
 // view is a call of Health under way.
@@ -100,12 +110,12 @@ func (v *view) node(i int) health.Node {
 	return h
 }
 
-func (v *view) shard(s *control.Shard) health.Shard {
-	h := health.Shard{ID: s.ID, Region: s.Region}
+func (v *view) shard(h *health.Shard, s *control.Shard) {
+	*h = health.Shard{ID: s.ID, Region: s.Region, InSync: h.InSync[:0], Replicas: h.Replicas[:0]}
 	if v.n.plane == nil { // who holds it here may know more of it
 		g := v.n.group(s.ID)
 		if g == nil || g.Known().Index == 0 {
-			return h
+			return
 		}
 		s = g.Known()
 	}
@@ -135,7 +145,6 @@ func (v *view) shard(s *control.Shard) health.Shard {
 			}
 		}
 	}
-	return h
 }
 
 // told returns what the leader of a shard has said of it, in its present epoch; nil if
@@ -190,10 +199,10 @@ func diskOf(k *nodeKnown, shard lineage.Shard, age health.Figure) (d health.Repl
 	return d
 }
 
-func (v *view) tenant(t *control.Tenant) health.Tenant {
-	h := health.Tenant{ID: t.Config.ID}
+func (v *view) tenant(h *health.Tenant, t *control.Tenant) {
+	*h = health.Tenant{ID: t.Config.ID, Slots: h.Slots[:0]}
 	if v.n.plane == nil {
-		return h
+		return
 	}
 	h.Version, h.State, h.Residency, h.Quota = health.Of(t.Config.Version), health.TenantActive, t.Config.Residency, health.LimitsOf(t.Config.Limits)
 	if t.Dropping {
@@ -202,7 +211,6 @@ func (v *view) tenant(t *control.Tenant) health.Tenant {
 	for slot := range t.Shards {
 		h.Slots = append(h.Slots, v.slot(t, lineage.Slot(slot)))
 	}
-	return h
 }
 
 func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"math"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
@@ -167,14 +168,15 @@ func (o *observer) changesFiles(id env.ID, op *env.Op, path string) {
 	}
 }
 
-// rotates notes a segment that is made. Nothing is under way to those before it, and the
-// disk may have had no room for what was: then they are shorter than what was on its way.
+// rotates notes a segment that is made. Nothing is under way to the one before it, and the
+// disk may have had no room for what was: then it is shorter than what was on its way.
 func (o *observer) rotates(id env.ID, path string) {
 	made := o.fileOf(id, path)
 	made.gone = false
-	for i := range o.files {
-		if f := &o.files[i]; f.node == id && f.tenant == made.tenant && f.slot == made.slot && !f.gone {
+	for i := len(o.files) - 1; i >= 0; i-- {
+		if f := &o.files[i]; f != made && f.node == id && f.tenant == made.tenant && f.slot == made.slot && !f.gone {
 			f.size = max(0, o.world.Disk(id).Size(f.path))
+			return
 		}
 	}
 }
@@ -194,34 +196,45 @@ func (o *observer) letGo(id env.ID, t tenant.ID) {
 func (o *observer) reports(r *observe.Report, id env.ID) {
 	r.Free = uint64(max(0, o.world.Disk(id).Free()))
 	plane, _ := o.shared.plane()
+	gone, last, waits := 0, file{}, false
 	for _, files := range [...][]file{o.files, o.health.snapshots} {
 		for i := range files {
 			f := &files[i]
-			if f.node != id || f.gone {
+			if f.node != id {
 				continue
 			}
-			c := r.Copy(f.shard)
-			if holds(plane, f, id) {
-				c.Bytes += uint64(f.size)
-			} else {
+			if f.gone {
+				gone++
+				continue
+			}
+			if last.path == "" || f.tenant != last.tenant || f.shard != last.shard {
+				last, waits = *f, !holds(plane, f)
+			}
+			if c := r.Copy(f.shard); waits {
 				c.Waits += uint64(f.size)
+			} else {
+				c.Bytes += uint64(f.size)
 			}
 		}
+	}
+	if gone > maxGone {
+		o.files = slices.DeleteFunc(o.files, o.isGone)
 	}
 }
 
+// maxGone is how many files of a node are removed before some are forgotten.
+const maxGone = 16
+
+// isGone reports whether nothing brings a file back.
+func (o *observer) isGone(f file) bool {
+	d := o.world.Disk(f.node)
+	return f.gone && d.Size(f.path) < 0 && d.Platter(f.path) == nil
+}
+
 // holds reports whether a node is to have a file, by what was decided last.
-func holds(plane *control.Plane, f *file, id env.ID) bool {
+func holds(plane *control.Plane, f *file) bool {
 	s := plane.Shard(f.shard)
-	if plane.Tenant(f.tenant) == nil || s == nil {
-		return false
-	}
-	for _, replica := range s.Replicas {
-		if replica == id {
-			return true
-		}
-	}
-	return false
+	return s != nil && plane.Tenant(f.tenant) != nil && slices.Contains(s.Replicas, f.node)
 }
 
 // heardHealth notes who was heard of by a node, and what it was told.

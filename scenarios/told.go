@@ -24,17 +24,18 @@ type asking struct {
 	cluster health.Cluster
 }
 
-// Between two questions to the coordinator pass 150 to 300 ms, so that they come at any
+// Between two questions to the coordinator pass 180 to 300 ms, so that they come at any
 // time between two of its own; others have less to tell.
 const (
-	askedAtLeast = 150 * millisecond
-	askedOthers  = 3 // times as long
+	askedAtLeast = 180 * millisecond
+	askedSpread  = uint64(120 * millisecond)
+	askedOthers  = 4 // times as long
 	firstAsked   = uint64(20 * millisecond)
 )
 
 func (a *asking) reset(seed uint64, nodes int) {
 	*a = asking{
-		every: askedAtLeast + int64(trace.Mix(seed, 1)%uint64(askedAtLeast)),
+		every: askedAtLeast + int64(trace.Mix(seed, 1)%askedSpread),
 		next:  a.next[:0], waits: append(a.waits[:0], make([]bool, nodes)...), clock: append(a.clock[:0], make([]env.Time, nodes)...),
 		envs: append(a.envs[:0], make([]env.Env, nodes)...), cluster: a.cluster,
 	}

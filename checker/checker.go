@@ -102,6 +102,7 @@ type Scratch struct {
 	lives   keyed.List[life]   // by tenant
 	holders keyed.List[holder] // by tenant
 	witness witnesses          // of the linearizable checker
+	health  truth              // of the health-truth checker
 
 	// together: one judgement follows the other over the same run, so that what is
 	// in records, in changes, in dumps and in wholes stays there.
@@ -143,6 +144,7 @@ func All() []Checker {
 		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
 		{nameBudget, "one node at most is taken out of its duties, and no set is left with fewer members than it needs", judgeBudget},
+		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},
 		{nameAvailability, "while at most one node is down or does not run, every read is answered within its deadline", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}

@@ -29,7 +29,10 @@ func (n *Node) Health(h *health.Cluster) {
 	if n.located {
 		h.Coordinator = health.Of(n.meta.leader)
 	}
-	h.Index = health.Of(max(n.reader.Index(), v.plane.Index()))
+	h.Index = health.Of(v.plane.Index())
+	if n.plane == nil {
+		h.Index = health.Of(max(n.reader.Index(), v.plane.Index()))
+	}
 	if n.log != nil {
 		h.WatchedMs = health.Millis(v.now.Sub(n.started))
 	}
@@ -43,12 +46,22 @@ func (n *Node) Health(h *health.Cluster) {
 		h.Nodes = append(h.Nodes, v.node(i))
 	}
 	for i := range v.plane.Shards() {
-		h.Shards = append(h.Shards, v.shard(&v.plane.Shards()[i]))
+		h.Shards = longer(h.Shards)
+		v.shard(&h.Shards[i], &v.plane.Shards()[i])
 	}
 	for i := range v.plane.Tenants() {
-		h.Tenants = append(h.Tenants, v.tenant(&v.plane.Tenants()[i]))
+		h.Tenants = longer(h.Tenants)
+		v.tenant(&h.Tenants[i], &v.plane.Tenants()[i])
 	}
 	h.Judge()
+}
+
+// longer returns a list with one more element, which is what an earlier call left there.
+func longer[T any](list []T) []T {
+	if n := len(list); n < cap(list) {
+		return list[:n+1]
+	}
+	return append(list, *new(T))
 }
 
 // view is a call of Health under way.
@@ -97,12 +110,12 @@ func (v *view) node(i int) health.Node {
 	return h
 }
 
-func (v *view) shard(s *control.Shard) health.Shard {
-	h := health.Shard{ID: s.ID, Region: s.Region}
+func (v *view) shard(h *health.Shard, s *control.Shard) {
+	*h = health.Shard{ID: s.ID, Region: s.Region, InSync: h.InSync[:0], Replicas: h.Replicas[:0]}
 	if v.n.plane == nil { // who holds it here may know more of it
 		g := v.n.group(s.ID)
 		if g == nil || g.Known().Index == 0 {
-			return h
+			return
 		}
 		s = g.Known()
 	}
@@ -114,7 +127,7 @@ func (v *view) shard(s *control.Shard) health.Shard {
 	h.Excluded = health.Of(uint64(len(s.Excluded)))
 	told := v.told(s)
 	if told != nil {
-		h.AgeMs = v.age(told.asked)
+		h.AgeMs = v.age(told.since)
 		if told.figures.Whole {
 			h.Entities, h.LogicalBytes = health.Of(told.figures.Entities), health.Of(told.figures.Bytes)
 			if told.figures.Window > 0 {
@@ -132,7 +145,6 @@ func (v *view) shard(s *control.Shard) health.Shard {
 			}
 		}
 	}
-	return h
 }
 
 // told returns what the leader of a shard has said of it, in its present epoch; nil if
@@ -187,10 +199,10 @@ func diskOf(k *nodeKnown, shard lineage.Shard, age health.Figure) (d health.Repl
 	return d
 }
 
-func (v *view) tenant(t *control.Tenant) health.Tenant {
-	h := health.Tenant{ID: t.Config.ID}
+func (v *view) tenant(h *health.Tenant, t *control.Tenant) {
+	*h = health.Tenant{ID: t.Config.ID, Slots: h.Slots[:0]}
 	if v.n.plane == nil {
-		return h
+		return
 	}
 	h.Version, h.State, h.Residency, h.Quota = health.Of(t.Config.Version), health.TenantActive, t.Config.Residency, health.LimitsOf(t.Config.Limits)
 	if t.Dropping {
@@ -199,7 +211,6 @@ func (v *view) tenant(t *control.Tenant) health.Tenant {
 	for slot := range t.Shards {
 		h.Slots = append(h.Slots, v.slot(t, lineage.Slot(slot)))
 	}
-	return h
 }
 
 func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {
@@ -212,7 +223,7 @@ func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {
 	if !v.n.leads || k == nil || k.epoch != shard.Epoch || v.told(shard) == nil {
 		return h
 	}
-	h.AgeMs, h.Seq = v.age(k.asked), health.Of(k.figures.Seq)
+	h.AgeMs, h.Seq = v.age(k.since), health.Of(k.figures.Seq)
 	h.Used = health.Use{Entities: health.Of(k.figures.Entities), Bytes: health.Of(k.figures.Bytes)}
 	r := &k.figures.Refused
 	h.Refused = health.Refusals{Rate: health.Of(r[0]), Entities: health.Of(r[1]), Bytes: health.Of(r[2])}

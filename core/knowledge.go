@@ -29,13 +29,14 @@ type nodeKnown struct {
 type shardKnown struct {
 	by      control.Member
 	asked   env.Time
+	since   env.Time          // what is of the leader was so then, or later
 	figures peer.ShardFigures // without its slots
 }
 
 // slotKnown is what a leader said of a slot.
 type slotKnown struct {
 	epoch   lineage.ShardEpoch
-	asked   env.Time
+	since   env.Time
 	figures peer.SlotFigures
 }
 
@@ -71,21 +72,21 @@ func (n *Node) ledBy(by control.Member, asked env.Time, f *peer.ShardFigures) {
 		return
 	}
 	others := append(s.figures.Others[:0], f.Others...)
-	s.by, s.asked, s.figures = by, asked, *f
+	s.by, s.asked, s.since, s.figures = by, asked, asked.Add(-f.Sole), *f
 	s.figures.Others, s.figures.Slots = others, nil
 	for i := range f.Slots {
-		n.sequencedBy(f.Epoch, asked, &f.Slots[i])
+		n.sequencedBy(f.Epoch, s.since, &f.Slots[i])
 	}
 }
 
-func (n *Node) sequencedBy(epoch lineage.ShardEpoch, asked env.Time, f *peer.SlotFigures) {
+func (n *Node) sequencedBy(epoch lineage.ShardEpoch, since env.Time, f *peer.SlotFigures) {
 	key := slotKey{f.Tenant, f.Slot}
 	s := n.knowledge.slots[key]
 	if s == nil {
 		s = new(slotKnown)
 		n.knowledge.slots[key] = s
 	}
-	*s = slotKnown{epoch, asked, *f}
+	*s = slotKnown{epoch, since, *f}
 	use := control.Use{Known: true, Granted: f.Granted, Entities: f.Entities, Bytes: f.Bytes}
 	for r := range use.Needs {
 		use.Needs[r] = control.Need(f.Needs[r])

@@ -147,16 +147,19 @@ func worse(needs, told [quota.Resources]control.Need) bool {
 	return false
 }
 
-// tellOf tells who asked last of the shards that the node leads among some.
+// tellOf tells who asked last of the shards that the node leads among some. Who was deposed
+// may not know it, so that it says since when that may be.
 func (n *Node) tellOf(groups []*group.Group) {
 	r := &n.reporting
 	f, slots := &r.figures, 0
 	f.Led = f.Led[:0]
 	for _, g := range groups {
-		if g.Role() != group.Leading {
+		sole, certain := g.Sole(n.env)
+		if !certain {
 			continue
 		}
 		whole := n.figuresOf(g)
+		whole.Sole = sole
 		for rest := whole.Slots; ; rest = rest[len(whole.Slots):] {
 			if len(rest) > 0 && slots >= maxSlots {
 				n.sendReport(r.asker, r.round, f)

@@ -39,6 +39,7 @@ type observer struct {
 	writes   keyed.List[slotWrites]
 	limits   []limitsAsked // the last of each operator
 	shared   *sharedView   // nil: shards have one replica each
+	health   healthView    // of shards that are shared
 	record   record.Record
 	answer   wire.Message
 }
@@ -52,6 +53,11 @@ type boot struct {
 type file struct {
 	path string
 	size int64
+	// Of a log that is shared: whose it is, and whether it is being removed.
+	tenant tenant.ID
+	slot   lineage.Slot
+	shard  lineage.Shard
+	gone   bool
 }
 
 // slotWrites is where the records of a slot were put.
@@ -87,9 +93,10 @@ type place struct {
 }
 
 func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story, shared *sharedView) {
+	o.health.reset(nodes, processes)
 	*o = observer{
-		shared: shared,
-		world:  world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
+		shared: shared, health: o.health,
+		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0],
 	}
 	for len(o.files) < nodes {
@@ -112,6 +119,9 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	o.emptied(id)
 	if o.isNode(id) { // what a crash left of them is looked up anew
 		o.files[id].Reset()
+	}
+	if o.shared != nil {
+		o.bootHealth(id)
 	}
 }
 
@@ -156,6 +166,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if hasPath && o.shared != nil {
 		o.run.Residency.Touched(ofPath, uint32(id), path, o.world.Time())
 	}
+	if o.shared != nil {
+		o.changesFiles(id, op, path)
+	}
 	switch op.Kind {
 	case env.OpCreate:
 		if isSegment(path) {
@@ -179,14 +192,17 @@ func isSegment(path string) bool {
 	return len(path) > len(suffix) && path[len(path)-len(suffix):] == suffix
 }
 
+// fileKey names a file among those of its node.
+func fileKey(path string) keyed.Key { return keyed.Key{A: xxh3.HashString(path)} }
+
 // fileOf returns the entry of a segment. At its first use in an incarnation
 // nothing is in flight to it, so the disk knows its size.
 func (o *observer) fileOf(id env.ID, path string) *file {
-	files, key := &o.files[id], keyed.Key{A: xxh3.HashString(path)}
+	files, key := &o.files[id], fileKey(path)
 	f := files.Find(key)
 	if f == nil {
 		f = files.Add(key)
-		*f = file{path: path, size: max(0, o.world.Disk(id).Size(path))}
+		*f = o.newFile(path, max(0, o.world.Disk(id).Size(path)))
 	}
 	if f.path != path { // asking for it as an assertion would cost memory every time
 		assert.Fail("%s and %s have one hash", f.path, path)
@@ -366,6 +382,7 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 	}
 	if o.shared != nil {
 		o.handed(to, payload)
+		o.heardHealth(to, from, payload)
 	}
 	if frame, ok := wire.FrameOf(payload); ok {
 		for int(from) >= len(o.arrivals) {

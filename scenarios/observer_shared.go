@@ -94,6 +94,7 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
 	o.noteReplica(id, p, key)
 	o.noteEpoch(id, p, key)
+	o.hitHealth(id, p, key, local)
 	switch p {
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {

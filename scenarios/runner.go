@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"slices"
 
@@ -107,6 +108,7 @@ type Runner struct {
 	options  Options
 	health   []byte // with Options.Health
 	story    *story
+	asking   asking
 }
 
 // NewRunner returns a runner.
@@ -150,6 +152,10 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.left = p.total()
+	r.asking.due = math.MaxInt64
+	if r.founded.Shared != nil {
+		r.asking.reset(uint64(p.World.Seed), p.Cluster.Nodes)
+	}
 	r.budget = budget{world: r.world, run: &r.run}
 	if r.founded.Shared != nil {
 		r.budget.shared = r.observer.maySpare
@@ -247,6 +253,9 @@ func (r *Runner) programs() []sim.Program {
 }
 
 func (r *Runner) newNode(e env.Env) env.Machine {
+	if r.founded.Shared != nil {
+		r.asking.envs[e.Self()] = e
+	}
 	if r.options.Decorate != nil {
 		e = r.options.Decorate(e)
 	}
@@ -270,6 +279,9 @@ func (r *Runner) newDriver(e env.Env) env.Machine {
 // done reports whether every operation has ended and, in the calm part, every
 // slot serves and has nothing under way.
 func (r *Runner) done() bool {
+	if r.world.Time() >= r.asking.due {
+		r.ask()
+	}
 	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
 		return true
 	}

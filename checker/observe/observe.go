@@ -94,6 +94,7 @@ type Run struct {
 
 	Residency    Residency
 	Availability Availability
+	Health       Health
 	Budget       Budget
 
 	lifecycle // of tenants
@@ -119,6 +120,7 @@ func (r *Run) Reset() {
 	r.Claims.reset()
 	r.Residency.reset()
 	r.Availability.reset()
+	r.Health.reset()
 	r.Budget.reset()
 	r.lifecycle.reset()
 }

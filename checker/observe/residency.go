@@ -46,6 +46,12 @@ func (r *Residency) Allow(t tenant.ID, residency tenant.Residency) {
 // Limited reports whether there is a tenant that is not allowed everywhere.
 func (r *Residency) Limited() bool { return r.allowed.Len() > 0 }
 
+// Permits reports whether a tenant's bytes may be on a node.
+func (r *Residency) Permits(t tenant.ID, node uint32) bool {
+	allowed := r.allowed.Find(keyed.Key{A: uint64(t)})
+	return allowed == nil || allowed.Permits(r.regions[node])
+}
+
 // Touched notes a disk operation in a directory of a tenant, whatever it does there.
 func (r *Residency) Touched(t tenant.ID, node uint32, path string, at int64) {
 	r.look(Stray{Tenant: t, Node: node, What: path, At: at})

@@ -20,6 +20,13 @@ func (g *Group) Numbers() []int {
 // Changes counts how often a log was added or removed.
 func (g *Group) Changes() uint64 { return g.changes }
 
+// Sole returns how long ago it was certain last that nobody leads the shard in a higher
+// epoch; false if that was never certain in this one. What the leader tells was so then, or
+// later.
+func (g *Group) Sole(e env.Env) (env.Duration, bool) {
+	return max(e.Now().Sub(g.sole), 0), g.role == Leading && g.isSole
+}
+
 // Others appends to dst what the leader knows of the other replicas. What a replica has was
 // so after a round of confirmations began of which it knew; that is the age of it. Of one
 // that has everything it is enough that it has confirmed since.
@@ -48,7 +55,7 @@ func (g *Group) other(e env.Env, i int) peer.OtherFigures {
 		f.Heard = f.Heard && known
 		f.Quiet = max(f.Quiet, quiet)
 		f.Records += uint64(end - p.acked)
-		f.Lag = max(f.Lag, e.Now().Sub(p.since))
+		f.Lag = max(f.Lag, e.Now().Sub(s.marks.of(p.acked+1)))
 	}
 	if !f.Heard {
 		return peer.OtherFigures{Node: o.node}

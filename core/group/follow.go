@@ -153,7 +153,11 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 	}
 	s.acked = at.Seq
 	m := g.message(peer.Appended, s)
-	m.At, m.Commit, m.Round, m.Index = at, s.r.State().Position.Seq, s.life, g.echo
+	m.At, m.Commit, m.Round = at, s.r.State().Position.Seq, s.life
+	// More that is durable here may turn out to be the leader's.
+	if at == s.r.Durable() {
+		m.Index = g.echo
+	}
 	attempt := uint32(0)
 	if asked {
 		attempt = g.ticks + 1

@@ -190,7 +190,7 @@ func (g *Group) lookAtLogs(e env.Env) {
 	}
 	if all {
 		g.gather = gathering{}
-		g.role = Leading
+		g.role, g.isSole = Leading, false
 		g.leadSlots(e)
 	}
 }

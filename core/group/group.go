@@ -91,7 +91,9 @@ type Group struct {
 
 	reads  reads
 	rounds [64]env.Time // leading: when rounds of confirmations began, by number modulo 64
-	echo   uint64       // following: the last round that the leader asked for
+	sole   env.Time     // leading: nobody led in a higher epoch then, if isSole
+	isSole bool
+	echo   uint64 // following: the last round that the leader asked for
 	ticks  uint32
 	beat   env.Time // when members are asked to confirm next
 	gather gathering
@@ -113,6 +115,7 @@ type slot struct {
 	slot     lineage.Slot
 	r        *replica.Replica
 	progress []progress        // by peer
+	marks    marks             // leading: of the records that a replica may lack
 	waiting  []replica.Pending // committed, and not in enough places to be told
 	acked    lineage.Seq       // following: what the leader was told last
 	pull     pull
@@ -381,7 +384,7 @@ func (g *Group) takeRole(e env.Env) {
 		g.startGathering(e)
 		return
 	}
-	g.role = Leading
+	g.role, g.isSole = Leading, false
 	g.leadSlots(e)
 }
 
@@ -394,6 +397,7 @@ func (g *Group) leadSlots(e env.Env) {
 		}
 		s.waiting = s.waiting[:0]
 		s.r.Lead(e, g.epoch)
+		s.marks.begin(e.Now())
 		g.shipped(e, s)
 		g.advance(e, s)
 	}
@@ -519,6 +523,7 @@ func (g *Group) shipped(e env.Env, s *slot) {
 		return
 	}
 	end := s.r.End().Seq
+	s.marks.add(at.Seq+1, e.Now())
 	m := g.message(peer.Append, s)
 	m.At, m.Commit, m.Tail = at, s.r.State().Position.Seq, records
 	g.out = peer.Encode(g.out[:0], &m)

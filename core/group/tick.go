@@ -50,10 +50,10 @@ func (g *Group) remind(e env.Env, s *slot) {
 		return
 	}
 	end, commit := s.r.End(), s.r.State().Position.Seq
-	hold := commit
+	hold, everywhere := commit, end.Seq
 	for i := range g.peers {
 		p := &s.progress[i]
-		hold = min(hold, p.acked)
+		hold, everywhere = min(hold, p.acked), min(everywhere, p.acked)
 		if p.acked >= end.Seq && p.told >= commit {
 			continue
 		}
@@ -61,6 +61,7 @@ func (g *Group) remind(e env.Env, s *slot) {
 		m.At, m.Commit, m.Round = end, commit, p.life
 		g.send(e, g.peers[i].node, &m, uint64(end.Seq), g.ticks)
 	}
+	s.marks.forget(everywhere)
 	s.r.Hold(hold)
 	if hold == commit {
 		s.r.Release()

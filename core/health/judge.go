@@ -43,36 +43,36 @@ func (c *Cluster) Judge() {
 	slices.Sort(names)
 	c.Regions = c.Regions[:0]
 	for _, name := range slices.Compact(names) {
-		c.Regions = append(c.Regions, Classify(name, c.WatchedMs, c.silences(name), c.lags(name)))
+		c.Regions = append(c.Regions, c.region(name))
 	}
 	for i := range c.Tenants {
 		c.Tenants[i].Compliant = c.complies(&c.Tenants[i])
 	}
 }
 
-func (c *Cluster) silences(region tenant.Region) (all []Silence) {
+// region judges a region by its nodes, and by all replicas there but the leaders, who are
+// behind nobody.
+func (c *Cluster) region(name tenant.Region) Region {
+	j := judgement{region: Region{Name: name}, watched: c.WatchedMs}
 	for i := range c.Nodes {
-		if n := &c.Nodes[i]; n.Region == region {
-			all = append(all, Silence{n.ID, n.SilentMs})
+		if n := &c.Nodes[i]; n.Region == name {
+			j.region.Nodes++
+			j.node(Silence{n.ID, n.SilentMs})
 		}
 	}
-	return all
-}
-
-// lags returns those of all replicas in a region but the leaders, who are behind nobody.
-func (c *Cluster) lags(region tenant.Region) (all []Lag) {
 	for i := range c.Shards {
 		s := &c.Shards[i]
-		if s.Region != region {
+		if s.Region != name {
 			continue
 		}
-		for _, r := range s.Replicas {
-			if s.Leader == (Member{}) || r.Node != s.Leader.Node {
-				all = append(all, Lag{s.ID, r.Node, r.LagMs, r.AgeMs})
+		for k := range s.Replicas {
+			if r := &s.Replicas[k]; s.Leader == (Member{}) || r.Node != s.Leader.Node {
+				j.lag(Lag{s.ID, r.Node, r.LagMs, r.AgeMs})
 			}
 		}
 	}
-	return all
+	j.conclude()
+	return j.region
 }
 
 // complies reports whether every replica of a tenant's shards is where the tenant may be.

@@ -76,7 +76,7 @@ type Message struct {
 	Mark      lineage.Seq
 	Offset    uint64
 	Size      uint64
-	Index     uint64 // of the meta log; Propose, Proposed: the client; Appended: the last round of confirmations that R was asked for
+	Index     uint64 // of the meta log; Propose, Proposed: the client; Appended: the last round of confirmations that R was asked for, 0 if it may have more than it says
 	Tail      []byte
 }
 

@@ -29,6 +29,7 @@ type CopyFigures struct {
 type ShardFigures struct {
 	Shard    lineage.Shard
 	Epoch    lineage.ShardEpoch
+	Sole     env.Duration // so long ago nobody led in a higher epoch; what follows may be so old, but for Others
 	Entities uint64       // live, of all slots
 	Bytes    uint64       // logical, of all slots
 	Signals  uint64       // committed in Window, which ends now
@@ -67,6 +68,7 @@ type SlotFigures struct {
 //	4  number of shards, each:
 //	     4  shard
 //	     8  epoch
+//	     8  sole
 //	     8  entities
 //	     8  bytes
 //	     8  signals
@@ -77,7 +79,7 @@ type SlotFigures struct {
 //	        refused 3 x 8, needs 4 x 1
 const (
 	copySize  = 13
-	shardSize = 53
+	shardSize = 61
 	otherSize = 29
 	slotSize  = 72
 )
@@ -107,7 +109,7 @@ func appendBool(dst []byte, is bool) []byte {
 func (s *ShardFigures) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, uint32(s.Shard))
-	for _, v := range [...]uint64{uint64(s.Epoch), s.Entities, s.Bytes, s.Signals, uint64(s.Window)} {
+	for _, v := range [...]uint64{uint64(s.Epoch), uint64(s.Sole), s.Entities, s.Bytes, s.Signals, uint64(s.Window)} {
 		dst = le.AppendUint64(dst, v)
 	}
 	dst = le.AppendUint32(appendBool(dst, s.Whole), uint32(len(s.Others)))
@@ -196,7 +198,7 @@ func (d *figures) count(least int) int {
 
 func (d *figures) shard() ShardFigures {
 	s := ShardFigures{
-		Shard: lineage.Shard(d.uint32()), Epoch: lineage.ShardEpoch(d.uint64()),
+		Shard: lineage.Shard(d.uint32()), Epoch: lineage.ShardEpoch(d.uint64()), Sole: d.duration(),
 		Entities: d.uint64(), Bytes: d.uint64(), Signals: d.uint64(), Window: d.duration(), Whole: d.bool(),
 	}
 	for range d.count(otherSize) {

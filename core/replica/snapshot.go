@@ -31,8 +31,8 @@ import (
 type snapshot struct {
 	stage snapshotStage
 	since int64       // log bytes since the last one was begun, those found at the start included
-	seq   lineage.Seq // of the last durable one, 0 if none
-	path  string      // of that file
+	seq   lineage.Seq // of the last durable one
+	path  string      // of that file, "" if none
 	size  int64       // of that file, bytes
 	at    lineage.Seq // of the one being written
 	next  string      // its path
@@ -109,7 +109,7 @@ func (r *Replica) removeCovered(e env.Env) {
 		r.script.add(r.at(e, env.OpRemove, old.path, uint64(old.first)))
 	}
 	r.segments = slices.Delete(r.segments, 0, covered)
-	if s.seq != 0 && s.seq != s.at {
+	if s.path != "" && s.path != s.next { // of a log that was fetched it may be at record 0
 		r.script.add(r.at(e, env.OpRemove, s.path, uint64(s.seq)))
 	}
 	s.seq, s.path, s.size = s.at, s.next, s.bytes

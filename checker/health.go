@@ -1,0 +1,111 @@
+package checker
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+)
+
+const nameHealth = "health-truth"
+
+// judgeHealth compares what nodes told of the health of the cluster with what was so. A
+// figure of an age was told rightly if it was so at some instant between that long before
+// and when it was told; ages are of clocks that may run slower than true time. Its rules:
+//
+//	wrong-use         a slot's entities and bytes are not what its log adds up to at that seq
+//	old-use           a change that was acknowledged, or read, before is not counted
+//	early-use         a record is counted that nobody had appended
+//	wrong-sum         a shard's entities and bytes are not those of its slots
+//	wrong-refusals    there were more, or fewer, refusals for a quota
+//	wrong-throughput  there were more, or fewer, signals in the window, or it was another one
+//	wrong-lag         a replica was further behind, or less far
+//	wrong-disk        the files took more or less, or more or less was free
+//	old-index         something was applied before that the control state does not tell of
+//	wrong-object      what was decided about a node, a shard or a tenant is told otherwise
+//	wrong-silence     a node was silent for longer, or less long
+//	wrong-watch       who tells has not been there for so long
+//	wrong-region      a region's status or counts do not follow from the figures
+//	wrong-compliance  a tenant is, or is not, where it may be
+//	wrong-leader      who is called the coordinator never led the meta log
+//	unheard           a figure is about somebody who had not been heard of since
+//	no-age            a figure has no age
+func judgeHealth(run *observe.Run, o Options) Report {
+	v, s := newVerdict(nameHealth), o.scratch()
+	if !run.Shared {
+		v.leftOut("no shard is a replica group")
+		return v.done()
+	}
+	x := &s.health
+	x.reset(run)
+	for i := range run.Health.Tellings {
+		j := telling{verdict: v, truth: x, run: run, t: &run.Health.Tellings[i], place: int32(i)}
+		j.control()
+		j.nodes()
+		j.shards()
+		j.tenants()
+		j.regions()
+	}
+	x.recount(v, run, &s.recount)
+	if n := run.Health.More; n > 0 {
+		v.leftOut("%d tellings of nodes were not kept", n)
+	}
+	if v.report.Checked == 0 {
+		v.cannotTell("no node told anything of the health of the cluster")
+	}
+	return v.done()
+}
+
+// truth is what the figures are compared with, as far as it is not there to be read.
+type truth struct {
+	logs     []toldLog // as the run has them
+	instants []int64   // of all of them
+	uses     []use
+	current  []int32 // of what was decided, the newest state of each object
+	decided  int     // states that were looked at
+}
+
+// telling is one telling under judgement.
+type telling struct {
+	*verdict
+	truth *truth
+	run   *observe.Run
+	t     *observe.Telling
+	place int32
+}
+
+// since returns the first instant at which a figure of an age may have been so.
+func (j *telling) since(age uint64) int64 {
+	const most = 1 << 40 // ms
+	return j.t.At - slowest(int64(min(age, most))*1_000_000, j.run.SlowPPM)
+}
+
+// wrong adds a finding about a figure of an age.
+func (j *telling) wrong(rule string, age uint64, format string, operands ...any) {
+	if len(j.report.Findings) == MaxFindings {
+		j.report.More++
+		return
+	}
+	j.find(rule, j.t.At, nil, "node %d told at %s, as at most %d ms old: %s", j.t.By.Node, instant(j.t.At), age, fmt.Sprintf(format, operands...))
+}
+
+// says adds a finding about what is told as of now.
+func (j *telling) says(rule, format string, operands ...any) {
+	if len(j.report.Findings) == MaxFindings {
+		j.report.More++
+		return
+	}
+	j.find(rule, j.t.At, nil, "node %d told at %s: %s", j.t.By.Node, instant(j.t.At), fmt.Sprintf(format, operands...))
+}
+
+// aged counts a figure that is known, and reports whether it is and has an age; what and
+// id name it.
+func (j *telling) aged(f, age observe.Figure, what string, id uint64) bool {
+	if !f.Known {
+		return false
+	}
+	j.report.Checked++
+	if !age.Known {
+		j.says("no-age", "%s %d: %d, and not how old that is", what, id, f.Value)
+	}
+	return age.Known
+}

@@ -1,0 +1,157 @@
+package checker
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// control looks at what is told of what was decided: all that was applied by anybody when
+// the control state was the latest, and each object as it was left by the last entry that
+// is told of.
+func (j *telling) control() {
+	t := j.t
+	if t.Age.Known {
+		j.report.Checked++
+		since := j.since(t.Age.Value)
+		i := len(j.run.Health.Applied) - 1
+		for i >= 0 && j.run.Health.Applied[i].At >= since {
+			i--
+		}
+		if i >= 0 && t.Index.Value < j.run.Health.Applied[i].Index {
+			a := &j.run.Health.Applied[i]
+			j.wrong("old-index", t.Age.Value, "the control state up to entry %d, and entry %d was applied before %s", t.Index.Value, a.Index, instant(a.At))
+		}
+	}
+	if t.Coordinator.Known && !slices.Contains(j.run.Health.Led, uint32(t.Coordinator.Value)) {
+		j.says("wrong-leader", "node %d is the coordinator, and it has never led the meta log", t.Coordinator.Value)
+	}
+	j.truth.advance(j.run.Health.Decided, t.At)
+	for _, i := range j.truth.current {
+		if d := &j.run.Health.Decided[i]; t.Index.Known && d.Index <= t.Index.Value {
+			j.object(d)
+		}
+	}
+	if t.Member {
+		j.derived()
+	}
+}
+
+// advance takes note of what was decided up to an instant.
+func (x *truth) advance(decided []observe.Object, at int64) {
+	for ; x.decided < len(decided) && decided[x.decided].At <= at; x.decided++ {
+		d := &decided[x.decided]
+		i := slices.IndexFunc(x.current, func(i int32) bool { return decided[i].Kind == d.Kind && decided[i].ID == d.ID })
+		if i < 0 {
+			i = len(x.current)
+			x.current = append(x.current, 0)
+		}
+		x.current[i] = int32(x.decided)
+	}
+}
+
+// anyGone reports whether a tenant was dropped.
+func (j *telling) anyGone() bool {
+	return slices.ContainsFunc(j.truth.current, func(i int32) bool { return j.run.Health.Decided[i].Gone })
+}
+
+// isGone reports whether a tenant was dropped.
+func (j *telling) isGone(id tenant.ID) bool {
+	return slices.ContainsFunc(j.truth.current, func(i int32) bool {
+		d := &j.run.Health.Decided[i]
+		return d.Gone && d.ID == uint64(id)
+	})
+}
+
+// object compares an object with what was decided last.
+func (j *telling) object(d *observe.Object) {
+	i := slices.IndexFunc(j.t.Objects, func(o observe.Object) bool { return o.Kind == d.Kind && o.ID == d.ID })
+	switch {
+	case i < 0 && (d.Gone || !j.t.Member):
+	case i < 0:
+		j.decides(d, "it is not told of")
+	case d.Gone:
+		j.decides(d, "it is told of, and was dropped")
+	default:
+		j.report.Checked++
+		said := j.t.Objects[i].Numbers
+		for k := range max(len(said), len(d.Numbers)) {
+			if k >= len(said) || k >= len(d.Numbers) || said[k] != d.Numbers[k] {
+				j.decides(d, "%s is told as %s, and is %s", numberName(d, k), numberAt(said, k), numberAt(d.Numbers, k))
+				return
+			}
+		}
+	}
+}
+
+func (j *telling) decides(d *observe.Object, format string, operands ...any) {
+	kind := [...]string{observe.NodeObject: "node", observe.ShardObject: "shard", observe.TenantObject: "tenant"}[d.Kind]
+	j.says("wrong-object", "the control state up to entry %d; %s %d was changed last by entry %d: %s", j.t.Index.Value, kind, d.ID, d.Index, fmt.Sprintf(format, operands...))
+}
+
+func numberAt(numbers []uint64, k int) string {
+	if k >= len(numbers) {
+		return "nothing"
+	}
+	return fmt.Sprint(numbers[k])
+}
+
+// The numbers of objects, in the order of observe.Object. Of a shard the members in sync
+// follow, each with its incarnation, and then the replicas; of a tenant each slot with its
+// shard and its share.
+var (
+	nodeNumbers   = [...]string{"the incarnation", "whether it drains"}
+	shardNumbers  = [...]string{"the epoch", "the version", "the leader", "the leader's incarnation", "the number of exclusions", "the number of members in sync"}
+	tenantNumbers = [...]string{"the version", "whether it is being dropped", "the rate", "the burst", "the cap of entities", "the cap of bytes", "the residency"}
+	slotNumbers   = [...]string{"the shard", "the share of the rate", "the share of the burst", "the share of entities", "the share of bytes"}
+)
+
+func numberName(d *observe.Object, k int) string {
+	switch {
+	case d.Kind == observe.NodeObject:
+		return nodeNumbers[k]
+	case d.Kind == observe.ShardObject && k < len(shardNumbers):
+		return shardNumbers[k]
+	case d.Kind == observe.ShardObject:
+		return fmt.Sprintf("number %d of its members and replicas", k-len(shardNumbers))
+	case k < len(tenantNumbers):
+		return tenantNumbers[k]
+	}
+	k -= len(tenantNumbers)
+	return fmt.Sprintf("%s of slot %d", slotNumbers[k%len(slotNumbers)], k/len(slotNumbers))
+}
+
+// derived looks at what follows from the shards that are told.
+func (j *telling) derived() {
+	for i := range j.t.Nodes {
+		n := &j.t.Nodes[i]
+		replicas, leads, idle := uint64(0), uint64(0), true
+		for k := range j.t.Shards {
+			s := &j.t.Shards[k]
+			if slices.ContainsFunc(s.Replicas, func(r observe.ToldReplica) bool { return r.Node == n.ID }) {
+				replicas++
+			}
+			if s.Leader.Node == n.ID {
+				leads++
+			}
+			idle = idle && !slices.ContainsFunc(s.InSync, func(p observe.Process) bool { return p.Node == n.ID })
+		}
+		if n.Replicas != observe.Is(replicas) || n.Leads != observe.Is(leads) || n.Idle != (n.Draining && idle) {
+			j.says("wrong-object", "node %d is to hold %d shards and leads %d, drained: %v; by the shards that are told it is to hold %d and leads %d, drained: %v",
+				n.ID, n.Replicas.Value, n.Leads.Value, n.Idle, replicas, leads, n.Draining && idle)
+		}
+	}
+}
+
+// shardTold returns a shard as it was told, nil if it was not.
+func (j *telling) shardTold(id lineage.Shard) *observe.ToldShard {
+	for i := range j.t.Shards {
+		if j.t.Shards[i].ID == id {
+			return &j.t.Shards[i]
+		}
+	}
+	return nil
+}

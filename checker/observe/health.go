@@ -1,0 +1,224 @@
+package observe
+
+import (
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Figure is a number that somebody told. The zero value is one that was told to be
+// unknown.
+type Figure struct {
+	Known bool
+	Value uint64 // 0 if not known
+}
+
+// Is returns a figure that was told.
+func Is(value uint64) Figure { return Figure{Known: true, Value: value} }
+
+// Telling is the health of the cluster as a node told it behind one of its Steps. Ages are
+// milliseconds of its clock, rounded up.
+type Telling struct {
+	By   Process
+	At   int64 // true time of the Step, ns
+	Boot int64 // true time when By started, ns
+
+	// Member says that By hosts a member of the meta log, so that it knows all that is
+	// configured.
+	Member      bool
+	Coordinator Figure // a node
+	Index       Figure // up to which entry of the meta log it knows what is configured
+	Age         Figure // of that
+	Watched     Figure // for how long it has been told who lives, ms
+
+	Nodes   []ToldNode
+	Shards  []ToldShard
+	Tenants []ToldTenant
+	Regions []ToldRegion
+	Objects []Object // what it says is configured; their Index is not meaningful
+}
+
+// ToldNode is a node, as it was told.
+type ToldNode struct {
+	ID       uint32
+	Region   tenant.Region
+	Draining bool // it is to have no duties, or has none
+	Idle     bool // it has none
+	Replicas Figure
+	Leads    Figure // shards
+	Silent   Figure // ms
+	Disk     ToldDisk
+	// Heard is when its last sign of life reached who tells this, in the present life of
+	// that process and the highest of its own: true time, ns; 0: never.
+	Heard int64
+}
+
+// ToldDisk is what files take, as it was told.
+type ToldDisk struct {
+	Age  Figure
+	Used Figure
+	Free Figure // of a node
+}
+
+// ToldShard is a shard, as it was told.
+type ToldShard struct {
+	ID     lineage.Shard
+	Region tenant.Region
+	// Configured says that it was told how it is configured; else Epoch, Leader and InSync
+	// are not meaningful.
+	Configured      bool
+	Epoch           lineage.ShardEpoch
+	Leader          Process
+	InSync          []Process
+	Age             Figure
+	Entities, Bytes Figure
+	Signals, Window Figure // Window: ms
+	Replicas        []ToldReplica
+}
+
+// ToldReplica is a replica of a shard, as it was told.
+type ToldReplica struct {
+	Node         uint32
+	Age          Figure
+	Records, Lag Figure // Lag: ms
+	Disk         ToldDisk
+	// Heard is when a confirmation of its reached the leader last, in the epoch that was
+	// told: true time, ns; 0: never.
+	Heard int64
+}
+
+// Compliance is whether a tenant was said to be where it may be. The zero value is unknown.
+type Compliance uint8
+
+// What may be said of it.
+const (
+	Strays Compliance = iota + 1 // some of it is elsewhere
+	Complies
+)
+
+// ToldTenant is a tenant, as it was told.
+type ToldTenant struct {
+	ID         tenant.ID
+	Compliance Compliance
+	Slots      []ToldSlot
+}
+
+// ToldSlot is a slot of a tenant, as it was told.
+type ToldSlot struct {
+	Slot            lineage.Slot
+	Shard           lineage.Shard
+	Age             Figure
+	Seq             Figure
+	Entities, Bytes Figure
+	Refused         [3]Figure // for the rate, for entities, for bytes
+}
+
+// Status is how a region was said to be. The zero value is unknown.
+type Status uint8
+
+// The states of a region.
+const (
+	Healthy Status = iota + 1
+	Degraded
+	Offline
+)
+
+var statusNames = [...]string{"unknown", "healthy", "degraded", "offline"}
+
+// String returns the name of s.
+func (s Status) String() string { return statusNames[s] }
+
+// ToldRegion is a region, as who told of it has judged it.
+type ToldRegion struct {
+	Name     tenant.Region
+	Status   Status
+	Reasoned bool // a reason was given
+	Age      Figure
+	Nodes    uint64
+	Heard    Figure // nodes
+	Lag      Figure // ms
+}
+
+// ObjectKind says what an object is.
+type ObjectKind uint8
+
+// The kinds of objects.
+const (
+	NodeObject ObjectKind = iota + 1
+	ShardObject
+	TenantObject
+)
+
+// Object is what the control plane has decided about a node, a shard or a tenant, as
+// numbers in one order, which the checker names.
+type Object struct {
+	Kind    ObjectKind
+	ID      uint64
+	Index   uint64 // of the entry of the meta log that changed it last
+	At      int64  // true time, ns, when it was seen
+	Gone    bool   // a tenant that was dropped
+	Numbers []uint64
+}
+
+// Health is what nodes told of the health of the cluster, and what was so. The zero value
+// is empty and ready.
+//
+// Invariant: each list, and each list in a Track, ascends in time.
+type Health struct {
+	Tellings []Telling
+	More     int // tellings beyond maxTellings
+
+	Tracks     []Track
+	Reports    []Report
+	Deliveries []Delivery
+	Decided    []Object  // newest states that were seen
+	Applied    []Applied // how far the meta log was applied anywhere
+	Led        []uint32  // nodes that led the meta log
+}
+
+// maxTellings bounds how many are kept; it is some times what a run needs.
+const maxTellings = 4096
+
+func (h *Health) reset() {
+	h.Tellings, h.Tracks, h.Reports, h.Deliveries = h.Tellings[:0], h.Tracks[:0], h.Reports[:0], h.Deliveries[:0]
+	h.Decided, h.Applied, h.Led, h.More = h.Decided[:0], h.Applied[:0], h.Led[:0], 0
+}
+
+// AddTelling adds an empty telling, to be filled by the caller before the next one is
+// added; nil if there are too many. Its lists have the memory of an earlier run.
+func (h *Health) AddTelling() *Telling {
+	if len(h.Tellings) == maxTellings {
+		h.More++
+		return nil
+	}
+	t := another(&h.Tellings)
+	*t = Telling{Nodes: t.Nodes[:0], Shards: t.Shards[:0], Tenants: t.Tenants[:0], Regions: t.Regions[:0], Objects: t.Objects[:0]}
+	return t
+}
+
+// AddNode adds an empty node.
+func (t *Telling) AddNode() *ToldNode {
+	n := another(&t.Nodes)
+	*n = ToldNode{}
+	return n
+}
+
+// AddShard adds an empty shard.
+func (t *Telling) AddShard() *ToldShard {
+	s := another(&t.Shards)
+	*s = ToldShard{InSync: s.InSync[:0], Replicas: s.Replicas[:0]}
+	return s
+}
+
+// AddTenant adds an empty tenant.
+func (t *Telling) AddTenant() *ToldTenant {
+	n := another(&t.Tenants)
+	*n = ToldTenant{Slots: n.Slots[:0]}
+	return n
+}
+
+// AddObject adds an object to a list, without numbers.
+func AddObject(list *[]Object, kind ObjectKind, id uint64) *Object {
+	o := another(list)
+	*o = Object{Kind: kind, ID: id, Numbers: o.Numbers[:0]}
+	return o
+}

@@ -1,0 +1,389 @@
+package scenarios
+
+import (
+	"math"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/keyed"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/quota"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
+
+// What the observer notes of that of which nodes tell figures: from bytes, keys and
+// instants, and what was decided from the meta log. What nodes tell is in told.go.
+
+// healthView is what the observer remembers for that.
+type healthView struct {
+	since     []int64 // by process: when its present life began, true time
+	sights    []sight // by who is told, then by who lives
+	confirmed []confirmed
+	snapshots []keyed.List[file] // by node, and then by path
+	left      []file             // of which some are forgotten
+	noted     uint64             // up to which entry of the meta log it is noted what was decided
+	changes   []control.Change
+}
+
+// sight is the last sign of life of a node that reached another one.
+type sight struct {
+	life env.Incarnation
+	at   int64 // true time, ns; 0: none in the present life of who is told
+}
+
+// confirmed is when a node's confirmation reached who leads a shard.
+type confirmed struct {
+	leader env.ID
+	shard  lineage.Shard
+	by     env.ID
+	epoch  lineage.ShardEpoch
+	at     int64 // true time, ns
+}
+
+func (h *healthView) reset(nodes, processes int) {
+	*h = healthView{
+		since: append(h.since[:0], make([]int64, processes)...), sights: append(h.sights[:0], make([]sight, nodes*nodes)...),
+		confirmed: h.confirmed[:0], snapshots: h.snapshots, left: h.left, changes: h.changes[:0],
+	}
+	for len(h.snapshots) < nodes {
+		h.snapshots = append(h.snapshots, keyed.List[file]{})
+	}
+}
+
+// hitHealth notes what a fault point says of a node's figures.
+func (o *observer) hitHealth(id env.ID, p env.Point, key env.Key, local env.Time) {
+	h, now := &o.run.Health, o.world.Time()
+	seq := lineage.Seq(key.B)
+	switch p {
+	case fault.RecordAppended, fault.ChangeAppended:
+		o.trackOf(id, key).Append(seq, now)
+	case fault.BatchDurable, fault.SlotFollowing:
+		o.trackOf(id, key).Persist(seq, now)
+	case fault.RecoverySyncing:
+		o.trackOf(id, key).Persist(seq, now)
+		o.takeStock(id, tenant.ID(key.A), lineage.Slot(key.Kind))
+	case fault.LogCutting:
+		k := o.trackOf(id, key)
+		_, durable := observe.Within(k.Durable, now, now)
+		k.Persist(min(seq, durable), now)
+	case fault.SlotCreating, fault.SlotRefetching:
+		o.trackOf(id, key).Persist(0, now)
+	case fault.SlotLeading:
+		o.trackOf(id, key).Lead(lineage.ShardEpoch(key.Attempt), seq, now)
+	case fault.SlotServing:
+		o.trackOf(id, key).Serve(now)
+	case fault.QuotaRefused:
+		o.trackOf(id, key).Refuse(uint8(key.B), now)
+	case fault.ReportMaking:
+		o.reports(h.AddReport(o.process(id), key.B, now, int64(local)), id)
+	case fault.MetaLeading:
+		h.LedBy(uint32(id))
+	case fault.TenantRemoving:
+		o.letGo(id, tenant.ID(key.A))
+	}
+}
+
+// trackOf returns the track of the log that the key of a fault point names.
+func (o *observer) trackOf(id env.ID, key env.Key) *observe.Track {
+	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
+	if k := o.run.Health.TrackOf(uint32(id), t, slot); k != nil {
+		return k
+	}
+	return o.run.Health.Track(uint32(id), t, slot, o.shared.shardOf(t, slot))
+}
+
+// bootHealth notes that a process has forgotten what it heard, and what its disk has lost.
+func (o *observer) bootHealth(id env.ID) {
+	h := &o.health
+	h.since[id] = o.world.Time()
+	if !o.isNode(id) {
+		return
+	}
+	clear(h.sights[int(id)*o.nodes : (int(id)+1)*o.nodes])
+	h.snapshots[id].Reset()
+	if o.world.Disk(id).Content("node") == nil {
+		for i := range o.run.Health.Tracks {
+			if k := &o.run.Health.Tracks[i]; k.Node == uint32(id) {
+				k.Persist(0, o.world.Time())
+			}
+		}
+	}
+}
+
+// takeStock notes the files of a log as a recovery has left them.
+func (o *observer) takeStock(id env.ID, t tenant.ID, slot lineage.Slot) {
+	dir := wal.Identity{Tenant: t, Slot: slot, Placement: 1}.Dir() + "/"
+	for _, name := range o.world.Disk(id).List(dir) {
+		if isSegment(name) {
+			o.fileOf(id, dir+name).gone = false
+		} else if _, ok := wal.ParseSnapshotName(name); ok {
+			o.hasSnapshot(id, dir+name, o.world.Disk(id).Size(dir+name))
+		}
+	}
+}
+
+// hasSnapshot notes that a snapshot has its name.
+func (o *observer) hasSnapshot(id env.ID, path string, size int64) {
+	snapshots, key := &o.health.snapshots[id], fileKey(path)
+	if f := snapshots.Find(key); f != nil {
+		f.size, f.gone = size, false
+		return
+	}
+	*snapshots.Add(key) = o.newFile(path, size)
+}
+
+// newFile returns the entry of a file of a log.
+func (o *observer) newFile(path string, size int64) file {
+	f := file{path: path, size: size}
+	if t, slot, _, ok := wal.SlotOfPath(path); ok && o.shared != nil {
+		f.tenant, f.slot, f.shard = t, slot, o.shared.shardOf(t, slot)
+	}
+	return f
+}
+
+// changesFiles notes a file of a log that is made, named or removed.
+func (o *observer) changesFiles(id env.ID, op *env.Op, path string) {
+	switch op.Kind {
+	case env.OpCreate:
+		if isSegment(path) {
+			o.rotates(id, path)
+		}
+	case env.OpRename:
+		_, _, name, ok := wal.SlotOfPath(op.To)
+		if _, is := wal.ParseSnapshotName(name); ok && is {
+			o.hasSnapshot(id, op.To, o.world.Disk(id).Size(path))
+		}
+	case env.OpRemove:
+		if isSegment(path) {
+			o.fileOf(id, path).gone = true
+			return
+		}
+		if f := o.health.snapshots[id].Find(fileKey(path)); f != nil {
+			f.gone = true
+		}
+	}
+}
+
+// rotates notes a segment that is made. Nothing is under way to the one before it, and the
+// disk may have had no room for what was: then it is shorter than what was on its way.
+func (o *observer) rotates(id env.ID, path string) {
+	made := o.fileOf(id, path)
+	made.gone = false
+	files := o.files[id].All()
+	for i := len(files) - 1; i >= 0; i-- {
+		if f := &files[i]; f != made && f.tenant == made.tenant && f.slot == made.slot && !f.gone {
+			f.size = max(0, o.world.Disk(id).Size(f.path))
+			return
+		}
+	}
+}
+
+// letGo notes that what a node has of a tenant is about to be removed.
+func (o *observer) letGo(id env.ID, t tenant.ID) {
+	for _, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
+		for i := range files {
+			if f := &files[i]; f.tenant == t {
+				f.gone = true
+			}
+		}
+	}
+}
+
+// reports notes what a node's files take when it tells so.
+func (o *observer) reports(r *observe.Report, id env.ID) {
+	r.Free = uint64(max(0, o.world.Disk(id).Free()))
+	plane, _ := o.shared.plane()
+	gone, last, waits := 0, file{}, false
+	for _, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
+		for i := range files {
+			f := &files[i]
+			if f.gone {
+				gone++
+				continue
+			}
+			if last.path == "" || f.tenant != last.tenant || f.shard != last.shard {
+				last, waits = *f, !holds(plane, f, id)
+			}
+			if c := r.Copy(f.shard); waits {
+				c.Waits += uint64(f.size)
+			} else {
+				c.Bytes += uint64(f.size)
+			}
+		}
+	}
+	if gone > maxGone {
+		o.forgetGone(id)
+	}
+}
+
+// forgetGone forgets the segments of a node that nothing brings back.
+func (o *observer) forgetGone(id env.ID) {
+	h, files := &o.health, &o.files[id]
+	h.left = append(h.left[:0], files.All()...)
+	files.Reset()
+	for i := range h.left {
+		if f := &h.left[i]; !o.isGone(id, f) {
+			*files.Add(fileKey(f.path)) = *f
+		}
+	}
+}
+
+// maxGone is how many files of a node are removed before some are forgotten.
+const maxGone = 16
+
+// isGone reports whether nothing brings a file back.
+func (o *observer) isGone(id env.ID, f *file) bool {
+	d := o.world.Disk(id)
+	return f.gone && d.Size(f.path) < 0 && d.Platter(f.path) == nil
+}
+
+// holds reports whether a node is to have a file, by what was decided last.
+func holds(plane *control.Plane, f *file, node env.ID) bool {
+	s := plane.Shard(f.shard)
+	return s != nil && plane.Tenant(f.tenant) != nil && slices.Contains(s.Replicas, node)
+}
+
+// heardHealth notes who was heard of by a node, and what it was told.
+func (o *observer) heardHealth(to, from env.ID, payload []byte) {
+	m, h, now := &o.shared.peer, &o.health, o.world.Time()
+	kind := peer.KindOf(payload)
+	if kind != peer.Heartbeat && kind != peer.Confirmed && kind != peer.Report || !o.isNode(from) || peer.View(payload, m) != nil {
+		return
+	}
+	switch kind {
+	case peer.Heartbeat:
+		if s := &h.sights[int(to)*o.nodes+int(from)]; m.From >= s.life {
+			*s = sight{m.From, now}
+		}
+	case peer.Confirmed:
+		c := h.confirmedBy(to, m.Shard, from)
+		c.epoch, c.at = max(c.epoch, m.Epoch), now
+	case peer.Report:
+		o.run.Health.Delivered(o.process(to), observe.Process{Node: uint32(from), Incarnation: uint64(m.From)}, uint64(m.Mark), now)
+	}
+}
+
+func (h *healthView) confirmedBy(leader env.ID, shard lineage.Shard, by env.ID) *confirmed {
+	for i := range h.confirmed {
+		if c := &h.confirmed[i]; c.leader == leader && c.shard == shard && c.by == by {
+			return c
+		}
+	}
+	h.confirmed = append(h.confirmed, confirmed{leader: leader, shard: shard, by: by})
+	return &h.confirmed[len(h.confirmed)-1]
+}
+
+// confirmedAt returns when a replica confirmed last that a node leads a shard in an epoch;
+// 0 if it never did. What was confirmed in a later one is not remembered beside it.
+func (h *healthView) confirmedAt(leader env.ID, shard lineage.Shard, by env.ID, epoch lineage.ShardEpoch) int64 {
+	switch c := h.confirmedBy(leader, shard, by); {
+	case c.epoch == epoch:
+		return c.at
+	case c.epoch > epoch:
+		return math.MaxInt64
+	}
+	return 0
+}
+
+// decided notes what was decided since it was looked at last.
+func (o *observer) decides() {
+	h, v := &o.run.Health, &o.health
+	plane, _ := o.shared.plane()
+	h.Reached(plane.Index(), o.world.Time())
+	if plane.Index() <= v.noted {
+		return
+	}
+	if v.noted == 0 {
+		o.founds(plane)
+	}
+	v.changes = plane.Since(v.noted, v.changes[:0])
+	for i := range v.changes {
+		o.notes(&v.changes[i])
+	}
+	v.noted = plane.Index()
+}
+
+// founds notes what the founders share, as far as nothing has changed since.
+func (o *observer) founds(plane *control.Plane) {
+	for i := range plane.Nodes() {
+		if n := &plane.Nodes()[i]; n.Index <= 1 {
+			o.notes(&control.Change{Index: n.Index, Node: n})
+		}
+	}
+	for i := range plane.Shards() {
+		if s := &plane.Shards()[i]; s.Index <= 1 {
+			o.notes(&control.Change{Index: s.Index, Shard: s})
+		}
+	}
+	for i := range plane.Tenants() {
+		if t := &plane.Tenants()[i]; t.Index <= 1 {
+			o.notes(&control.Change{Index: t.Index, Tenant: t})
+		}
+	}
+}
+
+// notes notes an object as it is now.
+func (o *observer) notes(c *control.Change) {
+	list := &o.run.Health.Decided
+	var x *observe.Object
+	switch {
+	case c.Node != nil:
+		x = observe.AddObject(list, observe.NodeObject, uint64(c.Node.ID))
+		x.Numbers = append(x.Numbers, uint64(c.Node.Incarnation), number(c.Node.Draining))
+	case c.Shard != nil:
+		x = observe.AddObject(list, observe.ShardObject, uint64(c.Shard.ID))
+		x.Numbers = shardNumbers(x.Numbers, c.Shard)
+	case c.Tenant != nil:
+		x = observe.AddObject(list, observe.TenantObject, uint64(c.Tenant.Config.ID))
+		x.Numbers = tenantNumbers(x.Numbers, c.Tenant)
+	default:
+		x = observe.AddObject(list, observe.TenantObject, uint64(c.Dropped.Tenant))
+		x.Gone = true
+	}
+	x.Index, x.At = c.Index, o.world.Time()
+}
+
+func number(is bool) uint64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func shardNumbers(n []uint64, s *control.Shard) []uint64 {
+	n = append(n, uint64(s.Epoch), s.Version, uint64(s.Leader.Node), uint64(s.Leader.Incarnation), uint64(len(s.Excluded)), uint64(len(s.InSync)))
+	for _, m := range s.InSync {
+		n = append(n, uint64(m.Node), uint64(m.Incarnation))
+	}
+	for _, id := range s.Replicas {
+		n = append(n, uint64(id))
+	}
+	return n
+}
+
+func tenantNumbers(n []uint64, t *control.Tenant) []uint64 {
+	l := &t.Config.Limits
+	n = append(n, t.Config.Version, number(t.Dropping), l.Rate, l.EffectiveBurst(), l.EffectiveEntities(), l.EffectiveBytes(), residencyNumber(t.Config.Residency))
+	for i := range t.Slots {
+		g := &t.Slots[i].Grant
+		n = append(n, uint64(t.Shards[i]), g[quota.Rate], g[quota.Burst], g[quota.LiveEntities], g[quota.Bytes])
+	}
+	return n
+}
+
+// residencyNumber makes one number of the names of regions, in order.
+func residencyNumber(r tenant.Residency) (n uint64) {
+	const prime = 0x100000001b3
+	for _, region := range r {
+		for i := range len(region) {
+			n = (n ^ uint64(region[i])) * prime
+		}
+		n = (n ^ ',') * prime
+	}
+	return n
+}

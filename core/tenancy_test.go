@@ -165,6 +165,49 @@ func TestWhileAGrantWaits(t *testing.T) {
 	}
 }
 
+// A tenant that is dropped while a grant waits for its turn is not opened again by it.
+func TestADropWhileAGrantWaits(t *testing.T) {
+	f := newFleet(t)
+	b := f.leader(1)
+	session := f.open(b, 8, 0)
+	f.late(b, 8, session, 1)
+	told := b.regranted(8, 1000, quota.Share{10, 5, 1, 500})
+	b.node.takeTenant(told)
+	told.Dropping = true
+	b.node.takeTenant(told)
+	f.run()
+	if r := b.slot(8, 0); !r.Closed() || r.State().Limits.Version == 1000 || r.State().Live() != 1 {
+		t.Errorf("closed %t, %+v is in force, %d live", r.Closed(), r.State().Limits, r.State().Live())
+	}
+}
+
+// Who starts while a tenant is being dropped that was created at run time does not open it.
+func TestWhoStartsOpensNothingThatIsBeingDropped(t *testing.T) {
+	f := newFleet(t)
+	f.must(createOf(9, few, 1))
+	session := f.open(f.leader(1), 9, 0)
+	f.lost = func(l *letter) bool { return l.kind() == peer.Appended }
+	f.put(f.leader(1), 9, 0, session, 1)
+	f.steer(f.coordinator().id, dropOf(9, 0))
+	down := slices.IndexFunc(f.berths, func(b *berth) bool { return b.id < 3 && !b.leads(1) && b != f.coordinator() })
+	f.berths[down].kill()
+	f.advance(40 * env.Millisecond)
+	f.berths[down].start()
+	f.advance(40 * env.Millisecond)
+	if x := f.plane().Tenant(9); x == nil || !x.Dropping || f.berths[down].node.tenant(9) == nil {
+		t.Fatalf("tenant 9 is %+v, and node %d knows of it: %t", x, down, f.berths[down].node.tenant(9) != nil)
+	}
+	if r := f.berths[down].slot(9, 0); r != nil {
+		t.Errorf("node %d has opened it: %s", down, r.Phase())
+	}
+	f.lost = nil
+	f.must(dropOf(9, 0))
+	f.settle()
+	for _, text := range f.gone(9) {
+		t.Error(text)
+	}
+}
+
 // gone reports what is wrong with a tenant that was dropped: a slot that is open, a file, an
 // answer.
 func (f *fleet) gone(id tenant.ID) (wrong []string) {

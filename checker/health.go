@@ -1,9 +1,12 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
 const nameHealth = "health-truth"
@@ -37,6 +40,7 @@ func judgeHealth(run *observe.Run, o Options) Report {
 	}
 	x := &s.health
 	x.reset(run)
+	x.sortTracks(run)
 	for i := range run.Health.Tellings {
 		j := telling{verdict: v, truth: x, run: run, t: &run.Health.Tellings[i], place: int32(i)}
 		j.control()
@@ -62,6 +66,27 @@ type truth struct {
 	uses     []use
 	current  []int32 // of what was decided, the newest state of each object
 	decided  int     // states that were looked at
+	tracks   []int32 // in the run's list, by shard and then as they stand there
+}
+
+// sortTracks orders the tracks by shard.
+func (x *truth) sortTracks(run *observe.Run) {
+	all := run.Health.Tracks.All()
+	x.tracks = x.tracks[:0]
+	for i := range all {
+		x.tracks = append(x.tracks, int32(i))
+	}
+	slices.SortStableFunc(x.tracks, func(a, b int32) int { return cmp.Compare(all[a].Shard, all[b].Shard) })
+}
+
+// tracksOf returns the tracks of the logs of a shard, wherever they are, by their place in
+// the run's list.
+func (j *telling) tracksOf(shard lineage.Shard) []int32 {
+	all := j.run.Health.Tracks.All()
+	of := func(i int32, shard lineage.Shard) int { return cmp.Compare(all[i].Shard, shard) }
+	from, _ := slices.BinarySearchFunc(j.truth.tracks, shard, of)
+	to, _ := slices.BinarySearchFunc(j.truth.tracks[from:], shard+1, of)
+	return j.truth.tracks[from : from+to]
 }
 
 // telling is one telling under judgement.

@@ -153,9 +153,9 @@ func (j *telling) isHeard(by observe.Process, since int64) bool {
 // in the epoch that was told.
 func (j *telling) led(s *observe.ToldShard) iter.Seq2[*observe.Track, *observe.Lead] {
 	return func(yield func(*observe.Track, *observe.Lead) bool) {
-		for i := range j.run.Health.Tracks {
-			k := &j.run.Health.Tracks[i]
-			if k.Node != s.Leader.Node || k.Shard != s.ID {
+		for _, i := range j.tracksOf(s.ID) {
+			k := &j.run.Health.Tracks.All()[i]
+			if k.Node != s.Leader.Node {
 				continue
 			}
 			if lead := k.LeadOf(s.Epoch); lead != nil && lead.At <= j.t.At && !yield(k, lead) {

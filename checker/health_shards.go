@@ -133,8 +133,8 @@ func (j *telling) signals(s *observe.ToldShard, from, to int64) (least, most uin
 
 // isDeposed reports whether somebody sequences a log in a higher epoch by an instant.
 func (j *telling) isDeposed(k *observe.Track, epoch lineage.ShardEpoch, at int64) bool {
-	for i := range j.run.Health.Tracks {
-		other := &j.run.Health.Tracks[i]
+	for _, i := range j.tracksOf(k.Shard) {
+		other := &j.run.Health.Tracks.All()[i]
 		if other.Tenant != k.Tenant || other.Slot != k.Slot {
 			continue
 		}

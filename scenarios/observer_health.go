@@ -107,8 +107,8 @@ func (o *observer) bootHealth(id env.ID) {
 	clear(h.sights[int(id)*o.nodes : (int(id)+1)*o.nodes])
 	h.snapshots[id].Reset()
 	if o.world.Disk(id).Content("node") == nil {
-		for i := range o.run.Health.Tracks {
-			if k := &o.run.Health.Tracks[i]; k.Node == uint32(id) {
+		for i := range o.run.Health.Tracks.All() {
+			if k := &o.run.Health.Tracks.All()[i]; k.Node == uint32(id) {
 				k.Persist(0, o.world.Time())
 			}
 		}

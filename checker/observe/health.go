@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -167,7 +168,7 @@ type Health struct {
 	Tellings []Telling
 	More     int // tellings beyond maxTellings
 
-	Tracks     []Track
+	Tracks     keyed.List[Track] // by node and log
 	Reports    []Report
 	Deliveries []Delivery
 	Decided    []Object  // newest states that were seen
@@ -179,7 +180,8 @@ type Health struct {
 const maxTellings = 4096
 
 func (h *Health) reset() {
-	h.Tellings, h.Tracks, h.Reports, h.Deliveries = h.Tellings[:0], h.Tracks[:0], h.Reports[:0], h.Deliveries[:0]
+	h.Tellings, h.Reports, h.Deliveries = h.Tellings[:0], h.Reports[:0], h.Deliveries[:0]
+	h.Tracks.Reset()
 	h.Decided, h.Applied, h.Led, h.More = h.Decided[:0], h.Applied[:0], h.Led[:0], 0
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -50,7 +51,7 @@ func (h *Health) Track(node uint32, t tenant.ID, slot lineage.Slot, shard lineag
 	if k := h.TrackOf(node, t, slot); k != nil {
 		return k
 	}
-	k := another(&h.Tracks)
+	k := h.Tracks.Add(trackKey(node, t, slot))
 	*k = Track{
 		Node: node, Tenant: t, Slot: slot, Shard: shard,
 		Ends: k.Ends[:0], Durable: k.Durable[:0], Leads: k.Leads[:0], Refused: k.Refused[:0],
@@ -60,12 +61,11 @@ func (h *Health) Track(node uint32, t tenant.ID, slot lineage.Slot, shard lineag
 
 // TrackOf returns the track of a node's log, nil if nothing was seen of it.
 func (h *Health) TrackOf(node uint32, t tenant.ID, slot lineage.Slot) *Track {
-	for i := range h.Tracks {
-		if k := &h.Tracks[i]; k.Tenant == t && k.Slot == slot && k.Node == node {
-			return k
-		}
-	}
-	return nil
+	return h.Tracks.Find(trackKey(node, t, slot))
+}
+
+func trackKey(node uint32, t tenant.ID, slot lineage.Slot) keyed.Key {
+	return keyed.Key{A: uint64(t), B: uint64(node)<<32 | uint64(slot)}
 }
 
 // Append notes that the node, which sequences the log, gave a record its place.

@@ -43,6 +43,10 @@ func busy(n int) *world {
 	w.honest()
 	w.regions()
 	w.run.Residency.Touched(home, 0, "tenants/2/wal/x", 0)
+	told := w.run.Health.AddTelling()
+	told.At, told.Watched = w.tick(), observe.Is(1)
+	told.Nodes = append(told.Nodes, observe.ToldNode{Region: "east"})
+	told.Regions = append(told.Regions, observe.ToldRegion{Name: "east", Nodes: 1, Heard: observe.Is(0), Age: observe.Is(0), Reasoned: true})
 	w.run.Budget.Told(observe.Duties{Node: 1, Index: 2, Drain: true})
 	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w

@@ -34,6 +34,10 @@ const nameHealth = "health-truth"
 //	no-age            a figure has no age
 func judgeHealth(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameHealth), o.scratch()
+	if len(run.Ops()) == 0 {
+		v.cannotTell("nothing was asked")
+		return v.done()
+	}
 	if !run.Shared {
 		v.leftOut("no shard is a replica group")
 		return v.done()

@@ -37,6 +37,7 @@ type world struct {
 	since   int64
 	session uint64
 	request uint64
+	epoch   lineage.ShardEpoch // of the records; 0: as they say
 	bytes   []byte
 }
 
@@ -66,6 +67,9 @@ func (w *world) append(rec *record.Record) lineage.Seq {
 	}
 	end := w.log().End()
 	rec.Tenant, rec.Seq, rec.Prev, rec.Level = home, end.Next(), end.Chain, w.level
+	if w.epoch > 0 {
+		rec.Epoch = w.epoch
+	}
 	w.bytes = record.Append(w.bytes[:0], rec)
 	w.run.Admitted(home, 0, rec.Seq, now, now, 1)
 	w.run.Append(rec, record.ChainOf(w.bytes), now+1, now+1, 1)

@@ -39,7 +39,12 @@ func (r *Residency) Place(region tenant.Region) { r.regions = append(r.regions, 
 // Allow says where a tenant's bytes may be, if that is not everywhere.
 func (r *Residency) Allow(t tenant.ID, residency tenant.Residency) {
 	if len(residency) > 0 {
-		*r.allowed.Add(keyed.Key{A: uint64(t)}) = residency
+		k := keyed.Key{A: uint64(t)}
+		allowed := r.allowed.Find(k)
+		if allowed == nil {
+			allowed = r.allowed.Add(k)
+		}
+		*allowed = residency
 	}
 }
 

@@ -71,6 +71,7 @@ type Operator struct {
 	patience Patience
 	nodes    []env.ID // whom to ask about the control plane
 	steers   env.ID   // of them, who is believed to lead it
+	hops     int      // from one to another without a pause
 
 	busy     bool
 	command  Command
@@ -81,6 +82,7 @@ type Operator struct {
 	frame    uint64
 	frames   []uint64 // attempts that are not resolved
 	attempts uint32
+	silent   uint32 // of them, since who is asked said anything
 	due      env.Time
 	deadline env.Time
 	result   CommandResult
@@ -116,7 +118,7 @@ func (o *Operator) Begin(c Command) {
 		o.node, o.tail = o.steers, c.Control.Append(nil)
 	}
 	o.request++
-	o.frames = o.frames[:0]
+	o.frames, o.hops = o.frames[:0], 0
 	o.deadline = o.env.Now().Add(o.patience.Deadline)
 	o.connect()
 	o.env.SetTimer(0, min(o.due, o.deadline))
@@ -146,6 +148,7 @@ func (o *Operator) Step(ev *env.Event) (CommandResult, bool) {
 }
 
 func (o *Operator) message(m *wire.Message) {
+	o.silent = 0
 	switch {
 	case m.Kind == wire.Welcome && m.Nonce == o.nonce && o.conn == 0:
 		o.conn, o.attempts = m.Conn, 0
@@ -179,11 +182,14 @@ func (o *Operator) refusal(m *wire.Message) {
 }
 
 // redirected asks who is said to lead the control plane; leader is its address plus 1, or 0
-// if nobody is known to. Then it waits, because somebody will be.
+// if nobody is known to. Then it waits, because somebody will be; and so it does where
+// nodes send it from one to another.
 func (o *Operator) redirected(leader uint64) {
-	if leader == 0 || !slices.Contains(o.nodes, env.ID(leader-1)) {
+	known := leader > 0 && slices.Contains(o.nodes, env.ID(leader-1))
+	if o.hops++; !known || o.hops > len(o.nodes) {
 		o.askNext()
-		o.due = o.env.Now().Add(o.patience.Longest / 4)
+		o.hops = 0
+		o.due = o.env.Now().Add(o.patience.Longest / 2)
 		return
 	}
 	o.ask(env.ID(leader - 1))
@@ -194,7 +200,7 @@ func (o *Operator) redirected(leader uint64) {
 func (o *Operator) ask(node env.ID) {
 	o.node, o.steers = node, node
 	o.nonce++
-	o.conn, o.attempts = 0, 0
+	o.conn, o.attempts, o.silent = 0, 0, 0
 }
 
 // askNext turns to the node after the one that is asked.
@@ -220,7 +226,7 @@ func (o *Operator) timeout() {
 	case o.deadline <= now:
 		o.end(Unknown)
 	case o.due > now:
-	case o.command.Kind == wire.Control && o.attempts >= silentFor:
+	case o.command.Kind == wire.Control && o.silent >= silentFor:
 		o.askNext()
 		o.hello()
 	case o.conn == 0:
@@ -262,6 +268,7 @@ func (o *Operator) send(m *wire.Message) {
 	o.env.Send(o.node, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: o.attempts, A: uint64(m.Tenant), B: o.request}, o.out)
 	o.due = o.env.Now().Add(o.backoff())
 	o.attempts++
+	o.silent++
 }
 
 func (o *Operator) backoff() env.Duration {

@@ -1,10 +1,12 @@
 package core
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -17,6 +19,7 @@ type desk struct {
 	now   env.Time
 	timer env.Time
 	sent  []wire.Message
+	to    []env.ID // by message
 	ended []CommandResult
 }
 
@@ -24,12 +27,12 @@ func (d *desk) Now() env.Time                       { return d.now }
 func (d *desk) SetTimer(_ env.TimerID, at env.Time) { d.timer = at }
 func (d *desk) Incarnation() env.Incarnation        { return 1 }
 
-func (d *desk) Send(_ env.ID, _ env.Key, payload []byte) {
+func (d *desk) Send(to env.ID, _ env.Key, payload []byte) {
 	var m wire.Message
 	if err := wire.Decode(payload, &m); err != nil {
 		d.Fatal(err)
 	}
-	d.sent = append(d.sent, m)
+	d.sent, d.to = append(d.sent, m), append(d.to, to)
 }
 
 func (d *desk) step(ev env.Event) {
@@ -39,12 +42,15 @@ func (d *desk) step(ev env.Event) {
 }
 
 // hears delivers a message of node 4, as an answer to the frame sent last but back.
-func (d *desk) hears(m wire.Message, back int) {
+func (d *desk) hears(m wire.Message, back int) { d.Helper(); d.hearsFrom(4, m, back) }
+
+// hearsFrom delivers a message of a node.
+func (d *desk) hearsFrom(node env.ID, m wire.Message, back int) {
 	d.Helper()
 	if last := len(d.sent) - 1 - back; m.Kind == wire.Refusal || m.Kind == wire.Done {
 		m.Conn, m.Frame, m.Request = d.sent[last].Conn, d.sent[last].Frame, d.sent[last].Request
 	}
-	d.step(env.Event{Kind: env.Message, From: 4, Data: wire.Append(nil, &m)})
+	d.step(env.Event{Kind: env.Message, From: node, Data: wire.Append(nil, &m)})
 }
 
 // wakes lets time pass until the timer fires.
@@ -166,5 +172,203 @@ func TestFramesOfAnOperatorAreNeverUsedAgain(t *testing.T) {
 	}
 	if len(frames) != 3 || len(nonces) != 2 || len(requests) != 2 {
 		t.Errorf("%d frames, %d connections, %d requests; want 3, 2, 2", len(frames), len(nonces), len(requests))
+	}
+}
+
+// wanting is an operator of a cluster whose shards are shared, nodes 4, 5 and 6, that has
+// said hello to node 4 and wants node 2 drained.
+func wanting(t *testing.T) *desk {
+	d := &desk{host: &host{TB: t}}
+	d.Operator = NewOperator(d, DefaultPatience, 4, 5, 6)
+	d.Begin(Command{Kind: wire.Control, Control: drainOf(2)})
+	return d
+}
+
+// asked returns whom the operator has said hello to, one after the other.
+func (d *desk) asked() (nodes []env.ID) {
+	for i, to := range d.to {
+		if d.sent[i].Kind == wire.Hello && (len(nodes) == 0 || nodes[len(nodes)-1] != to) {
+			nodes = append(nodes, to)
+		}
+	}
+	return nodes
+}
+
+// enters lets the node that was said hello to last welcome the operator, whose command
+// leaves then.
+func (d *desk) enters() {
+	d.Helper()
+	last := len(d.sent) - 1
+	if d.sent[last].Kind != wire.Hello {
+		d.Fatalf("the last message is a %s, want a hello", d.sent[last].Kind)
+	}
+	d.hearsFrom(d.to[last], wire.Message{Kind: wire.Welcome, Nonce: d.sent[last].Nonce, Conn: uint64(100 + last)}, 0)
+	if m := d.sent[len(d.sent)-1]; m.Kind != wire.Control || m.Conn != uint64(100+last) || d.to[len(d.to)-1] != d.to[last] {
+		d.Fatalf("welcomed by node %d the operator sends %+v to node %d", d.to[last], m, d.to[len(d.to)-1])
+	}
+}
+
+// moved lets the node that was asked last say who leads, by address; -1 is nobody.
+func (d *desk) moved(leader int) {
+	d.Helper()
+	d.hearsFrom(d.to[len(d.to)-1], wire.Message{Kind: wire.Refusal, Code: wire.Moved, Used: uint64(leader + 1)}, 0)
+}
+
+// Whom an operator asks, and how it ends: who leads the control plane changes, and is not
+// always known.
+func TestWhomAnOperatorAsks(t *testing.T) {
+	done := wire.Message{Kind: wire.Done, Command: wire.Control}
+	for name, c := range map[string]struct {
+		story func(d *desk)
+		asks  []env.ID
+		want  CommandResult
+	}{
+		"the first one leads": {func(d *desk) { d.enters(); d.hears(done, 0) }, []env.ID{4}, CommandResult{Outcome: Acked}},
+		"it says who does": {func(d *desk) {
+			d.enters()
+			d.moved(6)
+			d.enters()
+			d.hearsFrom(6, done, 0)
+		}, []env.ID{4, 6}, CommandResult{Outcome: Acked}},
+		"it does not know who does": {func(d *desk) {
+			d.enters()
+			before := d.now
+			d.moved(-1)
+			if len(d.asked()) > 1 {
+				d.Error("another one is asked at once")
+			}
+			d.wakes()
+			if d.now == before {
+				d.Error("it does not wait until somebody leads")
+			}
+			d.enters()
+			d.hearsFrom(5, done, 0)
+		}, []env.ID{4, 5}, CommandResult{Outcome: Acked}},
+		"it names a stranger": {func(d *desk) {
+			d.enters()
+			d.moved(9)
+			d.wakes()
+			d.enters()
+			d.hearsFrom(5, done, 0)
+		}, []env.ID{4, 5}, CommandResult{Outcome: Acked}},
+		"it is silent": {func(d *desk) {
+			for len(d.asked()) == 1 {
+				d.wakes()
+			}
+			d.enters()
+			d.hearsFrom(5, done, 0)
+		}, []env.ID{4, 5}, CommandResult{Outcome: Acked}},
+		"it takes the command and is silent": {func(d *desk) {
+			d.enters()
+			for len(d.asked()) == 1 {
+				d.wakes()
+			}
+			d.enters()
+			d.hearsFrom(5, wire.Message{Kind: wire.Refusal, Code: wire.InvalidConfig, Resource: 3}, 0)
+		}, []env.ID{4, 5}, CommandResult{Outcome: Unknown, Code: wire.InvalidConfig, Field: 3}}, // the first one may have done it
+		"a late answer of one that is asked no more": {func(d *desk) {
+			d.enters()
+			first := d.sent[len(d.sent)-1]
+			for len(d.asked()) == 1 {
+				d.wakes()
+			}
+			d.enters()
+			late := done
+			late.Conn, late.Frame, late.Request = first.Conn, first.Frame, first.Request
+			d.step(env.Event{Kind: env.Message, From: 4, Data: wire.Append(nil, &late)})
+			if len(d.ended) > 0 {
+				d.Error("it counts")
+			}
+			d.hearsFrom(5, done, 0)
+		}, []env.ID{4, 5}, CommandResult{Outcome: Acked}},
+		"it says no, for good": {func(d *desk) {
+			d.enters()
+			d.hears(wire.Message{Kind: wire.Refusal, Code: wire.TenantDropped}, 0)
+		}, []env.ID{4}, CommandResult{Outcome: Refused, Code: wire.TenantDropped}},
+		"it says not now, and then it is": {func(d *desk) {
+			d.enters()
+			d.hears(wire.Message{Kind: wire.Refusal, Code: wire.NotNow}, 0)
+			d.wakes()
+			d.hears(done, 0)
+		}, []env.ID{4}, CommandResult{Outcome: Acked}},
+		"it says not now for ever": {func(d *desk) {
+			d.enters()
+			for len(d.ended) == 0 {
+				d.hears(wire.Message{Kind: wire.Refusal, Code: wire.NotNow}, 0)
+				d.wakes()
+			}
+		}, []env.ID{4}, CommandResult{Outcome: Refused, Code: wire.NotNow}},
+		"nobody is there": {func(d *desk) {
+			for len(d.ended) == 0 {
+				d.wakes()
+			}
+			if asked := len(d.asked()); asked < 4 {
+				d.Errorf("only %d times somebody else was asked", asked)
+			}
+		}, nil, CommandResult{Outcome: Refused}},
+		"nobody leads": {func(d *desk) {
+			d.enters()
+			for len(d.ended) == 0 {
+				d.moved(-1)
+				if d.wakes(); len(d.ended) == 0 {
+					d.enters()
+				}
+			}
+		}, nil, CommandResult{Outcome: Refused, Code: wire.Moved}},
+		"two send it from one to the other": {func(d *desk) {
+			for len(d.ended) == 0 && len(d.sent) < 10_000 {
+				if d.sent[len(d.sent)-1].Kind == wire.Hello {
+					d.enters()
+				}
+				switch last := d.to[len(d.to)-1]; last {
+				case 4:
+					d.moved(5)
+				default:
+					d.moved(4)
+				}
+				if d.sent[len(d.sent)-1].Kind != wire.Hello { // it waits
+					d.wakes()
+				}
+			}
+			if len(d.sent) > 1000 {
+				d.Errorf("%d messages are sent, want fewer", len(d.sent))
+			}
+		}, nil, CommandResult{Outcome: Refused, Code: wire.Moved}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := wanting(t)
+			c.story(d)
+			for i := range d.ended {
+				d.ended[i].Value = 0 // of a Moved the address
+			}
+			if diff := cmp.Diff([]CommandResult{c.want}, d.ended); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if c.asks != nil && !slices.Equal(d.asked(), c.asks) {
+				t.Errorf("nodes %v are asked, want %v", d.asked(), c.asks)
+			}
+			if d.Busy() || d.timer != env.Never || d.now > env.Time(0).Add(DefaultPatience.Deadline) {
+				t.Errorf("busy %t, timer at %d, now %d", d.Busy(), d.timer, d.now)
+			}
+		})
+	}
+}
+
+// Who led the control plane last is asked first; every command is sent as it is.
+func TestWhoLedIsAskedFirst(t *testing.T) {
+	d := wanting(t)
+	d.enters()
+	d.moved(6)
+	d.enters()
+	d.hearsFrom(6, wire.Message{Kind: wire.Done, Command: wire.Control}, 0)
+	want := createOf(9, few, 1)
+	d.Begin(Command{Kind: wire.Control, Control: want})
+	if to := d.to[len(d.to)-1]; to != 6 {
+		t.Errorf("the next command goes to node %d, want 6", to)
+	}
+	d.enters()
+	c, err := control.DecodeCommand(d.sent[len(d.sent)-1].Tail)
+	if diff := cmp.Diff(want, c); err != nil || diff != "" {
+		t.Errorf("%v, command (-want +got):\n%s", err, diff)
 	}
 }

@@ -46,7 +46,7 @@ func TestContradictions(t *testing.T) {
 		{func(c *Cluster) { c.Tenants[1].Residency = tenant.Residency{"us", "us"} },
 			`tenants[1]: invalid tenant configuration: tenant 8: residency[1]: invalid region name "us": it is there twice`},
 		{func(c *Cluster) { c.Tenants[1].Residency = tenant.Residency{"asia"} }, "tenants[1].residency: no shard is in a region of [asia]"},
-		{func(c *Cluster) { c.Tenants[0].Shards = nil }, "tenants[0].shards: 0 slots, want 1..65536"},
+		{func(c *Cluster) { c.Tenants[0].Shards = nil }, "tenants[0].shards: 0 slots, want 1..1024"},
 		{func(c *Cluster) { c.Tenants[0].Shards = make([]lineage.Shard, MaxSlots+1) }, "tenants[0].shards: 1025 slots, want 1..1024"},
 		{func(c *Cluster) { c.Tenants[0].Limits.Rate = 2 },
 			"tenants[0].limits.rate: invalid tenant configuration: tenant 7: limits.rate is 2, want 3 or more: one operation per second for each of 3 slots"},

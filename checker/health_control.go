@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -68,7 +69,12 @@ func (j *telling) isGone(id tenant.ID) bool {
 
 // object compares an object with what was decided last.
 func (j *telling) object(d *observe.Object) {
-	i := slices.IndexFunc(j.t.Objects, func(o observe.Object) bool { return o.Kind == d.Kind && o.ID == d.ID })
+	i, found := slices.BinarySearchFunc(j.t.Objects, d, func(o observe.Object, d *observe.Object) int {
+		return cmp.Or(cmp.Compare(o.Kind, d.Kind), cmp.Compare(o.ID, d.ID))
+	})
+	if !found {
+		i = -1
+	}
 	switch {
 	case i < 0 && (d.Gone || !j.t.Member):
 	case i < 0:

@@ -405,20 +405,6 @@ func (f *fleet) entity(at *berth, id tenant.ID, slot lineage.Slot, n uint64) sig
 	}
 }
 
-// query reads an entity of a slot at a level.
-func (f *fleet) query(at *berth, id tenant.ID, slot lineage.Slot, level wire.Level) *wire.Message {
-	f.Helper()
-	return f.ask(writerID, at.id, wire.Message{Kind: wire.Query, Tenant: id, Slot: slot, Placement: 1, Request: 1, Entity: f.entityOr(at, id, slot), Level: level, Bound: env.Second})
-}
-
-// entityOr is entity of a tenant that the node may not know.
-func (f *fleet) entityOr(at *berth, id tenant.ID, slot lineage.Slot) signal.Entity {
-	if at.node.tenant(id) == nil {
-		return 0
-	}
-	return f.entity(at, id, slot, 1)
-}
-
 // leads reports whether a node leads a shard.
 func (b *berth) leads(shard lineage.Shard) bool {
 	g := b.node.group(shard)

@@ -56,12 +56,6 @@ func (t *tenancy) isDropped(id tenant.ID) bool {
 	return found
 }
 
-// isDraining reports whether a node is to have no duties.
-func (n *Node) isDraining(id env.ID) bool {
-	_, found := slices.BinarySearch(n.tenancy.drains, id)
-	return found
-}
-
 // home returns the shard of a slot; false if there is no such slot as far as is known here.
 func (n *Node) home(id tenant.ID, slot lineage.Slot) (lineage.Shard, bool) {
 	if t := n.tenant(id); t != nil && int64(slot) < int64(len(t.Shards)) {

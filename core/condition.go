@@ -151,7 +151,12 @@ func (v *view) shard(h *health.Shard, s *control.Shard) {
 // nothing.
 func (v *view) told(s *control.Shard) *shardKnown {
 	k := v.n.knowledge.shards[s.ID]
-	if !v.n.leads || k == nil || k.figures.Epoch != s.Epoch || k.by != s.Leader {
+	if !v.n.leads || k == nil {
+		return nil
+	}
+	// Who was replaced may have told of what is no more.
+	//safety:figures-of-who-leads-now false by=health-truth on=failover
+	if k.figures.Epoch != s.Epoch || k.by != s.Leader {
 		return nil
 	}
 	return k

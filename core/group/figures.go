@@ -53,10 +53,13 @@ func (g *Group) other(e env.Env, i int) peer.OtherFigures {
 		}
 		quiet, known := g.began(e, p.at)
 		f.Heard = f.Heard && known
+		// Who confirms need not have said lately what it has.
+		//safety:lag-as-old-as-what-was-said by=health-truth on=slow-follower
 		f.Quiet = max(f.Quiet, quiet)
 		f.Records += uint64(end - p.acked)
 		f.Lag = max(f.Lag, e.Now().Sub(s.marks.of(p.acked+1)))
 	}
+	// Of who was not heard in this epoch nobody knows how far behind it is.
 	if !f.Heard {
 		return peer.OtherFigures{Node: o.node}
 	}

@@ -93,7 +93,9 @@ func (r *Replica) Busy() bool { return r.task != nothing || r.phase == Refetchin
 // that is committed.
 func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 	assert.That(r.phase == Following && r.task == nothing, "%s leads in epoch %d while %s", r.dir, epoch, r.phase)
-	r.leads, r.epoch, r.counts.Refused = true, epoch, [3]uint64{}
+	r.leads, r.epoch = true, epoch
+	// What an earlier leader refused is not what this one did.
+	r.counts.Refused = [3]uint64{}
 	limits, level := r.state.Limits, r.state.Level
 	for i := range r.pending {
 		level = r.pending[i].Record.Level

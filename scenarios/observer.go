@@ -292,7 +292,11 @@ func (o *observer) renamed(id env.ID, to string) {
 // with these records may be gone.
 func (o *observer) trustSnapshot(id env.ID, w *slotWrites) {
 	disk := o.world.Disk(id)
-	if w.snapshot != "" && w.covers > w.durable && disk.Durable(w.snapshot, 0, disk.Size(w.snapshot)) {
+	if w.snapshot == "" || w.covers <= w.durable {
+		return
+	}
+	// It may be named anew, and a power failure would bring back what the node does not see.
+	if size := disk.Size(w.snapshot); size >= 0 && disk.Durable(w.snapshot, 0, size) {
 		w.durable = w.covers
 	}
 }

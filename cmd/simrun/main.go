@@ -35,9 +35,16 @@ import (
 // 100 per cent a collection would be under way most of the time.
 const garbage = 400
 
+// enough is what the process may take, bytes, before more garbage is collected than that:
+// a fleet keeps some hundred MiB.
+const enough = 3 << 30
+
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
+		if os.Getenv("GOMEMLIMIT") == "" { // four times what a fleet keeps would be too much
+			debug.SetMemoryLimit(enough)
+		}
 	}
 	ctx, signalled := interruptible()
 	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

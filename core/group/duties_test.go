@@ -193,6 +193,21 @@ func TestALogEndsWhenWhatIsUnderWayIsDone(t *testing.T) {
 	}
 }
 
+// Nothing is under way any more in a log that has stopped, though what was is not committed.
+func TestALogThatHasStoppedEnds(t *testing.T) {
+	w := serving(t)
+	w.held = of(peer.Appended, 2)
+	w.fail(0, 0)
+	if log := w.nodes[0].logs[0]; log.End() == log.State().Position {
+		t.Fatalf("nothing is under way:\n%v", w)
+	}
+	w.end(0)
+	w.settle()
+	if !w.nodes[0].group.Ended(0) {
+		t.Errorf("the log has stopped, and has not ended:\n%v", w)
+	}
+}
+
 // Nobody begins to sequence a log that ends: for who leads next it has ended at once, and he
 // does without it.
 func TestWhoLeadsNextDoesWithoutALogThatEnds(t *testing.T) {

@@ -64,7 +64,7 @@ var mistakes = []Mistake{
 	},
 	{
 		Name: "chain-compared", Rule: "a replica takes only what continues its own log",
-		Expected: "prefix", Scenario: "failover", Where: "core/replica/shared.go", Operator: edit,
+		Expected: "prefix", Scenario: "partition", Where: "core/replica/shared.go", Operator: edit,
 		edits: []replacement{
 			{"known && chain != at.Chain {", "known && chain != at.Chain && at.Seq == 0 {"},
 			{"\t\tif r.position(seq).Chain == record.ChainOf(bytes) {\n", "\t\tif seq > 0 {\n"},

@@ -217,7 +217,6 @@ func (g *Group) at(number int) *slot {
 // known changes nothing: it may have been on its way for long.
 func (g *Group) Configure(e env.Env, s *control.Shard) {
 	// What was decided later counts, in whatever order it arrives.
-	//safety:newer-configuration-kept false by=liveness on=reconfigure-under-fire
 	if s.Index <= g.known.Index {
 		return
 	}

@@ -95,8 +95,9 @@ func (p *polls) asked(round uint64) (env.Time, bool) {
 	return p.sent[round%64], round <= p.round && round+64 > p.round && round>>32 == p.round>>32
 }
 
-// maxSlots is how many slots a report tells of at most.
-const maxSlots = 3000
+// maxFigures is how much a report tells of at most: a shard, another replica, a slot, and
+// four copies take 72 bytes each, or less, of the tail of a message.
+const maxFigures = 3000
 
 // tell tells who asked in a round what there is to tell here.
 func (n *Node) tell(to env.ID, round uint64) {
@@ -151,28 +152,38 @@ func worse(needs, told [quota.Resources]control.Need) bool {
 // may not know it, so that it says since when that may be.
 func (n *Node) tellOf(groups []*group.Group) {
 	r := &n.reporting
-	f, slots := &r.figures, 0
+	f := &r.figures
 	f.Led = f.Led[:0]
+	told := len(f.Copies) / 4
 	for _, g := range groups {
 		sole, certain := g.Sole(n.env)
 		if !certain {
 			continue
 		}
-		whole := n.figuresOf(g)
-		whole.Sole = sole
-		for rest := whole.Slots; ; rest = rest[len(whole.Slots):] {
-			if len(rest) > 0 && slots >= maxSlots {
+		s := n.figuresOf(g)
+		s.Sole = sole
+		for all := false; !all; {
+			if s.Slots, told, all = pack(f, told, s); !all {
 				n.sendReport(r.asker, r.round, f)
-				f.Led, slots = f.Led[:0], 0
-			}
-			whole.Slots = rest[:min(len(rest), maxSlots-slots)]
-			f.Led = append(f.Led, whole)
-			if slots += len(whole.Slots); len(whole.Slots) == len(rest) {
-				break
+				f.Own, f.Free, f.Copies, f.Led, told = false, 0, f.Copies[:0], f.Led[:0], 0
 			}
 		}
 	}
 	n.sendReport(r.asker, r.round, f)
+}
+
+// pack adds a shard to a report that tells of so much already, with as many of its slots as
+// there is room for. It returns the slots that are left, how much is told, and whether that
+// is all of the shard.
+func pack(f *peer.Figures, told int, s peer.ShardFigures) (left []peer.SlotFigures, now int, all bool) {
+	head := 1 + len(s.Others)
+	if told > 0 && told+head+min(1, len(s.Slots)) > maxFigures {
+		return s.Slots, told, false
+	}
+	fit := min(len(s.Slots), maxFigures-told-head)
+	left, s.Slots = s.Slots[fit:], s.Slots[:fit]
+	f.Led = append(f.Led, s)
+	return left, told + head + fit, len(left) == 0
 }
 
 // copyOf tells of the replica of a shard here.
@@ -220,7 +231,7 @@ func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
 	if last.epoch != w.epoch || last.slots != w.slots {
 		return 0, 0
 	}
-	return total - last.signals, now.Sub(last.from)
+	return total - last.signals, max(now.Sub(last.from), 0) // a clock may step back
 }
 
 // slotFigures tells of a slot.

@@ -314,3 +314,25 @@ func TestWhatOneEntryChangedIsNotParted(t *testing.T) {
 		t.Errorf("parts (-want +got):\n%s", diff)
 	}
 }
+
+func FuzzDecodeChanges(f *testing.F) {
+	l := newLog()
+	f.Add(l.page(0, math.MaxInt).bytes)
+	for _, c := range after(small, gives(0), ended(8), []Command{excludes(1, m(0, 1), 7, 0), drains(4)}) {
+		l.do(c)
+	}
+	f.Add(l.page(0, math.MaxInt).bytes)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		after, changes, err := DecodeChanges(b)
+		if err != nil {
+			if !errors.Is(err, ErrSnapshot) {
+				t.Errorf("%x: %v", b, err)
+			}
+			return
+		}
+		if again, _ := AppendChanges(nil, after, after, changes, math.MaxInt); !bytes.Equal(again, b) {
+			t.Errorf("%x is written as %x: %v", b, again, told(changes))
+		}
+		new(Reader).Take(after, after, after, changes)
+	})
+}

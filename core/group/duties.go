@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -57,7 +58,10 @@ func (g *Group) Ended(number int) bool {
 	if s == nil || !s.ends || g.role != Leading {
 		return false
 	}
-	return !s.r.Leads() || s.r.Waiting() == 0 && s.r.End() == s.r.State().Position
+	if !s.r.Leads() || s.r.Phase() == replica.Stopped {
+		return true
+	}
+	return s.r.Waiting() == 0 && s.r.End() == s.r.State().Position
 }
 
 // Ending reports whether End was said of a log.

@@ -30,7 +30,7 @@ type asking struct {
 const (
 	askedAtLeast = 180 * millisecond
 	askedSpread  = uint64(120 * millisecond)
-	askedOthers  = 4 // times as long
+	askedOthers  = 5 // times as long
 	firstAsked   = uint64(20 * millisecond)
 )
 

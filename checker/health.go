@@ -18,7 +18,7 @@ const nameHealth = "health-truth"
 //	wrong-use         a slot's entities and bytes are not what its log adds up to at that seq
 //	old-use           a change that was acknowledged, or read, before is not counted
 //	early-use         a record is counted that nobody had appended
-//	wrong-sum         a shard's entities and bytes are not those of its slots
+//	wrong-sum         a shard's entities and bytes are not those of all its slots
 //	wrong-refusals    there were more, or fewer, refusals for a quota
 //	wrong-throughput  there were more, or fewer, signals in the window, or it was another one
 //	wrong-lag         a replica was further behind, or less far
@@ -68,6 +68,7 @@ type truth struct {
 	logs     []toldLog // as the run has them
 	instants []int64   // of all of them
 	uses     []use
+	sums     []sum   // by shard of the telling under judgement
 	current  []int32 // of what was decided, the newest state of each object
 	decided  int     // states that were looked at
 	tracks   []int32 // in the run's list, by shard and then as they stand there

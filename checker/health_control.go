@@ -69,28 +69,33 @@ func (j *telling) isGone(id tenant.ID) bool {
 
 // object compares an object with what was decided last.
 func (j *telling) object(d *observe.Object) {
-	i, found := slices.BinarySearchFunc(j.t.Objects, d, func(o observe.Object, d *observe.Object) int {
-		return cmp.Or(cmp.Compare(o.Kind, d.Kind), cmp.Compare(o.ID, d.ID))
-	})
-	if !found {
-		i = -1
-	}
+	said := j.objectTold(d.Kind, d.ID)
 	switch {
-	case i < 0 && (d.Gone || !j.t.Member):
-	case i < 0:
+	case said == nil && (d.Gone || !j.t.Member):
+	case said == nil:
 		j.decides(d, "it is not told of")
 	case d.Gone:
 		j.decides(d, "it is told of, and was dropped")
 	default:
 		j.report.Checked++
-		said := j.t.Objects[i].Numbers
-		for k := range max(len(said), len(d.Numbers)) {
-			if k >= len(said) || k >= len(d.Numbers) || said[k] != d.Numbers[k] {
-				j.decides(d, "%s is told as %s, and is %s", numberName(d, k), numberAt(said, k), numberAt(d.Numbers, k))
+		for k := range max(len(said.Numbers), len(d.Numbers)) {
+			if k >= len(said.Numbers) || k >= len(d.Numbers) || said.Numbers[k] != d.Numbers[k] {
+				j.decides(d, "%s is told as %s, and is %s", numberName(d, k), numberAt(said.Numbers, k), numberAt(d.Numbers, k))
 				return
 			}
 		}
 	}
+}
+
+// objectTold returns what is told of an object, nil if nothing.
+func (j *telling) objectTold(kind observe.ObjectKind, id uint64) *observe.Object {
+	i, found := slices.BinarySearchFunc(j.t.Objects, id, func(o observe.Object, id uint64) int {
+		return cmp.Or(cmp.Compare(o.Kind, kind), cmp.Compare(o.ID, id))
+	})
+	if !found {
+		return nil
+	}
+	return &j.t.Objects[i]
 }
 
 func (j *telling) decides(d *observe.Object, format string, operands ...any) {
@@ -114,6 +119,9 @@ var (
 	tenantNumbers = [...]string{"the version", "whether it is being dropped", "the rate", "the burst", "the cap of entities", "the cap of bytes", "the residency"}
 	slotNumbers   = [...]string{"the shard", "the share of the rate", "the share of the burst", "the share of entities", "the share of bytes"}
 )
+
+// isDropping is the place, among a tenant's numbers, of the one that says so.
+const isDropping = 1
 
 func numberName(d *observe.Object, k int) string {
 	switch {
@@ -152,12 +160,19 @@ func (j *telling) derived() {
 	}
 }
 
+// placeOf returns the place of a shard among those that are told, -1 if it is not.
+func (j *telling) placeOf(id lineage.Shard) int {
+	i, found := slices.BinarySearchFunc(j.t.Shards, id, func(s observe.ToldShard, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
+	if !found {
+		return -1
+	}
+	return i
+}
+
 // shardTold returns a shard as it was told, nil if it was not.
 func (j *telling) shardTold(id lineage.Shard) *observe.ToldShard {
-	for i := range j.t.Shards {
-		if j.t.Shards[i].ID == id {
-			return &j.t.Shards[i]
-		}
+	if i := j.placeOf(id); i >= 0 {
+		return &j.t.Shards[i]
 	}
 	return nil
 }

@@ -1,13 +1,17 @@
 package checker
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
 // shards looks at what the leader of each shard says, and at its replicas.
 func (j *telling) shards() {
+	j.addUp()
 	for i := range j.t.Shards {
 		s := &j.t.Shards[i]
 		if s.Age.Known && !j.isHeard(s.Leader, j.since(s.Age.Value)) {
@@ -15,7 +19,7 @@ func (j *telling) shards() {
 				s.ID, s.Leader.Node, s.Epoch, instant(j.since(s.Age.Value)))
 		}
 		if j.aged(s.Entities, s.Age, "entities of shard", uint64(s.ID)) {
-			j.sum(s)
+			j.sum(s, &j.truth.sums[i])
 		}
 		if j.aged(s.Signals, s.Age, "signals of shard", uint64(s.ID)) {
 			j.throughput(s)
@@ -32,26 +36,63 @@ func (j *telling) shards() {
 	}
 }
 
-// sum compares a shard with its slots of the same age: they are of one report. One of a
-// tenant that was dropped since is in the sum only; so is one of a tenant that who tells
-// has not been told of.
-func (j *telling) sum(s *observe.ToldShard) {
-	entities, bytes := uint64(0), uint64(0)
+// sum is what the slots of a shard that are told as old as the shard add up to.
+type sum struct {
+	usage
+	lacks *observe.ToldSlot // of those that are not, the first that is in the shard's figures for sure, nil if there is none
+	of    tenant.ID         // whose slot that is
+}
+
+// addUp adds up the slots of every shard that is told.
+func (j *telling) addUp() {
+	x := j.truth
+	x.sums = slices.Grow(x.sums[:0], len(j.t.Shards))[:len(j.t.Shards)]
+	clear(x.sums)
 	for i := range j.t.Tenants {
-		for k := range j.t.Tenants[i].Slots {
-			if slot := &j.t.Tenants[i].Slots[k]; slot.Shard == s.ID && slot.Age == s.Age {
-				entities, bytes = entities+slot.Entities.Value, bytes+slot.Bytes.Value
+		t := &j.t.Tenants[i]
+		for k := range t.Slots {
+			slot := &t.Slots[k]
+			at := j.placeOf(slot.Shard)
+			if at < 0 || !j.t.Shards[at].Entities.Known {
+				continue
+			}
+			switch s, total := &j.t.Shards[at], &x.sums[at]; {
+			case slot.Age == s.Age:
+				total.entities, total.bytes = total.entities+slot.Entities.Value, total.bytes+slot.Bytes.Value
+			case total.lacks == nil && j.counts(s, t.ID, slot):
+				total.lacks, total.of = slot, t.ID
 			}
 		}
 	}
-	if entities == s.Entities.Value && bytes == s.Bytes.Value {
-		return
+}
+
+// counts reports whether a slot is in the figures of its shard for sure: their leader has
+// sequenced it all the while, and its tenant is not being dropped.
+func (j *telling) counts(s *observe.ToldShard, t tenant.ID, slot *observe.ToldSlot) bool {
+	k := j.run.Health.TrackOf(s.Leader.Node, t, slot.Slot)
+	if k == nil || !s.Age.Known || j.isBehind() {
+		return false
 	}
-	if (j.anyGone() || j.isBehind()) && entities <= s.Entities.Value && bytes <= s.Bytes.Value {
-		return
+	lead := k.LeadOf(s.Epoch)
+	said := j.objectTold(observe.TenantObject, uint64(t))
+	return lead != nil && lead.At <= j.since(s.Age.Value) && said != nil && said.Numbers[isDropping] == 0
+}
+
+// sum compares a shard with its slots of the same age: they are of one report, and of all
+// that the leader sequences. One of a tenant that was dropped since is in the sum only; so
+// is one of a tenant that who tells has not been told of.
+func (j *telling) sum(s *observe.ToldShard, total *sum) {
+	entities, bytes := s.Entities.Value, s.Bytes.Value
+	switch {
+	case total.lacks != nil:
+		j.wrong("wrong-sum", s.Age.Value, "shard %d has %d entities and %d bytes, and of %s, which its leader sequences, nothing as old is told",
+			s.ID, entities, bytes, place(total.of, total.lacks.Slot))
+	case total.usage == usage{entities, bytes}:
+	case (j.anyGone() || j.isBehind()) && total.entities <= entities && total.bytes <= bytes:
+	default:
+		j.wrong("wrong-sum", s.Age.Value, "shard %d has %d entities and %d bytes, its slots that are told as old have %d and %d",
+			s.ID, entities, bytes, total.entities, total.bytes)
 	}
-	j.wrong("wrong-sum", s.Age.Value, "shard %d has %d entities and %d bytes, its slots that are told as old have %d and %d",
-		s.ID, s.Entities.Value, s.Bytes.Value, entities, bytes)
 }
 
 // isBehind reports whether somebody has applied more of the meta log than is told of.

@@ -82,10 +82,8 @@ func (j *telling) tenants() {
 			if j.aged(slot.Seq, slot.Age, "seq of a slot of tenant", uint64(t.ID)) {
 				j.use(t.ID, slot)
 			}
-			for r := range slot.Refused {
-				if j.aged(slot.Refused[r], slot.Age, "refusals of a slot of tenant", uint64(t.ID)) {
-					j.refusals(t.ID, slot, r)
-				}
+			if slot.Refused != [3]observe.Figure{} {
+				j.refusals(t.ID, slot)
 			}
 		}
 	}
@@ -150,20 +148,22 @@ func (x *truth) recount(v *verdict, run *observe.Run, c *recount) {
 	}
 }
 
-// refusals compares how many requests the leader of a slot has refused for a quota.
-func (j *telling) refusals(t tenant.ID, slot *observe.ToldSlot, r int) {
-	age, told := slot.Age.Value, slot.Refused[r].Value
+// refusals compares how many requests the leader of a slot has refused for each quota.
+func (j *telling) refusals(t tenant.ID, slot *observe.ToldSlot) {
 	s := j.shardTold(slot.Shard)
 	if s == nil || !s.Configured {
-		j.wrong("unheard", age, "%s has refused %d requests, and who leads it is not known", place(t, slot.Slot), told)
+		j.wrong("unheard", slot.Age.Value, "%s has refused requests, and who leads it is not known", place(t, slot.Slot))
 		return
 	}
-	least, most := uint64(0), uint64(0)
+	since, least, most := j.since(slot.Age.Value), [3]uint64{}, [3]uint64{}
 	if k := j.run.Health.TrackOf(s.Leader.Node, t, slot.Slot); k != nil {
-		least, most = k.TallyAt(s.Epoch, j.since(age))[r], k.TallyAt(s.Epoch, j.t.At)[r]
+		least, most = k.TallyAt(s.Epoch, since), k.TallyAt(s.Epoch, j.t.At)
 	}
-	if told < least || told > most {
-		j.wrong("wrong-refusals", age, "%s has refused %d requests for %s; since %s it was %d to %d",
-			place(t, slot.Slot), told, [...]string{"the rate", "entities", "bytes"}[r], instant(j.since(age)), least, most)
+	for r, told := range slot.Refused {
+		if !j.aged(told, slot.Age, "refusals of a slot of tenant", uint64(t)) || least[r] <= told.Value && told.Value <= most[r] {
+			continue
+		}
+		j.wrong("wrong-refusals", slot.Age.Value, "%s has refused %d requests for %s; since %s it was %d to %d",
+			place(t, slot.Slot), told.Value, [...]string{"the rate", "entities", "bytes"}[r], instant(since), least[r], most[r])
 	}
 }

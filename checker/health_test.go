@@ -133,6 +133,12 @@ func tells(spoil func(w *world, t *observe.Telling)) func(*world) {
 // slot0 is the slot that is told of.
 func slot0(t *observe.Telling) *observe.ToldSlot { return &t.Tenants[0].Slots[0] }
 
+// unsaid tells nothing of the slot, and a shard without it.
+func unsaid(t *observe.Telling) {
+	*slot0(t) = observe.ToldSlot{}
+	t.Shards[0].Entities, t.Shards[0].Bytes = observe.Is(0), observe.Is(0)
+}
+
 func TestHealthIsTrue(t *testing.T) {
 	ok := func(name string, spoil func(*world, *observe.Telling)) given {
 		return given{name: name, verdict: Held, make: tells(spoil)}
@@ -170,6 +176,18 @@ func TestHealthIsTrue(t *testing.T) {
 		ok("so is one of which who tells has not been told", func(w *world, t *observe.Telling) {
 			w.run.Health.Reached(10, t.At)
 			t.Shards[0].Entities = observe.Is(3)
+		}),
+		ok("one of a tenant that is being dropped need not be", func(w *world, t *observe.Telling) {
+			unsaid(t)
+			w.run.Health.Decided[2].Numbers[isDropping], t.Objects[2].Numbers[isDropping] = 1, 1
+		}),
+		ok("nor one of which who tells has not been told all", func(w *world, t *observe.Telling) {
+			unsaid(t)
+			w.run.Health.Reached(10, t.At)
+		}),
+		ok("nor one that its leader sequences since then only", func(_ *world, t *observe.Telling) {
+			unsaid(t)
+			t.Shards[0].Age = observe.Is(13) // it began 12 ms ago
 		}),
 		ok("what is to be removed may count", func(w *world, t *observe.Telling) {
 			w.run.Health.Reports[1].Copies[0].Waits = 50
@@ -219,6 +237,7 @@ func TestHealthIsNotTrue(t *testing.T) {
 		{"a record that never was", "early-use", func(_ *world, t *observe.Telling) { slot0(t).Seq = observe.Is(6) }},
 		{"a slot that never was", "early-use", func(_ *world, t *observe.Telling) { slot0(t).Slot = 1 }},
 		{"a sum", "wrong-sum", func(_ *world, t *observe.Telling) { t.Shards[0].Bytes = observe.Is(304) }},
+		{"a sum without a slot", "wrong-sum", func(_ *world, t *observe.Telling) { unsaid(t) }},
 		{"a sum of less, and a tenant was dropped", "wrong-sum", func(w *world, t *observe.Telling) { w.gone(9); t.Shards[0].Entities = observe.Is(1) }},
 		{"refusals that never were", "wrong-refusals", func(_ *world, t *observe.Telling) { slot0(t).Refused[0] = observe.Is(1) }},
 		{"refusals that were long ago", "wrong-refusals", func(w *world, t *observe.Telling) {

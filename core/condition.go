@@ -30,6 +30,8 @@ func (n *Node) Health(h *health.Cluster) {
 		h.Coordinator = health.Of(n.meta.leader)
 	}
 	h.Index = health.Of(v.plane.Index())
+	// What a member was told of does not change the state that it tells from.
+	//safety:index-of-what-is-told true by=health-truth on=slow-follower
 	if n.plane == nil {
 		h.Index = health.Of(max(n.reader.Index(), v.plane.Index()))
 	}
@@ -166,7 +168,13 @@ func (v *view) replica(s *control.Shard, id env.ID, told *shardKnown) health.Rep
 	h := health.Replica{Node: id, InSync: health.True(slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == id }))}
 	if told != nil {
 		for i := range told.figures.Others {
-			if o := &told.figures.Others[i]; o.Node == id && o.Heard {
+			o := &told.figures.Others[i]
+			if o.Node != id {
+				continue
+			}
+			// What is not known is not nothing.
+			//safety:unheard-lag-unknown true by=health-truth on=rejoin-after-long-absence
+			if o.Heard {
 				h.AgeMs = health.Millis(v.now.Sub(told.asked) + o.Quiet)
 				h.LagRecords, h.LagMs = health.Of(o.Records), health.Millis(o.Lag)
 			}

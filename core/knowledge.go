@@ -72,7 +72,10 @@ func (n *Node) ledBy(by control.Member, asked env.Time, f *peer.ShardFigures) {
 		return
 	}
 	others := append(s.figures.Others[:0], f.Others...)
-	s.by, s.asked, s.since, s.figures = by, asked, asked.Add(-f.Sole), *f
+	s.by, s.asked, s.since, s.figures = by, asked, asked, *f
+	// Others may have led, and told clients of more, since it was certain that nobody does.
+	//safety:leader-as-old-as-its-confirmation by=health-truth on=slow-follower
+	s.since = asked.Add(-f.Sole)
 	s.figures.Others, s.figures.Slots = others, nil
 	for i := range f.Slots {
 		n.sequencedBy(f.Epoch, s.since, &f.Slots[i])

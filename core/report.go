@@ -205,6 +205,8 @@ func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
 		r := n.slots[i]
 		total += r.Counts().Signals
 		if r.Phase() != replica.Serving {
+			// What some of the slots hold is not what the shard holds.
+			//safety:shard-told-whole by=health-truth on=reconfigure-under-fire
 			s.Whole = s.Whole && g.Ending(i)
 			continue
 		}
@@ -228,6 +230,8 @@ func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
 	w := &n.reporting.windows[i]
 	last, now := *w, n.env.Now()
 	*w = window{shard: g.Shard(), epoch: g.Epoch(), slots: g.Changes(), from: now, signals: total}
+	// What other logs counted, or the same while others led, was not in the window.
+	//safety:throughput-of-one-set false by=health-truth on=shared-lifecycle
 	if last.epoch != w.epoch || last.slots != w.slots {
 		return 0, 0
 	}

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -23,7 +24,7 @@ import (
 type healthView struct {
 	since     []int64 // by process: when its present life began, true time
 	sights    []sight // by who is told, then by who lives
-	confirmed []confirmed
+	confirmed keyed.List[confirmed]
 	snapshots []keyed.List[file] // by node, and then by path
 	left      []file             // of which some are forgotten
 	noted     uint64             // up to which entry of the meta log it is noted what was decided
@@ -38,18 +39,16 @@ type sight struct {
 
 // confirmed is when a node's confirmation reached who leads a shard.
 type confirmed struct {
-	leader env.ID
-	shard  lineage.Shard
-	by     env.ID
-	epoch  lineage.ShardEpoch
-	at     int64 // true time, ns
+	epoch lineage.ShardEpoch
+	at    int64 // true time, ns
 }
 
 func (h *healthView) reset(nodes, processes int) {
 	*h = healthView{
 		since: append(h.since[:0], make([]int64, processes)...), sights: append(h.sights[:0], make([]sight, nodes*nodes)...),
-		confirmed: h.confirmed[:0], snapshots: h.snapshots, left: h.left, changes: h.changes[:0],
+		confirmed: h.confirmed, snapshots: h.snapshots, left: h.left, changes: h.changes[:0],
 	}
+	h.confirmed.Reset()
 	for len(h.snapshots) < nodes {
 		h.snapshots = append(h.snapshots, keyed.List[file]{})
 	}
@@ -251,37 +250,42 @@ func holds(plane *control.Plane, f *file, node env.ID) bool {
 // heardHealth notes who was heard of by a node, and what it was told.
 func (o *observer) heardHealth(to, from env.ID, payload []byte) {
 	m, h, now := &o.shared.peer, &o.health, o.world.Time()
-	kind := peer.KindOf(payload)
-	if kind != peer.Heartbeat && kind != peer.Confirmed && kind != peer.Report || !o.isNode(from) || peer.View(payload, m) != nil {
-		return
-	}
-	switch kind {
-	case peer.Heartbeat:
+	switch kind := peer.KindOf(payload); {
+	case kind == peer.Confirmed && o.isNode(from):
+		h.confirms(to, from, payload, now)
+	case kind != peer.Heartbeat && kind != peer.Report || !o.isNode(from) || peer.View(payload, m) != nil:
+	case kind == peer.Heartbeat:
 		if s := &h.sights[int(to)*o.nodes+int(from)]; m.From >= s.life {
 			*s = sight{m.From, now}
 		}
-	case peer.Confirmed:
-		c := h.confirmedBy(to, m.Shard, from)
-		c.epoch, c.at = max(c.epoch, m.Epoch), now
-	case peer.Report:
+	case kind == peer.Report:
 		o.run.Health.Delivered(o.process(to), observe.Process{Node: uint32(from), Incarnation: uint64(m.From)}, uint64(m.Mark), now)
 	}
 }
 
-func (h *healthView) confirmedBy(leader env.ID, shard lineage.Shard, by env.ID) *confirmed {
-	for i := range h.confirmed {
-		if c := &h.confirmed[i]; c.leader == leader && c.shard == shard && c.by == by {
-			return c
-		}
+// confirms notes that a node has confirmed who leads a shard. The bytes are read as they are
+// drawn in core/peer: shard and epoch follow the header.
+func (h *healthView) confirms(leader, by env.ID, payload []byte, at int64) {
+	const head = 16
+	le := binary.LittleEndian
+	key := confirmedKey(leader, lineage.Shard(le.Uint64(payload[head:])), by)
+	c := h.confirmed.Find(key)
+	if c == nil {
+		c = h.confirmed.Add(key)
+		*c = confirmed{}
 	}
-	h.confirmed = append(h.confirmed, confirmed{leader: leader, shard: shard, by: by})
-	return &h.confirmed[len(h.confirmed)-1]
+	c.epoch, c.at = max(c.epoch, lineage.ShardEpoch(le.Uint64(payload[head+8:]))), at
+}
+
+func confirmedKey(leader env.ID, shard lineage.Shard, by env.ID) keyed.Key {
+	return keyed.Key{A: uint64(shard), B: uint64(leader)<<32 | uint64(by)}
 }
 
 // confirmedAt returns when a replica confirmed last that a node leads a shard in an epoch;
 // 0 if it never did. What was confirmed in a later one is not remembered beside it.
 func (h *healthView) confirmedAt(leader env.ID, shard lineage.Shard, by env.ID, epoch lineage.ShardEpoch) int64 {
-	switch c := h.confirmedBy(leader, shard, by); {
+	switch c := h.confirmed.Find(confirmedKey(leader, shard, by)); {
+	case c == nil:
 	case c.epoch == epoch:
 		return c.at
 	case c.epoch > epoch:

@@ -22,6 +22,7 @@ type asking struct {
 	clock   []env.Time // then
 	envs    []env.Env  // of the present lives
 	cluster health.Cluster
+	shift   uint64 // moves the instants: nothing else hangs on them
 }
 
 // Between two questions to the coordinator pass 180 to 300 ms, so that they come at any
@@ -29,12 +30,14 @@ type asking struct {
 const (
 	askedAtLeast = 180 * millisecond
 	askedSpread  = uint64(120 * millisecond)
-	askedOthers  = 4 // times as long
+	askedOthers  = 5 // times as long
 	firstAsked   = uint64(20 * millisecond)
 )
 
 func (a *asking) reset(seed uint64, nodes int) {
+	seed = trace.Mix(seed, a.shift)
 	*a = asking{
+		shift: a.shift,
 		every: askedAtLeast + int64(trace.Mix(seed, 1)%askedSpread),
 		next:  a.next[:0], waits: append(a.waits[:0], make([]bool, nodes)...), clock: append(a.clock[:0], make([]env.Time, nodes)...),
 		envs: append(a.envs[:0], make([]env.Env, nodes)...), cluster: a.cluster,

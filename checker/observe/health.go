@@ -18,6 +18,8 @@ func Is(value uint64) Figure { return Figure{Known: true, Value: value} }
 
 // Telling is the health of the cluster as a node told it behind one of its Steps. Ages are
 // milliseconds of its clock, rounded up.
+//
+// Invariant: its lists ascend by ID, Objects by kind before that.
 type Telling struct {
 	By   Process
 	At   int64 // true time of the Step, ns

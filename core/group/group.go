@@ -522,6 +522,8 @@ func (g *Group) shipped(e env.Env, s *slot) {
 		return
 	}
 	end := s.r.End().Seq
+	// A replica lags since what it lacks was appended, not since the log began.
+	//safety:lag-since-appended by=health-truth on=slow-follower
 	s.marks.add(at.Seq+1, e.Now())
 	m := g.message(peer.Append, s)
 	m.At, m.Commit, m.Tail = at, s.r.State().Position.Seq, records

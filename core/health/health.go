@@ -90,7 +90,7 @@ type Node struct {
 // Disk is what a node says of its files.
 type Disk struct {
 	AgeMs     Figure
-	UsedBytes Figure // physical bytes of files, those included that wait for their removal
+	UsedBytes Figure // of the segments and snapshots of its replicas
 	FreeBytes Figure
 }
 
@@ -148,7 +148,7 @@ type Replica struct {
 // ReplicaDisk is what the replica's own node says of the shard's files.
 type ReplicaDisk struct {
 	AgeMs     Figure
-	UsedBytes Figure // physical bytes
+	UsedBytes Figure // of segments, with all that is on its way to them, and of snapshots
 }
 
 // TenantState is whether a tenant is there to stay. The zero value is unknown.

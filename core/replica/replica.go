@@ -166,6 +166,8 @@ func (r *Replica) Level(now env.Time) (level, full int64) {
 // DiskBytes returns the size of the log's files, of segments with all that is on its way
 // to them; false while files are made, replaced or removed.
 func (r *Replica) DiskBytes() (int64, bool) {
+	// Amid that the disk has more, or less, than what is noted here.
+	//safety:disk-told-when-still false by=health-truth on=slow-follower
 	if r.phase != Serving && r.phase != Following && r.phase != Starting || r.snapshot.stage != idle || r.script.running || r.Busy() || r.stuck {
 		return 0, false
 	}

@@ -94,7 +94,8 @@ func (r *Replica) Busy() bool { return r.task != nothing || r.phase == Refetchin
 func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 	assert.That(r.phase == Following && r.task == nothing, "%s leads in epoch %d while %s", r.dir, epoch, r.phase)
 	r.leads, r.epoch = true, epoch
-	// What an earlier leader refused is not what this one did.
+	// What it refused in an earlier epoch was told in that one.
+	//safety:refusals-counted-anew by=health-truth on=reconfigure-under-fire
 	r.counts.Refused = [3]uint64{}
 	limits, level := r.state.Limits, r.state.Level
 	for i := range r.pending {

@@ -63,6 +63,14 @@ var mistakes = []Mistake{
 		},
 	},
 	{
+		Name: "chain-compared", Rule: "a replica takes only what continues its own log",
+		Expected: "no-loss", Scenario: "partition", Where: "core/replica/shared.go", Operator: edit,
+		edits: []replacement{
+			{"known && chain != at.Chain {", "known && chain != at.Chain && at.Seq == 0 {"},
+			{"\t\tif r.position(seq).Chain == record.ChainOf(bytes) {\n", "\t\tif seq > 0 {\n"},
+		},
+	},
+	{
 		Name: "residency-enforced", Rule: "a shard is placed, and a tenant's slots are opened, only where the tenant allows it",
 		Expected: "residency", Scenario: "region-outage", Where: "core/control/apply.go", Operator: edit,
 		edits: []replacement{

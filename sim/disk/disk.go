@@ -79,8 +79,8 @@ type Disk struct {
 	out   []byte // data of the last completed read
 	done  Completion
 
-	durables lately // through durable entries, until one of those changes
-	dirs     lately // directories as processes see them, until one goes or moves
+	durables known // directories through durable entries, until one of those goes or moves
+	dirs     known // directories as processes see them, until one goes or moves
 }
 
 type handle struct {
@@ -124,7 +124,10 @@ func (d *Disk) Reset(p Profile) {
 		profile: p, slow: 1, scope: d.scope, decider: d.decider, inodes: d.inodes,
 		ready: d.ready[:0], tails: d.tails[:0],
 		pending: d.pending[:0], handles: d.handles[:0], ops: d.ops[:0], free: d.free[:0], out: d.out,
+		durables: d.durables, dirs: d.dirs,
 	}
+	d.durables.forget()
+	d.dirs.forget()
 	d.root = d.inode(true)
 }
 

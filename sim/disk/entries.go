@@ -85,54 +85,71 @@ func nameOf(path string) string {
 
 // lookUp returns the file or directory at path as processes see it, or nil.
 func (d *Disk) lookUp(path string) *inode {
-	at := d.root
-	for name := range elements(path) {
-		at = find(at.seen, name)
-		if at == nil {
-			return nil
+	if name := nameOf(path); name != "" {
+		if dir, _ := d.directory(parentOf(path)); dir != nil {
+			return find(dir.seen, name)
 		}
+		return nil
 	}
-	return at
+	return d.root
 }
 
-// lately is where a few paths lead that were looked up lately: the same few are
-// asked about again and again.
-type lately struct {
+// known is where the paths of directories lead that were looked up: the same ones are
+// asked about again and again. The few last ones are found at once.
+type known struct {
 	paths [4]string
 	nodes [4]*inode // nil: nothing is remembered
 	next  int       // the one that is replaced next
+	all   map[string]*inode
 }
 
-func (l *lately) find(path string) *inode {
-	for i, n := range l.nodes {
-		if n != nil && l.paths[i] == path {
+func (k *known) find(path string) *inode {
+	for i, n := range k.nodes {
+		if n != nil && k.paths[i] == path {
 			return n
 		}
 	}
-	return nil
+	n := k.all[path]
+	if n != nil {
+		k.last(path, n)
+	}
+	return n
 }
 
-func (l *lately) remember(path string, n *inode) {
-	l.paths[l.next], l.nodes[l.next] = path, n
-	l.next = (l.next + 1) % len(l.nodes)
+func (k *known) last(path string, n *inode) {
+	k.paths[k.next], k.nodes[k.next] = path, n
+	k.next = (k.next + 1) % len(k.nodes)
 }
 
-func (l *lately) forget() { clear(l.nodes[:]) }
+func (k *known) remember(path string, n *inode) {
+	if k.all == nil {
+		k.all = map[string]*inode{}
+	}
+	k.all[path] = n
+	k.last(path, n)
+}
+
+func (k *known) forget() {
+	clear(k.nodes[:])
+	clear(k.all)
+}
 
 // durable returns the file or directory at path as a power failure leaves it, or
 // nil.
 func (d *Disk) durable(path string) *inode {
-	if n := d.durables.find(path); n != nil {
-		return n
+	name := nameOf(path)
+	if name == "" {
+		return d.root
 	}
-	at := d.root
-	for name := range elements(path) {
-		if at = find(at.durable, name); at == nil {
+	parent := parentOf(path)
+	dir := d.durables.find(parent)
+	if dir == nil {
+		if dir = d.durable(parent); dir == nil || !dir.dir {
 			return nil
 		}
+		d.durables.remember(parent, dir)
 	}
-	d.durables.remember(path, at)
-	return at
+	return find(dir.durable, name)
 }
 
 // directory returns the directory at path.
@@ -162,7 +179,9 @@ func (d *Disk) change(op entryOp) {
 
 // settle makes an entry change durable.
 func (d *Disk) settle(op *entryOp) {
-	d.durables.forget()
+	if old := find(op.dir.durable, op.name); old != nil && old.dir && old != op.node || op.from != nil && op.node.dir {
+		d.durables.forget() // a directory goes or moves
+	}
 	if op.from != nil && find(op.from.durable, op.oldName) == op.node {
 		op.from.durable = set(op.from.durable, op.oldName, nil)
 	}

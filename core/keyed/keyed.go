@@ -87,7 +87,7 @@ func (l *List[T]) Add(k Key) *T {
 // spread gives every key a place, among twice to four times as many.
 func (l *List[T]) spread() {
 	size := 4 * few
-	for size < 4*len(l.keys) {
+	for size < 2*len(l.keys) {
 		size *= 2
 	}
 	if cap(l.places) >= size {

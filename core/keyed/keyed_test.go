@@ -90,3 +90,44 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 }
+
+// TestMapIsAMap compares a Map with a map, over keys of which many fall into one bucket.
+func TestMapIsAMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var m keyed.Map
+		want := map[uint64]uint64{}
+		for range rapid.IntRange(0, 200).Draw(t, "keys") {
+			key := rapid.Uint64Range(0, 40).Draw(t, "key") << rapid.SampledFrom([]uint{0, 32, 58}).Draw(t, "shift")
+			if got := m.Get(key); got != want[key] {
+				t.Fatalf("key %d has the value %d, want %d", key, got, want[key])
+			}
+			if want[key] == 0 {
+				want[key] = rapid.Uint64Range(1, 1<<60).Draw(t, "value")
+				m.Put(key, want[key])
+			}
+		}
+		for key := range uint64(50) {
+			if got := m.Get(key); got != want[key] {
+				t.Fatalf("in the end key %d has the value %d, want %d", key, got, want[key])
+			}
+		}
+	})
+}
+
+// BenchmarkGet looks a million keys up in an order that no cache foresees.
+func BenchmarkGet(b *testing.B) {
+	const million = 1_000_000
+	var m keyed.Map
+	for i := range uint64(million) {
+		m.Put(i*i, i+1)
+	}
+	b.ResetTimer()
+	sum, at := uint64(0), uint64(0)
+	for range b.N {
+		at = (at + 611_953) % million
+		sum += m.Get(at * at)
+	}
+	if sum == 0 {
+		b.Fatal("nothing was found")
+	}
+}

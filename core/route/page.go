@@ -61,7 +61,7 @@ func (p *page) find(h uint64, id tenant.ID, slot lineage.Slot) *row {
 
 // put adds a row that is not there yet to a page that may be written.
 func (p *page) put(r row) {
-	if p.used+1 > len(p.rows)/4*3 {
+	if 8*(p.used+1) > 3*len(p.rows) {
 		p.refill(2*len(p.rows), func(*row) bool { return true })
 	}
 	last := uint64(len(p.rows) - 1)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -52,9 +53,10 @@ type Client struct {
 	cluster  *Cluster
 	patience Patience
 
-	links    []link       // by node
-	routes   []shardRoute // by shard that was used, if shards are shared
-	sessions []session    // in order of first use
+	links    keyed.List[link]       // by node
+	linksDue env.Time               // the earliest instant at which one of links is
+	routes   keyed.List[shardRoute] // by shard, if shards are shared
+	sessions keyed.List[session]    // by tenant and slot
 	calls    []call
 	results  []Result
 	unread   Result
@@ -86,8 +88,6 @@ type link struct {
 }
 
 type session struct {
-	tenant  tenant.ID
-	slot    lineage.Slot
 	id      uint64 // 0: not open
 	nonce   uint64
 	request uint64     // last number given out
@@ -114,7 +114,7 @@ type call struct {
 // NewClient returns a client that knows where the slots are.
 func NewClient(e env.Env, c *Cluster, p Patience) *Client {
 	// Nonces order connections over all incarnations of this client.
-	return &Client{env: e, cluster: c, patience: p, nonce: uint64(e.Incarnation()) << 20, out: make([]byte, 0, wire.MaxSize)}
+	return &Client{env: e, cluster: c, patience: p, linksDue: env.Never, nonce: uint64(e.Incarnation()) << 20, out: make([]byte, 0, wire.MaxSize)}
 }
 
 // Write submits a signal. It returns the call's number, or false if the tenant is
@@ -332,7 +332,7 @@ func (c *Client) refusal(m *wire.Message) {
 	}
 	if m.Code == wire.SessionExpired {
 		if s := c.sessionOf(k.place); s.id == m.Session {
-			*s = session{tenant: s.tenant, slot: s.slot, token: s.token}
+			*s = session{token: s.token}
 		}
 	}
 	switch {
@@ -384,8 +384,8 @@ func (k *call) resolve(frame uint64) {
 // timeouts repeats what is due and gives up what is past its deadline.
 func (c *Client) timeouts() {
 	now := c.env.Now()
-	for i := range c.links {
-		if l := &c.links[i]; l.due <= now {
+	for i := 0; i < c.links.Len() && c.linksDue <= now; i++ {
+		if l := &c.links.All()[i]; l.due <= now {
 			c.hello(l)
 		}
 	}
@@ -411,10 +411,7 @@ func (c *Client) expire(i int) {
 
 // rearm sets the timer to the earliest instant at which something is due.
 func (c *Client) rearm() {
-	at := env.Never
-	for i := range c.links {
-		at = min(at, c.links[i].due)
-	}
+	at := c.linksDue
 	for i := range c.calls {
 		at = min(at, c.calls[i].due)
 		if c.calls[i].kind != wire.OpenSession {

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
-	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -25,7 +25,6 @@ type Query struct {
 
 // shardRoute is what a client knows of a shard.
 type shardRoute struct {
-	shard    lineage.Shard
 	replicas []env.ID
 	leader   env.ID // as it believes
 }
@@ -40,13 +39,13 @@ type hop struct {
 
 // routeOf returns what is known of a call's shard.
 func (c *Client) routeOf(p *Placement) *shardRoute {
-	for i := range c.routes {
-		if c.routes[i].shard == p.Shard {
-			return &c.routes[i]
-		}
+	k := keyed.Key{A: uint64(p.Shard)}
+	r := c.routes.Find(k)
+	if r == nil {
+		r = c.routes.Add(k)
+		*r = shardRoute{replicas: c.cluster.replicas(p.Shard), leader: p.Node}
 	}
-	c.routes = append(c.routes, shardRoute{shard: p.Shard, replicas: c.cluster.replicas(p.Shard), leader: p.Node})
-	return &c.routes[len(c.routes)-1]
+	return r
 }
 
 // aim chooses the replica for a call that goes anywhere.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -69,13 +70,13 @@ func (c *Client) send(to env.ID, m *wire.Message, attempt uint32) {
 
 // linkTo returns the link to a node, making it if it is the first use.
 func (c *Client) linkTo(node env.ID) *link {
-	for i := range c.links {
-		if c.links[i].node == node {
-			return &c.links[i]
-		}
+	k := keyed.Key{A: uint64(node)}
+	l := c.links.Find(k)
+	if l == nil {
+		l = c.links.Add(k)
+		*l = link{node: node, due: env.Never}
 	}
-	c.links = append(c.links, link{node: node, due: env.Never})
-	return &c.links[len(c.links)-1]
+	return l
 }
 
 // connect begins a new connection.
@@ -89,6 +90,15 @@ func (c *Client) hello(l *link) {
 	c.send(l.node, &wire.Message{Kind: wire.Hello, Nonce: l.nonce}, l.attempts)
 	l.due = c.env.Now().Add(c.backoff(l.attempts, l.nonce))
 	l.attempts++
+	c.lookForDue()
+}
+
+// lookForDue finds the earliest instant at which a link is due.
+func (c *Client) lookForDue() {
+	c.linksDue = env.Never
+	for i := range c.links.All() {
+		c.linksDue = min(c.linksDue, c.links.All()[i].due)
+	}
 }
 
 // welcome completes a connection and sends what waited for it, and again what
@@ -98,6 +108,7 @@ func (c *Client) welcome(l *link, m *wire.Message) {
 		return
 	}
 	l.conn, l.due = m.Conn, env.Never
+	c.lookForDue()
 	for i := range len(c.calls) { // not those that trying adds: they were tried
 		if c.target(&c.calls[i]) == l.node {
 			c.try(i)
@@ -107,13 +118,13 @@ func (c *Client) welcome(l *link, m *wire.Message) {
 
 // sessionOf returns the session in a slot, making it if it is the first use.
 func (c *Client) sessionOf(p *Placement) *session {
-	for i := range c.sessions {
-		if s := &c.sessions[i]; s.tenant == p.Tenant.ID && s.slot == p.Slot {
-			return s
-		}
+	k := keyed.Key{A: uint64(p.Tenant.ID), B: uint64(p.Slot)}
+	s := c.sessions.Find(k)
+	if s == nil {
+		s = c.sessions.Add(k)
+		*s = session{}
 	}
-	c.sessions = append(c.sessions, session{tenant: p.Tenant.ID, slot: p.Slot})
-	return &c.sessions[len(c.sessions)-1]
+	return s
 }
 
 // openSession makes a call of the client's own that opens the session in a slot.

@@ -16,6 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
@@ -48,10 +49,21 @@ type Cluster struct {
 	// else each has one replica, on the node of its placements.
 	Shared *Shared
 
-	order   []int                   // places in Placements, by tenant and slot
-	tenants map[tenant.ID]run       // where in order the tenant's slots are
-	inShard map[lineage.Shard][]int // places in Placements, by shard
+	order   []uint32           // places in Placements, by tenant and slot; nil if they are in that order
+	gaps    bool               // a tenant lacks a slot below another one that it has
+	tenants keyed.Map          // by tenant: where in order its slots are, a run
+	shards  keyed.List[hosted] // by shard
 }
+
+// hosted is what of a cluster is in one shard.
+type hosted struct {
+	home       env.ID   // its node, or who leads it at first
+	replicas   []env.ID // that hold it at first; nil if shards are not shared
+	placements []int    // ascending
+}
+
+// shard returns what is in a shard, nil if nothing is.
+func (c *Cluster) shard(id lineage.Shard) *hosted { return c.shards.Find(keyed.Key{A: uint64(id)}) }
 
 // Shared is what a cluster has more whose shards are replica groups.
 type Shared struct {
@@ -84,42 +96,42 @@ func (c *Cluster) PlaceShared() {
 	for i := range f.Tenants {
 		t := &f.Tenants[i]
 		for slot, shard := range t.Shards {
-			p := Placement{Tenant: t.Config, Slot: lineage.Slot(slot), Epoch: 1, Shard: shard}
-			for j := range f.Shards {
-				if f.Shards[j].ID == shard {
-					p.Node = f.Shards[j].Replicas[0]
-				}
-			}
-			c.Placements = append(c.Placements, p)
+			home := f.Shard(shard).Replicas[0]
+			c.Placements = append(c.Placements, Placement{Tenant: t.Config, Slot: lineage.Slot(slot), Epoch: 1, Shard: shard, Node: home})
 		}
 	}
 }
 
+// inShard returns where in Placements those of a shard are, ascending.
+func (c *Cluster) inShard(id lineage.Shard) []int {
+	if s := c.shard(id); s != nil {
+		return s.placements
+	}
+	return nil
+}
+
 // replicas returns the nodes that hold a shard at first; nil if shards are not shared.
 func (c *Cluster) replicas(shard lineage.Shard) []env.ID {
-	if c.Shared == nil {
-		return nil
-	}
-	for i := range c.Shared.Control.Shards {
-		if s := &c.Shared.Control.Shards[i]; s.ID == shard {
-			return s.Replicas
-		}
+	if s := c.shard(shard); s != nil {
+		return s.replicas
 	}
 	return nil
 }
 
 // region returns where a node is; "" if nobody said.
 func (s *Shared) region(id env.ID) tenant.Region {
-	for i := range s.Control.Nodes {
-		if s.Control.Nodes[i].ID == id {
-			return s.Control.Nodes[i].Region
-		}
+	if n := s.Control.Node(id); n != nil {
+		return n.Region
 	}
 	return ""
 }
 
 // run is a part of a list.
 type run struct{ from, n uint32 }
+
+func (r run) packed() uint64 { return uint64(r.from)<<32 | uint64(r.n) }
+
+func unpacked(r uint64) run { return run{uint32(r >> 32), uint32(r)} }
 
 // slotKey names a tenant's slot.
 type slotKey struct {
@@ -129,27 +141,70 @@ type slotKey struct {
 
 // Index builds what look-ups use.
 func (c *Cluster) Index() {
-	c.order = make([]int, len(c.Placements))
-	for i := range c.order {
-		c.order[i] = i
+	c.indexTenants()
+	c.indexShards()
+}
+
+func (c *Cluster) indexTenants() {
+	c.order, c.gaps, c.tenants = nil, false, keyed.Map{}
+	ascends := func(i int) bool {
+		p, q := &c.Placements[i-1], &c.Placements[i]
+		return p.Tenant.ID < q.Tenant.ID || p.Tenant.ID == q.Tenant.ID && p.Slot < q.Slot
 	}
-	slices.SortFunc(c.order, func(a, b int) int {
+	for i := 1; i < len(c.Placements) && c.order == nil; i++ {
+		if !ascends(i) {
+			c.sort()
+		}
+	}
+	for at := 0; at < len(c.Placements); {
+		first := &c.Placements[c.ordered(at)]
+		slots := run{from: uint32(at)}
+		for ; at < len(c.Placements) && c.Placements[c.ordered(at)].Tenant.ID == first.Tenant.ID; at++ {
+			c.gaps = c.gaps || c.Placements[c.ordered(at)].Slot != lineage.Slot(slots.n)
+			slots.n++
+		}
+		c.tenants.Put(uint64(first.Tenant.ID), slots.packed())
+	}
+}
+
+func (c *Cluster) sort() {
+	c.order = make([]uint32, len(c.Placements))
+	for i := range c.order {
+		c.order[i] = uint32(i)
+	}
+	slices.SortFunc(c.order, func(a, b uint32) int {
 		p, q := &c.Placements[a], &c.Placements[b]
 		return cmp.Or(cmp.Compare(p.Tenant.ID, q.Tenant.ID), cmp.Compare(p.Slot, q.Slot))
 	})
-	c.inShard = make(map[lineage.Shard][]int)
-	for i := range c.Placements {
-		c.inShard[c.Placements[i].Shard] = append(c.inShard[c.Placements[i].Shard], i)
+}
+
+// ordered returns the place in Placements of what is at a place by tenant and slot.
+func (c *Cluster) ordered(at int) int {
+	if c.order == nil {
+		return at
 	}
-	c.tenants = make(map[tenant.ID]run, len(c.Placements))
-	for at, i := range c.order {
-		id := c.Placements[i].Tenant.ID
-		slots, known := c.tenants[id]
-		if !known {
-			slots.from = uint32(at)
+	return int(c.order[at])
+}
+
+func (c *Cluster) indexShards() {
+	c.shards = keyed.List[hosted]{}
+	if c.Shared != nil {
+		for i := range c.Shared.Control.Shards {
+			if s := &c.Shared.Control.Shards[i]; c.shard(s.ID) == nil { // twice is wrong, which Validate tells
+				*c.shards.Add(keyed.Key{A: uint64(s.ID)}) = hosted{replicas: s.Replicas}
+			}
 		}
-		slots.n++
-		c.tenants[id] = slots
+	}
+	for i := range c.Placements {
+		p := &c.Placements[i]
+		s := c.shard(p.Shard)
+		if s == nil {
+			s = c.shards.Add(keyed.Key{A: uint64(p.Shard)})
+		}
+		if s.placements == nil {
+			s.home = p.Node
+		}
+		s.placements = append(s.placements, i)
 	}
 }
 
@@ -189,35 +244,44 @@ func (c *Cluster) Validate() error {
 
 // find returns the placement of a tenant's slot, or nil.
 func (c *Cluster) find(id tenant.ID, slot lineage.Slot) *Placement {
-	if i := c.place(c.tenants[id], slot); i >= 0 {
+	if i := c.place(c.slotsOf(id), slot); i >= 0 {
 		return &c.Placements[i]
 	}
 	return nil
 }
 
+// slotsOf returns where the slots of a tenant are; none, if it is not placed.
+func (c *Cluster) slotsOf(id tenant.ID) run { return unpacked(c.tenants.Get(uint64(id))) }
+
 // place returns where in Placements a tenant with these slots has a slot, -1 if it
-// has no such slot. The slots of most tenants are 0, 1 and so on, so that one map is
-// asked, and the rest is arithmetic.
+// has no such slot. The slots of a tenant are 0, 1 and so on, so that one map is asked,
+// and the rest is arithmetic; unless there are gaps.
 func (c *Cluster) place(slots run, slot lineage.Slot) int {
-	order := c.order[slots.from : slots.from+slots.n]
-	if int(slot) < len(order) && c.Placements[order[slot]].Slot == slot {
-		return order[slot]
-	}
-	at, ok := slices.BinarySearchFunc(order, slot, func(i int, slot lineage.Slot) int { return cmp.Compare(c.Placements[i].Slot, slot) })
-	if !ok {
+	if !c.gaps {
+		if uint32(slot) < slots.n {
+			return c.ordered(int(slots.from) + int(slot))
+		}
 		return -1
 	}
-	return order[at]
+	for at := range int(slots.n) {
+		if i := c.ordered(int(slots.from) + at); c.Placements[i].Slot == slot {
+			return i
+		}
+	}
+	return -1
 }
 
 // route returns where an entity of a tenant lives, or nil if the tenant is not
 // placed.
 func (c *Cluster) route(id tenant.ID, e signal.Entity) *Placement {
-	slots, ok := c.tenants[id]
-	if !ok {
+	slots := c.slotsOf(id)
+	if slots.n == 0 {
 		return nil
 	}
-	slot, err := route.SlotOf(id, e, slots.n)
+	slot, err := lineage.Slot(0), error(nil)
+	if slots.n > 1 {
+		slot, err = route.SlotOf(id, e, slots.n)
+	}
 	if err != nil {
 		return nil
 	}
@@ -230,8 +294,8 @@ func (c *Cluster) route(id tenant.ID, e signal.Entity) *Placement {
 // owns reports whether an entity of a tenant belongs into a slot. A tenant that
 // is not placed here has one slot.
 func (c *Cluster) owns(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
-	slots, ok := c.tenants[id]
-	if !ok || slots.n == 1 {
+	slots := c.slotsOf(id)
+	if slots.n <= 1 {
 		return slot == 0
 	}
 	want, err := route.SlotOf(id, e, slots.n)
@@ -239,14 +303,12 @@ func (c *Cluster) owns(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
 }
 
 // has reports whether a tenant has any slot.
-func (c *Cluster) has(id tenant.ID) bool { return c.tenants[id].n > 0 }
+func (c *Cluster) has(id tenant.ID) bool { return c.slotsOf(id).n > 0 }
 
 // homeOf returns the node of a shard; otherwise if nothing is placed in it.
 func (c *Cluster) homeOf(shard lineage.Shard, otherwise env.ID) env.ID {
-	for i := range c.Placements {
-		if c.Placements[i].Shard == shard {
-			return c.Placements[i].Node
-		}
+	if s := c.shard(shard); s != nil && s.placements != nil {
+		return s.home
 	}
 	return otherwise
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fair"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
@@ -25,9 +26,10 @@ type Node struct {
 	started env.Time
 	catalog Catalog
 	slots   []*replica.Replica // in the order in which they were opened; dropped ones stay
-	placeOf map[slotKey]int    // place of each slot in slots
+	placeOf keyed.List[int]    // by tenant and slot: place in slots, -1 if it is not there any more
 	worked  int                // the slot that the last Step worked for
 	queue   *fair.Queue[work]  // by slot
+	memory  replica.Memory     // of the slots
 	touched []int              // slots that had a turn in this Step
 	conns   []conn             // by client, ascending
 	ready   bool               // the catalog was read, and its slots are being opened
@@ -61,7 +63,7 @@ const nobody = uint64(tenant.Reserved)
 
 // NewNode returns the program of a node.
 func NewNode(e env.Env, c *Cluster) *Node {
-	n := &Node{env: e, cluster: c, placeOf: map[slotKey]int{}, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued), out: make([]byte, 0, wire.MaxSize)}
+	n := &Node{env: e, cluster: c, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued), out: make([]byte, 0, wire.MaxSize)}
 	if c.Shared != nil {
 		n.sharing = newSharing(n)
 	}
@@ -154,9 +156,9 @@ func (n *Node) openSlots() {
 func (n *Node) openSlot(p *Placement) {
 	r := replica.New(replica.Config{
 		Identity: p.Identity(), Limits: record.LimitsOf(p.Tenant.Version, p.Tenant.Limits), Epoch: n.catalog.epochOf(p.Shard).epoch,
-		Constants: n.cluster.Constants, Index: uint32(len(n.slots)),
+		Constants: n.cluster.Constants, Index: uint32(len(n.slots)), Memory: &n.memory,
 	})
-	n.placeOf[slotKey{p.Tenant.ID, p.Slot}] = len(n.slots)
+	n.place(p.Tenant.ID, p.Slot, len(n.slots))
 	n.slots = append(n.slots, r)
 	r.Open(n.env, n.started)
 }
@@ -191,10 +193,20 @@ func (n *Node) message(ev *env.Event) {
 
 // slotOf returns the index of a slot here, -1 if it is not.
 func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) int {
-	if i, ok := n.placeOf[slotKey{id, slot}]; ok {
-		return i
+	if i := n.placeOf.Find(keyed.Key{A: uint64(id), B: uint64(slot)}); i != nil {
+		return *i
 	}
 	return -1
+}
+
+// place says where in slots a slot is, -1 if it is not there any more.
+func (n *Node) place(id tenant.ID, slot lineage.Slot, i int) {
+	k := keyed.Key{A: uint64(id), B: uint64(slot)}
+	at := n.placeOf.Find(k)
+	if at == nil {
+		at = n.placeOf.Add(k)
+	}
+	*at = i
 }
 
 // unknown says why a slot is not here.

@@ -154,7 +154,7 @@ func (n *Node) scriptDone(ev *env.Event) {
 		n.submit(env.Op{Kind: env.OpRemove, Path: nodeTemp, ID: stepIgnore})
 		s.ops, s.next = s.ops[:0], 0
 		if n.writing == nil {
-			n.adopting = n.adopting[:0] // the next tick tries again
+			n.adopting, n.unadopted = n.adopting[:0], true // the next message, or tick, tries again
 			return
 		}
 		n.abandonChange()

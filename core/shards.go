@@ -6,9 +6,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -37,17 +39,20 @@ type sharing struct {
 	node     *Node
 	self     control.Member
 	groups   []*group.Group
-	groupBy  []*group.Group // by slot
+	groupAt  keyed.List[int] // by shard: where in groups it was when it was asked for last
+	groupBy  []*group.Group  // by slot
 	adopting []adoption
-	ticks    uint32
-	released []released
-	leavings []wal.Identity // slots that others hold now, to be removed
-	leaving  int            // operations of that under way
-	left     uint64         // operations of that so far
-	reading  group.Read     // that is being handed to its group
-	peerIn   peer.Message
-	peerOut  []byte
-	tenancy  tenancy
+	// unadopted: when groups were asked last for epochs to adopt, none could be.
+	unadopted bool
+	ticks     uint32
+	released  []released
+	leavings  []wal.Identity // slots that others hold now, to be removed
+	leaving   int            // operations of that under way
+	left      uint64         // operations of that so far
+	reading   group.Read     // that is being handed to its group
+	peerIn    peer.Message
+	peerOut   []byte
+	tenancy   tenancy
 	reporting
 	changes []control.Change // that are being told
 	meta
@@ -93,29 +98,43 @@ func (n *Node) stepShared(ev *env.Event) bool {
 		n.malformed++
 		return true
 	}
+	wants := n.unadopted
 	switch m.Kind {
 	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report:
 		n.metaMessage(ev.From, m)
+		wants = true
 	default:
 		if g := n.group(m.Shard); g != nil && n.ready {
 			if i := n.slotOf(m.Tenant, m.Slot); i >= 0 {
 				n.worked = i
 			}
 			g.Message(n.env, ev.From, m)
+			_, higher := g.Wants()
+			wants = wants || higher
 		}
 	}
-	n.adoptEpochs()
+	if wants { // nobody else has heard of anything since they were asked last
+		n.adoptEpochs()
+	}
 	return true
 }
 
 // group returns the group of a shard, nil if the node has none.
 func (n *Node) group(shard lineage.Shard) *group.Group {
-	for _, g := range n.groups {
-		if g.Shard() == shard {
-			return g
-		}
+	k := keyed.Key{A: uint64(shard)}
+	at := n.groupAt.Find(k)
+	if at != nil && *at < len(n.groups) && n.groups[*at].Shard() == shard {
+		return n.groups[*at]
 	}
-	return nil
+	i := slices.IndexFunc(n.groups, func(g *group.Group) bool { return g.Shard() == shard })
+	if i < 0 {
+		return nil
+	}
+	if at == nil {
+		at = n.groupAt.Add(k)
+	}
+	*at = i
+	return n.groups[i]
 }
 
 // groupOf returns the group of a slot here.
@@ -167,7 +186,7 @@ func (n *Node) release(g *group.Group, index uint64) {
 			continue
 		}
 		id := r.Identity()
-		delete(n.placeOf, slotKey{id.Tenant, id.Slot})
+		n.place(id.Tenant, id.Slot, -1)
 		r.Drop(n.env)
 		n.leavings = append(n.leavings, id)
 	}
@@ -228,7 +247,8 @@ func (n *Node) openGroup(s *control.Shard) *group.Group {
 
 // adoptEpochs begins to make epochs durable that groups have heard of, all at once.
 func (n *Node) adoptEpochs() {
-	if !n.ready || len(n.adopting) > 0 || len(n.script.ops) > 0 {
+	n.unadopted = !n.ready || len(n.adopting) > 0 || len(n.script.ops) > 0
+	if n.unadopted {
 		return
 	}
 	for _, g := range n.groups {
@@ -296,6 +316,9 @@ func (n *Node) read(i int, from env.ID, m *wire.Message) {
 
 // Answer implements group.Owner.
 func (s *sharing) Answer(p *replica.Pending) { s.node.answer(p) }
+
+// Number implements group.Owner.
+func (s *sharing) Number(id tenant.ID, slot lineage.Slot) int { return s.node.slotOf(id, slot) }
 
 // AnswerRead implements group.Owner.
 func (s *sharing) AnswerRead(slot int, r *group.Read, code wire.Code) {

@@ -186,7 +186,7 @@ func (n *Node) takeTombstone(id tenant.ID) {
 	for i, r := range n.slots {
 		if r.Identity().Tenant == id && !r.Dropped() {
 			n.groupBy[i].RemoveSlot(i)
-			delete(n.placeOf, slotKey{id, r.Identity().Slot})
+			n.place(id, r.Identity().Slot, -1)
 			r.Drop(n.env)
 		}
 	}
@@ -214,7 +214,7 @@ func (n *Node) removeLate(i int) {
 
 // openHomes opens every slot of a shard that is to be here.
 func (n *Node) openHomes(g *group.Group) {
-	for _, i := range n.cluster.inShard[g.Shard()] {
+	for _, i := range n.cluster.inShard(g.Shard()) {
 		p := &n.cluster.Placements[i]
 		if t := n.tenant(p.Tenant.ID); t != nil {
 			n.openShared(g, t, p.Slot)
@@ -243,9 +243,9 @@ func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) 
 	i := len(n.slots)
 	r := replica.New(replica.Config{
 		Identity: wal.Identity{Tenant: t.Config.ID, Slot: slot, Placement: 1, Shard: g.Shard()}, Limits: entitled(&t.Slots[slot]),
-		Constants: n.cluster.Constants, Index: uint32(i) + firstShared, Shared: true,
+		Constants: n.cluster.Constants, Index: uint32(i) + firstShared, Shared: true, Memory: &n.memory,
 	})
-	n.placeOf[slotKey{t.Config.ID, slot}] = i
+	n.place(t.Config.ID, slot, i)
 	n.slots = append(n.slots, r)
 	n.groupBy = append(n.groupBy, g)
 	n.reporting.told = append(n.reporting.told, told{})

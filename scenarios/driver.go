@@ -49,7 +49,9 @@ func (d *driver) Step(ev *env.Event) {
 	for i := range ended {
 		d.ended(&ended[i])
 	}
-	if ev.Kind == env.Started || d.full && len(d.open) < d.concurrency() || ev.Kind == env.Timer && ev.Timer == thinkTimer {
+	if from := env.Duration(d.plan.Workload.From); ev.Kind == env.Started && from > 0 && d.storm == nil {
+		d.env.SetTimer(thinkTimer, d.env.Now().Add(from))
+	} else if ev.Kind == env.Started || d.full && len(d.open) < d.concurrency() || ev.Kind == env.Timer && ev.Timer == thinkTimer {
 		d.think()
 	}
 	d.sent()
@@ -116,7 +118,7 @@ func (d *driver) chance(n int) uint64 {
 // subject draws the tenant and the entity of the next call.
 func (d *driver) subject() (tenant.ID, signal.Entity) {
 	w, tenants := &d.plan.Workload, d.plan.Cluster.Tenants
-	id := tenants[chance.Below(d.chance(0), uint64(len(tenants)))].Config.ID
+	id := tenants[d.among(uint64(len(tenants)))].Config.ID
 	entity := signal.Entity(chance.Below(d.chance(1), uint64(w.Entities)))
 	if w.Hot > 0 && chance.Below(d.chance(2), 1000) < uint64(w.Hot) {
 		id, entity = tenants[0].Config.ID, 0
@@ -128,6 +130,18 @@ func (d *driver) subject() (tenant.ID, signal.Entity) {
 		id = tenants[d.storm.Tenant].Config.ID
 	}
 	return id, entity
+}
+
+// among draws one of n tenants, of those that the client works on. They begin where its
+// share of all would.
+func (d *driver) among(n uint64) uint64 {
+	each := uint64(d.plan.Workload.TenantsEach)
+	if each == 0 || each >= n {
+		return chance.Below(d.chance(0), n)
+	}
+	client := uint64(d.env.Self()) - uint64(d.plan.Cluster.Nodes)
+	first := client * n / uint64(d.plan.Cluster.Clients)
+	return (first + chance.Below(d.chance(0), each)) % n
 }
 
 // kind draws what the next call does.

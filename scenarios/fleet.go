@@ -29,8 +29,12 @@ var fleet = &Scenario{
 	draw:   func(d *draw, p *Plan) { d.fleet(p, wholeFleet) },
 }
 
-// fleetSpan is for how long the clients of a fleet are at work, undisturbed, ns.
-const fleetSpan = 9 * second
+// The clients of a fleet begin when every slot has been founded, which takes a node of
+// 600 up to two seconds, and are at work for fleetSpan, undisturbed; ns.
+const (
+	fleetFrom = 2 * second
+	fleetSpan = 8 * second
+)
 
 func (d *draw) fleet(p *Plan, size fleetSize) {
 	d.cluster(p)
@@ -43,12 +47,13 @@ func (d *draw) fleet(p *Plan, size fleetSize) {
 	w := &p.Workload
 	w.ReadPermille = d.between("reads", 0, 150, 250)
 	w.Operations = size.signals * 1000 / int(1000-w.ReadPermille) / size.clients
+	w.From, w.TenantsEach = fleetFrom, 2*size.tenants/size.clients
 	w.Concurrency, w.Think = 16, fleetSpan/int64(w.Operations)
 	w.Hot = d.between("hot", 0, 0, 10)
 	w.SessionPermille, w.BoundedPermille = d.between("session reads", 0, 0, 400), d.between("bounded reads", 0, 0, 200)
 	w.AnywherePermille, w.Bound = d.between("reads anywhere", 0, 0, 300), d.log("bound", 0, 10*millisecond, 640*millisecond)
 	d.world(p)
-	p.World.Duration, p.World.Calm = 10*second, 40*second
+	p.World.Duration, p.World.Calm = 12*second, 40*second
 	p.World.Rates = crashRates(d)
 	d.fleetTrouble(p, size)
 }
@@ -117,7 +122,7 @@ func (d *draw) fleetTenants(p *Plan, size fleetSize) {
 func (d *draw) fleetTrouble(p *Plan, size fleetSize) {
 	add := func(f plan.Disruption) { p.World.Disruptions = append(p.World.Disruptions, f) }
 	at := func(name string, i int) plan.Anchor {
-		return plan.Anchor{At: d.between(name+" at", i, fleetSpan/8, fleetSpan*3/4)}
+		return plan.Anchor{At: fleetFrom + d.between(name+" at", i, 0, fleetSpan*3/4)}
 	}
 	for i := range int(d.between("crashes", 0, 2, 4)) {
 		f := plan.Disruption{Kind: plan.Power, Process: d.node(p, "crash node", i), When: at("crash", i), For: d.log("down", i, 16*millisecond, 2048*millisecond)}

@@ -26,13 +26,19 @@ func (s *shell) Status(status *env.Status) {
 }
 
 // idleBytes is what a node keeps in memory for each of its idle tenants: what goes when
-// three nodes go that hold nothing but such tenants, and their founding configuration.
-// Their disks, which are the world's, stay.
-func idleBytes(tb testing.TB, tenants int) int64 {
-	p := fleetOf(1, fleetSize{regions: 1, nodes: 3, shards: max(3, tenants/33), tenants: tenants, clients: 1, signals: 1})
+// three nodes go that hold nothing but such tenants, and the configuration that the cluster
+// was founded with. Their disks, which are the world's, stay. The meta log is on three
+// others, of which member is the same: what the control plane knows of a tenant.
+func idleBytes(tb testing.TB, tenants int) (holder, member int64) {
+	p := fleetOf(1, fleetSize{regions: 1, nodes: 6, shards: max(3, tenants/33), tenants: tenants, clients: 1, signals: 1})
 	for i := range p.Cluster.Tenants {
 		t := &p.Cluster.Tenants[i]
 		t.Slots, t.Shards = 1, t.Shards[:1]
+	}
+	s := p.Cluster.Shared
+	s.Meta = []env.ID{0, 1, 2}
+	for i := range s.Shards {
+		s.Shards[i].Replicas = []env.ID{3 + env.ID(i%3), 3 + env.ID((i+1)%3), 3 + env.ID((i+2)%3)}
 	}
 	p.World.Disruptions = nil
 	shells := make([]*shell, 0, p.Cluster.Nodes)
@@ -53,13 +59,16 @@ func idleBytes(tb testing.TB, tenants int) int64 {
 			tb.Fatalf("node %d has not come up", i)
 		}
 	}
-	before := heap()
-	for _, s := range shells {
-		s.node = nil
+	without := func(some []*shell) int64 {
+		before := heap()
+		for _, s := range some {
+			s.node = nil
+		}
+		return (before - heap()) / int64(len(some)*tenants)
 	}
-	after := heap()
+	member, holder = without(shells[:3]), without(shells[3:])
 	runtime.KeepAlive(w)
-	return (before - after) / int64(len(shells)*tenants)
+	return holder, member
 }
 
 func heap() int64 {
@@ -70,9 +79,23 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// BenchmarkIdleTenant says what an idle tenant costs a node that has a replica of it.
+// TestIdleTenantsAreSmall bounds what an idle tenant costs a node that has a replica of it,
+// its part of the configuration included: what two thousand more of them take.
+func TestIdleTenantsAreSmall(t *testing.T) {
+	const few, many = 1000, 3000
+	less, _ := idleBytes(t, few)
+	more, _ := idleBytes(t, many)
+	if each := (more*many - less*few) / (many - few); each > 2048 {
+		t.Errorf("an idle tenant takes %d bytes, want at most 2048", each)
+	}
+}
+
+// BenchmarkIdleTenant says what an idle tenant costs a node that has a replica of it, and a
+// member of the meta log that has none.
 func BenchmarkIdleTenant(b *testing.B) {
 	for range b.N {
-		b.ReportMetric(float64(idleBytes(b, 10_000)), "bytes/tenant")
+		holder, member := idleBytes(b, 10_000)
+		b.ReportMetric(float64(holder), "bytes/tenant")
+		b.ReportMetric(float64(member), "bytes/tenant-of-member")
 	}
 }

@@ -92,7 +92,11 @@ type Workload struct {
 	DeletePermille int64 `json:"delete_permille,omitempty"`
 	// Hot is the share, in thousandths, of calls that go to the first tenant's
 	// first entity.
-	Hot int64 `json:"hot_permille"`
+	Hot  int64 `json:"hot_permille"`
+	From int64 `json:"from_ns,omitempty"` // when they begin; storms have their own
+	// TenantsEach is how many tenants each client works on, some of them those of the
+	// next client too; 0 is all.
+	TenantsEach int `json:"tenants_each,omitempty"`
 	// Reads at a session's level, and those that may be old, among the reads, in
 	// thousandths; the others are linearizable. Anywhere is the share of linearizable
 	// reads that do not go to who leads. Only of shared shards.
@@ -247,7 +251,8 @@ func (p *Plan) validateParts() error {
 		return fmt.Errorf("%w: cluster of %d nodes and %d clients, want at least 1 each and at most %d", plan.ErrInvalid, c.Nodes, c.Clients, maxProcesses)
 	case w.Operations < 0 || w.Operations > maxOperations || w.Concurrency < 1 || w.Concurrency > 16:
 		return fmt.Errorf("%w: workload of %d operations, %d at once; want 0..%d, 1..16", plan.ErrInvalid, w.Operations, w.Concurrency, maxOperations)
-	case w.Think < 0 || w.Think > plan.MaxDuration || w.ReadPermille < 0 || w.ReadPermille > 1000 || w.Hot < 0 || w.Hot > 1000 || w.Entities < 1,
+	case w.Think < 0 || w.Think > plan.MaxDuration || w.ReadPermille < 0 || w.ReadPermille > 1000 || w.Hot < 0 || w.Hot > 1000 || w.Entities < 1, w.TenantsEach < 0,
+		w.From < 0, w.From > plan.MaxDuration,
 		w.PutPermille < 0, w.DeletePermille < 0, w.PutPermille+w.DeletePermille > 1000:
 		return fmt.Errorf("%w: workload %+v", plan.ErrInvalid, *w)
 	case len(c.Tenants) == 0:

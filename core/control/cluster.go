@@ -122,7 +122,7 @@ func (c *Cluster) validateMeta() error {
 		if i > 0 && c.Meta[i-1] >= id {
 			return wrong(path, "%d follows %d; want them ascending, each once", id, c.Meta[i-1])
 		}
-		if c.node(id) == nil {
+		if c.Node(id) == nil {
 			return wrong(path, "%d is no node's id", id)
 		}
 	}
@@ -163,7 +163,7 @@ func (c *Cluster) validateReplicas(s *ShardConfig, path string) error {
 	}
 	for i, id := range s.Replicas {
 		path := fmt.Sprintf("%s[%d]", path, i)
-		n := c.node(id)
+		n := c.Node(id)
 		switch {
 		case n == nil:
 			return wrong(path, "%d is no node's id", id)
@@ -216,7 +216,7 @@ func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	}
 	for slot, id := range t.Shards {
 		path := fmt.Sprintf("%s.shards[%d]", path, slot)
-		s := c.shard(id)
+		s := c.Shard(id)
 		switch {
 		case s == nil:
 			return wrong(path, "%d is no shard's id", id)
@@ -227,8 +227,8 @@ func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	return nil
 }
 
-// node finds one of nodes that are known to ascend.
-func (c *Cluster) node(id env.ID) *NodeConfig {
+// Node finds a node, nil if there is none with that id. The nodes must ascend.
+func (c *Cluster) Node(id env.ID) *NodeConfig {
 	i, found := slices.BinarySearchFunc(c.Nodes, id, func(n NodeConfig, id env.ID) int { return cmp.Compare(n.ID, id) })
 	if !found {
 		return nil
@@ -236,8 +236,8 @@ func (c *Cluster) node(id env.ID) *NodeConfig {
 	return &c.Nodes[i]
 }
 
-// shard finds one of shards that are known to ascend.
-func (c *Cluster) shard(id lineage.Shard) *ShardConfig {
+// Shard finds a shard, nil if there is none with that id. The shards must ascend.
+func (c *Cluster) Shard(id lineage.Shard) *ShardConfig {
 	i, found := slices.BinarySearchFunc(c.Shards, id, func(s ShardConfig, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
 	if !found {
 		return nil

@@ -72,8 +72,8 @@ func (g *Group) Ending(number int) bool {
 
 // RemoveSlot forgets a log; reads of it that wait are refused.
 func (g *Group) RemoveSlot(number int) {
-	at := slices.IndexFunc(g.slots, func(s slot) bool { return s.number == number })
-	if at < 0 {
+	at, found := slices.BinarySearch(g.numbers, number)
+	if !found {
 		return
 	}
 	g.changes++
@@ -90,7 +90,7 @@ func (g *Group) RemoveSlot(number int) {
 		}
 	}
 	g.reads.waiting = kept
-	g.slots = slices.Delete(g.slots, at, at+1)
+	g.remove(at)
 	if g.gather.chosen {
 		g.gather.sources, g.gather.targets = slices.Delete(g.gather.sources, at, at+1), slices.Delete(g.gather.targets, at, at+1)
 	}

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/peer"
 )
@@ -10,11 +12,7 @@ import (
 // Numbers returns the numbers of the shard's logs on the node, in the order in which they
 // were added.
 func (g *Group) Numbers() []int {
-	numbers := make([]int, 0, len(g.slots))
-	for i := range g.slots {
-		numbers = append(numbers, g.slots[i].number)
-	}
-	return numbers
+	return slices.Clone(g.numbers)
 }
 
 // Changes counts how often a log was added or removed.
@@ -43,7 +41,7 @@ func (g *Group) other(e env.Env, i int) peer.OtherFigures {
 	f.Quiet, f.Heard = g.began(e, o.round)
 	for j := range g.slots {
 		s := &g.slots[j]
-		p, end := &s.progress[i], s.r.End().Seq
+		p, end := &g.progressOf(s)[i], s.r.End().Seq
 		if !s.r.Leads() || g.lacks(o.member(), s) || p.barred { // what it has is not known
 			f.Heard = f.Heard && s.ends
 			continue

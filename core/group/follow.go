@@ -70,8 +70,9 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 }
 
 func (g *Group) forgetProgress(e env.Env, i int) {
+	g.disturb()
 	for s := range g.slots {
-		g.slots[s].progress[i] = progress{life: firstLife(g.peers[i].placed), since: e.Now()}
+		g.progressOf(&g.slots[s])[i] = progress{life: firstLife(g.peers[i].placed), since: e.Now()}
 	}
 }
 
@@ -167,12 +168,15 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 
 // pull is what a follower lacks and has asked for.
 type pull struct {
-	on    bool
-	later bool // it is to be asked for when the log takes something again
-	since env.Time
-	count uint32
+	on     bool
+	later  bool // it is to be asked for when the log takes something again
+	count  uint32
+	since  env.Time
+	coming *coming // nil: nothing has come of a snapshot
+}
 
-	// a snapshot that is coming in parts
+// coming is a snapshot that comes in parts.
+type coming struct {
 	mark lineage.Seq
 	size uint64
 	data []byte
@@ -189,7 +193,7 @@ func (g *Group) ask(e env.Env, s *slot) {
 	}
 	to := g.leader
 	if g.role == Gathering {
-		to = g.gather.sources[g.find(s.tenant, s.slot)]
+		to = g.gather.sources[s.place]
 	} else if !g.knows || to == g.self.Node { // its earlier life led
 		return
 	}
@@ -201,7 +205,10 @@ func (g *Group) ask(e env.Env, s *slot) {
 // askPart sends the question.
 func (g *Group) askPart(e env.Env, s *slot, to env.ID) {
 	m := g.message(peer.Pull, s)
-	m.At, m.Mark, m.Offset = s.r.State().Position, s.pull.mark, uint64(len(s.pull.data))
+	m.At = s.r.State().Position
+	if c := s.pull.coming; c != nil {
+		m.Mark, m.Offset = c.mark, uint64(len(c.data))
+	}
 	g.spans = s.r.Ends(g.spans[:0])
 	tail := make([]byte, 0, 16*len(g.spans))
 	for _, span := range g.spans {
@@ -218,22 +225,23 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
 	if !p.on || m.Size == 0 || m.Offset+uint64(len(m.Tail)) > m.Size {
 		return
 	}
-	if m.Offset == 0 && (p.mark != m.At.Seq || p.size != m.Size) {
-		p.mark, p.size, p.data = m.At.Seq, m.Size, p.data[:0]
+	c := p.coming
+	if m.Offset == 0 && (c == nil || c.mark != m.At.Seq || c.size != m.Size) {
+		c = &coming{mark: m.At.Seq, size: m.Size}
+		p.coming = c
 	}
-	if p.mark != m.At.Seq || m.Offset != uint64(len(p.data)) {
+	if c == nil || c.mark != m.At.Seq || m.Offset != uint64(len(c.data)) {
 		return
 	}
-	p.data = append(p.data, m.Tail...)
+	c.data = append(c.data, m.Tail...)
 	p.since = e.Now()
-	if uint64(len(p.data)) < m.Size {
+	if uint64(len(c.data)) < m.Size {
 		p.count++
 		g.askPart(e, s, from)
 		return
 	}
-	data := append([]byte(nil), p.data...)
 	*p = pull{later: true, count: p.count}
-	if s.r.Refetch(e, data) != nil {
+	if s.r.Refetch(e, c.data) != nil {
 		*p = pull{count: p.count}
 	}
 }
@@ -337,7 +345,7 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 	if chain, known := s.r.ChainAt(m.At.Seq); known && chain != m.At.Chain || m.At.Seq > s.r.End().Seq {
 		return
 	}
-	p := &s.progress[i]
+	p := &g.progressOf(s)[i]
 	if p.barred || m.Round < p.life {
 		return
 	}
@@ -359,7 +367,7 @@ func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
 	if s.r.Phase() == replica.Stopped { // what is left there may be all there is
 		return
 	}
-	o, p := &g.peers[i], &s.progress[i]
+	o, p := &g.peers[i], &g.progressOf(s)[i]
 	// In a set that was reformed the leader has adopted the best logs, and this one is
 	// none; nothing is committed, so nobody counts on what was acknowledged here.
 	adopted := g.known.Reformed && s.r.Phase() == replica.Starting

@@ -15,6 +15,7 @@ package group
 import (
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -43,6 +44,8 @@ type Owner interface {
 	// AnswerRead is told of a read that may be answered, from the state as it is now, or
 	// of one that cannot be, with a code.
 	AnswerRead(slot int, r *Read, code wire.Code)
+	// Number returns the number of a slot on the node, -1 if it is not there.
+	Number(id tenant.ID, s lineage.Slot) int
 }
 
 // Role is what the node is to the shard.
@@ -80,11 +83,18 @@ type Group struct {
 	heard  env.Time // when the leader of epoch was heard last
 	knows  bool     // leader is known
 
-	slots   []slot
-	peers   []other
-	changes uint64   // of the set of logs
-	drains  []env.ID // nodes that are to be in no set
-	placed  uint64   // the entry of the meta log that placed the shard here
+	slots    []slot
+	numbers  []int      // by place in slots, ascending
+	progress []progress // by place in slots, and then by peer
+	peers    []other
+	changes  uint64   // of the set of logs
+	drains   []env.ID // nodes that are to be in no set
+	placed   uint64   // the entry of the meta log that placed the shard here
+
+	// restless has the logs that may need to be looked at with the next tick: whatever
+	// touches one puts it in, and the tick that finds nothing to do takes it out.
+	restless set
+	allLead  bool // every log is led that can be: nobody has followed since
 
 	joining wish // the member that is counted, and asked to be counted by all
 	asked   wish // any other command that is wanted
@@ -110,23 +120,20 @@ type wish struct {
 
 // slot is a log of the shard.
 type slot struct {
-	number   int // of the slot on the node
-	tenant   tenant.ID
-	slot     lineage.Slot
-	r        *replica.Replica
-	progress []progress        // by peer
-	marks    marks             // leading: of the records that a replica may lack
-	waiting  []replica.Pending // committed, and not in enough places to be told
-	acked    lineage.Seq       // following: what the leader was told last
-	pull     pull
-	// failed: the log has stopped, and the others are to know.
-	failed bool
-	ends   bool   // the tenant is being dropped: the log is sequenced by nobody anew
-	vain   uint64 // the version in which they were told in vain
-	life   uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
-	// fresh: what was committed then has been applied; isFresh: that is known.
+	place   int32 // in Group.slots
+	slot    lineage.Slot
+	tenant  tenant.ID
+	r       *replica.Replica
+	marks   marks             // leading: of the records that a replica may lack
+	waiting []replica.Pending // committed, and not in enough places to be told
+	acked   lineage.Seq       // following: what the leader was told last
+	pull    pull
+	vain    uint64 // the version in which the others were told in vain that the log has failed
+	life    uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
 	fresh   env.Time
-	isFresh bool
+	isFresh bool // what was committed at fresh has been applied
+	failed  bool // the log has stopped, and the others are to know
+	ends    bool // the tenant is being dropped: the log is sequenced by nobody anew
 }
 
 // progress is what is known of one replica of a log.
@@ -179,12 +186,49 @@ func (g *Group) Leader() (env.ID, bool) {
 
 // AddSlot adds a log of the shard, under the number that it has on the node.
 func (g *Group) AddSlot(number int, r *replica.Replica) {
-	id := r.Identity()
+	id, place := r.Identity(), len(g.slots)
+	if place > 0 {
+		assert.That(g.numbers[place-1] < number, "log %d of the node is added behind log %d", number, g.numbers[place-1])
+	}
 	if g.gather.chosen { // it is of a tenant that was created since: nobody has any of it
 		g.gather.sources, g.gather.targets = append(g.gather.sources, g.self.Node), append(g.gather.targets, lineage.Position{})
 	}
 	g.changes++
-	g.slots = append(g.slots, slot{number: number, tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed), progress: make([]progress, len(g.peers))})
+	if place == cap(g.slots) { // most shards never get many more than they begin with
+		g.slots = slices.Grow(g.slots, 4+place/8)
+	}
+	g.slots = append(g.slots, slot{place: int32(place), tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed)})
+	g.progress = append(g.progress, make([]progress, len(g.peers))...)
+	g.numbers = append(g.numbers, number)
+	g.restless.add(place)
+	g.allLead = false
+}
+
+// remove takes a log out of all lists.
+func (g *Group) remove(place int) {
+	g.slots, g.numbers = slices.Delete(g.slots, place, place+1), slices.Delete(g.numbers, place, place+1)
+	g.progress = slices.Delete(g.progress, place*len(g.peers), (place+1)*len(g.peers))
+	for i := range g.slots {
+		g.slots[i].place = int32(i)
+	}
+	g.restless = nil
+	g.disturb()
+}
+
+// number returns the number of a log on the node.
+func (g *Group) number(s *slot) int { return g.numbers[s.place] }
+
+// progressOf returns what is known of the other replicas of a log, by peer.
+func (g *Group) progressOf(s *slot) []progress {
+	n := len(g.peers)
+	return g.progress[int(s.place)*n : (int(s.place)+1)*n]
+}
+
+// disturb lets every log be looked at with the next tick.
+func (g *Group) disturb() {
+	for i := range g.slots {
+		g.restless.add(i)
+	}
 }
 
 // Release ends the node's part in the shard: it holds none of it any more.
@@ -193,24 +237,26 @@ func (g *Group) Release(e env.Env) {
 	g.refuseReads(wire.Moved)
 }
 
-// find returns the place of a log, -1 if the shard has no such log here.
+// find returns the place of a log, -1 if the shard has no such log here. Who asks is
+// about to touch it.
 func (g *Group) find(id tenant.ID, s lineage.Slot) int {
-	for i := range g.slots {
-		if g.slots[i].tenant == id && g.slots[i].slot == s {
-			return i
-		}
+	i, found := slices.BinarySearch(g.numbers, g.owner.Number(id, s))
+	if !found {
+		return -1
 	}
-	return -1
+	g.restless.add(i)
+	return i
 }
 
-// at returns the log with a number on the node.
+// at returns the log with a number on the node, nil if the shard has none. Who asks is
+// about to touch it.
 func (g *Group) at(number int) *slot {
-	for i := range g.slots {
-		if g.slots[i].number == number {
-			return &g.slots[i]
-		}
+	i, found := slices.BinarySearch(g.numbers, number)
+	if !found {
+		return nil
 	}
-	return nil
+	g.restless.add(i)
+	return &g.slots[i]
 }
 
 // Configure takes a configuration of the shard. One that is not newer than what is
@@ -224,6 +270,7 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 		g.bar(s)
 	}
 	g.known = s.Clone()
+	g.disturb()
 	g.wanted = max(g.wanted, s.Epoch)
 	g.renewPeers()
 	// A wish that was decided on another version can not come true any more.
@@ -247,7 +294,7 @@ func (g *Group) bar(s *control.Shard) {
 		if i < 0 || j < 0 || slices.Contains(g.known.Excluded, x) || g.peers[i].incarnation != x.Member.Incarnation {
 			continue
 		}
-		p := &g.slots[j].progress[i]
+		p := &g.progressOf(&g.slots[j])[i]
 		// Else it would be readmitted at once, on the strength of a log that has stopped.
 		p.acked, p.barred = 0, true
 	}
@@ -257,12 +304,8 @@ func (g *Group) bar(s *control.Shard) {
 // replaced and placed again nothing is known, not even if both are told at once: it has
 // let go of what it had.
 func (g *Group) renewPeers() {
-	old, before := g.peers, make([][]progress, len(g.slots))
-	for s := range g.slots {
-		before[s] = g.slots[s].progress
-		g.slots[s].progress = nil
-	}
-	g.peers = nil
+	old, before := g.peers, g.progress
+	g.peers = make([]other, 0, len(g.known.Replicas))
 	for i, id := range g.known.Replicas {
 		placed := g.known.Since[i]
 		if id == g.self.Node {
@@ -270,19 +313,27 @@ func (g *Group) renewPeers() {
 			continue
 		}
 		o := other{node: id, placed: placed}
-		j := slices.IndexFunc(old, func(o other) bool { return o.node == id && o.placed == placed })
-		if j >= 0 {
+		if j := slices.IndexFunc(old, o.isSame); j >= 0 {
 			o = old[j]
 		}
 		g.peers = append(g.peers, o)
-		for s := range g.slots {
-			p := progress{life: firstLife(placed)}
-			if j >= 0 {
-				p = before[s][j]
+	}
+	g.progress = make([]progress, 0, len(g.slots)*len(g.peers))
+	for s := range g.slots {
+		for i := range g.peers {
+			o := &g.peers[i]
+			p := progress{life: firstLife(o.placed)}
+			if j := slices.IndexFunc(old, o.isSame); j >= 0 {
+				p = before[s*len(old)+j]
 			}
-			g.slots[s].progress = append(g.slots[s].progress, p)
+			g.progress = append(g.progress, p)
 		}
 	}
+}
+
+// isSame reports whether another is the same node, placed by the same entry.
+func (o *other) isSame(another other) bool {
+	return another.node == o.node && another.placed == o.placed
 }
 
 // firstLife returns the number of the first life of a log on a node that was placed by
@@ -336,12 +387,14 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	for i := range g.peers {
 		g.peers[i].spoke, g.peers[i].round = false, 0
 	}
+	g.disturb()
+	g.allLead = false
 	for i := range g.slots {
 		s := &g.slots[i]
 		s.r.Follow()
 		s.acked, s.pull, s.isFresh = 0, pull{}, false
-		for j := range s.progress {
-			s.progress[j] = progress{life: firstLife(g.peers[j].placed), since: e.Now()}
+		for j := range g.peers {
+			g.progressOf(s)[j] = progress{life: firstLife(g.peers[j].placed), since: e.Now()}
 		}
 	}
 	g.takeRole(e)
@@ -389,12 +442,21 @@ func (g *Group) takeRole(e env.Env) {
 
 // leadSlots begins to sequence every log that can be.
 func (g *Group) leadSlots(e env.Env) {
+	if g.allLead {
+		return
+	}
+	g.allLead = true
 	for i := range g.slots {
 		s := &g.slots[i]
-		if s.ends || s.r.Leads() || s.r.Phase() != replica.Following || s.r.Busy() {
+		if s.ends || s.r.Leads() {
 			continue
 		}
-		s.waiting = s.waiting[:0]
+		if s.r.Phase() != replica.Following || s.r.Busy() {
+			g.allLead = false
+			continue
+		}
+		g.restless.add(i)
+		s.waiting = nil
 		s.r.Lead(e, g.epoch)
 		s.marks.begin(e.Now())
 		g.shipped(e, s)
@@ -411,13 +473,15 @@ func (g *Group) stepDown(e env.Env) {
 	g.role, g.joining, g.asked = Following, wish{}, wish{}
 	g.gather = gathering{}
 	g.knows = false
+	g.disturb()
+	g.allLead = false
 	for i := range g.slots {
 		s := &g.slots[i]
 		refused := s.r.Follow()
 		for j := range refused {
 			g.owner.Answer(&refused[j])
 		}
-		s.waiting, s.acked = s.waiting[:0], 0
+		s.waiting, s.acked = nil, 0
 	}
 	g.refuseReads(wire.Moved)
 }
@@ -478,7 +542,7 @@ func (g *Group) advance(e env.Env, s *slot) {
 	for i := range s.waiting {
 		g.owner.Answer(&s.waiting[i])
 	}
-	s.waiting = s.waiting[:0]
+	s.waiting = nil
 	for i := range settled {
 		if settled[i].Request.Kind != 0 { // else another leader was asked for it
 			g.owner.Answer(&settled[i])
@@ -490,12 +554,13 @@ func (g *Group) advance(e env.Env, s *slot) {
 // restarted, and it is waited for until it is known to be no member.
 func (g *Group) ackedBy(s *slot, m control.Member) lineage.Seq {
 	if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation {
-		return s.progress[i].acked
+		return g.progressOf(s)[i].acked
 	}
 	return 0
 }
 
 func (g *Group) advanceAll(e env.Env) {
+	g.disturb()
 	for i := range g.slots {
 		g.advance(e, &g.slots[i])
 	}
@@ -531,7 +596,7 @@ func (g *Group) shipped(e env.Env, s *slot) {
 	key := env.Key{Kind: g.key + uint16(peer.Append), A: uint64(s.tenant), B: uint64(end)}
 	for i := range g.peers {
 		o := &g.peers[i]
-		p := &s.progress[i]
+		p := &g.progressOf(s)[i]
 		if p.acked >= at.Seq { // it had everything until now
 			p.since = e.Now()
 		}

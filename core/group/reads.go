@@ -1,6 +1,9 @@
 package group
 
 import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -49,11 +52,9 @@ const maxReads = 1024
 // Read lets the shard answer a read as soon as its level allows. A code says why it
 // cannot.
 func (g *Group) Read(e env.Env, number int, r *Read) wire.Code {
-	i := -1
-	for j := range g.slots {
-		if g.slots[j].number == number {
-			i = j
-		}
+	i, found := slices.BinarySearch(g.numbers, number)
+	if !found {
+		assert.Fail("a read of log %d of the node, which is none of shard %d", number, g.known.ID)
 	}
 	s := &g.slots[i]
 	switch {
@@ -71,7 +72,7 @@ func (g *Group) Read(e env.Env, number int, r *Read) wire.Code {
 		return g.readSession(s, r)
 	case wire.Bounded:
 		if age := e.Now().Sub(s.fresh); s.isFresh && age <= r.Bound {
-			g.owner.AnswerRead(s.number, r, wire.NoError)
+			g.owner.AnswerRead(g.number(s), r, wire.NoError)
 			return wire.NoError
 		}
 	}
@@ -102,7 +103,7 @@ func (g *Group) readSession(s *slot, r *Read) wire.Code {
 	if !s.r.OnLineage(r.Token.Epoch, r.Token.Seq) {
 		return wire.TokenLost
 	}
-	g.owner.AnswerRead(s.number, r, wire.NoError)
+	g.owner.AnswerRead(g.number(s), r, wire.NoError)
 	return wire.NoError
 }
 
@@ -215,12 +216,12 @@ func (g *Group) answerRead(e env.Env, r *Read) {
 	s := &g.slots[r.slot]
 	if s.r.Phase() != replica.Serving { // what is committed is not known yet
 		if !r.remote {
-			g.owner.AnswerRead(s.number, r, wire.NotServing)
+			g.owner.AnswerRead(g.number(s), r, wire.NotServing)
 		}
 		return
 	}
 	if !r.remote {
-		g.owner.AnswerRead(s.number, r, wire.NoError)
+		g.owner.AnswerRead(g.number(s), r, wire.NoError)
 		return
 	}
 	m := g.message(peer.Index, s)
@@ -287,14 +288,14 @@ func (g *Group) readApplied(e env.Env) {
 		}
 		switch {
 		case r.Level == wire.Session && !s.r.OnLineage(r.Token.Epoch, r.Token.Seq):
-			g.owner.AnswerRead(s.number, r, wire.TokenLost)
+			g.owner.AnswerRead(g.number(s), r, wire.TokenLost)
 			continue
 		case r.Level != wire.Session:
 			if !s.isFresh || r.came > s.fresh {
 				s.fresh, s.isFresh = r.came, true
 			}
 		}
-		g.owner.AnswerRead(s.number, r, wire.NoError)
+		g.owner.AnswerRead(g.number(s), r, wire.NoError)
 	}
 	g.reads.waiting = kept
 }
@@ -311,7 +312,7 @@ func (g *Group) expireReads(e env.Env) {
 		if e.Now().Sub(r.came) < patience {
 			kept = append(kept, r)
 		} else if !r.remote {
-			g.owner.AnswerRead(g.slots[r.slot].number, &r, wire.NotYet)
+			g.owner.AnswerRead(g.numbers[r.slot], &r, wire.NotYet)
 		}
 	}
 	g.reads.waiting = kept
@@ -321,7 +322,7 @@ func (g *Group) expireReads(e env.Env) {
 func (g *Group) refuseReads(code wire.Code) {
 	for i := range g.reads.waiting {
 		if r := &g.reads.waiting[i]; !r.remote {
-			g.owner.AnswerRead(g.slots[r.slot].number, r, code)
+			g.owner.AnswerRead(g.numbers[r.slot], r, code)
 		}
 	}
 	g.reads = reads{number: g.reads.number, waiting: g.reads.waiting[:0]}

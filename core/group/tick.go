@@ -38,25 +38,29 @@ func (g *Group) tickLeading(e env.Env) {
 		g.askToConfirm(e, g.ticks, beat)
 		g.confirmed(e)
 	}
-	for i := range g.slots {
-		g.remind(e, &g.slots[i])
+	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) {
+		if g.remind(e, &g.slots[i]) {
+			g.restless.remove(i)
+		}
 	}
 }
 
 // remind tells replicas that lack something, or do not know what is committed, where
-// the log is.
-func (g *Group) remind(e env.Env, s *slot) {
+// the log is. It reports whether there is nothing to tell any more.
+func (g *Group) remind(e env.Env, s *slot) bool {
 	if !s.r.Leads() {
-		return
+		return false
 	}
+	rests := s.r.Phase() != replica.Stopped
 	end, commit := s.r.End(), s.r.State().Position.Seq
 	hold, everywhere := commit, end.Seq
 	for i := range g.peers {
-		p := &s.progress[i]
+		p := &g.progressOf(s)[i]
 		hold, everywhere = min(hold, p.acked), min(everywhere, p.acked)
 		if p.acked >= end.Seq && p.told >= commit {
 			continue
 		}
+		rests = false
 		m := g.message(peer.Append, s)
 		m.At, m.Commit, m.Round = end, commit, p.life
 		g.send(e, g.peers[i].node, &m, uint64(end.Seq), g.ticks)
@@ -66,16 +70,19 @@ func (g *Group) remind(e env.Env, s *slot) {
 	if hold == commit {
 		s.r.Release()
 	}
+	return rests
 }
 
 func (g *Group) tickFollowing(e env.Env) {
-	for i := range g.slots {
+	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) {
 		s := &g.slots[i]
 		switch {
 		case s.r.Phase() == replica.Stopped:
 			g.wantsAnew(e, s)
 		case s.pull.on && e.Now().Sub(s.pull.since) >= g.patience.Repeat, s.pull.later:
 			g.ask(e, s)
+		case !s.pull.on:
+			g.restless.remove(i)
 		}
 	}
 	g.readApplied(e)
@@ -148,7 +155,7 @@ func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
 
 // wishFor looks for what has to change.
 func (g *Group) wishFor(e env.Env) (control.Command, bool) {
-	for i := range g.slots {
+	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) { // what has stopped never rests
 		s := &g.slots[i]
 		if s.r.Phase() == replica.Stopped && s.failed && s.vain != g.known.Version && g.known.IsInSync(g.self) && !g.lacks(g.self, s) {
 			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot}, true
@@ -204,8 +211,8 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 	if g.slow(e, i) && len(g.known.InSync) > g.known.Min {
 		return control.Command{Kind: control.Remove, Member: m, By: g.self}, true
 	}
-	for j := range g.slots {
-		if s := &g.slots[j]; g.lacks(m, s) && s.progress[i].acked >= s.r.State().Position.Seq && s.r.Phase() == replica.Serving {
+	for j := 0; j < len(g.slots) && len(g.known.Excluded) > 0; j++ {
+		if s := &g.slots[j]; g.lacks(m, s) && g.progressOf(s)[i].acked >= s.r.State().Position.Seq && s.r.Phase() == replica.Serving {
 			return control.Command{Kind: control.Readmit, Member: m, By: g.self, Tenant: s.tenant, Slot: s.slot}, true
 		}
 	}
@@ -236,7 +243,7 @@ func (g *Group) hasAll(i int) bool {
 		}
 		// Who is to be promoted one day has to have everything.
 		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
-		if s.r.Phase() != replica.Serving || s.progress[i].acked < s.r.State().Position.Seq {
+		if s.r.Phase() != replica.Serving || g.progressOf(s)[i].acked < s.r.State().Position.Seq {
 			return false
 		}
 	}
@@ -245,9 +252,9 @@ func (g *Group) hasAll(i int) bool {
 
 // slow reports whether a member has lacked a record for too long.
 func (g *Group) slow(e env.Env, i int) bool {
-	for j := range g.slots {
+	for j := g.restless.next(0); j >= 0; j = g.restless.next(j + 1) { // a log that rests is everywhere
 		s := &g.slots[j]
-		p := &s.progress[i]
+		p := &g.progressOf(s)[i]
 		if s.r.Leads() && !g.lacks(g.peers[i].member(), s) && p.acked < s.r.End().Seq && e.Now().Sub(p.since) > g.patience.Slow {
 			return true
 		}
@@ -281,8 +288,8 @@ func (g *Group) Settled() bool {
 		if s.r.Phase() != want {
 			return false
 		}
-		for j := range s.progress {
-			if g.role == Leading && (s.progress[j].acked < s.r.End().Seq || s.progress[j].told < s.r.End().Seq) {
+		for _, p := range g.progressOf(s) {
+			if g.role == Leading && (p.acked < s.r.End().Seq || p.told < s.r.End().Seq) {
 				return false
 			}
 		}

@@ -410,6 +410,14 @@ func (n *node) readOf(request uint64) *answer {
 // Answer implements group.Owner.
 func (n *node) Answer(p *replica.Pending) { n.answers = append(n.answers, *p) }
 
+// Number implements group.Owner.
+func (n *node) Number(id tenant.ID, s lineage.Slot) int {
+	if id == owner && int(s) < len(n.logs) {
+		return int(s)
+	}
+	return -1
+}
+
 // AnswerRead implements group.Owner.
 func (n *node) AnswerRead(slot int, r *group.Read, code wire.Code) {
 	n.reads = append(n.reads, answer{r.Request.Request, code, n.logs[slot].State().Position.Seq})

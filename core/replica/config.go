@@ -43,7 +43,7 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 		return conflict(last.Version)
 	}
 	if len(r.admitted) > 0 {
-		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir, len(r.admitted))
+		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir(), len(r.admitted))
 	}
 	r.setLimits(e, from, m, limits)
 	r.hit(e, fault.ConfigAppended, r.end.Seq)
@@ -61,12 +61,18 @@ func conflict(inForce uint64) Outcome {
 func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits record.Limits) {
 	r.bucket.Level(e.Now()) // what was earned so far was earned at the old rate
 	if r.overlay.Limits() == r.state.Limits {
-		r.before = r.bucket
+		r.keepBucket()
 	}
 	r.bucket.Limit(limits.Rate, limits.Burst)
 	rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
 	r.overlay.Add(&rec)
 	r.append(e, from, m, rec, fault.RecordAppended)
+}
+
+// keepBucket keeps the bucket as it is before new limits.
+func (r *Replica) keepBucket() {
+	before := r.bucket
+	r.before = &before
 }
 
 // takeBackLimits returns to the bucket before the limits that the disk had no room
@@ -79,9 +85,9 @@ func (r *Replica) takeBackLimits(charged int) {
 		p.Refused = wire.DiskFull
 		r.state.Session(p.Record.Client).InFlight--
 	}
-	r.done = append(r.done, r.admitted...)
+	r.memory.done = append(r.memory.done, r.admitted...)
 	r.admitted = r.admitted[:0]
-	r.bucket = r.before
+	r.bucket, r.before = *r.before, nil
 	for range charged {
 		r.bucket.GiveBack()
 	}
@@ -156,7 +162,7 @@ func (r *Replica) Renew(e env.Env) {
 		return // there is no room; it is tried again
 	}
 	if len(r.admitted) > 0 {
-		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir, len(r.admitted))
+		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir(), len(r.admitted))
 	}
 	limits := r.config.Limits
 	limits.Feature = r.overlay.Limits().Feature

@@ -15,11 +15,13 @@ import (
 // Cut cuts the log behind a record that is not below what is committed. The log takes
 // nothing until that is done.
 func (r *Replica) Cut(e env.Env, at lineage.Seq) {
-	assert.That(at >= r.state.Position.Seq, "%s would be cut at record %d, but record %d is committed", r.dir, at, r.state.Position.Seq)
+	if at < r.state.Position.Seq {
+		assert.Fail("%s would be cut at record %d, but record %d is committed", r.dir(), at, r.state.Position.Seq)
+	}
 	if r.task == refetching {
 		return
 	}
-	r.task, r.cutAt = cutting, at
+	r.task, r.moves().cutAt = cutting, at
 	r.doTask(e)
 }
 
@@ -28,7 +30,7 @@ func (r *Replica) Cut(e env.Env, at lineage.Seq) {
 // hole; then the rest of the one that stays.
 func (r *Replica) beginCut(e env.Env) {
 	r.begun = true
-	at := r.cutAt
+	at := r.moved.cutAt
 	r.hit(e, fault.LogCutting, at)
 	r.frames = r.frames[:0] // what was not written is not there
 	onDisk := r.durable.Seq
@@ -36,14 +38,14 @@ func (r *Replica) beginCut(e env.Env) {
 	last := len(r.segments) - 1
 	closing := last >= 0 && r.handle != 0
 	if closing && onDisk > at {
-		r.script.add(env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript, uint64(at))})
+		r.scriptAdd(env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript, uint64(at))})
 		r.handle = 0
 	}
 	seq := onDisk
 	for ; last >= 0 && r.segments[last].first > at && onDisk > at; last-- {
 		s := &r.segments[last]
-		r.script.add(r.at(e, env.OpRemove, s.path, uint64(s.first)))
-		r.script.add(r.at(e, env.OpSyncDir, r.dir, uint64(s.first)))
+		r.scriptAdd(r.at(e, env.OpRemove, r.segmentPath(s), uint64(s.first)))
+		r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), uint64(s.first)))
 		seq = s.first - 1
 	}
 	r.segments = r.segments[:last+1]
@@ -69,14 +71,14 @@ func (r *Replica) scriptTruncate(e env.Env, s *segment, at, last lineage.Seq) {
 	}
 	key := r.key(e, keyScript, uint64(at))
 	r.handle = r.file(0)
-	open := r.at(e, env.OpOpen, s.path, uint64(at))
+	open := r.at(e, env.OpOpen, r.segmentPath(s), uint64(at))
 	open.File = r.handle
-	r.script.add(open)
+	r.scriptAdd(open)
 	if last > at {
-		r.script.add(env.Op{Kind: env.OpTruncate, File: r.handle, Length: s.size, Key: key})
+		r.scriptAdd(env.Op{Kind: env.OpTruncate, File: r.handle, Length: s.size, Key: key})
 		// What is cut must not come back.
 		//safety:cut-is-durable by=prefix on=failover
-		r.script.add(env.Op{Kind: env.OpSync, File: r.handle, Key: key})
+		r.scriptAdd(env.Op{Kind: env.OpSync, File: r.handle, Key: key})
 	}
 }
 

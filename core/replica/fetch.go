@@ -111,29 +111,29 @@ func (r *Replica) AfterOnDisk(e env.Env, to env.ID, seq lineage.Seq) bool {
 	if i < 0 || r.task != nothing || !r.IsOpen() {
 		return false
 	}
-	if r.fetch.stage != fetchIdle {
+	f := &r.moves().fetch
+	if f.stage != fetchIdle {
 		return true
 	}
-	f := &r.fetch
 	*f = fetch{stage: fetchOpening, to: to, after: seq, segment: int64(r.segments[i].first), offset: wal.HeaderSize, cursor: f.cursor, rest: f.rest[:0], found: f.found[:0], life: f.life}
 	if f.cursor.seq == seq && f.cursor.segment == f.segment {
 		f.offset = f.cursor.offset
 	}
-	r.submitFetch(e, env.Op{Kind: env.OpOpen, Path: r.segments[i].path})
+	r.submitFetch(e, env.Op{Kind: env.OpOpen, Path: r.segmentPath(&r.segments[i])})
 	return true
 }
 
 func (r *Replica) submitFetch(e env.Env, op env.Op) {
 	op.File = r.file(3)
-	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forFetch<<24) | env.OpID(r.fetch.life)
-	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.fetch.after)<<16|uint64(r.fetch.offset)&0xffff)
+	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forFetch<<24) | env.OpID(r.moved.fetch.life)
+	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.moved.fetch.after)<<16|uint64(r.moved.fetch.offset)&0xffff)
 	e.Submit(op)
 }
 
 // fetchDone takes what a step of the search brings. What fails is not retried here:
 // who asked will ask again, or be given a snapshot.
 func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
-	f := &r.fetch
+	f := &r.moved.fetch
 	if uint8(ev.Op) != f.life {
 		return
 	}
@@ -159,7 +159,7 @@ func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 
 // search looks for records in what was read, and reports whether to read on.
 func (r *Replica) search(data []byte) bool {
-	f := &r.fetch
+	f := &r.moved.fetch
 	whole := len(data) == fetchBytes
 	data = append(f.rest, data...)
 	var rec record.Record
@@ -187,10 +187,10 @@ func (r *Replica) search(data []byte) bool {
 // Fetched returns what a search has found, once; false if none has ended. There are no
 // records if it found nothing of use.
 func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ended bool) {
-	f := &r.fetch
-	if f.stage != fetchDone {
+	if r.moved == nil || r.moved.fetch.stage != fetchDone {
 		return 0, lineage.Position{}, nil, false
 	}
+	f := &r.moved.fetch
 	f.stage = fetchIdle
 	if f.at.Seq != f.after {
 		f.found = f.found[:0]
@@ -208,7 +208,7 @@ type outgoing struct {
 // mark, from offset on, if that is still at hand, else the beginning of another one.
 // Mark 0 asks for the newest.
 func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.Position, from uint64, size int, part []byte) {
-	o := &r.outgoing
+	o := &r.moves().outgoing
 	if o.data == nil || o.at.Seq != mark || offset >= uint64(len(o.data)) {
 		offset = 0
 		// Who has begun with another one begins anew with this one: if it was renewed for
@@ -225,4 +225,8 @@ func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.
 }
 
 // Release lets go of the snapshot that was handed out: nobody needs it any more.
-func (r *Replica) Release() { r.outgoing = outgoing{} }
+func (r *Replica) Release() {
+	if r.moved != nil {
+		r.moved.outgoing = outgoing{}
+	}
+}

@@ -34,7 +34,7 @@ func (r *Replica) takeBack(e env.Env) {
 			evicted.Leaving = false
 		}
 	}
-	r.done = append(r.done, r.pending...)
+	r.memory.done = append(r.memory.done, r.pending...)
 	r.pending, r.frames, r.end = r.pending[:0], r.frames[:0], r.state.Position
 	r.overlay.Reset(r.state)
 	if limits {
@@ -55,7 +55,7 @@ func (r *Replica) takeBack(e env.Env) {
 // abandonSegment removes a segment that was begun and holds no record. The one
 // before it is full, so the next batch begins one anew, under the same name.
 func (r *Replica) abandonSegment(e env.Env, s *segment) {
-	remove := r.at(e, env.OpRemove, s.path, uint64(s.first))
+	remove := r.at(e, env.OpRemove, r.segmentPath(s), uint64(s.first))
 	closing := env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.first))}
 	remove.ID, closing.ID = r.opID(forNobody), r.opID(forNobody)
 	remove.Key.Kind += uint16(env.OpRemove)
@@ -78,7 +78,7 @@ func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
 	closing := env.Op{Kind: env.OpClose, File: r.file(2), ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.at))}
 	e.Submit(closing) // nobody minds if it was never bound
 	r.script.ops = r.script.ops[:0]
-	r.script.add(r.at(e, env.OpRemove, s.next+wal.TempSuffix, uint64(s.at)))
+	r.scriptAdd(r.at(e, env.OpRemove, r.snapshotPath(s.at)+wal.TempSuffix, uint64(s.at)))
 	r.run(e)
 	return true
 }

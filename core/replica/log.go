@@ -58,9 +58,10 @@ func (r *Replica) file(n uint32) env.File {
 // append gives rec the next place in the log, which is the moment passed. It
 // becomes durable with a batch.
 func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record, passed env.Point) {
-	r.pending = append(r.pending, Pending{Record: rec, From: from})
+	p := r.memory.extendPending(&r.pending)
+	p.Record, p.From = rec, from
 	if m != nil {
-		r.pending[len(r.pending)-1].Request = m.Origin()
+		p.Request = m.Origin()
 	}
 	r.place(e, passed)
 }
@@ -82,7 +83,7 @@ func (r *Replica) place(e env.Env, passed env.Point) {
 
 // extend puts the last of pending at the end of the log.
 func (r *Replica) extend(p *Pending) {
-	r.frames, p.Chain = wal.AppendFrame(r.frames, r.durable.Seq, &p.Record)
+	r.frames, p.Chain = wal.AppendFrame(r.memory.buffer(r.frames), r.durable.Seq, &p.Record)
 	r.end = lineage.Position{Seq: p.Record.Seq, Chain: p.Chain}
 	if p.Record.Kind == record.EpochStart {
 		r.spans = append(r.spans, Span{Epoch: p.Record.Epoch, First: p.Record.Seq})
@@ -108,9 +109,12 @@ func (r *Replica) Flush(e env.Env) {
 	// Nothing is answered before it is durable.
 	r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	if r.config.Shared { // others may have them: should the disk be full, they are tried again
-		r.frames, r.written = r.written, r.frames
+		r.memory.giveBuffer(r.written)
+		r.written = r.frames
+	} else {
+		r.memory.giveBuffer(r.frames)
 	}
-	r.frames = r.frames[:0]
+	r.frames = nil
 }
 
 // full says whether n more bytes belong into the next segment. A crash may have
@@ -146,25 +150,30 @@ func (r *Replica) rotate(e env.Env) {
 	}
 	r.handle, r.flight.rotated = next, true
 	r.flight.size += wal.HeaderSize
-	var buf [128]byte // so that a rotation allocates this once
-	path := string(wal.AppendSegmentName(append(append(buf[:0], r.dir...), '/'), r.config.Identity.Shard, first))
-	r.segments = append(r.segments, segment{path: path, first: first, size: wal.HeaderSize})
+	r.segments = append(r.segments, segment{shard: r.config.Identity.Shard, first: first, size: wal.HeaderSize})
+	path := r.segmentPath(&r.segments[len(r.segments)-1])
 	key := r.key(e, keyScript+uint16(env.OpCreate), uint64(first))
 	r.submitQuietly(e, env.Op{Kind: env.OpCreate, File: r.handle, Path: path, Key: key})
-	r.header = wal.AppendHeader(r.header[:0], &wal.Header{
+	m := r.memory
+	m.header = wal.AppendHeader(m.header[:0], &wal.Header{
 		Identity: r.config.Identity, First: first, Before: r.durable.Chain, Synced: r.durable.Seq,
 	})
-	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
+	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: m.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
 	// A segment whose name is not durable is none.
 	//safety:directory-sync-after-create by=durable-ack on=smoke
-	r.submitSync(e, env.Op{Kind: env.OpSyncDir, Path: r.dir, Key: r.key(e, keySyncDir, uint64(first))})
+	r.submitSync(e, env.Op{Kind: env.OpSyncDir, Path: r.dir(), Key: r.key(e, keySyncDir, uint64(first))})
+}
+
+func (r *Replica) segmentPath(s *segment) string {
+	var buf [128]byte // so that it allocates once
+	return string(wal.AppendSegmentName(append(r.config.Identity.AppendDir(buf[:0]), '/'), s.shard, s.first))
 }
 
 // Done tells the replica that one of its operations completed. It returns the
 // records that became durable by it, and those that a full disk refused, to be
 // answered; valid until the next call.
 func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
-	r.done = r.done[:0]
+	r.memory.done = r.memory.done[:0]
 	if r.phase == Stopped {
 		return nil
 	}
@@ -179,7 +188,7 @@ func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 		r.fetchDone(e, ev)
 	}
 	r.doTask(e)
-	return r.done
+	return r.memory.done
 }
 
 func (r *Replica) batchDone(e env.Env, ev *env.Event) {
@@ -191,7 +200,7 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	case ev.Err == env.NoSpace && written, ev.Err == env.BadHandle && r.flight.full:
 		r.flight.full = true // a file that could not be made has no handle either
 	case ev.Err != env.OK: // never retried: after a failed sync the data may be gone
-		r.stop(fmt.Errorf("making records up to %d durable in %s: %w", r.flight.end, r.dir, ev.Err))
+		r.stop(fmt.Errorf("making records up to %d durable in %s: %w", r.flight.end, r.dir(), ev.Err))
 		return
 	}
 	if written { // its failure was told, and the sync behind it is still to come
@@ -218,6 +227,8 @@ func (r *Replica) batchDurable(e env.Env) {
 	}
 	r.durable = r.position(r.flight.end)
 	r.snapshot.since += r.flight.size
+	r.memory.giveBuffer(r.written)
+	r.written = nil
 	if r.config.Shared {
 		r.fold(e, min(r.told, r.durable.Seq))
 	} else {
@@ -245,7 +256,13 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 		if p.Record.Kind == record.Signal {
 			r.counts.Signals++
 		}
-		if r.phase == Serving {
+		switch config := p.Record.Kind == record.Config; {
+		case config:
+			r.overlay.Settle(&p.Record)
+			if r.state.Limits == r.overlay.Limits() {
+				r.before = nil
+			}
+		case r.phase == Serving:
 			r.overlay.Settle(&p.Record)
 			if p.Record.Kind.IsOperation() {
 				r.state.Session(p.Record.Client).InFlight--
@@ -253,12 +270,15 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 		}
 		n++
 	}
-	if n == len(r.pending) && len(r.done) == 0 { // nothing has gathered meanwhile, so nothing is copied
-		r.done, r.pending = r.pending, r.done
-	} else {
-		r.done = append(r.done, r.pending[:n]...)
+	switch m := r.memory; {
+	case n == 0:
+	case n == len(r.pending) && len(m.done) == 0: // nothing has gathered meanwhile, so nothing is copied
+		m.done, r.pending = r.pending, m.done
+	default:
+		m.done = append(m.done, r.pending[:n]...)
 		r.pending = r.pending[:copy(r.pending, r.pending[n:])]
 	}
+	r.memory.settle(&r.pending)
 	if r.phase == Starting && r.state.Position.Seq >= r.opening {
 		r.serve(e)
 	}
@@ -269,6 +289,7 @@ func (r *Replica) serve(e env.Env) {
 	r.phase = Serving
 	if r.config.Shared {
 		r.overlay.Reset(r.state)
+		r.before = nil
 	}
 	r.hit(e, fault.SlotServing, r.end.Seq)
 }

@@ -45,14 +45,14 @@ func (r *Replica) Open(e env.Env, started env.Time) {
 	r.started = started
 	r.phase = Making
 	id := r.config.Identity
-	chain := []string{wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir}
+	chain := []string{wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir()}
 	for i, dir := range chain {
-		r.script.add(r.at(e, env.OpMkdir, dir, uint64(i)))
+		r.scriptAdd(r.at(e, env.OpMkdir, dir, uint64(i)))
 	}
 	for i, dir := range [...]string{wal.TenantsDir, chain[0], chain[1]} {
 		// A directory whose name is not durable is none.
 		//safety:directory-sync-after-mkdir by=durable-ack on=smoke
-		r.script.add(r.at(e, env.OpSyncDir, dir, uint64(i)))
+		r.scriptAdd(r.at(e, env.OpSyncDir, dir, uint64(i)))
 	}
 	r.run(e)
 }
@@ -88,9 +88,9 @@ func (r *Replica) advance(e env.Env) {
 func (r *Replica) look(e env.Env) {
 	var files, snapshots []found
 	hasManifest := false
-	for _, name := range e.List(r.dir) {
+	for _, name := range e.List(r.dir()) {
 		if strings.HasSuffix(name, wal.TempSuffix) { // of a crash in the middle of writing it
-			r.script.add(r.at(e, env.OpRemove, r.dir+"/"+name, 0))
+			r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+name, 0))
 		}
 		hasManifest = hasManifest || name == wal.ManifestName
 		if seq, ok := wal.ParseSnapshotName(name); ok {
@@ -113,11 +113,11 @@ func (r *Replica) look(e env.Env) {
 // choose says which files to read: the manifest, the newest snapshot, and the
 // segments that it does not cover. The others are left from a crash between the
 // snapshot and their removal; of those any may be gone already.
-func choose(files, snapshots []found) recovery {
+func choose(files, snapshots []found) *recovery {
 	ascending := func(a, b found) int { return cmp.Compare(a.first, b.first) } // names are sorted as text
 	slices.SortFunc(files, ascending)
 	slices.SortFunc(snapshots, ascending)
-	c := recovery{files: []found{{name: wal.ManifestName}}}
+	c := &recovery{files: []found{{name: wal.ManifestName}}}
 	if last := len(snapshots) - 1; last >= 0 {
 		newest := snapshots[last]
 		c.files = append(c.files, newest)
@@ -135,12 +135,12 @@ func choose(files, snapshots []found) recovery {
 // segment is made, so a directory without one holds nothing.
 func (r *Replica) create(e env.Env, notEmpty bool) {
 	if notEmpty {
-		r.stop(&wal.CorruptError{Segment: r.dir + "/" + wal.ManifestName, Reason: "missing, though there are segments or snapshots"})
+		r.stop(&wal.CorruptError{Segment: r.dir() + "/" + wal.ManifestName, Reason: "missing, though there are segments or snapshots"})
 		return
 	}
 	r.hit(e, fault.SlotCreating, 0)
 	r.phase = Creating
-	manifest := r.dir + "/" + wal.ManifestName
+	manifest := r.dir() + "/" + wal.ManifestName
 	r.scriptWrite(e, manifest, wal.AppendManifest(nil, r.config.Identity), 0)
 	r.scriptName(e, manifest, 0)
 	r.run(e)
@@ -155,7 +155,7 @@ func (r *Replica) readNext(e env.Env) {
 		return
 	}
 	r.recovery.stage = opening
-	r.submitRead(e, env.Op{Kind: env.OpOpen, Path: r.dir + "/" + r.recovery.files[r.recovery.next].name})
+	r.submitRead(e, env.Op{Kind: env.OpOpen, Path: r.dir() + "/" + r.recovery.files[r.recovery.next].name})
 }
 
 func (r *Replica) submitRead(e env.Env, op env.Op) {
@@ -166,10 +166,10 @@ func (r *Replica) submitRead(e env.Env, op env.Op) {
 
 func (r *Replica) readDone(e env.Env, ev *env.Event) {
 	if ev.Err != env.OK {
-		r.stop(fmt.Errorf("reading %s/%s: %w", r.dir, r.recovery.files[r.recovery.next].name, ev.Err))
+		r.stop(fmt.Errorf("reading %s/%s: %w", r.dir(), r.recovery.files[r.recovery.next].name, ev.Err))
 		return
 	}
-	c := &r.recovery
+	c := r.recovery
 	c.stage++
 	switch c.stage {
 	case reading:
@@ -189,12 +189,12 @@ func (r *Replica) judge(e env.Env) error {
 	id, err := wal.DecodeManifest(files[0].data)
 	switch {
 	case errors.Is(err, wal.ErrMalformed): // it got its name only when it was whole and synced
-		return &wal.CorruptError{Segment: r.dir + "/" + wal.ManifestName, Reason: err.Error()}
+		return &wal.CorruptError{Segment: r.dir() + "/" + wal.ManifestName, Reason: err.Error()}
 	case err != nil:
-		return fmt.Errorf("%s/%s: %w", r.dir, files[0].name, err)
+		return fmt.Errorf("%s/%s: %w", r.dir(), files[0].name, err)
 	}
 	if id != r.config.Identity {
-		return &wal.CorruptError{Segment: r.dir + "/" + wal.ManifestName, Reason: fmt.Sprintf("it is of %v, want %v", id, r.config.Identity)}
+		return &wal.CorruptError{Segment: r.dir() + "/" + wal.ManifestName, Reason: fmt.Sprintf("it is of %v, want %v", id, r.config.Identity)}
 	}
 	files = files[1:]
 	if len(files) > 0 && !strings.HasSuffix(files[0].name, ".seg") {
@@ -221,7 +221,7 @@ func (r *Replica) judge(e env.Env) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.dir, err)
+		return fmt.Errorf("%s: %w", r.dir(), err)
 	}
 	r.repair(e, files)
 	return nil
@@ -241,13 +241,13 @@ func (r *Replica) restore(f *found) error {
 		err = fmt.Errorf("position %v in the state, %v around it", restored.Position, at)
 	}
 	if err != nil {
-		return &wal.CorruptError{Segment: r.dir + "/" + f.name, Reason: err.Error()}
+		return &wal.CorruptError{Segment: r.dir() + "/" + f.name, Reason: err.Error()}
 	}
 	r.state = restored
 	if r.config.Shared {
 		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
 	}
-	r.snapshot.seq, r.snapshot.path, r.snapshot.size = at.Seq, r.dir+"/"+f.name, int64(len(f.data))
+	r.snapshot.seq, r.snapshot.size = at.Seq, int64(len(f.data))
 	return nil
 }
 
@@ -262,19 +262,19 @@ func (r *Replica) repair(e env.Env, files []found) {
 	r.phase = Repairing
 	r.confirmNames(e)
 	for _, f := range r.recovery.superfluous {
-		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+f.name, uint64(f.first)))
+		r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+f.name, uint64(f.first)))
 	}
 	if fixes := r.recovery.end.Repairs; len(fixes) > 0 && len(r.recovery.superfluous) > 0 {
 		// A repair may remove the last segment. If that stayed and an older removal
 		// did not, what is left would end before the snapshot.
-		r.script.add(r.at(e, env.OpSyncDir, r.dir, 3))
+		r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 3))
 	}
 	for _, fix := range r.recovery.end.Repairs {
 		r.hit(e, fault.RecoveryCut, r.recovery.end.End.Seq)
 		i := slices.IndexFunc(files, func(f found) bool { return f.name == fix.Name })
 		files[i].data = files[i].data[:fix.Keep]
 		if fix.Keep == 0 {
-			r.script.add(r.at(e, env.OpRemove, r.dir+"/"+fix.Name, 0))
+			r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+fix.Name, 0))
 		}
 	}
 	for i := range files {
@@ -285,7 +285,8 @@ func (r *Replica) repair(e env.Env, files []found) {
 			r.scriptRewrite(e, f)
 		}
 		if len(f.data) > 0 {
-			r.segments = append(r.segments, segment{path: r.dir + "/" + f.name, first: f.first, size: int64(len(f.data))})
+			shard, first, _ := wal.ParseSegmentName(f.name)
+			r.segments = append(r.segments, segment{shard: shard, first: first, size: int64(len(f.data))})
 		}
 	}
 	r.run(e)
@@ -308,14 +309,14 @@ func (r *Replica) confirmNames(e env.Env) {
 		r.scriptRewrite(e, &files[1])
 		// What a name covers stays until the name is durable.
 		//safety:names-durable-before-removal by=liveness on=crash-restart
-		r.script.add(r.at(e, env.OpSyncDir, r.dir, 2))
+		r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 2))
 	}
 }
 
 // scriptRewrite adds the steps that write a file anew and give it its name, which is
 // durable with the next sync of the directory.
 func (r *Replica) scriptRewrite(e env.Env, f *found) {
-	path := r.dir + "/" + f.name
+	path := r.dir() + "/" + f.name
 	r.scriptWrite(e, path, f.data, uint64(f.first))
 	r.scriptRename(e, path, uint64(f.first))
 }
@@ -326,21 +327,21 @@ func (r *Replica) sync(e env.Env) {
 	r.hit(e, fault.RecoverySyncing, r.recovery.end.End.Seq)
 	if tail := r.recovery.end.Tail; tail != "" {
 		r.handle = r.file(0)
-		open := r.at(e, env.OpOpen, r.dir+"/"+tail, 0)
+		open := r.at(e, env.OpOpen, r.dir()+"/"+tail, 0)
 		open.File = r.handle
-		r.script.add(open)
+		r.scriptAdd(open)
 	}
 	// The log goes on in the file that was renamed. And a file that a repair removed
 	// and that comes back would contradict the log, which has gone on without it.
 	//safety:names-durable-before-serving by=durable-ack on=crash-restart
-	r.script.add(r.at(e, env.OpSyncDir, r.dir, 1))
+	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 1))
 	r.run(e)
 }
 
 // begin starts this epoch: the log continues with a record that says so, and
 // with the limits if they are new. The slot serves when that is durable.
 func (r *Replica) begin(e env.Env) {
-	r.recovery = recovery{}
+	r.recovery = nil
 	if r.config.Shared {
 		r.open(e)
 		return
@@ -360,7 +361,7 @@ func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.
 	}
 	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())}, fault.RecordAppended)
 	if wanted := r.config.Limits; wanted.Version > limits.Version {
-		r.before = r.bucket
+		r.keepBucket()
 		r.bucket.Limit(wanted.Rate, wanted.Burst)
 		rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: wanted}
 		r.overlay.Add(&rec)

@@ -21,21 +21,21 @@ func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 		id, at, encoded, err := wal.DecodeSnapshot(snapshot)
 		switch {
 		case err != nil:
-			return fmt.Errorf("a snapshot for %s: %w", r.dir, err)
+			return fmt.Errorf("a snapshot for %s: %w", r.dir(), err)
 		case id != r.config.Identity:
-			return fmt.Errorf("a snapshot for %s is of %v", r.dir, id)
+			return fmt.Errorf("a snapshot for %s is of %v", r.dir(), id)
 		// A late copy must not take away what others count on.
 		case r.IsOpen() && at.Seq < r.Matched().Seq:
-			return fmt.Errorf("a snapshot for %s at record %d is behind record %d, which is the sequencer's", r.dir, at.Seq, r.Matched().Seq)
+			return fmt.Errorf("a snapshot for %s at record %d is behind record %d, which is the sequencer's", r.dir(), at.Seq, r.Matched().Seq)
 		}
 		if _, err := state.Decode(encoded); err != nil {
-			return fmt.Errorf("a snapshot for %s: %w", r.dir, err)
+			return fmt.Errorf("a snapshot for %s: %w", r.dir(), err)
 		}
 	}
 	if r.begun && r.phase != Stopped { // a cut is under way; the snapshot will be offered again
 		return nil
 	}
-	r.task, r.installed = refetching, snapshot
+	r.task, r.moves().installed = refetching, snapshot
 	if r.phase == Stopped { // what it had under way is nobody's any more
 		r.abandon(e)
 	}
@@ -53,8 +53,9 @@ func (r *Replica) abandon(e env.Env) {
 	r.number++
 	r.flight = batch{number: r.number & 0xffffff}
 	r.script = script{life: r.script.life + 1, ops: r.script.ops[:0]}
-	r.fetch, r.outgoing = fetch{life: r.fetch.life + 1}, outgoing{}
-	r.recovery, r.snapshot = recovery{}, snapshot{}
+	m := r.moves()
+	m.fetch, m.outgoing = fetch{life: m.fetch.life + 1}, outgoing{}
+	r.recovery, r.snapshot = nil, snapshot{}
 	r.frames, r.written, r.stuck, r.begun = r.frames[:0], r.written[:0], false, false
 	r.phase = Refetching
 }
@@ -69,23 +70,23 @@ func (r *Replica) beginRefetch(e env.Env) {
 		e.Submit(env.Op{Kind: env.OpClose, File: r.handle, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(r.end.Seq))})
 		r.handle = 0
 	}
-	names := e.List(r.dir)
+	names := e.List(r.dir())
 	for i := len(names) - 1; i >= 0; i-- { // names ascend as text, so the order is told by numbers
 		if name := names[i]; !strings.HasSuffix(name, ".seg") {
-			r.script.add(r.at(e, env.OpRemove, r.dir+"/"+name, uint64(i)))
+			r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+name, uint64(i)))
 		}
 	}
 	for _, f := range newestFirst(names) {
-		r.script.add(r.at(e, env.OpRemove, r.dir+"/"+f.name, uint64(f.first)))
+		r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+f.name, uint64(f.first)))
 	}
-	r.script.add(r.at(e, env.OpSyncDir, r.dir, 1))
-	manifest := r.dir + "/" + wal.ManifestName
+	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 1))
+	manifest := r.dir() + "/" + wal.ManifestName
 	r.scriptWrite(e, manifest, wal.AppendManifest(nil, r.config.Identity), 0)
 	r.scriptName(e, manifest, 0)
-	if r.installed != nil {
-		_, at, _, _ := wal.DecodeSnapshot(r.installed)
-		path := r.dir + "/" + wal.SnapshotName(at.Seq)
-		r.scriptWrite(e, path, r.installed, uint64(at.Seq))
+	if installed := r.moved.installed; installed != nil {
+		_, at, _, _ := wal.DecodeSnapshot(installed)
+		path := r.snapshotPath(at.Seq)
+		r.scriptWrite(e, path, installed, uint64(at.Seq))
 		r.scriptName(e, path, uint64(at.Seq))
 	}
 	r.run(e)
@@ -113,18 +114,18 @@ func (r *Replica) refetched(e env.Env) {
 	r.state, r.failure = state.New(), nil
 	r.pending, r.frames, r.segments, r.spans = r.pending[:0], r.frames[:0], r.segments[:0], r.spans[:0]
 	r.snapshot = snapshot{}
-	if r.installed != nil {
-		_, at, encoded, _ := wal.DecodeSnapshot(r.installed)
+	if installed := r.moved.installed; installed != nil {
+		_, at, encoded, _ := wal.DecodeSnapshot(installed)
 		restored, err := state.Decode(encoded)
 		if err != nil {
 			r.stop(err)
 			return
 		}
 		r.state = restored
-		r.snapshot = snapshot{seq: at.Seq, path: r.dir + "/" + wal.SnapshotName(at.Seq), size: int64(len(r.installed))}
+		r.snapshot = snapshot{seq: at.Seq, size: int64(len(installed))}
 		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
 	}
-	r.installed = nil
+	r.moved.installed = nil
 	r.open(e)
 	r.received = e.Now() // what was earned before is in the level already
 }

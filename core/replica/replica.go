@@ -60,9 +60,20 @@ type Config struct {
 	// (Lead, Follow) and what is committed (Commit). Else the replica is the only one,
 	// sequences as soon as it is open, and what is durable is committed.
 	Shared bool
+	// Memory is shared by the replicas of one node; nil is memory of its own.
+	Memory *Memory
 	// Index distinguishes the replicas of one node. Operations carry it in the
 	// upper half of their ID, plus one; handles are derived from it.
 	Index uint32
+}
+
+// config is what a Replica keeps of its Config.
+type config struct {
+	Identity wal.Identity
+	Limits   record.Limits // that are to be in force, if those of the log have a lower version
+	*Constants
+	Index  uint32
+	Shared bool
 }
 
 // Phase is where a Replica is in its life.
@@ -108,16 +119,15 @@ type Pending struct {
 // every call, unless room on the disk or a task is waited for. What is folded is
 // committed, so nothing up to state.Position is ever cut.
 type Replica struct {
-	config  Config
-	dir     string
-	phase   Phase
+	config  config
+	memory  *Memory
 	failure error
 	started env.Time // when this incarnation of the node started
 
 	state   *state.Slot
 	overlay state.Overlay // state, what is pending, and what is admitted
 	bucket  quota.Bucket
-	before  quota.Bucket // the bucket when new limits were appended that are not durable yet
+	before  *quota.Bucket // the bucket when new limits were appended that are not durable yet
 
 	admitted []Pending // charged, and not appended yet
 
@@ -127,19 +137,18 @@ type Replica struct {
 	durable lineage.Position   // last record that is durable here
 	pending []Pending
 	frames  []byte // of the records that are in no batch yet
-	header  []byte // of the last segment that this incarnation began
 	flight  batch
-	done    []Pending // answered by the last batch; for the caller
 
 	segments []segment // ascending; the last one is appended to
 	handle   env.File  // of the last segment, 0 if none is open
 	number   uint32    // of the last batch
 
+	phase Phase
 	// closing: its tenant is being dropped, or new limits wait for their turn. dropped: that is done, and it has stopped.
 	closing, dropped bool
 
 	script   script
-	recovery recovery
+	recovery *recovery // nil: the slot is not being opened
 	snapshot snapshot
 	counts   Counts
 
@@ -181,15 +190,15 @@ func (r *Replica) DiskBytes() (int64, bool) {
 // batch is what one sync makes durable.
 type batch struct {
 	number uint32
-	end    lineage.Seq // of the last record in it
-	waits  int         // completions it still needs; 0: none in flight
-	size   int64
+	waits  uint8 // completions it still needs; 0: none in flight
 	// rotated: it begins the last segment. full: the disk had no room for it.
 	rotated, full bool
+	end           lineage.Seq // of the last record in it
+	size          int64
 }
 
 type segment struct {
-	path  string
+	shard lineage.Shard // that began it
 	first lineage.Seq
 	size  int64
 }
@@ -206,7 +215,14 @@ type Outcome struct {
 
 // New returns a closed replica.
 func New(c Config) *Replica {
-	return &Replica{config: c, epoch: c.Epoch, dir: c.Identity.Dir(), state: state.New(), script: script{ops: make([]env.Op, 0, usualScript)}}
+	memory := c.Memory
+	if memory == nil {
+		memory = new(Memory)
+	}
+	return &Replica{
+		config: config{Identity: c.Identity, Limits: c.Limits, Constants: memory.constantsOf(&c.Constants), Index: c.Index, Shared: c.Shared},
+		memory: memory, epoch: c.Epoch, state: state.New(),
+	}
 }
 
 // Phase returns where the replica is in its life.
@@ -217,6 +233,9 @@ func (r *Replica) Failure() error { return r.failure }
 
 // Identity returns what the replica is of.
 func (r *Replica) Identity() wal.Identity { return r.config.Identity }
+
+// dir returns the log's directory.
+func (r *Replica) dir() string { return r.config.Identity.Dir() }
 
 // State returns the fold of the durable records. It belongs to the replica.
 func (r *Replica) State() *state.Slot { return r.state }

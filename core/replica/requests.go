@@ -1,8 +1,6 @@
 package replica
 
 import (
-	"slices"
-
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -44,10 +42,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	rec.Level = level
 	session.InFlight++
 	r.overlay.Add(&rec)
-	n := len(r.admitted)
-	r.admitted = slices.Grow(r.admitted, 1)[:n+1]
-	p := &r.admitted[n]
-	*p = Pending{}
+	p := r.memory.extendPending(&r.admitted)
 	p.Record, p.Request, p.From = rec, m.Origin(), from
 	return Outcome{Later: true, Admitted: true}
 }
@@ -69,8 +64,9 @@ func (r *Replica) AppendNext(e env.Env) {
 	if r.admitted[0].Announced {
 		passed = fault.ChangeAppended
 	}
-	r.pending = append(r.pending, r.admitted[0])
+	*r.memory.extendPending(&r.pending) = r.admitted[0]
 	r.admitted = r.admitted[:copy(r.admitted, r.admitted[1:])]
+	r.memory.settle(&r.admitted)
 	r.place(e, passed)
 }
 

@@ -12,21 +12,21 @@ import (
 // at a time; what follows it is decided by advance.
 type script struct {
 	ops     []env.Op
-	next    int
+	next    uint32
 	running bool
 	paused  bool  // at step next: the disk was full
 	life    uint8 // counts the scripts that were abandoned with a step under way
 }
 
 // id names the step under way: a late completion of an abandoned script is not its.
-func (s *script) id() uint32 { return uint32(s.life)<<16 | uint32(s.next)&0xffff }
+func (s *script) id() uint32 { return uint32(s.life)<<16 | s.next&0xffff }
 
 // bound reports whether the script, amid it, has bound a handle or is about to.
 func (s *script) bound(file env.File) (bound bool) {
 	if !s.running {
 		return false
 	}
-	for i := range s.ops[:min(s.next+1, len(s.ops))] {
+	for i := range s.ops[:min(int(s.next)+1, len(s.ops))] {
 		if op := &s.ops[i]; op.File == file {
 			bound = op.Kind != env.OpClose
 		}
@@ -34,11 +34,13 @@ func (s *script) bound(file env.File) (bound bool) {
 	return bound
 }
 
-// usualScript is how many steps most scripts have at most.
-const usualScript = 8
-
-// add puts an operation at the end of the script.
-func (s *script) add(op env.Op) { s.ops = append(s.ops, op) }
+// scriptAdd puts an operation at the end of the script.
+func (r *Replica) scriptAdd(op env.Op) {
+	if r.script.ops == nil {
+		r.script.ops = borrow(&r.memory.scripts)
+	}
+	r.script.ops = append(r.script.ops, op)
+}
 
 // run starts the script; an empty one is done at once.
 func (r *Replica) run(e env.Env) {
@@ -48,8 +50,9 @@ func (r *Replica) run(e env.Env) {
 
 func (r *Replica) stepScript(e env.Env) {
 	s := &r.script
-	if s.next == len(s.ops) {
-		s.ops, s.running = s.ops[:0], false
+	if int(s.next) == len(s.ops) {
+		r.memory.giveScript(s.ops)
+		s.ops, s.running = nil, false
 		r.advance(e)
 		return
 	}
@@ -83,8 +86,8 @@ func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
 		r.script.paused = true
 		return
 	}
-	r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", op.Kind, r.dir, r.script.next+1, len(r.script.ops), r.phase, err))
-	if op.Kind == env.OpSyncDir && op.Path != r.dir {
+	r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", op.Kind, r.dir(), r.script.next+1, len(r.script.ops), r.phase, err))
+	if op.Kind == env.OpSyncDir && op.Path != r.dir() {
 		// Other slots use these directories too, and would take the next sync's word
 		// for what this one has dropped.
 		//safety:shared-directory-halts by=durable-ack on=disk-trouble
@@ -131,24 +134,23 @@ func (r *Replica) at(e env.Env, kind env.OpKind, path string, b uint64) env.Op {
 // scriptWrite adds the steps that write a synced file under a temporary name.
 func (r *Replica) scriptWrite(e env.Env, path string, data []byte, b uint64) {
 	temp := path + wal.TempSuffix
-	s := &r.script
-	s.add(r.at(e, env.OpRemove, temp, b))
+	r.scriptAdd(r.at(e, env.OpRemove, temp, b))
 	create := r.at(e, env.OpCreate, temp, b)
 	create.File = r.file(2)
-	s.add(create)
+	r.scriptAdd(create)
 	key := r.key(e, keyScript, b)
-	s.add(env.Op{Kind: env.OpAppend, File: r.file(2), Data: data, Key: key})
+	r.scriptAdd(env.Op{Kind: env.OpAppend, File: r.file(2), Data: data, Key: key})
 	// A name never stands for less than the whole file.
 	//safety:file-synced-before-rename by=liveness on=crash-restart
-	s.add(env.Op{Kind: env.OpSync, File: r.file(2), Key: key})
-	s.add(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
+	r.scriptAdd(env.Op{Kind: env.OpSync, File: r.file(2), Key: key})
+	r.scriptAdd(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
 }
 
 // scriptRename adds the step that gives a synced temporary file its name.
 func (r *Replica) scriptRename(e env.Env, path string, b uint64) {
 	rename := r.at(e, env.OpRename, path+wal.TempSuffix, b)
 	rename.To = path
-	r.script.add(rename)
+	r.scriptAdd(rename)
 }
 
 // scriptName adds the steps that give a synced temporary file its name durably.
@@ -156,5 +158,5 @@ func (r *Replica) scriptName(e env.Env, path string, b uint64) {
 	r.scriptRename(e, path, b)
 	// A name that is not durable may be gone.
 	//safety:directory-sync-after-rename by=liveness on=crash-restart
-	r.script.add(r.at(e, env.OpSyncDir, r.dir, b))
+	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), b))
 }

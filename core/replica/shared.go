@@ -25,7 +25,6 @@ type Span struct {
 
 // shared is what a shared log has more than another.
 type shared struct {
-	leads   bool
 	spans   []Span      // ascending, as far as they are known
 	matched lineage.Seq // records up to here are the sequencer's, as it said in this epoch
 	told    lineage.Seq // records up to here are committed and matched, as the sequencer said
@@ -42,13 +41,28 @@ type shared struct {
 	written []byte // frames of the batch in flight, in case the disk has no room for it
 	stuck   bool   // it had none
 
-	task      task
-	begun     bool        // the task is under way
+	leads bool
+	task  task
+	begun bool // the task is under way
+
+	moved *moved // nil: there has been nothing of that yet
+}
+
+// moved is what a shared log has more once a part of it was cut, or was handed from one
+// replica to another.
+type moved struct {
 	cutAt     lineage.Seq // cutting: the last record that stays
 	installed []byte      // refetching: the snapshot to begin with, nil for an empty log
+	fetch     fetch
+	outgoing  outgoing
+}
 
-	fetch    fetch
-	outgoing outgoing
+// moves returns that, made if there is none.
+func (r *Replica) moves() *moved {
+	if r.moved == nil {
+		r.moved = new(moved)
+	}
+	return r.moved
 }
 
 // task is something that replaces part of the log, for which all else has to end.
@@ -62,7 +76,8 @@ const (
 
 // adopt takes a record that was found on the disk.
 func (r *Replica) adopt(rec *record.Record, chain lineage.Chain) {
-	r.pending = append(r.pending, Pending{Record: *rec, Chain: chain})
+	p := r.memory.extendPending(&r.pending)
+	p.Record, p.Chain = *rec, chain
 	if rec.Kind == record.EpochStart {
 		r.spans = append(r.spans, Span{Epoch: rec.Epoch, First: rec.Seq})
 	}
@@ -92,7 +107,9 @@ func (r *Replica) Busy() bool { return r.task != nothing || r.phase == Refetchin
 // adopts what is not committed, and begins the epoch with a record. It serves when all
 // that is committed.
 func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
-	assert.That(r.phase == Following && r.task == nothing, "%s leads in epoch %d while %s", r.dir, epoch, r.phase)
+	if r.phase != Following || r.task != nothing {
+		assert.Fail("%s leads in epoch %d while %s", r.dir(), epoch, r.phase)
+	}
 	r.leads, r.epoch = true, epoch
 	// What it refused in an earlier epoch was told in that one.
 	//safety:refusals-counted-anew by=health-truth on=reconfigure-under-fire
@@ -113,7 +130,7 @@ func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 // Follow ends the sequencing of the replica. What was admitted and has no place in the
 // log is refused; what has one is somebody else's to commit, and nobody is told.
 func (r *Replica) Follow() []Pending {
-	r.done = r.done[:0]
+	r.memory.done = r.memory.done[:0]
 	r.matched = r.state.Position.Seq
 	if !r.leads {
 		return nil
@@ -122,8 +139,9 @@ func (r *Replica) Follow() []Pending {
 	for i := range r.admitted {
 		r.admitted[i].Refused = wire.Moved
 	}
-	r.done = append(r.done, r.admitted...)
+	r.memory.done = append(r.memory.done, r.admitted...)
 	r.admitted = r.admitted[:0]
+	r.memory.settle(&r.admitted)
 	for i := range r.pending {
 		p := &r.pending[i]
 		p.Request, p.From = wire.Origin{}, 0
@@ -135,7 +153,7 @@ func (r *Replica) Follow() []Pending {
 	if r.phase != Stopped {
 		r.phase = Following
 	}
-	return r.done
+	return r.memory.done
 }
 
 // Leads reports whether the replica sequences its log.
@@ -144,12 +162,12 @@ func (r *Replica) Leads() bool { return r.leads }
 // Commit says that the records up to seq are committed, and returns those that were
 // not known to be; valid until the next call.
 func (r *Replica) Commit(e env.Env, seq lineage.Seq) []Pending {
-	r.done = r.done[:0]
+	r.memory.done = r.memory.done[:0]
 	if seq > r.state.Position.Seq && r.phase != Stopped {
 		r.fold(e, seq)
 		r.maybeSnapshot(e)
 	}
-	return r.done
+	return r.memory.done
 }
 
 // Answerable says up to where the log is in enough places to be told, and how many
@@ -227,16 +245,17 @@ func (r *Replica) ship(e env.Env, rec *record.Record) {
 		r.outboxFrom = lineage.Position{Seq: rec.Seq - 1, Chain: rec.Prev}
 	}
 	size := record.Size(rec.Kind)
-	r.outbox = binary.LittleEndian.AppendUint32(r.outbox, uint32(size))
+	r.outbox = binary.LittleEndian.AppendUint32(r.memory.buffer(r.outbox), uint32(size))
 	r.received = e.Now()
 	r.outbox = append(r.outbox, r.frames[len(r.frames)-size:]...) // a frame ends with its record
 }
 
 // Outbox returns what was appended since the last call, and the record before it; it
-// is valid until something is appended.
+// is valid until something is appended, to any log of the node.
 func (r *Replica) Outbox() (lineage.Position, []byte) {
 	out := r.outbox
-	r.outbox = r.outbox[:0]
+	r.memory.giveBuffer(out)
+	r.outbox = nil
 	return r.outboxFrom, out
 }
 
@@ -286,7 +305,7 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 	}
 	r.Flush(e)
 	r.fold(e, min(r.told, r.durable.Seq))
-	r.done = r.done[:0]
+	r.memory.done = r.memory.done[:0]
 	r.maybeSnapshot(e)
 	return Took
 }
@@ -316,8 +335,7 @@ func (r *Replica) take(e env.Env, bytes []byte, seq lineage.Seq) Verdict {
 		r.Cut(e, seq-1)
 		return Cutting
 	}
-	r.pending = append(r.pending, Pending{})
-	p := &r.pending[len(r.pending)-1]
+	p := r.memory.extendPending(&r.pending)
 	err := record.Decode(bytes, &p.Record)
 	if err != nil || p.Record.Seq != seq || p.Record.Prev != r.end.Chain || p.Record.Tenant != id.Tenant || p.Record.Slot != id.Slot {
 		r.pending = r.pending[:len(r.pending)-1]
@@ -341,7 +359,8 @@ func (r *Replica) keepForRoom(e env.Env) {
 		r.segments[last].size -= r.flight.size
 	}
 	r.written = append(r.written, r.frames...)
-	r.frames, r.written = r.written, r.frames[:0]
+	r.memory.giveBuffer(r.frames)
+	r.frames, r.written = r.written, nil
 	r.stuck = true
 }
 
@@ -353,11 +372,13 @@ func (r *Replica) tryAgain(e env.Env) {
 
 // doTask begins the task that waits, if nothing else is under way.
 func (r *Replica) doTask(e env.Env) {
-	searching := r.fetch.stage != fetchIdle && r.fetch.stage != fetchDone
+	searching := r.moved != nil && r.moved.fetch.stage != fetchIdle && r.moved.fetch.stage != fetchDone
 	if r.task == nothing || r.flight.waits > 0 || r.script.running || searching {
 		return
 	}
-	r.fetch.stage = fetchIdle // what was found is of the log as it was
+	if r.moved != nil {
+		r.moved.fetch.stage = fetchIdle // what was found is of the log as it was
+	}
 	switch {
 	case r.begun:
 	case r.task == cutting && r.phase == Following:

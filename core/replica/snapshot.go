@@ -32,12 +32,12 @@ type snapshot struct {
 	stage snapshotStage
 	since int64       // log bytes since the last one was begun, those found at the start included
 	seq   lineage.Seq // of the last durable one
-	path  string      // of that file, "" if none
-	size  int64       // of that file, bytes
+	size  int64       // of that file, bytes; 0 if there is none
 	at    lineage.Seq // of the one being written
-	next  string      // its path
 	bytes int64       // its size
 }
+
+func (r *Replica) snapshotPath(seq lineage.Seq) string { return r.dir() + "/" + wal.SnapshotName(seq) }
 
 type snapshotStage uint8
 
@@ -63,8 +63,8 @@ func (r *Replica) maybeSnapshot(e env.Env) {
 	data = r.state.Append(wal.BeginSnapshot(data, r.config.Identity, r.state.Position))
 	wal.FinishSnapshot(data)
 	e.Charge(env.Duration(len(data)/1024+1) * r.config.Costs.PerKiB)
-	s.next, s.bytes = r.dir+"/"+wal.SnapshotName(s.at), int64(len(data))
-	r.scriptWrite(e, s.next, data, uint64(s.at))
+	s.bytes = int64(len(data))
+	r.scriptWrite(e, r.snapshotPath(s.at), data, uint64(s.at))
 	r.run(e)
 }
 
@@ -75,7 +75,7 @@ func (r *Replica) advanceSnapshot(e env.Env) {
 	case writing:
 		s.stage = renaming
 		r.hit(e, fault.SnapshotRenaming, s.at)
-		r.scriptName(e, s.next, uint64(s.at))
+		r.scriptName(e, r.snapshotPath(s.at), uint64(s.at))
 	case renaming:
 		s.stage = removing
 		r.hit(e, fault.SnapshotDurable, s.at)
@@ -104,13 +104,14 @@ func (r *Replica) removeCovered(e env.Env) {
 	for covered+1 < durable && r.segments[covered+1].first <= min(s.at, r.keeps())+1 {
 		covered++
 	}
-	for _, old := range r.segments[:covered] {
+	for i := range r.segments[:covered] {
+		old := &r.segments[i]
 		r.hit(e, fault.SegmentRemoving, old.first)
-		r.script.add(r.at(e, env.OpRemove, old.path, uint64(old.first)))
+		r.scriptAdd(r.at(e, env.OpRemove, r.segmentPath(old), uint64(old.first)))
 	}
 	r.segments = slices.Delete(r.segments, 0, covered)
-	if s.path != "" && s.path != s.next { // of a log that was fetched it may be at record 0
-		r.script.add(r.at(e, env.OpRemove, s.path, uint64(s.seq)))
+	if s.size > 0 && s.seq != s.at { // of a log that was fetched it may be at record 0
+		r.scriptAdd(r.at(e, env.OpRemove, r.snapshotPath(s.seq), uint64(s.seq)))
 	}
-	s.seq, s.path, s.size = s.at, s.next, s.bytes
+	s.seq, s.size = s.at, s.bytes
 }

@@ -159,7 +159,9 @@ func (s *Slot) decodeEntities(w *words) error {
 	if err != nil {
 		return err
 	}
-	s.entities = make([]Entity, n)
+	if n > 0 {
+		s.entities, s.index = make([]Entity, n), make(map[signal.Entity]uint32, n)
+	}
 	for i := range s.entities {
 		e := &s.entities[i]
 		e.Entity = signal.Entity(w.next())
@@ -187,7 +189,9 @@ func (s *Slot) decodeSessions(w *words) error {
 	if err != nil {
 		return err
 	}
-	s.sessions = make([]Session, n)
+	if n > 0 {
+		s.sessions, s.sessionIndex = make([]Session, n), make(map[uint64]uint32, n)
+	}
 	for i := range s.sessions {
 		c := &s.sessions[i]
 		c.ID, c.Client, c.Nonce, c.Floor, c.LastSeq = w.next(), w.next(), w.next(), w.next(), lineage.Seq(w.next())

@@ -20,7 +20,7 @@ type Overlay struct {
 	fold     *Slot
 	entities uint64
 	bytes    uint64
-	limits   record.Limits
+	limits   *record.Limits // of the last Config record, if it is pending; nil: those of the fold
 	marks    marks
 }
 
@@ -36,7 +36,7 @@ type mark struct {
 func (o *Overlay) Reset(fold *Slot) {
 	clear(o.marks.places)
 	*o = Overlay{
-		fold: fold, entities: fold.Live(), bytes: fold.Bytes(), limits: fold.Limits,
+		fold: fold, entities: fold.Live(), bytes: fold.Bytes(),
 		marks: marks{places: o.marks.places},
 	}
 }
@@ -48,7 +48,15 @@ func (o *Overlay) Entities() uint64 { return o.entities }
 func (o *Overlay) Bytes() uint64 { return o.bytes }
 
 // Limits returns the limits of the last Config record, pending or folded.
-func (o *Overlay) Limits() record.Limits { return o.limits }
+func (o *Overlay) Limits() (limits record.Limits) {
+	switch {
+	case o.limits != nil:
+		return *o.limits
+	case o.fold != nil:
+		return o.fold.Limits
+	}
+	return limits
+}
 
 // Exists reports whether an entity is live.
 func (o *Overlay) Exists(e signal.Entity) bool {
@@ -62,7 +70,8 @@ func (o *Overlay) Exists(e signal.Entity) bool {
 // Add takes a record that was appended: it is pending from here on.
 func (o *Overlay) Add(r *record.Record) {
 	if r.Kind == record.Config {
-		o.limits = r.Limits
+		limits := r.Limits
+		o.limits = &limits
 	}
 	e, ok := r.Subject()
 	if !ok {
@@ -109,6 +118,9 @@ func (o *Overlay) touch(e signal.Entity) *mark {
 // Settle takes a pending record that the fold has just applied. Records settle in
 // the order in which they were added.
 func (o *Overlay) Settle(r *record.Record) {
+	if r.Kind == record.Config && o.limits != nil && *o.limits == r.Limits {
+		o.limits = nil
+	}
 	e, ok := r.Subject()
 	if !ok {
 		return

@@ -64,9 +64,10 @@ type Slot struct {
 	sessionIndex map[uint64]uint32
 }
 
-// New returns the state before the first record.
+// New returns the state before the first record. Its maps are made when something is to
+// be in them.
 func New() *Slot {
-	return &Slot{index: map[signal.Entity]uint32{}, sessionIndex: map[uint64]uint32{}}
+	return &Slot{}
 }
 
 // Apply folds the next record.
@@ -108,6 +109,9 @@ func (s *Slot) put(id signal.Entity, seq lineage.Seq) *Entity {
 	i, ok := s.index[id]
 	if !ok {
 		i = uint32(len(s.entities))
+		if s.index == nil {
+			s.index = map[signal.Entity]uint32{}
+		}
 		s.index[id] = i
 		s.entities = append(s.entities, Entity{Entity: id, State: signal.State{LastSeq: uint64(seq)}})
 	}
@@ -145,6 +149,9 @@ func (s *Slot) answer(r *record.Record) {
 func (s *Slot) applySession(r *record.Record) {
 	if r.Session.Evicted != 0 {
 		s.evict(r.Session.Evicted)
+	}
+	if s.sessionIndex == nil {
+		s.sessionIndex = map[uint64]uint32{}
 	}
 	s.sessionIndex[uint64(r.Seq)] = uint32(len(s.sessions))
 	s.sessions = append(s.sessions, Session{

@@ -78,7 +78,15 @@ func WALDir(t tenant.ID) string { return TenantDir(t) + "/wal" }
 
 // Dir returns the slot directory of id.
 func (id Identity) Dir() string {
-	return WALDir(id.Tenant) + "/" + decimal(uint64(id.Slot)) + "-" + decimal(uint64(id.Placement))
+	var dir [64]byte // so that it allocates once
+	return string(id.AppendDir(dir[:0]))
+}
+
+// AppendDir appends what Dir returns to dst.
+func (id Identity) AppendDir(dst []byte) []byte {
+	dst = strconv.AppendUint(append(dst, tenantsPrefix...), uint64(id.Tenant), 10)
+	dst = strconv.AppendUint(append(dst, "/wal/"...), uint64(id.Slot), 10)
+	return strconv.AppendUint(append(dst, '-'), uint64(id.Placement), 10)
 }
 
 // SegmentName returns the name, within the slot directory, of the segment whose

@@ -1,0 +1,97 @@
+package replica
+
+import "github.com/tidaldb/tidalsim/core/env"
+
+// Memory is what the replicas of a node lend each other, so that one with nothing under
+// way holds none of it: a node has many, and few of them are at work at a time. The zero
+// value is ready. Its replicas are told things one at a time.
+type Memory struct {
+	done    []Pending // answered by the last call to any of them; for its caller
+	header  []byte    // of the segment that was begun last
+	lists   [][]Pending
+	buffers [][]byte
+	scripts [][]env.Op
+
+	constants *Constants // of the replica that was made last
+}
+
+// constantsOf returns constants of which there is one copy, as long as they are equal.
+func (m *Memory) constantsOf(c *Constants) *Constants {
+	if m.constants == nil || *m.constants != *c {
+		kept := *c
+		m.constants = &kept
+	}
+	return m.constants
+}
+
+// Bounds of what nobody has borrowed.
+const (
+	keptFree = 64        // of each kind
+	keptSize = 128 << 10 // bytes of one, about
+)
+
+// borrow takes an empty list, nil if there is none.
+func borrow[T any](free *[][]T) []T {
+	n := len(*free)
+	if n == 0 {
+		return nil
+	}
+	list := (*free)[n-1]
+	*free = (*free)[:n-1]
+	return list
+}
+
+// giveBack lets others borrow a list of which an entry has so many bytes. Nothing in it
+// is used any more.
+func giveBack[T any](free *[][]T, list []T, size int) {
+	if cap(list) > 0 && cap(list)*size <= keptSize && len(*free) < keptFree {
+		*free = append(*free, list[:0])
+	}
+}
+
+const (
+	pendingSize = 288 // bytes, about
+	opSize      = 112
+)
+
+func (m *Memory) giveList(list []Pending) { giveBack(&m.lists, list, pendingSize) }
+func (m *Memory) giveBuffer(b []byte)     { giveBack(&m.buffers, b, 1) }
+
+// giveScript lets others borrow the list of a script. What its steps refer to is not kept
+// alive.
+func (m *Memory) giveScript(ops []env.Op) {
+	clear(ops)
+	giveBack(&m.scripts, ops, opSize)
+}
+
+// buffer returns a buffer, borrowed if there is none yet.
+func (m *Memory) buffer(b []byte) []byte {
+	if b == nil {
+		b = borrow(&m.buffers)
+	}
+	return b
+}
+
+// extendPending adds an entry to a list that may not have been borrowed yet, and returns
+// it: zero.
+func (m *Memory) extendPending(list *[]Pending) *Pending {
+	if *list == nil {
+		*list = borrow(&m.lists)
+	}
+	n := len(*list)
+	if n < cap(*list) {
+		*list = (*list)[:n+1]
+		(*list)[n] = Pending{}
+	} else {
+		*list = append(*list, Pending{})
+	}
+	return &(*list)[n]
+}
+
+// settle gives back a list that has nothing in it any more.
+func (m *Memory) settle(list *[]Pending) {
+	if len(*list) == 0 && *list != nil {
+		m.giveList(*list)
+		*list = nil
+	}
+}

@@ -172,8 +172,6 @@ func SlotOfPath(path string) (id tenant.ID, slot lineage.Slot, file string, ok b
 	return id, lineage.Slot(n), file, true
 }
 
-func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
-
 // parseDecimal is the inverse of decimal. strconv accepts forms that are not
 // canonical, and allocates to complain.
 func parseDecimal(s string) (uint64, bool) {

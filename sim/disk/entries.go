@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"iter"
 	"slices"
 	"strings"
 
@@ -55,22 +54,6 @@ func set(list []entry, name string, node *inode) []entry {
 		return slices.Insert(list, i, entry{name, node})
 	}
 	return list
-}
-
-// elements yields the names on a slash-separated path, empty ones left out.
-func elements(path string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for len(path) > 0 {
-			name := path
-			if i := strings.IndexByte(path, '/'); i >= 0 {
-				name = path[:i]
-			}
-			if name != "" && !yield(name) {
-				return
-			}
-			path = path[min(len(name)+1, len(path)):]
-		}
-	}
 }
 
 func parentOf(path string) string {

@@ -110,12 +110,12 @@ func (w *world) toldHealth() *observe.Telling {
 	}
 	t.Nodes[0].Leads, t.Nodes[1].Silent, t.Nodes[1].Heard = observe.Is(1), observe.Is(0), 0
 	s.Replicas[2].Records, s.Replicas[2].Lag = observe.Is(1), observe.Is(2)
-	n := t.AddTenant()
+	n := t.AddTenant(1)
 	n.ID, n.Compliance = home, observe.Complies
-	n.Slots = append(n.Slots, observe.ToldSlot{Age: observe.Is(age), Seq: observe.Is(5), Entities: observe.Is(2), Bytes: observe.Is(3 * 101), Refused: [3]observe.Figure{observe.Is(0), observe.Is(0), observe.Is(0)}})
+	n.Slots[0] = observe.ToldSlot{Age: observe.Is(age), Seq: observe.Is(5), Entities: observe.Is(2), Bytes: observe.Is(3 * 101), Refused: [3]observe.Figure{observe.Is(0), observe.Is(0), observe.Is(0)}}
 	t.Regions = append(t.Regions, observe.ToldRegion{Name: "east", Status: observe.Healthy, Age: observe.Is(age), Nodes: 3, Heard: observe.Is(3), Lag: observe.Is(2)})
 	for _, d := range w.run.Health.Decided {
-		o := observe.AddObject(&t.Objects, d.Kind, d.ID)
+		o := t.AddObject(d.Kind, d.ID, len(d.Numbers))
 		o.Numbers = append(o.Numbers, d.Numbers...)
 	}
 	return t

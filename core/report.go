@@ -37,7 +37,9 @@ type reporting struct {
 	asker   env.ID // who asked last, and in which round; 0: nobody yet
 	round   uint64
 	reports uint64
-	figures peer.Figures // that are being told
+	figures peer.Figures        // that are being told
+	others  []peer.OtherFigures // of all shards in figures, which have parts of it
+	slots   []peer.SlotFigures
 	read    peer.Figures // that were told here
 	windows []window
 	told    []told // by slot here
@@ -153,7 +155,7 @@ func worse(needs, told [quota.Resources]control.Need) bool {
 func (n *Node) tellOf(groups []*group.Group) {
 	r := &n.reporting
 	f := &r.figures
-	f.Led = f.Led[:0]
+	f.Led, r.others, r.slots = f.Led[:0], r.others[:0], r.slots[:0]
 	told := len(f.Copies) / 4
 	for _, g := range groups {
 		sole, certain := g.Sole(n.env)
@@ -200,7 +202,8 @@ func (n *Node) copyOf(g *group.Group) peer.CopyFigures {
 // figuresOf tells of a shard that the node leads.
 func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
 	s := peer.ShardFigures{Shard: g.Shard(), Epoch: g.Epoch(), Whole: true}
-	total := uint64(0)
+	f, total := &n.reporting, uint64(0)
+	others, slots := len(f.others), len(f.slots)
 	for _, i := range g.Numbers() {
 		r := n.slots[i]
 		total += r.Counts().Signals
@@ -210,12 +213,13 @@ func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
 			s.Whole = s.Whole && g.Ending(i)
 			continue
 		}
-		s.Slots = append(s.Slots, n.slotFigures(i))
+		f.slots = append(f.slots, n.slotFigures(i))
 		s.Entities += r.State().Live()
 		s.Bytes += r.State().Bytes()
 	}
 	s.Signals, s.Window = n.throughput(g, total)
-	s.Others = g.Others(n.env, s.Others)
+	f.others = g.Others(n.env, f.others)
+	s.Others, s.Slots = slices.Clip(f.others[others:]), slices.Clip(f.slots[slots:])
 	return s
 }
 

@@ -101,6 +101,7 @@ func (o *observer) told(by env.ID, c *health.Cluster) {
 	for i := range c.Shards {
 		o.toldShard(t, &c.Shards[i])
 	}
+	t.Expect(len(c.Tenants))
 	for i := range c.Tenants {
 		toldTenant(t, &c.Tenants[i])
 	}
@@ -125,7 +126,7 @@ func (o *observer) toldNode(t *observe.Telling, n *health.Node) {
 	x.Disk = observe.ToldDisk{Age: figure(n.Disk.AgeMs), Used: figure(n.Disk.UsedBytes), Free: figure(n.Disk.FreeBytes)}
 	x.Heard = o.health.sights[int(t.By.Node)*o.nodes+int(n.ID)].at
 	if n.Incarnation.Known {
-		said := observe.AddObject(&t.Objects, observe.NodeObject, uint64(n.ID))
+		said := t.AddObject(observe.NodeObject, uint64(n.ID), 2)
 		said.Numbers = append(said.Numbers, uint64(n.Incarnation.Value), number(x.Draining))
 	}
 }
@@ -148,7 +149,7 @@ func (o *observer) toldShard(t *observe.Telling, s *health.Shard) {
 		})
 	}
 	if x.Configured {
-		said := observe.AddObject(&t.Objects, observe.ShardObject, uint64(s.ID))
+		said := t.AddObject(observe.ShardObject, uint64(s.ID), 6+2*len(s.InSync)+len(s.Replicas))
 		said.Numbers = append(said.Numbers, uint64(s.Epoch.Value), s.Version.Value, uint64(s.Leader.Node), uint64(s.Leader.Incarnation), s.Excluded.Value, uint64(len(s.InSync)))
 		for _, m := range s.InSync {
 			said.Numbers = append(said.Numbers, uint64(m.Node), uint64(m.Incarnation))
@@ -164,20 +165,20 @@ func processOf(m health.Member) observe.Process {
 }
 
 func toldTenant(t *observe.Telling, n *health.Tenant) {
-	x := t.AddTenant()
+	x := t.AddTenant(len(n.Slots))
 	x.ID, x.Compliance = n.ID, observe.Compliance(n.Compliant)
 	for i := range n.Slots {
 		s := &n.Slots[i]
-		x.Slots = append(x.Slots, observe.ToldSlot{
+		x.Slots[i] = observe.ToldSlot{
 			Slot: s.Slot, Shard: s.Shard, Age: figure(s.AgeMs), Seq: figure(s.Seq), Entities: figure(s.Used.Entities), Bytes: figure(s.Used.Bytes),
 			Refused: [3]observe.Figure{figure(s.Refused.Rate), figure(s.Refused.Entities), figure(s.Refused.Bytes)},
-		})
+		}
 	}
 	if !n.Version.Known {
 		return
 	}
 	q, dropping := &n.Quota, number(n.State == health.TenantDropping)
-	said := observe.AddObject(&t.Objects, observe.TenantObject, uint64(n.ID))
+	said := t.AddObject(observe.TenantObject, uint64(n.ID), 7+5*len(n.Slots))
 	said.Numbers = append(said.Numbers, n.Version.Value, dropping, q.Rate.Value, q.Burst.Value, q.Entities.Value, q.Bytes.Value, residencyNumber(n.Residency))
 	for i := range n.Slots {
 		s := &n.Slots[i]

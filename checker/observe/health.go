@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -38,6 +40,10 @@ type Telling struct {
 	Tenants []ToldTenant
 	Regions []ToldRegion
 	Objects []Object // what it says is configured; their Index is not meaningful
+
+	// of all tenants, and of all objects, which have parts of it
+	slots   []ToldSlot
+	numbers []uint64
 }
 
 // ToldNode is a node, as it was told.
@@ -195,7 +201,10 @@ func (h *Health) AddTelling() *Telling {
 		return nil
 	}
 	t := another(&h.Tellings)
-	*t = Telling{Nodes: t.Nodes[:0], Shards: t.Shards[:0], Tenants: t.Tenants[:0], Regions: t.Regions[:0], Objects: t.Objects[:0]}
+	*t = Telling{
+		Nodes: t.Nodes[:0], Shards: t.Shards[:0], Tenants: t.Tenants[:0], Regions: t.Regions[:0], Objects: t.Objects[:0],
+		slots: t.slots[:0], numbers: t.numbers[:0],
+	}
 	return t
 }
 
@@ -213,11 +222,33 @@ func (t *Telling) AddShard() *ToldShard {
 	return s
 }
 
-// AddTenant adds an empty tenant.
-func (t *Telling) AddTenant() *ToldTenant {
-	n := another(&t.Tenants)
-	*n = ToldTenant{Slots: n.Slots[:0]}
-	return n
+// Expect makes room for so many tenants.
+func (t *Telling) Expect(tenants int) {
+	t.Tenants = slices.Grow(t.Tenants, tenants)
+	t.slots = slices.Grow(t.slots, tenants)
+	t.Objects = slices.Grow(t.Objects, tenants)
+	t.numbers = slices.Grow(t.numbers, 12*tenants) // a tenant of one slot
+}
+
+// AddTenant adds a tenant with so many slots, and nothing in them.
+func (t *Telling) AddTenant(slots int) *ToldTenant {
+	t.Tenants = append(t.Tenants, ToldTenant{Slots: part(&t.slots, slots)})
+	return &t.Tenants[len(t.Tenants)-1]
+}
+
+// AddObject adds an object, with room for so many numbers.
+func (t *Telling) AddObject(kind ObjectKind, id uint64, numbers int) *Object {
+	t.Objects = append(t.Objects, Object{Kind: kind, ID: id, Numbers: part(&t.numbers, numbers)[:0]})
+	return &t.Objects[len(t.Objects)-1]
+}
+
+// part adds so many empty elements to a list, and returns them.
+func part[T any](list *[]T, n int) []T {
+	from := len(*list)
+	*list = slices.Grow(*list, n)[:from+n]
+	added := (*list)[from : from+n : from+n]
+	clear(added)
+	return added
 }
 
 // AddObject adds an object to a list, without numbers.

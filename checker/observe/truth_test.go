@@ -135,12 +135,12 @@ func TestTellingsBeginEmpty(t *testing.T) {
 			if len(told.Nodes)+len(told.Shards)+len(told.Tenants)+len(told.Objects)+len(told.Regions) > 0 {
 				t.Fatalf("telling %d has something of an earlier run: %+v", i, told)
 			}
-			s, n, x := told.AddShard(), told.AddTenant(), AddObject(&told.Objects, NodeObject, 1)
-			if len(s.Replicas)+len(s.InSync)+len(n.Slots)+len(x.Numbers) > 0 {
+			s, n, x := told.AddShard(), told.AddTenant(2), told.AddObject(NodeObject, 1, 3)
+			if len(s.Replicas)+len(s.InSync)+len(x.Numbers) > 0 || n.Slots[0] != (ToldSlot{}) || n.Slots[1] != (ToldSlot{}) {
 				t.Fatalf("telling %d has rows of an earlier run", i)
 			}
 			s.Replicas, s.InSync = append(s.Replicas, ToldReplica{}), append(s.InSync, Process{})
-			n.Slots, x.Numbers = append(n.Slots, ToldSlot{}), append(x.Numbers, 1)
+			n.Slots[0].Age, x.Numbers = Is(1), append(x.Numbers, 1)
 			told.AddNode().ID = 1
 		}
 		if run.Health.More != 3 {

@@ -220,8 +220,19 @@ func (p *Plane) Tenant(id tenant.ID) *Tenant {
 	return &p.tenants[i]
 }
 
+// findTenant finds a tenant's place. There are many, with IDs that follow each other unless
+// some were dropped: it is where it would be then, or before that.
 func (p *Plane) findTenant(id tenant.ID) (int, bool) {
-	return slices.BinarySearchFunc(p.tenants, id, func(t Tenant, id tenant.ID) int { return cmp.Compare(t.Config.ID, id) })
+	to := len(p.tenants)
+	if to > 0 && id >= p.tenants[0].Config.ID {
+		if at := uint64(id - p.tenants[0].Config.ID); at < uint64(to) {
+			if p.tenants[at].Config.ID == id {
+				return int(at), true
+			}
+			to = int(at)
+		}
+	}
+	return slices.BinarySearchFunc(p.tenants[:to], id, func(t Tenant, id tenant.ID) int { return cmp.Compare(t.Config.ID, id) })
 }
 
 // Tombstone returns what is left of a dropped tenant, nil if it was not dropped.

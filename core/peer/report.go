@@ -3,6 +3,7 @@ package peer
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -16,6 +17,10 @@ type Figures struct {
 	Free   uint64        // bytes free on its disk
 	Copies []CopyFigures // of every shard of which it has a replica
 	Led    []ShardFigures
+
+	// what DecodeFigures has read of all shards, which have parts of it
+	others []OtherFigures
+	slots  []SlotFigures
 }
 
 // CopyFigures are of a shard of which the node has a replica.
@@ -139,12 +144,12 @@ func (s *SlotFigures) append(dst []byte) []byte {
 func DecodeFigures(b []byte, f *Figures) error {
 	d := figures{rest: b}
 	f.Own, f.Free = d.bool(), d.uint64()
-	f.Copies, f.Led = f.Copies[:0], f.Led[:0]
+	f.Copies, f.Led, f.others, f.slots = f.Copies[:0], f.Led[:0], f.others[:0], f.slots[:0]
 	for range d.count(copySize) {
 		f.Copies = append(f.Copies, CopyFigures{lineage.Shard(d.uint32()), d.uint64(), d.bool()})
 	}
 	for range d.count(shardSize) {
-		f.Led = append(f.Led, d.shard())
+		f.Led = append(f.Led, d.shard(f))
 	}
 	if d.bad || len(d.rest) > 0 {
 		return fmt.Errorf("%w: figures of %d bytes", ErrMalformed, len(b))
@@ -196,17 +201,19 @@ func (d *figures) count(least int) int {
 	return int(n)
 }
 
-func (d *figures) shard() ShardFigures {
+func (d *figures) shard(f *Figures) ShardFigures {
 	s := ShardFigures{
 		Shard: lineage.Shard(d.uint32()), Epoch: lineage.ShardEpoch(d.uint64()), Sole: d.duration(),
 		Entities: d.uint64(), Bytes: d.uint64(), Signals: d.uint64(), Window: d.duration(), Whole: d.bool(),
 	}
+	others, slots := len(f.others), len(f.slots)
 	for range d.count(otherSize) {
-		s.Others = append(s.Others, OtherFigures{env.ID(d.uint32()), d.bool(), d.duration(), d.uint64(), d.duration()})
+		f.others = append(f.others, OtherFigures{env.ID(d.uint32()), d.bool(), d.duration(), d.uint64(), d.duration()})
 	}
 	for range d.count(slotSize) {
-		s.Slots = append(s.Slots, d.slot())
+		f.slots = append(f.slots, d.slot())
 	}
+	s.Others, s.Slots = slices.Clip(f.others[others:]), slices.Clip(f.slots[slots:])
 	return s
 }
 

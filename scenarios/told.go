@@ -26,11 +26,13 @@ type asking struct {
 }
 
 // Between two questions to the coordinator pass 180 to 300 ms, so that they come at any
-// time between two of its own; others have less to tell.
+// time between two of its own; others have less to tell. Where there are many, each of them
+// is asked less often, so that a run that is larger does not ask more for what it does.
 const (
 	askedAtLeast = 180 * millisecond
 	askedSpread  = uint64(120 * millisecond)
 	askedOthers  = 5 // times as long
+	manyNodes    = 8 // for each of them once as long again
 	firstAsked   = uint64(20 * millisecond)
 )
 
@@ -83,7 +85,7 @@ func (r *Runner) tells(i int) int64 {
 	if leads := r.asking.cluster.Coordinator; leads.Known && leads.Value == env.ID(i) {
 		return r.asking.every
 	}
-	return askedOthers * r.asking.every
+	return askedOthers * r.asking.every * max(1, int64(len(r.asking.next)/manyNodes))
 }
 
 // told notes what a node tells.

@@ -9,8 +9,8 @@ import (
 
 // page is an open-addressing table of rows with linear probing.
 //
-// Invariant: the number of rows is a power of two, of which at most three in four
-// are used; no unused row is between a row and the place of its hash.
+// Invariant: the number of rows is a power of two, of which at most three in eight
+// are used, since every row that is looked at in vain is a branch that was not foreseen; no unused row is between a row and the place of its hash.
 type page struct {
 	rows []row
 	used int
@@ -32,8 +32,12 @@ const (
 )
 
 // index is the hash that finds rows: its highest bits choose the page, the lowest
-// the place in it. It is not part of any format.
-func index(id tenant.ID, slot lineage.Slot) uint64 { return mix(uint64(id) ^ uint64(slot)<<48) }
+// the place in it. A multiplication each does (Fibonacci hashing): the less there is to
+// compute, the more look-ups wait for the memory together. It is not part of any format.
+func index(id tenant.ID, slot lineage.Slot) uint64 {
+	h := (uint64(id) ^ uint64(slot)*0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15
+	return h ^ h>>32
+}
 
 func emptyPages(n int) []page {
 	pages := make([]page, n)

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"fmt"
 	"runtime"
 	"syscall"
 	"testing"
@@ -66,36 +65,40 @@ func BenchmarkSeeds(b *testing.B) {
 	}
 }
 
-// BenchmarkSize does the same kind and amount of replicated work on each node of a
-// cluster of 3 nodes and of one of 60, and tells what a Step costs in both, in CPU time
-// of the whole process, the checkers included. Nothing is disrupted.
+// BenchmarkSize tells what a Step costs in a cluster of 3 nodes, in one of 60 nodes with the
+// same tenants, shards and signals, and in one of 60 with as many of them on each node, in
+// CPU time of the whole process, the checkers included. Nothing is disrupted.
 func BenchmarkSize(b *testing.B) {
-	var each [2]float64 // CPU time of a Step, ns
-	for i, regions := range [...]int{1, 5} {
-		size := fleetSize{regions: regions, nodes: 3, shards: 15, tenants: 500, clients: 2, signals: 5000}
-		if regions > 1 {
-			size = wholeFleet
-		}
-		b.Run(fmt.Sprintf("%d nodes", size.regions*size.nodes), func(b *testing.B) {
-			r := NewRunner()
-			p := fleetOf(1, size)
+	few := fleetSize{regions: 1, nodes: 3, shards: 15, tenants: 500, clients: 2, signals: 5000}
+	spread := wholeFleet
+	spread.shards, spread.tenants, spread.signals = 3, few.tenants, few.signals
+	each := 0.0 // CPU time of a Step of the first, ns
+	for _, of := range []struct {
+		name string
+		size fleetSize
+	}{{"3 nodes", few}, {"60 nodes, the same tenants", spread}, {"60 nodes, 20 times the tenants", wholeFleet}} {
+		b.Run(of.name, func(b *testing.B) {
+			r, p := NewRunner(), fleetOf(1, of.size)
 			p.World.Disruptions = nil
 			if _, err := r.Run(p, Options{}); err != nil { // memory has its size from here on
 				b.Fatal(err)
 			}
 			steps, cpu := uint64(0), cpuTime(b)
-			for range b.N {
+			for range b.N * wholeFleet.tenants / of.size.tenants {
 				got, err := r.Run(p, Options{})
 				if err != nil || len(got.Findings) > 0 {
 					b.Fatal(err, got.Findings)
 				}
 				steps += got.Steps
 			}
-			each[i] = float64(cpuTime(b)-cpu) / float64(steps)
-			b.ReportMetric(each[i], "cpu-ns/step")
+			cost := float64(cpuTime(b)-cpu) / float64(steps)
+			if of.size == few {
+				each = cost
+			}
+			b.ReportMetric(cost, "cpu-ns/step")
 			b.ReportMetric(float64(steps)/float64(b.N), "steps")
-			if i > 0 && each[0] > 0 {
-				b.ReportMetric(each[1]/each[0], "ratio")
+			if each > 0 {
+				b.ReportMetric(cost/each, "ratio")
 			}
 		})
 	}

@@ -247,7 +247,12 @@ func (o *observer) tellsChanges(payload []byte) {
 
 // leaves compares a shard's set with the one before it, if that was told too.
 func (o *observer) leaves(s *control.Shard) {
-	last := o.shared.members.Add(keyed.Key{A: uint64(s.ID)})
+	k := keyed.Key{A: uint64(s.ID)}
+	last := o.shared.members.Find(k)
+	if last == nil {
+		last = o.shared.members.Add(k)
+		last.version = 0
+	}
 	if s.Version <= last.version {
 		return
 	}

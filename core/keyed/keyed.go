@@ -7,6 +7,8 @@
 // node and a shard, and the like.
 package keyed
 
+import "github.com/tidaldb/tidalsim/core/assert"
+
 // Key names an entry.
 type Key struct{ A, B uint64 }
 
@@ -67,6 +69,9 @@ func (l *List[T]) Place(k Key) int {
 // in its place, so that its memory can be used again, or zero. It is valid until the
 // next one is added.
 func (l *List[T]) Add(k Key) *T {
+	if l.Place(k) >= 0 {
+		assert.Fail("key %x-%x is added twice", k.A, k.B)
+	}
 	n := len(l.entries)
 	if n < cap(l.entries) {
 		l.entries = l.entries[:n+1]

@@ -41,7 +41,21 @@ var drainCancel = &Scenario{
 			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		}
+		if d.oneIn(2, "neighbour", 0) {
+			d.neighbour(p)
+		}
 	},
+}
+
+// neighbour lets another node than the one that is drained first be gone for long from
+// shortly before on, so that a set loses two members at once, one of them on purpose.
+func (d *draw) neighbour(p *Plan) {
+	first := p.Workload.Operators[0].Commands[0]
+	other := (first.Node + int(d.between("neighbour's place", 0, 1, int64(p.Cluster.Nodes-1)))) % p.Cluster.Nodes
+	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+		Kind: plan.Kill, Process: uint32(other), For: d.log("neighbour down", 0, 512*millisecond, 2048*millisecond),
+		When: plan.Anchor{At: max(foundedBy, first.Think-d.between("neighbour ahead", 0, 0, 400*millisecond))},
+	})
 }
 
 // drains draws an operator that drains nodes, and lets each have duties again; or another

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/replica"
@@ -48,6 +49,7 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 			n.refuse(from, m, n.whyNot(&c, refusal))
 			return
 		}
+		fault.Hit(n.env, fault.CommandHeeding, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(subjectOf(&c)), B: uint64(c.Kind)})
 		n.want(steering|uint64(from)%wishes, &c, nil)
 	}
 }

@@ -94,7 +94,7 @@ var sharedLifecycle = &Scenario{
 	Story:  "operators create tenants of one or several slots in replica groups, change their limits and drop them while clients work on them, and nodes crash at every step of it; what an operator was told holds cluster-wide, and what was dropped never comes back",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
-		d.unhurried(p, 3)
+		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2))) // of which one may coordinate what it has no part in
 		d.founders(p)
 		p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: d.sharedLife(p)})
 		if d.oneIn(2, "rival", 0) {
@@ -115,10 +115,37 @@ var sharedLifecycle = &Scenario{
 				f.Kind = plan.Power
 			case 1:
 				f.Kind, f.Peer = plan.CutDrop, -1
+			case 2: // who coordinates and who leads may not hear of each other, and everybody else of both
+				f.Kind, f.Peer = plan.CutDrop, (int64(f.Process)+d.between("cut from", i, 1, int64(p.Cluster.Nodes-1)))%int64(p.Cluster.Nodes)
 			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		}
+		if d.oneIn(2, "unheard", 0) {
+			d.unheard(p)
+		}
 	},
+}
+
+// unheard cuts who leads a slot of a tenant that is dropped off from the nodes that have no
+// part in its shard, if one of them coordinates the drop: the leader hears of it late, and
+// of nothing else that would keep it from serving.
+func (d *draw) unheard(p *Plan) {
+	commands, shared := p.Workload.Operators[0].Commands, p.Cluster.Shared
+	i := slices.IndexFunc(commands, func(c CommandPlan) bool { return c.Kind == "drop" })
+	if i < 0 {
+		return
+	}
+	t := &p.Cluster.Tenants[commands[i].Tenant]
+	replicas := shared.Shards[t.Shards[d.between("unheard slot", 0, 0, int64(len(t.Shards)-1))]].Replicas
+	for node := range p.Cluster.Nodes {
+		if slices.Contains(replicas, env.ID(node)) {
+			continue
+		}
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.CutDrop, Process: uint32(node), Peer: int64(replicas[0]), For: d.log("unheard for", node, 32*millisecond, 1024*millisecond),
+			When: plan.Anchor{At: foundedBy, Point: fault.Name(fault.CommandHeeding), Nth: uint32(i + 1)},
+		})
+	}
 }
 
 // founders adds tenants that are not there at first to those that are. The first is never
@@ -167,7 +194,7 @@ func (d *draw) amidLife(p *Plan, i int) plan.Anchor {
 	if d.oneIn(3, "amid", i) {
 		return d.amid(p, "life fault", i)
 	}
-	points := []env.Point{fault.SlotReporting, fault.SlotReporting, fault.ConfigAppended, fault.SlotCreating, fault.TenantRemoving, fault.TenantRemoved, fault.SlotFollowing}
+	points := []env.Point{fault.CommandHeeding, fault.CommandHeeding, fault.SlotReporting, fault.SlotReporting, fault.ConfigAppended, fault.SlotCreating, fault.TenantRemoving, fault.TenantRemoved, fault.SlotFollowing}
 	a := plan.Anchor{
 		At: d.between("life at", i, foundedBy, max(foundedBy, span(p)/2)), Point: fault.Name(points[d.between("life point", i, 0, int64(len(points)-1))]),
 		Nth: uint32(d.log("life nth", i, 1, 8)), After: d.log("life after", i, microsecond, 4096*microsecond),

@@ -53,6 +53,7 @@ const (
 	SnapshotShipped                   // a part of a snapshot at key b is about to be sent to another replica
 	MetaLeading                       // the node has begun to lead the meta log
 	SlotReporting                     // the leader of a slot is about to tell the control plane what holds there; key b: the command, as package control numbers them
+	CommandHeeding                    // the coordinator is about to let the control plane decide what an operator wants; key b: the command, as package control numbers them
 	ReportMaking                      // the node is about to tell the coordinator how it is, in its report key b
 	Points                            // number of points
 )
@@ -66,7 +67,7 @@ var names = [Points]string{
 	"config.appended", "tenant.creating", "tenant.created", "tenant.dropping", "tenant.dropped",
 	"tenant.removing", "tenant.removed",
 	"slot.following", "slot.leading", "record.received", "log.cutting", "log.cut", "slot.refetching",
-	"epoch.adopted", "member.pending", "read.confirmed", "snapshot.shipped", "meta.leading", "slot.reporting", "report.making",
+	"epoch.adopted", "member.pending", "read.confirmed", "snapshot.shipped", "meta.leading", "slot.reporting", "command.heeding", "report.making",
 }
 
 // Names returns the names of the points, indexed by env.Point.

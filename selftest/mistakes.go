@@ -71,6 +71,15 @@ var mistakes = []Mistake{
 		},
 	},
 	{
+		Name: "excluded-not-promoted", Rule: "who lacks acknowledged records of a slot does not lead",
+		Expected: "liveness", Scenario: "disk-loss", Where: "core/control/apply.go", Operator: edit,
+		edits: []replacement{{"\tif x.shard.IsExcluded(x.Member) {\n\t\treturn IsExcluded\n", "\tif x.shard == nil {\n\t\treturn IsExcluded\n"}},
+		also: []Mistake{
+			{Where: "core/control/plane.go", edits: []replacement{{"return p.isRegistered(m) && !s.IsExcluded(m) }", "return p.isRegistered(m) }"}}},
+			{Where: "core/control/decide.go", edits: []replacement{{"leader.life == alive && !s.IsExcluded(s.Leader):", "leader.life == alive:"}}},
+		},
+	},
+	{
 		Name: "residency-enforced", Rule: "a shard is placed, and a tenant's slots are opened, only where the tenant allows it",
 		Expected: "residency", Scenario: "region-outage", Where: "core/control/apply.go", Operator: edit,
 		edits: []replacement{

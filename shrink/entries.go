@@ -197,11 +197,14 @@ func renumber(p *scenarios.Plan, processes []int) *scenarios.Plan {
 		w.Terms[i].Process = number(w.Terms[i].Process)
 	}
 	w.Disruptions = slices.DeleteFunc(w.Disruptions, func(d plan.Disruption) bool {
-		return gone(d.Process) || d.Kind.IsCut() && d.Peer >= 0 && gone(uint32(d.Peer))
+		return gone(d.Process) || gone(d.Waits()) || d.Kind.IsCut() && d.Peer >= 0 && gone(uint32(d.Peer))
 	})
 	for i := range w.Disruptions {
 		d := &w.Disruptions[i]
 		d.Process = number(d.Process)
+		if d.When.Of != 0 {
+			d.When.Of = plan.Other(number(d.When.Of.Or(0)))
+		}
 		if d.Kind.IsCut() && d.Peer >= 0 {
 			d.Peer = int64(number(uint32(d.Peer)))
 		}

@@ -163,6 +163,7 @@ func disruptionValues(d *plan.Disruption, at func(*scenarios.Plan) *plan.Disrupt
 	all := []value{
 		number(func(p *scenarios.Plan) *int64 { return &at(p).When.After }, 0),
 		number(func(p *scenarios.Plan) *int64 { return &at(p).When.By }, 0),
+		number(func(p *scenarios.Plan) *plan.Whose { return &at(p).When.Of }, 0),
 		number(func(p *scenarios.Plan) *int64 { return &at(p).When.At }, 0),
 		number(func(p *scenarios.Plan) *uint32 { return &at(p).When.Incarnation }, 0),
 		number(func(p *scenarios.Plan) *uint32 { return &at(p).When.Nth }, 0),

@@ -58,7 +58,7 @@ func (w *World) arm() {
 		}
 		switch {
 		case d.When.Unsynced:
-			w.processes[d.Process].watch++
+			w.processes[d.Waits()].watch++
 			w.unsynced = append(w.unsynced, i)
 		case d.When.Point != "":
 			point := slices.Index(w.config.Points, d.When.Point)
@@ -78,14 +78,14 @@ func (w *World) moment(p *process, anchored []int) {
 	}
 	for _, i := range anchored {
 		d, a := &w.plan.Disruptions[i], &w.armed[i]
-		if a.triggered || d.Process != uint32(p.id) || w.now < d.When.At || uint32(p.incarnation) < d.When.Incarnation {
+		if a.triggered || d.Waits() != uint32(p.id) || w.now < d.When.At || uint32(p.incarnation) < d.When.Incarnation {
 			continue
 		}
 		if a.hits++; a.hits < d.When.Nth {
 			continue
 		}
 		w.trigger(i)
-		if d.When.After == 0 {
+		if d.When.After == 0 && d.Process == uint32(p.id) { // another one is not amid a Step
 			w.begin(i)
 			continue
 		}
@@ -97,7 +97,7 @@ func (w *World) moment(p *process, anchored []int) {
 func (w *World) trigger(i int) {
 	d, a := &w.plan.Disruptions[i], &w.armed[i]
 	if d.When.Unsynced && !a.triggered {
-		w.processes[d.Process].watch--
+		w.processes[d.Waits()].watch--
 	}
 	a.triggered = true
 }

@@ -93,6 +93,31 @@ func TestDisruptions(t *testing.T) {
 	}
 }
 
+// One process is disrupted when another one has come to something.
+func TestAMomentOfAnotherProcess(t *testing.T) {
+	for _, moment := range []plan.Anchor{{Point: "writing"}, {Point: "writing", After: 5e5}, {Unsynced: true}} {
+		for _, who := range []uint32{0, 1} {
+			moment.Of, moment.Nth = plan.Other(1-who), 3
+			p := plan.Quiet()
+			p.Disruptions = []plan.Disruption{{Kind: plan.Kill, Process: who, When: moment, For: 1e6}}
+			p.Duration = 60 * int64(env.Millisecond)
+			var lines [2][]string
+			config := sim.Config{Points: []string{"writing"}}
+			for i := range lines {
+				config.Programs = append(config.Programs, sim.Program{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines[i]} }})
+			}
+			var w sim.World
+			if err := w.Reset(config, p); err != nil {
+				t.Fatal(err)
+			}
+			w.Run(func() bool { return w.Time() > 30*int64(env.Millisecond) })
+			if len(lines[who]) != 2 || len(lines[1-who]) != 1 {
+				t.Errorf("%s: process %d notes %q, and process %d notes %q", &p.Disruptions[0], who, lines[who], 1-who, lines[1-who])
+			}
+		}
+	}
+}
+
 func TestOneSeedOneRun(t *testing.T) {
 	busy := func(seed plan.Seed) *plan.Plan {
 		p := plan.Quiet()

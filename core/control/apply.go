@@ -227,7 +227,6 @@ func registered(p *Plane, x *change) Refusal { return unless(p.isRegistered(x.Me
 
 func notExcluded(_ *Plane, x *change) Refusal {
 	// Who lacks acknowledged records of a slot does not lead.
-	//safety:excluded-not-promoted false by=commit-monotone on=disk-loss
 	if x.shard.IsExcluded(x.Member) {
 		return IsExcluded
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -143,11 +144,14 @@ func (k *Kind) UnmarshalText(text []byte) error {
 // one, at a virtual time only as a fallback. Exactly one of Point, Unsynced and
 // neither (time) applies.
 type Anchor struct {
-	// Point is the name of a fault point of the disruption's process.
+	// Point is the name of a fault point of the disruption's process, or of Of.
 	Point string `json:"point,omitempty"`
 	// Unsynced waits until the process's disk holds something that a power
 	// failure could lose.
 	Unsynced bool `json:"unsynced,omitempty"`
+	// Of is whose moment it is: one process is disrupted when another one has come
+	// to something, as a leader that dies while a follower fetches what it lacks.
+	Of Whose `json:"of,omitempty"`
 	// Nth is how many times the moment must come, counted from At and from the
 	// Incarnation on; 0 means 1.
 	Nth uint32 `json:"nth,omitempty"`
@@ -164,11 +168,42 @@ type Anchor struct {
 	By int64 `json:"by_ns,omitempty"`
 }
 
+// Whose names a process, if it is another one than the disruption's. The zero value is the
+// disruption's own; Other makes one.
+type Whose uint32
+
+// Other names a process.
+func Other(process uint32) Whose { return Whose(process) + 1 }
+
+// Or returns the process that w names, which is own if it names none.
+func (w Whose) Or(own uint32) uint32 {
+	if w == 0 {
+		return own
+	}
+	return uint32(w - 1)
+}
+
+// MarshalJSON returns the number of the process; a zero value is left out by the tag.
+func (w Whose) MarshalJSON() ([]byte, error) { return strconv.AppendUint(nil, uint64(w.Or(0)), 10), nil }
+
+// UnmarshalJSON is the inverse of MarshalJSON.
+func (w *Whose) UnmarshalJSON(b []byte) error {
+	n, err := strconv.ParseUint(string(b), 10, 31)
+	if err != nil {
+		return fmt.Errorf("%q is not the number of a process", b)
+	}
+	*w = Other(uint32(n))
+	return nil
+}
+
+// Waits returns the process whose moment the disruption waits for, if it waits for one.
+func (d *Disruption) Waits() uint32 { return d.When.Of.Or(d.Process) }
+
 func (d *Disruption) validate(n int, points []string) error {
 	if d.Kind == 0 || int(d.Kind) >= len(shapes) {
 		return fmt.Errorf("kind is missing (want one of %q)", kindNames())
 	}
-	return cmp.Or(isProcess(d.Process, n), d.When.validate(points), d.validatePeer(n), d.validateSpan(), d.validateAmount(), d.validateAim())
+	return cmp.Or(isProcess(d.Process, n), isProcess(d.Waits(), n), d.When.validate(points), d.validatePeer(n), d.validateSpan(), d.validateAmount(), d.validateAim())
 }
 
 func (d *Disruption) validatePeer(n int) error {
@@ -224,6 +259,9 @@ func (a *Anchor) validate(points []string) error {
 		return fmt.Errorf("when.point is %q, which this binary does not have; the plan may be of another version", a.Point)
 	case a.Point != "" && a.Unsynced:
 		return errors.New("when has both point and unsynced; want one")
+	}
+	if a.Of != 0 && a.Point == "" && !a.Unsynced {
+		return fmt.Errorf("when.of is %d, and there is no point of that process; want a point, or no process", a.Of.Or(0))
 	}
 	return cmp.Or(within("when.at_ns", a.At), within("when.after_ns", a.After), within("when.by_ns", a.By))
 }

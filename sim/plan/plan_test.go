@@ -44,6 +44,9 @@ func drawDisruption(t *rapid.T) Disruption {
 	case 1:
 		d.When.Unsynced = true
 	}
+	if d.When.Point != "" || d.When.Unsynced {
+		d.When.Of = rapid.SampledFrom([]Whose{0, Other(0), Other(2)}).Draw(t, "of")
+	}
 	s := d.Kind.shape()
 	if s.peer {
 		d.Peer = rapid.SampledFrom([]int64{-1, 0, 2}).Draw(t, "peer")
@@ -141,6 +144,8 @@ func TestWhatIsRefused(t *testing.T) {
 		"no kind":                  {func(p *Plan) { p.Disruptions = []Disruption{{}} }, "kind is missing"},
 		"a point of another build": {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Kill, When: Anchor{Point: "gone"}}} }, `"gone"`},
 		"two moments":              {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Kill, When: Anchor{Point: "p", Unsynced: true}}} }, "want one"},
+		"a moment of nobody":       {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Kill, When: Anchor{Point: "p", Of: Other(3)}}} }, "process is 3, want 0..2"},
+		"a time of somebody":       {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Kill, When: Anchor{Of: Other(0)}}} }, "when.of is 0"},
 		"a monotonic leap ahead":   {func(p *Plan) { p.Disruptions = []Disruption{{Kind: MonoStep, Amount: -1}} }, "amount of monotonic-step is -1"},
 		"a kind of no name":        {func(p *Plan) { p.Disruptions = []Disruption{{Kind: 99}} }, "kind is missing"},
 		"a peer that is not":       {func(p *Plan) { p.Disruptions = []Disruption{{Kind: CutInto, Peer: 3, For: 1}} }, "peer is 3, want -1..2"},
@@ -197,6 +202,7 @@ func TestDisruptionsParseBack(t *testing.T) {
 		"cut-hold process 0 peer all at 7ns for 1s":               {Kind: CutHold, Peer: -1, When: Anchor{At: 7}, For: 1e9},
 		"hold-into process 2 peer 0 at 0ms for 1500us":            {Kind: HoldInto, Process: 2, When: Anchor{}, For: 15e5},
 		"rot process 2 files .seg bytes 0..4096 at 30ms amount 1": {Kind: Rot, Process: 2, Files: ".seg", ToByte: 4096, When: Anchor{At: 3e7}, Amount: 1},
+		"kill process 1 when batch.submitting of 0 nth 2":         {Kind: Kill, Process: 1, When: Anchor{Point: "batch.submitting", Of: Other(0), Nth: 2}},
 		"kill process 0 when (unsynced) nth 2":                    {Kind: Kill, When: Anchor{Unsynced: true, Nth: 2}},
 	} {
 		if got := want.String(); got != text {

@@ -15,6 +15,7 @@ var ErrDisruption = errors.New("not a disruption")
 //
 //	power process 1 when batch.submitting nth 3 from 2ms after 10us for 5ms
 //	cut-hold process 0 peer all at 7ms for 20ms
+//	kill process 0 when slot.refetching of 2 after 1ms for 512ms
 //	rot process 2 files .seg bytes 0..4096 at 30ms
 func (d Disruption) String() string {
 	var b strings.Builder
@@ -51,6 +52,9 @@ func (a Anchor) String() string {
 		s = "when " + unsynced
 	default:
 		s = "at " + spanText(a.At)
+	}
+	if a.Of != 0 {
+		s += fmt.Sprintf(" of %d", a.Of.Or(0))
 	}
 	if a.Nth != 0 {
 		s += fmt.Sprintf(" nth %d", a.Nth)
@@ -130,6 +134,9 @@ func (d *Disruption) set(word, value string) (err error) {
 	case "process":
 		n, err = strconv.ParseUint(value, 10, 32)
 		d.Process = uint32(n)
+	case "of":
+		n, err = strconv.ParseUint(value, 10, 31)
+		d.When.Of = Other(uint32(n))
 	case "nth":
 		n, err = strconv.ParseUint(value, 10, 32)
 		d.When.Nth = uint32(n)

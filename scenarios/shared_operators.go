@@ -44,6 +44,9 @@ var drainCancel = &Scenario{
 		if d.oneIn(2, "neighbour", 0) {
 			d.neighbour(p)
 		}
+		if d.oneIn(3, "slow start", 0) {
+			d.slowStart(p)
+		}
 	},
 }
 
@@ -56,6 +59,21 @@ func (d *draw) neighbour(p *Plan) {
 		Kind: plan.Kill, Process: uint32(other), For: d.log("neighbour down", 0, 512*millisecond, 2048*millisecond),
 		When: plan.Anchor{At: max(foundedBy, first.Think-d.between("neighbour ahead", 0, 0, 400*millisecond))},
 	})
+}
+
+// slowStart lets the disk of who begins to lead, or of another member, stand still then:
+// the epoch does not begin for long, though everybody confirms who leads. Clients read what
+// was written last, again and again.
+func (d *draw) slowStart(p *Plan) {
+	w := &p.Workload
+	w.Operations, w.ReadPermille, w.Hot = 2*w.Operations, max(w.ReadPermille, 500), max(w.Hot, 500)
+	for leader := range p.Cluster.Nodes {
+		slow := (leader + int(d.between("slow disk", leader, 0, int64(p.Cluster.Nodes-1)))) % p.Cluster.Nodes
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.Stall, Process: uint32(slow), For: d.log("slow for", leader, 128*millisecond, 2048*millisecond),
+			When: plan.Anchor{Point: fault.Name(fault.SlotLeading), Of: plan.Other(uint32(leader)), At: 10 * foundedBy, Nth: uint32(d.log("slow nth", leader, 1, 4))},
+		})
+	}
 }
 
 // drains draws an operator that drains nodes, and lets each have duties again; or another

@@ -115,6 +115,9 @@ var diskLoss = &Scenario{
 		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
 			p.World.Disruptions = append(p.World.Disruptions, d.loseLeader(p, victim))
 		}
+		if d.oneIn(3, "counted and slow", 0) {
+			d.slowAgain(p, victim)
+		}
 		// A loss that the budget does not allow, because nobody else has everything, is
 		// a crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
@@ -123,21 +126,36 @@ var diskLoss = &Scenario{
 	},
 }
 
-// loseLeader kills another node, in two of three cases while the victim has nothing of
-// what it lost, or fetches it.
+// slowAgain lets the victim's disk stand still when somebody begins to count on it again.
+func (d *draw) slowAgain(p *Plan, victim uint32) {
+	for node := range uint32(p.Cluster.Nodes) {
+		if node != victim {
+			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+				Kind: plan.Stall, Process: victim, For: d.log("slow again for", int(node), 4*millisecond, 256*millisecond),
+				When: plan.Anchor{Point: fault.Name(fault.MemberPending), Of: plan.Other(node), At: foundedBy},
+			})
+		}
+	}
+}
+
+// loseLeader kills another node, in three of four cases while the victim has nothing of
+// what it lost, fetches it, or is about to count again.
 func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
 	f := plan.Disruption{
 		Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
 		When: plan.Anchor{At: foundedBy + span(p)/3 + d.between("leader", 0, 0, span(p)/2)}, For: d.log("leader down", 0, millisecond, 1024*millisecond),
 	}
-	switch d.between("leader that is needed", 0, 0, 2) {
+	switch d.between("leader that is needed", 0, 0, 3) {
 	case 0:
-		f.When = plan.Anchor{Point: fault.Name(fault.SlotRefetching), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 32*millisecond)}
+		f.When = plan.Anchor{Point: fault.Name(fault.SlotRefetching), Of: plan.Other(victim), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 32*millisecond)}
 		f.For = max(f.For, 512*millisecond)
 	case 1:
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = min(c.SnapshotEvery, 2048), min(c.SegmentSize, 1024)
 		f.When = plan.Anchor{Point: fault.Name(fault.SnapshotShipped), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 1024*microsecond)}
+		f.For = max(f.For, 512*millisecond)
+	case 2:
+		f.When = plan.Anchor{Point: fault.Name(fault.MemberPending), At: foundedBy, Nth: uint32(d.log("leader nth", 0, 1, 4)), After: d.log("leader after", 0, microsecond, 32*millisecond)}
 		f.For = max(f.For, 512*millisecond)
 	}
 	return f

@@ -56,7 +56,7 @@ var mistakes = []Mistake{
 	},
 	{
 		Name: "epoch-start-before-reads", Rule: "a new leader serves nothing before the record that begins its epoch is committed",
-		Expected: "linearizable", Scenario: "failover", Where: "core/group/reads.go", Operator: edit,
+		Expected: "linearizable", Scenario: "drain-cancel", Where: "core/group/reads.go", Operator: edit,
 		edits: []replacement{
 			{"\tif s.r.Phase() != replica.Serving {\n\t\treturn wire.NotServing\n", "\tif !s.r.IsOpen() {\n\t\treturn wire.NotServing\n"},
 			{"\tif s.r.Phase() != replica.Serving { // what", "\tif !s.r.IsOpen() { // what"},

@@ -48,7 +48,7 @@ const (
 	LogCut                            // that is durable
 	SlotRefetching                    // a replica's files are about to be replaced by those of another
 	EpochAdopted                      // epoch key b of shard key a is durable on the node, and is about to count
-	MemberPending                     // the leader of shard key a counts node key b as a member, and is about to ask for it
+	MemberPending                     // the leader of shard key a counts node key b as a member, or one that is excluded from a slot as whole, and is about to ask for it
 	ReadConfirmed                     // every member of shard key a has confirmed its leader in round key b
 	SnapshotShipped                   // a part of a snapshot at key b is about to be sent to another replica
 	MetaLeading                       // the node has begun to lead the meta log

@@ -125,6 +125,9 @@ func (g *Group) Wish(e env.Env) (control.Command, bool) {
 		fault.Hit(e, fault.MemberPending, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(c.Member.Node)})
 	} else {
 		g.asked = wish{true, c}
+		if c.Kind == control.Readmit {
+			fault.Hit(e, fault.MemberPending, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(c.Member.Node)})
+		}
 	}
 	return c, true
 }

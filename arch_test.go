@@ -20,8 +20,8 @@ const module = "github.com/tidaldb/tidalsim"
 // packages on one floor are strangers. A pattern ending in /... stands for all
 // packages below it that no other line names.
 var floors = [][]string{
-	{"core/env", "core/assert", "core/lineage", "core/strict", "core/keyed"},
-	{"core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
+	{"core/env", "core/assert", "core/lineage", "core/strict"},
+	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
 	{"core/record"},
 	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state", "core/health"},
 	{"core/replica", "core/metalog", "core/control"},

@@ -184,7 +184,9 @@ func (w Whose) Or(own uint32) uint32 {
 }
 
 // MarshalJSON returns the number of the process; a zero value is left out by the tag.
-func (w Whose) MarshalJSON() ([]byte, error) { return strconv.AppendUint(nil, uint64(w.Or(0)), 10), nil }
+func (w Whose) MarshalJSON() ([]byte, error) {
+	return strconv.AppendUint(nil, uint64(w.Or(0)), 10), nil
+}
 
 // UnmarshalJSON is the inverse of MarshalJSON.
 func (w *Whose) UnmarshalJSON(b []byte) error {

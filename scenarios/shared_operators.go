@@ -28,7 +28,7 @@ var nodeDrain = &Scenario{
 // drainCancel ends drains before they are done, while nodes crash.
 var drainCancel = &Scenario{
 	Name:   "drain-cancel",
-	Story:  "drains are begun and called off by another operator, while nodes crash, the one that is drained and the one that coordinates among them; every node ends with or without duties as was said last, and nothing is lost",
+	Story:  "drains are begun and called off by another operator, while nodes crash, the one that is drained and the one that coordinates among them, and disks stand still as somebody else begins to lead; every node ends with or without duties as was said last, and nothing is lost",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2)))

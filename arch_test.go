@@ -31,7 +31,7 @@ var floors = [][]string{
 	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network", "host/probe"},
 	{"sim/plan"},
 	{"sim", "checker", "host"},
-	{"scenarios", "host/live"},
+	{"scenarios", "host/live", "host/local"},
 	{"shrink"},
 	{"campaign", "selftest/..."},
 	{"selftest"},

@@ -1,0 +1,91 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/desired"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// Want brings the tenants of the cluster to what a tenants file says, and returns the
+// commands that were carried out: none, if nothing was missing. A file in which anything is
+// wrong is an error that wraps desired.ErrInvalid, and nothing of it is done. Commands name
+// what they were decided on: if somebody else was first, the file is compared once more.
+func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command, err error) {
+	for {
+		plane, err := c.plane(ctx)
+		if err != nil {
+			return done, err
+		}
+		commands, err := desired.DiffFile(plane, file)
+		if err != nil || len(commands) == 0 {
+			return done, err
+		}
+		results, err := c.operate(ctx, commands)
+		if err != nil {
+			return done, err
+		}
+		for i := range results {
+			switch r := &results[i]; {
+			case r.Outcome == core.Acked:
+				done = append(done, commands[i])
+			case r.Outcome == core.Refused && r.Code != wire.VersionConflict && r.Code != wire.NotNow:
+				return done, fmt.Errorf("%v: %w", &commands[i], r.Err(&core.Command{Kind: wire.Control, Control: commands[i]}))
+			}
+		}
+		if err := errors.Join(c.Ended(), pause(ctx)); err != nil {
+			return done, err
+		}
+	}
+}
+
+// operate lets an operator ask for commands, one after the other.
+func (c *Cluster) operate(ctx context.Context, commands []control.Command) ([]core.CommandResult, error) {
+	ended := make(chan []core.CommandResult, 1)
+	p, err := c.start(env.ID(len(c.nodes)+1), nil, func(e env.Env) env.Machine {
+		return &operator{Operator: core.NewOperator(e, core.DefaultPatience, c.options.Cluster.Meta...), commands: commands, ended: ended}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var results []core.CommandResult
+	select {
+	case results = <-ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-p.Done():
+		err = fmt.Errorf("the operator has ended: %s", p.Halted())
+	}
+	return results, errors.Join(err, end(p))
+}
+
+// operator asks for commands, one after the other.
+type operator struct {
+	*core.Operator
+	commands []control.Command
+	results  []core.CommandResult
+	ended    chan<- []core.CommandResult // all results, once
+}
+
+// Step implements env.Machine.
+func (o *operator) Step(ev *env.Event) {
+	r, ended := o.Operator.Step(ev)
+	if ended {
+		o.results = append(o.results, r)
+	}
+	switch {
+	case !ended && ev.Kind != env.Started:
+	case len(o.results) < len(o.commands):
+		o.Begin(core.Command{Kind: wire.Control, Control: o.commands[len(o.results)]})
+	default:
+		o.ended <- o.results
+	}
+}
+
+// Status implements env.Machine.
+func (*operator) Status(*env.Status) {}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +32,15 @@ type coordinates struct {
 	Schema      int    `json:"schema"`
 	Type        string `json:"type"` // "ready"
 	Coordinator env.ID `json:"coordinator"`
+}
+
+// heeded is what serve prints as JSON of a line of stdin.
+type heeded struct {
+	Schema int    `json:"schema"`
+	Type   string `json:"type"` // "heeded"
+	Line   string `json:"line"`
+	Done   bool   `json:"done"`
+	Why    string `json:"why,omitempty"` // not done
 }
 
 // served is what serve prints as JSON in the end: how the client's signals ended.
@@ -61,7 +73,8 @@ interrupted: those that a cluster file founds, or three nodes with three shards 
 tenants. Each node answers HTTP requests to this machine: /health is what it knows of the
 whole cluster, as JSON; /metrics the same for Prometheus; /livez and /readyz are for who
 restarts or routes to it. With --tenants the tenants are brought to what a tenants file
-says, by commands that compare and set. With --rate a client sends signals. Exit codes: 0
+says, by commands that compare and set. With --rate a client sends signals. Lines on stdin
+are heeded one after the other: "drain NODE", "undrain NODE", "tenants FILE". Exit codes: 0
 when it was interrupted or the time was over, 2 for wrong files and options.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -141,6 +154,7 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 		return err
 	}
 	err := c.begins(ctx, cluster, s, wanted)
+	console := c.console(ctx)
 	var over <-chan time.Time
 	if s.length > 0 {
 		over = time.After(s.length)
@@ -151,6 +165,8 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 			return nil
 		case <-over:
 			return nil
+		case line := <-console:
+			err = c.heed(ctx, cluster, line)
 		case <-time.After(100 * time.Millisecond):
 			err = cluster.Ended()
 		}
@@ -159,6 +175,69 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 		return nil
 	}
 	return err
+}
+
+// console returns the lines of stdin. Of a stdin that ends there are none.
+func (c *command) console(ctx context.Context) <-chan string {
+	lines := make(chan string)
+	go func() {
+		for s := bufio.NewScanner(c.in); s.Scan(); {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// heed does what a line says, and tells how it ended. What goes wrong there is told, and is
+// no reason to end.
+func (c *command) heed(ctx context.Context, cluster *local.Cluster, line string) error {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	err := c.obey(ctx, cluster, words)
+	if c.json {
+		told := heeded{Schema: campaign.Schema, Type: "heeded", Line: line, Done: err == nil}
+		if err != nil {
+			told.Why = err.Error()
+		}
+		return c.line(told)
+	}
+	if err != nil {
+		fmt.Fprintf(c.stdout, "%s: %v\n", line, err)
+		return nil
+	}
+	fmt.Fprintf(c.stdout, "%s: done\n", line)
+	return nil
+}
+
+func (c *command) obey(ctx context.Context, cluster *local.Cluster, words []string) error {
+	const usage = `want "drain NODE", "undrain NODE" or "tenants FILE"`
+	if len(words) != 2 {
+		return errors.New(usage)
+	}
+	if words[0] == "tenants" {
+		file, err := readBounded(words[1])
+		if err != nil {
+			return err
+		}
+		return c.wants(ctx, cluster, words[1], file)
+	}
+	do := map[string]func(context.Context, env.ID) error{"drain": cluster.Drain, "undrain": cluster.Undrain}[words[0]]
+	node, err := strconv.ParseUint(words[1], 10, 32)
+	switch {
+	case do == nil:
+		return errors.New(usage)
+	case err != nil || node >= uint64(cluster.Nodes()):
+		return fmt.Errorf("%q is no node, want 0..%d", words[1], cluster.Nodes()-1)
+	}
+	return do(ctx, env.ID(node))
 }
 
 // begins waits until all nodes serve, carries out what is wanted, and lets a client work.
@@ -172,22 +251,30 @@ func (c *command) begins(ctx context.Context, cluster *local.Cluster, s serving,
 		return err
 	}
 	if wanted != nil {
-		done, err := cluster.Want(ctx, wanted)
-		for i := range done {
-			if !c.json {
-				fmt.Fprintln(c.stdout, &done[i])
-			} else if err := c.line(asNeeded(&done[i])); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.tenants, err)
+		if err := c.wants(ctx, cluster, s.tenants, wanted); err != nil {
+			return err
 		}
 	}
 	if s.rate == 0 {
 		return nil
 	}
 	return cluster.Work(ctx, s.rate)
+}
+
+// wants brings tenants to what a file says, and prints the commands that did so.
+func (c *command) wants(ctx context.Context, cluster *local.Cluster, name string, file []byte) error {
+	done, err := cluster.Want(ctx, file)
+	for i := range done {
+		if !c.json {
+			fmt.Fprintln(c.stdout, &done[i])
+		} else if err := c.line(asNeeded(&done[i])); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 func (c *command) tellProbes(cluster *local.Cluster, dir string) error {

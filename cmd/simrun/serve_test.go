@@ -50,7 +50,7 @@ func TestServe(t *testing.T) {
 		}
 	}}
 	var stderr strings.Builder
-	code := execute(t.Context(), []string{"serve", "--json", "--for", "1s", "--rate", "200", "--tenants", file, "--dir", filepath.Join(dir, "nodes")}, nil, out, &stderr)
+	code := execute(t.Context(), []string{"serve", "--json", "--for", "1s", "--rate", "200", "--tenants", file, "--dir", filepath.Join(dir, "nodes")}, strings.NewReader(""), out, &stderr)
 	if code != campaign.ExitHeld {
 		t.Fatalf("exit code %d: %s%s", code, out, stderr.String())
 	}
@@ -69,12 +69,39 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// Who types commands is told how each ended.
+func TestServeHeedsLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tenants.json")
+	if err := os.WriteFile(file, []byte(`{"tenants": [{"id": "1", "limits": {"rate": 77}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines := "drain 1\n\nundrain 1\ndrain 3\nstop 1\ndrain\ntenants none.json\ntenants " + file + "\n"
+	var out, stderr strings.Builder
+	if code := execute(t.Context(), []string{"serve", "--for", "5s", "--rate", "0"}, strings.NewReader(lines), &out, &stderr); code != campaign.ExitHeld {
+		t.Fatalf("exit code %d: %s%s", code, &out, &stderr)
+	}
+	_, got, _ := strings.Cut(out.String(), "knows all figures\n")
+	want := `drain 1: done
+undrain 1: done
+drain 3: "3" is no node, want 0..2
+stop 1: want "drain NODE", "undrain NODE" or "tenants FILE"
+drain: want "drain NODE", "undrain NODE" or "tenants FILE"
+tenants none.json: open none.json: no such file or directory
+configure base 1 tenant 1 version 2 limits {77 0 0 0} residency []
+tenants ` + file + `: done
+signals: 0 acked, 0 refused, 0 unknown
+`
+	if got != want {
+		t.Errorf("it told\n%s\nwant\n%s", got, want)
+	}
+}
+
 // An interrupt is how it ends as a rule.
 func TestServeUntilInterrupted(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, interrupt := context.WithCancel(t.Context())
 	out := &asked{f: func([]string) { interrupt() }}
-	if code := execute(ctx, []string{"serve", "--json"}, nil, out, io.Discard); code != campaign.ExitHeld || !strings.Contains(out.String(), `"type":"served"`) {
+	if code := execute(ctx, []string{"serve", "--json"}, strings.NewReader(""), out, io.Discard); code != campaign.ExitHeld || !strings.Contains(out.String(), `"type":"served"`) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) != 0 {

@@ -44,6 +44,35 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 	}
 }
 
+// Drain takes the duties of a node away, or with Undrain lets it have some again, and returns
+// when that is so. If ctx ends before, what was begun goes on.
+func (c *Cluster) Drain(ctx context.Context, node env.ID) error {
+	return c.duties(ctx, control.Command{Kind: control.Drain, Node: node})
+}
+
+// Undrain lets a node have duties again. It also calls off a drain that is under way.
+func (c *Cluster) Undrain(ctx context.Context, node env.ID) error {
+	return c.duties(ctx, control.Command{Kind: control.Undrain, Node: node})
+}
+
+func (c *Cluster) duties(ctx context.Context, command control.Command) error {
+	for {
+		results, err := c.operate(ctx, []control.Command{command})
+		if err != nil {
+			return fmt.Errorf("%v: %w", &command, err)
+		}
+		switch r := &results[0]; r.Outcome {
+		case core.Acked:
+			return nil
+		case core.Refused:
+			return r.Err(&core.Command{Kind: wire.Control, Control: command})
+		}
+		if err := errors.Join(c.Ended(), pause(ctx)); err != nil {
+			return fmt.Errorf("%v: %w", &command, err)
+		}
+	}
+}
+
 // operate lets an operator ask for commands, one after the other.
 func (c *Cluster) operate(ctx context.Context, commands []control.Command) ([]core.CommandResult, error) {
 	ended := make(chan []core.CommandResult, 1)

@@ -66,17 +66,18 @@ func BenchmarkSeeds(b *testing.B) {
 }
 
 // BenchmarkSize tells what a Step costs in a cluster of 3 nodes, in one of 60 nodes with the
-// same tenants, shards and signals, and in one of 60 with as many of them on each node, in
-// CPU time of the whole process, the checkers included. Nothing is disrupted.
+// same tenants and signals, and in ones of 60 with more of them, at last with as many on each
+// node, in CPU time of the whole process, the checkers included. Nothing is disrupted.
 func BenchmarkSize(b *testing.B) {
 	few := fleetSize{regions: 1, nodes: 3, shards: 15, tenants: 500, clients: 2, signals: 5000}
-	spread := wholeFleet
+	spread, more := wholeFleet, wholeFleet
 	spread.shards, spread.tenants, spread.signals = 3, few.tenants, few.signals
+	more.shards, more.tenants, more.signals = 15, 5*few.tenants, 5*few.signals
 	each := 0.0 // CPU time of a Step of the first, ns
 	for _, of := range []struct {
 		name string
 		size fleetSize
-	}{{"3 nodes", few}, {"60 nodes, the same tenants", spread}, {"60 nodes, 20 times the tenants", wholeFleet}} {
+	}{{"3 nodes", few}, {"60 nodes, the same tenants", spread}, {"60 nodes, 5 times the tenants", more}, {"60 nodes, 20 times the tenants", wholeFleet}} {
 		b.Run(of.name, func(b *testing.B) {
 			r, p := NewRunner(), fleetOf(1, of.size)
 			p.World.Disruptions = nil

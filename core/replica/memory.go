@@ -1,6 +1,9 @@
 package replica
 
-import "github.com/tidaldb/tidalsim/core/env"
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/wal"
+)
 
 // Memory is what the replicas of a node lend each other, so that one with nothing under
 // way holds none of it: a node has many, and few of them are at work at a time. The zero
@@ -13,6 +16,27 @@ type Memory struct {
 	scripts [][]env.Op
 
 	constants *Constants // of the replica that was made last
+
+	dirs    [8]place // of the replicas that were asked for theirs lately
+	nextDir int      // the one that is replaced next
+}
+
+// place is the directory of a log.
+type place struct {
+	of  wal.Identity
+	dir string
+}
+
+// dirOf returns the directory of a log. One that rests keeps no name of it.
+func (m *Memory) dirOf(id *wal.Identity) string {
+	for i := range m.dirs {
+		if p := &m.dirs[i]; p.of == *id && p.dir != "" {
+			return p.dir
+		}
+	}
+	m.dirs[m.nextDir] = place{*id, id.Dir()}
+	m.nextDir = (m.nextDir + 1) % len(m.dirs)
+	return m.dirOf(id)
 }
 
 // constantsOf returns constants of which there is one copy, as long as they are equal.

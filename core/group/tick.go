@@ -39,6 +39,8 @@ func (g *Group) tickLeading(e env.Env) {
 		g.confirmed(e)
 	}
 	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) {
+		// Who lacks something is reminded until it has it.
+		//safety:reminded-until-told negate by=liveness on=partition
 		if g.remind(e, &g.slots[i]) {
 			g.restless.remove(i)
 		}

@@ -228,6 +228,8 @@ func (r *Replica) batchDurable(e env.Env) {
 	r.durable = r.position(r.flight.end)
 	r.snapshot.since += r.flight.size
 	r.memory.giveBuffer(r.written)
+	// Two logs that have one buffer write over each other.
+	//safety:buffer-lent-once by=durable-ack on=failover
 	r.written = nil
 	if r.config.Shared {
 		r.fold(e, min(r.told, r.durable.Seq))

@@ -112,13 +112,33 @@ func TestPausesAreQuantiles(t *testing.T) {
 		want  *Pauses
 	}{
 		{nil, nil},
-		{[]int64{7}, &Pauses{1, 7, 7, 7, 7}},
-		{[]int64{9, 5}, &Pauses{2, 5, 9, 9, 9}},
-		{times, &Pauses{2000, 1000, 1980, 1998, 2000}},
+		{[]int64{7}, &Pauses{1, 7, 7, 7, 7, "calm:0x1"}},
+		{[]int64{9, 5}, &Pauses{2, 5, 9, 9, 9, "calm:0x1"}},
+		{times, &Pauses{2000, 1000, 1980, 1998, 2000, "calm:0x1"}},
 	} {
-		if diff := cmp.Diff(c.want, pausesOf(c.times)); diff != "" {
+		var p pauses
+		p.add(c.times, "calm:0x1")
+		if diff := cmp.Diff(c.want, p.distribution()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
+	}
+}
+
+// Whichever run ends first, the longest pause is of the same one.
+func TestTheLongestPauseIsOfOneRun(t *testing.T) {
+	runs := []struct {
+		name  string
+		times []int64
+	}{{"calm:0x1", []int64{3, 8}}, {"calm:0x2", []int64{9}}, {"calm:0x3", []int64{9, 1}}, {"calm:0x4", nil}}
+	for range 2 {
+		var p pauses
+		for _, r := range runs {
+			p.add(r.times, r.name)
+		}
+		if got := p.distribution(); got.Max != 9 || got.MaxIn != "calm:0x2" {
+			t.Errorf("the longest is %d ns in %s", got.Max, got.MaxIn)
+		}
+		slices.Reverse(runs)
 	}
 }
 
@@ -142,7 +162,8 @@ func TestWorkersDoNotMatter(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Wall = 0
-		s.Findings, s.hits, s.pauses, s.building, s.codes, s.current = nil, nil, nil, nil, nil, ""
+		s.Findings, s.hits, s.building, s.codes, s.current = nil, nil, nil, nil, ""
+		s.pauses, s.singles = pauses{}, pauses{}
 		summaries = append(summaries, *s)
 	}
 	one, _ := json.Marshal(summaries[0])

@@ -55,8 +55,8 @@ type Summary struct {
 
 	current  string
 	hits     []uint64
-	pauses   []int64
-	singles  []int64
+	pauses   pauses
+	singles  pauses
 	queries  histogram
 	codes    []int
 	building map[string]int // index in Scenarios; asked, never ranged over
@@ -69,18 +69,38 @@ type Pauses struct {
 	P99   int64 `json:"p99_ns"`
 	P999  int64 `json:"p99_9_ns"`
 	Max   int64 `json:"max_ns"`
+	// MaxIn is the run that had the longest, as replay wants it; "" if it is not known.
+	MaxIn string `json:"max_in,omitempty"`
 }
 
-// pausesOf returns the distribution of some times, nil if there are none. It sorts
-// them. A quantile is the least time that so many of them do not exceed.
-func pausesOf(times []int64) *Pauses {
-	n := len(times)
+// pauses are times, ns, and the run that had the longest.
+type pauses struct {
+	times []int64
+	max   int64
+	maxIn string
+}
+
+// add adds those of a run. Of runs with equal ones the first by name counts, whoever ends
+// first.
+func (p *pauses) add(times []int64, in string) {
+	p.times = append(p.times, times...)
+	for _, ns := range times {
+		if ns > p.max || ns == p.max && in < p.maxIn {
+			p.max, p.maxIn = ns, in
+		}
+	}
+}
+
+// distribution returns their distribution, nil if there are none. It sorts them. A quantile
+// is the least time that so many of them do not exceed.
+func (p *pauses) distribution() *Pauses {
+	n := len(p.times)
 	if n == 0 {
 		return nil
 	}
-	slices.Sort(times)
-	at := func(permille int) int64 { return times[(n*permille+999)/1000-1] }
-	return &Pauses{Count: n, P50: at(500), P99: at(990), P999: at(999), Max: times[n-1]}
+	slices.Sort(p.times)
+	at := func(permille int) int64 { return p.times[(n*permille+999)/1000-1] }
+	return &Pauses{Count: n, P50: at(500), P99: at(990), P999: at(999), Max: p.max, MaxIn: p.maxIn}
 }
 
 // PerName is one scenario's share.
@@ -128,6 +148,14 @@ func seedLine(j *job, r *scenarios.Result) SeedLine {
 	}
 }
 
+// name is how replay wants the run.
+func (l *SeedLine) name() string {
+	if l.Regression != "" {
+		return l.Regression
+	}
+	return Name(l.Scenario, l.Seed)
+}
+
 func (s *Summary) begin(list []*scenarios.Scenario) {
 	*s = Summary{Schema: Schema, Type: "summary", hits: make([]uint64, fault.Points), building: map[string]int{}}
 	for i, scenario := range list {
@@ -151,8 +179,8 @@ func (s *Summary) add(o *outcome) {
 	for i, n := range o.hits {
 		s.hits[i] += n
 	}
-	s.pauses = append(s.pauses, o.pauses...)
-	s.singles = append(s.singles, o.singles...)
+	s.pauses.add(o.pauses, l.name())
+	s.singles.add(o.singles, l.name())
 	for _, ns := range o.queries {
 		s.queries.add(ns)
 	}
@@ -199,11 +227,7 @@ func (s *Summary) verdict(l *SeedLine, per *PerName) {
 	default:
 		per.Undecided++
 		s.Undecided++
-		name := l.Regression
-		if name == "" {
-			name = Name(l.Scenario, l.Seed)
-		}
-		s.fail(ExitUndecided, fmt.Sprintf("%s is undecided: %s", name, l.Why))
+		s.fail(ExitUndecided, fmt.Sprintf("%s is undecided: %s", l.name(), l.Why))
 	}
 }
 
@@ -267,7 +291,7 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 		fold = trace.Mix(fold, s.Scenarios[i].fold)
 	}
 	s.Trace = fmt.Sprintf("%016x", fold)
-	s.Pauses, s.Singles = pausesOf(s.pauses), pausesOf(s.singles)
+	s.Pauses, s.Singles = s.pauses.distribution(), s.singles.distribution()
 	s.Queries = s.queries.distribution()
 	s.NotReached = []string{}
 	for p := env.Point(0); p < fault.Points; p++ {

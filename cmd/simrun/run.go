@@ -288,5 +288,9 @@ func printPauses(w io.Writer, what string, p *campaign.Pauses) {
 		return
 	}
 	ms := func(ns int64) int64 { return (ns + 999_999) / 1_000_000 }
-	fmt.Fprintf(w, what+": p50 %d ms, p99 %d ms, p99.9 %d ms, max %d ms\n", p.Count, ms(p.P50), ms(p.P99), ms(p.P999), ms(p.Max))
+	in := ""
+	if p.MaxIn != "" {
+		in = " (" + p.MaxIn + ")"
+	}
+	fmt.Fprintf(w, what+": p50 %d ms, p99 %d ms, p99.9 %d ms, max %d ms%s\n", p.Count, ms(p.P50), ms(p.P99), ms(p.P999), ms(p.Max), in)
 }

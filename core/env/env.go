@@ -54,7 +54,8 @@ const MaxTimers = 16
 
 // Key is the identity that the protocol gives to a send, a disk operation, a
 // chance or a fault point, so that a world can decide about it without knowing
-// what it means. Equal keys are decided equally; Attempt tells repetitions apart.
+// what it means. Equal keys are decided equally, but for a send after one that a network
+// lost, doubled, delayed or damaged; Attempt tells repetitions apart.
 type Key struct {
 	Kind    uint16 // what it is about; the namespace belongs to the machine
 	Attempt uint32 // 0 for the first time, counted up by each repetition

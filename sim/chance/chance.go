@@ -125,6 +125,7 @@ type Decider struct {
 	record   bool
 	taken    []Deviation
 	count    int
+	struck   map[decision]uint32 // how many deviations each has had; looked up only
 }
 
 // Count is the number of decisions so far that were not benign.
@@ -133,7 +134,8 @@ func (d *Decider) Count() int { return d.count }
 // Reset prepares for a run that draws deviations at the given rates. With record
 // the deviations are kept for Taken.
 func (d *Decider) Reset(seed uint64, rates Rates, record bool) {
-	*d = Decider{Witness: d.Witness, seed: seed, rates: rates, record: record, taken: d.taken[:0]}
+	*d = Decider{Witness: d.Witness, seed: seed, rates: rates, record: record, taken: d.taken[:0], struck: d.struck}
+	clear(d.struck)
 	for site, rate := range rates {
 		if rate > 0 {
 			d.may |= 1 << site
@@ -145,7 +147,8 @@ func (d *Decider) Reset(seed uint64, rates Rates, record bool) {
 func (d *Decider) ResetListed(seed uint64, listed []Deviation) {
 	sorted := slices.Clone(listed)
 	slices.SortFunc(sorted, Deviation.compare)
-	*d = Decider{Witness: d.Witness, seed: seed, explicit: true, listed: sorted, used: make([]bool, len(sorted)), taken: d.taken[:0]}
+	*d = Decider{Witness: d.Witness, seed: seed, explicit: true, listed: sorted, used: make([]bool, len(sorted)), taken: d.taken[:0], struck: d.struck}
+	clear(d.struck)
 	for i := range sorted {
 		d.may |= 1 << sorted[i].Site
 	}
@@ -166,6 +169,37 @@ func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
 	}
 	return d.deviate(site, scope, key)
 }
+
+// DeviateEach is Deviate for what is done again under one key: after a deviation the next
+// one is decided by itself. Else a message that is repeated without an attempt of its own,
+// and was lost once, would be lost for ever, which no network does.
+func (d *Decider) DeviateEach(site Site, scope uint64, key env.Key) uint64 {
+	if d.may>>site&1 == 0 { // nearly always
+		return 0
+	}
+	k := decision{site, scope, key}
+	n := d.struck[k]
+	key.Attempt += n << repetition
+	v := d.deviate(site, scope, key)
+	if v != 0 {
+		if d.struck == nil {
+			d.struck = map[decision]uint32{}
+		}
+		d.struck[k] = n + 1
+	}
+	return v
+}
+
+// decision is what a deviation is of.
+type decision struct {
+	site  Site
+	scope uint64
+	key   env.Key
+}
+
+// repetition is how far above the attempts that machines count the deviations are counted
+// that one key has had.
+const repetition = 20
 
 func (d *Decider) deviate(site Site, scope uint64, key env.Key) uint64 {
 	if d.explicit {

@@ -53,6 +53,45 @@ func TestRatesHoldForConsecutiveKeys(t *testing.T) {
 	}
 }
 
+// What is repeated under one key is lost as often as what has a key each, and not always the
+// same; listed, the deviations are the same again.
+func TestARepeatedKeyIsDecidedEachTime(t *testing.T) {
+	const n, keys, rate = 400, 100, 300_000
+	ask := func(d *Decider) (values []uint64) {
+		for i := range n * keys {
+			values = append(values, d.DeviateEach(NetLoss, 1, env.Key{Kind: 7, B: uint64(i % keys)}))
+		}
+		return values
+	}
+	var d, again Decider
+	for range 2 { // nothing is left of an earlier run
+		d.Reset(3, Rates{NetLoss: rate}, true)
+		values := ask(&d)
+		lost, stuck := 0, 0
+		for key := range keys {
+			in := 0
+			for i := key; i < len(values); i += keys {
+				if values[i] != 0 {
+					in++
+				}
+			}
+			if lost += in; in > n/2 {
+				stuck++
+			}
+		}
+		if lost == 0 || stuck > 0 {
+			t.Errorf("%d deviations; %d of %d keys deviate in most of %d repetitions", lost, stuck, keys, n)
+		}
+		again.ResetListed(3, d.Taken())
+		if diff := cmp.Diff(values, ask(&again)); diff != "" {
+			t.Errorf("listed, it is not the same (-drawn +listed):\n%s", diff)
+		}
+	}
+	if got := again.DeviateEach(DiskTorn, 1, env.Key{}); got != 0 {
+		t.Errorf("a site without deviations deviates by %d", got)
+	}
+}
+
 func TestListedDeviationsReplaceTheSeed(t *testing.T) {
 	rates := Rates{NetLoss: 300_000, DiskTorn: 300_000}
 	ask := func(d *Decider) (values []uint64) {

@@ -93,11 +93,11 @@ func (n *Network) Send(now int64, from, to env.ID, key env.Key, data []byte) []A
 	l := n.link(from, to)
 	scope := uint64(from)<<32 | uint64(to)
 	size := int64(len(data)) + n.profile.Header
-	if l.queued+size > n.profile.Queue || n.decider.Deviate(chance.NetLoss, scope, key) != 0 {
+	if l.queued+size > n.profile.Queue || n.decider.DeviateEach(chance.NetLoss, scope, key) != 0 {
 		return n.sent
 	}
 	n.sent = append(n.sent, n.dispatch(now, l, scope, from, to, key, data))
-	if n.decider.Deviate(chance.NetDuplicate, scope, key) != 0 {
+	if n.decider.DeviateEach(chance.NetDuplicate, scope, key) != 0 {
 		again := key
 		again.Attempt |= 1 << 31 // the copy is delayed and damaged on its own
 		n.sent = append(n.sent, n.dispatch(now, l, scope, from, to, again, data))
@@ -114,7 +114,7 @@ func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, ke
 		h := n.decider.Uniform(chance.NetJitter, scope, key)
 		at += int64(chance.Below(h, uint64(p.Latency*p.Jitter/1000)+1))
 	}
-	if v := n.decider.Deviate(chance.NetDelay, scope, key); v != 0 {
+	if v := n.decider.DeviateEach(chance.NetDelay, scope, key); v != 0 {
 		at += 1 + int64(chance.Below(v, uint64(p.MaxDelay)))
 	} else {
 		at = max(at, l.last+1)
@@ -125,7 +125,7 @@ func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, ke
 	packet := &n.packets[ref]
 	packet.From, packet.To, packet.Key = from, to, key
 	packet.Data, packet.Damaged = append(packet.Data[:0], data...), false
-	if v := n.decider.Deviate(chance.NetCorrupt, scope, key); v != 0 && len(data) > 0 {
+	if v := n.decider.DeviateEach(chance.NetCorrupt, scope, key); v != 0 && len(data) > 0 {
 		packet.Data[chance.Below(v, uint64(len(data)))] ^= 1 << (v >> 1 % 8)
 		packet.Damaged = true
 	}

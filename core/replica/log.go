@@ -165,8 +165,7 @@ func (r *Replica) rotate(e env.Env) {
 }
 
 func (r *Replica) segmentPath(s *segment) string {
-	var buf [128]byte // so that it allocates once
-	return string(wal.AppendSegmentName(append(r.config.Identity.AppendDir(buf[:0]), '/'), s.shard, s.first))
+	return r.memory.path(&r.config.Identity, file{segmentFile, s.first, s.shard})
 }
 
 // Done tells the replica that one of its operations completed. It returns the

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
@@ -17,26 +18,55 @@ type Memory struct {
 
 	constants *Constants // of the replica that was made last
 
-	dirs    [8]place // of the replicas that were asked for theirs lately
-	nextDir int      // the one that is replaced next
+	paths    [32]path // that were asked for lately: a replica that rests keeps no names
+	nextPath int      // the one that is replaced next
 }
 
-// place is the directory of a log.
-type place struct {
-	of  wal.Identity
-	dir string
+// path is the path of a log's directory or of a file in it.
+type path struct {
+	of   wal.Identity
+	file file
+	text string // "" if there is none
 }
 
-// dirOf returns the directory of a log. One that rests keeps no name of it.
-func (m *Memory) dirOf(id *wal.Identity) string {
-	for i := range m.dirs {
-		if p := &m.dirs[i]; p.of == *id && p.dir != "" {
-			return p.dir
+// file is what is in a log's directory; the zero value is the directory.
+type file struct {
+	kind  fileKind
+	first lineage.Seq   // of a segment; of a snapshot, the record that it is at
+	shard lineage.Shard // of a segment: that began it
+}
+
+type fileKind uint8
+
+const (
+	segmentFile fileKind = iota + 1
+	snapshotFile
+)
+
+// path returns the path of a file of a log.
+func (m *Memory) path(of *wal.Identity, f file) string {
+	for i := range m.paths {
+		if p := &m.paths[i]; p.file == f && p.text != "" && p.of == *of {
+			return p.text
 		}
 	}
-	m.dirs[m.nextDir] = place{*id, id.Dir()}
-	m.nextDir = (m.nextDir + 1) % len(m.dirs)
-	return m.dirOf(id)
+	p := &m.paths[m.nextPath]
+	m.nextPath = (m.nextPath + 1) % len(m.paths)
+	*p = path{*of, f, f.in(of)}
+	return p.text
+}
+
+// in returns the path of a file.
+func (f file) in(of *wal.Identity) string {
+	var buf [128]byte // so that it allocates once
+	dir := of.AppendDir(buf[:0])
+	switch f.kind {
+	case segmentFile:
+		dir = wal.AppendSegmentName(append(dir, '/'), f.shard, f.first)
+	case snapshotFile:
+		dir = append(append(dir, '/'), wal.SnapshotName(f.first)...)
+	}
+	return string(dir)
 }
 
 // constantsOf returns constants of which there is one copy, as long as they are equal.

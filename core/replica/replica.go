@@ -235,7 +235,7 @@ func (r *Replica) Failure() error { return r.failure }
 func (r *Replica) Identity() wal.Identity { return r.config.Identity }
 
 // dir returns the log's directory.
-func (r *Replica) dir() string { return r.memory.dirOf(&r.config.Identity) }
+func (r *Replica) dir() string { return r.memory.path(&r.config.Identity, file{}) }
 
 // State returns the fold of the durable records. It belongs to the replica.
 func (r *Replica) State() *state.Slot { return r.state }

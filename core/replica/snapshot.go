@@ -37,7 +37,9 @@ type snapshot struct {
 	bytes int64       // its size
 }
 
-func (r *Replica) snapshotPath(seq lineage.Seq) string { return r.dir() + "/" + wal.SnapshotName(seq) }
+func (r *Replica) snapshotPath(seq lineage.Seq) string {
+	return r.memory.path(&r.config.Identity, file{kind: snapshotFile, first: seq})
+}
 
 type snapshotStage uint8
 

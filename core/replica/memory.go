@@ -84,11 +84,11 @@ const (
 	keptSize = 128 << 10 // bytes of one, about
 )
 
-// borrow takes an empty list, nil if there is none.
-func borrow[T any](free *[][]T) []T {
+// borrow takes an empty list, made with room for so many if there is none.
+func borrow[T any](free *[][]T, room int) []T {
 	n := len(*free)
 	if n == 0 {
-		return nil
+		return make([]T, 0, room)
 	}
 	list := (*free)[n-1]
 	*free = (*free)[:n-1]
@@ -108,6 +108,13 @@ const (
 	opSize      = 112
 )
 
+// What most need.
+const (
+	usualBuffer = 512 // bytes
+	usualList   = 4
+	usualScript = 8
+)
+
 func (m *Memory) giveList(list []Pending) { giveBack(&m.lists, list, pendingSize) }
 func (m *Memory) giveBuffer(b []byte)     { giveBack(&m.buffers, b, 1) }
 
@@ -121,7 +128,7 @@ func (m *Memory) giveScript(ops []env.Op) {
 // buffer returns a buffer, borrowed if there is none yet.
 func (m *Memory) buffer(b []byte) []byte {
 	if b == nil {
-		b = borrow(&m.buffers)
+		b = borrow(&m.buffers, usualBuffer)
 	}
 	return b
 }
@@ -130,7 +137,7 @@ func (m *Memory) buffer(b []byte) []byte {
 // it: zero.
 func (m *Memory) extendPending(list *[]Pending) *Pending {
 	if *list == nil {
-		*list = borrow(&m.lists)
+		*list = borrow(&m.lists, usualList)
 	}
 	n := len(*list)
 	if n < cap(*list) {

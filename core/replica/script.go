@@ -37,7 +37,7 @@ func (s *script) bound(file env.File) (bound bool) {
 // scriptAdd puts an operation at the end of the script.
 func (r *Replica) scriptAdd(op env.Op) {
 	if r.script.ops == nil {
-		r.script.ops = borrow(&r.memory.scripts)
+		r.script.ops = borrow(&r.memory.scripts, usualScript)
 	}
 	r.script.ops = append(r.script.ops, op)
 }

@@ -155,15 +155,14 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 	}
 	err := c.begins(ctx, cluster, s, wanted)
 	console := c.console(ctx)
-	var over <-chan time.Time
 	if s.length > 0 {
-		over = time.After(s.length)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.length)
+		defer cancel()
 	}
 	for err == nil {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-over:
 			return nil
 		case line := <-console:
 			err = c.heed(ctx, cluster, line)

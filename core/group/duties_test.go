@@ -327,6 +327,25 @@ func TestAnotherReplicasReadOfALogThatIsForgotten(t *testing.T) {
 	}
 }
 
+// A read that waited for its turn while its tenant ended is told so.
+func TestAReadOfALogThatIsForgotten(t *testing.T) {
+	for gone := range slots {
+		w := serving(t)
+		for _, n := range w.nodes {
+			n.group.RemoveSlot(gone)
+			for slot := range slots {
+				want := wire.NoError
+				if slot == gone {
+					want = wire.UnknownTenant
+				}
+				if got := n.read(slot, 1, wire.Linearizable, wire.Token{}, 0); got != want {
+					t.Errorf("slot %d is forgotten, and node %d answers a read of slot %d with %v, want %v", gone, n.id, slot, got, want)
+				}
+			}
+		}
+	}
+}
+
 // Messages about a log that is forgotten change nothing, and the others go on.
 func TestALogThatIsForgottenIsNotMissed(t *testing.T) {
 	for gone := range slots {

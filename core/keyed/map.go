@@ -62,7 +62,8 @@ func (m *Map) put(p pair) {
 	m.rows[at] = p
 }
 
-// spread mixes the bits of a key (the finalizer of MurmurHash3, the first half of it).
+// spread mixes the bits of a key: Fibonacci hashing, with the high bits folded in before and
+// after.
 func spread(key uint64) uint64 {
 	key = (key ^ key>>32) * 0x9e3779b97f4a7c15
 	return key ^ key>>29

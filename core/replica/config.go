@@ -60,19 +60,26 @@ func conflict(inForce uint64) Outcome {
 // durable the bucket as it was is kept, in case the disk has no room for it.
 func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits record.Limits) {
 	r.bucket.Level(e.Now()) // what was earned so far was earned at the old rate
-	if r.overlay.Limits() == r.state.Limits {
-		r.keepBucket()
-	}
+	r.keepBucket()
 	r.bucket.Limit(limits.Rate, limits.Burst)
 	rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
 	r.overlay.Add(&rec)
 	r.append(e, from, m, rec, fault.RecordAppended)
 }
 
-// keepBucket keeps the bucket as it is before new limits.
+// keepBucket keeps the bucket as it is before new limits. Of a shared log nothing is taken
+// back.
 func (r *Replica) keepBucket() {
-	before := r.bucket
-	r.before = &before
+	if !r.config.Shared {
+		r.before = append(r.before, r.bucket)
+	}
+}
+
+// limitsDurable lets go of the bucket before the first of the limits that were not durable.
+func (r *Replica) limitsDurable() {
+	if r.before = r.before[min(1, len(r.before)):]; len(r.before) == 0 {
+		r.before = nil
+	}
 }
 
 // takeBackLimits returns to the bucket before the limits that the disk had no room
@@ -87,7 +94,7 @@ func (r *Replica) takeBackLimits(charged int) {
 	}
 	r.memory.done = append(r.memory.done, r.admitted...)
 	r.admitted = r.admitted[:0]
-	r.bucket, r.before = *r.before, nil
+	r.bucket, r.before = r.before[0], nil
 	for range charged {
 		r.bucket.GiveBack()
 	}

@@ -202,6 +202,35 @@ func TestTheRateIsTheOneInForce(t *testing.T) {
 	t.Error("a hundred writes, and none was refused")
 }
 
+// Nor is it the one before both, if others were set before the ones that there was no room
+// for, and became durable meanwhile.
+func TestTheRateThatBecameDurableStays(t *testing.T) {
+	h := serving(t, small)
+	h.configure(2, 1, tenant.Limits{Rate: 1000, Burst: 50})
+	h.runUntil(env.OpSync) // of what is written already
+	room := h.room
+	if out := h.configure(3, 2, narrow); !out.Later {
+		t.Fatalf("limits over ones that are not durable yet: %+v", out)
+	}
+	h.room = 10
+	h.run()
+	h.room = room
+	if version := h.State().Limits.Version; version != 2 {
+		t.Fatalf("version %d is in force, want 2", version)
+	}
+	for range 100 {
+		out := h.ask(0)
+		h.run()
+		if out.Code != wire.NoError {
+			if out.Quota.Resource != quota.SignalsPerSecond || out.Quota.Limit != 1000 || out.Quota.Used != 50 {
+				t.Errorf("refused with %+v, want a rate of 1000 and a burst of 50", out)
+			}
+			return
+		}
+	}
+	t.Error("a hundred writes, and none was refused")
+}
+
 // A slot that is being dropped begins nothing; what is under way goes on, and after
 // the end everything is told that there is no such tenant.
 func TestTheEndOfASlot(t *testing.T) {

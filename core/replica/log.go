@@ -260,9 +260,7 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 		switch config := p.Record.Kind == record.Config; {
 		case config:
 			r.overlay.Settle(&p.Record)
-			if r.state.Limits == r.overlay.Limits() {
-				r.before = nil
-			}
+			r.limitsDurable()
 		case r.phase == Serving:
 			r.overlay.Settle(&p.Record)
 			if p.Record.Kind.IsOperation() {

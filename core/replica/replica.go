@@ -127,7 +127,7 @@ type Replica struct {
 	state   *state.Slot
 	overlay state.Overlay // state, what is pending, and what is admitted
 	bucket  quota.Bucket
-	before  *quota.Bucket // the bucket when new limits were appended that are not durable yet
+	before  []quota.Bucket // the bucket before each of the limits that are not durable yet, unless the log is shared
 
 	admitted []Pending // charged, and not appended yet
 

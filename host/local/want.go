@@ -30,15 +30,16 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 		if err != nil {
 			return done, err
 		}
+		var refused error
 		for i := range results {
 			switch r := &results[i]; {
 			case r.Outcome == core.Acked:
 				done = append(done, commands[i])
 			case r.Outcome == core.Refused && r.Code != wire.VersionConflict && r.Code != wire.NotNow:
-				return done, fmt.Errorf("%v: %w", &commands[i], r.Err(&core.Command{Kind: wire.Control, Control: commands[i]}))
+				refused = errors.Join(refused, fmt.Errorf("%v: %w", &commands[i], r.Err(&core.Command{Kind: wire.Control, Control: commands[i]})))
 			}
 		}
-		if err := errors.Join(c.Ended(), pause(ctx)); err != nil {
+		if err := errors.Join(refused, c.Ended(), pause(ctx)); err != nil {
 			return done, err
 		}
 	}

@@ -70,15 +70,25 @@ func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits reco
 // keepBucket keeps the bucket as it is before new limits. Of a shared log nothing is taken
 // back.
 func (r *Replica) keepBucket() {
-	if !r.config.Shared {
-		r.before = append(r.before, r.bucket)
+	last := &r.before
+	for *last != nil {
+		last = &(*last).next
 	}
+	if !r.config.Shared {
+		*last = &kept{bucket: r.bucket}
+	}
+}
+
+// kept is a bucket as it was before new limits.
+type kept struct {
+	bucket quota.Bucket
+	next   *kept // before the limits behind those; nil: there are none
 }
 
 // limitsDurable lets go of the bucket before the first of the limits that were not durable.
 func (r *Replica) limitsDurable() {
-	if r.before = r.before[min(1, len(r.before)):]; len(r.before) == 0 {
-		r.before = nil
+	if r.before != nil {
+		r.before = r.before.next
 	}
 }
 
@@ -94,7 +104,7 @@ func (r *Replica) takeBackLimits(charged int) {
 	}
 	r.memory.done = append(r.memory.done, r.admitted...)
 	r.admitted = r.admitted[:0]
-	r.bucket, r.before = r.before[0], nil
+	r.bucket, r.before = r.before.bucket, nil
 	for range charged {
 		r.bucket.GiveBack()
 	}

@@ -127,7 +127,7 @@ type Replica struct {
 	state   *state.Slot
 	overlay state.Overlay // state, what is pending, and what is admitted
 	bucket  quota.Bucket
-	before  []quota.Bucket // the bucket before each of the limits that are not durable yet, unless the log is shared
+	before  *kept // the bucket before the first of the limits that are not durable yet, unless the log is shared
 
 	admitted []Pending // charged, and not appended yet
 

@@ -69,6 +69,21 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// until keeps what is printed, and calls end with a text in it.
+type until struct {
+	strings.Builder
+	text string
+	end  func()
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.Builder.Write(p)
+	if strings.Contains(u.String(), u.text) {
+		u.end()
+	}
+	return n, err
+}
+
 // Who types commands is told how each ended.
 func TestServeHeedsLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tenants.json")
@@ -76,9 +91,11 @@ func TestServeHeedsLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := "drain 1\n\nundrain 1\ndrain 3\nstop 1\ndrain\ntenants none.json\ntenants " + file + "\n"
-	var out, stderr strings.Builder
-	if code := execute(t.Context(), []string{"serve", "--for", "5s", "--rate", "0"}, strings.NewReader(lines), &out, &stderr); code != campaign.ExitHeld {
-		t.Fatalf("exit code %d: %s%s", code, &out, &stderr)
+	ctx, interrupt := context.WithCancel(t.Context())
+	out := &until{text: "tenants " + file + ": done\n", end: interrupt}
+	var stderr strings.Builder
+	if code := execute(ctx, []string{"serve", "--rate", "0"}, strings.NewReader(lines), out, &stderr); code != campaign.ExitHeld {
+		t.Fatalf("exit code %d: %s%s", code, out, &stderr)
 	}
 	_, got, _ := strings.Cut(out.String(), "knows all figures\n")
 	want := `drain 1: done

@@ -36,7 +36,7 @@ import (
 const garbage = 400
 
 // enough is what the process may take, bytes, before more garbage is collected than that:
-// a fleet keeps some hundred MiB.
+// a fleet keeps one GiB.
 const enough = 3 << 30
 
 func main() {

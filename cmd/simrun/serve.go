@@ -73,7 +73,7 @@ interrupted: those that a cluster file founds, or three nodes with three shards 
 tenants. Each node answers HTTP requests to this machine: /health is what it knows of the
 whole cluster, as JSON; /metrics the same for Prometheus; /livez and /readyz are for who
 restarts or routes to it. With --tenants the tenants are brought to what a tenants file
-says, by commands that compare and set. With --rate a client sends signals. Lines on stdin
+says, by commands that compare and set. A client sends --rate signals a second, 0 for none. Lines on stdin
 are heeded one after the other: "drain NODE", "undrain NODE", "tenants FILE". Exit codes: 0
 when it was interrupted or the time was over, 2 for wrong files and options.`,
 		Args: cobra.MaximumNArgs(1),

@@ -66,22 +66,28 @@ func (c *chance) leads() *node {
 	return nil
 }
 
+// fate delivers one of the messages that have waited longest, or loses it, or delivers it
+// and lets it come again.
+func (w *world) fate(t *rapid.T, among int) {
+	i := rapid.IntRange(0, min(len(w.messages), among)-1).Draw(t, "message")
+	switch rapid.IntRange(0, 9).Draw(t, "fate") {
+	case 0: // lost
+		w.messages = append(w.messages[:i], w.messages[i+1:]...)
+	case 1: // and comes again
+		m := w.messages[i]
+		w.deliver(i)
+		w.messages = append(w.messages, m)
+	default:
+		w.deliver(i)
+	}
+}
+
 // happen lets one thing happen.
 func (c *chance) happen() {
 	n := c.nodes[rapid.IntRange(0, 2).Draw(c.t, "node")]
 	switch what := rapid.IntRange(0, 99).Draw(c.t, "what"); {
 	case what < 45 && len(c.messages) > 0: // in any order
-		i := rapid.IntRange(0, len(c.messages)-1).Draw(c.t, "message")
-		switch rapid.IntRange(0, 9).Draw(c.t, "fate") {
-		case 0: // lost
-			c.messages = append(c.messages[:i], c.messages[i+1:]...)
-		case 1: // and comes again
-			m := c.messages[i]
-			c.deliver(i)
-			c.messages = append(c.messages, m)
-		default:
-			c.deliver(i)
-		}
+		c.fate(c.t, len(c.messages))
 	case what < 65 && len(n.queue) > 0:
 		n.complete()
 	case what < 72:

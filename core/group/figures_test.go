@@ -292,17 +292,7 @@ func (w *witness) happen() {
 	n := w.nodes[rapid.IntRange(0, 2).Draw(w.t, "node")]
 	switch what := rapid.IntRange(0, 99).Draw(w.t, "what"); {
 	case what < 40 && len(w.messages) > 0:
-		i := rapid.IntRange(0, min(len(w.messages)-1, 9)).Draw(w.t, "message")
-		switch rapid.IntRange(0, 9).Draw(w.t, "fate") {
-		case 0: // lost
-			w.messages = append(w.messages[:i], w.messages[i+1:]...)
-		case 1: // and comes again
-			m := w.messages[i]
-			w.deliver(i)
-			w.messages = append(w.messages, m)
-		default:
-			w.deliver(i)
-		}
+		w.fate(w.t, 10)
 	case what < 65 && len(n.queue) > 0:
 		n.complete()
 	case what < 75:

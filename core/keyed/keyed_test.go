@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/keyed"
 )
 
@@ -88,6 +89,24 @@ func BenchmarkFind(b *testing.B) {
 		if sum == 0 {
 			b.Fatal("nothing was found")
 		}
+	}
+}
+
+// Who adds a key twice would look at an empty entry ever after.
+func TestAKeyIsAddedOnce(t *testing.T) {
+	for _, n := range []uint64{1, 100} { // compared one by one, and found by hash
+		var l keyed.List[int]
+		for i := range n {
+			l.Add(keyed.Key{A: i})
+		}
+		func() {
+			defer func() {
+				if _, ok := recover().(assert.Failure); !ok {
+					t.Errorf("the last of %d keys is added twice, and nobody objects", n)
+				}
+			}()
+			l.Add(keyed.Key{A: n - 1})
+		}()
 	}
 }
 

@@ -24,7 +24,7 @@ func (m *Map) Get(key uint64) (value uint64) {
 		return 0
 	}
 	mask := len(m.rows) - 1
-	for at := int(spread(key)) & mask &^ (bucket - 1); ; at = (at + bucket) & mask {
+	for at := int(scatter(key)) & mask &^ (bucket - 1); ; at = (at + bucket) & mask {
 		b := m.rows[at : at+bucket : at+bucket]
 		for i := range b {
 			v := b[i].value
@@ -55,16 +55,16 @@ func (m *Map) Put(key, value uint64) {
 
 func (m *Map) put(p pair) {
 	mask := len(m.rows) - 1
-	at := int(spread(p.key)) & mask &^ (bucket - 1)
+	at := int(scatter(p.key)) & mask &^ (bucket - 1)
 	for m.rows[at].value != 0 {
 		at = (at + 1) & mask
 	}
 	m.rows[at] = p
 }
 
-// spread mixes the bits of a key: Fibonacci hashing, with the high bits folded in before and
+// scatter mixes the bits of a key: Fibonacci hashing, with the high bits folded in before and
 // after.
-func spread(key uint64) uint64 {
+func scatter(key uint64) uint64 {
 	key = (key ^ key>>32) * 0x9e3779b97f4a7c15
 	return key ^ key>>29
 }

@@ -179,6 +179,22 @@ func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 	h.write(1)
 }
 
+// wantRate writes until it is refused for the rate, which is to be this one.
+func (h *host) wantRate(rate, burst uint64) {
+	h.Helper()
+	for range 100 {
+		out := h.ask(0)
+		h.run()
+		if out.Code != wire.NoError {
+			if out.Quota.Resource != quota.SignalsPerSecond || out.Quota.Limit != rate || out.Quota.Used != burst {
+				h.Errorf("refused with %+v, want a rate of %d and a burst of %d", out, rate, burst)
+			}
+			return
+		}
+	}
+	h.Errorf("a hundred writes, and none was refused")
+}
+
 // The rate is the one before, too.
 func TestTheRateIsTheOneInForce(t *testing.T) {
 	h := serving(t, small)
@@ -189,17 +205,7 @@ func TestTheRateIsTheOneInForce(t *testing.T) {
 	h.configure(3, 2, narrow)
 	h.run()
 	h.room = room
-	for range 100 {
-		out := h.ask(0)
-		h.run()
-		if out.Code != wire.NoError {
-			if out.Quota.Resource != quota.SignalsPerSecond || out.Quota.Limit != 1000 || out.Quota.Used != 50 {
-				t.Errorf("refused with %+v, want a rate of 1000 and a burst of 50", out)
-			}
-			return
-		}
-	}
-	t.Error("a hundred writes, and none was refused")
+	h.wantRate(1000, 50)
 }
 
 // Nor is it the one before both, if others were set before the ones that there was no room
@@ -218,17 +224,7 @@ func TestTheRateThatBecameDurableStays(t *testing.T) {
 	if version := h.State().Limits.Version; version != 2 {
 		t.Fatalf("version %d is in force, want 2", version)
 	}
-	for range 100 {
-		out := h.ask(0)
-		h.run()
-		if out.Code != wire.NoError {
-			if out.Quota.Resource != quota.SignalsPerSecond || out.Quota.Limit != 1000 || out.Quota.Used != 50 {
-				t.Errorf("refused with %+v, want a rate of 1000 and a burst of 50", out)
-			}
-			return
-		}
-	}
-	t.Error("a hundred writes, and none was refused")
+	h.wantRate(1000, 50)
 }
 
 // A slot that is being dropped begins nothing; what is under way goes on, and after

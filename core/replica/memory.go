@@ -7,7 +7,7 @@ import (
 )
 
 // Memory is what the replicas of a node lend each other, so that one with nothing under
-// way holds none of it: a node has many, and few of them are at work at a time. The zero
+// way need hold none of it: a node has many, and few of them are at work at a time. The zero
 // value is ready. Its replicas are told things one at a time.
 type Memory struct {
 	done    []Pending // answered by the last call to any of them; for its caller

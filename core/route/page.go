@@ -10,7 +10,8 @@ import (
 // page is an open-addressing table of rows with linear probing.
 //
 // Invariant: the number of rows is a power of two, of which at most three in eight
-// are used, since every row that is looked at in vain is a branch that was not foreseen; no unused row is between a row and the place of its hash.
+// are used, since every row that is looked at in vain is a branch that was not
+// foreseen; no unused row is between a row and the place of its hash.
 type page struct {
 	rows []row
 	used int

@@ -135,6 +135,7 @@ func All() []Checker {
 		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
 		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
 		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more; a command has its effect only on the configuration that it was decided on", judgeFence},
+		{nameConfiguration, "a shard changes its configuration one legal step at a time: its leader was in the set and whole, and no member leaves or enters unseen", judgeConfiguration},
 		{nameCommitMonotone, "what was announced as committed stays so: it is neither cut nor replaced nor taken back", judgeCommitMonotone},
 		{nameRate, "every window of every slot, and of all slots of a tenant together, is within the bound, their shares are within its limits, and no operation is refused while there is a token", judgeRate},
 		{nameCaps, "no slot grows beyond its caps, nor do all slots of a tenant together, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},

@@ -48,6 +48,7 @@ func busy(n int) *world {
 	told.Nodes = append(told.Nodes, observe.ToldNode{Region: "east"})
 	told.Regions = append(told.Regions, observe.ToldRegion{Name: "east", Nodes: 1, Heard: observe.Is(0), Age: observe.Is(0), Reasoned: true})
 	w.run.Budget.Told(observe.Duties{Node: 1, Index: 2, Drain: true})
+	w.configuration(1, nil)
 	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }

@@ -236,6 +236,9 @@ func (o *observer) tellsChanges(payload []byte) {
 		return
 	}
 	for i := range changes {
+		if c := &changes[i]; c.Node != nil {
+			o.run.Configurations.Registered(observe.Registration{Process: processOfMember(control.Member{Node: c.Node.ID, Incarnation: c.Node.Incarnation}), Index: c.Index})
+		}
 		switch c := &changes[i]; {
 		case c.Node != nil && (c.Node.Draining || len(o.run.Budget.Duties) > 0):
 			o.run.Budget.Told(observe.Duties{Node: uint32(c.Node.ID), Index: c.Index, Drain: c.Node.Draining, At: o.world.Time()})
@@ -266,6 +269,29 @@ func (o *observer) leaves(s *control.Shard) {
 		}
 	}
 	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
+	o.configured(s)
+}
+
+// configured notes a configuration that was not seen before.
+func (o *observer) configured(s *control.Shard) {
+	c := observe.Configuration{
+		Shard: s.ID, Version: s.Version, Index: s.Index, Epoch: s.Epoch, Leader: processOfMember(s.Leader), Min: s.Min, Reformed: s.Reformed,
+		At: o.world.Time(),
+	}
+	for _, m := range s.InSync {
+		c.InSync = append(c.InSync, processOfMember(m))
+	}
+	for _, id := range s.Replicas {
+		c.Replicas = append(c.Replicas, uint32(id))
+	}
+	for _, x := range s.Excluded {
+		c.Excluded = append(c.Excluded, observe.SlotExclusion{Member: processOfMember(x.Member), Tenant: x.Tenant, Slot: x.Slot})
+	}
+	o.run.Configurations.Told(c)
+}
+
+func processOfMember(m control.Member) observe.Process {
+	return observe.Process{Node: uint32(m.Node), Incarnation: uint64(m.Incarnation)}
 }
 
 // decided is a command about a shard that a client of the meta log has asked for last.

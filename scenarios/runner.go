@@ -155,6 +155,10 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.asking.due = math.MaxInt64
 	if r.founded.Shared != nil {
 		r.asking.reset(uint64(p.World.Seed), p.Cluster.Nodes)
+		plane, _ := r.plane() // as it is founded
+		for i := range plane.Shards() {
+			r.observer.leaves(&plane.Shards()[i])
+		}
 	}
 	r.budget = budget{world: r.world, run: &r.run}
 	if r.founded.Shared != nil {

@@ -72,7 +72,7 @@ var mistakes = []Mistake{
 	},
 	{
 		Name: "excluded-not-promoted", Rule: "who lacks acknowledged records of a slot does not lead",
-		Expected: "liveness", Scenario: "disk-loss", Where: "core/control/apply.go", Operator: edit,
+		Expected: "configuration", Scenario: "disk-loss", Where: "core/control/apply.go", Operator: edit,
 		edits: []replacement{{"\tif x.shard.IsExcluded(x.Member) {\n\t\treturn IsExcluded\n", "\tif x.shard == nil {\n\t\treturn IsExcluded\n"}},
 		also: []Mistake{
 			{Where: "core/control/plane.go", edits: []replacement{{"return p.isRegistered(m) && !s.IsExcluded(m) }", "return p.isRegistered(m) }"}}},

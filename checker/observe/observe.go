@@ -92,10 +92,11 @@ type Run struct {
 	Copies Copies
 	Claims Claims
 
-	Residency    Residency
-	Availability Availability
-	Health       Health
-	Budget       Budget
+	Residency      Residency
+	Availability   Availability
+	Health         Health
+	Budget         Budget
+	Configurations Configurations
 
 	lifecycle // of tenants
 
@@ -122,6 +123,7 @@ func (r *Run) Reset() {
 	r.Availability.reset()
 	r.Health.reset()
 	r.Budget.reset()
+	r.Configurations.reset()
 	r.lifecycle.reset()
 }
 

@@ -1,0 +1,153 @@
+package checker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+)
+
+const nameConfiguration = "configuration"
+
+// judgeConfiguration looks at every configuration of a shard that was told to a node, and at
+// each step from one version to the next. It knows the rules of the control plane by itself
+// and shares no code with it. Its rules of one configuration:
+//
+//	leader-outside  the leader is not in the set
+//	not-a-replica   a member of the set is on a node that holds no replica
+//	node-twice      two members of the set are on one node
+//	nobody-whole    every member is excluded from some slot
+//
+// and of one version after the other:
+//
+//	epoch           the epoch went back or up by more than one, or the leader changed within one
+//	promoted        the leader of a new epoch was not in the set before, or was excluded from a slot
+//	gone-promoted   a later life of the new leader's node was registered before
+//	two-at-once     more than one member entered or left the set within one epoch
+//	amid-reform     a member entered or left while the set was being reformed
+//	member-replaced a node lost its replica while it had a member in the set
+//	order           a later version was made by an earlier entry of the control plane
+func judgeConfiguration(run *observe.Run, _ Options) Report {
+	v, c := newVerdict(nameConfiguration), &run.Configurations
+	slices.SortStableFunc(c.List, func(a, b observe.Configuration) int {
+		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Version, b.Version))
+	})
+	for i := range c.List {
+		is := &c.List[i]
+		v.report.Checked++
+		singleVersion(v, is)
+		if i == 0 || c.List[i-1].Shard != is.Shard {
+			continue
+		}
+		was := &c.List[i-1]
+		if is.Index <= was.Index {
+			v.find("order", is.At, nil, "%s was made by entry %d, and version %d by entry %d", version(is), is.Index, was.Version, was.Index)
+		}
+		if is.Version == was.Version+1 {
+			reconfigured(v, was, is)
+			outlived(v, c.Lives, was, is)
+		}
+	}
+	ofGroups(v, run, "no configuration was told to anybody")
+	return v.done()
+}
+
+func version(c *observe.Configuration) string {
+	return fmt.Sprintf("shard %d: version %d", c.Shard, c.Version)
+}
+
+func processText(p observe.Process) string {
+	return fmt.Sprintf("incarnation %d of node %d", p.Incarnation, p.Node)
+}
+
+// singleVersion judges one configuration.
+func singleVersion(v *verdict, c *observe.Configuration) {
+	if !c.Contains(c.Leader) {
+		v.find("leader-outside", c.At, nil, "%s: %s leads and is not in the set", version(c), processText(c.Leader))
+	}
+	for i, m := range c.InSync {
+		if !slices.Contains(c.Replicas, m.Node) {
+			v.find("not-a-replica", c.At, nil, "%s: %s is in the set, and its node holds no replica", version(c), processText(m))
+		}
+		if i > 0 && c.InSync[i-1].Node == m.Node {
+			v.find("node-twice", c.At, nil, "%s: node %d is in the set twice", version(c), m.Node)
+		}
+	}
+	for _, x := range c.Excluded {
+		whole := slices.ContainsFunc(c.InSync, func(m observe.Process) bool {
+			return !slices.Contains(c.Excluded, observe.SlotExclusion{Member: m, Tenant: x.Tenant, Slot: x.Slot})
+		})
+		if !whole {
+			v.find("nobody-whole", c.At, nil, "%s: every member is excluded from %s", version(c), place(x.Tenant, x.Slot))
+		}
+	}
+}
+
+// reconfigured judges a version by the one before it.
+func reconfigured(v *verdict, was, is *observe.Configuration) {
+	switch is.Epoch {
+	case was.Epoch:
+		withinEpoch(v, was, is)
+	case was.Epoch + 1:
+		promoted(v, was, is)
+	default:
+		v.find("epoch", is.At, nil, "%s has epoch %d, and the version before it epoch %d", version(is), is.Epoch, was.Epoch)
+	}
+	for _, node := range was.Replicas {
+		if m, holds := was.On(node); holds && !slices.Contains(is.Replicas, node) {
+			v.find("member-replaced", is.At, nil, "%s takes the replica from node %d, and %s was in the set", version(is), node, processText(m))
+		}
+	}
+}
+
+// withinEpoch judges a change of a set by its leader.
+func withinEpoch(v *verdict, was, is *observe.Configuration) {
+	if is.Leader != was.Leader {
+		v.find("epoch", is.At, nil, "%s is led by %s, and the version before it by %s, in one epoch %d", version(is), processText(is.Leader), processText(was.Leader), is.Epoch)
+	}
+	entered, left := changed(was.InSync, is.InSync), changed(is.InSync, was.InSync)
+	if entered+left > 1 {
+		v.find("two-at-once", is.At, nil, "%s: %d members entered the set and %d left it", version(is), entered, left)
+	}
+	if entered+left > 0 && was.Reformed {
+		v.find("amid-reform", is.At, nil, "%s: %d members entered the set and %d left it while it was being reformed", version(is), entered, left)
+	}
+}
+
+// changed counts the members of one set that another one has not.
+func changed(not, in []observe.Process) (count int) {
+	for _, m := range in {
+		if !slices.Contains(not, m) {
+			count++
+		}
+	}
+	return count
+}
+
+// promoted judges the leader of a new epoch. In a set that is reformed it may be a later life
+// of a member.
+func promoted(v *verdict, was, is *observe.Configuration) {
+	_, onNode := was.On(is.Leader.Node)
+	switch member := was.Contains(is.Leader); {
+	case member && was.Excludes(is.Leader):
+		v.find("promoted", is.At, nil, "%s: %s leads epoch %d, and it lacked acknowledged records of a slot", version(is), processText(is.Leader), is.Epoch)
+	case !member && !(onNode && is.Reformed):
+		v.find("promoted", is.At, nil, "%s: %s leads epoch %d, and it was not in the set of version %d", version(is), processText(is.Leader), is.Epoch, was.Version)
+	}
+}
+
+// outlived looks whether a later life of a new leader's node was registered before the entry
+// that promotes it.
+func outlived(v *verdict, lives []observe.Registration, was, is *observe.Configuration) {
+	if is.Epoch == was.Epoch {
+		return
+	}
+	for _, r := range lives {
+		if r.Node == is.Leader.Node && r.Incarnation > is.Leader.Incarnation && r.Index < is.Index {
+			v.find("gone-promoted", is.At, nil, "%s, of entry %d: %s leads, and incarnation %d was registered by entry %d",
+				version(is), is.Index, processText(is.Leader), r.Incarnation, r.Index)
+			return
+		}
+	}
+}

@@ -138,7 +138,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 
 // saw keeps what was seen of a slot, for session reads.
 func (c *Client) saw(p *Placement, m *wire.Message) {
-	if m.Epoch == 0 {
+	if m.Kind != wire.AckAt && m.Kind != wire.StateAt {
 		return
 	}
 	if s := c.sessionOf(p); m.Seq > s.token.Seq {

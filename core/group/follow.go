@@ -1,8 +1,6 @@
 package group
 
 import (
-	"encoding/binary"
-
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -209,13 +207,8 @@ func (g *Group) askPart(e env.Env, s *slot, to env.ID) {
 	if c := s.pull.coming; c != nil {
 		m.Mark, m.Offset = c.mark, uint64(len(c.data))
 	}
-	g.spans = s.r.Ends(g.spans[:0])
-	tail := make([]byte, 0, 16*len(g.spans))
-	for _, span := range g.spans {
-		tail = binary.LittleEndian.AppendUint64(tail, uint64(span.Epoch))
-		tail = binary.LittleEndian.AppendUint64(tail, uint64(span.First))
-	}
-	m.Tail = tail
+	g.ends = s.r.Ends(g.ends[:0])
+	m.Tail = peer.AppendEnds(nil, g.ends)
 	g.send(e, to, &m, uint64(s.r.End().Seq)<<16^m.Offset, s.pull.count)
 }
 
@@ -261,11 +254,12 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 		g.sendChunk(e, s, to, m.Mark, m.Offset)
 		return
 	}
-	g.spans = g.spans[:0]
-	for b := m.Tail; len(b) >= 16; b = b[16:] {
-		g.spans = append(g.spans, replica.Span{Epoch: lineage.ShardEpoch(binary.LittleEndian.Uint64(b)), First: lineage.Seq(binary.LittleEndian.Uint64(b[8:]))})
+	ends, err := peer.DecodeEnds(g.ends[:0], m.Tail)
+	if err != nil {
+		return
 	}
-	common := s.r.Common(m.At.Seq, g.spans)
+	g.ends = ends
+	common := s.r.Common(m.At.Seq, g.ends)
 	if at, records, ok := s.r.AfterInMemory(nil, common); ok {
 		g.sendRecords(e, s, to, at, records)
 		return

@@ -108,8 +108,8 @@ type Group struct {
 	beat   env.Time // when members are asked to confirm next
 	gather gathering
 
-	out   []byte
-	spans []replica.Span
+	out  []byte
+	ends []lineage.End // of a log that somebody asks for, while it is looked at
 }
 
 // wish is a command that the group wants in the meta log.

@@ -6,6 +6,8 @@
 // by accident. They meet plain integers only inside the codecs.
 package lineage
 
+import "cmp"
+
 // Slot is one of the P hash partitions of a tenant, 0 <= Slot < P.
 type Slot uint32
 
@@ -28,6 +30,34 @@ type ShardEpoch uint64
 // equal histories, up to a 64-bit collision. The first record's predecessor has
 // chain 0.
 type Chain uint64
+
+// Lineage names the sequencer of a run of records: the placement epoch of the slot's last
+// ACTIVATE, and the shard epoch in which the leader wrote them. Lineages are ordered, the
+// placement epoch first. The zero value means "not known".
+type Lineage struct {
+	Placement PlacementEpoch
+	Epoch     ShardEpoch
+}
+
+// Known reports whether l names a sequencer.
+func (l Lineage) Known() bool { return l != Lineage{} }
+
+// Compare returns -1, 0 or +1, as l is below, equal to or above m.
+func (l Lineage) Compare(m Lineage) int {
+	return cmp.Or(cmp.Compare(l.Placement, m.Placement), cmp.Compare(l.Epoch, m.Epoch))
+}
+
+// Span is a run of records that one sequencer wrote.
+type Span struct {
+	Lineage
+	First Seq // of the record that begins the run; of the oldest span that is known, at most that
+}
+
+// End is the last record of a run that one sequencer wrote, in one log.
+type End struct {
+	Lineage
+	Last Seq
+}
 
 // Position is a point in a slot's history: the last record that is included.
 // The zero value is the beginning, before any record.

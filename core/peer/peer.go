@@ -27,7 +27,7 @@ type Kind uint8
 const (
 	Append    Kind = iota + 1 // L ships the records after At; Commit says what is committed; Round: see Appended
 	Appended                  // R has records up to At durably, and they are the leader's, in life Round of its log. Mark 1: it is about to begin that life, with nothing, once an append says the same Round
-	Pull                      // R asks for what follows its log; Tail: its spans. Offset: of the snapshot at Mark that it is fetching
+	Pull                      // R asks for what follows its log; Tail: its ends. Offset: of the snapshot at Mark that it is fetching
 	Chunk                     // L answers with a part of a snapshot at At, from Offset on; Size: of all
 	Confirm                   // L asks whether it still leads
 	Confirmed                 // R knows of no higher epoch

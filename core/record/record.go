@@ -154,6 +154,11 @@ func (r *Record) Subject() (signal.Entity, bool) {
 	return 0, false
 }
 
+// Lineage returns the lineage of the record: the sequencer that wrote it.
+func (r *Record) Lineage() lineage.Lineage {
+	return lineage.Lineage{Placement: r.Placement, Epoch: r.Epoch}
+}
+
 // Operation is the identity of the client request that the record applies.
 func (r *Record) Operation() signal.Operation {
 	return signal.Operation{Session: r.Client, Request: r.Request}

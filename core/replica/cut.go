@@ -56,9 +56,6 @@ func (r *Replica) beginCut(e env.Env) {
 	r.end = r.position(min(at, onDisk))
 	r.durable = r.end
 	r.matched, r.told = min(r.matched, r.end.Seq), min(r.told, r.end.Seq)
-	for n := len(r.spans); n > 0 && r.spans[n-1].First > r.end.Seq; n-- {
-		r.spans = r.spans[:n-1]
-	}
 	r.run(e)
 }
 

@@ -22,35 +22,45 @@ const (
 )
 
 // Common returns the last record that this log shares with another of the same slot,
-// of which the spans are known above record base, ascending, with the last record of
-// each in First. Both logs have the records up to base.
-func (r *Replica) Common(base lineage.Seq, theirs []Span) lineage.Seq {
+// whose ends above record base are theirs, ascending by lineage. Both logs have the
+// records up to base.
+func (r *Replica) Common(base lineage.Seq, theirs []lineage.End) lineage.Seq {
 	for i := len(theirs) - 1; i >= 0; i-- {
-		for j := len(r.spans) - 1; j >= 0; j-- {
-			if r.spans[j].Epoch != theirs[i].Epoch {
-				continue
-			}
-			last := r.end.Seq
-			if j+1 < len(r.spans) {
-				last = r.spans[j+1].First - 1
-			}
-			return max(base, min(last, theirs[i].First))
+		if last, ok := r.lastOf(theirs[i].Lineage); ok {
+			return max(base, min(last, theirs[i].Last))
 		}
 	}
 	return base
 }
 
-// Ends appends the spans of the log above its last folded record, with the last
-// record of each in First: what Common wants to know.
-func (r *Replica) Ends(dst []Span) []Span {
-	for i := range r.spans {
-		last := r.end.Seq
-		if i+1 < len(r.spans) {
-			last = r.spans[i+1].First - 1
+// lastOf returns the last record of a lineage in the log; false if none is known.
+func (r *Replica) lastOf(l lineage.Lineage) (lineage.Seq, bool) {
+	for i := len(r.pending) - 1; i >= 0; i-- {
+		if rec := &r.pending[i].Record; rec.Lineage() == l {
+			return rec.Seq, true
 		}
-		if last > r.state.Position.Seq {
-			dst = append(dst, Span{Epoch: r.spans[i].Epoch, First: last})
+	}
+	return r.state.LastOf(l)
+}
+
+// MaxEnds bounds the ends that a replica tells of its log. A log that has more above its
+// last folded record leaves out the oldest: records are then sent that are there already.
+const MaxEnds = 1024
+
+// Ends appends the ends of the runs above the last folded record: what Common wants to
+// know. They are at most MaxEnds, the newest.
+func (r *Replica) Ends(dst []lineage.End) []lineage.End {
+	first := len(dst)
+	for i := range r.pending {
+		rec := &r.pending[i].Record
+		if n := len(dst); n > first && dst[n-1].Lineage == rec.Lineage() {
+			dst[n-1].Last = rec.Seq
+		} else {
+			dst = append(dst, lineage.End{Lineage: rec.Lineage(), Last: rec.Seq})
 		}
+	}
+	if n := len(dst) - first; n > MaxEnds {
+		dst = dst[:first+copy(dst[first:], dst[first+n-MaxEnds:])]
 	}
 	return dst
 }

@@ -85,9 +85,6 @@ func (r *Replica) place(e env.Env, passed env.Point) {
 func (r *Replica) extend(p *Pending) {
 	r.frames, p.Chain = wal.AppendFrame(r.memory.buffer(r.frames), r.durable.Seq, &p.Record)
 	r.end = lineage.Position{Seq: p.Record.Seq, Chain: p.Chain}
-	if p.Record.Kind == record.EpochStart {
-		r.spans = append(r.spans, Span{Epoch: p.Record.Epoch, First: p.Record.Seq})
-	}
 }
 
 // Flush writes what is in no batch yet, unless a batch is in flight: the next one

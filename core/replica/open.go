@@ -244,9 +244,6 @@ func (r *Replica) restore(f *found) error {
 		return &wal.CorruptError{Segment: r.dir() + "/" + f.name, Reason: err.Error()}
 	}
 	r.state = restored
-	if r.config.Shared {
-		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
-	}
 	r.snapshot.seq, r.snapshot.size = at.Seq, int64(len(f.data))
 	return nil
 }

@@ -479,8 +479,8 @@ func TestTermsAreTheLastGoodOnes(t *testing.T) {
 		h.step()
 	}
 	got := h.State()
-	if got.Epoch != want.Epoch || got.Limits != want.Limits || got.Level != want.Level || !bytes.Equal(got.Append(nil), want.Append(nil)) {
-		t.Errorf("epoch %d, limits %+v, level %d; want %d, %+v, %d", got.Epoch, got.Limits, got.Level, want.Epoch, want.Limits, want.Level)
+	if got.Lineage() != want.Lineage() || got.Limits != want.Limits || got.Level != want.Level || !bytes.Equal(got.Append(nil), want.Append(nil)) {
+		t.Errorf("epoch %d, limits %+v, level %d; want %d, %+v, %d", got.Lineage(), got.Limits, got.Level, want.Lineage(), want.Limits, want.Level)
 	}
 }
 

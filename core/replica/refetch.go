@@ -112,7 +112,7 @@ func newestFirst(names []string) (files []found) {
 // refetched goes on with what was fetched.
 func (r *Replica) refetched(e env.Env) {
 	r.state, r.failure = state.New(), nil
-	r.pending, r.frames, r.segments, r.spans = r.pending[:0], r.frames[:0], r.segments[:0], r.spans[:0]
+	r.pending, r.frames, r.segments = r.pending[:0], r.frames[:0], r.segments[:0]
 	r.snapshot = snapshot{}
 	if installed := r.moved.installed; installed != nil {
 		_, at, encoded, _ := wal.DecodeSnapshot(installed)
@@ -123,7 +123,6 @@ func (r *Replica) refetched(e env.Env) {
 		}
 		r.state = restored
 		r.snapshot = snapshot{seq: at.Seq, size: int64(len(installed))}
-		r.spans = append(r.spans, Span{Epoch: restored.Epoch, First: at.Seq})
 	}
 	r.moved.installed = nil
 	r.open(e)

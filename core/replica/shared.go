@@ -17,15 +17,8 @@ import (
 // follow. What may be cut and what must not is one line: state.Position, below which
 // everything is committed.
 
-// Span is a run of records that one sequencer wrote.
-type Span struct {
-	Epoch lineage.ShardEpoch
-	First lineage.Seq // of the record that begins it; of the first span known, at most that
-}
-
 // shared is what a shared log has more than another.
 type shared struct {
-	spans   []Span      // ascending, as far as they are known
 	matched lineage.Seq // records up to here are the sequencer's, as it said in this epoch
 	told    lineage.Seq // records up to here are committed and matched, as the sequencer said
 	// received is when the last record came, or was appended here: the bucket goes on
@@ -78,9 +71,6 @@ const (
 func (r *Replica) adopt(rec *record.Record, chain lineage.Chain) {
 	p := r.memory.extendPending(&r.pending)
 	p.Record, p.Chain = *rec, chain
-	if rec.Kind == record.EpochStart {
-		r.spans = append(r.spans, Span{Epoch: rec.Epoch, First: rec.Seq})
-	}
 }
 
 // open ends the opening of a shared log: it waits for a sequencer.
@@ -218,23 +208,30 @@ func (r *Replica) ChainAt(seq lineage.Seq) (lineage.Chain, bool) {
 	return r.position(seq).Chain, true
 }
 
-// EpochAt returns the epoch that a record of the log was written in, as far as that
-// is known: of older ones the first that is.
-func (r *Replica) EpochAt(seq lineage.Seq) lineage.ShardEpoch {
-	epoch := r.state.Epoch
-	for i := range r.spans {
-		if i == 0 || r.spans[i].First <= seq {
-			epoch = r.spans[i].Epoch
-		}
+// LineageAt returns the lineage of a record of the log. It is the zero value if the log
+// has no such record, or if the record is older than the spans that are known: a replica
+// never names the lineage of another record instead.
+func (r *Replica) LineageAt(seq lineage.Seq) lineage.Lineage {
+	if seq <= r.state.Position.Seq {
+		return r.state.LineageAt(seq)
 	}
-	return epoch
+	if i := seq - r.state.Position.Seq - 1; i < lineage.Seq(len(r.pending)) {
+		return r.pending[i].Record.Lineage()
+	}
+	return lineage.Lineage{}
 }
 
-// OnLineage reports whether the log has a record at seq of an epoch. Of records that
-// are older than what is known here it is true: they are committed, as what was told
-// is.
+// EpochAt returns the shard epoch in which a record of the log was written; 0 if that is
+// not known.
+func (r *Replica) EpochAt(seq lineage.Seq) lineage.ShardEpoch { return r.LineageAt(seq).Epoch }
+
+// OnLineage reports whether the log has a record at seq of an epoch; epoch 0 is a record
+// whose lineage the replica that told of it did not know. If the lineage of the record is
+// known on one side only, the answer is true: what was told is committed, and so is what
+// is older than all known spans.
 func (r *Replica) OnLineage(epoch lineage.ShardEpoch, seq lineage.Seq) bool {
-	return seq == 0 || len(r.spans) == 0 || seq < r.spans[0].First || r.EpochAt(seq) == epoch
+	at := r.LineageAt(seq)
+	return seq == 0 || epoch == 0 || at.Epoch == epoch || !at.Known() && seq <= r.end.Seq
 }
 
 // A message carries records as they are: 4 bytes of length, then the record.

@@ -103,7 +103,7 @@ func TestACutForgetsTheEpochsThatWereCut(t *testing.T) {
 			t.Errorf("record %d is of epoch %d: %t; of epoch 3: %t", seq, want, h.OnLineage(want, seq), h.OnLineage(3, seq))
 		}
 	}
-	if got, want := fmt.Sprint(h.Ends(nil)), "[{1 6} {2 9} {5 13}]"; got != want {
+	if got, want := fmt.Sprint(h.Ends(nil)), "[{{1 1} 6} {{1 2} 9} {{1 5} 13}]"; got != want {
 		t.Errorf("epochs and their last records are %s, want %s", got, want)
 	}
 }

@@ -13,16 +13,22 @@ import (
 
 // A slot's state in a snapshot, little endian, part of the format; never change:
 //
-//	version 1 (u8), zero (7 bytes)
-//	seq, chain, shard epoch, bucket level                                   (8 bytes each)
+//	version 2 (u8), zero (7 bytes)
+//	seq, chain, number of spans, bucket level                               (8 bytes each)
 //	config version, rate, burst, entities, bytes, feature level             (8 bytes each)
+//	for each span, ascending: placement epoch, shard epoch, first seq       (24 bytes)
 //	number of entities (u64), then for each, in the slot's order:
 //	    entity, bytes, last seq, digest high, digest low, 8 x (count, weight)  (168 bytes)
 //	number of sessions (u64), then for each, in ascending order of id:
 //	    id, client, nonce, floor, last seq, 16 x (request, seq)                (296 bytes)
+//
+// Version 1 has the shard epoch of the last record in place of the number of spans, and no
+// spans. It is still read.
 const (
-	codecVersion = 1
-	headSize     = 8 + 10*8 // without the two numbers of what follows
+	codecVersion = 2
+	firstVersion = 1
+	spanSize     = 3 * 8
+	headSize     = 8 + 10*8 // without the numbers of entities and sessions
 	entitySize   = 5*8 + signal.Kinds*16
 	sessionSize  = 5*8 + Window*16
 )
@@ -32,7 +38,7 @@ var ErrMalformed = errors.New("malformed slot state")
 
 // Size is the number of bytes that Append appends.
 func (s *Slot) Size() int {
-	return headSize + 2*8 + len(s.entities)*entitySize + len(s.sessions)*sessionSize
+	return headSize + 2*8 + len(s.spans)*spanSize + len(s.entities)*entitySize + len(s.sessions)*sessionSize
 }
 
 // Append appends the bytes of s to dst. Equal states have equal bytes.
@@ -41,12 +47,17 @@ func (s *Slot) Append(dst []byte) []byte {
 	dst = slices.Grow(dst, s.Size())
 	dst = append(dst, codecVersion, 0, 0, 0, 0, 0, 0, 0)
 	for _, v := range [...]uint64{
-		uint64(s.Position.Seq), uint64(s.Position.Chain), uint64(s.Epoch), uint64(s.Level),
+		uint64(s.Position.Seq), uint64(s.Position.Chain), uint64(len(s.spans)), uint64(s.Level),
 		s.Limits.Version, s.Limits.Rate, s.Limits.Burst, s.Limits.Entities, s.Limits.Bytes, s.Limits.Feature,
-		uint64(len(s.entities)),
 	} {
 		dst = le.AppendUint64(dst, v)
 	}
+	for _, span := range s.spans {
+		dst = le.AppendUint64(dst, uint64(span.Placement))
+		dst = le.AppendUint64(dst, uint64(span.Epoch))
+		dst = le.AppendUint64(dst, uint64(span.First))
+	}
+	dst = le.AppendUint64(dst, uint64(len(s.entities)))
 	for i := range s.entities {
 		dst = appendEntity(dst, &s.entities[i])
 	}
@@ -108,7 +119,8 @@ func (w *words) next() uint64 {
 	return v
 }
 
-// Decode returns the state whose bytes are exactly b: Append of it gives b again.
+// Decode returns the state whose bytes are exactly b: Append of it gives b again, if b is
+// of the present version.
 // It allocates no more than a small multiple of len(b). What no log can add up to
 // is malformed, as far as it shows: a seq beyond the state's, an entity or a
 // session twice, bytes whose sum wraps, an answer in another's place.
@@ -116,19 +128,25 @@ func Decode(b []byte) (*Slot, error) {
 	if len(b) < headSize+8 {
 		return nil, fmt.Errorf("%w: %d bytes, want at least %d", ErrMalformed, len(b), headSize+8)
 	}
-	if head := binary.LittleEndian.Uint64(b); head != codecVersion {
-		return nil, fmt.Errorf("%w: version %d, this binary reads %d", ErrMalformed, head, codecVersion)
+	version := binary.LittleEndian.Uint64(b)
+	if version != codecVersion && version != firstVersion {
+		return nil, fmt.Errorf("%w: version %d, this binary reads %d and %d", ErrMalformed, version, firstVersion, codecVersion)
 	}
 	w := words{b[8:]}
 	s := New()
 	s.Position = lineage.Position{Seq: lineage.Seq(w.next()), Chain: lineage.Chain(w.next())}
-	s.Epoch = lineage.ShardEpoch(w.next())
+	spans := w.next()
 	s.Level = int64(w.next())
 	s.Limits = record.Limits{
 		Version: w.next(), Rate: w.next(), Burst: w.next(), Entities: w.next(), Bytes: w.next(), Feature: w.next(),
 	}
 	if s.Level < 0 {
 		return nil, fmt.Errorf("%w: bucket level %d is negative", ErrMalformed, s.Level)
+	}
+	if version == firstVersion {
+		s.spans = spansOfVersion1(lineage.ShardEpoch(spans), s.Position.Seq)
+	} else if err := s.decodeSpans(&w, spans); err != nil {
+		return nil, err
 	}
 	if err := s.decodeEntities(&w); err != nil {
 		return nil, err
@@ -140,6 +158,29 @@ func Decode(b []byte) (*Slot, error) {
 		return nil, fmt.Errorf("%w: %d bytes behind the last session", ErrMalformed, len(w.b))
 	}
 	return s, nil
+}
+
+// spansOfVersion1 returns all that version 1 knows: the epoch of the last record. It was
+// written before slots moved, so the placement epoch is 1.
+func spansOfVersion1(epoch lineage.ShardEpoch, at lineage.Seq) []lineage.Span {
+	if epoch == 0 {
+		return nil
+	}
+	return []lineage.Span{{Lineage: lineage.Lineage{Placement: 1, Epoch: epoch}, First: at}}
+}
+
+func (s *Slot) decodeSpans(w *words, n uint64) error {
+	if n > MaxSpans || n*spanSize > uint64(len(w.b)) {
+		return fmt.Errorf("%w: %d spans in %d bytes, want at most %d", ErrMalformed, n, len(w.b), MaxSpans)
+	}
+	for range n {
+		span := lineage.Span{Lineage: lineage.Lineage{Placement: lineage.PlacementEpoch(w.next()), Epoch: lineage.ShardEpoch(w.next())}, First: lineage.Seq(w.next())}
+		if last := len(s.spans) - 1; last >= 0 && (span.First <= s.spans[last].First || span.Compare(s.spans[last].Lineage) <= 0) || span.First > s.Position.Seq {
+			return fmt.Errorf("%w: a span %v in a state of seq %d", ErrMalformed, span, s.Position.Seq)
+		}
+		s.spans = append(s.spans, span)
+	}
+	return nil
 }
 
 // count reads a number of items of the given size and checks that they are there.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/state"
@@ -83,7 +85,8 @@ func sample() *log {
 // Where the numbers of a snapshot are that the damage below hits.
 const (
 	atLevel    = 8 + 3*8
-	atEntities = 8 + 10*8 // their number
+	atSpans    = 8 + 10*8
+	atEntities = atSpans + 24 // their number
 	entitySize = 168
 	sampleLive = 3
 	atSessions = atEntities + 8 + sampleLive*entitySize
@@ -103,8 +106,12 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{nil, "malformed slot state: 0 bytes, want at least 96"},
 		{good[:95], "malformed slot state: 95 bytes, want at least 96"},
-		{number(0, 2), "malformed slot state: version 2, this binary reads 1"},
-		{number(0, 257), "malformed slot state: version 257, this binary reads 1"},
+		{number(0, 3), "malformed slot state: version 3, this binary reads 1 and 2"},
+		{number(0, 257), "malformed slot state: version 257, this binary reads 1 and 2"},
+		{number(atSpans-8*8, state.MaxSpans+1), "malformed slot state: 65 spans in 1136 bytes, want at most 64"},
+		{number(atSpans-8*8, 48), "malformed slot state: 48 spans in 1136 bytes, want at most 64"},
+		{number(atSpans+16, 11), "malformed slot state: a span {{0 4} 11} in a state of seq 10"},
+		{number(atSpans-8*8, 2), "malformed slot state: a span {{3 7} 202} in a state of seq 10"},
 		{number(atLevel, 1<<63), "malformed slot state: bucket level -9223372036854775808 is negative"},
 		{number(atEntities, 1<<60), "malformed slot state: 1152921504606846976 entities do not fit 1104 bytes"},
 		{number(atEntities+8+entitySize, 7), "malformed slot state: an entity stands twice"},
@@ -149,21 +156,42 @@ func TestNoDamagedBytePassesForTheState(t *testing.T) {
 	}
 }
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/v1 anew; right only as long as no data of version 1 exists anywhere")
+var rewrite = flag.Bool("rewrite", false, "write testdata/v2 anew; right only as long as no data of version 2 exists anywhere")
 
-// The bytes of version 1 as they were written when it was new. They must be read
-// for ever, and today's code writes the same.
+// The bytes of both versions as they were written when each was new. They must be read
+// for ever, and today's code writes version 2. Version 1 knows the lineage of its last
+// record and of no other.
 func TestGoldenState(t *testing.T) {
-	const path = "testdata/v1/slot.txt"
 	today := hexLines(sample().slot.Append(nil))
-	b, err := hex.DecodeString(strings.ReplaceAll(golden.Text(t, path, today, *rewrite), "\n", ""))
+	first, err := os.ReadFile("testdata/v1/slot.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := state.Decode(b)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		text  string
+		spans []lineage.Span
+	}{
+		{string(first), []lineage.Span{{Lineage: lineage.Lineage{Placement: 1, Epoch: 4}, First: 10}}},
+		{golden.Text(t, "testdata/v2/slot.txt", today, *rewrite), []lineage.Span{{Lineage: lineage.Lineage{Epoch: 4}, First: 1}}},
+	} {
+		b, err := hex.DecodeString(strings.ReplaceAll(c.text, "\n", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := state.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.spans, s.Spans()); diff != "" {
+			t.Errorf("spans (-written +read):\n%s", diff)
+		}
+		isSample(t, s)
 	}
+}
+
+// isSample checks that a state is the sample's.
+func isSample(t *testing.T, s *state.Slot) {
+	t.Helper()
 	if diff := cmp.Diff("3 entities, 404 bytes: 7:202 9:101 9223372036854775808:101", holds(s)); diff != "" {
 		t.Errorf("entities (-written +read):\n%s", diff)
 	}
@@ -191,7 +219,7 @@ func FuzzDecode(f *testing.F) {
 		switch {
 		case err != nil && !errors.Is(err, state.ErrMalformed):
 			t.Errorf("%v is not ErrMalformed", err)
-		case err == nil && !slices.Equal(s.Append(nil), b):
+		case err == nil && b[0] == 2 && !slices.Equal(s.Append(nil), b): // version 1 is only read
 			t.Errorf("%x is read as %s, which is written otherwise", b, holds(s))
 		}
 	})

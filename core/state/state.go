@@ -50,11 +50,10 @@ type Entity struct {
 // Slot is the fold. Use New.
 //
 // Invariants: index[e] is the place of e in entities; sessionIndex likewise; bytes
-// is the sum over entities.
+// is the sum over entities; spans ascend, and there are at most MaxSpans of them.
 type Slot struct {
 	Position lineage.Position // last record folded
-	Epoch    lineage.ShardEpoch
-	Level    int64 // bucket level that the last record carries, nano-tokens
+	Level    int64            // bucket level that the last record carries, nano-tokens
 	Limits   record.Limits
 
 	entities     []Entity // in order of creation, but the last takes the place of a deleted one
@@ -62,6 +61,7 @@ type Slot struct {
 	index        map[signal.Entity]uint32
 	sessions     []Session // in no order that matters
 	sessionIndex map[uint64]uint32
+	spans        []lineage.Span // the newest; the lineage of an older record is not known
 }
 
 // New returns the state before the first record. Its maps are made when something is to
@@ -89,7 +89,7 @@ func (s *Slot) Apply(r *record.Record, chain lineage.Chain) {
 	case record.Config:
 		s.Limits = r.Limits
 	case record.EpochStart:
-		s.Epoch = r.Epoch
+		s.begin(lineage.Span{Lineage: r.Lineage(), First: r.Seq})
 	}
 	if r.Kind.IsOperation() {
 		s.answer(r)

@@ -140,8 +140,8 @@ func TestTheFoldCarriesWhatTheSequencerNeeds(t *testing.T) {
 	limits := record.Limits{Version: 1, Rate: 2, Burst: 3, Entities: 4, Bytes: 5, Feature: 6}
 	l.fold(record.Record{Kind: record.Config, Limits: limits, Level: 40})
 	s := l.slot
-	if s.Epoch != 4 || s.Limits != limits || s.Level != 40 || s.Position != (lineage.Position{Seq: 2, Chain: chainOf(&l.records[1])}) {
-		t.Errorf("epoch %d, limits %+v, level %d, position %+v", s.Epoch, s.Limits, s.Level, s.Position)
+	if s.Lineage().Epoch != 4 || s.Limits != limits || s.Level != 40 || s.Position != (lineage.Position{Seq: 2, Chain: chainOf(&l.records[1])}) {
+		t.Errorf("lineage %v, limits %+v, level %d, position %+v", s.Lineage(), s.Limits, s.Level, s.Position)
 	}
 }
 

@@ -38,7 +38,7 @@ const (
 	Drop                        // C, an operator, removes a tenant, if Base is 0 or the version in force
 	Done                        // N: what the operator asked for is durable
 	Query                       // C asks for an entity's state at a Level, of any replica
-	AckAt                       // N: as Ack, with the shard epoch that the record was written in
+	AckAt                       // N: as Ack, with the shard epoch that the record was written in; 0: not known any more
 	StateAt                     // N: as State, with the shard epoch of the last record folded
 	Control                     // C, an operator, wants a command of the control plane carried out, in Tail
 	kinds

@@ -138,6 +138,7 @@ func All() []Checker {
 		{nameConfiguration, "a shard changes its configuration one legal step at a time: its leader was in the set and whole, and no member leaves or enters unseen", judgeConfiguration},
 		{nameCommitMonotone, "what was announced as committed stays so: it is neither cut nor replaced nor taken back", judgeCommitMonotone},
 		{nameRate, "every window of every slot, and of all slots of a tenant together, is within the bound, their shares are within its limits, and no operation is refused while there is a token", judgeRate},
+		{nameShares, "limits move between the slots of a tenant decrease-first, and a tenant ends when all its slots are closed", judgeGrants},
 		{nameCaps, "no slot grows beyond its caps, nor do all slots of a tenant together, no cap refuses what has room, and the node's counts are those of the log", judgeCaps},
 		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},

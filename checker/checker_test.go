@@ -49,6 +49,7 @@ func busy(n int) *world {
 	told.Regions = append(told.Regions, observe.ToldRegion{Name: "east", Nodes: 1, Heard: observe.Is(0), Age: observe.Is(0), Reasoned: true})
 	w.run.Budget.Told(observe.Duties{Node: 1, Index: 2, Drain: true})
 	w.configuration(1, nil)
+	w.run.Shares.Count++
 	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }

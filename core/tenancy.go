@@ -323,7 +323,7 @@ func (n *Node) report(t *control.Tenant, slot lineage.Slot, at int) {
 	s, r := &t.Slots[slot], n.slots[at]
 	// A grant that is appended and not committed may come to nothing, and another one would
 	// lead with what was granted before.
-	//safety:grant-held-when-committed false by=rate on=shares-under-fire
+	//safety:grant-held-when-committed false by=shares on=shares-under-fire
 	if r.Phase() != replica.Serving || r.State().Limits.Version != s.Granted {
 		return
 	}

@@ -228,6 +228,9 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		if o.shared != nil {
 			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
 			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
+			if r.Kind == record.Config {
+				o.shared.grantWritten(r, chain)
+			}
 		} else {
 			o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
 		}

@@ -244,6 +244,10 @@ func (o *observer) tellsChanges(payload []byte) {
 			o.run.Budget.Told(observe.Duties{Node: uint32(c.Node.ID), Index: c.Index, Drain: c.Node.Draining, At: o.world.Time()})
 		case c.Shard != nil:
 			o.leaves(c.Shard)
+		case c.Tenant != nil:
+			o.tellsTenant(c.Tenant)
+		case c.Dropped != nil:
+			o.tellsEnd(c.Dropped)
 		}
 	}
 }

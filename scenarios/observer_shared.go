@@ -31,6 +31,8 @@ type sharedView struct {
 	leading keyed.List[leading]   // likewise
 	voices  keyed.List[voice]     // by node and shard
 	tellers keyed.List[told]      // by shard
+	grants  keyed.List[grants]    // likewise
+	divided keyed.List[divided]   // by tenant
 	peer    peer.Message
 }
 
@@ -96,6 +98,8 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	o.noteEpoch(id, p, key)
 	o.hitHealth(id, p, key, local)
 	switch p {
+	case fault.SlotReporting:
+		o.reportsSlot(id, key)
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {
 			o.writesOf(id, t, slot).received = local

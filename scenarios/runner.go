@@ -159,6 +159,9 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		for i := range plane.Shards() {
 			r.observer.leaves(&plane.Shards()[i])
 		}
+		for i := range plane.Tenants() {
+			r.observer.tellsTenant(&plane.Tenants()[i])
+		}
 	}
 	r.budget = budget{world: r.world, run: &r.run}
 	if r.founded.Shared != nil {

@@ -97,6 +97,7 @@ type Run struct {
 	Health         Health
 	Budget         Budget
 	Configurations Configurations
+	Shares         Shares
 
 	lifecycle // of tenants
 
@@ -124,6 +125,7 @@ func (r *Run) Reset() {
 	r.Health.reset()
 	r.Budget.reset()
 	r.Configurations.reset()
+	r.Shares.reset()
 	r.lifecycle.reset()
 }
 

@@ -113,7 +113,7 @@ func (s *Slot) grant(share quota.Share, index uint64) {
 	s.Grant, s.Granted = share, index
 	held := share
 	// What was granted before may be in force until the log is known to say otherwise.
-	//safety:shares-decrease-first by=rate on=shares-under-fire
+	//safety:shares-decrease-first by=shares on=shares-under-fire
 	held = held.Max(s.Held)
 	s.Held = held
 }

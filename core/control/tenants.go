@@ -129,7 +129,7 @@ func dropTenant(p *Plane, x *change) {
 func closeSlot(p *Plane, x *change) {
 	t := p.Tenant(x.Tenant)
 	t.Slots[x.Slot].Closed, t.Index = true, x.index
-	//safety:dropped-when-closed-everywhere true by=lifecycle on=shared-lifecycle
+	//safety:dropped-when-closed-everywhere true by=shares on=shared-lifecycle
 	if !slices.ContainsFunc(t.Slots, func(s Slot) bool { return !s.Closed }) {
 		p.endTenant(x)
 	}

@@ -1,7 +1,7 @@
 package group
 
 import (
-	"encoding/binary"
+	"cmp"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/control"
@@ -9,7 +9,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/replica"
-	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
 // When every member that was in sync has restarted, none of them knows what is
@@ -20,30 +19,54 @@ import (
 // gathering is what is known of the others' logs.
 type gathering struct {
 	answered []control.Member
+	telling  []telling // those who have told of some of their logs
 	logs     []logAt
 	chosen   bool
 	sources  []env.ID // by slot: whose log is the best
 	targets  []lineage.Position
 }
 
+// telling is a member that tells of its logs in parts.
+type telling struct {
+	who     control.Member
+	next    uint64 // the number of the log that the next part begins with
+	changes uint64 // how often the set of its logs had changed
+}
+
+// tellingOf returns what a member has told so far.
+func (g *gathering) tellingOf(who control.Member) *telling {
+	i := slices.IndexFunc(g.telling, func(t telling) bool { return t.who == who })
+	if i < 0 {
+		g.telling = append(g.telling, telling{who: who})
+		i = len(g.telling) - 1
+	}
+	return &g.telling[i]
+}
+
+// forget drops what a node has told.
+func (g *gathering) forget(node env.ID) {
+	g.logs = slices.DeleteFunc(g.logs, func(l logAt) bool { return l.node == node })
+}
+
 // logAt is a log of one member.
 type logAt struct {
-	node   env.ID
-	tenant tenant.ID
-	slot   lineage.Slot
-	whole  bool // it is open and was not found damaged
-	end    lineage.Position
-	epoch  lineage.ShardEpoch // of its last record
+	node env.ID
+	peer.Log
+}
+
+// compareLogs orders logs by their slots.
+func compareLogs(a, b logAt) int {
+	return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Slot, b.Slot))
 }
 
 func (a *logAt) better(b *logAt) bool {
-	switch {
-	case a.whole != b.whole:
-		return a.whole
-	case a.epoch != b.epoch:
-		return a.epoch > b.epoch
+	switch order := a.Lineage.Compare(b.Lineage); {
+	case a.Whole != b.Whole:
+		return a.Whole
+	case order != 0:
+		return order > 0
 	}
-	return a.end.Seq > b.end.Seq
+	return a.End.Seq > b.End.Seq
 }
 
 func (g *Group) startGathering(e env.Env) {
@@ -57,10 +80,19 @@ func (g *Group) startGathering(e env.Env) {
 func (g *Group) askForLogs(e env.Env) {
 	for _, m := range g.known.InSync {
 		if m != g.self && !slices.Contains(g.gather.answered, m) {
-			ask := peer.Message{Kind: peer.Survey, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: uint64(g.ticks)}
-			g.send(e, m.Node, &ask, uint64(g.epoch), g.ticks)
+			g.askForPart(e, m)
 		}
 	}
+}
+
+// askForPart asks a member for the logs that it has not told of yet. A member that has
+// told of some is asked from the next one on.
+func (g *Group) askForPart(e env.Env, m control.Member) {
+	ask := peer.Message{
+		Kind: peer.Survey, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch,
+		Round: uint64(g.ticks), Offset: g.gather.tellingOf(m).next,
+	}
+	g.send(e, m.Node, &ask, uint64(g.epoch)<<32^ask.Offset, g.ticks)
 }
 
 // ready reports whether what is on the disk is known of every log.
@@ -73,11 +105,8 @@ func (g *Group) ready() bool {
 	return true
 }
 
-// An answer to a survey has for each log: tenant 8, slot 8, whole 8, seq 8, chain 8,
-// epoch of the last record 8.
-const surveyEntry = 48
-
-// tellLogs answers a survey once all logs are open here.
+// tellLogs answers a survey once all logs are open here: with those from the one on that
+// is asked for, as many as one message takes.
 func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Message) {
 	if !g.ready() {
 		return
@@ -87,53 +116,60 @@ func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Message) {
 	if g.known.Epoch != g.epoch {
 		return
 	}
-	le := binary.LittleEndian
-	tail := make([]byte, 0, surveyEntry*len(g.slots))
-	for i := range g.slots {
-		s := &g.slots[i]
-		l := s.log(g.self.Node)
-		whole := uint64(0)
-		if l.whole {
-			whole = 1
-		}
-		for _, v := range [...]uint64{uint64(s.tenant), uint64(s.slot), whole, uint64(l.end.Seq), uint64(l.end.Chain), uint64(l.epoch)} {
-			tail = le.AppendUint64(tail, v)
-		}
+	from := min(m.Offset, uint64(len(g.slots)))
+	part := g.slots[from:min(from+peer.MaxLogs, uint64(len(g.slots)))]
+	tail := make([]byte, 0, 64*len(part))
+	for i := range part {
+		l := part[i].log()
+		tail = peer.AppendLog(tail, &l)
 	}
-	answer := peer.Message{Kind: peer.Surveyed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round, Tail: tail}
-	g.send(e, to, &answer, uint64(g.epoch), g.ticks)
+	answer := peer.Message{
+		Kind: peer.Surveyed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round,
+		Mark: lineage.Seq(g.changes), Offset: from, Size: uint64(len(g.slots)), Tail: tail,
+	}
+	g.send(e, to, &answer, uint64(g.epoch)<<32^from, g.ticks)
 }
 
 // log describes a log here.
-func (s *slot) log(self env.ID) logAt {
-	return logAt{
-		node: self, tenant: s.tenant, slot: s.slot, whole: s.r.IsOpen(),
-		end: s.r.End(), epoch: s.r.EpochAt(s.r.End().Seq),
-	}
+func (s *slot) log() peer.Log {
+	end := s.r.End()
+	return peer.Log{Tenant: s.tenant, Slot: s.slot, Whole: s.r.IsOpen(), End: end, Lineage: s.r.LineageAt(end.Seq)}
 }
 
-// surveyed takes an answer.
+// surveyed takes a part of an answer, and asks for the next one. Parts come in order, one
+// at a time. If the member has got or lost a log meanwhile, its logs have other numbers:
+// it is asked for all of them again.
 func (g *Group) surveyed(e env.Env, i int, m *peer.Message) {
-	if g.role != Gathering || i < 0 || g.gather.chosen || len(m.Tail)%surveyEntry != 0 {
+	if g.role != Gathering || i < 0 || g.gather.chosen {
 		return
 	}
 	who := control.Member{Node: g.peers[i].node, Incarnation: m.From}
 	if !g.known.IsInSync(who) || slices.Contains(g.gather.answered, who) {
 		return
 	}
-	le := binary.LittleEndian
-	for b := m.Tail; len(b) > 0; b = b[surveyEntry:] {
-		l := logAt{
-			node: who.Node, tenant: tenant.ID(le.Uint64(b)), slot: lineage.Slot(le.Uint64(b[8:])), whole: le.Uint64(b[16:]) == 1,
-			end: lineage.Position{Seq: lineage.Seq(le.Uint64(b[24:])), Chain: lineage.Chain(le.Uint64(b[32:]))}, epoch: lineage.ShardEpoch(le.Uint64(b[40:])),
-		}
+	logs, err := peer.DecodeLogs(m.Tail)
+	t := g.gather.tellingOf(who)
+	if changes := uint64(m.Mark); changes > t.changes || t.next == 0 {
+		g.gather.forget(who.Node)
+		*t = telling{who: who, changes: changes}
+	}
+	if err != nil || m.Offset != t.next || t.changes != uint64(m.Mark) || t.next+uint64(len(logs)) > m.Size {
+		return
+	}
+	for _, l := range logs {
 		// Who is excluded lacks what was acknowledged, and has begun the log anew.
-		if at := g.find(l.tenant, l.slot); at >= 0 && !g.lacks(who, &g.slots[at]) {
-			g.gather.logs = append(g.gather.logs, l)
+		if at := g.find(l.Tenant, l.Slot); at >= 0 && !g.lacks(who, &g.slots[at]) {
+			g.gather.logs = append(g.gather.logs, logAt{who.Node, l})
 		}
 	}
-	g.gather.answered = append(g.gather.answered, who)
-	g.choose(e)
+	t.next += uint64(len(logs))
+	switch {
+	case t.next == m.Size:
+		g.gather.answered = append(g.gather.answered, who)
+		g.choose(e)
+	case len(logs) > 0:
+		g.askForPart(e, who)
+	}
 }
 
 // choose decides whose log is adopted for each slot, when all have answered.
@@ -149,18 +185,19 @@ func (g *Group) choose(e env.Env) {
 		}
 	}
 	g.gather.chosen = true
+	slices.SortStableFunc(g.gather.logs, compareLogs)
 	for i := range g.slots {
 		s := &g.slots[i]
-		best := s.log(g.self.Node)
-		for j := range g.gather.logs {
-			l := &g.gather.logs[j]
+		best := logAt{g.self.Node, s.log()}
+		j, _ := slices.BinarySearchFunc(g.gather.logs, best, compareLogs)
+		for ; j < len(g.gather.logs) && compareLogs(g.gather.logs[j], best) == 0; j++ {
 			//safety:best-log-adopted by=no-loss on=all-members-restart
-			if l.tenant == s.tenant && l.slot == s.slot && l.better(&best) {
+			if l := &g.gather.logs[j]; l.better(&best) {
 				best = *l
 			}
 		}
 		g.gather.sources = append(g.gather.sources, best.node)
-		g.gather.targets = append(g.gather.targets, best.end)
+		g.gather.targets = append(g.gather.targets, best.End)
 	}
 	g.lookAtLogs(e)
 }

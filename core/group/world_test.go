@@ -40,6 +40,7 @@ type world struct {
 	messages  []message // on their way
 	// held says which messages stay on their way; nil: none.
 	held func(m *message) bool
+	slots     int // of the shard
 }
 
 // message is one on its way.
@@ -82,14 +83,17 @@ type answer struct {
 	seq     lineage.Seq // of the state that it was answered from
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{T: t, index: 1, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 6}}
+func newWorld(t *testing.T) *world { return newWorldOf(t, slots) }
+
+// newWorldOf is a world whose shard has so many slots.
+func newWorldOf(t *testing.T, slots int) *world {
+	w := &world{T: t, index: 1, slots: slots, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 6}}
 	w.plane = control.New(&control.Cluster{
 		Meta:   []env.ID{0, 1, 2},
 		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}, {ID: 3, Region: "eu"}}, // 3: in the place of others
 		Shards: []control.ShardConfig{{ID: shard, Region: "eu", Replicas: []env.ID{0, 1, 2}}},
 		Tenants: []control.TenantConfig{{
-			Config: tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}}, Shards: slices.Repeat([]lineage.Shard{shard}, slots),
+			Config: tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}}, Shards: slices.Repeat([]lineage.Shard{shard}, min(slots, control.MaxSlots)),
 		}},
 	})
 	for id := range env.ID(3) {
@@ -158,7 +162,7 @@ func (w *world) elect(id env.ID) {
 // run lets everything go on that is not held, until nothing is left to do. What the
 // groups wish, and what takes time, is not done.
 func (w *world) run() {
-	for range 10_000 {
+	for range 5_000 * w.slots {
 		if !w.step() {
 			return
 		}
@@ -279,7 +283,7 @@ func (n *node) start() {
 	n.handles, n.queue, n.answers, n.reads = map[env.File]string{}, nil, nil, nil
 	n.group = group.New(n.self(), shard, n.epoch, group.DefaultPatience, 0x100, n)
 	n.logs = nil
-	for slot := range slots {
+	for slot := range n.slots {
 		r := replica.New(replica.Config{
 			Identity:  wal.Identity{Tenant: owner, Slot: lineage.Slot(slot), Placement: 1, Shard: shard},
 			Limits:    record.LimitsOf(1, tenant.Limits{Rate: 1_000_000}),

@@ -31,3 +31,33 @@ func TestEndsAreReadAsTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// The bytes of the logs of a survey are part of the format; numbers out of range, a part of
+// a log and more logs than a message may have are refused.
+func TestLogsAreReadAsTheyAreWritten(t *testing.T) {
+	l := peer.Log{Tenant: 1, Slot: 2, Whole: true, End: lineage.Position{Seq: 3, Chain: 4}, Lineage: lineage.Lineage{Placement: 5, Epoch: 6}}
+	const want = "0100000000000000" + "0200000000000000" + "0100000000000000" + "0300000000000000" + "0400000000000000" + "0500000000000000" + "0600000000000000"
+	b := peer.AppendLog(nil, &l)
+	if got := hex.EncodeToString(b); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if back, err := peer.DecodeLogs(b); err != nil || !slices.Equal(back, []peer.Log{l}) {
+		t.Errorf("%v is read as %v, %v", l, back, err)
+	}
+	for _, at := range []int{12, 16} { // a slot above 32 bits, whole 2
+		bad := slices.Clone(b)
+		bad[at] |= 2
+		if _, err := peer.DecodeLogs(bad); !errors.Is(err, peer.ErrMalformed) {
+			t.Errorf("byte %d changed: %v", at, err)
+		}
+	}
+	most := slices.Repeat(b, peer.MaxLogs)
+	if logs, err := peer.DecodeLogs(most); err != nil || len(logs) != peer.MaxLogs || len(most) > peer.MaxTail {
+		t.Errorf("%d logs in %d bytes: %v", len(logs), len(most), err)
+	}
+	for _, bad := range [][]byte{b[:55], append(most, b...)} {
+		if _, err := peer.DecodeLogs(bad); !errors.Is(err, peer.ErrMalformed) {
+			t.Errorf("%d bytes of logs: %v", len(bad), err)
+		}
+	}
+}

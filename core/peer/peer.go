@@ -31,8 +31,8 @@ const (
 	Chunk                     // L answers with a part of a snapshot at At, from Offset on; Size: of all
 	Confirm                   // L asks whether it still leads
 	Confirmed                 // R knows of no higher epoch
-	Survey                    // L asks for the logs of those who restarted
-	Surveyed                  // R answers; Tail: what it has of each slot
+	Survey                    // L asks a member for its logs, from number Offset on
+	Surveyed                  // R answers with a part: its logs from number Offset on, of Size; Mark: how often the set of them has changed; Tail: the logs
 	Outdated                  // R knows of a higher epoch: Epoch
 	AskIndex                  // R asks up to where a read must have applied the log
 	Index                     // L answers, after a confirmation
@@ -109,8 +109,8 @@ var layouts = [kinds][]field{
 	Chunk:     {pShard, pSlot, pAt, pOffset, pSize, pTail},
 	Confirm:   {pShard, pRound},
 	Confirmed: {pShard, pRound},
-	Survey:    {pShard, pRound},
-	Surveyed:  {pShard, pRound, pTail},
+	Survey:    {pShard, pRound, pOffset},
+	Surveyed:  {pShard, pRound, pMark, pOffset, pSize, pTail},
 	Outdated:  {pShard},
 	AskIndex:  {pShard, pSlot, pRound},
 	Index:     {pShard, pSlot, pRound, pAt},

@@ -132,6 +132,7 @@ func All() []Checker {
 		{nameLinearizable, "reads and changes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
 		{nameSession, "a session reads what it has written and never less than it has read, a bounded read is not older than its bound, and every answer is what the log adds up to", judgeSession},
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
+		{nameInSync, "whoever is in sync, or about to be, has on its device all that anybody was ever told, at every acknowledgement and at every entry of the control plane", judgeInSync},
 		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
 		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
 		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more; a command has its effect only on the configuration that it was decided on", judgeFence},

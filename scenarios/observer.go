@@ -328,6 +328,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	case kind == wire.StateAt:
 		l := o.shared.leader(m.Tenant, m.Slot)
 		l.told = max(l.told, m.Seq)
+		o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtRead)
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:

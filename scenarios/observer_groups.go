@@ -209,6 +209,9 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 			o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
 		}
 		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
+		o.tellsOf(from, m.Tenant, m.Slot, m.Commit, observe.AtCommit)
+	case peer.Index:
+		o.tellsOf(from, m.Tenant, m.Slot, m.At.Seq, observe.AtCommit)
 	case peer.Appended:
 		if m.Mark == 1 { // of a log that is about to begin anew
 			return
@@ -250,6 +253,7 @@ func (o *observer) tellsChanges(payload []byte) {
 			o.tellsEnd(c.Dropped)
 		}
 	}
+	o.reviewEntries()
 }
 
 // leaves compares a shard's set with the one before it, if that was told too.
@@ -318,12 +322,17 @@ func (o *observer) proposes(m *peer.Message) {
 		d = o.shared.decided.Add(keyed.Key{A: m.Index})
 	}
 	*d = decided{m.Round, c.Shard, c.Version, c.Kind}
+	o.asksToCount(m, &c)
 }
 
 // carriedOut notes which configuration a command has made.
 func (o *observer) carriedOut(from env.ID, m *peer.Message) {
 	r, err := control.DecodeResult(m.Tail)
-	if err != nil || r.Refusal != control.Done {
+	if err != nil {
+		return
+	}
+	o.forgetPending(m.Index, m.Round)
+	if r.Refusal != control.Done {
 		return
 	}
 	if d := o.shared.decided.Find(keyed.Key{A: m.Index}); d != nil && d.number == m.Round {

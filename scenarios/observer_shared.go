@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -34,6 +35,9 @@ type sharedView struct {
 	grants  keyed.List[grants]    // likewise
 	divided keyed.List[divided]   // by tenant
 	peer    peer.Message
+
+	pending  []pendingMember // asked for, and not known to be refused
+	reviewed uint64          // the entry of the control plane's log up to which copies were looked at
 }
 
 // slotShard says in which shard a slot is.
@@ -49,6 +53,7 @@ type leading struct {
 	epoch lineage.ShardEpoch
 	told  lineage.Seq // the last record that a client was told of
 
+	utmost      utmost
 	incarnation env.Incarnation // of the node
 }
 
@@ -110,6 +115,9 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	case fault.RecoverySyncing, fault.LogCutting:
 		o.recovered(id, t, slot, seq)
 		o.writesOf(id, t, slot).refetching = false
+	case fault.SlotCreating: // whatever was here once is gone
+		w := o.writesOf(id, t, slot)
+		w.places, w.passed, w.durable, w.snapshot, w.covers, w.refetching = w.places[:0], 0, 0, "", 0, false
 	case fault.SlotRefetching: // a crash amid it may leave what was there
 		o.writesOf(id, t, slot).refetching = true
 	case fault.SlotFollowing:
@@ -143,6 +151,7 @@ func (w *slotWrites) chainAt(seq lineage.Seq) (lineage.Chain, bool) {
 func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	l := o.shared.leader(m.Tenant, m.Slot)
 	l.told = max(l.told, m.Seq)
+	o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtAck)
 	if l.node == from {
 		o.tells(from, o.shared.shardOf(m.Tenant, m.Slot), l.epoch)
 	}

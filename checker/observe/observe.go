@@ -91,6 +91,7 @@ type Run struct {
 	Shared bool
 	Copies Copies
 	Claims Claims
+	InSync InSync
 
 	Residency      Residency
 	Availability   Availability
@@ -120,6 +121,7 @@ func (r *Run) Reset() {
 	r.Shared = false
 	r.Copies.reset()
 	r.Claims.reset()
+	r.InSync.reset()
 	r.Residency.reset()
 	r.Availability.reset()
 	r.Health.reset()

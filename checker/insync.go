@@ -1,0 +1,51 @@
+package checker
+
+import "github.com/tidaldb/tidalsim/checker/observe"
+
+const nameInSync = "in-sync"
+
+// judgeInSync looks at the bytes on the devices of those nodes on which a promise
+// rests, whenever somebody is told of a record and whenever the control plane changes
+// a shard. A record is told by an acknowledgement, by the state that a read shows, or
+// by a commit index that one node sends to another. Its rules:
+//
+//	member-short   a member in sync, in its present life and not excluded from the slot,
+//	               lacks a record that somebody was told of
+//	pending-short  the leader has asked to let a node join, or to readmit it, and the
+//	               node lacks such a record
+//	told-early     a node told somebody of a record that is not durable on the node itself
+//	nobody-whole   a set was reformed, and no member of it has all that was told
+//
+// A copy that has another record in the place of the last one that was told lacks it.
+// Members that are down, and earlier lives, are not looked at: whatever they had counts
+// when they come back.
+func judgeInSync(run *observe.Run, _ Options) Report {
+	v, x := newVerdict(nameInSync), &run.InSync
+	v.report.Checked = x.Count
+	for i := range x.Short {
+		short(v, &x.Short[i])
+	}
+	v.report.More += x.More
+	ofGroups(v, run, "nobody was told of any record")
+	return v.done()
+}
+
+func short(v *verdict, s *observe.Short) {
+	where := place(s.Tenant, s.Slot)
+	shard := func(rule, who string) {
+		v.find(rule, s.At, nil, "%s: at %s, with %s, node %d, %s in version %d of shard %d (epoch %d), lacks seq %d, of which somebody was told: %s",
+			where, instant(s.At), s.When, s.Node, who, s.Version, s.Shard, s.Epoch, s.Seq, s.Lacks)
+	}
+	switch s.Standing {
+	case observe.InSet:
+		shard("member-short", "in sync")
+	case observe.Pending:
+		shard("pending-short", "about to be counted")
+	case observe.Teller:
+		v.find("told-early", s.At, nil, "%s: at %s node %d tells of seq %d with %s, and the record is not durable there: %s",
+			where, instant(s.At), s.Node, s.Seq, s.When, s.Lacks)
+	case observe.Anybody:
+		v.find("nobody-whole", s.At, nil, "%s: at %s, with %s, no member of version %d of shard %d (epoch %d), which was reformed, has seq %d, of which somebody was told: %s",
+			where, instant(s.At), s.When, s.Version, s.Shard, s.Epoch, s.Seq, s.Lacks)
+	}
+}

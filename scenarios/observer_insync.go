@@ -1,0 +1,211 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// What the observer looks at for the in-sync judge: of each slot the last record that
+// anybody was told of, and whether the devices on which that rests have it. It reads
+// messages when they are sent, bytes on devices, and the control plane as it was applied;
+// it asks no group who is counted.
+
+// utmost is the last record of a slot that anybody was told of.
+type utmost struct {
+	seq   lineage.Seq
+	chain lineage.Chain // at it, on the node that told first; 0: not known
+}
+
+// pendingMember is a member that a leader has asked to let join, or to readmit. It stays
+// until the shard has another version, or the answer is on its way that nothing comes of
+// the command.
+type pendingMember struct {
+	client, number uint64 // of the proposal
+	kind           control.Kind
+	shard          lineage.Shard
+	epoch          lineage.ShardEpoch
+	version        uint64
+	member         control.Member
+	tenant         tenant.ID    // Readmit
+	slot           lineage.Slot // likewise
+}
+
+// tellsOf notes that a node tells somebody that the log of a slot has a record for good,
+// and looks at the copies if that is news, or if a client is answered.
+func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq, when observe.Occasion) {
+	if seq == 0 {
+		return
+	}
+	l := o.shared.leader(t, slot)
+	news := seq > l.utmost.seq
+	if !news && when != observe.AtAck {
+		return
+	}
+	w := o.writesOf(from, t, slot)
+	if news {
+		l.utmost.seq = seq
+		l.utmost.chain, _ = w.chainAt(seq)
+	}
+	o.run.InSync.Count++
+	if lacks := o.missing(from, w, seq); lacks != "" {
+		o.run.InSync.Lacking(observe.Short{
+			Standing: observe.Teller, When: when, Tenant: t, Slot: slot, Seq: seq, Node: uint32(from), Lacks: lacks, At: o.world.Time(),
+		})
+	}
+	o.review(t, slot, l.utmost, when)
+}
+
+// review looks at all copies of a slot that have to be whole.
+func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when observe.Occasion) {
+	plane, _ := o.shared.plane()
+	id := o.shared.shardOf(t, slot)
+	shard := plane.Shard(id)
+	if shard == nil || told.seq == 0 {
+		return
+	}
+	short := observe.Short{
+		When: when, Tenant: t, Slot: slot, Seq: told.seq, Shard: id, Epoch: shard.Epoch, Version: shard.Version, At: o.world.Time(),
+	}
+	if shard.Reformed {
+		o.reviewReformed(shard, told, short)
+		return
+	}
+	for _, m := range shard.InSync {
+		if o.present(m) && !isExcluded(shard, m, t, slot) {
+			o.reviewCopy(m.Node, told, short, observe.InSet)
+		}
+	}
+	for i := range o.shared.pending {
+		if p := &o.shared.pending[i]; p.shard == id && o.mayComeTrue(p, plane) && (p.kind == control.Join || p.tenant == t && p.slot == slot) {
+			o.reviewCopy(p.member.Node, told, short, observe.Pending)
+		}
+	}
+}
+
+// reviewReformed looks for a member of a reformed set that has all that was told: each
+// may lack what another one has, until the leader has settled it.
+func (o *observer) reviewReformed(shard *control.Shard, told utmost, short observe.Short) {
+	o.run.InSync.Count++
+	for _, m := range shard.InSync {
+		lacks := o.lacksTold(m.Node, short.Tenant, short.Slot, told)
+		if lacks == "" {
+			return
+		}
+		short.Lacks = fmt.Sprintf("the last of them, node %d: %s", m.Node, lacks)
+	}
+	short.Standing = observe.Anybody
+	o.run.InSync.Lacking(short)
+}
+
+func (o *observer) reviewCopy(node env.ID, told utmost, short observe.Short, as observe.Standing) {
+	o.run.InSync.Count++
+	if lacks := o.lacksTold(node, short.Tenant, short.Slot, told); lacks != "" {
+		short.Standing, short.Node, short.Lacks = as, uint32(node), lacks
+		o.run.InSync.Lacking(short)
+	}
+}
+
+// lacksTold says what a node's device lacks of the records up to the last one that was
+// told; "" if nothing.
+func (o *observer) lacksTold(node env.ID, t tenant.ID, slot lineage.Slot, told utmost) string {
+	w := o.writesOf(node, t, slot)
+	if w.refetching {
+		return "the log is being replaced"
+	}
+	if lacks := o.missing(node, w, told.seq); lacks != "" {
+		return lacks
+	}
+	if chain, known := w.chainAt(told.seq); known && told.chain != 0 && chain != told.chain {
+		return fmt.Sprintf("another record is there, with chain %016x instead of %016x", uint64(chain), uint64(told.chain))
+	}
+	return ""
+}
+
+// present reports whether a member is the life that its node runs now.
+func (o *observer) present(m control.Member) bool {
+	return o.boots[m.Node].incarnation == m.Incarnation && o.world.Machine(m.Node) != nil
+}
+
+func isExcluded(s *control.Shard, m control.Member, t tenant.ID, slot lineage.Slot) bool {
+	return len(s.Excluded) > 0 && slices.Contains(s.Excluded, control.Exclusion{Member: m, Tenant: t, Slot: slot})
+}
+
+// mayComeTrue reports whether the command that makes a member count can still be applied,
+// and its member lives.
+func (o *observer) mayComeTrue(p *pendingMember, plane *control.Plane) bool {
+	s := plane.Shard(p.shard)
+	return s.Epoch == p.epoch && s.Version == p.version && o.present(p.member)
+}
+
+// asksToCount notes the command by which a leader lets a member count, and looks at what
+// the member has: the leader asks when the member is whole.
+func (o *observer) asksToCount(m *peer.Message, c *control.Command) {
+	if c.Kind != control.Join && c.Kind != control.Readmit {
+		return
+	}
+	o.forgetPending(m.Index, ^uint64(0))
+	p := pendingMember{
+		client: m.Index, number: m.Round, kind: c.Kind, shard: c.Shard, epoch: c.Epoch, version: c.Version,
+		member: c.Member, tenant: c.Tenant, slot: c.Slot,
+	}
+	o.shared.pending = append(o.shared.pending, p)
+	if plane, _ := o.shared.plane(); !o.mayComeTrue(&p, plane) {
+		return
+	}
+	if c.Kind == control.Readmit {
+		o.review(c.Tenant, c.Slot, o.shared.leader(c.Tenant, c.Slot).utmost, observe.AtProposal)
+		return
+	}
+	o.reviewShards(observe.AtProposal, func(s *control.Shard) bool { return s.ID == c.Shard })
+}
+
+// forgetPending drops what a client of the meta log has asked for, up to a number.
+func (o *observer) forgetPending(client, number uint64) {
+	o.shared.pending = slices.DeleteFunc(o.shared.pending, func(p pendingMember) bool { return p.client == client && p.number <= number })
+}
+
+// reviewEntries looks at the slots of all shards that the control plane has changed since
+// it was looked at last.
+func (o *observer) reviewEntries() {
+	plane, _ := o.shared.plane()
+	since := o.shared.reviewed
+	if plane.Index() == since {
+		return
+	}
+	o.shared.reviewed = plane.Index()
+	o.reviewShards(observe.AtEntry, func(s *control.Shard) bool { return s.Index > since })
+}
+
+// reviewShards looks at the slots of some shards.
+func (o *observer) reviewShards(when observe.Occasion, concerns func(*control.Shard) bool) {
+	plane, _ := o.shared.plane()
+	if !anyOf(plane.Shards(), concerns) {
+		return
+	}
+	for i := range o.shared.shards.All() {
+		s := &o.shared.shards.All()[i]
+		shard := plane.Shard(s.shard)
+		if shard == nil || !concerns(shard) || plane.Tenant(s.tenant) == nil {
+			continue
+		}
+		if l := o.shared.leading.Find(slotKey(s.tenant, s.slot)); l != nil {
+			o.review(s.tenant, s.slot, l.utmost, when)
+		}
+	}
+}
+
+func anyOf(shards []control.Shard, concerns func(*control.Shard) bool) bool {
+	for i := range shards {
+		if concerns(&shards[i]) {
+			return true
+		}
+	}
+	return false
+}

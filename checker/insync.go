@@ -18,7 +18,8 @@ const nameInSync = "in-sync"
 //
 // A copy that has another record in the place of the last one that was told lacks it.
 // Members that are down, and earlier lives, are not looked at: whatever they had counts
-// when they come back.
+// when they come back. Of a tenant that is being dropped nothing is: nobody serves it
+// again, and a member may join without it.
 func judgeInSync(run *observe.Run, _ Options) Report {
 	v, x := newVerdict(nameInSync), &run.InSync
 	v.report.Checked = x.Count

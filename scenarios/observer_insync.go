@@ -67,7 +67,7 @@ func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when obse
 	plane, _ := o.shared.plane()
 	id := o.shared.shardOf(t, slot)
 	shard := plane.Shard(id)
-	if shard == nil || told.seq == 0 {
+	if shard == nil || told.seq == 0 || !serves(plane, t) {
 		return
 	}
 	short := observe.Short{
@@ -87,6 +87,13 @@ func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when obse
 			o.reviewCopy(p.member.Node, told, short, observe.Pending)
 		}
 	}
+}
+
+// serves reports whether a tenant is there to stay: of one that is being dropped nobody
+// serves a slot again, and a member may join without it.
+func serves(plane *control.Plane, t tenant.ID) bool {
+	x := plane.Tenant(t)
+	return x != nil && !x.Dropping
 }
 
 // reviewReformed looks for a member of a reformed set that has all that was told: each
@@ -192,7 +199,7 @@ func (o *observer) reviewShards(when observe.Occasion, concerns func(*control.Sh
 	for i := range o.shared.shards.All() {
 		s := &o.shared.shards.All()[i]
 		shard := plane.Shard(s.shard)
-		if shard == nil || !concerns(shard) || plane.Tenant(s.tenant) == nil {
+		if shard == nil || !concerns(shard) {
 			continue
 		}
 		if l := o.shared.leading.Find(slotKey(s.tenant, s.slot)); l != nil {

@@ -285,42 +285,43 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"logical bytes of a tenant":     fmt.Sprint(tenant.MinBytes, "..", thousands(tenant.MaxBytes)),
 		"slots of a tenant (P)":         "1.." + thousands(route.MaxPartitions),
 		"tenants that a node's catalog names, dropped ones included": thousands(core.MaxCatalog),
-		"name of a region":                                            fmt.Sprint("1..", tenant.MaxRegion),
-		"lag of a replica in a healthy region":                        health.DegradedLagMs,
-		"silence of a node in a healthy region":                       thousands(health.OfflineSilenceMs),
-		"message":                                                     wire.MaxSize,
-		"first wait for an answer":                                    patience.Attempt / env.Millisecond,
-		"longest wait between attempts":                               patience.Longest / env.Millisecond,
-		"deadline of a call":                                          patience.Deadline / env.Second,
-		"timers of a machine":                                         env.MaxTimers,
-		"CPU time of a Step, at least":                                sim.MinStep,
-		"down time of a process that ended itself":                    sim.RestartAfter / int64(env.Millisecond),
-		"disruptive part, and calm part":                              plan.MaxDuration / int64(env.Second),
-		"disruptions, and deviations, of a plan":                      thousands(plan.MaxEntries) + " each",
-		"drift of a clock":                                            thousands(plan.MaxDrift) + " either way",
-		"operations that a disk serves at once":                       fmt.Sprintf("1..%d", disk.MaxDepth),
-		"rates of deviations":                                         thousands(chance.Million),
-		"acknowledged operations of a seed that counts, at least":     scenarios.MinAcked,
-		"answer of a session read, while at most one node is hurt":    checker.SessionDeadline / int(env.Millisecond),
-		"findings of one report":                                      checker.MaxFindings,
-		"search of one partition":                                     thousands(checker.DefaultStepBudget),
-		"seeds that a checker has to find a planted mistake":          selftest.DefaultSeeds,
-		"seeds over which detection rates are measured":               selftest.RateSeeds,
-		"messages that wait for a process":                            host.MaxInbox,
-		"looks that wait for a process":                               host.MaxInspections,
-		"answer to a probe":                                           probe.Patience.Milliseconds(),
-		"connections of probes":                                       probe.MaxConnections,
-		"header of a probe":                                           fmt.Sprintf("%d Ki", probe.MaxHeader>>10),
-		"operations that a real disk does at once":                    hostdisk.DefaultWorkers,
-		"payload of a frame":                                          fmt.Sprintf("%d Mi", frame.MaxPayload/mi),
-		"bytes that wait for one peer":                                fmt.Sprintf("%d Mi", hostnetwork.MaxQueue/mi),
-		"connections that have not said hello":                        hostnetwork.MaxStrangers,
-		"wait for a hello":                                            hostnetwork.HelloTimeout.Seconds(),
-		"attempt to connect":                                          hostnetwork.DialTimeout.Seconds(),
-		"wait between attempts to connect":                            fmt.Sprint(hostnetwork.FirstBackoff.Milliseconds(), "..", hostnetwork.LongestBackoff.Milliseconds()),
-		"rounds of one live run":                                      "1.." + thousands(live.MaxRounds),
-		"clients of one live run":                                     fmt.Sprint("1..", live.MaxClients),
-		"acknowledged operations of a live run that counts, at least": live.MinAcked,
+		"name of a region":                                         fmt.Sprint("1..", tenant.MaxRegion),
+		"lag of a replica in a healthy region":                     health.DegradedLagMs,
+		"silence of a node in a healthy region":                    thousands(health.OfflineSilenceMs),
+		"message":                                                  wire.MaxSize,
+		"first wait for an answer":                                 patience.Attempt / env.Millisecond,
+		"longest wait between attempts":                            patience.Longest / env.Millisecond,
+		"deadline of a call":                                       patience.Deadline / env.Second,
+		"timers of a machine":                                      env.MaxTimers,
+		"CPU time of a Step, at least":                             sim.MinStep,
+		"down time of a process that ended itself":                 sim.RestartAfter / int64(env.Millisecond),
+		"disruptive part, and calm part":                           plan.MaxDuration / int64(env.Second),
+		"disruptions, and deviations, of a plan":                   thousands(plan.MaxEntries) + " each",
+		"drift of a clock":                                         thousands(plan.MaxDrift) + " either way",
+		"operations that a disk serves at once":                    fmt.Sprintf("1..%d", disk.MaxDepth),
+		"rates of deviations":                                      thousands(chance.Million),
+		"acknowledged operations of a seed that counts, at least":  scenarios.MinAcked,
+		"answer of a session read, while at most one node is hurt": checker.SessionDeadline / int(env.Millisecond),
+		"findings of one report":                                   checker.MaxFindings,
+		"search of one partition":                                  thousands(checker.DefaultStepBudget),
+		"seeds that a checker has to find a planted mistake":       selftest.DefaultSeeds,
+		"seeds over which detection rates are measured":            selftest.RateSeeds,
+		"seeds of each default scenario that look for a mistake whose scenario is not known": selftest.WideSeeds,
+		"messages that wait for a process":                                                   host.MaxInbox,
+		"looks that wait for a process":                                                      host.MaxInspections,
+		"answer to a probe":                                                                  probe.Patience.Milliseconds(),
+		"connections of probes":                                                              probe.MaxConnections,
+		"header of a probe":                                                                  fmt.Sprintf("%d Ki", probe.MaxHeader>>10),
+		"operations that a real disk does at once":                                           hostdisk.DefaultWorkers,
+		"payload of a frame":                                                                 fmt.Sprintf("%d Mi", frame.MaxPayload/mi),
+		"bytes that wait for one peer":                                                       fmt.Sprintf("%d Mi", hostnetwork.MaxQueue/mi),
+		"connections that have not said hello":                                               hostnetwork.MaxStrangers,
+		"wait for a hello":                                                                   hostnetwork.HelloTimeout.Seconds(),
+		"attempt to connect":                                                                 hostnetwork.DialTimeout.Seconds(),
+		"wait between attempts to connect":                                                   fmt.Sprint(hostnetwork.FirstBackoff.Milliseconds(), "..", hostnetwork.LongestBackoff.Milliseconds()),
+		"rounds of one live run":                                                             "1.." + thousands(live.MaxRounds),
+		"clients of one live run":                                                            fmt.Sprint("1..", live.MaxClients),
+		"acknowledged operations of a live run that counts, at least":                        live.MinAcked,
 		"plan file":              fmt.Sprintf("%d Mi", campaign.MaxPlanFile/mi),
 		"line of a history file": fmt.Sprintf("%d Mi", history.MaxLine/mi),
 		"tenants file":           fmt.Sprintf("%d Mi", desired.MaxFile/mi),
@@ -393,4 +394,19 @@ func TestDecisionsAreNumberedOnce(t *testing.T) {
 			t.Errorf("%s: want a heading that begins with %q", path, "# "+match[1]+": ")
 		}
 	})
+}
+
+// Each mistake that no seed finds stands in the document with its reason.
+func TestMistakesThatNoSeedFindsAreTold(t *testing.T) {
+	all, err := selftest.All(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := text(t, "docs/selftest.md")
+	for _, m := range all {
+		row := fmt.Sprintf("| [%s](../%s/%s/%s.txt) | %s | %s |", m.Name, selftest.Dir, m.Kind, m.Name, m.Rule, m.NotFound)
+		if m.NotFound != "" && !strings.Contains(told, row) {
+			t.Errorf("docs/selftest.md lacks the row\n%s", row)
+		}
+	}
 }

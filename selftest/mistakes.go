@@ -1,120 +1,172 @@
 package selftest
 
-// mistakes are those that are not the change of one statement. The text of each
-// replacement occurs in its file exactly once, or the self-test fails.
-var mistakes = []Mistake{
-	{
-		Name: "ack-after-sync", Rule: "nothing is answered before it is durable",
-		Expected: "durable-ack", Scenario: "smoke", Where: "core/replica/log.go", Operator: edit,
-		edits: []replacement{{"r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle,", "r.submitSync(e, env.Op{Kind: env.OpRead, Length: 1, File: r.handle,"}},
-	},
-	{
-		Name: "charged-before-duplicate", Rule: "a duplicate is looked up before it is charged",
-		Expected: "rate", Scenario: "lossy-network", Where: "core/replica/requests.go", Operator: edit,
-		edits: []replacement{{
-			"\tif out, repeated := r.repeated(e, session, m); repeated {\n",
-			"\tr.bucket.Take(e.Now())\n\tif out, repeated := r.repeated(e, session, m); repeated {\n",
-		}},
-	},
-	{
-		Name: "quota-decided-when-served", Rule: "quotas are decided when a request arrives, not when its turn comes",
-		Expected: "refusal-latency", Scenario: "quota-storm", Where: "core/ingress.go", Operator: edit,
-		edits: []replacement{
-			{"\tcase m.Kind.Changes():\n\t\tn.change(i, ev.From, m, idle)\n", "\tcase m.Kind.Changes() && idle:\n\t\tn.change(i, ev.From, m, idle)\n"},
-			{"\tcase m.Kind == wire.OpenSession:\n", "\tcase m.Kind.Changes():\n\t\tn.change(i, from, m, true)\n\tcase m.Kind == wire.OpenSession:\n"},
-		},
-	},
-	{
-		Name: "turns-without-end", Rule: "the turns of one step end when their time is over, so that what arrives is not kept waiting",
-		Expected: "refusal-latency", Scenario: "quota-storm", Where: "core/ingress.go", Operator: edit,
-		edits: []replacement{{" && spent < turnsTime; {", " && spent >= 0; {"}},
-	},
-	{
-		Name: "one-slot-dropped", Rule: "a drop ends all slots of the tenant",
-		Expected: "liveness", Scenario: "tenant-lifecycle", Where: "core/admin.go", Operator: edit,
-		edits: []replacement{{"\t\t\tr.Drop(n.env)\n", "\t\t\tr.Drop(n.env)\n\t\t\tbreak\n"}},
-	},
-	{
-		Name: "refused-for-nothing", Rule: "what is well formed is not refused as malformed",
-		Expected: "refusals", Scenario: "smoke", Where: "core/replica/requests.go", Operator: edit,
-		edits: []replacement{{"valid := m.Request != 0 &&", "valid := m.Request%10 != 9 && m.Request != 0 &&"}},
-	},
-	{
-		Name: "answers-withheld", Rule: "what is durable is acknowledged",
-		Expected: "liveness", Scenario: "calm", Where: "core/node.go", Operator: edit,
-		edits: []replacement{{"\tn.acks++\n", "\tn.acks++\n\tif seq%40 == 0 {\n\t\treturn\n\t}\n"}},
-	},
-	{
-		Name: "refusal-figures", Rule: "a refusal for the rate tells when a token will be there",
-		Expected: "rate", Scenario: "smoke", Where: "core/quota/admit.go", Operator: edit,
-		edits: []replacement{{"RetryAfter: b.wait()", "RetryAfter: 1000 * b.wait()"}},
-	},
-	{
-		Name: "epoch-durable-before-first-reply", Rule: "an epoch is durable on a node before the node says anything in it",
-		Expected: "one-sequencer", Scenario: "failover", Where: "core/shards.go", Operator: edit,
-		edits: []replacement{{"\tn.scriptCatalog(&next)\n\tn.runScript()\n", "\t_ = next\n\tn.adopted()\n"}},
-	},
-	{
-		Name: "epoch-start-before-reads", Rule: "a new leader serves nothing before the record that begins its epoch is committed",
-		Expected: "linearizable", Scenario: "drain-cancel", Where: "core/group/reads.go", Operator: edit,
-		edits: []replacement{
-			{"\tif s.r.Phase() != replica.Serving {\n\t\treturn wire.NotServing\n", "\tif !s.r.IsOpen() {\n\t\treturn wire.NotServing\n"},
-			{"\tif s.r.Phase() != replica.Serving { // what", "\tif !s.r.IsOpen() { // what"},
-		},
-	},
-	{
-		Name: "chain-compared", Rule: "a replica takes only what continues its own log",
-		Expected: "no-loss", Scenario: "partition", Where: "core/replica/shared.go", Operator: edit,
-		edits: []replacement{
-			{"known && chain != at.Chain {", "known && chain != at.Chain && at.Seq == 0 {"},
-			{"\t\tif r.position(seq).Chain == record.ChainOf(bytes) {\n", "\t\tif seq > 0 {\n"},
-		},
-	},
-	{
-		Name: "excluded-not-promoted", Rule: "who lacks acknowledged records of a slot does not lead",
-		Expected: "configuration", Scenario: "disk-loss", Where: "core/control/apply.go", Operator: edit,
-		edits: []replacement{{"\tif x.shard.IsExcluded(x.Member) {\n\t\treturn IsExcluded\n", "\tif x.shard == nil {\n\t\treturn IsExcluded\n"}},
-		also: []Mistake{
-			{Where: "core/control/plane.go", edits: []replacement{{"return p.isRegistered(m) && !s.IsExcluded(m) }", "return p.isRegistered(m) }"}}},
-			{Where: "core/control/decide.go", edits: []replacement{{"leader.life == alive && !s.IsExcluded(s.Leader):", "leader.life == alive:"}}},
-		},
-	},
-	{
-		Name: "residency-enforced", Rule: "a shard is placed, and a tenant's slots are opened, only where the tenant allows it",
-		Expected: "residency", Scenario: "region-outage", Where: "core/control/apply.go", Operator: edit,
-		edits: []replacement{
-			{"\treturn unless(p.permits(x.shard, p.Node(x.In).Region), WrongResidency)\n", "\treturn Done\n"},
-			{"\treturn unless(p.Node(x.In).Region == x.shard.Region, WrongRegion)\n", "\treturn Done\n"},
-		},
-		also: []Mistake{
-			{Where: "core/control/decide.go", edits: []replacement{{"n.Region != s.Region || n.Draining", "n.Draining"}}},
-			{Where: "core/tenancy.go", edits: []replacement{{" || !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node))", ""}}},
-		},
-	},
-	{
-		Name: "map-order-leaks", Rule: "map order never reaches a message, file or trace",
-		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
-		edits: []replacement{{
-			stepBegins,
-			stepBegins + "\tfor k := range map[int]bool{1: true, 2: true, 3: true, 4: true} {\n\t\tn.env.Charge(env.Duration(k))\n\t\tbreak\n\t}\n",
-		}},
-	},
-	{
-		Name: "package-variable-leaks", Rule: "no package variable lets one run see another",
-		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
-		edits: []replacement{
-			{stepBegins, stepBegins + "\tleaked++\n\tn.env.Charge(leaked & 7)\n"},
-			{"// Node is one process:", "var leaked env.Duration\n\n// Node is one process:"},
-		},
-	},
-	{
-		Name: "wall-clock-leaks", Rule: "nothing but the environment tells the time",
-		Expected: "determinism", Scenario: "smoke", Where: "core/node.go", Operator: edit,
-		edits: []replacement{
-			{stepBegins, stepBegins + "\tn.env.Charge(env.Duration(time.Now().UnixNano() & 7))\n"},
-			{"import (\n", "import (\n\t\"time\"\n"},
-		},
-	},
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A mistake that is not the change of one statement is a file of its own,
+// selftest/mistakes/KIND/NAME.txt:
+//
+//	name: NAME
+//	rule: what holds while it is not broken, in one line
+//	kind: KIND
+//	found by: CHECKER, CHECKER (any of them; "any" for every checker)
+//	scenario: SCENARIO (empty: all scenarios that run by default)
+//	not found: why seeds do not find it (only if they do not)
+//
+//	-- path/of/a/file.go --
+//	<<<<<<<
+//	lines as they are; they stand in the file exactly once
+//	=======
+//	lines with the mistake in them
+//	>>>>>>>
+//
+// A file may have several changes, and a mistake several files. Lines that begin with a #
+// above the first file are comments.
+
+// Dir is the directory of the mistakes, below the module's root, slash-separated.
+const Dir = "selftest/mistakes"
+
+// kinds are the directories of mistakes: the rule that is broken is about this.
+var kinds = []string{"counting", "epochs", "reads", "recovery", "snapshots", "duplicates", "quotas", "lifecycle", "determinism"}
+
+// Kinds returns the kinds of mistakes, as directories of Dir.
+func Kinds() []string { return slices.Clone(kinds) }
+
+// Any is in place of a checker if every checker's objection counts.
+const Any = "any"
+
+// ErrMistake is wrapped by the errors about a file of a mistake.
+var ErrMistake = errors.New("bad file of a mistake")
+
+// files returns the mistakes that have files, by kind and name.
+func files(root string) ([]Mistake, error) {
+	paths, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(Dir), "*", "*"))
+	if err != nil {
+		return nil, err
+	}
+	var all []Mistake
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		m, err := parse(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		dir, base := filepath.Split(path)
+		if base != m.Name+".txt" || filepath.Base(dir) != m.Kind || !slices.Contains(kinds, m.Kind) {
+			return nil, fmt.Errorf("%s: %w: want it at %s/%s/%s.txt, with a kind of %s", path, ErrMistake, Dir, m.Kind, m.Name, strings.Join(kinds, ", "))
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
-const stepBegins = "func (n *Node) Step(ev *env.Event) {\n"
+// parse reads the file of a mistake.
+func parse(text string) (Mistake, error) {
+	m := Mistake{Operator: edit}
+	head, body, cut := strings.Cut(text, "\n-- ")
+	if !cut {
+		return m, fmt.Errorf("%w: it changes no file: no line begins with -- ", ErrMistake)
+	}
+	for line := range strings.Lines(head) {
+		if err := m.field(strings.TrimSpace(line)); err != nil {
+			return m, err
+		}
+	}
+	if m.Name == "" || m.Rule == "" || m.Kind == "" || m.Expected == "" {
+		return m, fmt.Errorf("%w: want name, rule, kind and found by", ErrMistake)
+	}
+	for part := range strings.SplitSeq(body, "\n-- ") {
+		change, err := parseChange(part)
+		if err != nil {
+			return m, err
+		}
+		m.changes = append(m.changes, change)
+	}
+	m.Where = m.changes[0].where
+	return m, nil
+}
+
+// field takes a line above the first file.
+func (m *Mistake) field(line string) error {
+	if line == "" || line[0] == '#' {
+		return nil
+	}
+	key, value, _ := strings.Cut(line, ":")
+	into := map[string]*string{"name": &m.Name, "rule": &m.Rule, "kind": &m.Kind, "found by": &m.Expected, "scenario": &m.Scenario, "not found": &m.NotFound}[key]
+	if into == nil || *into != "" {
+		return fmt.Errorf("%w: %q: want name, rule, kind, found by, scenario or not found, each once", ErrMistake, line)
+	}
+	*into = strings.TrimSpace(value)
+	return nil
+}
+
+// change is what a mistake changes in one file.
+type change struct {
+	where string // slash-separated, below the module's root
+	edits []replacement
+}
+
+// replacement is a change of whole lines that stand once in their file.
+type replacement struct{ old, new string }
+
+// The lines around a replacement.
+const (
+	before = "<<<<<<<\n"
+	middle = "=======\n"
+	after  = ">>>>>>>\n"
+)
+
+// parseChange reads what follows the beginning of a file's line: its path and changes.
+func parseChange(text string) (change, error) {
+	where, rest, cut := strings.Cut(text, " --\n")
+	c := change{where: where}
+	if !cut || strings.Contains(where, "\n") {
+		return c, fmt.Errorf("%w: %q is not the line of a file, -- path --", ErrMistake, where)
+	}
+	if !strings.HasSuffix(rest, "\n") { // the line's end went with the next file
+		rest += "\n"
+	}
+	for strings.TrimSpace(rest) != "" {
+		body, starts := strings.CutPrefix(strings.TrimLeft(rest, "\n"), before)
+		old, body, divided := strings.Cut(body, middle)
+		changed, left, ends := strings.Cut(body, after)
+		if !starts || !divided || !ends || old == "" || old == changed || strings.Contains(old, before) || strings.Contains(changed, middle) {
+			return c, fmt.Errorf("%w: %s: want lines between <<<<<<<, ======= and >>>>>>>, and others in their place", ErrMistake, where)
+		}
+		c.edits, rest = append(c.edits, replacement{old, changed}), left
+	}
+	if len(c.edits) == 0 {
+		return c, fmt.Errorf("%w: %s: nothing is changed", ErrMistake, where)
+	}
+	return c, nil
+}
+
+// standing returns how often lines stand in a text; they may overlap.
+func standing(text, lines string) (n int) {
+	for at := strings.Index(text, lines); at >= 0; at = strings.Index(text, lines) {
+		n++
+		text = text[at+1:]
+	}
+	return n
+}
+
+// apply returns the source with the changes in it.
+func (c *change) apply(name string, source []byte) ([]byte, error) {
+	text := "\n" + string(source)
+	for _, r := range c.edits {
+		if n := standing(text, "\n"+r.old); n != 1 {
+			return nil, fmt.Errorf("%w: %s: these lines stand %d times in %s, want once:\n%s", ErrMistake, name, n, c.where, r.old)
+		}
+		text = strings.Replace(text, "\n"+r.old, "\n"+r.new, 1)
+	}
+	return []byte(text[1:]), nil
+}

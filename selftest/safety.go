@@ -10,7 +10,7 @@
 // Without an operator the mistake is the statement's absence. The operators
 // negate, true and false change the condition of an if, and swap exchanges the
 // statement with the next one. Mistakes that are not the change of one statement
-// are in the table of mistakes.go.
+// are files in the directory mistakes; mistakes.go draws them.
 //
 // The one rule to remember: a line whose loss nobody notices is either no safety
 // line, or shows a hole in the checkers.
@@ -33,41 +33,68 @@ import (
 // Mistake is one rule that is broken on purpose.
 type Mistake struct {
 	Name     string `json:"name"`
-	Rule     string `json:"rule"`     // what holds while it is not broken
-	Expected string `json:"expected"` // the checker that must object
-	Scenario string `json:"scenario"` // in which it does
-	Where    string `json:"where"`    // file, slash-separated, below the module's root
+	Rule     string `json:"rule"`               // what holds while it is not broken
+	Kind     string `json:"kind,omitempty"`     // of a mistake with a file: its directory
+	Expected string `json:"expected"`           // the checkers of which one must object, with commas between; or Any
+	Scenario string `json:"scenario,omitempty"` // in which it does; "": one of those that run by default
+	Where    string `json:"where"`              // file, slash-separated, below the module's root
 	Line     int    `json:"line,omitempty"`
-	Operator string `json:"operator"` // drop, negate, true, false, swap, or edit
+	Operator string `json:"operator"`            // drop, negate, true, false, swap, or edit
+	NotFound string `json:"not_found,omitempty"` // why seeds do not find it; it is not run unless it is named
 
-	edits []replacement
-	// also: the rule is kept in more than one place, and is broken in all of them.
-	also []Mistake
+	changes []change // of a mistake with a file
+}
+
+// expects returns the checker among those that object by which the mistake was to be found.
+func (m *Mistake) expects(checkers []string) (string, bool) {
+	for _, c := range checkers {
+		if m.Expected == Any || slices.Contains(m.checkers(), c) {
+			return c, true
+		}
+	}
+	return "", false
+}
+
+// isLine reports whether the mistake is the loss of a safety line: the checker that the
+// line names has to object. Of other mistakes every objection counts.
+func (m *Mistake) isLine() bool { return m.Kind == "" }
+
+// checkers returns the checkers of which one must object.
+func (m *Mistake) checkers() []string {
+	return strings.FieldsFunc(m.Expected, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Files returns the sources that the mistake changes, by their paths below root, with the
 // mistake in them.
 func (m *Mistake) Files(root string) (map[string][]byte, error) {
+	changes := m.changes
+	if len(changes) == 0 {
+		changes = []change{{where: m.Where}}
+	}
 	files := map[string][]byte{}
-	for _, part := range append([]Mistake{*m}, m.also...) {
-		path := filepath.Join(root, filepath.FromSlash(part.Where))
+	for _, c := range changes {
+		path := filepath.Join(root, filepath.FromSlash(c.where))
 		source, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
-		part.Name, part.Operator = m.Name, m.Operator
-		if files[path], err = part.Break(source); err != nil {
+		if _, twice := files[path]; twice {
+			return nil, fmt.Errorf("%w: %s: %s stands twice", ErrMistake, m.Name, c.where)
+		}
+		if m.Operator == edit {
+			files[path], err = c.apply(m.Name, source)
+		} else {
+			files[path], err = m.Break(source)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if bytes.Equal(files[path], source) {
-			return nil, fmt.Errorf("%w: %s changes nothing in %s", ErrDirective, m.Name, part.Where)
+			return nil, fmt.Errorf("%w: %s changes nothing in %s", ErrDirective, m.Name, c.where)
 		}
 	}
 	return files, nil
 }
-
-// replacement is a change of text that occurs once in its file.
-type replacement struct{ old, new string }
 
 // The operators.
 const (
@@ -186,19 +213,9 @@ func ruleOf(above []*ast.Comment, name string) string {
 	return strings.Join(words, " ")
 }
 
-// Break returns the source of the mistake's file with the mistake in it. Lines
+// Break returns the source of a safety line's file with the mistake in it. Lines
 // keep their numbers.
 func (m *Mistake) Break(source []byte) ([]byte, error) {
-	if m.Operator == edit {
-		text := string(source)
-		for _, r := range m.edits {
-			if n := strings.Count(text, r.old); n != 1 {
-				return nil, fmt.Errorf("%w: %s: %q occurs %d times in %s, want once", ErrDirective, m.Name, r.old, n, m.Where)
-			}
-			text = strings.Replace(text, r.old, r.new, 1)
-		}
-		return []byte(text), nil
-	}
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, m.Where, source, parser.ParseComments)
 	if err != nil {

@@ -29,7 +29,7 @@ type Shrunk struct {
 // shows in comparing runs has nothing to shrink.
 func (r *Result) shrink(ctx context.Context, binary, dir string, seeds int) error {
 	for _, seed := range r.seeds[:min(seeds, len(r.seeds))] {
-		cmd := exec.CommandContext(ctx, binary, "shrink", r.Scenario+":"+seed, "--json", "--out", filepath.Join(dir, "shrunk.json"))
+		cmd := exec.CommandContext(ctx, binary, "shrink", r.FoundIn+":"+seed, "--json", "--out", filepath.Join(dir, "shrunk.json"))
 		out, err := cmd.Output()
 		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 			return err

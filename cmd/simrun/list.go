@@ -135,7 +135,15 @@ func listSafety() (rows []row, err error) {
 	}
 	all, err := selftest.All(root)
 	for _, m := range all {
-		rows = append(rows, row{"safety", m.Name, fmt.Sprintf("%s; %s objects in %s (%s)", m.Rule, m.Expected, m.Scenario, m.Where)})
+		in := m.Scenario
+		if in == "" {
+			in = "a scenario of group " + scenarios.Default
+		}
+		text := fmt.Sprintf("%s; %s objects in %s (%s)", m.Rule, m.Expected, in, m.Where)
+		if m.NotFound != "" {
+			text = fmt.Sprintf("%s; no seed finds it: %s (%s)", m.Rule, m.NotFound, m.Where)
+		}
+		rows = append(rows, row{"safety", m.Name, text})
 	}
 	return rows, err
 }

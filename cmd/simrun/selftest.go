@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,39 +14,58 @@ import (
 
 // selftestSummary is the last line of selftest as JSON.
 type selftestSummary struct {
-	Schema   int    `json:"schema"`
-	Type     string `json:"type"` // "summary"
-	Mistakes int    `json:"mistakes"`
-	Found    int    `json:"found"`
-	CPU      int64  `json:"cpu_ns"`
-	Exit     int    `json:"exit"`
+	Schema     int    `json:"schema"`
+	Type       string `json:"type"` // "summary"
+	Mistakes   int    `json:"mistakes"`
+	Found      int    `json:"found"`
+	AsExpected int    `json:"found_as_expected"` // by a checker that was expected to
+	Problems   int    `json:"problems"`          // that could not be planted, or did not end
+	CPU        int64  `json:"cpu_ns"`
+	Exit       int    `json:"exit"`
 }
 
+// selftestShare is the share of mistakes in files that have not changed which selftest
+// plants, in per cent.
+const selftestShare = 20
+
 func (c *command) selftest() *cobra.Command {
-	var o selftest.Options
-	var markdown bool
+	o := selftest.Options{}
+	var markdown, all bool
 	cmd := &cobra.Command{
 		Use:   "selftest",
 		Short: "take one safety rule away at a time and expect its checker to object",
 		Long: `Take one safety rule away at a time, build the command with the source so changed,
-run seeds, and expect the checker that the rule names to object. The tree itself is
-not touched. Needs the source tree and the go command. Exit codes: 0 every mistake
-was found, 7 one survived, 2 there is no source.`,
+run seeds, and expect a checker to object. The tree itself is not touched. Planted are
+the mistakes in files that differ from the revision --since, and a share of the others
+that the tree's hash chooses; with --all, all, which a table of docs/selftest.md shows.
+Needs the source tree and the go command. Exit codes: 0 every mistake was found, 7 one
+survived, 2 there is no source, or a mistake does not fit it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Root, err = sourceRoot(); err != nil {
 				return err
 			}
-			if o.Seeds < 1 {
-				return fmt.Errorf("--budget %d: %w: want at least 1 seed", o.Seeds, campaign.ErrUsage)
+			if o.Seeds < 1 || o.Rate < 0 || o.Share < 0 || o.Share > 100 {
+				return fmt.Errorf("--budget %d --rate %d --share %d: %w: want at least 1 seed, a rate of at least 0 seeds, a share of 0 to 100", o.Seeds, o.Rate, o.Share, campaign.ErrUsage)
+			}
+			if all {
+				o.Share = 100
+				if !cmd.Flags().Changed("rate") {
+					o.Rate = selftest.RateSeeds
+				}
 			}
 			return c.plant(cmd, o, markdown)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.Only, "only", nil, "a mistake's name; may be repeated")
-	flags.IntVar(&o.Seeds, "budget", selftest.DefaultSeeds, "seeds that a checker has to find a mistake")
-	flags.BoolVar(&o.Rate, "all", false, fmt.Sprintf("run %d fixed seeds of every mistake, more if none finds it, and tell the detection rate", selftest.RateSeeds))
+	flags.StringVar(&o.Kind, "kind", "", "only mistakes of this kind: "+strings.Join(selftest.Kinds(), ", "))
+	flags.IntVar(&o.Seeds, "budget", selftest.DefaultSeeds, fmt.Sprintf("seeds that checkers have to find a mistake; at most %d of each scenario if its scenario is not known", selftest.WideSeeds))
+	flags.IntVar(&o.Rate, "rate", 0, "tell in how many of so many first seeds a mistake is found")
+	flags.BoolVar(&all, "all", false, fmt.Sprintf("plant all mistakes; --rate is %d if it is not given", selftest.RateSeeds))
+	flags.IntVar(&o.Share, "share", selftestShare, "share of mistakes in unchanged files, in per cent")
+	flags.StringVar(&o.Since, "since", "HEAD~1", "the git revision from which files are said to have changed")
+	flags.IntVar(&o.Workers, "workers", 0, "worlds at work at once (default one per CPU)")
 	flags.IntVar(&o.Shrink, "shrink", 0, "shrink so many failing seeds of every mistake and print what became of them")
 	flags.BoolVar(&markdown, "markdown", false, "print the table as Markdown")
 	return cmd
@@ -67,12 +87,12 @@ func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) e
 	}
 	s := selftestSummary{Schema: campaign.Schema, Type: "summary", Mistakes: len(results)}
 	for i := range results {
-		s.CPU += results[i].CPU
-		if results[i].Found {
-			s.Found++
-		}
+		s.add(&results[i])
 	}
-	if s.Found < s.Mistakes {
+	switch {
+	case s.Problems > 0:
+		s.Exit = campaign.ExitUsage
+	case s.Found < s.Mistakes:
 		s.Exit = campaign.ExitSurvived
 	}
 	if s.Mistakes == 0 {
@@ -90,35 +110,57 @@ func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) e
 		}
 		return c.line(&s)
 	case markdown:
-		table(c.stdout, results, "| %s | %s | %s | %s | %s | %s |\n", "| --- | --- | --- | --- | ---: | ---: |\n")
+		table(c.stdout, results, "| %s | %s | %s | %s | %s | %s | %s |\n", "| --- | --- | --- | --- | ---: | ---: | ---: |\n")
 	default:
-		table(c.stdout, results, "%-36[1]s %-14[3]s %-16[4]s %9[5]s %8[6]s\n", "")
+		table(c.stdout, results, "%-36[1]s %-14[3]s %-26[4]s %6[5]s %9[6]s %8[7]s\n", "")
 	}
-	fmt.Fprintf(c.stdout, "\n%d of %d mistakes found\n", s.Found, s.Mistakes)
+	fmt.Fprintf(c.stdout, "\n%d of %d mistakes found, %d of them by a checker that was expected to\n", s.Found, s.Mistakes, s.AsExpected)
 	return nil
+}
+
+// add counts a mistake.
+func (s *selftestSummary) add(r *selftest.Result) {
+	s.CPU += r.CPU
+	if r.Found {
+		s.Found++
+	}
+	if r.AsExpected() {
+		s.AsExpected++
+	}
+	if r.Problem != "" {
+		s.Problems++
+	}
 }
 
 // fate tells in words what became of a mistake.
 func fate(r *selftest.Result) string {
 	switch {
+	case r.Problem != "":
+		return "PROBLEM: " + r.Problem
+	case r.AsExpected():
+		return fmt.Sprintf("found by %s, in %d of %d seeds, first in %s:%d", r.Checker, r.In, r.Seeds, r.FoundIn, r.First)
 	case r.Found:
-		return fmt.Sprintf("found by %s, in %d of %d seeds", r.Checker, r.In, r.Seeds)
+		return fmt.Sprintf("found by %s, in %d of %d seeds, first in %s:%d; expected was %s", r.Checker, r.In, r.Seeds, r.FoundIn, r.First, r.Expected)
 	case r.Checker != "":
 		return fmt.Sprintf("SURVIVED: %s objects, but not %s, in %d seeds", r.Checker, r.Expected, r.Seeds)
 	}
 	return fmt.Sprintf("SURVIVED: nobody objects in %d seeds, want %s", r.Seeds, r.Expected)
 }
 
-// table prints name, rule, checker, scenario, seeds in which it was found, CPU.
+// table prints name, rule, checker, scenario, number of the first seed and number of seeds
+// in which the mistake was found, CPU.
 func table(w io.Writer, results []selftest.Result, format, ruler string) {
-	fmt.Fprintf(w, format, "name", "rule", "found by", "in", "seeds", "CPU s")
+	fmt.Fprintf(w, format, "name", "rule", "found by", "in", "first", "seeds", "CPU s")
 	fmt.Fprint(w, ruler)
 	for i := range results {
 		r := &results[i]
-		by := r.Checker
+		by, in := r.Checker, r.FoundIn
 		if !r.Found {
-			by = strings.ToUpper("survived")
+			by, in = strings.ToUpper("survived"), r.Scenario
 		}
-		fmt.Fprintf(w, format, r.Name, r.Rule, by, r.Scenario, fmt.Sprintf("%d/%d", r.In, r.Seeds), fmt.Sprintf("%d.%02d", r.CPU/1e9, r.CPU/1e7%100))
+		if r.Problem != "" {
+			by = strings.ToUpper("problem")
+		}
+		fmt.Fprintf(w, format, r.Name, r.Rule, by, in, strconv.Itoa(r.First), fmt.Sprintf("%d/%d", r.In, r.Seeds), fmt.Sprintf("%d.%02d", r.CPU/1e9, r.CPU/1e7%100))
 	}
 }

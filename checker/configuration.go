@@ -17,16 +17,22 @@ const nameConfiguration = "configuration"
 //	leader-outside  the leader is not in the set
 //	not-a-replica   a member of the set is on a node that holds no replica
 //	node-twice      two members of the set are on one node
-//	nobody-whole    every member is excluded from some slot
+//	nobody-whole    every member is excluded from some slot, and nobody is eligible
+//	eligible-at-min somebody outside of a set that has its minimum is eligible
 //
 // and of one version after the other:
 //
 //	epoch           the epoch went back or up by more than one, or the leader changed within one
-//	promoted        the leader of a new epoch was not in the set before, or was excluded from a slot
+//	promoted        the leader of a new epoch was not in the set before, or was excluded from a slot;
+//	                or it was eligible, and is not alone in the new set
 //	gone-promoted   a later life of the new leader's node was registered before
 //	two-at-once     more than one member entered or left the set within one epoch
 //	amid-reform     a member entered or left while the set was being reformed
-//	member-replaced a node lost its replica while it had a member in the set
+//	member-replaced a node lost its replica while it had a member in the set, or an eligible one
+//	eligible-made   a member became eligible that did not leave a set that had its minimum, or
+//	                that lacked acknowledged records
+//	eligible-missed the set fell below its minimum, and the member that left it is not eligible,
+//	                although it lacked nothing and its process goes on
 //	order           a later version was made by an earlier entry of the control plane
 func judgeConfiguration(run *observe.Run, _ Options) Report {
 	v, c := newVerdict(nameConfiguration), &run.Configurations
@@ -47,6 +53,7 @@ func judgeConfiguration(run *observe.Run, _ Options) Report {
 		if is.Version == was.Version+1 {
 			reconfigured(v, was, is)
 			outlived(v, c.Lives, was, is)
+			eligible(v, c.Lives, was, is)
 		}
 	}
 	ofGroups(v, run, "no configuration was told to anybody")
@@ -74,11 +81,14 @@ func singleVersion(v *verdict, c *observe.Configuration) {
 			v.find("node-twice", c.At, nil, "%s: node %d is in the set twice", version(c), m.Node)
 		}
 	}
+	if len(c.Eligible) > 0 && (len(c.InSync) >= c.Min || c.Contains(c.Eligible[0])) {
+		v.find("eligible-at-min", c.At, nil, "%s: %s is eligible beside a set of %d, of which %d are enough", version(c), processText(c.Eligible[0]), len(c.InSync), c.Min)
+	}
 	for _, x := range c.Excluded {
 		whole := slices.ContainsFunc(c.InSync, func(m observe.Process) bool {
 			return !slices.Contains(c.Excluded, observe.SlotExclusion{Member: m, Tenant: x.Tenant, Slot: x.Slot})
 		})
-		if !whole {
+		if !whole && len(c.Eligible) == 0 {
 			v.find("nobody-whole", c.At, nil, "%s: every member is excluded from %s", version(c), place(x.Tenant, x.Slot))
 		}
 	}
@@ -95,6 +105,9 @@ func reconfigured(v *verdict, was, is *observe.Configuration) {
 		v.find("epoch", is.At, nil, "%s has epoch %d, and the version before it epoch %d", version(is), is.Epoch, was.Epoch)
 	}
 	for _, node := range was.Replicas {
+		if len(was.Eligible) > 0 && was.Eligible[0].Node == node && !slices.Contains(is.Replicas, node) {
+			v.find("member-replaced", is.At, nil, "%s takes the replica from node %d, and %s was eligible", version(is), node, processText(was.Eligible[0]))
+		}
 		if m, holds := was.On(node); holds && !slices.Contains(is.Replicas, node) {
 			v.find("member-replaced", is.At, nil, "%s takes the replica from node %d, and %s was in the set", version(is), node, processText(m))
 		}
@@ -132,8 +145,31 @@ func promoted(v *verdict, was, is *observe.Configuration) {
 	switch member := was.Contains(is.Leader); {
 	case member && was.Excludes(is.Leader):
 		v.find("promoted", is.At, nil, "%s: %s leads epoch %d, and it lacked acknowledged records of a slot", version(is), processText(is.Leader), is.Epoch)
+	case !member && len(was.Eligible) > 0 && was.Eligible[0].Node == is.Leader.Node && !is.Reformed && len(is.InSync) == 1:
 	case !member && !(onNode && is.Reformed):
 		v.find("promoted", is.At, nil, "%s: %s leads epoch %d, and it was not in the set of version %d", version(is), processText(is.Leader), is.Epoch, was.Version)
+	}
+}
+
+// eligible judges who is eligible by the version before.
+func eligible(v *verdict, lives []observe.Registration, was, is *observe.Configuration) {
+	overruled := len(was.Eligible) > 0 && is.Epoch != was.Epoch && is.Leader.Node == was.Eligible[0].Node
+	fell := len(was.InSync) >= was.Min && len(is.InSync) < is.Min && is.Epoch == was.Epoch
+	for _, m := range is.Eligible {
+		if !slices.Contains(was.Eligible, m) && (!(overruled || fell) || !was.Contains(m) || was.Excludes(m)) {
+			v.find("eligible-made", is.At, nil, "%s: %s is eligible; in sync were %v before, of which %d are enough", version(is), processText(m), was.InSync, was.Min)
+		}
+	}
+	if !fell || len(is.Eligible) > 0 || len(was.InSync) != len(is.InSync)+1 {
+		return
+	}
+	for _, m := range was.InSync {
+		over := slices.ContainsFunc(lives, func(r observe.Registration) bool {
+			return r.Node == m.Node && r.Incarnation > m.Incarnation && r.Index < is.Index
+		})
+		if !is.Contains(m) && !was.Excludes(m) && !over {
+			v.find("eligible-missed", is.At, nil, "%s: %s left the set, of which %d are enough and %d are left, and is not eligible", version(is), processText(m), is.Min, len(is.InSync))
+		}
 	}
 }
 

@@ -43,6 +43,16 @@ func ledBy(p observe.Process, further ...func(*observe.Configuration)) func(*obs
 	}
 }
 
+// alone is a set of node 0, with a node that is eligible.
+func alone(eligible uint32, further ...func(*observe.Configuration)) func(*observe.Configuration) {
+	return func(c *observe.Configuration) {
+		c.InSync, c.Eligible = c.InSync[:1], []observe.Process{first(eligible)}
+		for _, f := range further {
+			f(c)
+		}
+	}
+}
+
 func TestConfiguration(t *testing.T) {
 	excluded := func(node uint32) func(*observe.Configuration) {
 		return func(c *observe.Configuration) {
@@ -132,6 +142,42 @@ func TestConfiguration(t *testing.T) {
 				c.Replicas = []uint32{0, 1, 3}
 			})
 		}, want: []string{"member-replaced [] 2 ms: shard 4: version 2 takes the replica from node 2, and incarnation 1 of node 2 was in the set"}},
+		{name: "the eligible member leads, and the set comes back", verdict: Held, make: func(w *world) {
+			w.configuration(1, without(2))
+			w.configuration(2, alone(1))
+			w.configuration(3, ledBy(first(1), func(c *observe.Configuration) {
+				c.InSync, c.Eligible = []observe.Process{first(1)}, []observe.Process{first(0)}
+			}))
+			w.configuration(4, ledBy(first(1), without(0)))
+		}},
+		{name: "the last member leaves, and is forgotten", verdict: Violated, make: func(w *world) {
+			w.configuration(1, without(2))
+			w.configuration(2, func(c *observe.Configuration) { c.InSync = c.InSync[:1] })
+		}, want: []string{"eligible-missed [] 2 ms: shard 4: version 2: incarnation 1 of node 1 left the set, of which 2 are enough and 1 are left, and is not eligible"}},
+		{name: "the last member leaves, and its process is gone", verdict: Held, make: func(w *world) {
+			w.configuration(1, without(2))
+			w.run.Configurations.Registered(observe.Registration{Process: observe.Process{Node: 1, Incarnation: 2}, Index: 15})
+			w.configuration(2, func(c *observe.Configuration) { c.InSync = c.InSync[:1] })
+		}},
+		{name: "who was not in the set is eligible", verdict: Violated, make: func(w *world) {
+			w.configuration(1, without(2))
+			w.configuration(2, alone(2))
+		}, want: []string{"eligible-made [] 2 ms: shard 4: version 2: incarnation 1 of node 2 is eligible; in sync were [{0 1} {1 1}] before, of which 2 are enough"}},
+		{name: "who lacks a slot is eligible", verdict: Violated, make: func(w *world) {
+			w.configuration(1, func(c *observe.Configuration) { without(2)(c); excluded(1)(c) })
+			w.configuration(2, alone(1))
+		}, want: []string{"eligible-made [] 2 ms: shard 4: version 2: incarnation 1 of node 1 is eligible; in sync were [{0 1} {1 1}] before, of which 2 are enough"}},
+		{name: "somebody is eligible beside enough members", verdict: Violated, make: func(w *world) {
+			w.configuration(2, func(c *observe.Configuration) { without(2)(c); c.Eligible = []observe.Process{first(2)} })
+		}, want: []string{"eligible-at-min [] 2 ms: shard 4: version 2: incarnation 1 of node 2 is eligible beside a set of 2, of which 2 are enough"}},
+		{name: "the eligible member joins the set that it overrules", verdict: Violated, make: func(w *world) {
+			w.configuration(2, alone(1))
+			w.configuration(3, ledBy(first(1), func(c *observe.Configuration) { c.InSync = c.InSync[:2] }))
+		}, want: []string{"promoted [] 3 ms: shard 4: version 3: incarnation 1 of node 1 leads epoch 2, and it was not in the set of version 2"}},
+		{name: "the eligible member loses its replica", verdict: Violated, make: func(w *world) {
+			w.configuration(2, alone(1))
+			w.configuration(3, alone(1, func(c *observe.Configuration) { c.Eligible, c.Replicas = nil, []uint32{0, 2, 3} }))
+		}, want: []string{"member-replaced [] 3 ms: shard 4: version 3 takes the replica from node 1, and incarnation 1 of node 1 was eligible"}},
 		{name: "a later version by an earlier entry", verdict: Violated, make: func(w *world) {
 			w.configuration(1, nil)
 			w.configuration(2, func(c *observe.Configuration) { c.Index = 9 })

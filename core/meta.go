@@ -58,6 +58,10 @@ type meta struct {
 	proposals []proposal
 	count     uint64 // of proposals
 	tail      []byte // of the message that is being made
+
+	wanted        []verification // that are to be asked for
+	verifications []verification // whose reads are under way
+	verified      uint64         // reads so far
 }
 
 // sighting is a node as the coordinator sees it.
@@ -179,6 +183,10 @@ func (n *Node) metaMessage(from env.ID, m *peer.Message) {
 	case peer.Poll:
 		n.leader, n.located = from, true
 		n.tell(from, m.Round)
+	case peer.Verify:
+		n.verify(from, m)
+	case peer.Verified:
+		n.isVerified(m)
 	case peer.Report:
 		if peer.DecodeFigures(m.Tail, &n.reporting.read) != nil {
 			n.malformed++
@@ -376,7 +384,10 @@ func (n *Node) propose(from env.ID, m *peer.Message) {
 // outcomes tells what became of proposals.
 func (n *Node) outcomes() {
 	for _, out := range slices.Clone(n.log.Outcomes()) {
-		if out.Read && out.Err == nil {
+		switch {
+		case out.Read && out.Number&verifying != 0:
+			n.readForVerification(out.Number, out.Err != nil)
+		case out.Read && out.Err == nil:
 			n.stillLeads(out.Number)
 		}
 		if out.Read || out.Err == metalog.ErrUnknown {

@@ -72,9 +72,17 @@ func NewNode(e env.Env, c *Cluster) *Node {
 
 // Step handles one event.
 func (n *Node) Step(ev *env.Event) {
-	if n.sharing != nil && n.stepShared(ev) {
+	if n.sharing == nil {
+		n.step(ev)
 		return
 	}
+	if !n.stepShared(ev) {
+		n.step(ev)
+	}
+	n.verifyWanted()
+}
+
+func (n *Node) step(ev *env.Event) {
 	switch ev.Kind {
 	case env.Started:
 		n.started = n.env.Now()

@@ -100,7 +100,7 @@ func (n *Node) stepShared(ev *env.Event) bool {
 	}
 	wants := n.unadopted
 	switch m.Kind {
-	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report:
+	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report, peer.Verify, peer.Verified:
 		n.metaMessage(ev.From, m)
 		wants = true
 	default:

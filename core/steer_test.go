@@ -299,7 +299,7 @@ func TestEveryRefusalHasItsCode(t *testing.T) {
 		// Of commands about shards, members and shares.
 		control.UnknownSlot: not, control.NotInSync: not, control.NotRegistered: not, control.NotReplica: not, control.NotLeader: not, control.NotRemoved: not,
 		control.NotRestarted: not, control.IsLeader: not, control.IsInSync: not, control.IsReplica: not, control.IsExcluded: not, control.LastMember: not,
-		control.Reforming: not, control.WrongRegion: not, control.OverLimits: not, control.NotDropping: not, control.IsDraining: not,
+		control.Reforming: not, control.WrongRegion: not, control.OverLimits: not, control.NotDropping: not, control.IsDraining: not, control.IsEligible: not,
 	}
 	n := newFleet(t).berths[0].node
 	decided := 0

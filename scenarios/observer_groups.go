@@ -178,7 +178,7 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	kind := peer.KindOf(payload)
 	m := &o.shared.peer
 	switch kind {
-	case 0, peer.Heartbeat, peer.Poll, peer.Report:
+	case 0, peer.Heartbeat, peer.Poll, peer.Report, peer.Verified: // what a member of the meta log read of an epoch it does not say in it
 		return
 	case peer.Configs:
 		o.tellsChanges(payload)
@@ -288,6 +288,9 @@ func (o *observer) configured(s *control.Shard) {
 	}
 	for _, m := range s.InSync {
 		c.InSync = append(c.InSync, processOfMember(m))
+	}
+	for _, m := range s.Eligible {
+		c.Eligible = append(c.Eligible, processOfMember(m))
 	}
 	for _, id := range s.Replicas {
 		c.Replicas = append(c.Replicas, uint32(id))

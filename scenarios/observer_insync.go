@@ -141,7 +141,7 @@ func (o *observer) present(m control.Member) bool {
 }
 
 func isExcluded(s *control.Shard, m control.Member, t tenant.ID, slot lineage.Slot) bool {
-	return len(s.Excluded) > 0 && slices.Contains(s.Excluded, control.Exclusion{Member: m, Tenant: t, Slot: slot})
+	return len(s.Excluded) > 0 && s.Excludes(m, t, slot)
 }
 
 // mayComeTrue reports whether the command that makes a member count can still be applied,

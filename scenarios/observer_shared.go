@@ -159,7 +159,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	shard := plane.Shard(o.shared.shardOf(m.Tenant, m.Slot))
 	copies, missing := 0, ""
 	for _, member := range shard.InSync {
-		if slices.Contains(shard.Excluded, control.Exclusion{Member: member, Tenant: m.Tenant, Slot: m.Slot}) {
+		if shard.Excludes(member, m.Tenant, m.Slot) {
 			continue
 		}
 		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.diedIn == member.Incarnation && w.died >= m.Seq {

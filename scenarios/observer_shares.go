@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
@@ -78,7 +77,7 @@ func (o *observer) lackedInSync(t tenant.ID, slot lineage.Slot, at lineage.Posit
 	plane, _ := o.shared.plane()
 	shard := plane.Shard(o.shared.shardOf(t, slot))
 	for _, m := range shard.InSync {
-		if slices.Contains(shard.Excluded, control.Exclusion{Member: m, Tenant: t, Slot: slot}) {
+		if shard.Excludes(m, t, slot) {
 			continue
 		}
 		w := o.writesOf(m.Node, t, slot)

@@ -23,6 +23,7 @@ type Configuration struct {
 	Epoch    lineage.ShardEpoch
 	Leader   Process
 	InSync   []Process // ascending by node
+	Eligible []Process // who left the set last, and may lead if nobody in it can; at most one
 	Replicas []uint32  // nodes, ascending
 	Excluded []SlotExclusion
 	Min      int
@@ -64,6 +65,7 @@ func (c *Configurations) Told(told Configuration) {
 		}
 	}
 	told.InSync = tail(&c.processes, told.InSync)
+	told.Eligible = tail(&c.processes, told.Eligible)
 	told.Replicas = tail(&c.nodes, told.Replicas)
 	told.Excluded = tail(&c.excluded, told.Excluded)
 	c.List = append(c.List, told)

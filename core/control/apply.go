@@ -31,16 +31,16 @@ var rules = [kindEnd]rule{
 	Register: {requires: []precondition{knownNode, newIncarnation}, effect: register},
 
 	Elect:  {requires: []precondition{asDecided, inSyncToLead, registered, notExcluded, notLeader}, effect: elect},
-	Reform: {requires: []precondition{asDecided, nodeInSync, registered, notExcluded, nobodyPromotable}, effect: reform},
+	Reform: {requires: []precondition{asDecided, nodeInSync, registered, wholeIfAny, nobodyPromotable}, effect: reform},
 	Settle: {requires: []precondition{asDecided, byLeader, reforming}, effect: settle},
 
 	Remove: {requires: []precondition{asDecided, byLeader, settled, inSync, notLast, notLeader}, effect: remove},
 	Join:   {requires: []precondition{asDecided, byLeader, settled, notYetInSync, replica, registered, nodeNotInSync, joinsWithDuties}, effect: join},
 
-	Exclude: {requires: []precondition{asDecided, settled, inSync, slotHere, notYetExcluded, slotNotLast, roomForExclusion}, effect: exclude},
+	Exclude: {requires: []precondition{asDecided, inSyncOrEligible, settledOrEligible, slotHere, notYetExcluded, slotNotLast, roomForExclusion}, effect: exclude},
 	Readmit: {requires: []precondition{asDecided, byLeader, settled, inSync, stillExcluded}, effect: readmit},
 
-	Assign: {requires: []precondition{asDecided, leavesReplica, leavesIdle, entersKnown, entersNew, entersResident, entersRegion, entersWithDuties}, effect: assign},
+	Assign: {requires: []precondition{asDecided, leavesReplica, leavesIdle, leavesNoneEligible, entersKnown, entersNew, entersResident, entersRegion, entersWithDuties}, effect: assign},
 
 	CreateTenant: {requires: []precondition{newTenant, validConfig, validHomes, enoughForEach, permittedHomes, roomForTenant}, effect: createTenant},
 	DropTenant:   {requires: []precondition{knownTenant, notYetDropping, anyOrBased}, effect: dropTenant},
@@ -165,6 +165,7 @@ func newIncarnation(p *Plane, x *change) Refusal {
 func register(p *Plane, x *change) {
 	n := p.Node(x.Member.Node)
 	n.Incarnation, n.Index = x.Member.Incarnation, x.index
+	p.endEligibility(x)
 }
 
 // Shards: what a command was decided on, and who decided.
@@ -210,7 +211,7 @@ func inSync(_ *Plane, x *change) Refusal { return unless(x.shard.IsInSync(x.Memb
 func inSyncToLead(_ *Plane, x *change) Refusal {
 	// Only a member without which nothing was acknowledged is promoted.
 	//safety:only-in-sync-promoted false by=configuration on=failover
-	if !x.shard.IsInSync(x.Member) {
+	if !x.shard.IsInSync(x.Member) && !x.shard.IsEligible(x.Member.Node) {
 		return NotInSync
 	}
 	return Done
@@ -258,9 +259,13 @@ func nobodyPromotable(p *Plane, x *change) Refusal {
 	return unless(p.reformable(x.shard), NotRestarted)
 }
 
-func elect(_ *Plane, x *change) {
-	x.shard.Epoch++
-	x.shard.Leader = x.Member
+func elect(p *Plane, x *change) {
+	s := x.shard
+	s.Epoch++
+	s.Leader = x.Member
+	if !s.IsInSync(x.Member) {
+		p.overrule(s, x.Member)
+	}
 }
 
 func reform(p *Plane, x *change) {
@@ -268,16 +273,28 @@ func reform(p *Plane, x *change) {
 	s.Epoch++
 	s.Leader = x.Member
 	s.Reformed = true
+	s.InSync = slices.DeleteFunc(s.InSync, p.isLost)
 	for i, m := range s.InSync {
-		s.InSync[i].Incarnation = p.Node(m.Node).Incarnation
+		s.InSync[i] = p.renewed(m)
 	}
-	s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return !s.IsInSync(e.Member) })
+	// A log that has failed lacks acknowledged records after a restart as well: it may
+	// have been fetched anew by half.
+	s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return !s.IsInSync(p.renewed(e.Member)) })
+	for i := range s.Excluded {
+		if e := &s.Excluded[i]; p.hasRestarted(e.Member) {
+			e.Member, e.Life = p.renewed(e.Member), 0
+		}
+	}
 }
+
+// renewed returns the registered process of a member's node.
+func (p *Plane) renewed(m Member) Member { return Member{m.Node, p.Node(m.Node).Incarnation} }
 
 func settle(_ *Plane, x *change) { x.shard.Reformed = false }
 
-func remove(_ *Plane, x *change) {
+func remove(p *Plane, x *change) {
 	s := x.shard
+	p.becomesEligible(s, x.Member)
 	s.InSync = slices.DeleteFunc(s.InSync, func(m Member) bool { return m == x.Member })
 	s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return e.Member == x.Member })
 }
@@ -285,11 +302,16 @@ func remove(_ *Plane, x *change) {
 func join(_ *Plane, x *change) {
 	i, _ := slices.BinarySearchFunc(x.shard.InSync, x.Member, Member.Compare)
 	x.shard.InSync = slices.Insert(x.shard.InSync, i, x.Member)
+	if len(x.shard.InSync) >= x.shard.Min { // what is committed from here on the eligible member may lack
+		x.shard.Eligible = nil
+	}
 }
 
 // Shards: a slot of a member.
 
-func (x *change) exclusion() Exclusion { return Exclusion{x.Member, x.Tenant, x.Slot} }
+func (x *change) exclusion() Exclusion {
+	return Exclusion{Member: x.Member, Tenant: x.Tenant, Slot: x.Slot, Life: x.Base}
+}
 
 func slotHere(p *Plane, x *change) Refusal {
 	t := p.Tenant(x.Tenant)
@@ -305,7 +327,11 @@ func notYetExcluded(_ *Plane, x *change) Refusal {
 }
 
 func slotNotLast(_ *Plane, x *change) Refusal {
-	return unless(!x.shard.onlyHolder(x.Tenant, x.Slot, x.Member), LastMember)
+	s := x.shard
+	if !s.IsInSync(x.Member) { // it is eligible
+		return unless(!s.onlyHolder(x.Tenant, x.Slot, x.Member), LastMember)
+	}
+	return unless(len(s.Eligible) > 0 || !s.onlyHolder(x.Tenant, x.Slot, x.Member), LastMember)
 }
 
 func roomForExclusion(_ *Plane, x *change) Refusal {
@@ -318,6 +344,10 @@ func stillExcluded(_ *Plane, x *change) Refusal {
 }
 
 func exclude(_ *Plane, x *change) {
+	if !x.shard.IsInSync(x.Member) {
+		x.shard.Eligible = nil
+		return
+	}
 	i, _ := x.shard.findExclusion(x.exclusion())
 	x.shard.Excluded = slices.Insert(x.shard.Excluded, i, x.exclusion())
 }
@@ -337,6 +367,11 @@ func leavesReplica(_ *Plane, x *change) Refusal {
 func leavesIdle(_ *Plane, x *change) Refusal {
 	_, found := x.shard.holder(x.Node)
 	return unless(!found, IsInSync)
+}
+
+// leavesNoneEligible: the eligible member may have what nobody else has.
+func leavesNoneEligible(_ *Plane, x *change) Refusal {
+	return unless(!x.shard.IsEligible(x.Node), IsEligible)
 }
 
 func entersKnown(p *Plane, x *change) Refusal { return unless(p.Node(x.In) != nil, UnknownNode) }

@@ -43,6 +43,12 @@ func excludes(shard lineage.Shard, x Member, id tenant.ID, slot lineage.Slot) Co
 	return Command{Kind: Exclude, Shard: shard, Member: x, Tenant: id, Slot: slot}
 }
 
+// inLife is an exclusion of a log that failed in a life.
+func inLife(life uint64, c Command) Command {
+	c.Base = life
+	return c
+}
+
 func readmits(shard lineage.Shard, x, by Member, id tenant.ID, slot lineage.Slot) Command {
 	return Command{Kind: Readmit, Shard: shard, Member: x, By: by, Tenant: id, Slot: slot}
 }
@@ -110,6 +116,9 @@ func at(c Command, epoch lineage.ShardEpoch, version uint64) Command {
 
 var nobody Member
 
+// below is shard 1 with node 2 alone in the set, and node 1 eligible.
+var below = []Command{removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 1), m(2, 1))}
+
 // lost is shard 1 after all its processes have restarted.
 var lost = []Command{restarts(0, 2), restarts(1, 2), restarts(2, 2)}
 
@@ -135,6 +144,11 @@ var verdicts = []struct {
 	{[]Command{restarts(0, 2)}, elects(1, m(0, 2)), NotInSync},
 	{[]Command{restarts(0, 2)}, elects(1, m(0, 1)), NotRegistered},
 	{[]Command{excludes(1, m(0, 1), 7, 0)}, elects(1, m(0, 1)), IsExcluded},
+	{below, elects(1, m(1, 1)), Done},
+	{below, elects(1, m(0, 1)), NotInSync},
+	{after(below, []Command{joins(1, m(0, 1), m(2, 1))}), elects(1, m(1, 1)), NotInSync},
+	{after(below, []Command{excludes(1, m(1, 1), 7, 0)}), elects(1, m(1, 1)), NotInSync},
+	{[]Command{removes(1, m(0, 1), m(2, 1)), excludes(1, m(1, 1), 7, 0), removes(1, m(1, 1), m(2, 1))}, elects(1, m(1, 1)), NotInSync},
 	{nil, elects(1, m(2, 1)), IsLeader},
 
 	{lost, reforms(1, m(0, 2)), Done},
@@ -147,6 +161,8 @@ var verdicts = []struct {
 	// Node 1 still runs, but lacks a slot: somebody must be able to lead.
 	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(0, 2)), Done},
 	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(1, 1)), IsExcluded},
+	{after([]Command{excludes(1, m(1, 1), 7, 0)}, lost), reforms(1, m(1, 2)), IsExcluded},                                                   // a restart mends no log
+	{after([]Command{excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), excludes(1, m(2, 1), 7, 2)}, lost), reforms(1, m(1, 2)), Done}, // nobody is whole
 	// A reform begins anew when a member restarts amid it, and only then.
 	{after(lost, []Command{reforms(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), Done},
 	{after(lost, []Command{reforms(1, m(0, 2))}), reforms(1, m(1, 2)), NotRestarted},
@@ -195,6 +211,13 @@ var verdicts = []struct {
 	{nil, at(excludes(1, m(0, 1), 7, 2), 7, 7), Stale},
 	{after(lost, []Command{reforms(1, m(0, 2))}), excludes(1, m(0, 2), 7, 2), Reforming},
 	{nil, excludes(1, m(3, 1), 7, 2), NotInSync},
+	{below, excludes(1, m(1, 1), 7, 2), Done},
+	{after(below, []Command{removes(1, m(1, 1), m(2, 1))})[:2], excludes(1, m(0, 1), 7, 2), NotInSync},
+	{below, excludes(1, m(1, 2), 7, 2), NotInSync},
+	{below, excludes(1, m(2, 1), 7, 2), Done}, // the eligible member has it
+	{after(below, []Command{excludes(1, m(2, 1), 7, 2)}), excludes(1, m(1, 1), 7, 2), LastMember},
+	{after(below, []Command{restarts(2, 2), reforms(1, m(2, 2))}), excludes(1, m(1, 1), 7, 2), Done},
+	{after(below, []Command{restarts(2, 2), reforms(1, m(2, 2))}), excludes(1, m(2, 2), 7, 2), Reforming},
 	{nil, excludes(1, m(0, 1), 6, 0), UnknownTenant},
 	{[]Command{drops(7)}, excludes(1, m(0, 1), 7, 0), Done}, // it is served until it is closed
 	{ended(7), excludes(1, m(0, 1), 7, 0), TenantDropped},
@@ -217,6 +240,9 @@ var verdicts = []struct {
 	{nil, assigns(9, 0, 4), UnknownShard},
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, at(assigns(1, 0, 4), 1, 1), Stale},
 	{nil, assigns(1, 3, 4), NotReplica},
+	{below, assigns(1, 0, 4), Done},
+	{below, assigns(1, 1, 4), IsEligible},
+	{after(below, []Command{joins(1, m(0, 1), m(2, 1))}), assigns(1, 1, 4), Done},
 	{nil, assigns(1, 0, 4), IsInSync},
 	{[]Command{restarts(0, 2)}, assigns(1, 0, 4), IsInSync},
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, assigns(1, 0, 9), UnknownNode},
@@ -480,8 +506,12 @@ func TestBounds(t *testing.T) {
 
 // what tells a shard in a line.
 func what(s *Shard) string {
-	return fmt.Sprintf("epoch %d version %d leader %v in-sync %v replicas %v min %d reformed %v excluded %v",
-		s.Epoch, s.Version, s.Leader, s.InSync, s.Replicas, s.Min, s.Reformed, s.Excluded)
+	eligible := ""
+	if len(s.Eligible) > 0 {
+		eligible = fmt.Sprintf("eligible %v ", s.Eligible)
+	}
+	return fmt.Sprintf("epoch %d version %d leader %v in-sync %v %sreplicas %v min %d reformed %v excluded %v",
+		s.Epoch, s.Version, s.Leader, s.InSync, eligible, s.Replicas, s.Min, s.Reformed, s.Excluded)
 }
 
 func TestEffects(t *testing.T) {
@@ -501,26 +531,42 @@ func TestEffects(t *testing.T) {
 			"epoch 3 version 3 leader 0/2 in-sync [0/2 1/2 2/2] replicas [0 1 2] min 2 reformed true excluded []"},
 		{"a reform that ended", after(lost, []Command{reforms(1, m(1, 2)), settles(1, m(1, 2))}),
 			"epoch 2 version 3 leader 1/2 in-sync [0/2 1/2 2/2] replicas [0 1 2] min 2 reformed false excluded []"},
-		{"a reform forgives those that restarted", []Command{
-			excludes(1, m(0, 1), 7, 0), excludes(1, m(1, 1), 7, 2), restarts(0, 2), restarts(2, 4), reforms(1, m(0, 2))},
-			"epoch 2 version 4 leader 0/2 in-sync [0/2 1/1 2/4] replicas [0 1 2] min 2 reformed true excluded [{1/1 7 2}]"},
+		{"exclusions stay through a reform", []Command{
+			inLife(5, excludes(1, m(0, 1), 7, 0)), inLife(6, excludes(1, m(1, 1), 7, 2)), restarts(0, 2), restarts(2, 4), reforms(1, m(2, 4))},
+			"epoch 2 version 4 leader 2/4 in-sync [0/2 1/1 2/4] replicas [0 1 2] min 2 reformed true excluded [{0/2 7 0 0} {1/1 7 2 6}]"},
+		{"a removal above min makes nobody eligible", below[:1],
+			"epoch 1 version 2 leader 2/1 in-sync [1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"an exclusion ends the eligibility", after(below, []Command{excludes(1, m(1, 1), 7, 2)}),
+			"epoch 1 version 4 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a join ends the eligibility", after(below, []Command{joins(1, m(0, 1), m(2, 1))}),
+			"epoch 1 version 4 leader 2/1 in-sync [0/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a member that may have lost its disk is not eligible", []Command{removes(1, m(0, 1), m(2, 1)), restarts(1, 2), removes(1, m(1, 1), m(2, 1))},
+			"epoch 1 version 3 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"nor does it stay so", after(below, []Command{restarts(1, 2)}),
+			"epoch 1 version 4 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"the eligible member overrules the set", after(below, []Command{elects(1, m(1, 1))}),
+			"epoch 2 version 4 leader 1/1 in-sync [1/1] eligible [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"and a reform", after(below, []Command{restarts(2, 2), reforms(1, m(2, 2)), elects(1, m(1, 1))}),
+			"epoch 3 version 5 leader 1/1 in-sync [1/1] eligible [2/2] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a member with an exclusion is not eligible", after(below, []Command{excludes(1, m(2, 1), 7, 0), elects(1, m(1, 1))}),
+			"epoch 2 version 5 leader 1/1 in-sync [1/1] replicas [0 1 2] min 2 reformed false excluded []"},
 		{"a removal takes its exclusions along", []Command{
 			excludes(1, m(0, 1), 7, 0), excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), removes(1, m(0, 1), m(2, 1))},
-			"epoch 1 version 5 leader 2/1 in-sync [1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0}]"},
+			"epoch 1 version 5 leader 2/1 in-sync [1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0 0}]"},
 		{"down to one member", []Command{removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 1), m(2, 1))},
-			"epoch 1 version 3 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
+			"epoch 1 version 3 leader 2/1 in-sync [2/1] eligible [1/1] replicas [0 1 2] min 2 reformed false excluded []"},
 		{"a join in a later incarnation", []Command{removes(1, m(0, 1), m(2, 1)), restarts(0, 2), joins(1, m(0, 2), m(2, 1))},
 			"epoch 1 version 3 leader 2/1 in-sync [0/2 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
 		{"exclusions ascend", []Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(0, 1), 7, 2), excludes(1, m(1, 1), 7, 0)},
-			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{0/1 7 2} {1/1 7 0} {1/1 7 2}]"},
+			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{0/1 7 2 0} {1/1 7 0 0} {1/1 7 2 0}]"},
 		{"a readmission", []Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(1, 1), 7, 0), readmits(1, m(1, 1), m(2, 1), 7, 2)},
-			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0}]"},
+			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 0 0}]"},
 		{"an assignment", []Command{removes(1, m(0, 1), m(2, 1)), assigns(1, 0, 4)},
 			"epoch 1 version 3 leader 2/1 in-sync [1/1 2/1] replicas [1 2 4] min 2 reformed false excluded []"},
 		{"a tenant takes its exclusions along", after([]Command{excludes(1, m(1, 1), 7, 2), excludes(1, m(1, 1), 7, 0)}, ended(7)),
 			"epoch 1 version 4 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
 		{"a tenant keeps them until it has ended", after([]Command{excludes(1, m(1, 1), 7, 2)}, ended(7)[:3]),
-			"epoch 1 version 2 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 2}]"},
+			"epoch 1 version 2 leader 2/1 in-sync [0/1 1/1 2/1] replicas [0 1 2] min 2 reformed false excluded [{1/1 7 2 0}]"},
 		{"a tenant without exclusions changes no shard", ended(7), founding},
 		{"a drain changes no shard", []Command{drains(0)}, founding},
 		{"nor does a grant, nor what is held", []Command{

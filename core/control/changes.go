@@ -39,7 +39,11 @@ func (c *Change) String() string {
 		return fmt.Sprintf("tenant %v dropped", c.Dropped.Tenant)
 	}
 	s := c.Shard
-	return fmt.Sprintf("shard %d epoch %d version %d led by %v, in sync %v", s.ID, s.Epoch, s.Version, s.Leader, s.InSync)
+	text := fmt.Sprintf("shard %d epoch %d version %d led by %v, in sync %v", s.ID, s.Epoch, s.Version, s.Leader, s.InSync)
+	if len(s.Eligible) > 0 {
+		text += fmt.Sprintf(", eligible %v", s.Eligible)
+	}
+	return text
 }
 
 // rank orders what one entry changed: tenants before the shards that they live in.

@@ -52,11 +52,27 @@ func (p *Plane) checkShard(s *Shard) error {
 		}
 	}
 	for _, x := range s.Excluded {
-		if !s.IsInSync(x.Member) || s.onlyHolder(x.Tenant, x.Slot, x.Member) {
+		if !s.IsInSync(x.Member) {
 			return contradiction("%s: exclusion %+v among %v", what, x, s.InSync)
 		}
 	}
+	if err := p.checkEligible(s, what); err != nil {
+		return err
+	}
 	return p.checkPlace(s)
+}
+
+// checkEligible reports an eligible member that could lack what was committed.
+func (p *Plane) checkEligible(s *Shard, what string) error {
+	if len(s.Eligible) == 0 {
+		return nil
+	}
+	m := s.Eligible[0]
+	_, inSync := s.holder(m.Node)
+	if n := p.Node(m.Node); len(s.Eligible) > 1 || len(s.InSync) >= s.Min || inSync || n == nil || m.Incarnation > n.Incarnation || !slices.Contains(s.Replicas, m.Node) {
+		return contradiction("%s: eligible %v, in-sync %v of at least %d, replicas %v", what, s.Eligible, s.InSync, s.Min, s.Replicas)
+	}
+	return nil
 }
 
 // checkPlace reports a shard that is where it must not be.

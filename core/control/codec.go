@@ -16,7 +16,7 @@ import (
 // A command, little endian, part of the format; never change:
 //
 //	size
-//	   1  version (2)
+//	   1  version (3)
 //	   1  kind
 //	      and of these, in this order, what the kind has:
 //	  20  shard 4, epoch 8, version 8
@@ -42,7 +42,7 @@ import (
 //
 // Neither has a checksum: damage is for those to find who carry or keep the bytes.
 const (
-	commandVersion = 2
+	commandVersion = 3
 	resultVersion  = 1
 	resultSize     = 26
 )

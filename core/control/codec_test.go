@@ -18,7 +18,7 @@ import (
 	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/v2 anew; right only as long as no data of version 2 exists anywhere")
+var rewrite = flag.Bool("rewrite", false, "write testdata/v3 anew; right only as long as no data of version 3 exists anywhere")
 
 // each has one command of each kind, with a different number in each field.
 func each() (all []Command) {
@@ -41,13 +41,13 @@ func each() (all []Command) {
 
 func TestGoldenCommands(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Commands of version 2, and a result. They hold for ever.\n")
+	b.WriteString("# Commands of version 3, and a result. They hold for ever.\n")
 	for _, c := range each() {
 		fmt.Fprintf(&b, "%v\n\t%x\n", &c, c.Append(nil))
 	}
 	r := Result{NotInSync, 0x11, 0x12, 0x13}
 	fmt.Fprintf(&b, "%+v\n\t%x\n", r, r.Append(nil))
-	golden.Text(t, "testdata/v2/commands.txt", b.String(), *rewrite)
+	golden.Text(t, "testdata/v3/commands.txt", b.String(), *rewrite)
 }
 
 func TestGoldenSnapshot(t *testing.T) {
@@ -60,20 +60,20 @@ func TestGoldenSnapshot(t *testing.T) {
 	if err := new(Plane).Restore(l.plane.Snapshot()); err != nil {
 		t.Error(err)
 	}
-	golden.Text(t, "testdata/v2/snapshot.txt", "# A snapshot of version 2. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()), *rewrite)
+	golden.Text(t, "testdata/v3/snapshot.txt", "# A snapshot of version 3. It holds for ever.\n"+hex.Dump(l.plane.Snapshot()), *rewrite)
 }
 
 // The numbers of kinds and refusals are in logs that exist.
 func TestNumbersOfKindsAndRefusals(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Numbers of version 2. They hold for ever.\n")
+	b.WriteString("# Numbers of version 3. They hold for ever.\n")
 	for k := range kindEnd + 1 {
 		fmt.Fprintf(&b, "%d %v\n", k, k)
 	}
 	for r := range refusalEnd + 1 {
 		fmt.Fprintf(&b, "%d %v\n", r, r)
 	}
-	golden.Text(t, "testdata/v2/numbers.txt", b.String(), *rewrite)
+	golden.Text(t, "testdata/v3/numbers.txt", b.String(), *rewrite)
 }
 
 func TestCommandsReadBackAsWritten(t *testing.T) {
@@ -110,11 +110,11 @@ func TestDamagedCommands(t *testing.T) {
 		says  string
 	}{
 		{nil, "not a control command: 0 bytes"},
-		{[]byte{1, 1}, "not a control command: version 1, this binary reads version 2"},
-		{[]byte{2, 0}, "not a control command: kind 0, this binary knows 1..17"},
-		{[]byte{2, 18}, "not a control command: kind 18, this binary knows 1..17"},
-		{[]byte{2, byte(Register), 7}, "not a control command: register: it is cut"},
-		{append([]byte{2, byte(DropTenant)}, make([]byte, 18)...), "not a control command: drop-tenant: 2 bytes too many"},
+		{[]byte{2, 1}, "not a control command: version 2, this binary reads version 3"},
+		{[]byte{3, 0}, "not a control command: kind 0, this binary knows 1..17"},
+		{[]byte{3, 18}, "not a control command: kind 18, this binary knows 1..17"},
+		{[]byte{3, byte(Register), 7}, "not a control command: register: it is cut"},
+		{append([]byte{3, byte(DropTenant)}, make([]byte, 18)...), "not a control command: drop-tenant: 2 bytes too many"},
 		{regions(255, 255, 255, 255), "not a control command: create-tenant: 4294967295 elements of at least 1 bytes in 0 bytes"},
 		{regions(append([]byte{1, 0, 0, 0, 33}, make([]byte, 40)...)...), "not a control command: create-tenant: the name of a region is 33 bytes long, want at most 32"},
 		{regions(append([]byte{0, 0, 0, 0, 1, 0, 1, 0}, make([]byte, 4*65537)...)...), "not a control command: create-tenant: 65537 slots, want at most 65536"},
@@ -152,8 +152,7 @@ func TestDamagedSnapshots(t *testing.T) {
 		"incarnation": {func(p *Plane) { p.shards[0].InSync[0].Incarnation = 2 }, "shard 1: member 0/2, but registered is &{ID:0"},
 		"twice":       {func(p *Plane) { p.nodes[2].Incarnation = 2; p.shards[0].InSync = []Member{m(2, 1), m(2, 2)} }, "shard 1: node 2 is in-sync twice: [2/1 2/2]"},
 		"elsewhere":   {func(p *Plane) { p.shards[0].Replicas = p.shards[0].Replicas[1:] }, "shard 1: member 0/1 is not on one of [1 2]"},
-		"excluded":    {func(p *Plane) { p.shards[2].Excluded = []Exclusion{{m(5, 2), 7, 0}} }, "shard 3: exclusion {Member:5/2 Tenant:7 Slot:0} among [5/2]"},
-		"stranger":    {func(p *Plane) { p.shards[0].Excluded = []Exclusion{{m(0, 2), 7, 0}} }, "shard 1: exclusion {Member:0/2 Tenant:7 Slot:0} among [0/1 1/1 2/1]"},
+		"stranger":    {func(p *Plane) { p.shards[0].Excluded = []Exclusion{{m(0, 2), 7, 0, 0}} }, "shard 1: exclusion {Member:0/2 Tenant:7 Slot:0 Life:0} among [0/1 1/1 2/1]"},
 		"nobody":      {func(p *Plane) { p.shards[0].InSync[0].Incarnation = 0 }, "shard 1: member 0/0, but registered is &{ID:0"},
 		"region":      {func(p *Plane) { p.shards[2].Region = "eu" }, `shard 3 in "eu": replica on &{ID:5`},
 		"min":         {func(p *Plane) { p.shards[2].Min = 2 }, "shard 3: 1 replicas, min 2"},

@@ -17,20 +17,23 @@ const (
 	_ Kind = iota
 	// Register makes Member's incarnation its node's current one.
 	Register
-	// Elect makes Member, which is in sync, the leader in the next epoch.
+	// Elect makes Member the leader in the next epoch. Member is in sync; or it is
+	// eligible, and then it is alone in InSync, and a reform is over.
 	Elect
 	// Reform replaces each member of InSync by the registered incarnation of its
 	// node, and makes Member the leader in the next epoch. It is the way out when
-	// nobody can be promoted. Exclusions of those that restarted are dropped: their
-	// logs were recovered since, and the leader looks at all of them.
+	// nobody can be promoted. Members whose disk is lost leave the set. Exclusions
+	// stay with their nodes.
 	Reform
-	// Settle ends a reform: the leader, By, holds the best log of each slot.
+	// Settle ends a reform: the leader, By, holds the best log of each slot, and the
+	// record that begins its epoch is durable on all members of the set.
 	Settle
 	// Remove takes Member out of InSync; By is the leader.
 	Remove
 	// Join puts Member into InSync; By is the leader, which has verified its log.
 	Join
-	// Exclude notes that Member's log of (Tenant, Slot) failed.
+	// Exclude notes that Member's log of (Tenant, Slot) failed, in its life Base. If Member
+	// is eligible, it is so no longer.
 	Exclude
 	// Readmit takes that back; By is the leader, which has verified the log.
 	Readmit
@@ -70,7 +73,7 @@ var kinds = [kindEnd]struct {
 	Settle:       {"settle", hasShard | hasBy},
 	Remove:       {"remove", hasShard | hasMember | hasBy},
 	Join:         {"join", hasShard | hasMember | hasBy},
-	Exclude:      {"exclude", hasShard | hasMember | hasTenant | hasSlot},
+	Exclude:      {"exclude", hasShard | hasMember | hasTenant | hasSlot | hasBase},
 	Readmit:      {"readmit", hasShard | hasMember | hasBy | hasTenant | hasSlot},
 	Assign:       {"assign", hasShard | hasNodes},
 	CreateTenant: {"create-tenant", hasConfig | hasShards},
@@ -127,10 +130,13 @@ type Command struct {
 	In      env.ID // Assign: the one that comes
 	Tenant  tenant.ID
 	Slot    lineage.Slot
-	Base    uint64          // Configure, DropTenant: version of the configuration that is replaced; Grant, Hold: index of the grant that is
-	Config  tenant.Config   // CreateTenant, Configure
-	Shards  []lineage.Shard // CreateTenant: by slot
-	Share   quota.Share     // Grant, Hold
+	// Base is, of Configure and DropTenant, the version of the configuration that is
+	// replaced; of Grant and Hold, the index of the grant that is; of Exclude, the life of
+	// the log that failed.
+	Base   uint64
+	Config tenant.Config   // CreateTenant, Configure
+	Shards []lineage.Shard // CreateTenant: by slot
+	Share  quota.Share     // Grant, Hold
 }
 
 // String returns the command in a line: "elect shard 1 epoch 2 version 5 member 2/3".
@@ -200,6 +206,7 @@ const (
 	IsDraining                    // the node is to have no duties
 	OtherDrains                   // another node is drained: one at a time
 	BelowMin                      // a shard would have fewer members than it needs, or nobody to lead it
+	IsEligible                    // the node may have what no member has
 	refusalEnd
 )
 
@@ -213,6 +220,7 @@ var refusals = [refusalEnd]string{
 	WrongRegion: "region", WrongResidency: "residency", TenantExists: "tenant-exists",
 	TenantDropped: "tenant-dropped", InvalidConfig: "invalid-config", Full: "full", OverLimits: "over-limits",
 	Dropping: "dropping", NotDropping: "not-dropping", IsDraining: "draining", OtherDrains: "other-drains", BelowMin: "below-min",
+	IsEligible: "eligible",
 }
 
 // String returns the name: "not-in-sync".

@@ -54,6 +54,7 @@ type Wait struct {
 //
 // For each shard, the first line that applies:
 //
+//	no member can lead, the eligible one is alive    Elect it
 //	nobody can be promoted, somebody has restarted   Reform, once all are heard
 //	leader alive and whole, set being reformed       wait for the members' logs
 //	leader alive and whole, its node is drained      Elect another one, if there is one
@@ -110,6 +111,10 @@ func (d *decision) node(i int) {
 func (d *decision) shard(s *Shard) {
 	leader := d.look(s.Leader)
 	switch {
+	case len(s.Eligible) > 0 && d.look(d.current(s.Eligible[0].Node)).life == unregistered:
+		d.await(s, OnlyHope, d.look(d.current(s.Eligible[0].Node))) // its registration may end the eligibility
+	case d.overruled(s):
+		d.lead(Elect, s, d.reason(NobodyLeft, leader))
 	case d.reformable(s):
 		d.reform(s)
 	case leader.life == alive && !s.IsExcluded(s.Leader) && s.Reformed:
@@ -123,6 +128,22 @@ func (d *decision) shard(s *Shard) {
 	default:
 		d.elect(s, leader)
 	}
+}
+
+// overruled reports whether the eligible member is to lead: it is alive, and no member of
+// the set that lives is whole. Of a member that may still be heard it is too early to say.
+func (d *decision) overruled(s *Shard) bool {
+	if len(s.Eligible) == 0 || d.look(d.current(s.Eligible[0].Node)).life != alive {
+		return false
+	}
+	for _, m := range s.InSync {
+		switch l := d.look(m); {
+		case l.life == restarted, l.life == silent, l.life == alive && s.IsExcluded(m):
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // life is what is known of a member's process.
@@ -181,7 +202,7 @@ func (d *decision) await(s *Shard, because Because, l look) {
 func (d *decision) reason(because Because, l look) Reason {
 	r := Reason{Because: because, Member: l.Member, Quiet: l.quiet}
 	switch because {
-	case LeaderSilent, JustBegan:
+	case LeaderSilent, JustBegan, NobodyLeft:
 		r.Bound = d.patience.Silence
 	case ReplicaGone, NoLegalNode:
 		r.Bound = d.patience.Replace
@@ -194,7 +215,7 @@ func (d *decision) reason(because Because, l look) Reason {
 func (d *decision) reform(s *Shard) {
 	complete := true
 	for _, m := range s.InSync {
-		if l := d.look(d.current(m.Node)); l.life != alive {
+		if l := d.look(d.current(m.Node)); l.life != alive && !d.isLost(m) { // of a lost one there is nothing to wait for
 			d.await(s, ReformIncomplete, l)
 			complete = false
 		}
@@ -217,6 +238,9 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 	for _, id := range s.Replicas {
 		c := s.about(kind, d.current(id))
 		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
+			continue
+		}
+		if kind == Elect && !s.IsInSync(c.Member) && why.Because != NobodyLeft { // it is eligible, and not needed
 			continue
 		}
 		if best.Kind == 0 || d.better(s, id, best.Member.Node) {
@@ -289,7 +313,7 @@ func (d *decision) elect(s *Shard, old look) {
 func (d *decision) replace(s *Shard) {
 	for _, id := range s.Replicas {
 		l := look{Member: d.current(id), quiet: d.quiet(id)}
-		if _, holds := s.holder(id); holds || l.quiet < d.patience.Replace {
+		if _, holds := s.holder(id); holds || s.IsEligible(id) || l.quiet < d.patience.Replace {
 			continue
 		}
 		in := d.substitute(s)

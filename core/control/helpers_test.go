@@ -113,14 +113,17 @@ func invariant(p *Plane) error {
 				return fmt.Errorf("shard %d: member %v, registered %+v, replicas %v", s.ID, x, p.Node(x.Node), s.Replicas)
 			}
 		}
+		if err := p.checkEligible(s, "shard"); err != nil {
+			return err
+		}
 		if !slices.IsSorted(s.Replicas) || len(s.Replicas) != len(founding().Shards[i].Replicas) {
 			return fmt.Errorf("shard %d: replicas %v", s.ID, s.Replicas)
 		}
 		for j := range p.tenants {
 			t := &p.tenants[j]
 			for slot, home := range t.Shards {
-				if home == s.ID && !slices.ContainsFunc(s.InSync, func(x Member) bool {
-					return !slices.Contains(s.Excluded, Exclusion{x, t.Config.ID, lineage.Slot(slot)})
+				if home == s.ID && len(s.Eligible) == 0 && !slices.ContainsFunc(s.InSync, func(x Member) bool {
+					return !s.Excludes(x, t.Config.ID, lineage.Slot(slot))
 				}) {
 					return fmt.Errorf("shard %d: nobody is whole for tenant %s slot %d: %+v", s.ID, t.Config.ID, slot, s)
 				}

@@ -47,6 +47,9 @@ type Exclusion struct {
 	Member Member
 	Tenant tenant.ID
 	Slot   lineage.Slot
+	// Life is that of the log which failed: what it acknowledged in this life, or in an
+	// earlier one, does not count. 0: a later process of the member's node opened the log.
+	Life uint64
 }
 
 func (x Exclusion) compare(o Exclusion) int {
@@ -56,8 +59,8 @@ func (x Exclusion) compare(o Exclusion) int {
 // Shard is the configuration of a replica group.
 //
 // Invariant: Leader is in InSync; InSync ascends, has distinct nodes, all of them in
-// Replicas, and no incarnation above the registered one; each slot has a member in
-// InSync that is not excluded from it.
+// Replicas, and no incarnation above the registered one. Eligible has one member at most,
+// on a node of Replicas that InSync has not, and none if InSync has Min members.
 type Shard struct {
 	ID     lineage.Shard
 	Region tenant.Region
@@ -67,19 +70,23 @@ type Shard struct {
 	Version uint64
 	Leader  Member
 	// InSync are the members that hold all that was acknowledged, exclusions aside.
-	InSync   []Member
+	InSync []Member
+	// Eligible is the member that has left InSync when fewer than Min were left, in the
+	// incarnation in which it left. Nothing is committed below Min, so it has all that ever
+	// was, and may lead when no member of InSync can.
+	Eligible []Member
 	Replicas []env.ID // who is to hold the shard, ascending
 	// Since has, by replica, the index of the entry that placed it there. A node that was
 	// replaced and placed again has begun with nothing: what it acknowledged before counts
 	// no more.
 	Since []uint64
-	// Min is how many members must have a write before it is acknowledged.
+	// Min is how many members of InSync must have a record before it is committed.
 	Min int
 	// Reformed says that the members of InSync come from a set of which nobody could
 	// be promoted. Each may lack what another one has, so before it serves, the
 	// leader asks all of them for their logs, adopts the best one for each slot, and
-	// proposes Settle. Until then nobody leaves or enters InSync; a new leader begins
-	// anew.
+	// proposes Settle when all of them have that. Until then nobody leaves or enters
+	// InSync; a new leader begins anew.
 	Reformed bool
 	Excluded []Exclusion // ascending
 	Index    uint64      // of the entry that changed it last; commands carry it as their authority
@@ -272,6 +279,17 @@ func (p *Plane) permits(s *Shard, r tenant.Region) bool {
 // IsInSync reports whether a member is in InSync, in exactly that incarnation.
 func (s *Shard) IsInSync(m Member) bool { return slices.Contains(s.InSync, m) }
 
+// IsEligible reports whether a node has the eligible member.
+func (s *Shard) IsEligible(node env.ID) bool {
+	return slices.ContainsFunc(s.Eligible, func(m Member) bool { return m.Node == node })
+}
+
+// Excludes reports whether a member is excluded from a slot.
+func (s *Shard) Excludes(m Member, t tenant.ID, slot lineage.Slot) bool {
+	_, found := s.findExclusion(Exclusion{Member: m, Tenant: t, Slot: slot})
+	return found
+}
+
 // IsExcluded reports whether a member is excluded from any slot.
 func (s *Shard) IsExcluded(m Member) bool {
 	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool { return x.Member == m })
@@ -295,7 +313,7 @@ func (p *Plane) promotable(s *Shard, m Member) bool { return p.isRegistered(m) &
 // its nodes run now: somebody has restarted, and either nobody is promotable, or the
 // set is still being reformed, so that nobody holds more than another one.
 func (p *Plane) reformable(s *Shard) bool {
-	if !slices.ContainsFunc(s.InSync, p.hasRestarted) {
+	if !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
 		return false
 	}
 	return s.Reformed || !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.promotable(s, m) })
@@ -315,7 +333,7 @@ func (s *Shard) losesLast(gone Member) bool {
 // onlyHolder reports whether all members of InSync but one are excluded from a slot.
 func (s *Shard) onlyHolder(id tenant.ID, slot lineage.Slot, one Member) bool {
 	for _, m := range s.InSync {
-		if _, excluded := s.findExclusion(Exclusion{m, id, slot}); m != one && !excluded {
+		if _, excluded := s.findExclusion(Exclusion{Member: m, Tenant: id, Slot: slot}); m != one && !excluded {
 			return false
 		}
 	}

@@ -28,6 +28,7 @@ const (
 	NoLegalNode              // wait: nobody can take the place of the replica
 	LeaderDrains             // Elect: the leader's node is drained
 	NobodyElse               // wait: the leader's node is drained, and nobody else may lead and is heard
+	NobodyLeft               // Elect: no member of the set can lead, and the eligible member is heard
 	becauseEnd
 )
 
@@ -49,6 +50,7 @@ var texts = [becauseEnd]string{
 	LogsOutstanding:  "waits for node %[1]d, in incarnation %[2]d of a reformed set, which is silent for %[3]d ms: its log is needed",
 	LeaderDrains:     "node %[1]d, leader in incarnation %[2]d, is drained",
 	NobodyElse:       "waits for somebody who may lead instead of node %[1]d, which is drained",
+	NobodyLeft:       "node %[1]d, leader in incarnation %[2]d, and all others in-sync have restarted, are silent or lack records of a slot; silent for %[3]d ms of %[4]d ms",
 	NoLegalNode:      "waits for a node that may take the place of node %[1]d, a replica that is silent for %[3]d ms",
 }
 

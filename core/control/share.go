@@ -5,7 +5,7 @@ import "slices"
 // Clone returns a shard with the same configuration that shares nothing with s.
 func (s *Shard) Clone() Shard {
 	c := *s
-	c.InSync, c.Replicas, c.Since, c.Excluded = slices.Clone(s.InSync), slices.Clone(s.Replicas), slices.Clone(s.Since), slices.Clone(s.Excluded)
+	c.InSync, c.Eligible, c.Replicas, c.Since, c.Excluded = slices.Clone(s.InSync), slices.Clone(s.Eligible), slices.Clone(s.Replicas), slices.Clone(s.Since), slices.Clone(s.Excluded)
 	return c
 }
 

@@ -15,7 +15,7 @@ import (
 //
 //	size
 //	   4  magic "tctl"
-//	   4  version (2)
+//	   4  version (3)
 //	   8  index
 //	   4  number of refusals, and for each, from 0: count 8
 //	   4  number of nodes, each:
@@ -34,8 +34,9 @@ import (
 //	        1  1 if reformed, else 0
 //	        8  index
 //	        4  number of members in sync, each: 12
+//	        4  number of eligible members, each: 12
 //	        4  number of replicas, each: node 4, since 8
-//	        4  number of exclusions, each: member 12, tenant 8, slot 4
+//	        4  number of exclusions, each: member 12, tenant 8, slot 4, life 8
 //	   4  number of tenants, each:
 //	           config and shards, as in a command
 //	           for each slot: grant 32, granted 8, held 32, taken 8, and 1 if closed, else 0
@@ -46,7 +47,7 @@ import (
 // It has no checksum: the meta log's snapshot, which holds it, has one.
 const (
 	snapshotMagic   = "tctl"
-	snapshotVersion = 2
+	snapshotVersion = 3
 )
 
 // ErrSnapshot is wrapped by the errors about bytes that are no snapshot of a control
@@ -118,6 +119,10 @@ func (s *Shard) append(dst []byte) []byte {
 	for _, m := range s.InSync {
 		dst = appendMember(dst, m)
 	}
+	dst = le.AppendUint32(dst, uint32(len(s.Eligible)))
+	for _, m := range s.Eligible {
+		dst = appendMember(dst, m)
+	}
 	dst = le.AppendUint32(dst, uint32(len(s.Replicas)))
 	for i, id := range s.Replicas {
 		dst = le.AppendUint64(le.AppendUint32(dst, uint32(id)), s.Since[i])
@@ -125,7 +130,7 @@ func (s *Shard) append(dst []byte) []byte {
 	dst = le.AppendUint32(dst, uint32(len(s.Excluded)))
 	for _, x := range s.Excluded {
 		dst = le.AppendUint64(appendMember(dst, x.Member), uint64(x.Tenant))
-		dst = le.AppendUint32(dst, uint32(x.Slot))
+		dst = le.AppendUint64(le.AppendUint32(dst, uint32(x.Slot)), x.Life)
 	}
 	return dst
 }
@@ -155,10 +160,10 @@ func (p *Plane) Restore(state []byte) error {
 // The least bytes of an element of each list.
 const (
 	nodeMin      = 22
-	shardMin     = 55
+	shardMin     = 59
 	memberSize   = 12
 	replicaSize  = 12
-	exclusionLen = 24
+	exclusionLen = 32
 	tenantMin    = 65
 	droppedSize  = 16
 )
@@ -210,11 +215,14 @@ func (d *decoder) shard() Shard {
 	for range d.count(memberSize) {
 		s.InSync = append(s.InSync, d.member())
 	}
+	for range d.count(memberSize) {
+		s.Eligible = append(s.Eligible, d.member())
+	}
 	for range d.count(replicaSize) {
 		s.Replicas, s.Since = append(s.Replicas, env.ID(d.uint32())), append(s.Since, d.uint64())
 	}
 	for range d.count(exclusionLen) {
-		s.Excluded = append(s.Excluded, Exclusion{d.member(), tenant.ID(d.uint64()), lineage.Slot(d.uint32())})
+		s.Excluded = append(s.Excluded, Exclusion{d.member(), tenant.ID(d.uint64()), lineage.Slot(d.uint32()), d.uint64()})
 	}
 	return s
 }

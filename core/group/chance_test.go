@@ -1,7 +1,6 @@
 package group_test
 
 import (
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -135,7 +134,7 @@ func (w *world) restartStopped() {
 		stopped, open := []*node{}, false
 		for _, m := range w.config().InSync {
 			n := w.nodes[m.Node]
-			switch excluded := slices.Contains(w.config().Excluded, control.Exclusion{Member: m, Tenant: owner, Slot: lineage.Slot(slot)}); {
+			switch excluded := w.config().Excludes(m, owner, lineage.Slot(slot)); {
 			case n.self() != m:
 				open = true // it has restarted
 			case n.logs[slot].Phase() == replica.Stopped:

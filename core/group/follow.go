@@ -121,10 +121,10 @@ func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
 	}
 }
 
-// counted reports whether others count on the log here, as far as is known. In a set
-// that was reformed only its leader knows.
+// counted reports whether others count on the log here, as far as is known; on that of an
+// eligible member, whatever its log is. In a set that was reformed only its leader knows.
 func (g *Group) counted(s *slot) bool {
-	return g.known.IsInSync(g.self) && !g.lacks(g.self, s) && !g.known.Reformed
+	return g.known.IsInSync(g.self) && !g.lacks(g.self, s) && !g.known.Reformed || g.known.IsEligible(g.self.Node)
 }
 
 // receive takes records of the leader's.
@@ -340,7 +340,7 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 		return
 	}
 	p := &g.progressOf(s)[i]
-	if p.barred || m.Round < p.life {
+	if m.Round < p.life || g.barred(i, s, m.Round) {
 		return
 	}
 	p.life = m.Round
@@ -365,7 +365,7 @@ func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
 	// In a set that was reformed the leader has adopted the best logs, and this one is
 	// none; nothing is committed, so nobody counts on what was acknowledged here.
 	adopted := g.known.Reformed && s.r.Phase() == replica.Starting
-	if m.Round > p.life && (!g.counts(o) || g.lacks(o.member(), s) || adopted) {
+	if m.Round > p.life && !g.known.IsEligible(o.node) && (!g.counts(o) || g.lacks(o.member(), s) || adopted) {
 		*p = progress{life: m.Round, since: p.since}
 	}
 }

@@ -189,11 +189,17 @@ func (g *Group) choose(e env.Env) {
 	for i := range g.slots {
 		s := &g.slots[i]
 		best := logAt{g.self.Node, s.log()}
+		// A log that lacks acknowledged records is better than none only if it is not taken
+		// for a whole one.
+		s.blocked = g.excluded(g.self, s)
+		if s.blocked {
+			best.Whole, best.Lineage, best.End = false, lineage.Lineage{}, lineage.Position{}
+		}
 		j, _ := slices.BinarySearchFunc(g.gather.logs, best, compareLogs)
 		for ; j < len(g.gather.logs) && compareLogs(g.gather.logs[j], best) == 0; j++ {
 			//safety:best-log-adopted by=no-loss on=all-members-restart
 			if l := &g.gather.logs[j]; l.better(&best) {
-				best = *l
+				best, s.blocked = *l, s.blocked && !l.Whole
 			}
 		}
 		g.gather.sources = append(g.gather.sources, best.node)
@@ -211,7 +217,7 @@ func (g *Group) lookAtLogs(e env.Env) {
 	all := true
 	for i := range g.slots {
 		s := &g.slots[i]
-		if g.gather.sources[i] == g.self.Node {
+		if g.gather.sources[i] == g.self.Node || s.blocked {
 			continue
 		}
 		if s.r.IsOpen() && s.r.End() == g.gather.targets[i] && s.r.Durable() == s.r.End() && !s.r.Busy() {

@@ -5,8 +5,9 @@
 //
 // Replication is primary-backup: the leader of an epoch sequences every log of the
 // shard and ships the records; a record is committed when it is durable on all members
-// that are in sync, and on those that are about to be (PacificA; Vertical Paxos). So
-// every member that can be promoted has all that was ever committed.
+// that are in sync, at least min of them, and on those that are about to be (PacificA;
+// Vertical Paxos). So every member that can be promoted has all that was ever committed.
+// Below min nothing is committed.
 //
 // The one rule to remember: nothing is said in an epoch before the epoch is durable
 // here, and nothing of a lower one is heeded any more.
@@ -44,6 +45,9 @@ type Owner interface {
 	// AnswerRead is told of a read that may be answered, from the state as it is now, or
 	// of one that cannot be, with a code.
 	AnswerRead(slot int, r *Read, code wire.Code)
+	// Verify asks for a read of the meta log that begins now: whether this process still
+	// leads the shard in the epoch. If so, Verified is called with the round.
+	Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round uint64)
 	// Number returns the number of a slot on the node, -1 if it is not there.
 	Number(id tenant.ID, s lineage.Slot) int
 }
@@ -124,9 +128,8 @@ type slot struct {
 	slot    lineage.Slot
 	tenant  tenant.ID
 	r       *replica.Replica
-	marks   marks             // leading: of the records that a replica may lack
-	waiting []replica.Pending // committed, and not in enough places to be told
-	acked   lineage.Seq       // following: what the leader was told last
+	marks   marks       // leading: of the records that a replica may lack
+	acked   lineage.Seq // following: what the leader was told last
 	pull    pull
 	vain    uint64 // the version in which the others were told in vain that the log has failed
 	life    uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
@@ -134,17 +137,16 @@ type slot struct {
 	isFresh bool // what was committed at fresh has been applied
 	failed  bool // the log has stopped, and the others are to know
 	ends    bool // the tenant is being dropped: the log is sequenced by nobody anew
+	blocked bool // nobody has a whole log, and the one here lacks records: it is not sequenced
 }
 
 // progress is what is known of one replica of a log.
 type progress struct {
 	acked lineage.Seq // durable there, and the leader's
 	life  uint64      // of that log, which begins anew with each life; what is of an earlier one counts no more
-	// barred: the log has failed, and what it acknowledged in this life counts no more.
-	barred bool
-	at     uint64      // acked was so after this round of confirmations began; 0: that is not known
-	told   lineage.Seq // it knows that records up to here are committed
-	since  env.Time    // acked has been behind the log's end since
+	at    uint64      // acked was so after this round of confirmations began; 0: that is not known
+	told  lineage.Seq // it knows that records up to here are committed
+	since env.Time    // acked has been behind the log's end since
 }
 
 // other is another node that has, or is to have, a replica of the shard.
@@ -266,10 +268,8 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	if s.Index <= g.known.Index {
 		return
 	}
-	if g.role == Leading && s.Epoch == g.epoch {
-		g.bar(s)
-	}
 	g.known = s.Clone()
+	g.bar()
 	g.disturb()
 	g.wanted = max(g.wanted, s.Epoch)
 	g.renewPeers()
@@ -287,17 +287,31 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	}
 }
 
-// bar lets nothing count that a log acknowledged which a configuration excludes anew.
-func (g *Group) bar(s *control.Shard) {
-	for _, x := range s.Excluded {
+// bar lets nothing count that a log acknowledged in a life that has failed.
+func (g *Group) bar() {
+	for _, x := range g.known.Excluded {
 		i, j := g.peerOf(x.Member.Node), g.find(x.Tenant, x.Slot)
-		if i < 0 || j < 0 || slices.Contains(g.known.Excluded, x) || g.peers[i].incarnation != x.Member.Incarnation {
+		if i < 0 || j < 0 {
 			continue
 		}
-		p := &g.progressOf(&g.slots[j])[i]
-		// Else it would be readmitted at once, on the strength of a log that has stopped.
-		p.acked, p.barred = 0, true
+		if p := &g.progressOf(&g.slots[j])[i]; g.barred(i, &g.slots[j], p.life) {
+			p.acked = 0
+		}
 	}
+}
+
+// barred reports whether a life of a peer's log is one that has failed, by the exclusion
+// that the configuration has. A leader may have been told of the exclusion together with
+// its leadership, and acknowledgements of that life may still be on their way.
+func (g *Group) barred(i int, s *slot, life uint64) bool {
+	for j := range g.known.Excluded {
+		// Else the member would be readmitted at once, on the strength of a log that has
+		// stopped.
+		if x := &g.known.Excluded[j]; x.Member == g.peers[i].member() && x.Tenant == s.tenant && x.Slot == s.slot {
+			return life <= x.Life
+		}
+	}
+	return false
 }
 
 // renewPeers makes the list of the others what the configuration says. Of one that was
@@ -451,12 +465,14 @@ func (g *Group) leadSlots(e env.Env) {
 		if s.ends || s.r.Leads() {
 			continue
 		}
+		if s.blocked {
+			continue
+		}
 		if s.r.Phase() != replica.Following || s.r.Busy() {
 			g.allLead = false
 			continue
 		}
 		g.restless.add(i)
-		s.waiting = nil
 		s.r.Lead(e, g.epoch)
 		s.marks.begin(e.Now())
 		g.shipped(e, s)
@@ -481,7 +497,7 @@ func (g *Group) stepDown(e env.Env) {
 		for j := range refused {
 			g.owner.Answer(&refused[j])
 		}
-		s.waiting, s.acked = nil, 0
+		s.acked, s.blocked = 0, false
 	}
 	g.refuseReads(wire.Moved)
 }
@@ -495,7 +511,7 @@ func (g *Group) counts(o *other) bool {
 // lacks reports whether a member is excluded from a log. One that the leader has asked
 // to readmit may be readmitted before that is known here, so it counts from before that.
 func (g *Group) lacks(m control.Member, s *slot) bool {
-	if len(g.known.Excluded) == 0 || !slices.Contains(g.known.Excluded, control.Exclusion{Member: m, Tenant: s.tenant, Slot: s.slot}) {
+	if !g.excluded(m, s) {
 		return false
 	}
 	c := &g.asked.command
@@ -507,42 +523,45 @@ func (g *Group) lacks(m control.Member, s *slot) bool {
 	return true
 }
 
-// advance commits what is durable on all members, and tells who waits for it.
+// excluded reports whether the configuration excludes a member from a log.
+func (g *Group) excluded(m control.Member, s *slot) bool {
+	return len(g.known.Excluded) > 0 && g.known.Excludes(m, s.tenant, s.slot)
+}
+
+// belowMin reports whether the set is smaller than min: another node may be made the
+// leader without any member of it.
+func (g *Group) belowMin() bool { return len(g.known.InSync) < g.known.Min }
+
+// advance commits what is durable on all members, if there are enough, and tells who
+// waits for it. A member that is about to join, or to be readmitted, must have a record
+// too, but is none of the enough: its joining may be refused, or may have been overtaken
+// by a leader that does not know of it.
 func (g *Group) advance(e env.Env, s *slot) {
 	if !s.r.Leads() || g.role != Leading {
 		return
 	}
-	commit, members := s.r.Durable().Seq, 1
+	commit, members := s.r.Durable().Seq, 0
 	for _, m := range g.known.InSync {
+		if !g.excluded(m, s) {
+			members++
+		}
 		if m.Node == g.self.Node || g.lacks(m, s) {
 			continue
 		}
-		members++
 		// What one member has not is not committed.
 		//safety:ack-after-in-sync-set by=durable-ack on=failover
 		commit = min(commit, g.ackedBy(s, m))
 	}
 	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) {
-		members++
 		//safety:pending-acks-waited-for by=durable-ack on=reconfigure-under-fire
 		commit = min(commit, g.ackedBy(s, m))
 	}
-	if members < g.known.Min { // reads go on; who writes waits for another copy
-		settled := s.r.Commit(e, commit)
-		for i := range settled {
-			if settled[i].Request.Kind != 0 {
-				s.waiting = append(s.waiting, settled[i])
-			}
-		}
-		s.r.Answerable(0, len(s.waiting))
+	// One copy is lost with one disk. Records are shipped all the same.
+	//safety:nothing-committed-below-min false by=durable-ack on=failover
+	if members < g.known.Min {
 		return
 	}
 	settled := s.r.Commit(e, commit)
-	s.r.Answerable(commit, 0)
-	for i := range s.waiting {
-		g.owner.Answer(&s.waiting[i])
-	}
-	s.waiting = nil
 	for i := range settled {
 		if settled[i].Request.Kind != 0 { // else another leader was asked for it
 			g.owner.Answer(&settled[i])

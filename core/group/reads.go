@@ -41,8 +41,11 @@ type reads struct {
 	waiting []Read
 	round   uint64 // of the confirmations under way, or of the last ones
 	under   bool   // they are under way
-	number  uint64 // of the last question
-	now     Read   // that is being answered
+	// verified is the last round for which the meta log was read, after it began: the
+	// leadership was in force then.
+	verified uint64
+	number   uint64 // of the last question
+	now      Read   // that is being answered
 }
 
 // maxReads bounds the reads of a shard that wait.
@@ -145,6 +148,18 @@ func (g *Group) askToConfirm(e env.Env, attempt uint32, all bool) {
 			e.Send(o.node, key, g.out)
 		}
 	}
+	if g.belowMin() && g.reads.verified < m.Round {
+		g.owner.Verify(g.known.ID, g.epoch, m.Round)
+	}
+}
+
+// Verified says that a read of the meta log, which began after a round of confirmations,
+// found this process leading in an epoch.
+func (g *Group) Verified(e env.Env, epoch lineage.ShardEpoch, round uint64) {
+	if g.role == Leading && epoch == g.epoch {
+		g.reads.verified = max(g.reads.verified, round)
+		g.confirmed(e)
+	}
 }
 
 // answered takes a confirmation.
@@ -170,6 +185,11 @@ func (g *Group) confirmed(e env.Env) {
 		}
 	}
 	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) && !g.confirmedBy(m) {
+		return
+	}
+	// Below min another node may have been made the leader of a set of its own.
+	//safety:below-min-verified false by=linearizable on=partition
+	if g.belowMin() && g.reads.verified < g.reads.round {
 		return
 	}
 	g.reads.under = false

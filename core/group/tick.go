@@ -162,32 +162,62 @@ func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
 func (g *Group) wishFor(e env.Env) (control.Command, bool) {
 	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) { // what has stopped never rests
 		s := &g.slots[i]
-		if s.r.Phase() == replica.Stopped && s.failed && s.vain != g.known.Version && g.known.IsInSync(g.self) && !g.lacks(g.self, s) {
-			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot}, true
+		member := g.known.IsInSync(g.self) && !g.lacks(g.self, s) || g.known.IsEligible(g.self.Node)
+		if s.r.Phase() == replica.Stopped && s.failed && s.vain != g.known.Version && member {
+			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: s.life}, true
 		}
 	}
 	if g.role != Leading {
 		return control.Command{}, false
 	}
 	if g.known.Reformed {
-		return control.Command{Kind: control.Settle, By: g.self}, g.serving()
+		return control.Command{Kind: control.Settle, By: g.self}, g.recovered()
 	}
 	for i := range g.peers {
 		if c, ok := g.wishForPeer(e, i); ok {
 			return c, true
 		}
 	}
-	return control.Command{}, false
+	return g.readmitsItself()
 }
 
-// serving reports whether every log that can be is served.
-func (g *Group) serving() bool {
+// recovered reports whether the records that begin the epoch are durable on all of a set
+// that is formed anew, of every log that can be sequenced. Below min that is long before
+// the leader serves: it cannot before somebody joins, and nobody joins before.
+func (g *Group) recovered() bool {
 	for i := range g.slots {
-		if r := g.slots[i].r; r.Phase() != replica.Serving && r.Phase() != replica.Stopped && !g.slots[i].ends {
+		if s := &g.slots[i]; s.r.Phase() != replica.Stopped && !s.ends && !s.blocked && !g.opened(s) {
 			return false
 		}
 	}
 	return true
+}
+
+// opened reports whether the records that begin the epoch of a log are durable on all
+// members.
+func (g *Group) opened(s *slot) bool {
+	if !s.r.Leads() || s.r.Durable().Seq < s.r.Opening() {
+		return false
+	}
+	for _, m := range g.known.InSync {
+		// A member that lacks what the leader has adopted may lack what was committed.
+		//safety:settled-when-durable-on-all false by=no-loss on=all-members-restart
+		if m != g.self && !g.excluded(m, s) && g.ackedBy(s, m) < s.r.Opening() {
+			return false
+		}
+	}
+	return true
+}
+
+// readmitsItself returns the wish of a leader that has adopted another member's log in the
+// place of its own.
+func (g *Group) readmitsItself() (control.Command, bool) {
+	for i := range g.slots {
+		if s := &g.slots[i]; len(g.known.Excluded) > 0 && g.excluded(g.self, s) && s.r.Leads() && g.opened(s) {
+			return control.Command{Kind: control.Readmit, Member: g.self, By: g.self, Tenant: s.tenant, Slot: s.slot}, true
+		}
+	}
+	return control.Command{}, false
 }
 
 func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
@@ -217,7 +247,7 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 		return control.Command{Kind: control.Remove, Member: m, By: g.self}, true
 	}
 	for j := 0; j < len(g.slots) && len(g.known.Excluded) > 0; j++ {
-		if s := &g.slots[j]; g.lacks(m, s) && g.progressOf(s)[i].acked >= s.r.State().Position.Seq && s.r.Phase() == replica.Serving {
+		if s := &g.slots[j]; g.lacks(m, s) && g.complete(s, i) {
 			return control.Command{Kind: control.Readmit, Member: m, By: g.self, Tenant: s.tenant, Slot: s.slot}, true
 		}
 	}
@@ -238,8 +268,22 @@ func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
 	return control.Member{}, false
 }
 
-// hasAll reports whether a replica has all that is committed of every log. Of a log
-// that has stopped here nobody knows it.
+// complete reports whether a replica has of a log all that a member must have: what is
+// committed; and as long as the leader does not know what that is, because the records
+// that begin its epoch are not committed, the leader's log through those records.
+func (g *Group) complete(s *slot, i int) bool {
+	switch acked := g.progressOf(s)[i].acked; s.r.Phase() {
+	case replica.Serving:
+		return acked >= s.r.State().Position.Seq
+	case replica.Starting:
+		//safety:joins-behind-the-opening true by=no-loss on=failover
+		return acked >= s.r.Opening()
+	}
+	return false
+}
+
+// hasAll reports whether a replica has all that it must of every log. Of a log that has
+// stopped here nobody knows it.
 func (g *Group) hasAll(i int) bool {
 	for j := range g.slots {
 		s := &g.slots[j]
@@ -248,7 +292,7 @@ func (g *Group) hasAll(i int) bool {
 		}
 		// Who is to be promoted one day has to have everything.
 		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
-		if s.r.Phase() != replica.Serving || g.progressOf(s)[i].acked < s.r.State().Position.Seq {
+		if !g.complete(s, i) {
 			return false
 		}
 	}
@@ -283,7 +327,7 @@ func (g *Group) Settled() bool {
 	}
 	for i := range g.slots {
 		s := &g.slots[i]
-		if s.r.Busy() || s.r.End() != s.r.State().Position || len(s.waiting) > 0 {
+		if s.r.Busy() || s.r.End() != s.r.State().Position {
 			return false
 		}
 		want := replica.Following

@@ -39,8 +39,8 @@ type world struct {
 	nodes     []*node
 	messages  []message // on their way
 	// held says which messages stay on their way; nil: none.
-	held func(m *message) bool
-	slots     int // of the shard
+	held  func(m *message) bool
+	slots int // of the shard
 }
 
 // message is one on its way.
@@ -72,8 +72,16 @@ type node struct {
 	// deaf: configurations and epochs do not reach it.
 	deaf bool
 
+	questions []question // whether it still leads, to be read from the meta log
+
 	answers []replica.Pending
 	reads   []answer
+}
+
+// question is one that a read of the meta log answers.
+type question struct {
+	epoch lineage.ShardEpoch
+	round uint64
 }
 
 // answer is what a read was told.
@@ -180,6 +188,10 @@ func (w *world) step() bool {
 			n.adopt(epoch)
 			return true
 		}
+		if len(n.questions) > 0 && !n.deaf {
+			n.verify()
+			return true
+		}
 		if !n.deaf && n.group.Known().Index < w.config().Index {
 			n.group.Configure(n, w.config())
 			return true
@@ -280,7 +292,7 @@ func to(id env.ID) func(*message) bool { return func(m *message) bool { return m
 // start begins the next incarnation of a node.
 func (n *node) start() {
 	n.incarnation++
-	n.handles, n.queue, n.answers, n.reads = map[env.File]string{}, nil, nil, nil
+	n.handles, n.queue, n.answers, n.reads, n.questions = map[env.File]string{}, nil, nil, nil, nil
 	n.group = group.New(n.self(), shard, n.epoch, group.DefaultPatience, 0x100, n)
 	n.logs = nil
 	for slot := range n.slots {
@@ -420,6 +432,20 @@ func (n *node) Number(id tenant.ID, s lineage.Slot) int {
 		return int(s)
 	}
 	return -1
+}
+
+// Verify implements group.Owner.
+func (n *node) Verify(_ lineage.Shard, epoch lineage.ShardEpoch, round uint64) {
+	n.questions = append(n.questions, question{epoch, round})
+}
+
+// verify reads the meta log for the first question.
+func (n *node) verify() {
+	q := n.questions[0]
+	n.questions = n.questions[1:]
+	if n.plane.Leads(n.self(), shard, q.epoch) {
+		n.group.Verified(n, q.epoch, q.round)
+	}
 }
 
 // AnswerRead implements group.Owner.

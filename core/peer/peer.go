@@ -42,11 +42,13 @@ const (
 	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
 	Poll                      // the member that leads the meta log asks a node for its figures
 	Report                    // N answers, by what Round it was asked for; Mark: number of the report; Tail: the figures
+	Verify                    // N asks a member of the meta log whether it leads the shard in Epoch; Round: of its confirmations
+	Verified                  // the member answers: it did so after it was asked
 	kinds
 )
 
 var kindNames = [kinds]string{"", "append", "appended", "pull", "chunk", "confirm", "confirmed", "survey", "surveyed", "outdated",
-	"ask-index", "index", "heartbeat", "configs", "propose", "proposed", "poll", "report"}
+	"ask-index", "index", "heartbeat", "configs", "propose", "proposed", "poll", "report", "verify", "verified"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -120,6 +122,8 @@ var layouts = [kinds][]field{
 	Proposed:  {pRound, pIndex, pTail},
 	Poll:      {pRound},
 	Report:    {pRound, pMark, pTail},
+	Verify:    {pShard, pRound},
+	Verified:  {pShard, pRound},
 }
 
 // A message between nodes, little endian, part of the format; never change:

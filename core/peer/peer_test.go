@@ -72,6 +72,8 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"proposed":  {"Round", "Index", "Tail"},
 		"poll":      {"Round"},
 		"report":    {"Round", "Mark", "Tail"},
+		"verify":    append(slices.Clone(shard), "Round"),
+		"verified":  append(slices.Clone(shard), "Round"),
 	}
 	got := map[string][]string{}
 	for _, k := range kinds() {

@@ -175,7 +175,7 @@ func (r *Replica) Outdated() bool {
 // Renew appends the limits that the slot is to have, to be written with the next Flush. No
 // change may wait.
 func (r *Replica) Renew(e env.Env) {
-	if len(r.pending)+r.unanswered >= r.config.MaxPending || r.stuck {
+	if len(r.pending) >= r.config.MaxPending || r.stuck {
 		return // there is no room; it is tried again
 	}
 	if len(r.admitted) > 0 {

@@ -135,7 +135,7 @@ func (r *Replica) appendable(e env.Env, m *wire.Message) wire.Code {
 	if code := r.admissible(e, m); code != wire.NoError {
 		return code
 	}
-	if len(r.pending)+len(r.admitted)+r.unanswered >= r.config.MaxPending {
+	if len(r.pending)+len(r.admitted) >= r.config.MaxPending {
 		return wire.Overloaded
 	}
 	if r.stuck {
@@ -155,9 +155,6 @@ func (r *Replica) repeated(e env.Env, session *state.Session, m *wire.Message) (
 	// What was applied gets its old answer, and is not applied again.
 	//safety:duplicate-answered by=exactly-once on=lossy-network
 	if seq, ok := session.Answer(m.Request); ok {
-		if !r.mayAnswer(seq) {
-			return Outcome{Later: true}, true
-		}
 		r.hit(e, fault.DuplicateAnswer, seq)
 		return Outcome{Seq: seq}, true
 	}
@@ -191,7 +188,7 @@ func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 		return Outcome{Code: code}
 	}
 	if session := r.state.SessionOf(uint64(from), m.Nonce); session != nil {
-		return Outcome{Seq: lineage.Seq(session.ID), Later: !r.mayAnswer(lineage.Seq(session.ID))}
+		return Outcome{Seq: lineage.Seq(session.ID)}
 	}
 	opening := 0
 	for i := range r.pending {

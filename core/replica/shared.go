@@ -23,10 +23,8 @@ type shared struct {
 	told    lineage.Seq // records up to here are committed and matched, as the sequencer said
 	// received is when the last record came, or was appended here: the bucket goes on
 	// from there.
-	received   env.Time
-	answerable lineage.Seq // what is committed and durable in enough places to be told
-	unanswered int         // committed records that cannot be told yet
-	hold       lineage.Seq // records above are kept for others, whatever snapshots cover
+	received env.Time
+	hold     lineage.Seq // records above are kept for others, whatever snapshots cover
 
 	outbox     []byte           // records that were appended and not handed on, as messages carry them
 	outboxFrom lineage.Position // the record before them
@@ -111,7 +109,6 @@ func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 			limits = r.pending[i].Record.Limits
 		}
 	}
-	r.answerable, r.unanswered = 0, 0
 	r.outbox = r.outbox[:0]
 	fault.Hit(e, fault.SlotLeading, env.Key{Kind: uint16(r.config.Identity.Slot), Attempt: uint32(epoch), A: uint64(r.config.Identity.Tenant), B: uint64(r.end.Seq)})
 	r.start(e, limits, level, r.received)
@@ -137,7 +134,7 @@ func (r *Replica) Follow() []Pending {
 		p.Request, p.From = wire.Origin{}, 0
 	}
 	r.state.Forget()
-	r.outbox, r.unanswered = r.outbox[:0], 0
+	r.outbox = r.outbox[:0]
 	r.hold = r.state.Position.Seq
 	r.told = r.state.Position.Seq
 	if r.phase != Stopped {
@@ -145,6 +142,9 @@ func (r *Replica) Follow() []Pending {
 	}
 	return r.memory.done
 }
+
+// Opening returns the last of the records that begin the epoch in which it leads.
+func (r *Replica) Opening() lineage.Seq { return r.opening }
 
 // Leads reports whether the replica sequences its log.
 func (r *Replica) Leads() bool { return r.leads }
@@ -159,15 +159,6 @@ func (r *Replica) Commit(e env.Env, seq lineage.Seq) []Pending {
 	}
 	return r.memory.done
 }
-
-// Answerable says up to where the log is in enough places to be told, and how many
-// committed records are not.
-func (r *Replica) Answerable(seq lineage.Seq, waiting int) {
-	r.answerable, r.unanswered = seq, waiting
-}
-
-// mayAnswer reports whether a record that is committed may be told.
-func (r *Replica) mayAnswer(seq lineage.Seq) bool { return !r.config.Shared || seq <= r.answerable }
 
 // Hold keeps records above seq on the disk for others that lack them.
 func (r *Replica) Hold(seq lineage.Seq) { r.hold = seq }

@@ -1,0 +1,110 @@
+package control
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+)
+
+// The eligible member. Below Shard.Min nothing is committed, so the member whose leaving
+// brought the set there has all that was ever committed, as long as the set stays below.
+// It may lead when no member of the set can (compare Kafka's KIP-966, eligible leader
+// replicas). Min is 2 at most, so there is one eligible member at most.
+//
+//	begins  Remove brings the set below Min: the member that leaves, if its disk is kept
+//	        and it has no exclusion
+//	        Elect of the eligible member: the one that was in the set, on the same terms
+//	ends    Join brings the set to Min
+//	        Register tells that its disk is lost
+//	        Exclude, which it asks for when a log of it fails
+//
+// Until then its replica is not assigned to another node, and nothing of it is removed or
+// begun anew; it follows the leader and cuts its logs as any replica does.
+
+// isLost reports whether the disk of a membership is known to be gone. A lost member has
+// nothing to ask it for.
+func (p *Plane) isLost(Member) bool { return false }
+
+// isKept reports whether the disk of a membership is certain to be there. A registration
+// does not tell one directory from another, so only a process that goes on is certain.
+func (p *Plane) isKept(m Member) bool { return !p.hasRestarted(m) && !p.isLost(m) }
+
+// Leads reports whether a process leads a shard in an epoch: it does so by the newest
+// configuration, and no later process of its node is registered.
+func (p *Plane) Leads(m Member, shard lineage.Shard, epoch lineage.ShardEpoch) bool {
+	s := p.Shard(shard)
+	return s != nil && s.Epoch == epoch && s.Leader == m && p.isRegistered(m)
+}
+
+// becomesEligible notes that a member is about to leave the set.
+func (p *Plane) becomesEligible(s *Shard, m Member) {
+	if left := len(s.InSync) - 1; left >= s.Min || left+1 < s.Min {
+		return
+	}
+	if p.isKept(m) && !s.IsExcluded(m) {
+		s.Eligible = []Member{m}
+	}
+}
+
+// overrule makes the process of the eligible member the only one in the set. It has all
+// that was committed, and so have the members that were in the set until now.
+func (p *Plane) overrule(s *Shard, by Member) {
+	before := s.InSync
+	s.Eligible = nil
+	for _, m := range before {
+		if p.isKept(m) && !s.IsExcluded(m) && len(s.Eligible) == 0 {
+			s.Eligible = []Member{m}
+		}
+	}
+	s.InSync, s.Excluded, s.Reformed = []Member{by}, nil, false
+}
+
+// endEligibility takes note of a registration. Whose disk may be lost is eligible no
+// longer, unless it is the only hope for a slot.
+func (p *Plane) endEligibility(x *change) {
+	for i := range p.shards {
+		s := &p.shards[i]
+		if !s.IsEligible(x.Member.Node) || p.isKept(s.Eligible[0]) {
+			continue
+		}
+		if p.isLost(s.Eligible[0]) || !s.hangsOnEligible() {
+			s.Eligible = nil
+			s.changed(x.index)
+		}
+	}
+}
+
+// hangsOnEligible reports whether every member of InSync is excluded from one of the slots.
+func (s *Shard) hangsOnEligible() bool {
+	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool {
+		return !slices.ContainsFunc(s.InSync, func(m Member) bool { return !s.Excludes(m, x.Tenant, x.Slot) })
+	})
+}
+
+func inSyncOrEligible(p *Plane, x *change) Refusal {
+	eligible := x.shard.IsEligible(x.Member.Node) && p.isRegistered(x.Member)
+	return unless(eligible || x.shard.IsInSync(x.Member), NotInSync)
+}
+
+func settledOrEligible(_ *Plane, x *change) Refusal {
+	return unless(!x.shard.Reformed || !x.shard.IsInSync(x.Member), Reforming)
+}
+
+// wholeIfAny: a member that lacks records of a slot leads a set that is formed anew only
+// if each member of it does.
+func wholeIfAny(p *Plane, x *change) Refusal {
+	s := x.shard
+	mine, _ := s.holder(x.Member.Node)
+	if p.isLost(mine) {
+		return NotInSync
+	}
+	if !s.IsExcluded(mine) {
+		return Done
+	}
+	for _, m := range s.InSync {
+		if !p.isLost(m) && !s.IsExcluded(m) {
+			return IsExcluded
+		}
+	}
+	return Done
+}

@@ -1,0 +1,240 @@
+package group_test
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/wire"
+)
+
+// alone is a shard in whose set only node 0 is left: node 2 left it first, then node 1,
+// which is eligible.
+func alone(t *testing.T) *world {
+	w := serving(t)
+	w.without(2)
+	w.without(1)
+	w.settle()
+	if s := w.config(); len(s.InSync) != 1 || !s.IsEligible(1) {
+		t.Fatalf("in sync %v, eligible %v", s.InSync, s.Eligible)
+	}
+	return w
+}
+
+// loseDisk kills a node and takes its disk away; it starts again with nothing.
+func (w *world) loseDisk(id env.ID) {
+	w.kill(id)
+	w.lose(with(id))
+	n := w.nodes[id]
+	n.files, n.epoch = map[string][]byte{}, 0
+	n.start()
+}
+
+// A write waits for a second copy. The member that had it loses its disk and restarts
+// before its join is known: counting members would acknowledge the write with one copy.
+func TestAWriteThatWaitsForASecondCopyIsNotToldWithoutIt(t *testing.T) {
+	w := serving(t)
+	// Nodes 1 and 2 are cut off; the leader removes both.
+	w.held = func(m *message) bool { return with(1)(m) || with(2)(m) }
+	w.nodes[1].deaf, w.nodes[2].deaf = true, true
+	w.tick(2 * 300 * env.Millisecond)
+	w.wishes()
+	l := w.nodes[0]
+	l.mustWrite(0, 1)
+	w.run()
+	if got := l.acked(); len(got) != 0 || len(w.config().InSync) != 1 {
+		t.Fatalf("acknowledged %v with one copy, in sync %v", got, w.config().InSync)
+	}
+	// Node 1 comes back, has everything, and is about to join.
+	w.lose(func(*message) bool { return true })
+	w.held, w.nodes[1].deaf = with(2), false
+	var c control.Command
+	for i := 0; i < 50 && c.Kind != control.Join; i++ {
+		w.tick(20 * env.Millisecond)
+		c, _ = l.group.Wish(l)
+	}
+	if c.Kind != control.Join {
+		t.Fatalf("nobody is to join:\n%v", w)
+	}
+	if got := l.acked(); len(got) != 0 {
+		t.Fatalf("acknowledged %v although min is %d and in sync are %v", got, w.config().Min, w.config().InSync)
+	}
+	// It loses its disk and restarts; the leader hears of its new life, and then of the join.
+	w.loseDisk(1)
+	held := w.held
+	w.held = func(m *message) bool { return held(m) || m.to == 1 }
+	m := peer.Message{Kind: peer.Outdated, From: w.nodes[1].self().Incarnation, Shard: shard, Epoch: 1}
+	w.nodes[1].Send(0, env.Key{}, peer.Encode(nil, &m))
+	w.run()
+	w.do(c)
+	w.run()
+	if got := l.acked(); len(got) != 0 {
+		t.Errorf("requests %v are acknowledged, and node 0 has the only copy; min is %d, in sync %v", got, w.config().Min, w.config().InSync)
+	}
+}
+
+// One disk is lost, and another member was silent for a moment before: an acknowledged
+// record that this other member has, durably, must not be gone for good because a dead
+// leader's proposal has left only the dead leader in the set.
+func TestADeadLeadersRemovalDoesNotLeaveTheDeadLeader(t *testing.T) {
+	w := serving(t)
+	// Node 2 is away, and is removed: in sync are 0 and 1.
+	w.held = with(2)
+	w.nodes[2].deaf = true
+	w.tick(400 * env.Millisecond)
+	w.wishes()
+	l := w.nodes[0]
+	l.mustWrite(0, 1)
+	w.settle()
+	if got := l.acked(); len(got) != 1 {
+		t.Fatalf("acked %v, in sync %v", got, w.config().InSync)
+	}
+	// Node 1 is silent for a moment. The leader asks for its removal; that is on its way.
+	w.held = func(m *message) bool { return with(2)(m) || m.from == 1 }
+	w.tick(301 * env.Millisecond)
+	c, ok := l.group.Wish(l)
+	if !ok || c.Kind != control.Remove {
+		t.Fatalf("wish %v %v", c, ok)
+	}
+	w.held = with(2)
+	w.run()
+	// Node 1 is back, and has everything. The leader's disk is lost, and only then its
+	// proposal arrives.
+	w.loseDisk(0)
+	w.do(c)
+	w.must(control.Command{Kind: control.Register, Member: w.nodes[0].self()})
+	for range 60 {
+		w.coordinate()
+		for _, n := range w.nodes[:2] {
+			n.propose()
+		}
+		w.tick(20 * env.Millisecond)
+	}
+	if w.config().Leader.Node != 1 || len(w.config().InSync) != 2 {
+		t.Fatalf("node 1 does not lead a set of two:\n%v", w)
+	}
+	w.nodes[1].has(0, map[uint64]bool{1: true})
+	w.nodes[0].has(0, map[uint64]bool{1: true})
+}
+
+// The eligible member leads when the only one in sync cannot. It adopts its whole log, and
+// shows nothing before another member has joined.
+func TestTheEligibleMemberLeads(t *testing.T) {
+	w := alone(t)
+	w.nodes[0].mustWrite(0, 1) // shipped, and never committed
+	w.run()
+	w.held, w.nodes[0].deaf = with(0), true
+	w.elect(1)
+	if s := w.config(); len(s.InSync) != 1 || s.Leader != w.nodes[1].self() || !s.IsEligible(0) || s.Reformed {
+		t.Fatalf("%v", w)
+	}
+	w.tick(20 * env.Millisecond)
+	n := w.nodes[1]
+	if n.group.Role() != group.Leading || n.logs[0].Phase() != replica.Starting || n.group.Epoch() != 2 {
+		t.Fatalf("%v", w)
+	}
+	if code := n.read(0, 10, wire.Linearizable, wire.Token{}, 0); code != wire.NotServing {
+		t.Errorf("a read below min, in an epoch whose beginning is not committed: %v", code)
+	}
+	w.settle()
+	w.wishes()
+	if s := w.config(); len(s.InSync) != 2 || len(s.Eligible) > 0 || n.logs[0].Phase() != replica.Serving {
+		t.Fatalf("node 2 does not join:\n%v", w)
+	}
+	n.has(0, map[uint64]bool{1: true})
+	w.held, w.nodes[0].deaf = nil, false
+	w.settle()
+	w.wishes()
+	w.nodes[0].has(0, map[uint64]bool{1: true})
+}
+
+// A leader that is alone in the set reads the meta log before it answers a read: the
+// eligible member may lead a set of its own.
+func TestBelowMinAReadIsConfirmedByTheMetaLog(t *testing.T) {
+	w := alone(t)
+	l := w.nodes[0]
+	if code := l.read(0, 1, wire.Linearizable, wire.Token{}, 0); code != wire.NoError {
+		t.Fatal(code)
+	}
+	if got := l.readOf(1); got != nil {
+		t.Fatalf("it is answered without the meta log: %+v", got)
+	}
+	w.run()
+	if got := l.readOf(1); got == nil || got.code != wire.NoError {
+		t.Fatalf("a read while the leadership is in force: %+v", got)
+	}
+	// Node 1 is made the leader, and node 0 is not told.
+	l.deaf, w.held = true, with(0)
+	w.elect(1)
+	w.run()
+	l.read(0, 2, wire.Linearizable, wire.Token{}, 0)
+	for range len(l.questions) {
+		l.verify()
+	}
+	w.settle()
+	if got := l.readOf(2); got != nil && got.code == wire.NoError {
+		t.Errorf("node 0 answers a read while node 1 leads: %+v", got)
+	}
+}
+
+// An eligible member whose log fails gives the eligibility up before anything of the log is
+// removed.
+func TestAnEligibleMemberWhoseLogFailsAsksForItsExclusion(t *testing.T) {
+	w := alone(t)
+	n := w.nodes[1]
+	w.nodes[0].mustWrite(0, 1)
+	n.fails = syncsFail(0)
+	w.run()
+	w.settle()
+	if got := n.logs[0].Phase(); got != replica.Stopped {
+		t.Fatalf("the log of an eligible member is %s, want that it waits\n%v", got, w)
+	}
+	n.fails = nil
+	c, ok := n.group.Wish(n)
+	if !ok || c.Kind != control.Exclude || c.Member != n.self() {
+		t.Fatalf("wish %v %v", &c, ok)
+	}
+	w.must(c)
+	if len(w.config().Eligible) > 0 || len(w.config().Excluded) > 0 {
+		t.Fatalf("%v", w)
+	}
+	w.settle()
+	w.wishes()
+	w.nodes[0].want(1)
+	n.has(0, map[uint64]bool{1: true})
+}
+
+// What a log acknowledged before it failed does not readmit it, although the leader is told
+// of the exclusion together with its own leadership.
+func TestALogThatFailedBeforeTheLeaderKnewIsNotReadmitted(t *testing.T) {
+	w := serving(t)
+	w.nodes[0].mustWrite(0, 1)
+	w.settle()
+	w.nodes[1].deaf = true
+	w.elect(1)
+	w.held = func(m *message) bool { return m.to == 1 }
+	w.run() // node 2 has adopted the epoch, and tells node 1 what it has
+	w.nodes[2].adopt(2)
+	const life = 1 << 16 // of the log: the first one on a founder
+	w.must(control.Command{Kind: control.Exclude, Member: w.nodes[2].self(), Tenant: owner, Slot: 0, Base: life})
+	w.nodes[1].deaf = false
+	w.run()
+	m := peer.Message{
+		Kind: peer.Appended, From: w.nodes[2].self().Incarnation, Shard: shard, Epoch: 2, Tenant: owner, Slot: 0, Placement: 1,
+		At: w.nodes[1].logs[0].State().Position, Commit: w.nodes[1].logs[0].State().Position.Seq, Round: life,
+	}
+	w.held = func(m *message) bool { return m.from == 2 }
+	w.nodes[2].stuck = true
+	w.lose(of(peer.Appended, 2))
+	w.settle() // the epoch's first record is committed without node 2
+	m.At, m.Commit = w.nodes[1].logs[0].State().Position, w.nodes[1].logs[0].State().Position.Seq
+	w.held = nil
+	w.nodes[2].Send(1, env.Key{}, peer.Encode(nil, &m))
+	w.run()
+	if c, ok := w.nodes[1].group.Wish(w.nodes[1]); ok && c.Kind == control.Readmit && c.Slot == 0 {
+		t.Errorf("node 2 is to be readmitted on the strength of a log that has failed: %v\n%v", &c, w)
+	}
+}

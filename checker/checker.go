@@ -89,6 +89,7 @@ type Scratch struct {
 	kept    index    // what nodes have on their disks in the end, by slot
 	dense   index    // entities of one log, or partitions
 	folds   []fold   // by entity of dense
+	slot    slotFold // of the replicas-equal checker
 	recount recount  // of the caps checker
 	answers index    // acknowledged changes, by what has to be theirs alone
 	order   []int32  // entries of one log by instant
@@ -134,6 +135,7 @@ func All() []Checker {
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
 		{nameInSync, "whoever is in sync, or about to be, has on its device all that anybody was ever told, at every acknowledgement and at every entry of the control plane", judgeInSync},
 		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
+		{nameReplicasEqual, "the state of every replica is what the log up to its last record adds up to: entities, sessions, floors, answers, level, limits and lineage", judgeReplicasEqual},
 		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
 		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more; a command has its effect only on the configuration that it was decided on", judgeFence},
 		{nameConfiguration, "a shard changes its configuration one legal step at a time: its leader was in the set and whole, and no member leaves or enters unseen", judgeConfiguration},

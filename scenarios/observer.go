@@ -40,6 +40,9 @@ type observer struct {
 	limits   []limitsAsked // the last of each operator
 	shared   *sharedView   // nil: shards have one replica each
 	health   healthView    // of shards that are shared
+	seed     uint64        // of what is drawn here
+	looks    []look        // that are due when the Step under way has ended
+	state    []byte        // of the replica looked at last
 	record   record.Record
 	answer   wire.Message
 }
@@ -98,6 +101,7 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 		shared: shared, health: o.health,
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0],
+		looks: o.looks[:0], state: o.state,
 	}
 	for len(o.files) < nodes {
 		o.files = append(o.files, keyed.List[file]{})
@@ -132,6 +136,7 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	if o.story != nil {
 		o.story.hit(id, p, key)
 	}
+	o.lookAt(id, p, key)
 	if o.shared != nil && o.hitShared(id, p, key, local) {
 		return
 	}
@@ -177,6 +182,8 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	case env.OpAppend:
 		if isSegment(path) {
 			o.appended(id, path, op.Data)
+		} else {
+			o.snapshotWritten(id, path, op.Data)
 		}
 	case env.OpTruncate:
 		if isSegment(path) {

@@ -151,6 +151,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		r.story = &story{world: r.world, nodes: p.Cluster.Nodes, clients: p.Cluster.Clients}
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
+	r.observer.seed = uint64(p.World.Seed)
 	r.left = p.total()
 	r.asking.due = math.MaxInt64
 	if r.founded.Shared != nil {
@@ -286,6 +287,7 @@ func (r *Runner) newDriver(e env.Env) env.Machine {
 // done reports whether every operation has ended and, in the calm part, every
 // slot serves and has nothing under way.
 func (r *Runner) done() bool {
+	r.sample()
 	if r.world.Time() >= r.asking.due {
 		r.ask()
 	}
@@ -387,6 +389,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			}
 		}
 	}
+	r.sampleAll()
 	r.tombstones()
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)

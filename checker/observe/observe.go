@@ -86,6 +86,7 @@ type Run struct {
 	DurableAck DurableAck
 	Islands    Islands
 	Refusals   Refusals
+	States     States
 
 	// Shared says that shards are replica groups. What follows is of them.
 	Shared bool
@@ -118,6 +119,7 @@ func (r *Run) Reset() {
 	r.DurableAck.reset()
 	r.Islands.reset()
 	r.Refusals.reset()
+	r.States.reset()
 	r.Shared = false
 	r.Copies.reset()
 	r.Claims.reset()

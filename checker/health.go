@@ -31,6 +31,7 @@ const nameHealth = "health-truth"
 //	wrong-compliance  a tenant is, or is not, where it may be
 //	wrong-leader      who is called the coordinator never led the meta log
 //	unheard           a figure is about somebody who had not been heard of since
+//	unconfirmed       a figure of a leader is younger than some member's confirmation that it leads
 //	no-age            a figure has no age
 func judgeHealth(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameHealth), o.scratch()

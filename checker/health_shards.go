@@ -18,6 +18,7 @@ func (j *telling) shards() {
 			j.wrong("unheard", s.Age.Value, "shard %d is led by node %d in epoch %d, and nothing that it told since %s had come",
 				s.ID, s.Leader.Node, s.Epoch, instant(j.since(s.Age.Value)))
 		}
+		j.unconfirmed(s)
 		if j.aged(s.Entities, s.Age, "entities of shard", uint64(s.ID)) {
 			j.sum(s, &j.truth.sums[i])
 		}
@@ -34,6 +35,36 @@ func (j *telling) shards() {
 			}
 		}
 	}
+}
+
+// unconfirmed looks whether each member in sync has confirmed the leader since the instant of
+// which the leader's figures tell: of one that has not, nobody knows whom it follows.
+func (j *telling) unconfirmed(s *observe.ToldShard) {
+	if !s.Age.Known || !s.Newest {
+		return
+	}
+	for _, m := range s.InSync {
+		i := slices.IndexFunc(s.Replicas, func(r observe.ToldReplica) bool { return r.Node == m.Node })
+		since := j.since(s.Age.Value)
+		if i < 0 || m.Node == s.Leader.Node || s.Replicas[i].Heard >= since || !j.wasInSync(s.ID, m, since) {
+			continue
+		}
+		j.wrong("unconfirmed", s.Age.Value, "shard %d is led by node %d in epoch %d, and node %d, in sync, confirmed that last at %s",
+			s.ID, s.Leader.Node, s.Epoch, m.Node, instant(s.Replicas[i].Heard))
+		return
+	}
+}
+
+// wasInSync reports whether a member was in the set of a shard at an instant, by the newest
+// configuration that had been told to anybody then.
+func (j *telling) wasInSync(shard lineage.Shard, m observe.Process, at int64) bool {
+	var newest *observe.Configuration
+	for i := range j.run.Configurations.List {
+		if c := &j.run.Configurations.List[i]; c.Shard == shard && c.At <= at && (newest == nil || c.Version > newest.Version) {
+			newest = c
+		}
+	}
+	return newest != nil && newest.Contains(m)
 }
 
 // sum is what the slots of a shard that are told as old as the shard add up to.

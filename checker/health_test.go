@@ -277,6 +277,14 @@ func TestHealthIsNotTrue(t *testing.T) {
 		{"a lag of the leader", "wrong-lag", func(_ *world, t *observe.Telling) { t.Shards[0].Replicas[0].Records = observe.Is(1) }},
 		{"a lag of who was not heard since", "unheard", func(_ *world, t *observe.Telling) { t.Shards[0].Replicas[1].Heard = 9 * ms }},
 		{"a lag of who was never heard", "unheard", func(_ *world, t *observe.Telling) { t.Shards[0].Replicas[1].Heard = 0 }},
+		{"a leader that a member has not confirmed since", "unconfirmed", func(w *world, t *observe.Telling) {
+			s := &t.Shards[0]
+			w.run.Configurations.Told(observe.Configuration{Shard: s.ID, Version: 1, InSync: s.InSync})
+			s.Newest, s.Replicas[1].Heard = true, 9*ms
+			s.Replicas[1].Age, s.Replicas[1].Records, s.Replicas[1].Lag = observe.Figure{}, observe.Figure{}, observe.Figure{}
+			g := &t.Regions[0]
+			g.Status, g.Reasoned = 0, true
+		}},
 		{"a shard of which nothing had come", "unheard", func(w *world, t *observe.Telling) {
 			w.run.Health.Deliveries[0].At = t.At + 1
 			t.Nodes[0].Disk, t.Shards[0].Replicas[0].Disk = observe.ToldDisk{}, observe.ToldDisk{}

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
@@ -18,7 +19,7 @@ import (
 
 // grants is what was seen of a slot's shares.
 type grants struct {
-	records  []grantAt // CONFIG records of the slot's log, in the order in which they were written first
+	records  []grantAt // CONFIG records of the slot's log, ascending by epoch, then by seq
 	granted  uint64    // the grant that was told last
 	share    quota.Share
 	reported uint64 // the grant that its leader last reported as in force
@@ -28,6 +29,7 @@ type grants struct {
 // grantAt is a CONFIG record in a log of the slot.
 type grantAt struct {
 	version uint64
+	epoch   lineage.ShardEpoch
 	at      lineage.Position
 	share   quota.Share
 }
@@ -68,7 +70,11 @@ func (v *sharedView) grantWritten(r *record.Record, chain lineage.Chain) {
 		}
 	}
 	l := &r.Limits
-	g.records = append(g.records, grantAt{l.Version, at, quota.Share{l.Rate, l.Burst, l.Entities, l.Bytes}})
+	i := len(g.records) // a deposed leader may write one that is older than what is known
+	for i > 0 && (g.records[i-1].epoch > r.Epoch || g.records[i-1].epoch == r.Epoch && g.records[i-1].at.Seq > r.Seq) {
+		i--
+	}
+	g.records = slices.Insert(g.records, i, grantAt{l.Version, r.Epoch, at, quota.Share{l.Rate, l.Burst, l.Entities, l.Bytes}})
 }
 
 // lackedInSync says what the members in sync lack of a slot's log up to a position, in the

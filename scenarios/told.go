@@ -140,6 +140,8 @@ func (o *observer) toldShard(t *observe.Telling, s *health.Shard) {
 	for _, m := range s.InSync {
 		x.InSync = append(x.InSync, processOf(m))
 	}
+	plane, _ := o.shared.plane()
+	x.Newest = s.Version.Known && plane.Shard(s.ID).Version == s.Version.Value
 	x.Age, x.Entities, x.Bytes = figure(s.AgeMs), figure(s.Entities), figure(s.LogicalBytes)
 	x.Signals, x.Window = figure(s.Signals), figure(s.WindowMs)
 	for i := range s.Replicas {

@@ -74,7 +74,9 @@ type ToldShard struct {
 	Region tenant.Region
 	// Configured says that it was told how it is configured; else Epoch, Leader and InSync
 	// are not meaningful.
-	Configured      bool
+	Configured bool
+	// Newest says that nobody knew of a later configuration when it was told.
+	Newest          bool
 	Epoch           lineage.ShardEpoch
 	Leader          Process
 	InSync          []Process

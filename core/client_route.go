@@ -21,6 +21,9 @@ type Query struct {
 	Bound env.Duration // Bounded: how old the answer may be
 	// Anywhere sends it to any replica, and not to the one that leads.
 	Anywhere bool
+	// Chosen: To is the replica that an Anywhere query goes to first, if it is one.
+	Chosen bool
+	To     env.ID
 }
 
 // shardRoute is what a client knows of a shard.
@@ -54,6 +57,10 @@ func (c *Client) aim(k *call) {
 		return
 	}
 	replicas := c.routeOf(k.place).replicas
+	if k.query.Chosen && slices.Contains(replicas, k.query.To) {
+		k.hop.to = k.query.To
+		return
+	}
 	draw := c.env.Chance(env.Key{Kind: keyMessage + uint16(wire.Query), A: k.id})
 	k.hop.to = replicas[int(draw>>32*uint64(len(replicas))>>32)]
 }

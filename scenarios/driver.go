@@ -19,6 +19,7 @@ type driver struct {
 	client  *core.Client
 	plan    *Plan
 	storm   *Storm // whose part this client is; nil for the others
+	loyal   *Loyal // likewise
 	world   *sim.World
 	history *history.History
 	left    *int // operations of all drivers that have not ended
@@ -29,6 +30,7 @@ type driver struct {
 	unsent int        // changes under way of which no attempt was seen to be sent
 	full   bool       // the next call waits for one of them to end
 	due    env.Time   // of a storm: when the next signal is to be sent
+	asks   env.ID     // loyal: whom the next read goes to
 }
 
 type openCall struct {
@@ -63,12 +65,15 @@ func (d *driver) operations() int {
 	if d.storm != nil {
 		return d.storm.operations()
 	}
+	if d.loyal != nil {
+		return d.loyal.Reads
+	}
 	return d.plan.Workload.Operations
 }
 
 // concurrency is how many of its calls may be under way at once.
 func (d *driver) concurrency() int {
-	if d.storm != nil {
+	if d.storm != nil || d.loyal != nil {
 		return state.Window
 	}
 	return d.plan.Workload.Concurrency
@@ -83,6 +88,10 @@ func (d *driver) think() {
 	}
 	if d.storm != nil {
 		d.rage()
+		return
+	}
+	if d.loyal != nil {
+		d.stay()
 		return
 	}
 	if client := int(d.env.Self()) - d.plan.Cluster.Nodes; d.plan.Workload.Skips(client, d.next) {
@@ -108,6 +117,48 @@ func (d *driver) rage() {
 	d.env.SetTimer(thinkTimer, max(d.due, d.env.Now()))
 }
 
+// stay is think of a client that is loyal: it reads while something is disrupted, and
+// asks the node that is.
+func (d *driver) stay() {
+	now := d.world.Time()
+	asks, wakes := d.disrupted(now)
+	switch {
+	case asks >= 0:
+		d.asks = env.ID(asks)
+		d.begin()
+		mean := uint64(d.loyal.Every)
+		wakes = now + int64(mean/2+chance.Below(d.chance(7), mean+1)) + 1
+	case wakes == 0: // nothing comes any more
+		*d.left -= d.operations() - d.next
+		d.next = d.operations()
+		return
+	}
+	d.env.SetTimer(thinkTimer, d.env.Now().Add(env.Duration(wakes-now)))
+}
+
+// disrupted returns the node that a disruption begins or ceases to hit about now, -1 if
+// there is none; and then when there is one next, 0 if that is never. Only disruptions that
+// strike at a time count.
+func (d *driver) disrupted(now int64) (node int, next int64) {
+	node = -1
+	list := d.plan.World.Disruptions
+	for i := range list {
+		x := &list[i]
+		if int(x.Process) >= d.plan.Cluster.Nodes || x.When.Point != "" || x.When.Unsynced {
+			continue
+		}
+		for _, at := range [...]int64{x.When.At, x.When.At + x.For} {
+			switch from, to := max(1, at-d.loyal.Around), at+d.loyal.Around; {
+			case now < from && (next == 0 || from < next):
+				next = from
+			case now >= from && now <= to:
+				node = int(x.Process)
+			}
+		}
+	}
+	return node, next
+}
+
 // chance draws property n of operation next. All properties of a workload hang on
 // the operation's number alone, so that leaving operations out of a plan does not
 // change the others.
@@ -129,6 +180,9 @@ func (d *driver) subject() (tenant.ID, signal.Entity) {
 	if d.storm != nil {
 		id = tenants[d.storm.Tenant].Config.ID
 	}
+	if d.loyal != nil {
+		id, entity = tenants[0].Config.ID, 0
+	}
 	return id, entity
 }
 
@@ -149,6 +203,9 @@ func (d *driver) kind() history.Kind {
 	w := &d.plan.Workload
 	if d.storm != nil {
 		return history.Write
+	}
+	if d.loyal != nil {
+		return history.Read
 	}
 	if chance.Below(d.chance(5), 1000) < uint64(w.ReadPermille) {
 		return history.Read
@@ -194,6 +251,9 @@ func (d *driver) begin() {
 func (d *driver) level() (history.Level, int64) {
 	w := &d.plan.Workload
 	switch n := int64(chance.Below(d.chance(8), 1000)); {
+	case d.loyal != nil && n < d.loyal.BoundedPermille:
+		return history.Bounded, w.Bound
+	case d.loyal != nil:
 	case n < w.SessionPermille:
 		return history.Session, 0
 	case n < w.SessionPermille+w.BoundedPermille:
@@ -205,6 +265,9 @@ func (d *driver) level() (history.Level, int64) {
 // query says how a read is to be answered. The operation's number was counted up
 // before.
 func (d *driver) query(op *history.Op) core.Query {
+	if d.loyal != nil {
+		return core.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: true, Chosen: true, To: d.asks}
+	}
 	q := core.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: op.Level != history.Linearizable}
 	if op.Level == history.Linearizable {
 		q.Anywhere = int64(chance.Below(d.chance(9), 1000)) < d.plan.Workload.AnywherePermille

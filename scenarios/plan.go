@@ -108,6 +108,9 @@ type Workload struct {
 	Skip []Skip `json:"skip,omitempty"`
 	// Storm, if not nil, turns the last clients into a storm.
 	Storm *Storm `json:"storm,omitempty"`
+	// Loyal, if not nil, lets the last clients ask whoever is disrupted, and nobody else
+	// first. Only of shared shards, and without a storm.
+	Loyal *Loyal `json:"loyal,omitempty"`
 	// Operators change tenants and their limits meanwhile. Their processes come
 	// behind the clients.
 	Operators []OperatorPlan `json:"operators,omitempty"`
@@ -121,6 +124,28 @@ type Storm struct {
 	Rate    int64 `json:"rate"`    // signals per second that all of them offer together
 	From    int64 `json:"from_ns"`
 	For     int64 `json:"for_ns"`
+}
+
+// Loyal are clients that only read the first tenant's first entity, and ask the node that
+// a disruption hits, when it begins and when it ends: what a leader answers that has been
+// deposed is heard by them.
+type Loyal struct {
+	Clients int   `json:"clients"`   // the last so many
+	Reads   int   `json:"reads"`     // of each, at most
+	Every   int64 `json:"every_ns"`  // mean pause between two reads
+	Around  int64 `json:"around_ns"` // how long before and after a disruption begins they read, and before and after it ends
+	// BoundedPermille is the share of reads that may be old, in thousandths; the others
+	// are linearizable.
+	BoundedPermille int64 `json:"bounded_permille"`
+}
+
+// loyalOf returns what a loyal client does, nil for the other processes.
+func (p *Plan) loyalOf(id env.ID) *Loyal {
+	l := p.Workload.Loyal
+	if l == nil || int(id) < p.Cluster.Nodes+p.Cluster.Clients-l.Clients {
+		return nil
+	}
+	return l
 }
 
 // operations is how many signals each client of the storm sends.
@@ -149,6 +174,9 @@ func (p *Plan) total() int {
 	commands := 0
 	for i := range w.Operators {
 		commands += len(w.Operators[i].Commands)
+	}
+	if l := w.Loyal; l != nil {
+		return commands + (p.Cluster.Clients-l.Clients)*w.Operations + l.Clients*l.Reads
 	}
 	if s == nil {
 		return commands + p.Cluster.Clients*w.Operations
@@ -264,6 +292,9 @@ func (p *Plan) validateParts() error {
 	if err := p.validateStorm(); err != nil {
 		return err
 	}
+	if err := p.validateLoyal(); err != nil {
+		return err
+	}
 	if err := p.validateOperators(); err != nil {
 		return err
 	}
@@ -305,6 +336,20 @@ func (p *Plan) validateStorm() error {
 		return fmt.Errorf("%w: workload.storm: tenant %d of %d, %d clients of %d; one must be left", plan.ErrInvalid, s.Tenant, len(p.Cluster.Tenants), s.Clients, p.Cluster.Clients)
 	case s.Rate < 1 || s.Rate > maxStorm, s.From < 0 || s.From > plan.MaxDuration, s.For < 1 || s.For > maxStormFor:
 		return fmt.Errorf("%w: workload.storm %+v: want a rate of 1..%d, a time of 1..%d", plan.ErrInvalid, *s, maxStorm, maxStormFor)
+	}
+	return nil
+}
+
+func (p *Plan) validateLoyal() error {
+	l := p.Workload.Loyal
+	switch {
+	case l == nil:
+	case p.Cluster.Shared == nil || p.Workload.Storm != nil:
+		return fmt.Errorf("%w: workload.loyal: there are no shared shards, or there is a storm", plan.ErrInvalid)
+	case l.Clients < 1 || l.Clients >= p.Cluster.Clients, l.Reads < 0 || l.Reads > maxOperations:
+		return fmt.Errorf("%w: workload.loyal: %d clients of %d, %d reads; one other client must be left, want 0..%d reads", plan.ErrInvalid, l.Clients, p.Cluster.Clients, l.Reads, maxOperations)
+	case l.Every < 1 || l.Every > plan.MaxDuration, l.Around < 0 || l.Around > plan.MaxDuration, l.BoundedPermille < 0 || l.BoundedPermille > 1000:
+		return fmt.Errorf("%w: workload.loyal %+v", plan.ErrInvalid, *l)
 	}
 	return nil
 }

@@ -278,7 +278,7 @@ func (r *Runner) newOperator(e env.Env) env.Machine { return newOperator(e, r) }
 func (r *Runner) newDriver(e env.Env) env.Machine {
 	d := &driver{
 		env: e, client: core.NewClient(e, r.cluster, core.DefaultPatience),
-		plan: r.plan, storm: r.plan.stormOf(e.Self()), world: r.world, history: &r.history, left: &r.left, story: r.story,
+		plan: r.plan, storm: r.plan.stormOf(e.Self()), loyal: r.plan.loyalOf(e.Self()), world: r.world, history: &r.history, left: &r.left, story: r.story,
 	}
 	r.drivers = append(r.drivers, d)
 	return d

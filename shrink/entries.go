@@ -14,6 +14,10 @@ func clone(p *scenarios.Plan) *scenarios.Plan {
 	q := *p
 	q.Cluster.Tenants = slices.Clone(p.Cluster.Tenants)
 	q.Workload.Skip = slices.Clone(p.Workload.Skip)
+	if p.Workload.Loyal != nil {
+		loyal := *p.Workload.Loyal
+		q.Workload.Loyal = &loyal
+	}
 	if p.Workload.Storm != nil {
 		storm := *p.Workload.Storm
 		q.Workload.Storm = &storm
@@ -75,7 +79,7 @@ func (s *search) with(whole bool, plans ...*scenarios.Plan) []*scenarios.Plan {
 		if whole {
 			w := clone(s.whole).Workload
 			w.Skip = within(w.Skip, p.Cluster.Clients)
-			w.Storm, w.Operators = p.Workload.Storm, p.Workload.Operators
+			w.Storm, w.Loyal, w.Operators = p.Workload.Storm, p.Workload.Loyal, p.Workload.Operators
 			p.Workload = w
 		}
 	}
@@ -132,6 +136,13 @@ func ofClients(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	for _, k := range p.Workload.Skip {
 		if k.Client = slices.Index(keep, k.Client); k.Client >= 0 {
 			q.Workload.Skip = append(q.Workload.Skip, k)
+		}
+	}
+	if loyal := q.Workload.Loyal; loyal != nil {
+		first := p.Cluster.Clients - loyal.Clients
+		loyal.Clients = len(slices.DeleteFunc(slices.Clone(keep), func(client int) bool { return client < first }))
+		if loyal.Clients == 0 {
+			q.Workload.Loyal = nil
 		}
 	}
 	if storm := q.Workload.Storm; storm != nil {

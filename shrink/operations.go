@@ -7,10 +7,13 @@ import (
 // call is one operation of one client, both counted from 0.
 type call struct{ client, number int }
 
-// ordinary is the number of clients that are not part of a storm.
+// ordinary is the number of clients that are neither part of a storm nor loyal.
 func ordinary(p *scenarios.Plan) int {
 	if p.Workload.Storm != nil {
 		return p.Cluster.Clients - p.Workload.Storm.Clients
+	}
+	if p.Workload.Loyal != nil {
+		return p.Cluster.Clients - p.Workload.Loyal.Clients
 	}
 	return p.Cluster.Clients
 }

@@ -28,6 +28,9 @@ func Words(p *scenarios.Plan) []string {
 	if s := p.Workload.Storm; s != nil {
 		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %d ns for %d ns", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, s.From, s.For))
 	}
+	if l := p.Workload.Loyal; l != nil {
+		lines = append(lines, fmt.Sprintf("loyal: %s ask whoever a disruption hits, every %d ns, %d reads each", count(l.Clients, "client"), l.Every, l.Reads))
+	}
 	for _, at := range commandsOf(p) {
 		k := p.Workload.Operators[at.operator].Commands[at.index]
 		lines = append(lines, fmt.Sprintf("operator %d: %s tenant %s, %+d versions, limits %+v", at.operator, k.Kind, c.Tenants[k.Tenant].Config.ID, k.Step, k.Limits))

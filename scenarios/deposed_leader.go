@@ -1,0 +1,72 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// deposedLeader asks those who led for what they do not know any more.
+//
+// A read of a deposed leader is wrong only if somebody asks it while others go on with the
+// next leader. An ordinary client turns to another node after some milliseconds, so that
+// the client of this story which is loyal does nothing but ask the node that is cut off:
+// when the cut begins, since what was on its way then may arrive when it ends; and when it
+// ends, since the next leader has acknowledged changes by then. The nodes are cut off in
+// turn, so that a process leads, is deposed, has a tail of its log cut off, and leads again.
+var deposedLeader = &Scenario{
+	Name:   "deposed-leader",
+	Story:  "who leads is cut off from the other nodes, and not from clients; another one leads, and is cut off in its turn, until the first one leads again; some clients keep asking those who were deposed, and nobody shows what is old",
+	Faulty: true,
+	draw: func(d *draw, p *Plan) {
+		d.replicated(p, 3)
+		s, w := p.Cluster.Shared, &p.Workload
+		s.Silence, s.Slow = d.between("silence", 0, 100, 120)*millisecond, d.log("slow", 0, 100*millisecond, 400*millisecond)
+		first := &p.Cluster.Tenants[0]
+		first.Slots, first.Shards = 1, []lineage.Shard{0}
+		first.Config.Limits.Rate, first.Config.Limits.Burst = 100_000, 0
+		p.Cluster.Clients, p.Cluster.Constants.MaxSessions = 3, 3
+		w.Entities, w.Hot, w.ReadPermille, w.Concurrency = d.between("few entities", 0, 1, 2), 900, 150, 1
+		w.PutPermille, w.DeletePermille = 0, 0
+		w.Bound = d.log("short bound", 0, 4*millisecond, 32*millisecond)
+		w.Think = d.log("think of those who go on", 0, 16*millisecond, 32*millisecond)
+		w.Loyal = &Loyal{
+			Clients: 1, Reads: 160, Every: d.log("loyal every", 0, millisecond, 4*millisecond),
+			Around: d.between("loyal around", 0, 12, 24) * millisecond, BoundedPermille: d.between("loyal bounded", 0, 100, 500),
+		}
+		w.Operations = int(d.takeTurns(p) / w.Think)
+	},
+}
+
+// turns is how often a node is cut off: enough for the first to lead again and to be cut off
+// once more.
+const turns = 4
+
+// takeTurns cuts nodes off in turn, each until another one has led for a while, and returns
+// when the last of them is over.
+func (d *draw) takeTurns(p *Plan) int64 {
+	s := p.Cluster.Shared
+	leader, at := uint32(s.Shards[0].Replicas[0]), d.between("first turn", 0, 100, 200)*millisecond
+	for i := range turns {
+		node := (leader + uint32(i)) % uint32(p.Cluster.Nodes)
+		if d.oneIn(4, "other turn", i) {
+			node = d.node(p, "turn", i)
+		}
+		f := plan.Disruption{Kind: plan.CutHold, Process: node, When: plan.Anchor{At: at}, For: d.between("turn for", i, 3*s.Silence, 4*s.Silence)}
+		switch d.between("turn kind", i, 0, 5) {
+		case 0:
+			f.Kind, f.Amount = plan.SlowDisk, d.log("turn slower", i, 32, 256)
+			p.World.Disruptions = append(p.World.Disruptions, f)
+		case 1, 2:
+			f.Kind = plan.CutDrop
+			fallthrough
+		default:
+			for peer := range p.Cluster.Nodes { // its clients still reach it
+				if f.Peer = int64(peer); uint32(peer) != node {
+					p.World.Disruptions = append(p.World.Disruptions, f)
+				}
+			}
+		}
+		at += f.For + d.between("turn after", i, s.Silence, 3*s.Silence)
+	}
+	return at
+}

@@ -17,11 +17,40 @@ const SessionDeadline = 1_000_000_000
 // the epoch, and the way of the client from replica to replica, a second for all.
 func ReadDeadline(silence int64) int64 { return 3*silence + SessionDeadline }
 
-// judgeAvailability looks whether reads are answered while at most one node is hurt.
-// Its rules:
+// twoElections is how much longer changes may stop if the node that is hurt led the meta log
+// too, ns: its members elect another leader, at the second attempt if the first fails.
+const twoElections = 800_000_000
+
+// StopBound is how long changes of a shard may stop because one node is hurt, ns: three times
+// what it takes to notice, by its silence or because its disk makes nothing durable. A node that
+// is cut off from some of the others only is noticed after two silences: its members do not
+// confirm it, and it had the time to remove those that are gone.
+func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
+	bound := 3 * a.Silence
+	if partial {
+		bound = 6 * a.Silence
+	}
+	if disk {
+		bound = max(bound, 3*a.Slow)
+	}
+	if coordinates {
+		bound += twoElections
+	}
+	return bound
+}
+
+// judgeAvailability looks whether reads are answered, and changes acknowledged, while at most
+// one node is hurt. Its rules:
 //
 //	late        a read was answered after its deadline
 //	unanswered  a read was refused or given up
+//	stopped     no change of a shard was acknowledged for longer than StopBound, though clients
+//	            waited, one node only was hurt, in whatever way, and the set was above min when
+//	            that began
+//
+// A gap between two acknowledgements counts from when a client waited, and from when the node
+// was hurt last. Several nodes at once, or a set at min, may have to wait for a node to come
+// back: that is the judge liveness's, and Unjudged counts it.
 //
 // A read is judged if, from its beginning to its deadline, at most one node was down, or
 // did not run, or had been so within ReadDeadline before: it has to come back, and into
@@ -39,6 +68,11 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 			if op.Kind == history.Read && op.Outcome != history.Open && isThere(lifeOf(lives, op.Tenant), op) {
 				answeredInTime(v, a, ops, i)
 			}
+		}
+	}
+	for i := range a.Gaps {
+		if run.Shared && a.Gaps[i].From < a.Gaps[i].To {
+			judgeGap(v, a, &a.Gaps[i])
 		}
 	}
 	switch {
@@ -93,4 +127,54 @@ func calm(a *observe.Availability, from, to int64) bool {
 		hurt, one = o.Node, true
 	}
 	return true
+}
+
+// judgeGap looks at a time in which changes stopped.
+func judgeGap(v *verdict, a *observe.Availability, g *observe.Gap) {
+	h := hurtIn(a, g)
+	set := a.SetAt(g.Shard, h.since)
+	if h.unbounded || h.nodes > 1 || set.Size <= set.Min {
+		a.Unjudged++
+		return
+	}
+	v.report.Checked++
+	coordinator, known := a.CoordinatorAt(h.since) // while nobody coordinates, one is still to be elected
+	bound := StopBound(a, h.disk, h.partial, h.nodes > 0 && (!known || coordinator == h.node))
+	if g.To-h.since <= bound {
+		return
+	}
+	if h.nodes == 0 {
+		v.find("stopped", g.To, nil, "no change of shard %d was acknowledged from %s to %s, though nobody was hurt; the bound is %s", g.Shard, instant(g.From), instant(g.To), instant(bound))
+		return
+	}
+	v.find("stopped", g.To, nil, "no change of shard %d was acknowledged from %s to %s, though node %d only was hurt, last at %s; the bound is %s",
+		g.Shard, instant(g.From), instant(g.To), h.node, instant(h.since), instant(bound))
+}
+
+// hurt is what was wrong with the cluster in a gap.
+type hurt struct {
+	nodes     int
+	node      uint32 // the last of them
+	disk      bool   // its disk was
+	partial   bool   // it was cut off from some of the others
+	unbounded bool
+	since     int64 // from when on the gap counts
+}
+
+// hurtIn returns what was wrong in a gap and in the time before that it takes to get over it.
+func hurtIn(a *observe.Availability, g *observe.Gap) hurt {
+	h := hurt{since: g.From}
+	for i := range a.Outages {
+		o := &a.Outages[i]
+		if o.From > g.To || o.To+StopBound(a, o.Disk, o.Partial, true) < g.From {
+			continue
+		}
+		if h.nodes == 0 || o.Node != h.node {
+			h.nodes, h.node = h.nodes+1, o.Node
+		}
+		h.disk, h.partial = h.disk || o.Disk, h.partial || o.Partial
+		h.unbounded = h.unbounded || o.Unbounded
+		h.since = max(h.since, o.From)
+	}
+	return h
 }

@@ -150,7 +150,7 @@ func All() []Checker {
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
 		{nameBudget, "one node at most is taken out of its duties, and no set is left with fewer members than it needs", judgeBudget},
 		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},
-		{nameAvailability, "while at most one node is down or does not run, every read is answered within its deadline", judgeAvailability},
+		{nameAvailability, "while at most one node is hurt, every read is answered within its deadline, and changes of no shard above min stop for longer than a few detection bounds", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}
 }

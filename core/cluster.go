@@ -80,7 +80,7 @@ type Shared struct {
 // DefaultShared fits one region. A node that is silent for Patience.Silence is
 // replaced: that is the detection bound.
 var DefaultShared = Shared{
-	ID: 1, Group: group.DefaultPatience, Patience: control.Patience{Silence: 300 * env.Millisecond, Replace: 5 * env.Second},
+	ID: 1, Group: group.DefaultPatience, Patience: control.Patience{Silence: 300 * env.Millisecond, Replace: 5 * env.Second, Slow: 600 * env.Millisecond},
 	Meta: metalog.DefaultConstants, Heartbeat: 50 * env.Millisecond,
 }
 

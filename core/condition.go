@@ -103,7 +103,7 @@ func (v *view) node(i int) health.Node {
 	if s := &v.n.sightings[i]; c.ID == v.n.self.Node {
 		h.SilentMs = health.Of(uint64(0))
 	} else if s.Known {
-		h.SilentMs = v.age(s.At)
+		h.SilentMs = v.age(s.heard)
 	}
 	if k := v.n.knowledge.nodes; v.n.leads && k != nil && k[i].known {
 		h.Disk.AgeMs, h.Disk.FreeBytes = v.age(k[i].asked), health.Of(k[i].free)

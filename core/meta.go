@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/peer"
 )
@@ -45,6 +46,7 @@ type meta struct {
 	leader   env.ID // of the meta log, as far as it is known
 	located  bool   // it is known
 	nextBeat env.Time
+	hearing  hearing
 
 	leads     bool // the node is the coordinator
 	since     env.Time
@@ -67,7 +69,8 @@ type meta struct {
 // sighting is a node as the coordinator sees it.
 type sighting struct {
 	control.Sighting
-	index uint64 // what it has been told
+	index uint64   // what it has been told
+	heard env.Time // when it was heard last, whatever it has heard itself; void if not Known
 }
 
 // proposal is a command that is wanted in the meta log.
@@ -131,6 +134,7 @@ func (n *Node) lead() {
 	leads := status.Serving && status.Leader == status.Member
 	if leads && !n.leads {
 		n.since, n.uses = n.watchedSince(), nil
+		n.trustSightings()
 		fault.Hit(n.env, fault.MetaLeading, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(status.Term)})
 	}
 	n.leads = leads
@@ -149,7 +153,7 @@ func (n *Node) watchedSince() env.Time {
 	now, silence := n.env.Now(), n.cluster.Shared.Patience.Silence
 	lately := 0
 	for i := range n.sightings {
-		if s := &n.sightings[i]; s.Node == n.self.Node || s.Known && now.Sub(s.At) < silence/2 {
+		if s := &n.sightings[i]; s.Node == n.self.Node || s.Known && now.Sub(s.heard) < silence/2 {
 			lately++
 		}
 	}
@@ -203,10 +207,19 @@ func (n *Node) sighted(from env.ID, m *peer.Message) {
 		return
 	}
 	if i := n.sightingOf(from); i >= 0 && m.From >= n.sightings[i].Incarnation {
-		s := &n.sightings[i]
-		s.Node, s.Incarnation, s.At, s.Known = from, m.From, n.env.Now(), true
+		s, now := &n.sightings[i], n.env.Now()
+		if !s.Known || m.From > s.Incarnation { // it has had no time to hear anything
+			s.At = now
+		}
+		s.Node, s.Incarnation, s.heard, s.Known = from, m.From, now, true
 		s.index = m.Index
+		// A node that hears nothing does not count as heard.
+		at, recent := n.hearing.saidAt(uint64(m.Mark))
+		if recent {
+			s.At = max(s.At, at)
+		}
 		if n.leads {
+			n.troubled(control.Member{Node: from, Incarnation: m.From}, m.Tail)
 			n.push(i)
 		}
 	}
@@ -235,7 +248,7 @@ const maxChanges = peer.MaxTail / 2
 // push tells a node what has changed since what it was told last.
 func (n *Node) push(i int) {
 	s := &n.sightings[i]
-	m := peer.Message{Kind: peer.Configs, Round: n.plane.Index()}
+	m := peer.Message{Kind: peer.Configs, Round: n.plane.Index(), Mark: lineage.Seq(n.say())}
 	n.changes = n.plane.Since(s.index, n.changes[:0])
 	m.Tail, m.Index = control.AppendChanges(n.tail[:0], s.index, n.plane.Index(), n.changes, maxChanges)
 	n.tail = m.Tail
@@ -248,6 +261,7 @@ func (n *Node) told(from env.ID, m *peer.Message) {
 		return
 	}
 	n.leader, n.located = from, true
+	n.heardMeta(from, uint64(m.Mark))
 	if n.isLeaving() { // it is told again
 		return
 	}
@@ -268,9 +282,10 @@ func (n *Node) tickMeta() {
 	if n.leads {
 		n.coordinate()
 		n.poll()
+		n.confirmHearing()
 	}
 	if now >= n.nextBeat && n.ready {
-		n.nextBeat = now.Add(n.cluster.Shared.Heartbeat)
+		n.nextBeat = now.Add(min(n.cluster.Shared.Heartbeat, n.cluster.Shared.Patience.Silence/6))
 		n.beat()
 	}
 	for i := 0; i < len(n.proposals); i++ { // one that is answered at once goes
@@ -286,11 +301,23 @@ func (n *Node) beat() {
 	if n.log != nil {
 		s := &n.sightings[n.sightingOf(n.self.Node)]
 		s.Incarnation, s.At, s.Known, s.index = n.self.Incarnation, n.env.Now(), true, n.reader.Index()
+		s.heard = s.At
 	}
-	for _, to := range n.cluster.Shared.Control.Meta {
-		if to != n.self.Node {
-			m := peer.Message{Kind: peer.Heartbeat, Index: n.reader.Index()}
-			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
+	troubles := n.troubles()
+	if n.leads {
+		n.notice(n.self, troubles)
+	}
+	for {
+		part := troubles[:min(len(troubles), peer.MaxTroubles)]
+		n.tail = peer.AppendTroubles(n.tail[:0], part)
+		for _, to := range n.cluster.Shared.Control.Meta {
+			if to != n.self.Node {
+				m := peer.Message{Kind: peer.Heartbeat, Index: n.reader.Index(), Mark: lineage.Seq(n.hearing.echo(to)), Tail: n.tail}
+				n.sendPeer(to, &m, uint64(n.self.Node)<<32|uint64(len(troubles)), uint64(to))
+			}
+		}
+		if troubles = troubles[len(part):]; len(troubles) == 0 {
+			return
 		}
 	}
 }
@@ -301,6 +328,7 @@ func (n *Node) coordinate() {
 	for i := range n.sightings {
 		seen.Nodes = append(seen.Nodes, n.sightings[i].Sighting)
 	}
+	seen.Troubles = n.hearing.lately(seen.Now, n.cluster.Shared.Patience.Silence)
 	n.steps, n.waits = control.Decide(n.plane, &seen, &n.cluster.Shared.Patience, n.steps[:0], n.waits[:0])
 	for i := range n.steps {
 		c := &n.steps[i].Command
@@ -375,7 +403,7 @@ func (n *Node) sendProposal(p *proposal) {
 
 // propose puts another node's command into the meta log.
 func (n *Node) propose(from env.ID, m *peer.Message) {
-	if n.leads && env.ID(m.Index>>32) == from {
+	if n.leads && env.ID(m.Index>>32) == from && !n.isDeaf(from) {
 		_ = n.log.Propose(n.env, m.Index, m.Round, m.Tail) // refused: it is repeated
 		n.metaStepped()
 	}
@@ -389,6 +417,7 @@ func (n *Node) outcomes() {
 			n.readForVerification(out.Number, out.Err != nil)
 		case out.Read && out.Err == nil:
 			n.stillLeads(out.Number)
+			n.hearing.confirmed(out.Number)
 		}
 		if out.Read || out.Err == metalog.ErrUnknown {
 			continue

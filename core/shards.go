@@ -344,6 +344,7 @@ func (n *Node) tick() {
 		return
 	}
 	for _, g := range n.groups {
+		n.listen(g)
 		g.Tick(n.env)
 	}
 	n.proposeWishes()

@@ -154,6 +154,9 @@ func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEp
 		o.run.Availability.Pauses = append(o.run.Availability.Pauses, observe.Pause{Shard: shard, Epoch: epoch, Old: uint32(t.by), From: t.at, To: now})
 		t.epoch, t.by = epoch, from
 	}
+	if a := &o.run.Availability; now-t.at > 3*a.Silence {
+		a.Gaps = append(a.Gaps, observe.Gap{Shard: shard, From: t.at, To: now})
+	}
 	t.at = now
 }
 
@@ -181,6 +184,7 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	case 0, peer.Heartbeat, peer.Poll, peer.Report, peer.Verified: // what a member of the meta log read of an epoch it does not say in it
 		return
 	case peer.Configs:
+		o.run.Availability.Coordinates(uint32(from), o.world.Time())
 		o.tellsChanges(payload)
 		return
 	}
@@ -276,6 +280,7 @@ func (o *observer) leaves(s *control.Shard) {
 			}
 		}
 	}
+	o.run.Availability.Sets = append(o.run.Availability.Sets, observe.Set{Shard: s.ID, Size: len(s.InSync), Min: s.Min, At: o.world.Time()})
 	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
 	o.configured(s)
 }

@@ -392,6 +392,7 @@ func (p *Plan) shared(all bool) *core.Shared {
 	s, shared := p.Cluster.Shared, core.DefaultShared
 	shared.Patience.Silence, shared.Patience.Replace = env.Duration(s.Silence), env.Duration(s.Replace)
 	shared.Group.Silence, shared.Group.Slow = env.Duration(s.Silence), env.Duration(s.Slow)
+	shared.Patience.Slow = env.Duration(s.Slow)
 	f := &control.Cluster{Meta: s.Meta, Shards: s.Shards}
 	for i, region := range s.Regions {
 		f.Nodes = append(f.Nodes, control.NodeConfig{ID: env.ID(i), Region: region})

@@ -17,6 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/health"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wal"
@@ -135,6 +136,12 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	if s := p.Cluster.Shared; s != nil {
 		for _, region := range s.Regions {
 			r.run.Residency.Place(region)
+		}
+		a := &r.run.Availability
+		a.Silence, a.Slow = s.Silence, s.Slow
+		for i := range s.Shards {
+			n := len(s.Shards[i].Replicas)
+			a.Sets = append(a.Sets, observe.Set{Shard: s.Shards[i].ID, Size: n, Min: min(2, n)})
 		}
 	}
 	for _, t := range p.Cluster.Tenants {
@@ -419,7 +426,6 @@ func (r *Runner) outages(calmAt int64) {
 	if shared == nil {
 		return
 	}
-	a.Silence = shared.Silence
 	for i := range r.plan.World.Disruptions {
 		d := &r.plan.World.Disruptions[i]
 		from, to, struck := r.world.Struck(i)
@@ -430,8 +436,17 @@ func (r *Runner) outages(calmAt int64) {
 		if !stops { // a process that is down starts when its time has come
 			to = min(to, calmAt)
 		}
-		alone := (stops || d.Kind == plan.Pause) && int(d.Process) < r.plan.Cluster.Nodes
-		a.Outages = append(a.Outages, observe.Outage{Node: d.Process, Alone: alone, From: from, To: to})
+		isNode := int(d.Process) < r.plan.Cluster.Nodes
+		outage := observe.Outage{Node: d.Process, Alone: (stops || d.Kind == plan.Pause) && isNode, From: from, To: to}
+		switch d.Kind {
+		case plan.SlowDisk, plan.Stall, plan.DiskFull, plan.SyncFail, plan.WriteFail:
+			outage.Disk = true
+		case plan.WallStep, plan.MonoStep, plan.Drift:
+			outage.Unbounded = true
+		}
+		outage.Partial = r.isPartial(d)
+		outage.Unbounded = outage.Unbounded || !isNode || d.Peer >= int64(r.plan.Cluster.Nodes)
+		a.Outages = append(a.Outages, outage)
 	}
 	slices.SortFunc(a.Outages, func(x, y observe.Outage) int { return cmp.Compare(x.From, y.From) })
 	for site := chance.NetLoss; site <= chance.NetCorrupt; site++ {
@@ -441,20 +456,45 @@ func (r *Runner) outages(calmAt int64) {
 	a.Hit()
 	for i := range a.Pauses {
 		if p := &a.Pauses[i]; p.From < p.To {
-			p.From = max(p.From, r.firstWaiting(p))
+			p.From = max(p.From, r.firstWaiting(p.Shard, p.To))
 		}
 	}
+	for i := range a.Gaps {
+		g := &a.Gaps[i]
+		g.From = max(g.From, r.firstWaiting(g.Shard, g.To))
+	}
+}
+
+// isPartial reports whether a disruption is a cut between a node and some of the others only:
+// the cuts of its kind that wait for the same moment leave out another node.
+func (r *Runner) isPartial(d *plan.Disruption) bool {
+	switch d.Kind {
+	case plan.CutDrop, plan.CutHold, plan.CutInto, plan.CutOutOf, plan.HoldInto, plan.HoldOutOf:
+	default:
+		return false
+	}
+	if d.Peer < 0 {
+		return false
+	}
+	others := 0
+	for i := range r.plan.World.Disruptions {
+		o := &r.plan.World.Disruptions[i]
+		if o.Kind == d.Kind && o.Process == d.Process && o.When == d.When && o.For == d.For && o.Peer >= 0 && o.Peer < int64(r.plan.Cluster.Nodes) {
+			others++
+		}
+	}
+	return others < r.plan.Cluster.Nodes-1
 }
 
 // firstWaiting is when the first change was asked for that the end of a pause answered,
 // or that waited still: before, nobody noticed that there was one. What waits for a tenant
 // that is not there yet, or no more, does not wait for a leader.
-func (r *Runner) firstWaiting(p *observe.Pause) int64 {
-	first := p.To
+func (r *Runner) firstWaiting(shard lineage.Shard, until int64) int64 {
+	first := until
 	for i := range r.history.Ops {
 		op := &r.history.Ops[i]
-		waited := op.InvokeAt <= p.To && (op.ReturnAt >= p.To || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
-		if waited && op.Kind.Changes() && slices.Contains(r.run.Founded, op.Tenant) && !r.run.MayBeDropped(op.Tenant) && r.observer.shared.shardOf(op.Tenant, op.Slot) == p.Shard {
+		waited := op.InvokeAt <= until && (op.ReturnAt >= until || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
+		if waited && op.Kind.Changes() && slices.Contains(r.run.Founded, op.Tenant) && !r.run.MayBeDropped(op.Tenant) && r.observer.shared.shardOf(op.Tenant, op.Slot) == shard {
 			first = min(first, op.InvokeAt)
 		}
 	}

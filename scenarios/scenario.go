@@ -34,7 +34,7 @@ func All() []*Scenario {
 func light() []*Scenario {
 	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle,
 		sharedSmoke, multiSlot, sharesUnderFire, failover, partition, deposedLeader, slowFollower, diskLoss, rejoin, allRestart, regionOutage, controlChurn, underFire,
-		sharedLifecycle, nodeDrain, drainCancel}
+		sharedLifecycle, nodeDrain, drainCancel, grayFailure}
 }
 
 // heavy scenarios take more, and run by name only.

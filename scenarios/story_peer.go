@@ -46,10 +46,10 @@ func describePeer(m *peer.Message) string {
 	case peer.AskIndex, peer.Index:
 		return fmt.Sprintf("%s: question %x, %d", log, m.Round, m.At.Seq)
 	case peer.Heartbeat:
-		return fmt.Sprintf("incarnation %d, told up to %d", m.From, m.Index)
+		return fmt.Sprintf("incarnation %d, told up to %d, heard %x%s", m.From, m.Index, uint64(m.Mark), troubles(m.Tail))
 	case peer.Configs:
 		after, changes, err := control.DecodeChanges(m.Tail)
-		text := fmt.Sprintf("after %d up to %d", after, m.Index)
+		text := fmt.Sprintf("number %x, after %d up to %d", uint64(m.Mark), after, m.Index)
 		for i := range changes {
 			text += "; " + changes[i].String()
 		}
@@ -121,6 +121,18 @@ func figures(tail []byte) (text string) {
 		for _, u := range s.Slots {
 			text += fmt.Sprintf(", tenant %s slot %d at seq %d has grant %d, %d entities, %d bytes, needs %v", u.Tenant, u.Slot, u.Seq, u.Granted, u.Entities, u.Bytes, u.Needs)
 		}
+	}
+	return text
+}
+
+// troubles says what a heartbeat says of shards.
+func troubles(tail []byte) (text string) {
+	found, err := peer.DecodeTroubles(tail, nil)
+	for _, t := range found {
+		text += fmt.Sprintf("; shard %d epoch %d: unconfirmed for %d ms, unsynced for %d ms", t.Shard, t.Epoch, t.Unconfirmed/env.Millisecond, t.Unsynced/env.Millisecond)
+	}
+	if err != nil {
+		text += "; " + err.Error()
 	}
 	return text
 }

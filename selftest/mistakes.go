@@ -33,7 +33,7 @@ import (
 const Dir = "selftest/mistakes"
 
 // kinds are the directories of mistakes: the rule that is broken is about this.
-var kinds = []string{"counting", "epochs", "reads", "recovery", "snapshots", "duplicates", "quotas", "lifecycle", "determinism"}
+var kinds = []string{"counting", "epochs", "reads", "recovery", "snapshots", "duplicates", "quotas", "lifecycle", "determinism", "hearing"}
 
 // Kinds returns the kinds of mistakes, as directories of Dir.
 func Kinds() []string { return slices.Clone(kinds) }

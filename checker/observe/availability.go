@@ -8,8 +8,36 @@ import (
 type Outage struct {
 	Node uint32
 	// Alone says that the node was down, or did not run, and that this was all.
-	Alone    bool
-	From, To int64 // true time, ns
+	Alone bool
+	// Disk says that its disk was slow, stood still, was full or failed, so that the node
+	// spoke all the while.
+	Disk bool
+	// Partial says that it did not hear, or was not heard by, some nodes, and others did.
+	Partial bool
+	// Unbounded says that nothing bounds how long it takes to notice: a clock was changed, or
+	// something happened to a client.
+	Unbounded bool
+	From, To  int64 // true time, ns
+}
+
+// Gap is a time in which no change of a shard was acknowledged while a client waited for one.
+type Gap struct {
+	Shard    lineage.Shard
+	From, To int64 // true time, ns: from the acknowledgement before, or when a client began to wait, to the next one
+}
+
+// Set is how many members a shard's in-sync set had from an instant on.
+type Set struct {
+	Shard lineage.Shard
+	Size  int
+	Min   int // that are needed to acknowledge
+	At    int64
+}
+
+// Coordinator is a node that began to tell the others what the control plane decided.
+type Coordinator struct {
+	Node uint32
+	At   int64
 }
 
 // Pause is how long nobody was told that a change of a shard is in the log, because
@@ -30,14 +58,22 @@ type Pause struct {
 type Availability struct {
 	Outages []Outage
 	Pauses  []Pause
+	Gaps    []Gap // those that last longer than three times Silence
+	// Sets and Coordinators ascend in time.
+	Sets         []Set
+	Coordinators []Coordinator
 	// Silence is how long a node may say nothing until it is replaced, ns; 0: it never is.
 	Silence int64
+	// Slow is how long a node's disk may make nothing durable until it is replaced, ns.
+	Slow int64
 	// Lossy says that messages were lost, late or damaged for no disruption's sake.
 	Lossy bool
+	// Unjudged counts gaps in which several nodes were hurt, or the set was at min.
+	Unjudged int
 }
 
 func (a *Availability) reset() {
-	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0]}
+	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0], Gaps: a.Gaps[:0], Sets: a.Sets[:0], Coordinators: a.Coordinators[:0]}
 }
 
 // Hit lets every pause begin no earlier than the disruption that led to it, and notes
@@ -67,4 +103,31 @@ func (a *Availability) single(p *Pause) bool {
 		hurt, node = hurt+1, o.Node
 	}
 	return hurt == 1
+}
+
+// SetAt returns the set of a shard as it was told last until an instant.
+func (a *Availability) SetAt(shard lineage.Shard, at int64) (last Set) {
+	for i := range a.Sets {
+		if s := &a.Sets[i]; s.Shard == shard && s.At <= at {
+			last = *s
+		}
+	}
+	return last
+}
+
+// CoordinatorAt returns the node that coordinated last until an instant; false if none did.
+func (a *Availability) CoordinatorAt(at int64) (node uint32, known bool) {
+	for i := range a.Coordinators {
+		if c := &a.Coordinators[i]; c.At <= at {
+			node, known = c.Node, true
+		}
+	}
+	return node, known
+}
+
+// Coordinates notes that a node spoke as the coordinator.
+func (a *Availability) Coordinates(node uint32, at int64) {
+	if n := len(a.Coordinators); n == 0 || a.Coordinators[n-1].Node != node {
+		a.Coordinators = append(a.Coordinators, Coordinator{node, at})
+	}
 }

@@ -18,9 +18,12 @@ type Seen struct {
 	// Nodes has one sighting for each of Plane.Nodes, in that order. The coordinator
 	// hears its own node at any time.
 	Nodes []Sighting
+	// Troubles are the shards whose leaders said lately that they may not be able to serve.
+	Troubles []Trouble
 }
 
-// Sighting is when a node was heard last.
+// Sighting is when a node was heard last. A node that hears nothing is not heard either: what
+// it says counts as said when the coordinator said what it repeats.
 type Sighting struct {
 	Node        env.ID
 	Incarnation env.Incarnation // the highest in which it was heard
@@ -28,12 +31,27 @@ type Sighting struct {
 	Known       bool            // whether it was heard at all; if not, the two are void
 }
 
-// Patience is how long a silence lasts until something is done about it. Both are
+// Trouble is what a leader said of its shard in the last heartbeat.
+type Trouble struct {
+	Shard       lineage.Shard
+	Epoch       lineage.ShardEpoch
+	Leader      Member
+	Unconfirmed env.Duration // since all members confirmed that it leads
+	Unsynced    env.Duration // since its disk made something durable, while something waits
+}
+
+// Patience is how long a silence lasts until something is done about it. All are
 // positive.
 type Patience struct {
 	Silence env.Duration // until a leader is replaced and a member removed
 	Replace env.Duration // until another node is to hold the shard
+	Slow    env.Duration // until a leader is replaced whose disk stands still
 }
+
+// Unconfirmed is how long a leader may be without a confirmation of all members. A leader
+// that misses one member needs Silence to notice and a commit of the meta log to remove it;
+// it keeps its shard as long as that takes.
+func (p *Patience) Unconfirmed() env.Duration { return 2 * p.Silence }
 
 // Step is a command that is to be proposed.
 type Step struct {
@@ -57,6 +75,7 @@ type Wait struct {
 //	no member can lead, the eligible one is alive    Elect it
 //	nobody can be promoted, somebody has restarted   Reform, once all are heard
 //	leader alive and whole, set being reformed       wait for the members' logs
+//	leader alive, hears no member or cannot write    Elect another one, if the set is above min
 //	leader alive and whole, its node is drained      Elect another one, if there is one
 //	leader alive and whole, a replica is gone        Assign
 //	leader restarted, silent or excluded             Elect one that is alive and whole
@@ -119,6 +138,7 @@ func (d *decision) shard(s *Shard) {
 		d.reform(s)
 	case leader.life == alive && !s.IsExcluded(s.Leader) && s.Reformed:
 		d.awaitLogs(s)
+	case leader.life == alive && !s.IsExcluded(s.Leader) && d.relieve(s, leader):
 	case leader.life == alive && !s.IsExcluded(s.Leader) && d.IsDraining(s.Leader.Node):
 		d.handOver(s, leader)
 	case leader.life == alive && !s.IsExcluded(s.Leader):
@@ -204,6 +224,10 @@ func (d *decision) reason(because Because, l look) Reason {
 	switch because {
 	case LeaderSilent, JustBegan, NobodyLeft:
 		r.Bound = d.patience.Silence
+	case LeaderStalled:
+		r.Bound = d.patience.Slow
+	case LeaderUnconfirmed:
+		r.Bound = d.patience.Unconfirmed()
 	case ReplicaGone, NoLegalNode:
 		r.Bound = d.patience.Replace
 	}
@@ -240,7 +264,7 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
 			continue
 		}
-		if kind == Elect && !s.IsInSync(c.Member) && why.Because != NobodyLeft { // it is eligible, and not needed
+		if kind == Elect && (c.Member == s.Leader || !s.IsInSync(c.Member) && why.Because != NobodyLeft) { // it is to be replaced; or it is eligible, and not needed
 			continue
 		}
 		if best.Kind == 0 || d.better(s, id, best.Member.Node) {
@@ -257,6 +281,9 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 // better reports whether a node is to lead a shard rather than another one: not one that is
 // drained, if it can be helped.
 func (d *decision) better(s *Shard, id, than env.ID) bool {
+	if stalled := d.inTrouble(d.current(id)); stalled != d.inTrouble(d.current(than)) {
+		return !stalled
+	}
 	if drains := d.IsDraining(id); drains != d.IsDraining(than) {
 		return !drains
 	}
@@ -272,6 +299,52 @@ func (d *decision) handOver(s *Shard, leader look) {
 		}
 	}
 	d.wait(s, NobodyElse, leader)
+}
+
+// relieve proposes another leader in the place of one that is alive and cannot serve, and
+// reports whether it does. A set at min keeps its leader: the next one would need the same
+// members.
+func (d *decision) relieve(s *Shard, leader look) bool {
+	because, quiet := d.trouble(s)
+	if because == 0 || len(s.InSync) <= s.Min {
+		return false
+	}
+	for _, m := range s.InSync {
+		if m == s.Leader || d.inTrouble(m) || !d.promotable(s, m) || d.look(m).life != alive {
+			continue
+		}
+		leader.quiet = quiet
+		return d.lead(Elect, s, d.reason(because, leader))
+	}
+	return false
+}
+
+// trouble returns why the leader of a shard is to be replaced although it is alive, and for
+// how long that has been so; 0 if it is not.
+func (d *decision) trouble(s *Shard) (Because, env.Duration) {
+	for i := range d.seen.Troubles {
+		t := &d.seen.Troubles[i]
+		if t.Shard != s.ID || t.Epoch != s.Epoch || t.Leader != s.Leader {
+			continue
+		}
+		// A disk that stands still acknowledges nothing, though its process speaks.
+		//safety:stalled-leader-replaced false by=availability on=gray-failure
+		if t.Unsynced >= d.patience.Slow {
+			return LeaderStalled, t.Unsynced
+		}
+		// A leader that its members do not answer neither writes nor reads.
+		//safety:unconfirmed-leader-replaced false by=availability on=gray-failure
+		if t.Unconfirmed >= d.patience.Unconfirmed() {
+			return LeaderUnconfirmed, t.Unconfirmed
+		}
+	}
+	return 0, 0
+}
+
+// inTrouble reports whether the disk of a member's node stands still, as far as it says so of
+// other shards.
+func (d *decision) inTrouble(m Member) bool {
+	return slices.ContainsFunc(d.seen.Troubles, func(t Trouble) bool { return t.Leader == m && t.Unsynced >= d.patience.Slow })
 }
 
 // current returns the process that a node runs, as far as is agreed on.

@@ -12,7 +12,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-var patience = &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second}
+var patience = &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second, Slow: 600 * env.Millisecond}
 
 const second = int64(env.Second / env.Millisecond)
 
@@ -31,6 +31,13 @@ func in(node env.ID, incarnation env.Incarnation) sight {
 
 // unknown has a node never be heard; what else stands there is void.
 func unknown(node env.ID) sight { return func(s *Seen) { s.Nodes[node].Known = false } }
+
+// troubles has the leader of shard 1, in an epoch, say how long it is unconfirmed and unsynced.
+func troubles(node env.ID, epoch lineage.ShardEpoch, unconfirmed, unsynced int64) sight {
+	return func(s *Seen) {
+		s.Troubles = append(s.Troubles, Trouble{1, epoch, m(node, 1), env.Duration(unconfirmed) * env.Millisecond, env.Duration(unsynced) * env.Millisecond})
+	}
+}
 
 // leads has the coordinator lead the meta log for so many milliseconds.
 func leads(ms int64) sight {
@@ -95,6 +102,24 @@ var decisions = []struct {
 	{"a leader lacks records, and who is whole is silent", []Command{excludes(2, m(1, 1), 7, 1)}, []sight{quiet(3, 700)}, `
 		shard 2 waits for node 1, in-sync in incarnation 1, which lacks records of a slot: nobody else may lead
 		shard 2 waits for node 3, in-sync in incarnation 1, which is silent for 700 ms: nobody else may lead`},
+
+	{"a leader's disk stands still", nil, []sight{troubles(2, 1, 0, 600)},
+		"elect shard 1 epoch 1 version 1 member 1/1: the disk of node 2, leader in incarnation 1, has made nothing durable for 600 ms of 600 ms"},
+	{"a leader's disk is slow", nil, []sight{troubles(2, 1, 599, 599)}, ""},
+	{"the members do not confirm a leader", nil, []sight{troubles(2, 1, 600, 0)},
+		"elect shard 1 epoch 1 version 1 member 1/1: the members have not confirmed node 2, leader in incarnation 1, for 600 ms of 600 ms"},
+	{"the leader of another epoch was in trouble", nil, []sight{troubles(2, 2, 600, 600)}, ""},
+	{"another node was in trouble", nil, []sight{troubles(1, 1, 600, 600)}, ""},
+	{"the next one's disk stands still too", nil, []sight{troubles(2, 1, 0, 600), troubles(1, 7, 0, 600)},
+		"elect shard 1 epoch 1 version 1 member 0/1: the disk of node 2, leader in incarnation 1, has made nothing durable for 600 ms of 600 ms"},
+	{"every disk stands still", nil, []sight{troubles(2, 1, 0, 600), troubles(1, 7, 0, 600), troubles(0, 7, 0, 600)}, ""},
+	{"a leader's disk stands still, and the others are silent", nil, []sight{troubles(2, 1, 0, 600), quiet(0, 300), quiet(1, 300)},
+		"elect shard 2 epoch 1 version 1 member 3/1: node 1, leader in incarnation 1, is silent for 300 ms of 300 ms"},
+	{"a leader's disk stands still, at min", []Command{removes(1, m(0, 1), m(2, 1))}, []sight{troubles(2, 1, 600, 600)}, ""},
+	{"a leader that is drained stands still", []Command{drains(2)}, []sight{troubles(2, 1, 0, 600)},
+		"elect shard 1 epoch 1 version 1 member 1/1: the disk of node 2, leader in incarnation 1, has made nothing durable for 600 ms of 600 ms"},
+	{"a leader that is excluded stands still", []Command{excludes(1, m(2, 1), 7, 0)}, []sight{troubles(2, 1, 0, 600)},
+		"elect shard 1 epoch 1 version 2 member 1/1: node 2, leader in incarnation 1, lacks records of a slot"},
 
 	{"nobody may lead", []Command{removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 1), m(2, 1))}, []sight{quiet(2, 900), quiet(1, 900)},
 		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 900 ms: nobody else may lead"},

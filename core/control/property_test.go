@@ -340,7 +340,7 @@ func TestASnapshotAtAnyMomentChangesNothing(t *testing.T) {
 // converge does what Decide proposes until it proposes nothing more, and returns what
 // is waited for then.
 func converge(t *rapid.T, l *log, seen *Seen) []Wait {
-	patience := &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second}
+	patience := &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second, Slow: 600 * env.Millisecond}
 	const enough = 64 // of rounds; a shard needs 1 + MaxReplicas
 	for range enough {
 		steps, waits := Decide(l.plane, seen, patience, nil, nil)
@@ -457,7 +457,7 @@ func TestDecisionsAreTakenAndEnd(t *testing.T) {
 		l := anyState(t)
 		seen := anySightings(t, l.plane)
 		waits := converge(t, l, seen)
-		d := &decision{Plane: l.plane, seen: seen, patience: &Patience{300 * env.Millisecond, 10 * env.Second}}
+		d := &decision{Plane: l.plane, seen: seen, patience: &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second, Slow: 600 * env.Millisecond}}
 		for i := range l.plane.shards {
 			s := &l.plane.shards[i]
 			if d.look(s.Leader).life == alive && !s.IsExcluded(s.Leader) {

@@ -11,47 +11,51 @@ type Because uint8
 
 // The reasons for steps, and those for waiting.
 const (
-	_                Because = iota
-	Heard                    // Register: the node was heard in a higher incarnation
-	LeaderRestarted          // Elect: the process that led is gone
-	LeaderSilent             // Elect: nothing was heard of the leader for the bound
-	LeaderExcluded           // Elect: the leader lacks records of a slot
-	NobodyWhole              // Reform: no member of the set can be promoted, and all are there
-	MemberBack               // Reform: a member of a set that is being reformed has restarted
-	ReplicaGone              // Assign: nothing was heard of the replica's node for the bound
-	Unregistered             // wait: the member was heard in a higher incarnation; its registration is proposed
-	JustBegan                // wait: the process leads the meta log for less than the bound
-	OnlyHope                 // wait: nobody else may lead, and the member is silent
-	OnlyExcluded             // wait: the member lacks records of a slot, and nobody is eligible instead
-	ReformIncomplete         // wait: the set is to be reformed, and the member is silent
-	LogsOutstanding          // wait: the leader gathers the logs of a reformed set, and the member is silent
-	NoLegalNode              // wait: nobody can take the place of the replica
-	LeaderDrains             // Elect: the leader's node is drained
-	NobodyElse               // wait: the leader's node is drained, and nobody else may lead and is heard
-	NobodyLeft               // Elect: no member of the set can lead, and the eligible member is heard
+	_                 Because = iota
+	Heard                     // Register: the node was heard in a higher incarnation
+	LeaderRestarted           // Elect: the process that led is gone
+	LeaderSilent              // Elect: nothing was heard of the leader for the bound
+	LeaderExcluded            // Elect: the leader lacks records of a slot
+	NobodyWhole               // Reform: no member of the set can be promoted, and all are there
+	MemberBack                // Reform: a member of a set that is being reformed has restarted
+	ReplicaGone               // Assign: nothing was heard of the replica's node for the bound
+	Unregistered              // wait: the member was heard in a higher incarnation; its registration is proposed
+	JustBegan                 // wait: the process leads the meta log for less than the bound
+	OnlyHope                  // wait: nobody else may lead, and the member is silent
+	OnlyExcluded              // wait: the member lacks records of a slot, and nobody is eligible instead
+	ReformIncomplete          // wait: the set is to be reformed, and the member is silent
+	LogsOutstanding           // wait: the leader gathers the logs of a reformed set, and the member is silent
+	NoLegalNode               // wait: nobody can take the place of the replica
+	LeaderDrains              // Elect: the leader's node is drained
+	NobodyElse                // wait: the leader's node is drained, and nobody else may lead and is heard
+	LeaderStalled             // Elect: the leader's disk has made nothing durable for the bound
+	LeaderUnconfirmed         // Elect: the members have not confirmed the leader for the bound
+	NobodyLeft                // Elect: no member of the set can lead, and the eligible member is heard
 	becauseEnd
 )
 
 // texts has a format for each reason: its operands are the node, the incarnation,
 // how long it is silent and the bound, in milliseconds.
 var texts = [becauseEnd]string{
-	Heard:            "node %[1]d was heard in incarnation %[2]d",
-	LeaderRestarted:  "node %[1]d, leader in incarnation %[2]d, has restarted",
-	LeaderSilent:     "node %[1]d, leader in incarnation %[2]d, is silent for %[3]d ms of %[4]d ms",
-	LeaderExcluded:   "node %[1]d, leader in incarnation %[2]d, lacks records of a slot",
-	NobodyWhole:      "nobody in-sync may lead, the leader, node %[1]d in incarnation %[2]d, included: each has restarted or lacks records of a slot; all are there",
-	MemberBack:       "node %[1]d, in incarnation %[2]d of a set that is being reformed, has restarted, and all are there",
-	ReplicaGone:      "node %[1]d, a replica, is silent for %[3]d ms of %[4]d ms",
-	Unregistered:     "waits for the registration of node %[1]d, whose incarnation %[2]d is over",
-	JustBegan:        "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms of %[4]d ms",
-	OnlyHope:         "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms: nobody else may lead",
-	OnlyExcluded:     "waits for node %[1]d, in-sync in incarnation %[2]d, which lacks records of a slot: nobody else may lead",
-	ReformIncomplete: "waits for node %[1]d, in-sync before all others were lost, which is silent for %[3]d ms: its log is needed",
-	LogsOutstanding:  "waits for node %[1]d, in incarnation %[2]d of a reformed set, which is silent for %[3]d ms: its log is needed",
-	LeaderDrains:     "node %[1]d, leader in incarnation %[2]d, is drained",
-	NobodyElse:       "waits for somebody who may lead instead of node %[1]d, which is drained",
-	NobodyLeft:       "node %[1]d, leader in incarnation %[2]d, and all others in-sync have restarted, are silent or lack records of a slot; silent for %[3]d ms of %[4]d ms",
-	NoLegalNode:      "waits for a node that may take the place of node %[1]d, a replica that is silent for %[3]d ms",
+	Heard:             "node %[1]d was heard in incarnation %[2]d",
+	LeaderRestarted:   "node %[1]d, leader in incarnation %[2]d, has restarted",
+	LeaderSilent:      "node %[1]d, leader in incarnation %[2]d, is silent for %[3]d ms of %[4]d ms",
+	LeaderExcluded:    "node %[1]d, leader in incarnation %[2]d, lacks records of a slot",
+	NobodyWhole:       "nobody in-sync may lead, the leader, node %[1]d in incarnation %[2]d, included: each has restarted or lacks records of a slot; all are there",
+	MemberBack:        "node %[1]d, in incarnation %[2]d of a set that is being reformed, has restarted, and all are there",
+	ReplicaGone:       "node %[1]d, a replica, is silent for %[3]d ms of %[4]d ms",
+	Unregistered:      "waits for the registration of node %[1]d, whose incarnation %[2]d is over",
+	JustBegan:         "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms of %[4]d ms",
+	OnlyHope:          "waits for node %[1]d, in-sync in incarnation %[2]d, which is silent for %[3]d ms: nobody else may lead",
+	OnlyExcluded:      "waits for node %[1]d, in-sync in incarnation %[2]d, which lacks records of a slot: nobody else may lead",
+	ReformIncomplete:  "waits for node %[1]d, in-sync before all others were lost, which is silent for %[3]d ms: its log is needed",
+	LogsOutstanding:   "waits for node %[1]d, in incarnation %[2]d of a reformed set, which is silent for %[3]d ms: its log is needed",
+	LeaderDrains:      "node %[1]d, leader in incarnation %[2]d, is drained",
+	NobodyElse:        "waits for somebody who may lead instead of node %[1]d, which is drained",
+	LeaderStalled:     "the disk of node %[1]d, leader in incarnation %[2]d, has made nothing durable for %[3]d ms of %[4]d ms",
+	LeaderUnconfirmed: "the members have not confirmed node %[1]d, leader in incarnation %[2]d, for %[3]d ms of %[4]d ms",
+	NoLegalNode:       "waits for a node that may take the place of node %[1]d, a replica that is silent for %[3]d ms",
+	NobodyLeft:        "node %[1]d, leader in incarnation %[2]d, and all others in-sync have restarted, are silent or lack records of a slot; silent for %[3]d ms of %[4]d ms",
 }
 
 // Reason says why, so that a person understands it.

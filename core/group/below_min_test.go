@@ -40,7 +40,7 @@ func TestAWriteThatWaitsForASecondCopyIsNotToldWithoutIt(t *testing.T) {
 	// Nodes 1 and 2 are cut off; the leader removes both.
 	w.held = func(m *message) bool { return with(1)(m) || with(2)(m) }
 	w.nodes[1].deaf, w.nodes[2].deaf = true, true
-	w.tick(2 * 300 * env.Millisecond)
+	w.tick(4 * 300 * env.Millisecond) // a leader that hears nobody waits for three bounds
 	w.wishes()
 	l := w.nodes[0]
 	l.mustWrite(0, 1)

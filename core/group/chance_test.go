@@ -20,7 +20,7 @@ func (w *world) coordinate() {
 		seen.Nodes = append(seen.Nodes, control.Sighting{Node: n.id, Incarnation: n.incarnation, At: w.now, Known: true})
 	}
 	seen.Nodes = append(seen.Nodes, control.Sighting{Node: 3}) // it never starts
-	steps, _ := control.Decide(w.plane, &seen, &control.Patience{Silence: env.Second, Replace: env.Second}, nil, nil)
+	steps, _ := control.Decide(w.plane, &seen, &control.Patience{Silence: env.Second, Replace: env.Second, Slow: env.Second}, nil, nil)
 	for i := range steps {
 		w.do(steps[i].Command)
 	}

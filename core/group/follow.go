@@ -21,6 +21,7 @@ func (g *Group) Message(e env.Env, from env.ID, m *peer.Message) {
 		return
 	case m.Epoch > g.epoch: // not before it is durable here
 		g.hear(e, m.Epoch)
+		g.notYet(e, from, m)
 		return
 	}
 	// Who was deposed does not know it, or knows it and has said this before.
@@ -62,8 +63,12 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 		// What an earlier life acknowledged may be gone.
 		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
 		g.forgetProgress(e, i)
+		o.answered = e.Now()
 	}
 	o.heard = e.Now()
+	if g.isAnswer(e, m) {
+		o.answered = o.heard
+	}
 	o.spoke = o.spoke || m.Epoch == g.epoch
 }
 

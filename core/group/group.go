@@ -107,7 +107,9 @@ type Group struct {
 	rounds [64]env.Time // leading: when rounds of confirmations began, by number modulo 64
 	sole   env.Time     // leading: nobody led in a higher epoch then, if isSole
 	isSole bool
-	echo   uint64 // following: the last round that the leader asked for
+	named  env.Time // when the node was told that it leads in known.Epoch
+	deaf   bool     // the node has not heard the meta log lately
+	echo   uint64   // following: the last round that the leader asked for
 	ticks  uint32
 	beat   env.Time // when members are asked to confirm next
 	gather gathering
@@ -155,6 +157,7 @@ type other struct {
 	placed      uint64          // the entry of the meta log that placed it
 	incarnation env.Incarnation // that was heard last
 	heard       env.Time        // when
+	answered    env.Time        // when it answered last: it hears this node
 	spoke       bool            // in this epoch
 	round       uint64          // it confirmed last
 }
@@ -267,6 +270,9 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	// What was decided later counts, in whatever order it arrives.
 	if s.Index <= g.known.Index {
 		return
+	}
+	if s.Leader == g.self && (g.known.Leader != g.self || s.Epoch != g.known.Epoch) {
+		g.named = e.Now()
 	}
 	g.known = s.Clone()
 	g.bar()
@@ -445,6 +451,7 @@ func (g *Group) takeRole(e env.Env) {
 		if o := &g.peers[i]; o.node != before || o.heard == 0 {
 			o.heard = e.Now()
 		}
+		g.peers[i].answered = g.peers[i].heard
 	}
 	if g.known.Reformed {
 		g.startGathering(e)

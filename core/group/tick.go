@@ -53,9 +53,9 @@ func (g *Group) remind(e env.Env, s *slot) bool {
 	if !s.r.Leads() {
 		return false
 	}
-	rests := s.r.Phase() != replica.Stopped
+	rests := s.r.Phase() != replica.Stopped && s.r.Durable() == s.r.End() // else Trouble looks at it
 	end, commit := s.r.End(), s.r.State().Position.Seq
-	hold, everywhere := commit, end.Seq
+	hold, everywhere := commit, s.r.Durable().Seq
 	for i := range g.peers {
 		p := &g.progressOf(s)[i]
 		hold, everywhere = min(hold, p.acked), min(everywhere, p.acked)
@@ -227,7 +227,7 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 		return control.Command{Kind: control.Remove, Member: gone, By: g.self}, true
 	}
 	if !g.known.IsInSync(m) {
-		if o.spoke && !slices.Contains(g.drains, o.node) && e.Now().Sub(o.heard) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
+		if o.spoke && !slices.Contains(g.drains, o.node) && e.Now().Sub(o.answered) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
 			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
 		}
 		for _, old := range g.known.InSync { // its earlier life is no member any more
@@ -258,10 +258,14 @@ func (g *Group) nodeInSync(node env.ID) bool {
 	return slices.ContainsFunc(g.known.InSync, func(m control.Member) bool { return m.Node == node })
 }
 
-// silent returns the member on a node that has not been heard for too long.
+// silent returns the member on a node that has not answered for too long. A node that speaks
+// and does not answer is deaf: to its set it is as good as gone.
 func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
+	if e.Now().Sub(o.answered) <= g.bound(e, g.patience.Silence) {
+		return control.Member{}, false
+	}
 	for _, m := range g.known.InSync {
-		if m.Node == o.node && e.Now().Sub(o.heard) > g.patience.Silence {
+		if m.Node == o.node {
 			return m, true
 		}
 	}
@@ -305,10 +309,11 @@ func (g *Group) hasAll(i int) bool {
 
 // slow reports whether a member has lacked a record for too long.
 func (g *Group) slow(e env.Env, i int) bool {
+	bound := g.bound(e, g.patience.Slow)
 	for j := g.restless.next(0); j >= 0; j = g.restless.next(j + 1) { // a log that rests is everywhere
 		s := &g.slots[j]
 		p := &g.progressOf(s)[i]
-		if s.r.Leads() && !g.lacks(g.peers[i].member(), s) && p.acked < s.r.End().Seq && e.Now().Sub(p.since) > g.patience.Slow {
+		if s.r.Leads() && !g.lacks(g.peers[i].member(), s) && p.acked < s.r.End().Seq && e.Now().Sub(p.since) > bound {
 			return true
 		}
 	}

@@ -59,7 +59,7 @@ func TestAimed(t *testing.T) {
 				{Kind: plan.Power, Process: 2, When: at(300), For: 2 * ms},
 			}},
 			{"the leader's disk is slow", 1, 2, []plan.Disruption{{Kind: plan.SlowDisk, Process: l, Amount: 300, When: at(200), For: 700 * ms}}},
-			{"the leader's disk stalls", 1, 2, []plan.Disruption{cut(plan.Stall, l, 300, 900)}},
+			{"the leader's disk stalls", 2, 2, []plan.Disruption{cut(plan.Stall, l, 300, 900)}},
 			{"the leader's disk is full", 1, 2, []plan.Disruption{cut(plan.DiskFull, l, 300, 900)}},
 			{"every disk is full", 1, 2, []plan.Disruption{cut(plan.DiskFull, 0, 300, 900), cut(plan.DiskFull, 1, 300, 900), cut(plan.DiskFull, 2, 300, 900)}},
 			{"the leader loses its disk", 2, 3, []plan.Disruption{{Kind: plan.Wipe, Process: l, When: at(400), For: 5 * ms}}},

@@ -203,6 +203,7 @@ func (l *Log) tick(e env.Env) {
 	}
 	if l.leads() {
 		l.raft.Tick()
+		l.yield(e)
 	}
 	l.expire()
 	l.resend(e)
@@ -214,6 +215,10 @@ func (l *Log) tick(e env.Env) {
 func (l *Log) stand(e env.Env) {
 	l.elections.campaign++
 	l.elections.redraw = true
+	if l.stalled(e) { // it would lead, and apply nothing
+		l.await(e)
+		return
+	}
 	_ = l.raft.ForgetLeader()
 	_ = l.raft.Campaign() // it refuses who is no member
 	l.await(e)

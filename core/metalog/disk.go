@@ -29,6 +29,7 @@ type drive struct {
 	ops    []env.Op // its steps
 	next   int      // the one that is under way, or waits for room
 	paused bool     // the step found no room and did nothing
+	since  env.Time // when the step began, or the disk finished the one before
 	count  uint32   // operations since the start
 
 	fresh   *content // being written as a new file
@@ -56,7 +57,7 @@ func (l *Log) temp() string { return l.path() + ".tmp" }
 // run begins a work's steps.
 func (l *Log) run(e env.Env, w work, ops ...env.Op) {
 	d := &l.disk
-	d.work, d.ops, d.next = w, ops, 0
+	d.work, d.ops, d.next, d.since = w, ops, 0, e.Now()
 	l.submit(e)
 }
 
@@ -82,7 +83,7 @@ func (l *Log) diskDone(e env.Env, ev *env.Event) {
 			return
 		}
 	}
-	if d.next++; d.next < len(d.ops) {
+	if d.next, d.since = d.next+1, e.Now(); d.next < len(d.ops) {
 		l.submit(e)
 		return
 	}

@@ -63,12 +63,13 @@ type Constants struct {
 	MaxClients   int          // that are remembered
 	Deadline     uint64       // ticks until an outcome is ErrUnknown
 	PerKiB       env.Duration // CPU time of encoding or decoding 1024 bytes
+	Stall        env.Duration // for which a disk operation may last until the leader hands over; 0: for ever
 }
 
 // DefaultConstants fit a region: a leader that is silent is replaced within 0.4 s.
 var DefaultConstants = Constants{
 	Tick: 20 * env.Millisecond, CompactBytes: 1 << 20, KeepEntries: 256, ChunkBytes: 64 << 10, MaxCommand: 64 << 10,
-	MaxPending: 256, MaxClients: 16_384, Deadline: 100, PerKiB: env.Microsecond,
+	MaxPending: 256, MaxClients: 16_384, Deadline: 100, PerKiB: env.Microsecond, Stall: 400 * env.Millisecond,
 }
 
 // ElectionTicks is how long, in ticks, a leader may hear from no majority, and at

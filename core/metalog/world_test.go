@@ -390,7 +390,7 @@ func (c *client) ask() {
 // quick makes compactions and chunks happen in short runs.
 var quick = metalog.Constants{
 	Tick: 10 * env.Millisecond, CompactBytes: 1500, KeepEntries: 5, ChunkBytes: 200, MaxCommand: 64,
-	MaxPending: 16, MaxClients: 8, Deadline: 40, PerKiB: env.Microsecond,
+	MaxPending: 16, MaxClients: 8, Deadline: 40, PerKiB: env.Microsecond, Stall: 200 * env.Millisecond,
 }
 
 func newStage(seed uint64, members int) *stage {

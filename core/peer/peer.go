@@ -36,8 +36,8 @@ const (
 	Outdated                  // R knows of a higher epoch: Epoch
 	AskIndex                  // R asks up to where a read must have applied the log
 	Index                     // L answers, after a confirmation
-	Heartbeat                 // N lives, and knows the meta log up to Index; to every member of it
-	Configs                   // the member that leads the meta log tells what has changed, up to Index; Round: up to where there is something to tell; Tail: the changes
+	Heartbeat                 // N lives, and knows the meta log up to Index; to every member of it. Mark: number of the last Configs that it heard from this member, 0 if from another one; Tail: shards that it leads and that are in trouble
+	Configs                   // the member that leads the meta log tells what has changed, up to Index; Round: up to where there is something to tell; Mark: number of what it says, which a heartbeat repeats; Tail: the changes
 	Propose                   // N wants a command, in Tail, in the meta log, as client Index under number Round
 	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
 	Poll                      // the member that leads the meta log asks a node for its figures
@@ -116,8 +116,8 @@ var layouts = [kinds][]field{
 	Outdated:  {pShard},
 	AskIndex:  {pShard, pSlot, pRound},
 	Index:     {pShard, pSlot, pRound, pAt},
-	Heartbeat: {pIndex},
-	Configs:   {pIndex, pRound, pTail},
+	Heartbeat: {pIndex, pMark, pTail},
+	Configs:   {pIndex, pRound, pMark, pTail},
 	Propose:   {pRound, pIndex, pTail},
 	Proposed:  {pRound, pIndex, pTail},
 	Poll:      {pRound},

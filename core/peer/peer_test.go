@@ -66,8 +66,8 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"outdated":  slices.Clone(shard),
 		"ask-index": append(slices.Clone(slot), "Round"),
 		"index":     append(slices.Clone(slot), "Round", "At"),
-		"heartbeat": {"Index"},
-		"configs":   {"Index", "Round", "Tail"},
+		"heartbeat": {"Index", "Mark", "Tail"},
+		"configs":   {"Index", "Mark", "Round", "Tail"},
 		"propose":   {"Round", "Index", "Tail"},
 		"proposed":  {"Round", "Index", "Tail"},
 		"poll":      {"Round"},
@@ -211,7 +211,7 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}
 	}
-	for _, k := range []peer.Kind{peer.Append, peer.Pull, peer.Chunk, peer.Surveyed, peer.Configs, peer.Propose, peer.Proposed, peer.Report} {
+	for _, k := range []peer.Kind{peer.Append, peer.Pull, peer.Chunk, peer.Surveyed, peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Report} {
 		for _, n := range []int{0, peer.MaxTail} {
 			var m peer.Message
 			if err := peer.Decode(withTail(k, n), &m); err != nil || len(m.Tail) != n {

@@ -1,0 +1,181 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/peer"
+)
+
+// A node whose messages arrive may hear nothing itself, and a process that speaks may have a
+// disk that stands still. So the coordinator numbers what it says, a heartbeat repeats the
+// last number that its node heard, and it names the shards that the node leads and can not
+// serve:
+//
+//	1. Coordinator C says Configs number 7 at instant t.
+//	2. Node A hears it; its next heartbeat repeats 7. C counts A as heard at t.
+//	3. A becomes deaf. Its heartbeats go on and repeat 7.
+//	4. C has heard nothing of A since t, and takes A for silent.
+
+// saidKept is how many numbers the coordinator remembers; it begins a new one after
+// Silence/16, so that these are two silences.
+const saidKept = 32
+
+// hearing is what a node knows of whether nodes hear each other.
+type hearing struct {
+	// Of the coordinator: the last number, when numbers were said first, by number modulo
+	// saidKept, and what leaders said of their shards.
+	number   uint64
+	said     [saidKept]env.Time
+	troubles []noticed
+
+	// Of any node: who spoke last as the coordinator, with which number, and when.
+	from  env.ID
+	mark  uint64
+	heard env.Time
+	hears bool // heard is valid
+
+	found []peer.Trouble
+	seen  []control.Trouble
+}
+
+// noticed is a trouble, and when the coordinator was told.
+type noticed struct {
+	control.Trouble
+	at env.Time
+}
+
+// say returns the number under which the coordinator speaks now. Numbers of two processes
+// differ.
+func (n *Node) say() uint64 {
+	h, now := &n.hearing, n.env.Now()
+	fresh := h.number>>32 != uint64(n.self.Incarnation)
+	if fresh {
+		h.number = uint64(n.self.Incarnation) << 32
+	}
+	if fresh || now.Sub(h.said[h.number%saidKept]) >= n.cluster.Shared.Patience.Silence/16 {
+		h.number++
+		h.said[h.number%saidKept] = now
+	}
+	return h.number
+}
+
+// saidAt returns when this process, as the coordinator, first said something under a number;
+// false if it did not, or too long ago.
+func (h *hearing) saidAt(number uint64) (env.Time, bool) {
+	known := number > 0 && number <= h.number && number+saidKept > h.number && number>>32 == h.number>>32
+	return h.said[number%saidKept], known
+}
+
+// echo returns the number that a heartbeat to a member of the meta log repeats, 0 if another
+// member coordinates.
+func (h *hearing) echo(to env.ID) uint64 {
+	if h.hears && h.from == to {
+		return h.mark
+	}
+	return 0
+}
+
+// heardMeta takes note of a message of the coordinator.
+func (n *Node) heardMeta(from env.ID, mark uint64) {
+	h := &n.hearing
+	if h.hears && h.from == from && mark < h.mark { // it was on its way for long
+		return
+	}
+	h.from, h.mark, h.heard, h.hears = from, mark, n.env.Now(), true
+}
+
+// trustSightings lets a new coordinator count nodes as heard when it heard them before it
+// led: until now it said nothing that they could repeat.
+func (n *Node) trustSightings() {
+	n.hearing.troubles = n.hearing.troubles[:0]
+	for i := range n.sightings {
+		if s := &n.sightings[i]; s.Known {
+			s.At = s.heard
+		}
+	}
+}
+
+// isDeaf reports whether the coordinator takes a node for one that does not hear it. Such a
+// node finds all others silent, and asks for their removal.
+func (n *Node) isDeaf(id env.ID) bool {
+	i := n.sightingOf(id)
+	return i < 0 || n.env.Now().Sub(n.sightings[i].At) >= n.cluster.Shared.Patience.Silence
+}
+
+// hearsMeta reports whether the node has heard the meta log lately, so that the silence of
+// others is not its own deafness.
+func (n *Node) hearsMeta() bool {
+	return n.hearing.hears && n.env.Now().Sub(n.hearing.heard) < n.cluster.Shared.Patience.Silence/2
+}
+
+// confirmationBit tells the reads that confirm that the coordinator hears a majority from
+// others; below it is the instant of the question.
+const confirmationBit = 1 << 63
+
+// confirmHearing lets the meta log confirm, again and again, that the coordinator hears a
+// majority of its members.
+func (n *Node) confirmHearing() {
+	if h := &n.hearing; !h.hears || h.from != n.self.Node || n.env.Now().Sub(h.heard) >= n.cluster.Shared.Patience.Silence/4 {
+		h.from, h.mark = n.self.Node, 0
+		_ = n.log.Read(n.env, confirmationBit|uint64(n.env.Now())) // refused: it is asked again
+		n.outcomes()
+	}
+}
+
+// confirmed takes note of such a confirmation.
+func (h *hearing) confirmed(token uint64) {
+	if token&confirmationBit != 0 {
+		h.heard, h.hears = max(h.heard, env.Time(token&^confirmationBit)), true
+	}
+}
+
+// troubled takes what a leader says of its shards.
+func (n *Node) troubled(of control.Member, tail []byte) {
+	found, err := peer.DecodeTroubles(tail, n.hearing.found[:0])
+	if n.hearing.found = found; err != nil {
+		n.malformed++
+		return
+	}
+	n.notice(of, found)
+}
+
+func (n *Node) notice(of control.Member, found []peer.Trouble) {
+	h, now := &n.hearing, n.env.Now()
+	for i := range found {
+		t := &found[i]
+		h.troubles = slices.DeleteFunc(h.troubles, func(old noticed) bool { return old.Shard == t.Shard && old.Leader == of })
+		h.troubles = append(h.troubles, noticed{control.Trouble{Shard: t.Shard, Epoch: t.Epoch, Leader: of, Unconfirmed: t.Unconfirmed, Unsynced: t.Unsynced}, now})
+	}
+}
+
+// lately returns what was said of shards in trouble, and forgets what was not said again: a
+// shard that is well is not named.
+func (h *hearing) lately(now env.Time, silence env.Duration) []control.Trouble {
+	h.troubles = slices.DeleteFunc(h.troubles, func(t noticed) bool { return now.Sub(t.at) >= silence/2 })
+	h.seen = h.seen[:0]
+	for i := range h.troubles {
+		h.seen = append(h.seen, h.troubles[i].Trouble)
+	}
+	return h.seen
+}
+
+// troubles returns the shards that the node leads and that are in trouble: from half of a
+// bound on, since the coordinator knows the bounds.
+func (n *Node) troubles() []peer.Trouble {
+	n.hearing.found = n.hearing.found[:0]
+	p := &n.cluster.Shared.Patience
+	for _, g := range n.groups {
+		unconfirmed, unsynced := g.Trouble(n.env)
+		if unconfirmed < p.Silence && unsynced < p.Slow/2 {
+			continue
+		}
+		n.hearing.found = append(n.hearing.found, peer.Trouble{Shard: g.Shard(), Epoch: g.Known().Epoch, Unconfirmed: unconfirmed, Unsynced: unsynced})
+	}
+	return n.hearing.found
+}
+
+// listen tells groups whether the node hears.
+func (n *Node) listen(g *group.Group) { g.Deaf(!n.hearsMeta()) }

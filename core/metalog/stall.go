@@ -1,0 +1,37 @@
+package metalog
+
+import (
+	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/tidaldb/tidalsim/core/env"
+)
+
+// A leader whose disk stands still keeps its term: its heartbeats go out, and the followers
+// make entries durable without it. But it applies nothing that is not on its own disk, so that
+// nothing is decided. It lets another member lead, and does not stand for election before its
+// disk moves.
+
+// stalled reports whether the member waits for its disk for too long.
+func (l *Log) stalled(e env.Env) bool {
+	return l.config.Stall > 0 && l.disk.work != idle && e.Now().Sub(l.disk.since) > l.config.Stall
+}
+
+// yield lets the follower lead that has the most of the log, if the disk here stands still.
+// It is asked again with every tick: a transfer may come to nothing.
+func (l *Log) yield(e env.Env) {
+	//safety:stalled-coordinator-yields true by=availability on=gray-failure
+	if !l.stalled(e) {
+		return
+	}
+	best, match := MemberID(0), uint64(0)
+	progress := l.raft.Status().Progress
+	for _, m := range l.Members() {
+		p, known := progress[uint64(m)]
+		if known && m != l.member && p.RecentActive && p.State == tracker.StateReplicate && p.Match > match {
+			best, match = m, p.Match
+		}
+	}
+	if best != 0 {
+		l.raft.TransferLeader(uint64(best))
+	}
+}

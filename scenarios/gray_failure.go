@@ -1,0 +1,96 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// grayFailure hurts one node at a time, in a way that others do not notice at once.
+var grayFailure = &Scenario{
+	Name:   "gray-failure",
+	Story:  "one node at a time is deaf, mute, slow, stalled or paused, the leader of a shard, a follower or the leader of the meta log; another one takes over, writes and linearizable reads stop for a few detection bounds at most, and no healthy member is removed by a node that hears nothing",
+	Faulty: true,
+	draw: func(d *draw, p *Plan) {
+		d.unhurried(p, 3+2*int(d.between("two more nodes", 0, 0, 1)))
+		p.Workload.Think = d.log("steady think", 0, 8*millisecond, 16*millisecond)
+		// A write waits at any time, so that a pause is seen from its beginning.
+		p.Workload.ReadPermille = min(p.Workload.ReadPermille, 400)
+		p.Workload.Operations = int(min(int64(p.Workload.Operations), 4*second/p.Workload.Think))
+		d.hurt(p, d.grayVictim(p))
+	},
+}
+
+// grayVictim draws which node is hurt: one that leads a shard at first, one that is a member of
+// the meta log, or any.
+func (d *draw) grayVictim(p *Plan) uint32 {
+	s := p.Cluster.Shared
+	switch d.between("gray victim", 0, 0, 3) {
+	case 0:
+		return uint32(s.Meta[d.between("gray member", 0, 0, int64(len(s.Meta)-1))])
+	case 1:
+		return d.node(p, "gray node", 0)
+	}
+	return uint32(s.Shards[d.between("gray shard", 0, 0, int64(len(s.Shards)-1))].Replicas[0])
+}
+
+// hurt hurts a node, for long enough that others have to go on without it.
+func (d *draw) hurt(p *Plan, victim uint32) {
+	f := plan.Disruption{
+		Process: victim, For: d.log("gray for", 0, 512*millisecond, 4096*millisecond),
+		When: plan.Anchor{At: d.between("gray at", 0, 400*millisecond, 1000*millisecond)},
+	}
+	if d.oneIn(4, "gray leader of the meta log", 0) { // it leads when it is hurt
+		f.When = plan.Anchor{Point: fault.Name(fault.MetaLeading), At: foundedBy, After: d.log("gray after", 0, millisecond, 512*millisecond), By: 1000 * millisecond}
+	}
+	switch d.between("gray kind", 0, 0, 7) {
+	case 0, 1:
+		d.cutFrom(p, f, plan.CutInto)
+	case 2:
+		d.cutFrom(p, f, plan.CutOutOf)
+	case 3, 4:
+		f.Kind = plan.Stall
+		p.World.Disruptions = append(p.World.Disruptions, f)
+	case 5:
+		f.Kind, f.Amount = plan.SlowDisk, d.log("gray slower", 0, 8, 512)
+		p.World.Disruptions = append(p.World.Disruptions, f)
+	case 6:
+		f.Kind = plan.Pause
+		p.World.Disruptions = append(p.World.Disruptions, f)
+	case 7:
+		f.Kind = plan.CutInto
+		d.cutFromShard(p, f)
+	}
+}
+
+// cutFrom makes a node deaf or mute: to all, or to all nodes, so that clients still reach it.
+func (d *draw) cutFrom(p *Plan, f plan.Disruption, kind plan.Kind) {
+	f.Kind, f.Peer = kind, -1
+	if d.oneIn(2, "gray clients too", 0) {
+		p.World.Disruptions = append(p.World.Disruptions, f)
+		return
+	}
+	for peer := range p.Cluster.Nodes {
+		if uint32(peer) != f.Process {
+			f.Peer = int64(peer)
+			p.World.Disruptions = append(p.World.Disruptions, f)
+		}
+	}
+}
+
+// cutFromShard makes a node deaf to the other replicas of a shard that it holds, and to nobody
+// else: the coordinator may be among those whom it hears.
+func (d *draw) cutFromShard(p *Plan, f plan.Disruption) {
+	for i := range p.Cluster.Shared.Shards {
+		replicas := p.Cluster.Shared.Shards[i].Replicas
+		if replicas[0] != env.ID(f.Process) {
+			continue
+		}
+		for _, peer := range replicas[1:] {
+			f.Peer = int64(peer)
+			p.World.Disruptions = append(p.World.Disruptions, f)
+		}
+		return
+	}
+	d.cutFrom(p, f, plan.CutInto)
+}

@@ -111,24 +111,24 @@ func (n *Node) hearsMeta() bool {
 	return n.hearing.hears && n.env.Now().Sub(n.hearing.heard) < n.cluster.Shared.Patience.Silence/2
 }
 
-// confirmationBit tells the reads that confirm that the coordinator hears a majority from
-// others; below it is the instant of the question.
-const confirmationBit = 1 << 63
+// hearingBit tells the reads of the meta log that confirm that the coordinator hears a majority
+// from others; below it is the instant of the question.
+const hearingBit = 1 << 62
 
 // confirmHearing lets the meta log confirm, again and again, that the coordinator hears a
 // majority of its members.
 func (n *Node) confirmHearing() {
 	if h := &n.hearing; !h.hears || h.from != n.self.Node || n.env.Now().Sub(h.heard) >= n.cluster.Shared.Patience.Silence/4 {
 		h.from, h.mark = n.self.Node, 0
-		_ = n.log.Read(n.env, confirmationBit|uint64(n.env.Now())) // refused: it is asked again
+		_ = n.log.Read(n.env, hearingBit|uint64(n.env.Now())) // refused: it is asked again
 		n.outcomes()
 	}
 }
 
 // confirmed takes note of such a confirmation.
-func (h *hearing) confirmed(token uint64) {
-	if token&confirmationBit != 0 {
-		h.heard, h.hears = max(h.heard, env.Time(token&^confirmationBit)), true
+func (h *hearing) confirmed(token uint64, succeeded bool) {
+	if succeeded {
+		h.heard, h.hears = max(h.heard, env.Time(token&^hearingBit)), true
 	}
 }
 

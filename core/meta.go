@@ -415,9 +415,10 @@ func (n *Node) outcomes() {
 		switch {
 		case out.Read && out.Number&verifying != 0:
 			n.readForVerification(out.Number, out.Err != nil)
+		case out.Read && out.Number&hearingBit != 0:
+			n.hearing.confirmed(out.Number, out.Err == nil)
 		case out.Read && out.Err == nil:
 			n.stillLeads(out.Number)
-			n.hearing.confirmed(out.Number)
 		}
 		if out.Read || out.Err == metalog.ErrUnknown {
 			continue

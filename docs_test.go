@@ -410,3 +410,24 @@ func TestMistakesThatNoSeedFindsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// Each row by which the fault budget vetoes stands in the failure model, and no other does.
+func TestVetoesAreRowsOfTheFailureModel(t *testing.T) {
+	_, part, found := strings.Cut(text(t, "docs/failure-model.md"), "## Not survivable")
+	if !found {
+		t.Fatal("docs/failure-model.md has no part of what is not survivable")
+	}
+	var told []string
+	for _, row := range rows(part) {
+		if name, ok := strings.CutPrefix(row[0], "`"); ok {
+			told = append(told, strings.TrimSuffix(name, "`"))
+		}
+	}
+	var want []string
+	for _, row := range scenarios.Rows() {
+		want = append(want, string(row))
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("docs/failure-model.md has the rows %v, the budget %v", told, want)
+	}
+}

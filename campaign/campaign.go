@@ -263,6 +263,8 @@ type outcome struct {
 	pauses         []int64 // ns
 	singles        []int64 // those of them in which one node only was hurt
 	queries        []int64 // ns
+	struck         [plan.KindCount]int
+	vetoes         []scenarios.Veto
 	unanswered     int
 	finding        *Finding
 	check          bool   // another process must confirm the trace
@@ -298,6 +300,7 @@ func (w *worker) run(j job) *outcome {
 		}
 	}
 	out.queries, out.unanswered = got.Queries, got.Unanswered
+	out.struck, out.vetoes = got.Struck, got.Vetoes
 	trace := got.Trace
 	if j.regression != "" && got.Fired == 0 && len(p.World.Disruptions) > 0 {
 		out.stale = fmt.Sprintf("%s: none of its disruptions began; what they wait for is gone, so the plan proves nothing: record it anew", j.regression)

@@ -43,8 +43,10 @@ type Summary struct {
 	Singles *Pauses `json:"write_pauses_one_node,omitempty"`
 	// Queries says how long reads of replica groups took that were answered; Unanswered
 	// counts the others.
-	Queries     *Pauses  `json:"queries,omitempty"`
-	Unanswered  int      `json:"queries_unanswered,omitempty"`
+	Queries    *Pauses `json:"queries,omitempty"`
+	Unanswered int     `json:"queries_unanswered,omitempty"`
+	// Vetoed are the kinds of disruptions of which the fault budget vetoed some.
+	Vetoed      []Vetoed `json:"vetoed,omitempty"`
 	Regressions int      `json:"regressions"` // committed plans that ran; in Violated if they failed, not in Seeds
 	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
 	NotReached  []string `json:"not_reached"` // fault points
@@ -58,6 +60,7 @@ type Summary struct {
 	pauses   pauses
 	singles  pauses
 	queries  histogram
+	vetoes   vetoes
 	codes    []int
 	building map[string]int // index in Scenarios; asked, never ranged over
 }
@@ -200,6 +203,7 @@ func (s *Summary) add(o *outcome) {
 		return
 	}
 	s.Seeds++
+	s.vetoes.add(&o.struck, o.vetoes)
 	per := &s.Scenarios[s.building[l.Scenario]]
 	per.Seeds++
 	per.Acked += l.Acked
@@ -293,6 +297,7 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 	s.Trace = fmt.Sprintf("%016x", fold)
 	s.Pauses, s.Singles = s.pauses.distribution(), s.singles.distribution()
 	s.Queries = s.queries.distribution()
+	s.Vetoed = s.vetoes.list()
 	s.NotReached = []string{}
 	for p := env.Point(0); p < fault.Points; p++ {
 		if s.hits[p] == 0 {

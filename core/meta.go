@@ -468,6 +468,18 @@ func (n *Node) Plane() (*control.Plane, metalog.Position) {
 	return n.plane, n.log.Status().Applied
 }
 
+// MetaQuorums returns the sets of members of the meta log of each of which a majority has to
+// agree, as this node has applied it; nil if the node is no member.
+func (n *Node) MetaQuorums() [][]metalog.MemberID {
+	if n.sharing == nil || n.log == nil {
+		return nil
+	}
+	return n.log.Quorums()
+}
+
+// MetaFile is the path of the file of a member of the meta log on its node's disk.
+const MetaFile = metaDir + "/" + metalog.FileName
+
 // Told returns up to which entry of the meta log the node knows what has changed.
 func (n *Node) Told() uint64 {
 	if n.sharing == nil {

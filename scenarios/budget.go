@@ -10,39 +10,104 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/disk"
+	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// budget is the oracle that says which bytes may rot: damage beyond what a node
-// promises to survive shows nothing. The only copy of a slot is damaged in one place
-// at most, and only where what is durable elsewhere confirms the damaged record, so
-// that the damage is corruption and cannot be taken for a torn tail. The node's own
-// file and manifests are never damaged: a node that cannot read them asks for help.
+// Row is a case that nobody promises to survive: a row of docs/failure-model.md. A fault
+// that would bring it about is vetoed.
+type Row string
+
+// The rows.
+const (
+	// LastWholeMember: the disk is lost while no other member of one of its shards has all
+	// that was told.
+	LastWholeMember Row = "last-whole-member"
+	// MetaMajority: the disk is lost while fewer than a majority of the other members of the
+	// meta log have their files, or none of them has all that was applied.
+	MetaMajority Row = "meta-majority"
+	// NodeFile: the node's own file or a manifest is damaged, of which there is one copy.
+	NodeFile Row = "node-file"
+	// OnlyCopyTwice: the only copy of a slot is damaged in a second place.
+	OnlyCopyTwice Row = "only-copy-twice"
+	// Unconfirmed: bytes of the only copy are damaged behind which nothing durable confirms
+	// them, so that the damage cannot be told from a torn tail.
+	Unconfirmed Row = "unconfirmed-bytes"
+)
+
+// Rows returns all rows.
+func Rows() []Row {
+	return []Row{LastWholeMember, MetaMajority, NodeFile, OnlyCopyTwice, Unconfirmed}
+}
+
+// Veto is a disruption of a plan that came to nothing because of the budget.
+type Veto struct {
+	Kind plan.Kind
+	Row  Row
+}
+
+// budget is the oracle that says which bytes may rot, and which disks may be lost: damage
+// beyond what nodes promise to survive shows nothing. The only copy of a slot is damaged in
+// one place at most, and only where what is durable elsewhere confirms the damaged record,
+// so that the damage is corruption and cannot be taken for a torn tail. The node's own file
+// and manifests are never damaged: a node that cannot read them asks for help.
 //
-// It trusts what is on the disk, never a node's own account.
+// It trusts what is on the disks, never a node's own account.
 type budget struct {
 	world  *sim.World
 	run    *observe.Run
 	record record.Record
-	// shared, if shards are replica groups, reports whether the others of a node have
-	// all that its disk has.
-	shared func(env.ID) bool
+	// shared, if shards are replica groups, returns the row by which the disk of a node may
+	// not be lost; "" if it may.
+	shared func(env.ID) Row
+	// unlimited: nothing is vetoed, to show the loss that a veto avoids.
+	unlimited bool
+
+	why    Row // of the last veto
+	vetoes []Veto
 }
 
 // mayDamage implements sim.Config.MayDamage.
-func (b *budget) mayDamage(id env.ID, path string, _, to int64) bool {
+func (b *budget) mayDamage(id env.ID, path string, from, to int64) bool {
+	row := b.forbids(id, path, from, to)
+	if row != "" && b.why == "" {
+		b.why = row
+	}
+	return row == "" || b.unlimited
+}
+
+// forbidden implements sim.Config.Forbidden: the disruption is vetoed by the first row that
+// forbade it.
+func (b *budget) forbidden(disruption int, kind plan.Kind) {
+	b.vetoes = append(b.vetoes, Veto{kind, b.why})
+	b.why = ""
+}
+
+// forbids returns the row by which bytes may not be damaged; "" if they may.
+func (b *budget) forbids(id env.ID, path string, _, to int64) Row {
 	if b.shared != nil {
 		return b.shared(id)
 	}
 	d := b.world.Disk(id)
 	identity, ok := identityOf(d, path)
-	if !ok || b.run.Damaged(identity.Tenant, identity.Slot) {
-		return false
+	switch {
+	case !ok:
+		return NodeFile
+	case b.run.Damaged(identity.Tenant, identity.Slot):
+		return OnlyCopyTwice
 	}
 	if _, ok := snapshotAt(path); ok {
-		return isDurable(d, path) && newestSnapshot(d, dirOf(path)) == path
+		return unless(isDurable(d, path) && newestSnapshot(d, dirOf(path)) == path, Unconfirmed)
 	}
 	n, ok := b.recordAt(d.Content(path), to-1)
-	return ok && b.confirmed(d, path, to, n)
+	return unless(ok && b.confirmed(d, path, to, n), Unconfirmed)
+}
+
+// unless returns a row if something does not hold.
+func unless(holds bool, row Row) Row {
+	if holds {
+		return ""
+	}
+	return row
 }
 
 // damaged implements sim.Config.Damaged.

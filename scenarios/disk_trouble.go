@@ -185,7 +185,7 @@ func (d *draw) rot(p *Plan) {
 	files := []string{".seg", ".seg", ".snap", ""}
 	f := plan.Disruption{
 		Kind: plan.Rot, Process: d.inhabited(p, "rot node", 0), Files: files[d.between("rot files", 0, 0, int64(len(files)-1))],
-		When: plan.Anchor{At: span(p)/2 + d.between("rot at", 0, 0, span(p)/2)}, Amount: d.between("rot amount", 0, 0, 1),
+		When: plan.Anchor{At: span(p)/2 + d.between("rot at", 0, span(p)/8, span(p)/2)}, Amount: d.between("rot amount", 0, 0, 1),
 	}
 	found := plan.Disruption{Kind: plan.Kill, Process: f.Process, When: f.When, For: d.log("rot down", 0, millisecond, 16*millisecond)}
 	if d.oneIn(2, "rot power", 0) {

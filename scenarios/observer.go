@@ -83,7 +83,9 @@ type slotWrites struct {
 	diedIn   env.Incarnation
 	// refetching: its files are being replaced by those of another replica.
 	refetching bool
-	died       lineage.Seq
+	// lost: the disk was lost, and the log has not been begun anew.
+	lost bool
+	died lineage.Seq
 }
 
 // place is where one record stands. Records of one batch stand side by side.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -26,7 +27,10 @@ type sharedView struct {
 	members keyed.List[members] // by shard
 	// plane returns the control plane as the member has it that has applied most of
 	// the meta log.
-	plane   func() (*control.Plane, metalog.Position)
+	plane func() (*control.Plane, metalog.Position)
+	// quorums returns the sets of members of the meta log of each of which a majority has to
+	// agree, likewise.
+	quorums func() [][]metalog.MemberID
 	meta    []env.ID              // founding members of the meta log
 	shards  keyed.List[slotShard] // by tenant and slot
 	leading keyed.List[leading]   // likewise
@@ -118,11 +122,13 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	case fault.SlotCreating: // whatever was here once is gone
 		w := o.writesOf(id, t, slot)
 		w.places, w.passed, w.durable, w.snapshot, w.covers, w.refetching = w.places[:0], 0, 0, "", 0, false
+		w.lost = false
 	case fault.SlotRefetching: // a crash amid it may leave what was there
 		o.writesOf(id, t, slot).refetching = true
 	case fault.SlotFollowing:
 		if w := o.writesOf(id, t, slot); w.refetching {
 			w.refetching, w.places, w.durable = false, w.places[:0], 0
+			w.received = local // with the snapshot; what was earned before is in its level
 		}
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
@@ -194,42 +200,82 @@ func (o *observer) lacks(node env.ID, m *wire.Message) string {
 	return o.missing(node, o.writesOf(node, m.Tenant, m.Slot), m.Seq)
 }
 
-// maySpare reports whether a node's disk may be lost: for each slot that it is in sync
-// for, two other members in sync, in their present lives, have on their platters
-// everything that was acknowledged or read; and a majority of the members of the meta
-// log is up without it. Two, because a leader may just have asked for one of them to be
-// removed, and then be the only one that is left.
-func (o *observer) maySpare(id env.ID) bool {
+// maySpare returns the row by which a node's disk may not be lost, "" if it may. Of each shard
+// that counts on the node, another member, in sync or eligible, has to have everything that
+// was acknowledged or read; of the meta log a majority has to be whole without the node. So
+// after a loss the next one waits until what was told since is on another disk again.
+func (o *observer) maySpare(id env.ID) Row {
 	plane, _ := o.shared.plane()
 	for i := range o.shared.shards.All() {
 		s := &o.shared.shards.All()[i]
 		shard := plane.Shard(s.shard)
-		if !slices.ContainsFunc(shard.InSync, func(m control.Member) bool { return m.Node == id }) {
-			continue
+		if countsOn(shard, id) && !o.isElsewhere(shard, s.tenant, s.slot, id) {
+			return LastWholeMember
 		}
-		at := o.run.Find(s.tenant, s.slot)
-		if at < 0 {
-			continue
-		}
-		end := o.run.Logs[at].End().Seq
-		holders := 0
-		for _, m := range shard.InSync {
-			present := m.Node != id && o.boots[m.Node].incarnation == m.Incarnation && o.world.Machine(m.Node) != nil && !shard.IsExcluded(m)
-			if present && o.missing(m.Node, o.writesOf(m.Node, s.tenant, s.slot), o.shared.told(s.tenant, s.slot, end)) == "" {
-				holders++
+	}
+	return unless(o.metaSurvives(id), MetaMajority)
+}
+
+// countsOn reports whether a node is in sync for a shard, or has its eligible member.
+func countsOn(s *control.Shard, id env.ID) bool {
+	return s.IsEligible(id) || slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == id })
+}
+
+// isElsewhere reports whether a member in sync, or the eligible one, that is another node than
+// one has on its device everything that was told of a slot. It may be down, and it may have
+// restarted: what it has is found when the set is formed anew.
+func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.Slot, but env.ID) bool {
+	told := lineage.Seq(0)
+	if at := o.run.Find(t, slot); at >= 0 {
+		told = o.shared.told(t, slot, o.run.Logs[at].End().Seq)
+	}
+	has := func(m control.Member) bool {
+		w := o.writesOf(m.Node, t, slot)
+		return m.Node != but && !w.lost && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
+	}
+	return slices.ContainsFunc(shard.InSync, has) || slices.ContainsFunc(shard.Eligible, has)
+}
+
+// diskLost takes note that everything on a node's disk is about to be lost.
+func (o *observer) diskLost(id env.ID) {
+	for i := range o.shared.shards.All() {
+		s := &o.shared.shards.All()[i]
+		o.writesOf(id, s.tenant, s.slot).lost = true
+	}
+}
+
+// metaSurvives reports whether the meta log survives the loss of a node's disk. A member
+// counts if a power failure now would leave it its file, under the identity by which the
+// members know it: one that was wiped and is up again is not back before the others have
+// admitted it, and it has caught up. Of those that count there has to be a majority, and one
+// of them has to have all that was applied anywhere.
+func (o *observer) metaSurvives(but env.ID) bool {
+	if !slices.Contains(o.shared.meta, but) {
+		return true
+	}
+	quorums := o.shared.quorums()
+	_, applied := o.shared.plane()
+	complete := false
+	for _, members := range quorums {
+		whole := 0
+		for _, m := range members {
+			if held, ok := o.metaHeld(m); ok && m.Address() != but {
+				whole++
+				complete = complete || held.Last >= applied.Index
 			}
 		}
-		if holders < 2 {
+		if whole <= len(members)/2 {
 			return false
 		}
 	}
-	up := 0
-	for _, member := range o.shared.meta {
-		if member != id && o.world.Machine(member) != nil {
-			up++
-		}
-	}
-	return up > len(o.shared.meta)/2 || !slices.Contains(o.shared.meta, id)
+	return complete
+}
+
+// metaHeld returns what a power failure now would leave a member of the meta log; false if it
+// has no file under this identity.
+func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
+	held, err := metalog.HeldBy(o.world.Disk(m.Address()).Platter(core.MetaFile))
+	return held, err == nil && held.Member == m
 }
 
 // told returns up to where a slot's log was told to anybody; end is where it ends.

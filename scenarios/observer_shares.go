@@ -32,6 +32,9 @@ type grantAt struct {
 	epoch   lineage.ShardEpoch
 	at      lineage.Position
 	share   quota.Share
+	// whole: the record was seen on the devices of the whole set. It is committed, and stays
+	// so if one of them is lost.
+	whole bool
 }
 
 // divided is what was told of a tenant's limits last.
@@ -74,7 +77,7 @@ func (v *sharedView) grantWritten(r *record.Record, chain lineage.Chain) {
 	for i > 0 && (g.records[i-1].epoch > r.Epoch || g.records[i-1].epoch == r.Epoch && g.records[i-1].at.Seq > r.Seq) {
 		i--
 	}
-	g.records = slices.Insert(g.records, i, grantAt{l.Version, r.Epoch, at, quota.Share{l.Rate, l.Burst, l.Entities, l.Bytes}})
+	g.records = slices.Insert(g.records, i, grantAt{l.Version, r.Epoch, at, quota.Share{l.Rate, l.Burst, l.Entities, l.Bytes}, false})
 }
 
 // lackedInSync says what the members in sync lack of a slot's log up to a position, in the
@@ -114,7 +117,9 @@ func (o *observer) reportsSlot(id env.ID, key env.Key) {
 		}
 		g.reported = last.version
 		o.run.Shares.Count++
-		if lacks := o.lackedInSync(t, slot, last.at); lacks != "" {
+		lacks := o.lackedInSync(t, slot, last.at)
+		last.whole = last.whole || lacks == ""
+		if lacks != "" {
 			o.run.Shares.Found(observe.SharesFault{
 				Flaw: observe.HeldEarly, Tenant: t, Slot: slot, Node: uint32(id), Seq: last.at.Seq, Version: last.version, Detail: lacks, At: o.world.Time(),
 			})
@@ -139,7 +144,8 @@ func (o *observer) mayUse(t tenant.ID, slot lineage.Slot, granted quota.Share) q
 	g := o.shared.grantsOf(t, slot)
 	for i := len(g.records) - 1; i >= 0; i-- {
 		granted = granted.Max(g.records[i].share)
-		if o.lackedInSync(t, slot, g.records[i].at) == "" {
+		if r := &g.records[i]; r.whole || o.lackedInSync(t, slot, r.at) == "" {
+			r.whole = true
 			break
 		}
 	}

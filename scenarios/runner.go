@@ -43,6 +43,9 @@ type Options struct {
 	Health    bool // keep what the coordinator says of the cluster as the disruptive part ends
 	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
 	Until int64
+	// Unlimited lets every drawn fault happen, also what the budget of faults forbids: to
+	// show the loss that it avoids.
+	Unlimited bool
 	// Decorate, if not nil, wraps every node: for planted mistakes that are made
 	// at the seam.
 	Decorate func(env.Env) env.Env
@@ -65,13 +68,15 @@ type Result struct {
 	Acked      int
 	Refused    int
 	Unknown    int
-	Fired      int             // disruptions that began
-	Deviated   int             // deviations that happened
-	Unused     []string        // of a plan that lists its deviations: entries that had no effect
-	Hits       []uint64        // of fault points
-	Pauses     []observe.Pause // of changes, while leaders were replaced
-	Queries    []int64         // how long each read of a replica group took that was answered, ns
-	Unanswered int             // reads of replica groups that were refused or given up
+	Fired      int                 // disruptions that began
+	Vetoes     []Veto              // disruptions that came to nothing because of the budget of faults
+	Struck     [plan.KindCount]int // disruptions that began, by kind
+	Deviated   int                 // deviations that happened
+	Unused     []string            // of a plan that lists its deviations: entries that had no effect
+	Hits       []uint64            // of fault points
+	Pauses     []observe.Pause     // of changes, while leaders were replaced
+	Queries    []int64             // how long each read of a replica group took that was answered, ns
+	Unanswered int                 // reads of replica groups that were refused or given up
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
@@ -99,13 +104,14 @@ type Runner struct {
 	drivers  []*driver
 	left     int
 	plan     *Plan
-	cluster  *core.Cluster    // as clients know it
-	founded  *core.Cluster    // as nodes know it at first
-	lives    []*core.Node     // by process: the last life of each node, running or not
-	newest   *control.Plane   // the control plane as far as anybody has known it; nil: nobody yet
-	applied  metalog.Position // of newest
-	looked   uint64           // the entry of the control plane's log up to which moving was found out
-	moving   bool             // shares are on their way, or a tenant to its end
+	cluster  *core.Cluster        // as clients know it
+	founded  *core.Cluster        // as nodes know it at first
+	lives    []*core.Node         // by process: the last life of each node, running or not
+	newest   *control.Plane       // the control plane as far as anybody has known it; nil: nobody yet
+	applied  metalog.Position     // of newest
+	quorums  [][]metalog.MemberID // of the meta log, likewise
+	looked   uint64               // the entry of the control plane's log up to which moving was found out
+	moving   bool                 // shares are on their way, or a tenant to its end
 	options  Options
 	health   []byte // with Options.Health
 	story    *story
@@ -124,6 +130,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.plan, r.cluster, r.options = p, p.cluster(true), o
 	r.founded = p.founded(r.cluster)
 	r.looked, r.moving, r.health = 0, false, nil
+	r.quorums = nil
 	r.newest, r.applied, r.lives = nil, metalog.Position{}, slices.Grow(r.lives[:0], p.Cluster.Nodes)[:p.Cluster.Nodes]
 	clear(r.lives)
 	if err := p.validateWorld(r.cluster); err != nil {
@@ -171,13 +178,13 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 			r.observer.tellsTenant(&plane.Tenants()[i])
 		}
 	}
-	r.budget = budget{world: r.world, run: &r.run}
+	r.budget = budget{world: r.world, run: &r.run, unlimited: o.Unlimited}
 	if r.founded.Shared != nil {
 		r.budget.shared = r.observer.maySpare
 	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
-		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged,
+		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
 	}
 	if err := r.world.Reset(config, &p.World); err != nil {
 		return nil, err
@@ -190,7 +197,7 @@ func (r *Runner) view() *sharedView {
 	if r.founded.Shared == nil {
 		return nil
 	}
-	v := &sharedView{plane: r.plane, meta: r.founded.Shared.Control.Meta}
+	v := &sharedView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Shared.Control.Meta}
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
 		v.place(p.Tenant.ID, p.Slot, p.Shard)
@@ -210,6 +217,32 @@ func (r *Runner) plane() (*control.Plane, metalog.Position) {
 	return r.newest, r.applied
 }
 
+// metaQuorums returns the sets of members of the meta log of each of which a majority has to
+// agree, as they are where most of the log has been applied.
+func (r *Runner) metaQuorums() [][]metalog.MemberID {
+	r.plane()
+	if len(r.quorums) > 0 {
+		return r.quorums
+	}
+	var founders []metalog.MemberID
+	for _, address := range r.founded.Shared.Control.Meta {
+		founders = append(founders, metalog.Founder(address))
+	}
+	return [][]metalog.MemberID{founders}
+}
+
+// wiped is told whose disk is lost.
+func (r *Runner) wiped(id env.ID) {
+	if r.founded.Shared != nil {
+		r.observer.diskLost(id)
+	}
+}
+
+// forbidden is told of a disruption that the budget forbids.
+func (r *Runner) forbidden(disruption int) {
+	r.budget.forbidden(disruption, r.plan.World.Disruptions[disruption].Kind)
+}
+
 // knows takes the control plane as a node has it, running or not, if it is the newest.
 func (r *Runner) knows(n *core.Node) {
 	if n == nil {
@@ -217,6 +250,7 @@ func (r *Runner) knows(n *core.Node) {
 	}
 	if plane, applied := n.Plane(); plane != nil && (r.newest == nil || applied.Index >= r.applied.Index) {
 		r.newest, r.applied = plane, applied
+		r.quorums = n.MetaQuorums()
 	}
 }
 
@@ -522,6 +556,12 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	result.Entries = w.Trace().Entries()
 	result.Simulated, result.CalmAt = outcome.Ended, outcome.CalmAt
 	result.Fired, result.Deviated = w.Fired(), w.Taken()
+	result.Vetoes = slices.Clone(r.budget.vetoes)
+	for i := range r.plan.World.Disruptions {
+		if _, _, struck := w.Struck(i); struck {
+			result.Struck[r.plan.World.Disruptions[i].Kind]++
+		}
+	}
 	result.Hits = w.Hits()
 	result.Pauses, result.Health = r.run.Availability.Pauses, r.health
 	if r.options.Record {

@@ -25,14 +25,29 @@ func (w *World) mayDamage(p *process, path string, from, to int64) bool {
 	return w.config.MayDamage != nil && w.config.MayDamage(p.id, path, from, to)
 }
 
-// mayWipe reports whether everything on the disk may be damaged.
-func (w *World) mayWipe(p *process) bool {
+// mayWipe reports whether everything on the disk may be damaged by disruption i.
+func (w *World) mayWipe(i int, p *process) bool {
 	for _, f := range p.disk.Files() {
 		if !w.mayDamage(p, f.Path, 0, f.Size) {
+			w.forbidden(i)
 			return false
 		}
 	}
 	return w.config.MayDamage != nil
+}
+
+// lost tells the owner of the world that everything on the disk is lost.
+func (w *World) lost(p *process) {
+	if w.config.Wiped != nil {
+		w.config.Wiped(p.id)
+	}
+}
+
+// forbidden tells the owner of the world that disruption i comes to nothing by its budget.
+func (w *World) forbidden(i int) {
+	if w.config.Forbidden != nil {
+		w.config.Forbidden(i)
+	}
 }
 
 // rot lets disruption i damage one of the places that it is aimed at and that may
@@ -40,12 +55,17 @@ func (w *World) mayWipe(p *process) bool {
 func (w *World) rot(i int, p *process) bool {
 	d := &w.plan.Disruptions[i]
 	var places []place
+	aimed := false
 	for _, f := range p.disk.Files() {
 		if strings.HasSuffix(f.Path, d.Files) {
 			places = w.places(p, f, d, places)
+			aimed = aimed || f.Size > d.FromByte
 		}
 	}
 	if len(places) == 0 {
+		if aimed {
+			w.forbidden(i)
+		}
 		return false
 	}
 	name := xxh3.HashString(d.String()) // what is drawn stays when others are left out of the plan

@@ -133,7 +133,10 @@ func (w *World) strike(i int, d *plan.Disruption, p *process) state {
 	case plan.Power:
 		effect = p.crash(powered, d.For)
 	case plan.Wipe:
-		effect = w.mayWipe(p) && p.crash(wiped, d.For)
+		if effect = w.mayWipe(i, p); effect {
+			w.lost(p)
+			p.crash(wiped, d.For)
+		}
 	case plan.Rot:
 		effect = w.rot(i, p)
 	case plan.WallStep:

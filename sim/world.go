@@ -60,6 +60,11 @@ type Config struct {
 	// MayDamage is the budget of faults: whether the bytes [from, to) of a file may
 	// be damaged now. It is asked before damage is done; nil is no damage at all.
 	MayDamage func(process env.ID, path string, from, to int64) bool
+	// Forbidden is told of each disruption that comes to nothing because MayDamage, which
+	// was asked just before, forbids it. nil: nobody is told.
+	Forbidden func(disruption int)
+	// Wiped is told whose disk is about to be lost; it may be nil.
+	Wiped func(process env.ID)
 	// Damaged is told which file rot is about to damage; it may be nil.
 	Damaged func(process env.ID, path string)
 }

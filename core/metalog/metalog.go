@@ -227,5 +227,19 @@ func (l *Log) Members() []MemberID {
 	return members
 }
 
+// Quorums returns the sets of members of each of which a majority has to agree, as of
+// Status.Applied: one, or two while members are being replaced.
+func (l *Log) Quorums() [][]MemberID {
+	quorums := [][]MemberID{l.Members()}
+	if outgoing := l.configuration.GetVotersOutgoing(); len(outgoing) > 0 {
+		var old []MemberID
+		for _, id := range outgoing {
+			old = append(old, MemberID(id))
+		}
+		quorums = append(quorums, old)
+	}
+	return quorums
+}
+
 // String returns the member and its phase, for messages.
 func (l *Log) String() string { return fmt.Sprintf("meta log member %s, %s", l.member, l.phase) }

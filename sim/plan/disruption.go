@@ -54,6 +54,9 @@ const (
 	Drift                     // the monotonic clock runs Amount ppm faster than the plan's clocks say
 )
 
+// KindCount is above the number of every kind.
+const KindCount = int(Drift) + 1
+
 // span says what a kind makes of Disruption.For.
 type span uint8
 

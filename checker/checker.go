@@ -136,6 +136,7 @@ func All() []Checker {
 		{nameInSync, "whoever is in sync, or about to be, has on its device all that anybody was ever told, at every acknowledgement and at every entry of the control plane", judgeInSync},
 		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
 		{nameReplicasEqual, "the state of every replica is what the log up to its last record adds up to: entities, sessions, floors, answers, level, limits and lineage", judgeReplicasEqual},
+		{nameDamage, "a recovery finds each whole record that its files hold, and calls a log damaged only where the world harmed the disk; no file goes and no claim is made too early", judgeDamage},
 		{nameOneSequencer, "an epoch of a shard has one leader, which is one life of one node, and no node says anything in an epoch that is not durable there", judgeOneSequencer},
 		{nameFence, "who has adopted an epoch of a shard takes nothing, and says nothing, of a lower one any more; a command has its effect only on the configuration that it was decided on", judgeFence},
 		{nameConfiguration, "a shard changes its configuration one legal step at a time: its leader was in the set and whole, and no member leaves or enters unseen", judgeConfiguration},

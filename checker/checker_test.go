@@ -36,6 +36,7 @@ func busy(n int) *world {
 	}
 	w.dump()
 	w.run.DurableAck.Acked(home, 0, 3, 0, true, "")
+	w.run.Openings.Opened(observe.Opening{Outcome: observe.BeganEmpty, Tenant: home})
 	w.sample(append([]uint64{2}, make([]uint64, 12)...)) // of a replica that has nothing yet
 	w.run.Islands.Touched("tenants/2/wal/x", 2, true, 2, true, 0)
 	w.run.Founded = append(w.run.Founded, home)

@@ -56,6 +56,7 @@ type budget struct {
 	world  *sim.World
 	run    *observe.Run
 	record record.Record
+	rots   func(env.ID, string) // is told of each file that is about to be damaged
 	// shared, if shards are replica groups, returns the row by which the disk of a node may
 	// not be lost; "" if it may.
 	shared func(env.ID) Row
@@ -112,6 +113,7 @@ func unless(holds bool, row Row) Row {
 
 // damaged implements sim.Config.Damaged.
 func (b *budget) damaged(id env.ID, path string) {
+	b.rots(id, path)
 	if b.shared != nil {
 		return
 	}

@@ -41,6 +41,7 @@ type observer struct {
 	shared   *sharedView   // nil: shards have one replica each
 	health   healthView    // of shards that are shared
 	seed     uint64        // of what is drawn here
+	damage   damageView    // of logs that are opened, and of their files
 	looks    []look        // that are due when the Step under way has ended
 	state    []byte        // of the replica looked at last
 	record   record.Record
@@ -85,7 +86,13 @@ type slotWrites struct {
 	refetching bool
 	// lost: the disk was lost, and the log has not been begun anew.
 	lost bool
-	died lineage.Seq
+	// cutting: its end is being cut. letGo: the node gives it up.
+	cutting, letGo bool
+	// reborn: the process has started since the last record was written, and has not said
+	// what it found.
+	reborn bool
+	begun  int64 // when it was begun, true time, ns
+	died   lineage.Seq
 }
 
 // place is where one record stands. Records of one batch stand side by side.
@@ -103,7 +110,7 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 		shared: shared, health: o.health,
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0],
-		looks: o.looks[:0], state: o.state,
+		looks: o.looks[:0], state: o.state, damage: o.damage,
 	}
 	for len(o.files) < nodes {
 		o.files = append(o.files, keyed.List[file]{})
@@ -117,12 +124,13 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
 	for i := range o.writes.All() {
 		if w := &o.writes.All()[i]; w.node == id {
-			w.received = local
+			w.received, w.reborn = local, true
 			w.diedIn, w.died = o.boots[id].incarnation, w.durable
 		}
 	}
 	o.boots[id] = boot{incarnation, local}
 	o.emptied(id)
+	o.bootDamage(id)
 	if o.isNode(id) { // what a crash left of them is looked up anew
 		o.files[id].Reset()
 	}
@@ -139,6 +147,7 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 		o.story.hit(id, p, key)
 	}
 	o.lookAt(id, p, key)
+	o.noteOpening(id, p, key)
 	if o.shared != nil && o.hitShared(id, p, key, local) {
 		return
 	}
@@ -193,6 +202,11 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 		}
 	case env.OpRename:
 		o.renamed(id, op.To)
+		o.letsGo(id, op.Path)
+	case env.OpRemove:
+		o.removes(id, path)
+	case env.OpMkdir:
+		o.opensSlot(id, path)
 	}
 }
 
@@ -225,15 +239,19 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 	from := f.size
 	f.size += int64(len(data))
 	if wal.IsHeader(data) {
+		if h, err := wal.DecodeHeader(data); err == nil {
+			o.claimed(id, h.Tenant, h.Slot, h.Synced, path)
+		}
 		return
 	}
 	r := &o.record
 	for first := true; len(data) > 0; first = false {
-		size, _, chain, err := wal.DecodeFrame(data, r)
+		size, synced, chain, err := wal.DecodeFrame(data, r)
 		if err != nil {
 			return // not a frame; what it was meant to be will be missing
 		}
 		data = data[size:]
+		o.claimed(id, r.Tenant, r.Slot, synced, path)
 		if o.shared != nil {
 			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
 			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
@@ -263,7 +281,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 func (o *observer) recovered(id env.ID, t tenant.ID, slot lineage.Slot, tail lineage.Seq) {
 	w := o.writesOf(id, t, slot)
 	w.forgetFrom(tail + 1)
-	w.durable = min(w.durable, tail)
+	w.durable, w.reborn = min(w.durable, tail), false
 }
 
 // forgetFrom forgets the places of records from seq on, and returns the first of
@@ -453,6 +471,24 @@ func (o *observer) gaveBack(from, to env.ID, m *wire.Message) {
 	o.run.GivenBack(m.Tenant, m.Slot, operationOf(m), w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
 }
 
+// torn says which of some records a power failure has left in part only, "" if none. The
+// bytes that it left are durable, but they are not those that were written: whether they
+// are has to be read, until a recovery has cut what is torn.
+func (o *observer) torn(id env.ID, w *slotWrites, first, last int) string {
+	if o.world.Up(id) && !w.reborn {
+		return ""
+	}
+	platter := o.world.Disk(id).Platter(w.places[first].path)
+	for i := first; i <= last; i++ {
+		p := &w.places[i]
+		var rec record.Record
+		if _, _, chain, err := wal.DecodeFrame(platter[p.from:min(p.to, int64(len(platter)))], &rec); err != nil || chain != p.chain {
+			return fmt.Sprintf("%s, bytes %d to %d, which are torn", p.path, p.from, p.to)
+		}
+	}
+	return ""
+}
+
 // missing says what of the records up to seq is not durable; "" if nothing.
 func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
 	if seq <= w.durable {
@@ -478,6 +514,9 @@ func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
 			if !disk.Durable(path, from, w.places[last].to) {
 				return fmt.Sprintf("%s, bytes %d to %d", path, from, w.places[last].to)
 			}
+		}
+		if torn := o.torn(id, w, first, last); torn != "" {
+			return torn
 		}
 		w.durable = w.places[last].seq
 	}

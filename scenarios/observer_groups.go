@@ -322,6 +322,9 @@ type decided struct {
 // log asks for one at a time.
 func (o *observer) proposes(m *peer.Message) {
 	c, err := control.DecodeCommand(m.Tail)
+	if err == nil {
+		o.excludes(&c)
+	}
 	if err != nil || c.Version == 0 { // it is about no shard
 		return
 	}

@@ -166,6 +166,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.observer.seed = uint64(p.World.Seed)
+	r.observer.damage.reset(len(p.World.Terms) > 0)
 	r.left = p.total()
 	r.asking.due = math.MaxInt64
 	if r.founded.Shared != nil {
@@ -178,7 +179,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 			r.observer.tellsTenant(&plane.Tenants()[i])
 		}
 	}
-	r.budget = budget{world: r.world, run: &r.run, unlimited: o.Unlimited}
+	r.budget = budget{world: r.world, run: &r.run, rots: r.observer.rots, unlimited: o.Unlimited}
 	if r.founded.Shared != nil {
 		r.budget.shared = r.observer.maySpare
 	}
@@ -329,6 +330,7 @@ func (r *Runner) newDriver(e env.Env) env.Machine {
 // slot serves and has nothing under way.
 func (r *Runner) done() bool {
 	r.sample()
+	r.recoveries()
 	if r.world.Time() >= r.asking.due {
 		r.ask()
 	}

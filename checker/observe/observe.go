@@ -87,6 +87,7 @@ type Run struct {
 	Islands    Islands
 	Refusals   Refusals
 	States     States
+	Openings   LogDamage // what nodes found when they opened logs
 
 	// Shared says that shards are replica groups. What follows is of them.
 	Shared bool
@@ -120,6 +121,7 @@ func (r *Run) Reset() {
 	r.Islands.reset()
 	r.Refusals.reset()
 	r.States.reset()
+	r.Openings.reset()
 	r.Shared = false
 	r.Copies.reset()
 	r.Claims.reset()

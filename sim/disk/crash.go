@@ -102,6 +102,7 @@ func (f *inode) tear(w *write, value uint64, sector int64) {
 
 // Wipe loses everything, as a replaced disk does. What disturbs the disk goes on.
 func (d *Disk) Wipe() {
+	d.wipes++
 	d.Kill()
 	d.root = d.inode(true)
 	d.durables.forget()

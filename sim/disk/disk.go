@@ -72,6 +72,8 @@ type Disk struct {
 	stall    int64    // no operation starts before
 	full     bool
 	faults   []*Fault // in force
+	failures []Failure
+	wipes    int
 
 	ops   []operation
 	free  []uint32
@@ -124,7 +126,7 @@ func (d *Disk) Reset(p Profile) {
 		profile: p, slow: 1, scope: d.scope, decider: d.decider, inodes: d.inodes,
 		ready: d.ready[:0], tails: d.tails[:0],
 		pending: d.pending[:0], handles: d.handles[:0], ops: d.ops[:0], free: d.free[:0], out: d.out,
-		durables: d.durables, dirs: d.dirs,
+		durables: d.durables, dirs: d.dirs, failures: d.failures[:0],
 	}
 	d.durables.forget()
 	d.dirs.forget()

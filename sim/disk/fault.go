@@ -35,11 +35,24 @@ func (d *Disk) strikes(kind FaultKind, path string) bool {
 	for _, f := range d.faults {
 		if f.Kind == kind && (f.Limit == 0 || f.Struck < f.Limit) && strings.HasSuffix(path, f.Suffix) {
 			f.Struck++
+			d.failures = append(d.failures, Failure{kind, path})
 			return true
 		}
 	}
 	return false
 }
+
+// Failure is an operation that failed because a Fault was in force.
+type Failure struct {
+	Kind FaultKind
+	Path string // by which the file was bound, or the directory's
+}
+
+// Failures returns what failed so far, in order. It belongs to the disk.
+func (d *Disk) Failures() []Failure { return d.failures }
+
+// Wipes is how often everything on the disk was lost.
+func (d *Disk) Wipes() int { return d.wipes }
 
 // SetFull makes the disk take no more bytes, or ends that.
 func (d *Disk) SetFull(full bool) { d.full = full }

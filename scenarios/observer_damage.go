@@ -1,0 +1,355 @@
+package scenarios
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/replica"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/sim/disk"
+)
+
+// What the observer notes of logs that nodes open, and of what they do to their files:
+// beside what the files hold and what the world did to them.
+
+// damageView is what the observer keeps for that.
+type damageView struct {
+	opening []observe.Opening // recoveries under way, Outcome not known yet
+	rotted  []rotted
+	terms   bool // the plan has terms, which make operations fail
+}
+
+type rotted struct {
+	node env.ID
+	path string
+}
+
+func (v *damageView) reset(terms bool) {
+	*v = damageView{opening: v.opening[:0], rotted: v.rotted[:0], terms: terms}
+}
+
+// slotDir returns the directory of a slot's log, without a slash at its end.
+func slotDir(t tenant.ID, slot lineage.Slot) string {
+	return wal.Identity{Tenant: t, Slot: slot, Placement: 1}.Dir()
+}
+
+// rots notes that durable bytes of a file are about to be damaged.
+func (o *observer) rots(id env.ID, path string) {
+	o.damage.rotted = append(o.damage.rotted, rotted{id, path})
+}
+
+// harmTo says what the world has done to a node's disk that may hurt a slot's log.
+func (o *observer) harmTo(id env.ID, t tenant.ID, slot lineage.Slot) (harm observe.Harm) {
+	d, dir := o.world.Disk(id), slotDir(t, slot)
+	if d.Wipes() > 0 {
+		harm |= observe.Wiped
+	}
+	if o.damage.terms {
+		harm |= observe.Injected
+	}
+	for _, f := range d.Failures() {
+		switch concerns := strings.HasPrefix(f.Path, dir) || strings.HasPrefix(dir, f.Path); {
+		case concerns && f.Kind == disk.SyncFault:
+			harm |= observe.SyncFailed
+		case concerns:
+			harm |= observe.WriteFailed
+		}
+	}
+	for _, r := range o.damage.rotted {
+		if r.node == id && strings.HasPrefix(r.path, dir+"/") {
+			harm |= observe.Rotted
+		}
+	}
+	return harm
+}
+
+// noteOpening notes what a fault point says of a log that is opened.
+func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
+	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
+	switch p {
+	case fault.RecoveryReading:
+		x := o.openingOf(id, t, slot)
+		if i := o.opens(id, t, slot); i >= 0 {
+			o.damage.opening[i] = x
+		} else {
+			o.damage.opening = append(o.damage.opening, x)
+		}
+	case fault.SlotCreating:
+		began := o.openingOf(id, t, slot)
+		began.Outcome = observe.BeganEmpty
+		o.run.Openings.Opened(began)
+		w := o.writesOf(id, t, slot)
+		w.letGo, w.begun = false, o.world.Time()
+	case fault.RecoverySyncing:
+		if i := o.opens(id, t, slot); i >= 0 {
+			ended := o.damage.opening[i]
+			ended.Outcome, ended.End, ended.At = observe.FoundEnd, lineage.Seq(key.B), o.world.Time()
+			ended.Kept, _ = o.held(id, t, slot)
+			o.run.Openings.Opened(ended)
+			o.damage.opening = slices.Delete(o.damage.opening, i, i+1)
+		}
+	case fault.LogCutting:
+		o.writesOf(id, t, slot).cutting = true
+	case fault.LogCut:
+		o.writesOf(id, t, slot).cutting = false
+		if held, _ := o.held(id, t, slot); held > lineage.Seq(key.B) {
+			o.run.Openings.Hazard(observe.Hazard{
+				Process: o.process(id), Deed: observe.CutLeft, Tenant: t, Slot: slot, Seq: lineage.Seq(key.B), Last: held, At: o.world.Time(),
+			})
+		}
+	}
+}
+
+// opensSlot notes that a node is about to look what there is of a log.
+func (o *observer) opensSlot(id env.ID, path string) {
+	t, slot, _, ok := wal.SlotOfPath(path + "/")
+	if ok && o.opens(id, t, slot) < 0 {
+		o.damage.opening = append(o.damage.opening, o.openingOf(id, t, slot))
+	}
+}
+
+// opens returns where in opening a log is, or -1.
+func (o *observer) opens(id env.ID, t tenant.ID, slot lineage.Slot) int {
+	return slices.IndexFunc(o.damage.opening, func(x observe.Opening) bool {
+		return x.Node == uint32(id) && x.Tenant == t && x.Slot == slot
+	})
+}
+
+// openingOf says what there is of a log that a node is about to read or to begin.
+func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.Opening {
+	w := o.writesOf(id, t, slot)
+	x := observe.Opening{
+		Process: o.process(id), Tenant: t, Slot: slot, At: o.world.Time(), Harm: o.harmTo(id, t, slot),
+		Manifest: o.world.Disk(id).Content(slotDir(t, slot)+"/"+wal.ManifestName) != nil,
+	}
+	x.Held, x.Other = o.held(id, t, slot)
+	if !w.refetching && !w.letGo { // else what was there was to go
+		x.Durable = w.durable
+	} else {
+		x.Other = 0
+	}
+	return x
+}
+
+// held returns the last record that the files of a log hold: from the newest snapshot on,
+// each record that continues the one before it. other is the first of them that is not the
+// one that was known to be durable in its place, 0 if all are.
+func (o *observer) held(id env.ID, t tenant.ID, slot lineage.Slot) (last, other lineage.Seq) {
+	d, dir, w := o.world.Disk(id), slotDir(t, slot)+"/", o.writesOf(id, t, slot)
+	var base lineage.Position
+	if path := newestSnapshot(d, dir); path != "" {
+		_, at, _, err := wal.DecodeSnapshot(d.Content(path))
+		if err != nil {
+			return 0, 0
+		}
+		base = at
+	}
+	var segments []segmentFile
+	for _, name := range d.List(dir) {
+		if _, first, ok := wal.ParseSegmentName(name); ok {
+			segments = append(segments, segmentFile{first, dir + name})
+		}
+	}
+	slices.SortFunc(segments, func(a, b segmentFile) int { return cmp.Compare(a.first, b.first) })
+	for len(segments) > 1 && segments[1].first <= base.Seq+1 {
+		segments = segments[1:]
+	}
+	at := base
+	for i, s := range segments {
+		h, err := wal.DecodeHeader(d.Content(s.path))
+		switch {
+		case err != nil || s.first > at.Seq+1:
+			return max(base.Seq, at.Seq), other
+		case i == 0 && s.first <= base.Seq:
+			at = lineage.Position{Seq: s.first - 1, Chain: h.Before}
+		case h.Before != at.Chain:
+			return max(base.Seq, at.Seq), other
+		}
+		whole := false
+		if at, whole = w.walk(d.Content(s.path)[wal.HeaderSize:], at, &other); !whole {
+			break
+		}
+	}
+	return max(base.Seq, at.Seq), other
+}
+
+// walk follows the records of a segment, and reports whether it is whole.
+func (w *slotWrites) walk(data []byte, at lineage.Position, other *lineage.Seq) (lineage.Position, bool) {
+	var rec record.Record
+	for len(data) > 0 {
+		size, _, chain, err := wal.DecodeFrame(data, &rec)
+		if err != nil || rec.Seq != at.Seq+1 || rec.Prev != at.Chain {
+			return at, false
+		}
+		if known, seen := w.chainAt(rec.Seq); seen && known != chain && rec.Seq <= w.durable && *other == 0 {
+			*other = rec.Seq
+		}
+		at, data = lineage.Position{Seq: rec.Seq, Chain: chain}, data[size:]
+	}
+	return at, true
+}
+
+// bootDamage forgets what a process that is gone was about to do.
+func (o *observer) bootDamage(id env.ID) {
+	o.damage.opening = slices.DeleteFunc(o.damage.opening, func(x observe.Opening) bool { return x.Node == uint32(id) })
+	for i := range o.writes.All() {
+		if w := &o.writes.All()[i]; w.node == id {
+			w.cutting = false
+		}
+	}
+}
+
+// recoveries looks what became of the logs that are being opened, when a Step has ended:
+// one that stops passes no fault point.
+func (r *Runner) recoveries() {
+	v := &r.observer.damage
+	for i := 0; i < len(v.opening); i++ {
+		x := &v.opening[i]
+		n := r.node(int(x.Node))
+		if n == nil {
+			continue
+		}
+		phase, failure := n.Phase(x.Tenant, x.Slot)
+		switch {
+		case phase == replica.Making || phase == replica.Creating || phase == replica.Reading || phase == replica.Repairing:
+			continue
+		case phase == replica.Stopped && !errors.Is(failure, replica.ErrDropped):
+			x.Outcome, x.Text, x.At = observe.NotOpened, failure.Error(), r.world.Time()
+			x.Harm |= r.observer.harmTo(env.ID(x.Node), x.Tenant, x.Slot) // also what happened since
+			if errors.Is(failure, wal.ErrCorrupt) {
+				x.Outcome = observe.FoundCorrupt
+			}
+			r.run.Openings.Opened(*x)
+		}
+		v.opening = slices.Delete(v.opening, i, i+1)
+		i--
+	}
+}
+
+// claimed looks whether what a frame or a header says to be durable is on the platter.
+func (o *observer) claimed(id env.ID, t tenant.ID, slot lineage.Slot, synced lineage.Seq, path string) {
+	w := o.writesOf(id, t, slot)
+	o.run.Openings.Claims++
+	if synced > w.durable && o.missing(id, w, synced) != "" {
+		o.run.Openings.Hazard(observe.Hazard{
+			Process: o.process(id), Deed: observe.ClaimedEarly, Tenant: t, Slot: slot, Seq: synced, Last: w.durable, At: o.world.Time(), Path: path,
+		})
+	}
+}
+
+// removes looks whether a file of a log may go.
+func (o *observer) removes(id env.ID, path string) {
+	t, slot, name, ok := wal.SlotOfPath(path)
+	if !ok {
+		return
+	}
+	w := o.writesOf(id, t, slot)
+	if w.refetching || w.letGo || o.mayLetGo(id, w) {
+		return
+	}
+	d, dir := o.world.Disk(id), dirOf(path)
+	h := observe.Hazard{Process: o.process(id), Deed: observe.RemovedUncovered, Tenant: t, Slot: slot, At: o.world.Time(), Path: path}
+	if seq, is := wal.ParseSnapshotName(name); is {
+		h.Seq = seq
+	} else if _, first, is := wal.ParseSegmentName(name); is {
+		h.Seq = w.lastDurableIn(path)
+		o.cuts(w, id, first, path)
+	}
+	o.run.Openings.Claims++
+	if h.Seq == 0 {
+		return
+	}
+	if h.Last = coveredWithout(d, dir, path); h.Last < h.Seq {
+		o.run.Openings.Hazard(h)
+	}
+}
+
+// coveredWithout returns what the durable snapshots of a log cover, but for one file.
+func coveredWithout(d *disk.Disk, dir, path string) (covered lineage.Seq) {
+	for _, name := range d.List(dir) {
+		if seq, ok := wal.ParseSnapshotName(name); ok && dir+name != path && isDurable(d, dir+name) {
+			covered = max(covered, seq)
+		}
+	}
+	return covered
+}
+
+// lastDurableIn returns the last record that is known to be durable in a file, 0 if there
+// is none.
+func (w *slotWrites) lastDurableIn(path string) (last lineage.Seq) {
+	for i := range w.places {
+		if p := &w.places[i]; p.path == path && p.seq <= w.durable {
+			last = p.seq
+		}
+	}
+	return last
+}
+
+// cuts looks whether a segment goes amid a cut before a later one is durably gone: a power
+// failure would leave a hole.
+func (o *observer) cuts(w *slotWrites, id env.ID, first lineage.Seq, path string) {
+	if !w.cutting {
+		return
+	}
+	d := o.world.Disk(id)
+	for i := range o.files[id].All() {
+		f := &o.files[id].All()[i]
+		t, slot, name, ok := wal.SlotOfPath(f.path)
+		if !ok || t != w.tenant || slot != w.slot {
+			continue
+		}
+		if _, later, _ := wal.ParseSegmentName(name); later > first && d.Platter(f.path) != nil {
+			o.run.Openings.Hazard(observe.Hazard{
+				Process: o.process(id), Deed: observe.CutUnordered, Tenant: t, Slot: slot, Last: later, At: o.world.Time(), Path: path,
+			})
+			return
+		}
+	}
+}
+
+// mayLetGo reports whether a node was told to give up a replica, and notes it: a
+// configuration without the node came after the log was begun there.
+func (o *observer) mayLetGo(id env.ID, w *slotWrites) bool {
+	if o.shared == nil {
+		return false
+	}
+	shard := o.shared.shardOf(w.tenant, w.slot)
+	for i := range o.run.Configurations.List {
+		if c := &o.run.Configurations.List[i]; c.Shard == shard && c.At >= w.begun && !slices.Contains(c.Replicas, uint32(id)) {
+			w.letGo = true
+		}
+	}
+	return w.letGo
+}
+
+// letsGo notes that a node is about to give up all logs of a tenant.
+func (o *observer) letsGo(id env.ID, path string) {
+	t, ok := wal.TenantOfPath(path)
+	if !ok || path != wal.WALDir(t) {
+		return
+	}
+	for i := range o.writes.All() {
+		if w := &o.writes.All()[i]; w.node == id && w.tenant == t {
+			w.letGo = true
+		}
+	}
+}
+
+// excludes looks whether a replica that is to be excluded from a slot has a reason.
+func (o *observer) excludes(c *control.Command) {
+	if c.Kind != control.Exclude || o.harmTo(c.Member.Node, c.Tenant, c.Slot) != 0 {
+		return
+	}
+	o.run.Openings.Hazard(observe.Hazard{
+		Process: processOfMember(c.Member), Deed: observe.ExcludedUnhurt, Tenant: c.Tenant, Slot: c.Slot, At: o.world.Time(),
+	})
+}

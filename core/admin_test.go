@@ -287,6 +287,43 @@ func TestARemovalStaysInItsDirectory(t *testing.T) {
 	}
 }
 
+// A removal that the disk does not let happen is tried again, with pauses that grow, as long
+// as the process lives; other tenants are removed meanwhile.
+func TestARemovalThatFailsIsTriedAgain(t *testing.T) {
+	h := serving(t)
+	h.told(create(3))
+	h.told(create(4))
+	h.fails = func(op *env.Op) bool {
+		return (op.Kind == env.OpRename || op.Kind == env.OpRemove) && strings.HasPrefix(op.Path, "tenants/3")
+	}
+	h.told(drop(3, 0))
+	h.told(drop(4, 0))
+	var pauses []env.Duration
+	for range 9 {
+		h.run()
+		if len(h.tree(3)) == 0 || !h.removal.paused {
+			t.Fatalf("the disk lets go of nothing; left is %v, paused: %t", h.tree(3), h.removal.paused)
+		}
+		pauses = append(pauses, h.removal.wait)
+		h.now = h.now.Add(h.removal.wait)
+		h.Step(&env.Event{Kind: env.Timer, Timer: removalTimer, At: h.now})
+	}
+	// The pauses begin anew once tenant 4 is removed.
+	if want := []env.Duration{firstPause, 2 * firstPause, 4 * firstPause}; !slices.Equal(pauses[2:5], want) || pauses[8] != longestPause {
+		t.Errorf("pauses %v", pauses)
+	}
+	if left := h.tree(4); len(left) > 0 {
+		t.Errorf("tenant 4 waits for tenant 3: there is still %v", left)
+	}
+	h.fails = nil
+	h.run()
+	h.Step(&env.Event{Kind: env.Timer, Timer: removalTimer, At: h.now})
+	h.run()
+	if left := h.tree(3); len(left) > 0 || len(h.removal.waiting) > 0 {
+		t.Errorf("the disk lets go, and there is still %v", left)
+	}
+}
+
 // What an operator is told in words: typed where it can be.
 func TestErrorsOfCommands(t *testing.T) {
 	c := Command{Kind: wire.Configure, Base: 4}

@@ -35,6 +35,8 @@ type host struct {
 	room           int64 // bytes that the disk still takes
 	paths          []string
 
+	fails func(op *env.Op) bool // which operations fail; nil: none
+
 	conn, frame uint64
 	answers     []wire.Message
 	check       bool // compare answers with the platter
@@ -106,7 +108,11 @@ func (h *host) step() {
 	h.queue = h.queue[1:]
 	h.now += env.Time(env.Microsecond)
 	ev := env.Event{Kind: env.DiskDone, Op: op.ID, At: h.now}
-	ev.N, ev.Data, ev.Err = h.apply(&op)
+	if h.fails != nil && h.fails(&op) {
+		ev.Err = env.IOError
+	} else {
+		ev.N, ev.Data, ev.Err = h.apply(&op)
+	}
 	h.Step(&ev)
 }
 

@@ -110,6 +110,8 @@ func (n *Node) timer(id env.TimerID) {
 		for _, r := range n.slots {
 			r.Resume(n.env)
 		}
+	case removalTimer:
+		n.resumeRemoval()
 	case shareTimer:
 		n.tick()
 	}
@@ -351,7 +353,7 @@ func (n *Node) Settled() bool {
 			return false
 		}
 	}
-	return n.ready && n.hosts() && n.queue.Len() == 0 && n.writing == nil && len(n.removal.waiting) == 0 && n.removal.failed == 0
+	return n.ready && n.hosts() && n.queue.Len() == 0 && n.writing == nil && len(n.removal.waiting) == 0
 }
 
 // hosts reports whether there is a slot for everything that is placed here.

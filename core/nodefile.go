@@ -65,7 +65,7 @@ func (n *Node) nodeDone(ev *env.Event) {
 	switch step := ev.Op & purposeMask; {
 	case step == stepIgnore:
 	case step == stepLeave:
-		n.leavingDone()
+		n.leavingDone(ev)
 	case step == stepRemove:
 		n.removalDone(ev)
 	case step == stepWrite:

@@ -23,8 +23,21 @@ type removal struct {
 	ops     []env.Op    // of the step under way
 	next    int
 	number  uint64 // of the operation, in this incarnation
-	failed  int    // tenants that the disk would not let go; the next start tries again
+
+	paused bool         // an operation failed; the removal goes on when removalTimer fires
+	wait   env.Duration // the last pause; 0: there was none since something was removed
 }
+
+// The pauses of a removal whose operations fail: the first, doubled until the longest. What
+// the disk does not let go now it may let go later, and until then the bytes of a tenant that
+// has ended are there.
+const (
+	firstPause   = 100 * env.Millisecond
+	longestPause = 5 * env.Second
+)
+
+// removalTimer lets a removal go on.
+const removalTimer env.TimerID = 4
 
 // keyRemoval is the kind of the keys of a removal's operations, plus the
 // operation's kind.
@@ -46,8 +59,13 @@ func (n *Node) removeLeftovers() {
 
 // remove removes everything of a tenant whose tombstone is durable.
 func (n *Node) remove(id tenant.ID) {
-	n.removal.waiting = append(n.removal.waiting, id)
-	if len(n.removal.waiting) == 1 {
+	r := &n.removal
+	if r.paused && slices.Contains(r.waiting, id) { // the disk may let go of it by now
+		n.resumeRemoval()
+		return
+	}
+	r.waiting = append(r.waiting, id)
+	if len(r.waiting) == 1 {
 		n.beginRemoval()
 	}
 }
@@ -114,15 +132,36 @@ func (n *Node) runRemoval() {
 func (n *Node) removalDone(ev *env.Event) {
 	r := &n.removal
 	if ev.Err != env.OK && ev.Err != env.NotExist {
-		r.failed++
-		n.nextRemoval()
+		n.pauseRemoval()
 		return
 	}
 	r.next++
 	n.runRemoval()
 }
 
+// pauseRemoval lets the removal go on later, with another tenant if others wait: the disk may
+// not let go of this one for long.
+func (n *Node) pauseRemoval() {
+	r := &n.removal
+	if slices.Contains(r.waiting[1:], r.waiting[0]) { // it is to be removed again anyway
+		n.nextRemoval()
+		return
+	}
+	r.waiting = append(r.waiting[1:], r.waiting[0])
+	r.paused, r.wait = true, min(max(2*r.wait, firstPause), longestPause)
+	n.env.SetTimer(removalTimer, n.env.Now().Add(r.wait))
+}
+
+// resumeRemoval goes on after a pause.
+func (n *Node) resumeRemoval() {
+	if n.removal.paused {
+		n.removal.paused = false
+		n.beginRemoval()
+	}
+}
+
 func (n *Node) endRemoval() {
+	n.removal.wait = 0
 	n.hitTenant(fault.TenantRemoved, n.removal.waiting[0], 0)
 	n.nextRemoval()
 }

@@ -49,10 +49,14 @@ type sharing struct {
 	leavings  []wal.Identity // slots that others hold now, to be removed
 	leaving   int            // operations of that under way
 	left      uint64         // operations of that so far
-	reading   group.Read     // that is being handed to its group
-	peerIn    peer.Message
-	peerOut   []byte
-	tenancy   tenancy
+
+	leaveFailed bool         // an operation of the slot that is being removed has failed
+	leavePause  env.Duration // the last pause; 0: there was none since a slot was removed
+	leaveAgain  env.Time     // until then nothing is removed
+	reading     group.Read   // that is being handed to its group
+	peerIn      peer.Message
+	peerOut     []byte
+	tenancy     tenancy
 	reporting
 	changes []control.Change // that are being told
 	meta
@@ -196,12 +200,10 @@ func (n *Node) release(g *group.Group, index uint64) {
 // removeLeavings removes the directories of slots that were let go, one after the
 // other. A start that finds some of their files is told again that others hold them.
 func (n *Node) removeLeavings() {
-	if n.leaving > 0 || len(n.leavings) == 0 {
+	if n.leaving > 0 || len(n.leavings) == 0 || n.leaveAgain > n.env.Now() {
 		return
 	}
-	id := n.leavings[0]
-	n.leavings = n.leavings[:copy(n.leavings, n.leavings[1:])]
-	dir := id.Dir()
+	id, dir := n.leavings[0], n.leavings[0].Dir()
 	for _, name := range n.env.List(dir) {
 		n.submitLeaving(id, env.OpRemove, dir+"/"+name)
 	}
@@ -222,12 +224,21 @@ func (n *Node) submitLeaving(id wal.Identity, kind env.OpKind, path string) {
 // again, and would begin it under the hands of who removes it.
 func (n *Node) isLeaving() bool { return n.leaving > 0 || len(n.leavings) > 0 }
 
-// leavingDone goes on when one of these operations is done. One that fails leaves a
-// file behind; the next start is told again.
-func (n *Node) leavingDone() {
-	if n.leaving--; n.leaving == 0 {
-		n.removeLeavings()
+// leavingDone goes on when one of these operations is done. If one of a slot's has failed, the
+// slot is removed again after a pause.
+func (n *Node) leavingDone(ev *env.Event) {
+	n.leaveFailed = n.leaveFailed || ev.Err != env.OK && ev.Err != env.NotExist
+	if n.leaving--; n.leaving > 0 {
+		return
 	}
+	if n.leaveFailed {
+		n.leaveFailed, n.leavePause = false, min(max(2*n.leavePause, firstPause), longestPause)
+		n.leaveAgain = n.env.Now().Add(n.leavePause)
+		return
+	}
+	n.leavePause = 0
+	n.leavings = n.leavings[:copy(n.leavings, n.leavings[1:])]
+	n.removeLeavings()
 }
 
 // openGroup opens every slot of a shard that may be here.
@@ -347,6 +358,7 @@ func (n *Node) tick() {
 		n.listen(g)
 		g.Tick(n.env)
 	}
+	n.removeLeavings()
 	n.proposeWishes()
 	n.tickTenancy()
 	n.askAhead()

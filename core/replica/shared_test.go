@@ -414,3 +414,22 @@ func TestALogThatStoppedAmidEverythingIsReplaced(t *testing.T) {
 		t.Errorf("the log stopped %d times, want more", stopped)
 	}
 }
+
+// A log with more leaders behind its last committed record than a message takes tells of the
+// newest: a follower that is told less is sent records that it has.
+func TestEndsAreBounded(t *testing.T) {
+	for _, leaders := range []int{replica.MaxEnds, replica.MaxEnds + 1} {
+		ours := newTape().begin(1)
+		for epoch := 2; epoch <= leaders; epoch++ {
+			ours.begin(lineage.ShardEpoch(epoch))
+		}
+		h := following(t, small, ours, ours.end(), 0)
+		ends := h.Ends(nil)
+		if len(ends) != replica.MaxEnds || ends[len(ends)-1].Epoch != lineage.ShardEpoch(leaders) {
+			t.Errorf("%d leaders: %d ends are told, the last is %v", leaders, len(ends), ends[len(ends)-1])
+		}
+		if got := h.Common(0, ends[:1]); got != ends[0].Last {
+			t.Errorf("%d leaders: of the oldest end that is told, %v, the log shares records up to %d", leaders, ends[0], got)
+		}
+	}
+}

@@ -219,7 +219,7 @@ func codecs() []codec {
 			}
 		}, func(b []byte) []byte {
 			c, err := core.DecodeCatalog(b)
-			if err != nil || b[4] != 2 { // what an older version wrote is written anew
+			if err != nil || b[4] != 3 { // what an older version wrote is written anew
 				return nil
 			}
 			return c.Append(nil)
@@ -279,7 +279,7 @@ func codecs() []codec {
 // commands returns one of each kind.
 func commands() (all [][]byte) {
 	config := tenant.Config{ID: 7, Version: 2, Limits: tenant.Limits{Rate: 10, Burst: 20}, Residency: tenant.Residency{"eu"}}
-	for kind := control.Register; kind <= control.Undrain; kind++ {
+	for kind := control.Register; kind <= control.AcceptLoss; kind++ {
 		all = append(all, (&control.Command{
 			Kind: kind, Shard: 1, Epoch: 2, Version: 3, Member: control.Member{Node: 4, Incarnation: 5}, By: control.Member{Node: 6, Incarnation: 7},
 			Node: 8, In: 9, Tenant: 10, Slot: 11, Base: 12, Config: config, Shards: []lineage.Shard{1, 2}, Share: quota.Share{13, 14, 15, 16},

@@ -20,7 +20,8 @@ const nameConfiguration = "configuration"
 //	nobody-whole    every member is excluded from some slot, and nobody is eligible
 //	eligible-at-min somebody outside of a set that has its minimum is eligible
 //
-// and of one version after the other:
+// and of one version after the other, but that the first life that appears on a node takes
+// the place which the node was founded with, in one entry of its own:
 //
 //	epoch           the epoch went back or up by more than one, or the leader changed within one
 //	promoted        the leader of a new epoch was not in the set before, or was excluded from a slot;
@@ -51,6 +52,7 @@ func judgeConfiguration(run *observe.Run, _ Options) Report {
 			v.find("order", is.At, nil, "%s was made by entry %d, and version %d by entry %d", version(is), is.Index, was.Version, was.Index)
 		}
 		if is.Version == was.Version+1 {
+			was = appeared(c.Lives, was, is)
 			reconfigured(v, was, is)
 			outlived(v, c.Lives, was, is)
 			eligible(v, c.Lives, was, is)
@@ -58,6 +60,37 @@ func judgeConfiguration(run *observe.Run, _ Options) Report {
 	}
 	ofGroups(v, run, "no configuration was told to anybody")
 	return v.done()
+}
+
+// founding is the incarnation of the places of the founding: the index of that entry.
+const founding = 1
+
+// appeared returns the version before as it is when the first life of a node has taken the
+// founding place that it has in the version after; was, if none does.
+func appeared(lives []observe.Registration, was, is *observe.Configuration) *observe.Configuration {
+	for i, m := range was.InSync {
+		now, there := is.On(m.Node)
+		if m.Incarnation != founding || !there || now.Incarnation == founding {
+			continue
+		}
+		if slices.ContainsFunc(lives, func(r observe.Registration) bool { return r.Node == m.Node && r.Index < is.Index }) {
+			continue
+		}
+		named := *was
+		named.InSync = slices.Clone(was.InSync)
+		named.InSync[i] = now
+		if named.Leader == m {
+			named.Leader = now
+		}
+		named.Excluded = slices.Clone(was.Excluded)
+		for j := range named.Excluded {
+			if x := &named.Excluded[j]; x.Member == m {
+				x.Member = now
+			}
+		}
+		return &named
+	}
+	return was
 }
 
 func version(c *observe.Configuration) string {

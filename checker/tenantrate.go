@@ -77,8 +77,14 @@ func judgeTenantRates(v *verdict, s *Scratch, run *observe.Run) {
 }
 
 func (t *tenantRate) judge() {
+	// Limits that changed before any slot had a share are those that the shares began with.
+	first := &t.moments[0]
+	for t.entryOf(first).Record.Kind == record.Config && t.next < first.at {
+		t.move(t.next)
+		t.changed = true
+	}
 	t.envelope = newEnvelope(min(t.largest.Rate, tenant.MaxRate), min(t.largest.Burst, tenant.MaxBurst), t.drift)
-	t.envelope.at = min(t.next, t.moments[0].at)
+	t.envelope.at = min(t.next, first.at)
 	for i := range t.moments {
 		m := &t.moments[i]
 		t.reach(m.at)

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -17,17 +18,25 @@ import (
 //
 //	offset size
 //	     0    4  magic "tnod"
-//	     4    4  version (2)
+//	     4    4  version (3)
 //	     8    4  number of shards
 //	    12    4  number of tenants that were created here
 //	    16    4  number of tenants that were dropped here
-//	    20   12  each shard, ascending: shard 4, epoch 8
+//	    20    8  cluster
+//	    28   16  directory
+//	    44    8  given: the last incarnation that is durable here
+//	    52   12  each shard, ascending: shard 4, epoch 8
 //	         64  each created tenant, ascending: tenant 8, slot 4, shard 4,
 //	             placement epoch 8, version 8, rate 8, burst 8, entities 8, bytes 8
 //	          8  each dropped tenant, ascending: tenant
 //	          4  CRC-32C of all that
 //
-// Version 1 has neither kind of tenants, nor their numbers; it is still read.
+// Version 2 has neither cluster, directory nor given; version 1 has neither kind of tenants,
+// nor their numbers, either. Both are still read.
+//
+// The directory is written into the file before any process runs, as the founding file names
+// it; a process that finds none draws one. It names the data directory for all time: a disk
+// that is replaced brings another one.
 //
 // A shard with one replica counts its epoch up at each start, and the new epoch
 // is durable before anything is served under it. The limits of a created tenant
@@ -38,8 +47,8 @@ const (
 	nodeTemp = "node.tmp"
 
 	nodeMagic   = "tnod"
-	nodeVersion = 2
-	nodeHead    = 20 // bytes; version 1 has 12
+	nodeVersion = 3
+	nodeHead    = 52 // bytes; version 2 has 20, version 1 has 12
 	shardSize   = 12
 	createdSize = 64
 	droppedSize = 8
@@ -60,6 +69,14 @@ var ErrCatalogVersion = errors.New("node file of a newer version")
 //
 // Invariant: each list ascends, and no tenant is in both created and dropped.
 type Catalog struct {
+	// Cluster is whose data the directory holds; 0: nobody's yet.
+	Cluster uint64
+	// Directory names the data directory; zero: it has no name yet.
+	Directory env.Nonce
+	// Given is the last incarnation that is durable here. Where there is no control plane it
+	// counts the starts.
+	Given env.Incarnation
+
 	epochs  []shardEpoch
 	created []Placement // their nodes are not in the file
 	dropped []tenant.ID
@@ -69,6 +86,31 @@ type shardEpoch struct {
 	shard lineage.Shard
 	epoch lineage.ShardEpoch
 }
+
+// ErrForeign is wrapped by the error for a data directory of another cluster.
+var ErrForeign = errors.New("data directory of another cluster")
+
+func appendNonce(dst []byte, n env.Nonce) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, n.A), n.B)
+}
+
+func nonceOf(b []byte) env.Nonce {
+	if len(b) != 16 {
+		return env.Nonce{}
+	}
+	return env.Nonce{A: binary.LittleEndian.Uint64(b), B: binary.LittleEndian.Uint64(b[8:])}
+}
+
+// Founded returns the name and the content of the file that is written into a node's data
+// directory before any process runs: it gives the directory its name.
+func Founded(cluster uint64, directory env.Nonce) (name string, content []byte) {
+	c := Catalog{Cluster: cluster, Directory: directory, Given: foundingGiven}
+	return nodeName, c.Append(nil)
+}
+
+// foundingGiven is what a founding directory has durably: the places that the founding sets
+// name.
+const foundingGiven = 1
 
 // Dropped reports whether a tenant was dropped on the node.
 func (c *Catalog) Dropped(id tenant.ID) bool {
@@ -91,7 +133,7 @@ func (c *Catalog) place(id tenant.ID) (int, bool) {
 
 // clone returns a copy that shares nothing with c.
 func (c *Catalog) clone() Catalog {
-	return Catalog{epochs: slices.Clone(c.epochs), created: slices.Clone(c.created), dropped: slices.Clone(c.dropped)}
+	return Catalog{Cluster: c.Cluster, Directory: c.Directory, Given: c.Given, epochs: slices.Clone(c.epochs), created: slices.Clone(c.created), dropped: slices.Clone(c.dropped)}
 }
 
 // create adds a tenant, and its shard if that is new. The tenant must be neither
@@ -143,6 +185,9 @@ func (c *Catalog) Append(dst []byte) []byte {
 	for _, n := range [...]int{nodeVersion, len(c.epochs), len(c.created), len(c.dropped)} {
 		dst = le.AppendUint32(dst, uint32(n))
 	}
+	for _, v := range [...]uint64{c.Cluster, c.Directory.A, c.Directory.B, uint64(c.Given)} {
+		dst = le.AppendUint64(dst, v)
+	}
 	for _, e := range c.epochs {
 		dst = le.AppendUint32(dst, uint32(e.shard))
 		dst = le.AppendUint64(dst, uint64(e.epoch))
@@ -167,7 +212,7 @@ func damaged(format string, operands ...any) error {
 	return fmt.Errorf("%w: file %q: %s; restore the node from a backup, or wipe it and let it fetch its slots", ErrCatalog, nodeName, fmt.Sprintf(format, operands...))
 }
 
-// DecodeCatalog reads a node file of this version or version 1. Errors name the
+// DecodeCatalog reads a node file of this version or an earlier one. Errors name the
 // file and what to do, and wrap ErrCatalog or ErrCatalogVersion.
 func DecodeCatalog(b []byte) (c Catalog, err error) {
 	le := binary.LittleEndian
@@ -183,16 +228,23 @@ func DecodeCatalog(b []byte) (c Catalog, err error) {
 	switch v := le.Uint32(b[4:]); {
 	case v == 1:
 		head = 12
+	case v == 2:
+		head = 20
 	case v != nodeVersion:
 		return c, fmt.Errorf("%w: file %q: version %d, this binary reads up to %d; use a newer binary", ErrCatalogVersion, nodeName, v, nodeVersion)
-	case len(body) < nodeHead:
+	}
+	if len(body) < head {
 		return c, damaged("%d bytes end within its head", len(b))
 	}
-	for i := range (head - 8) / 4 {
+	for i := range min(head-8, 12) / 4 {
 		counts[i] = int(le.Uint32(b[8+4*i:]))
 	}
 	if want := counts[0]*shardSize + counts[1]*createdSize + counts[2]*droppedSize; len(body)-head != want {
 		return c, damaged("%d bytes after its head, want %d for %d shards, %d created and %d dropped tenants", len(body)-head, want, counts[0], counts[1], counts[2])
+	}
+	if head == nodeHead {
+		c.Cluster, c.Directory = le.Uint64(b[20:]), env.Nonce{A: le.Uint64(b[28:]), B: le.Uint64(b[36:])}
+		c.Given = env.Incarnation(le.Uint64(b[44:]))
 	}
 	c.read(body[head:], counts)
 	return c, c.check()

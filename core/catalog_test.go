@@ -14,11 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/v2 anew; right only as long as no data of version 2 exists anywhere")
+var rewrite = flag.Bool("rewrite", false, "write testdata/v3 anew; right only as long as no data of version 3 exists anywhere")
 
 var private = cmp.AllowUnexported(Catalog{}, shardEpoch{})
 
@@ -33,6 +34,7 @@ func created(id tenant.ID, shard lineage.Shard) Placement {
 // full is a catalog with two of everything.
 func full() Catalog {
 	return Catalog{
+		Cluster: 0x21, Directory: env.Nonce{A: 0x2223, B: 0x2425}, Given: 0x26,
 		epochs:  []shardEpoch{{1, 0x1122334455667788}, {5, 2}},
 		created: []Placement{created(3, 1), created(tenant.Reserved-1, 5)},
 		dropped: []tenant.ID{0, 9},
@@ -40,7 +42,7 @@ func full() Catalog {
 }
 
 // The bytes of each version as they were written when it was new. They must be read
-// for ever, and today's code writes those of version 2.
+// for ever, and today's code writes those of version 3.
 func TestGoldenNodeFiles(t *testing.T) {
 	golden := func(path string) []byte {
 		text, err := os.ReadFile(path)
@@ -55,15 +57,16 @@ func TestGoldenNodeFiles(t *testing.T) {
 	}
 	want := full()
 	if *rewrite {
-		if err := os.WriteFile("testdata/v2/node.txt", []byte(hex.EncodeToString(want.Append(nil))+"\n"), 0o644); err != nil {
+		if err := os.WriteFile("testdata/v3/node.txt", []byte(hex.EncodeToString(want.Append(nil))+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(golden("testdata/v2/node.txt"), want.Append(nil)); diff != "" {
-		t.Errorf("version 2 (-golden +today):\n%s", diff)
+	if diff := cmp.Diff(golden("testdata/v3/node.txt"), want.Append(nil)); diff != "" {
+		t.Errorf("version 3 (-golden +today):\n%s", diff)
 	}
 	for path, want := range map[string]Catalog{
-		"testdata/v2/node.txt": want,
+		"testdata/v3/node.txt": want,
+		"testdata/v2/node.txt": {epochs: want.epochs, created: want.created, dropped: want.dropped},
 		"testdata/v1/node.txt": {epochs: want.epochs},
 	} {
 		got, err := DecodeCatalog(golden(path))
@@ -155,10 +158,10 @@ func TestWhatIsNoNodeFile(t *testing.T) {
 		want  string
 	}{
 		"nothing":         {nil, ErrCatalog, `damaged node file: file "node": 0 bytes, no "tnod" at the start` + remedy},
-		"another magic":   {set(0, 'x'), ErrCatalog, `damaged node file: file "node": 192 bytes, no "tnod" at the start` + remedy},
+		"another magic":   {set(0, 'x'), ErrCatalog, `damaged node file: file "node": 224 bytes, no "tnod" at the start` + remedy},
 		"a bit":           {damage, ErrCatalog, `damaged node file: file "node": its checksum is `},
 		"cut off":         {whole.Append(nil)[:60], ErrCatalog, `damaged node file: file "node": its checksum is `},
-		"a newer version": {set(4, 3), ErrCatalogVersion, `node file of a newer version: file "node": version 3, this binary reads up to 2; use a newer binary`},
+		"a newer version": {set(4, 4), ErrCatalogVersion, `node file of a newer version: file "node": version 4, this binary reads up to 3; use a newer binary`},
 		"version 0":       {set(4, 0), ErrCatalogVersion, `node file of a newer version: file "node": version 0`},
 		"a short head":    {sealed([]byte("tnod\x02\x00\x00\x00\x00\x00\x00\x00")), ErrCatalog, `damaged node file: file "node": 16 bytes end within its head` + remedy},
 		"a wrong number":  {set(8, 1), ErrCatalog, `damaged node file: file "node": 168 bytes after its head, want 156 for 1 shards, 2 created and 2 dropped tenants` + remedy},

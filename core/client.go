@@ -113,8 +113,8 @@ type call struct {
 
 // NewClient returns a client that knows where the slots are.
 func NewClient(e env.Env, c *Cluster, p Patience) *Client {
-	// Nonces order connections over all incarnations of this client.
-	return &Client{env: e, cluster: c, patience: p, linksDue: env.Never, nonce: uint64(e.Incarnation()) << 20, out: make([]byte, 0, wire.MaxSize)}
+	// Nonces order the connections of this start, and those of another one are far away.
+	return &Client{env: e, cluster: c, patience: p, linksDue: env.Never, nonce: e.Nonce().A, out: make([]byte, 0, wire.MaxSize)}
 }
 
 // Write submits a signal. It returns the call's number, or false if the tenant is

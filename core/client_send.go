@@ -81,7 +81,7 @@ func (c *Client) linkTo(node env.ID) *link {
 
 // connect begins a new connection.
 func (c *Client) connect(l *link) {
-	c.nonce++
+	c.nextNonce()
 	*l = link{node: l.node, nonce: c.nonce}
 	c.hello(l)
 }
@@ -134,7 +134,7 @@ func (c *Client) openSession(p *Placement) {
 		return
 	}
 	s.opening = true
-	c.nonce++
+	c.nextNonce()
 	s.nonce = c.nonce
 	k := c.add(wire.OpenSession, p)
 	k.nonce = s.nonce
@@ -160,3 +160,6 @@ func (c *Client) sessionOpen(m *wire.Message) {
 		}
 	}
 }
+
+// nextNonce counts on to the nonce of another connection or session. 0 is none.
+func (c *Client) nextNonce() { c.nonce = max(c.nonce+1, 1) }

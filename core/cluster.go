@@ -48,6 +48,9 @@ type Cluster struct {
 	// Shared, if not nil, makes every shard a replica group under a control plane;
 	// else each has one replica, on the node of its placements.
 	Shared *Shared
+	// Founding is the founding file where shards have one replica; nil: whatever directory
+	// there is may serve. Where shards are shared it is in Shared.
+	Founding *Founding
 
 	order   []uint32           // places in Placements, by tenant and slot; nil if they are in that order
 	gaps    bool               // a tenant lacks a slot below another one that it has
@@ -64,6 +67,35 @@ type hosted struct {
 
 // shard returns what is in a shard, nil if nothing is.
 func (c *Cluster) shard(id lineage.Shard) *hosted { return c.shards.Find(keyed.Key{A: uint64(id)}) }
+
+// Founding says which data directories a cluster is founded in. It is a part of the
+// configuration of every process, and never in a data directory.
+type Founding struct {
+	ID    uint64 // of the cluster, never equal for two
+	Nodes []Founder
+}
+
+// Founder is a node and the data directory that it is founded in.
+type Founder struct {
+	Node      env.ID
+	Directory env.Nonce
+}
+
+// names reports whether a node is founded in a directory.
+func (f *Founding) names(id env.ID, directory env.Nonce) bool {
+	return slices.Contains(f.Nodes, Founder{id, directory})
+}
+
+// id returns the number of the cluster.
+func (c *Cluster) id() uint64 {
+	switch {
+	case c.Shared != nil:
+		return c.Shared.ID
+	case c.Founding != nil:
+		return c.Founding.ID
+	}
+	return 0
+}
 
 // Shared is what a cluster has more whose shards are replica groups.
 type Shared struct {
@@ -116,6 +148,14 @@ func (c *Cluster) replicas(shard lineage.Shard) []env.ID {
 		return s.replicas
 	}
 	return nil
+}
+
+// founders returns the data directories of the founding members of the meta log.
+func (s *Shared) founders() (directories []env.Nonce) {
+	for _, id := range s.Control.Meta {
+		directories = append(directories, s.Control.Node(id).Directory)
+	}
+	return directories
 }
 
 // region returns where a node is; "" if nobody said.

@@ -9,12 +9,13 @@ import (
 )
 
 // conn is the node's end of the newest connection of one client. It is volatile:
-// frames of connections that an earlier incarnation of the node accepted are
-// dropped, as a TCP stack would.
+// frames of connections that an earlier start of the node accepted are dropped, as a TCP
+// stack would. The numbers of connections begin with a number that each start draws, and are
+// counted up with each connection, so that none is used twice.
 type conn struct {
 	client env.ID
 	nonce  uint64
-	number uint64 // incarnation << 32 | nonce below 2^32: never re-used
+	number uint64
 	frame  uint64 // of the last frame taken
 }
 
@@ -23,8 +24,10 @@ func (n *Node) connOf(client env.ID) (int, bool) {
 	return slices.BinarySearchFunc(n.conns, client, func(c conn, client env.ID) int { return cmp.Compare(c.client, client) })
 }
 
-// hello accepts a connection. A repeated hello gets the same answer; one that is
-// older than the newest, none. Nonces begin with 1: 0 is before any.
+// hello accepts a connection. A repeated hello gets the same answer; an older one of the
+// client's present start, none. One of an earlier start, which came late, may take the place
+// of the newest: its number is new, so that nothing that was sent before is taken, and the
+// client is told to connect again. Nonce 0 is none.
 func (n *Node) hello(from env.ID, m *wire.Message) {
 	if m.Nonce == 0 {
 		n.malformed++
@@ -35,13 +38,27 @@ func (n *Node) hello(from env.ID, m *wire.Message) {
 		n.conns = slices.Insert(n.conns, i, conn{client: from})
 	}
 	c := &n.conns[i]
-	if m.Nonce < c.nonce {
+	// A client counts its nonces up from one that its start drew: those of another start are
+	// far away.
+	switch ahead := int64(m.Nonce - c.nonce); {
+	case known && ahead < 0 && ahead > -nearby:
 		return
-	}
-	if m.Nonce > c.nonce {
-		*c = conn{client: from, nonce: m.Nonce, number: uint64(n.env.Incarnation())<<32 | m.Nonce&(1<<32-1)}
+	case !known || ahead != 0:
+		*c = conn{client: from, nonce: m.Nonce, number: n.newConn()}
 	}
 	n.send(from, &wire.Message{Kind: wire.Welcome, Nonce: m.Nonce, Conn: c.number})
+}
+
+// nearby bounds how far apart the nonces of one start of a client are.
+const nearby = 1 << 40
+
+// newConn returns the number of a connection; 0 is none.
+func (n *Node) newConn() uint64 {
+	if n.accepted == 0 {
+		n.accepted = n.env.Nonce().A
+	}
+	n.accepted = max(n.accepted+1, 1)
+	return n.accepted
 }
 
 // takeFrame reports whether a frame is to be handled: it belongs to the client's

@@ -109,6 +109,9 @@ func newFleet(t testing.TB) *fleet { return newFleetOf(t, foundedFleet()) }
 func newFleetOf(t testing.TB, founded *control.Cluster) *fleet {
 	shared := DefaultShared
 	shared.Control = founded
+	for i := range founded.Nodes {
+		founded.Nodes[i].Directory = env.Nonce{A: 1, B: uint64(founded.Nodes[i].ID)}
+	}
 	c := &Cluster{Constants: fleetConstants, Shared: &shared}
 	c.PlaceShared()
 	c.Index()
@@ -117,7 +120,8 @@ func newFleetOf(t testing.TB, founded *control.Cluster) *fleet {
 	}
 	f := &fleet{TB: t, cluster: c, conns: map[talk]uint64{}}
 	for _, n := range founded.Nodes {
-		f.berths = append(f.berths, &berth{fleet: f, id: n.ID, files: map[string][]byte{}, dirs: map[string]bool{"": true}})
+		name, content := Founded(shared.ID, n.Directory)
+		f.berths = append(f.berths, &berth{fleet: f, id: n.ID, files: map[string][]byte{name: content}, dirs: map[string]bool{"": true}})
 	}
 	for _, b := range f.berths {
 		b.start()
@@ -413,8 +417,10 @@ func (b *berth) leads(shard lineage.Shard) bool {
 
 // The methods of env.Env.
 
-func (b *berth) Self() env.ID                         { return b.id }
-func (b *berth) Incarnation() env.Incarnation         { return b.incarnation }
+func (b *berth) Self() env.ID { return b.id }
+func (b *berth) Nonce() env.Nonce {
+	return env.Nonce{A: uint64(b.incarnation) << 32, B: uint64(b.id) + 1}
+}
 func (b *berth) Now() env.Time                        { return b.now }
 func (b *berth) Wall() env.WallTime                   { return 0 }
 func (b *berth) SetTimer(id env.TimerID, at env.Time) { b.timers[id] = at }

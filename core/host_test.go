@@ -236,7 +236,7 @@ func (h *host) syncDir(dir string) {
 }
 
 func (h *host) Self() env.ID                              { return 0 }
-func (h *host) Incarnation() env.Incarnation              { return h.incarnation }
+func (h *host) Nonce() env.Nonce                          { return env.Nonce{A: uint64(h.incarnation) << 32, B: 1} }
 func (h *host) Now() env.Time                             { return h.now }
 func (h *host) Wall() env.WallTime                        { return 0 }
 func (h *host) SetTimer(env.TimerID, env.Time)            {}

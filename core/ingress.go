@@ -140,7 +140,7 @@ func (n *Node) turns() {
 	if n.queue.Len() > 0 {
 		n.env.SetTimer(serveTimer, n.env.Now())
 	}
-	fault.Hit(n.env, fault.TurnsTaken, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(len(n.touched))})
+	fault.Hit(n.env, fault.TurnsTaken, env.Key{A: nobody, B: uint64(len(n.touched))})
 }
 
 // flush writes what was appended to a slot's log, and ships it if others share it.

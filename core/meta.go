@@ -57,9 +57,10 @@ type meta struct {
 	steps     []control.Step
 	waits     []control.Wait
 
-	proposals []proposal
-	count     uint64 // of proposals
-	tail      []byte // of the message that is being made
+	proposals   []proposal
+	registering []registration
+	count       uint64 // of proposals
+	tail        []byte // of the message that is being made
 
 	wanted        []verification // that are to be asked for
 	verifications []verification // whose reads are under way
@@ -88,7 +89,7 @@ func (m *meta) init(n *Node) {
 	}
 	m.plane = shared.founded.Clone()
 	m.log = metalog.New(metalog.Config{
-		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Machine: planeMachine{m.plane},
+		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Founders: shared.founders(), Machine: planeMachine{m.plane},
 		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: metaOp, File: metaFile, Key: keyMeta, Owner: nobody},
 		Constants: shared.Meta,
 	})
@@ -99,7 +100,7 @@ func (m *meta) init(n *Node) {
 
 func (n *Node) startMeta() {
 	if n.log != nil {
-		n.log.Open(n.env)
+		n.log.Open(n.env, n.catalog.Directory)
 	}
 }
 
@@ -118,6 +119,7 @@ func (n *Node) stepMeta(ev *env.Event) bool {
 func (n *Node) metaStepped() {
 	n.outcomes()
 	n.lead()
+	n.answerRegistrations()
 	if n.plane.Index() != n.seen && n.ready && !n.isLeaving() {
 		before := n.seen
 		n.seen = n.plane.Index()
@@ -135,7 +137,7 @@ func (n *Node) lead() {
 	if leads && !n.leads {
 		n.since, n.uses = n.watchedSince(), nil
 		n.trustSightings()
-		fault.Hit(n.env, fault.MetaLeading, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: uint64(status.Term)})
+		fault.Hit(n.env, fault.MetaLeading, env.Key{A: nobody, B: uint64(status.Term)})
 	}
 	n.leads = leads
 	if leads {
@@ -165,7 +167,7 @@ func (n *Node) watchedSince() env.Time {
 
 // configureFromPlane takes what has changed from the plane of this node.
 func (n *Node) configureFromPlane() {
-	if n.plane == nil {
+	if n.plane == nil || n.plane.Index() < uint64(n.self.Incarnation) {
 		return
 	}
 	known, last := n.reader.Index(), n.plane.Index()
@@ -184,6 +186,10 @@ func (n *Node) metaMessage(from env.ID, m *peer.Message) {
 		n.propose(from, m)
 	case peer.Proposed:
 		n.proposed(m.Index, m.Round, m.Tail)
+	case peer.Register:
+		n.register(from, m)
+	case peer.Registered:
+		n.registered(env.Incarnation(m.Index), nonceOf(m.Tail))
 	case peer.Poll:
 		n.leader, n.located = from, true
 		n.tell(from, m.Round)
@@ -206,7 +212,7 @@ func (n *Node) sighted(from env.ID, m *peer.Message) {
 	if n.log == nil {
 		return
 	}
-	if i := n.sightingOf(from); i >= 0 && m.From >= n.sightings[i].Incarnation {
+	if i := n.sightingOf(from); i >= 0 && m.From >= n.sightings[i].Incarnation && m.From >= n.plane.Node(from).Incarnation {
 		s, now := &n.sightings[i], n.env.Now()
 		if !s.Known || m.From > s.Incarnation { // it has had no time to hear anything
 			s.At = now
@@ -221,6 +227,9 @@ func (n *Node) sighted(from env.ID, m *peer.Message) {
 		if n.leads {
 			n.troubled(control.Member{Node: from, Incarnation: m.From}, m.Tail)
 			n.push(i)
+			if m.From > n.plane.Node(from).Incarnation && n.self.Incarnation > 0 {
+				n.coordinate()
+			}
 		}
 	}
 }
@@ -262,6 +271,11 @@ func (n *Node) told(from env.ID, m *peer.Message) {
 	}
 	n.leader, n.located = from, true
 	n.heardMeta(from, uint64(m.Mark))
+	// What was in force only before this start was registered says nothing to it: it may be
+	// on its way since then.
+	if m.Round < uint64(n.self.Incarnation) {
+		return
+	}
 	if n.isLeaving() { // it is told again
 		return
 	}
@@ -279,7 +293,7 @@ func (n *Node) tickMeta() {
 	if n.log != nil {
 		n.metaStepped()
 	}
-	if n.leads {
+	if n.leads && n.self.Incarnation > 0 {
 		n.coordinate()
 		n.poll()
 		n.confirmHearing()
@@ -361,6 +375,7 @@ const (
 	coordinator = 1 << 31
 	aside       = 1 << 30
 	steering    = 1 << 29
+	registers   = 1 << 28
 
 	wishes    = 8  // of groups that are under way at once
 	decisions = 64 // of a coordinator, likewise
@@ -368,6 +383,9 @@ const (
 
 // want asks for a command, unless this client has one under way.
 func (n *Node) want(client uint64, c *control.Command, g *group.Group) {
+	if n.self.Incarnation == 0 { // the numbers of its proposals begin with it
+		return
+	}
 	client |= uint64(n.self.Node) << 32
 	for i := range n.proposals {
 		if n.proposals[i].client == client {

@@ -21,24 +21,26 @@ import (
 //
 // Invariant: no slot is opened before the epoch of its shard is durable.
 type Node struct {
-	env     env.Env
-	cluster *Cluster // as it was at first; what was created and dropped since is in catalog
-	started env.Time
-	catalog Catalog
-	slots   []*replica.Replica // in the order in which they were opened; dropped ones stay
-	placeOf keyed.List[int]    // by tenant and slot: place in slots, -1 if it is not there any more
-	worked  int                // the slot that the last Step worked for
-	queue   *fair.Queue[work]  // by slot
-	memory  replica.Memory     // of the slots
-	touched []int              // slots that had a turn in this Step
-	conns   []conn             // by client, ascending
-	ready   bool               // the catalog was read, and its slots are being opened
-	failure error
+	env      env.Env
+	cluster  *Cluster // as it was at first; what was created and dropped since is in catalog
+	started  env.Time
+	catalog  Catalog
+	slots    []*replica.Replica // in the order in which they were opened; dropped ones stay
+	placeOf  keyed.List[int]    // by tenant and slot: place in slots, -1 if it is not there any more
+	worked   int                // the slot that the last Step worked for
+	queue    *fair.Queue[work]  // by slot
+	memory   replica.Memory     // of the slots
+	touched  []int              // slots that had a turn in this Step
+	conns    []conn             // by client, ascending
+	accepted uint64             // the number of the last connection
+	ready    bool               // the catalog was read, and its slots are being opened
+	failure  error
 
-	script  nodeScript
-	writing *nodeChange // nil: the node file is not being changed
-	births  []birth
-	removal removal
+	script   nodeScript
+	writing  *nodeChange // nil: the node file is not being changed
+	births   []birth
+	removal  removal
+	identity identity
 
 	sweeping int // empty directories that are being removed
 
@@ -86,7 +88,7 @@ func (n *Node) step(ev *env.Event) {
 	switch ev.Kind {
 	case env.Started:
 		n.started = n.env.Now()
-		fault.Hit(n.env, fault.NodeStarted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
+		fault.Hit(n.env, fault.NodeStarted, env.Key{A: nobody})
 		n.startCatalog()
 		if n.sharing != nil {
 			n.startSharing()
@@ -146,7 +148,7 @@ func (n *Node) diskDone(ev *env.Event) {
 // slow or damaged one does not hold up the others.
 func (n *Node) openSlots() {
 	n.ready = true
-	fault.Hit(n.env, fault.EpochPersisted, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody})
+	fault.Hit(n.env, fault.EpochPersisted, env.Key{A: nobody})
 	if n.sharing != nil {
 		n.openShards()
 		return
@@ -223,6 +225,8 @@ func (n *Node) place(id tenant.ID, slot lineage.Slot, i int) {
 func (n *Node) unknown(m *wire.Message) wire.Code {
 	p := n.cluster.find(m.Tenant, m.Slot)
 	switch {
+	case n.identity.lost:
+		return wire.Corrupt
 	case !n.ready:
 		return wire.NotServing // which tenants are here is not known yet
 	case n.sharing != nil:

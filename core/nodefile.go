@@ -45,8 +45,8 @@ type nodeScript struct {
 
 func (n *Node) submit(op env.Op) {
 	op.Key = env.Key{
-		Kind: keyNodeFile + uint16(op.Kind), Attempt: uint32(n.env.Incarnation()),
-		A: uint64(tenant.Reserved), B: n.script.written<<16 | uint64(op.ID),
+		Kind: keyNodeFile + uint16(op.Kind),
+		A:    uint64(tenant.Reserved), B: n.script.written<<16 | uint64(op.ID),
 	}
 	n.env.Submit(op)
 }
@@ -72,7 +72,7 @@ func (n *Node) nodeDone(ev *env.Event) {
 		n.scriptDone(ev)
 	case step == stepTenants && (ev.Err == env.OK || ev.Err == env.Exist):
 	case step == stepOpen && ev.Err == env.NotExist:
-		n.countEpochs()
+		n.identify()
 	case ev.Err != env.OK: // without the directory of tenants every slot would stop
 		n.env.Halt(fmt.Sprintf("%s: %v; check the disk, then start the node again", stepNames[step], ev.Err))
 	case step == stepSwept:
@@ -89,16 +89,12 @@ func (n *Node) nodeDone(ev *env.Event) {
 			return
 		}
 		n.catalog = catalog
-		n.countEpochs()
+		n.identify()
 	}
 }
 
 // countEpochs counts up the epoch of every shard here and writes the node file.
 func (n *Node) countEpochs() {
-	if n.sharing != nil { // the control plane counts them
-		n.sweep()
-		return
-	}
 	for i := range n.cluster.Placements {
 		if p := &n.cluster.Placements[i]; p.Node == n.env.Self() {
 			n.catalog.lead(p.Shard)
@@ -148,6 +144,11 @@ func (n *Node) scriptDone(ev *env.Event) {
 	case ev.Err == env.OK, kind == env.OpRemove && ev.Err == env.NotExist:
 		s.next++
 		n.runScript()
+	case n.identity.writing && n.sharing != nil && ev.Err == env.NoSpace:
+		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
+		n.submit(env.Op{Kind: env.OpRemove, Path: nodeTemp, ID: stepIgnore})
+		s.ops, s.next = s.ops[:0], 0
+		n.identity.again = true // the next tick tries again
 	case (n.writing != nil || n.sharing != nil && len(n.adopting) > 0) && ev.Err == env.NoSpace:
 		// Nothing happened yet that another start could see.
 		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
@@ -165,7 +166,11 @@ func (n *Node) scriptDone(ev *env.Event) {
 
 // catalogDurable goes on with what the node file was written for.
 func (n *Node) catalogDurable() {
-	if n.sharing != nil && len(n.adopting) > 0 {
+	if n.identity.writing {
+		n.identityDurable()
+		return
+	}
+	if n.sharing != nil { // also if all that it was written for was let go meanwhile
 		n.adopted()
 		return
 	}

@@ -20,7 +20,7 @@ type Command struct {
 	// Of a Drop, 0 is any; a Create has none.
 	Base uint64
 	// Control is what the control plane is to carry out: of the kinds CreateTenant,
-	// Configure, DropTenant, Drain and Undrain.
+	// Configure, DropTenant, Drain, Undrain and AcceptLoss.
 	Control control.Command
 }
 
@@ -96,9 +96,10 @@ type Operator struct {
 // it asks the nodes given, one after the other, until one says that it leads the control
 // plane; others need not be given any.
 func NewOperator(e env.Env, p Patience, nodes ...env.ID) *Operator {
-	// All order what they name over all incarnations of this operator.
-	first := uint64(e.Incarnation()) << 20
-	o := &Operator{env: e, patience: p, nodes: nodes, request: first, nonce: first, frame: uint64(e.Incarnation()-1) << 32}
+	// What another start of this operator named is far away. Frames ascend within each
+	// connection, so that half of the numbers are left to count up.
+	first := e.Nonce().A
+	o := &Operator{env: e, patience: p, nodes: nodes, request: first, nonce: first, frame: first >> 1}
 	if len(nodes) > 0 {
 		o.steers = nodes[0]
 	}
@@ -199,7 +200,7 @@ func (o *Operator) redirected(leader uint64) {
 // ask turns to a node, over a new connection.
 func (o *Operator) ask(node env.ID) {
 	o.node, o.steers = node, node
-	o.nonce++
+	o.nonce = max(o.nonce+1, 1)
 	o.conn, o.attempts, o.silent = 0, 0, 0
 }
 
@@ -239,7 +240,7 @@ func (o *Operator) timeout() {
 // connect begins a new connection to the command's node. Answers to frames of an
 // earlier one may still come, and count.
 func (o *Operator) connect() {
-	o.nonce++
+	o.nonce = max(o.nonce+1, 1)
 	o.conn, o.attempts = 0, 0
 	o.hello()
 }

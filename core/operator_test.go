@@ -25,7 +25,7 @@ type desk struct {
 
 func (d *desk) Now() env.Time                       { return d.now }
 func (d *desk) SetTimer(_ env.TimerID, at env.Time) { d.timer = at }
-func (d *desk) Incarnation() env.Incarnation        { return 1 }
+func (d *desk) Nonce() env.Nonce                    { return env.Nonce{A: 1 << 20} }
 
 func (d *desk) Send(to env.ID, _ env.Key, payload []byte) {
 	var m wire.Message

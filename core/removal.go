@@ -121,7 +121,7 @@ func (n *Node) runRemoval() {
 	}
 	op := r.ops[r.next]
 	op.ID = stepRemove | env.OpID(r.number)<<8&0xffffff00
-	op.Key = env.Key{Kind: keyRemoval + uint16(op.Kind), Attempt: uint32(n.env.Incarnation()), A: uint64(r.waiting[0]), B: r.number}
+	op.Key = env.Key{Kind: keyRemoval + uint16(op.Kind), A: uint64(r.waiting[0]), B: r.number}
 	if op.Path == wal.TenantsDir { // nobody's own
 		op.Key.A, op.Key.B = nobody, uint64(r.waiting[0])
 	}
@@ -176,5 +176,5 @@ func (n *Node) nextRemoval() {
 
 // hitTenant announces a moment in a tenant's life.
 func (n *Node) hitTenant(p env.Point, id tenant.ID, version uint64) {
-	fault.Hit(n.env, p, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(id), B: version})
+	fault.Hit(n.env, p, env.Key{A: uint64(id), B: version})
 }

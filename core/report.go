@@ -277,7 +277,7 @@ func (n *Node) needs(i int) (needs [quota.Resources]control.Need) {
 func (n *Node) sendReport(to env.ID, round uint64, f *peer.Figures) {
 	n.reporting.reports++
 	number := n.reporting.reports
-	fault.Hit(n.env, fault.ReportMaking, env.Key{Attempt: uint32(n.env.Incarnation()), A: nobody, B: number})
+	fault.Hit(n.env, fault.ReportMaking, env.Key{A: nobody, B: number})
 	if to == n.self.Node {
 		n.reported(to, n.self.Incarnation, round, number, f)
 		return

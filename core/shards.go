@@ -76,7 +76,7 @@ type released struct {
 }
 
 func newSharing(n *Node) *sharing {
-	s := &sharing{node: n, self: control.Member{Node: n.env.Self(), Incarnation: n.env.Incarnation()}}
+	s := &sharing{node: n, self: control.Member{Node: n.env.Self()}}
 	s.meta.init(n)
 	return s
 }
@@ -84,7 +84,6 @@ func newSharing(n *Node) *sharing {
 // startSharing begins what does not wait for the node file.
 func (n *Node) startSharing() {
 	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
-	n.startMeta()
 }
 
 // stepShared handles an event that is the meta log's or another node's, and reports
@@ -104,7 +103,7 @@ func (n *Node) stepShared(ev *env.Event) bool {
 	}
 	wants := n.unadopted
 	switch m.Kind {
-	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report, peer.Verify, peer.Verified:
+	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report, peer.Verify, peer.Verified, peer.Register, peer.Registered:
 		n.metaMessage(ev.From, m)
 		wants = true
 	default:
@@ -149,10 +148,15 @@ func (n *Node) groupOf(i int) *group.Group { return n.groupBy[i] }
 func (n *Node) openShards() {
 	plane := n.cluster.Shared.founded
 	for i := range plane.Shards() {
-		n.configureShard(&plane.Shards()[i])
+		// What its slots hold is looked at; the configuration is void until a life appears
+		// in it, and then it is told.
+		if s := &plane.Shards()[i]; slices.Contains(s.Replicas, n.self.Node) {
+			n.openGroup(s)
+		}
 	}
 	n.configureFromPlane()
 	n.adoptEpochs()
+	n.beat()
 }
 
 // configureShard takes the configuration of a shard: the node has, or is to have, a
@@ -215,7 +219,7 @@ func (n *Node) removeLeavings() {
 func (n *Node) submitLeaving(id wal.Identity, kind env.OpKind, path string) {
 	n.leaving++
 	n.left++
-	key := env.Key{Kind: keyRemoval + uint16(kind), Attempt: uint32(n.env.Incarnation()), A: uint64(id.Tenant), B: n.left}
+	key := env.Key{Kind: keyRemoval + uint16(kind), A: uint64(id.Tenant), B: n.left}
 	n.env.Submit(env.Op{Kind: kind, Path: path, ID: stepLeave, Key: key})
 }
 
@@ -350,6 +354,7 @@ func (s *sharing) AnswerRead(slot int, r *group.Read, code wire.Code) {
 func (n *Node) tick() {
 	n.ticks++
 	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
+	n.tickIdentity()
 	n.tickMeta()
 	if !n.ready {
 		return

@@ -25,6 +25,7 @@ import (
 //	DropTenant             nobody serves any slot, and never will
 //	Drain                  the node leads nothing and is in no set
 //	Undrain                the node may have duties
+//	AcceptLoss             the shard has a set that a leader can come from
 //
 // A command that would be refused is refused at once, with no effect.
 
@@ -49,14 +50,14 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 			n.refuse(from, m, n.whyNot(&c, refusal))
 			return
 		}
-		fault.Hit(n.env, fault.CommandHeeding, env.Key{Attempt: uint32(n.env.Incarnation()), A: uint64(subjectOf(&c)), B: uint64(c.Kind)})
+		fault.Hit(n.env, fault.CommandHeeding, env.Key{A: uint64(subjectOf(&c)), B: uint64(c.Kind)})
 		n.want(steering|uint64(from)%wishes, &c, nil)
 	}
 }
 
 // steers reports whether commands of a kind are an operator's to give.
 func steers(k control.Kind) bool {
-	return slices.Contains([]control.Kind{control.CreateTenant, control.Configure, control.DropTenant, control.Drain, control.Undrain}, k)
+	return slices.Contains([]control.Kind{control.CreateTenant, control.Configure, control.DropTenant, control.Drain, control.Undrain, control.AcceptLoss}, k)
 }
 
 // coordinatorHint returns the address, plus 1, of who leads the meta log; 0 if nobody is
@@ -78,6 +79,9 @@ func (n *Node) accomplishedBy(c *control.Command) bool {
 		return n.plane.Tombstone(c.Tenant) != nil
 	case control.Drain:
 		return n.plane.IsDraining(c.Node) && n.plane.Idle(c.Node) && c.Node != n.self.Node
+	case control.AcceptLoss:
+		s := n.plane.Shard(c.Shard)
+		return s != nil && !s.LossAccepted && !n.plane.IsStuck(s)
 	}
 	return n.plane.Node(c.Node) != nil && !n.plane.IsDraining(c.Node)
 }
@@ -93,6 +97,9 @@ func (n *Node) underWay(c *control.Command) bool {
 		return t != nil && t.Dropping
 	case control.Drain:
 		return n.plane.IsDraining(c.Node)
+	case control.AcceptLoss:
+		s := n.plane.Shard(c.Shard)
+		return s != nil && s.LossAccepted
 	}
 	return false
 }
@@ -108,6 +115,7 @@ var codes = map[control.Refusal]wire.Code{
 	control.UnknownTenant: wire.UnknownTenant, control.TenantExists: wire.TenantExists, control.TenantDropped: wire.TenantDropped,
 	control.Dropping: wire.UnknownTenant, control.Stale: wire.VersionConflict, control.InvalidConfig: wire.InvalidConfig,
 	control.Full: wire.CatalogFull, control.WrongResidency: wire.NoResidency, control.OtherDrains: wire.NotNow, control.BelowMin: wire.NotNow,
+	control.NothingLost: wire.NotNow,
 }
 
 // whyNot tells a refusal of the control plane.

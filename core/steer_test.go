@@ -296,6 +296,7 @@ func TestEveryRefusalHasItsCode(t *testing.T) {
 		control.UnknownTenant: wire.UnknownTenant, control.TenantExists: wire.TenantExists, control.TenantDropped: wire.TenantDropped, control.Dropping: wire.UnknownTenant,
 		control.Stale: wire.VersionConflict, control.InvalidConfig: wire.InvalidConfig, control.Full: wire.CatalogFull,
 		control.WrongResidency: wire.NoResidency, control.OtherDrains: wire.NotNow, control.BelowMin: wire.NotNow,
+		control.NothingLost: wire.NotNow,
 		// Of commands about shards, members and shares.
 		control.UnknownSlot: not, control.NotInSync: not, control.NotRegistered: not, control.NotReplica: not, control.NotLeader: not, control.NotRemoved: not,
 		control.NotRestarted: not, control.IsLeader: not, control.IsInSync: not, control.IsReplica: not, control.IsExcluded: not, control.LastMember: not,

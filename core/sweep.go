@@ -18,7 +18,7 @@ func (n *Node) sweep() {
 	n.sweeping = len(empty)
 	for i, dir := range empty {
 		owner, _ := wal.TenantOfPath(dir)
-		key := env.Key{Kind: keyNodeFile + uint16(env.OpRemove), Attempt: uint32(n.env.Incarnation()), A: uint64(owner), B: uint64(i)}
+		key := env.Key{Kind: keyNodeFile + uint16(env.OpRemove), A: uint64(owner), B: uint64(i)}
 		n.env.Submit(env.Op{Kind: env.OpRemove, Path: dir, ID: stepSwept, Key: key})
 	}
 	if n.sweeping == 0 {

@@ -124,6 +124,7 @@ func (n *Node) take(changes []control.Change) {
 }
 
 func (n *Node) takeNode(c *control.Node) {
+	n.superseded(c)
 	i, found := slices.BinarySearch(n.tenancy.drains, c.ID)
 	switch {
 	case c.Draining && !found:
@@ -336,6 +337,6 @@ func (n *Node) report(t *control.Tenant, slot lineage.Slot, at int) {
 
 // wantAside asks for a command that concerns a slot, one at a time.
 func (n *Node) wantAside(c *control.Command) {
-	fault.Hit(n.env, fault.SlotReporting, env.Key{Kind: uint16(c.Slot), Attempt: uint32(n.env.Incarnation()), A: uint64(c.Tenant), B: uint64(c.Kind)})
+	fault.Hit(n.env, fault.SlotReporting, env.Key{Kind: uint16(c.Slot), A: uint64(c.Tenant), B: uint64(c.Kind)})
 	n.want(aside, c, nil)
 }

@@ -274,6 +274,7 @@ type stage struct {
 	client      *core.Client // nil: no client runs
 	self        env.ID
 	incarnation env.Incarnation
+	isNode      bool // what was started last
 	now         env.Time
 	timers      [env.MaxTimers]env.Time
 	chance      uint64
@@ -365,6 +366,7 @@ func (s *stage) start(who string) error {
 		return err
 	}
 	s.incarnation++
+	s.isNode = kind == "node"
 	s.now, s.halted, s.talks = 0, false, map[env.ID]*talk{}
 	for i := range s.timers {
 		s.timers[i] = env.Never
@@ -533,13 +535,21 @@ func (s *stage) fillIn(peer env.ID, m *wire.Message, named [][2]string) {
 
 // The methods of env.Env.
 
-func (s *stage) Self() env.ID                 { return s.self }
-func (s *stage) Incarnation() env.Incarnation { return s.incarnation }
-func (s *stage) Now() env.Time                { return s.now }
-func (s *stage) Wall() env.WallTime           { return 0 }
-func (s *stage) Free() int64                  { return 1 << 40 }
-func (s *stage) Chance(env.Key) uint64        { return s.chance }
-func (s *stage) List(dir string) []string     { return s.disk.list(dir) }
+func (s *stage) Self() env.ID { return s.self }
+
+// Nonce counts the starts, so that transcripts are the same each time: connections of a node
+// are incarnation/1 and so on, nonces of a client begin with incarnation<<20.
+func (s *stage) Nonce() env.Nonce {
+	if s.isNode {
+		return env.Nonce{A: uint64(s.incarnation) << 32, B: 1}
+	}
+	return env.Nonce{A: uint64(s.incarnation) << 20}
+}
+func (s *stage) Now() env.Time            { return s.now }
+func (s *stage) Wall() env.WallTime       { return 0 }
+func (s *stage) Free() int64              { return 1 << 40 }
+func (s *stage) Chance(env.Key) uint64    { return s.chance }
+func (s *stage) List(dir string) []string { return s.disk.list(dir) }
 
 func (s *stage) SetTimer(id env.TimerID, at env.Time) {
 	if s.halted {

@@ -8,21 +8,22 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // Names in a process's own directory.
 const (
-	dataName        = "data"
-	lockName        = "lock"
-	incarnationName = "incarnation"
+	dataName  = "data"
+	lockName  = "lock"
+	startName = "start"
 )
 
 // The reasons why a process cannot have its directory.
 var (
 	ErrLocked = errors.New("another process runs in this directory")
-	ErrCount  = errors.New("the count of starts is damaged; write a number into it that is higher than any before")
+	ErrStart  = errors.New("the number of the last start is damaged; remove the file")
 )
 
 // DataDir returns the directory of the machine's files, for who looks at them from
@@ -31,11 +32,11 @@ func DataDir(dir string) string { return filepath.Join(dir, dataName) }
 
 // home is a process's own directory, locked for it.
 type home struct {
-	lock        *os.File
-	incarnation env.Incarnation
+	lock  *os.File
+	start env.Incarnation
 }
 
-// openHome locks the directory at dir and counts the start.
+// openHome locks the directory at dir and numbers the start.
 func openHome(dir string) (*home, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func openHome(dir string) (*home, error) {
 	if err := lock(file); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w: %w", dir, ErrLocked, err), file.Close())
 	}
-	if h.incarnation, err = countStart(dir); err != nil {
+	if h.start, err = numberStart(dir, time.Now()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return h, nil
@@ -57,20 +58,22 @@ func openHome(dir string) (*home, error) {
 // close unlocks the directory.
 func (h *home) close() error { return h.lock.Close() }
 
-// countStart returns the number of this start, durable.
-func countStart(dir string) (env.Incarnation, error) {
-	path := filepath.Join(dir, incarnationName)
+// numberStart returns the number of this start, durable: nanoseconds since 1970, but above
+// that of the start before. It orders the connections of starts, and nothing else hangs on
+// it: the machine does not learn it, and a directory that was lost does not set it back.
+func numberStart(dir string, now time.Time) (env.Incarnation, error) {
+	path := filepath.Join(dir, startName)
 	last := uint64(0)
 	data, err := os.ReadFile(path)
 	switch {
 	case err == nil:
 		if last, err = strconv.ParseUint(strings.TrimSuffix(string(data), "\n"), 10, 63); err != nil {
-			return 0, fmt.Errorf("%s: %w: %w", path, ErrCount, err)
+			return 0, fmt.Errorf("%s: %w: %w", path, ErrStart, err)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return 0, err
 	}
-	next := last + 1
+	next := max(last+1, uint64(now.UnixNano()))
 	if err := replace(dir, path, strconv.FormatUint(next, 10)+"\n"); err != nil {
 		return 0, err
 	}
@@ -90,9 +93,43 @@ func replace(dir, path, content string) error {
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return err
 	}
-	parent, err := os.Open(dir)
+	return syncDir(dir)
+}
+
+// WriteFile gives the file at path its content, durably: all of it or, after a crash, none.
+func WriteFile(path string, content []byte) error {
+	return replace(filepath.Dir(path), path, string(content))
+}
+
+// PutData writes a file into the data directory of a process that has never run there, and
+// makes it durable. dir is that of Config.
+func PutData(dir, name string, content []byte) error {
+	data := DataDir(dir)
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return err
+	}
+	for _, parent := range []string{filepath.Dir(dir), dir} {
+		if err := syncDir(parent); err != nil {
+			return err
+		}
+	}
+	return replace(data, filepath.Join(data, name), string(content))
+}
+
+// ReadData reads a file of the data directory of a process that does not run; nil if there
+// is none.
+func ReadData(dir, name string) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(DataDir(dir), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -13,6 +13,8 @@ package host
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +29,7 @@ import (
 type Config struct {
 	ID env.ID
 	// Dir is the process's own directory, made if it is missing: the machine's files
-	// are in Dir/data, the count of its starts is beside them.
+	// are in Dir/data.
 	Dir string
 	// Addresses says where every process listens, host:port.
 	Addresses map[env.ID]string
@@ -51,7 +53,7 @@ type Process struct {
 	done    chan struct{}
 }
 
-// Start starts a process. It counts the start before the machine learns of it.
+// Start starts a process.
 func Start(c Config) (p *Process, err error) {
 	h, err := openHome(c.Dir)
 	if err != nil {
@@ -63,7 +65,7 @@ func Start(c Config) (p *Process, err error) {
 		}
 	}()
 	p = &Process{home: h, inbox: newInbox(), looking: make(chan struct{}, MaxInspections), done: make(chan struct{})}
-	clock := newClock(c.Seed ^ uint64(h.incarnation))
+	clock := newClock(c.Seed ^ uint64(h.start))
 	p.inbox.put(env.Event{Kind: env.Started, At: clock.now()}) // before a message can be there
 	p.disk, err = disk.Open(filepath.Join(c.Dir, dataName), c.Disk, func(d disk.Completion) {
 		p.inbox.put(env.Event{Kind: env.DiskDone, At: clock.now(), Op: d.ID, Err: d.Err, N: d.N, Data: d.Data})
@@ -72,13 +74,13 @@ func Start(c Config) (p *Process, err error) {
 		return nil, fmt.Errorf("process %d: %w", c.ID, err)
 	}
 	p.network, err = network.Open(network.Config{
-		Self: c.ID, Incarnation: h.incarnation, Addresses: c.Addresses, Listener: c.Listener, Anywhere: c.Anywhere,
+		Self: c.ID, Incarnation: h.start, Addresses: c.Addresses, Listener: c.Listener, Anywhere: c.Anywhere,
 		Deliver: func(from env.ID, payload []byte) { p.inbox.message(from, clock, payload) },
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.disk.Close())
 	}
-	p.loop = newLoop(&c, h.incarnation, clock, p)
+	p.loop = newLoop(&c, NewNonce(), clock, p)
 	p.loop.machine = c.New(p.loop)
 	go p.run()
 	return p, nil
@@ -143,8 +145,15 @@ func (p *Process) unanswered(ctx context.Context) error {
 
 func (p *Process) ended() error { return fmt.Errorf("process %d: %w", p.loop.self, ErrEnded) }
 
-// Incarnation counts the starts of this process.
-func (p *Process) Incarnation() env.Incarnation { return p.home.incarnation }
+// NewNonce draws 128 bits that nobody else has: what names a start, or a data directory.
+func NewNonce() env.Nonce {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it ends the program rather than fail
+	return env.Nonce{A: binary.BigEndian.Uint64(b[:]), B: binary.BigEndian.Uint64(b[8:])}
+}
+
+// Nonce returns what names this start.
+func (p *Process) Nonce() env.Nonce { return p.loop.nonce }
 
 // Kill ends the process as a signal would: after the Step that it is in, nothing of
 // what waits is done. It does not wait; see Done.

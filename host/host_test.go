@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,35 +51,51 @@ func live(t *testing.T, dir string, do func(e env.Env, ev *env.Event)) string {
 	return p.Halted()
 }
 
-func TestStartsAreCounted(t *testing.T) {
+// Each start has another nonce, whatever the disk forgets, and its connections are newer than
+// those of the start before.
+func TestStartsAreToldApart(t *testing.T) {
 	dir := t.TempDir()
-	var seen []env.Incarnation
-	count := func(e env.Env, _ *env.Event) {
-		seen = append(seen, e.Incarnation())
-		e.Halt("counted")
+	var nonces []env.Nonce
+	var numbers []string
+	note := func(e env.Env, _ *env.Event) {
+		nonces = append(nonces, e.Nonce())
+		e.Halt("noted")
 	}
-	live(t, dir, count)
-	live(t, dir, count)
-	if err := os.RemoveAll(host.DataDir(dir)); err != nil { // the disk of the machine is lost
+	path := filepath.Join(dir, "start")
+	begin := func() {
+		t.Helper()
+		live(t, dir, note)
+		number, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, string(number))
+	}
+	begin()
+	begin()
+	if err := os.RemoveAll(dir); err != nil { // the disk is lost
 		t.Fatal(err)
 	}
-	live(t, dir, count)
-	path := filepath.Join(dir, "incarnation")
-	if err := os.WriteFile(path+".tmp", []byte("half a numb"), 0o600); err != nil { // a crash amid the count
+	begin()
+	if err := os.WriteFile(path+".tmp", []byte("half a numb"), 0o600); err != nil { // a crash amid the writing
 		t.Fatal(err)
 	}
-	live(t, dir, count)
-	for i, n := range seen {
-		if n != env.Incarnation(i+1) {
-			t.Fatalf("the starts are numbered %v", seen)
+	begin()
+	if err := os.WriteFile(path, []byte("8999999999999999999\n"), 0o600); err != nil { // the clock was ahead
+		t.Fatal(err)
+	}
+	begin()
+	for i := range nonces {
+		if nonces[i] == (env.Nonce{}) || slices.Contains(nonces[:i], nonces[i]) || i > 0 && numbers[i] <= numbers[i-1] {
+			t.Fatalf("the starts have the nonces %v and the numbers %v", nonces, numbers)
 		}
 	}
 	for _, damaged := range []string{"", "-4\n", "x\n", "99999999999999999999\n"} {
 		if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := start(t, dir, count); !errors.Is(err, host.ErrCount) {
-			t.Errorf("with the count %q it starts: %v", damaged, err)
+		if _, err := start(t, dir, note); !errors.Is(err, host.ErrStart) {
+			t.Errorf("with the number %q it starts: %v", damaged, err)
 		}
 	}
 }
@@ -137,7 +154,7 @@ func TestADirectoryHasOneProcess(t *testing.T) {
 	if first.Halted() != "" || first.Failure() != nil {
 		t.Errorf("a killed process says that it halted: %q, %v", first.Halted(), first.Failure())
 	}
-	if second, err := start(t, dir, idle); err != nil || second.Incarnation() != 2 {
+	if second, err := start(t, dir, idle); err != nil || second.Nonce() == first.Nonce() {
 		t.Errorf("after the first is gone: %v", err)
 	}
 }

@@ -36,13 +36,13 @@ func (c *clock) now() env.Time { return c.at(time.Now()) }
 //
 // Invariant: only that goroutine touches it between Start and Done.
 type loop struct {
-	self        env.ID
-	incarnation env.Incarnation
-	seed        uint64
-	clock       *clock
-	disk        *disk.Disk
-	network     *network.Network
-	machine     env.Machine
+	self    env.ID
+	nonce   env.Nonce
+	seed    uint64
+	clock   *clock
+	disk    *disk.Disk
+	network *network.Network
+	machine env.Machine
 
 	now    env.Time // constant within a Step
 	wall   env.WallTime
@@ -54,9 +54,9 @@ type loop struct {
 	failure error
 }
 
-func newLoop(c *Config, incarnation env.Incarnation, clock *clock, p *Process) *loop {
+func newLoop(c *Config, nonce env.Nonce, clock *clock, p *Process) *loop {
 	return &loop{
-		self: c.ID, incarnation: incarnation, seed: c.Seed, clock: clock, disk: p.disk, network: p.network, timers: newTimers(),
+		self: c.ID, nonce: nonce, seed: c.Seed, clock: clock, disk: p.disk, network: p.network, timers: newTimers(),
 	}
 }
 
@@ -106,8 +106,8 @@ func (l *loop) step(ev *env.Event) {
 // Self implements env.Env.
 func (l *loop) Self() env.ID { return l.self }
 
-// Incarnation implements env.Env.
-func (l *loop) Incarnation() env.Incarnation { return l.incarnation }
+// Nonce implements env.Env.
+func (l *loop) Nonce() env.Nonce { return l.nonce }
 
 // Now implements env.Env.
 func (l *loop) Now() env.Time { return l.now }

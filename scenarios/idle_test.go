@@ -43,8 +43,9 @@ func idleBytes(tb testing.TB, tenants int) (holder, member int64) {
 	p.World.Disruptions = nil
 	shells := make([]*shell, 0, p.Cluster.Nodes)
 	var programs []sim.Program
-	for range p.Cluster.Nodes {
-		programs = append(programs, sim.Program{Name: "node", New: func(e env.Env) env.Machine {
+	for id := range env.ID(p.Cluster.Nodes) {
+		name, content := core.Founded(clusterID, p.directory(id))
+		programs = append(programs, sim.Program{Name: "node", Disk: []sim.File{{Name: name, Data: content}}, New: func(e env.Env) env.Machine {
 			shells = append(shells, &shell{core.NewNode(e, p.cluster(true))})
 			return shells[len(shells)-1]
 		}})

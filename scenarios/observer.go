@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/keyed"
@@ -120,13 +121,25 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 
 func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 
+// memberOf returns a node in its present life, or, while it is down or has not started yet,
+// in its last one.
+func (o *observer) memberOf(id env.ID) control.Member {
+	if o.shared == nil || !o.isNode(id) || o.shared.lives[id] == nil {
+		return control.Member{Node: id}
+	}
+	return o.shared.lives[id].Member()
+}
+
 // Booted implements sim.Observer.
 func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time) {
 	for i := range o.writes.All() {
 		if w := &o.writes.All()[i]; w.node == id {
 			w.received, w.reborn = local, true
-			w.diedIn, w.died = o.boots[id].incarnation, w.durable
+			w.diedIn, w.died = o.memberOf(id).Incarnation, w.durable
 		}
+	}
+	if o.shared != nil && o.isNode(id) {
+		o.shared.starts = append(o.shared.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation)})
 	}
 	o.boots[id] = boot{incarnation, local}
 	o.emptied(id)

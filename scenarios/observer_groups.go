@@ -163,7 +163,7 @@ func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEp
 // durableEpoch returns the epoch of a shard in the bytes of a node's file, 0 if it is
 // not there. It reads them by itself, as they are drawn in core/catalog.go.
 func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
-	const head, each = 20, 12
+	const head, each = 52, 12
 	if _, err := core.DecodeCatalog(file); err != nil {
 		return 0
 	}
@@ -181,7 +181,8 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	kind := peer.KindOf(payload)
 	m := &o.shared.peer
 	switch kind {
-	case 0, peer.Heartbeat, peer.Poll, peer.Report, peer.Verified: // what a member of the meta log read of an epoch it does not say in it
+	// What a member of the meta log read of an epoch it does not say in it.
+	case 0, peer.Heartbeat, peer.Poll, peer.Report, peer.Verified, peer.Register, peer.Registered:
 		return
 	case peer.Configs:
 		o.run.Availability.Coordinates(uint32(from), o.world.Time())
@@ -243,7 +244,7 @@ func (o *observer) tellsChanges(payload []byte) {
 		return
 	}
 	for i := range changes {
-		if c := &changes[i]; c.Node != nil {
+		if c := &changes[i]; c.Node != nil && c.Node.Incarnation > 0 {
 			o.run.Configurations.Registered(observe.Registration{Process: processOfMember(control.Member{Node: c.Node.ID, Incarnation: c.Node.Incarnation}), Index: c.Index})
 		}
 		switch c := &changes[i]; {

@@ -259,7 +259,7 @@ func (o *observer) heardHealth(to, from env.ID, payload []byte) {
 			*s = sight{m.From, now}
 		}
 	case kind == peer.Report:
-		o.run.Health.Delivered(o.process(to), observe.Process{Node: uint32(from), Incarnation: uint64(m.From)}, uint64(m.Mark), now)
+		o.run.Health.Delivered(o.process(to), observe.Process{Node: uint32(from), Incarnation: o.startOf(control.Member{Node: from, Incarnation: m.From})}, uint64(m.Mark), now)
 	}
 }
 

@@ -42,6 +42,27 @@ type sharedView struct {
 
 	pending  []pendingMember // asked for, and not known to be refused
 	reviewed uint64          // the entry of the control plane's log up to which copies were looked at
+	lives    []*core.Node    // by process: the last life of each node, running or not
+	starts   []start         // of nodes that are over
+}
+
+// start says which incarnation a start of a node had; the judges count starts.
+type start struct {
+	member control.Member
+	number uint64
+}
+
+// startOf returns the number of the start that had an incarnation, 0 if none had.
+func (o *observer) startOf(m control.Member) uint64 {
+	if m.Incarnation > 0 && o.memberOf(m.Node) == m {
+		return uint64(o.boots[m.Node].incarnation)
+	}
+	for i := range o.shared.starts {
+		if s := &o.shared.starts[i]; s.member == m {
+			return s.number
+		}
+	}
+	return 0
 }
 
 // slotShard says in which shard a slot is.

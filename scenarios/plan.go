@@ -15,6 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -357,7 +358,7 @@ func (p *Plan) validateLoyal() error {
 // cluster returns the configuration that nodes and clients share; all is with the
 // tenants that are not there at first.
 func (p *Plan) cluster(all bool) *core.Cluster {
-	c := &core.Cluster{Constants: p.Cluster.Constants, Placements: make([]core.Placement, 0, len(p.Cluster.Tenants))}
+	c := &core.Cluster{Constants: p.Cluster.Constants, Placements: make([]core.Placement, 0, len(p.Cluster.Tenants)), Founding: p.founding()}
 	if p.Cluster.Shared != nil {
 		c.Shared = p.shared(all)
 		c.PlaceShared()
@@ -395,7 +396,7 @@ func (p *Plan) shared(all bool) *core.Shared {
 	shared.Patience.Slow = env.Duration(s.Slow)
 	f := &control.Cluster{Meta: s.Meta, Shards: s.Shards}
 	for i, region := range s.Regions {
-		f.Nodes = append(f.Nodes, control.NodeConfig{ID: env.ID(i), Region: region})
+		f.Nodes = append(f.Nodes, control.NodeConfig{ID: env.ID(i), Region: region, Directory: p.directory(env.ID(i))})
 	}
 	for i := range p.Cluster.Tenants {
 		t := &p.Cluster.Tenants[i]
@@ -406,6 +407,23 @@ func (p *Plan) shared(all bool) *core.Shared {
 	}
 	shared.Control = f
 	return &shared
+}
+
+// clusterID is the number of every cluster in a plan.
+const clusterID = 1
+
+// directory returns the data directory that a node is founded in.
+func (p *Plan) directory(id env.ID) env.Nonce {
+	return env.Nonce{A: chance.Hash(uint64(p.World.Seed), chance.Draw, uint64(id), env.Key{Kind: 1}), B: uint64(id)}
+}
+
+// founding returns the founding file of a cluster.
+func (p *Plan) founding() *core.Founding {
+	f := &core.Founding{ID: clusterID}
+	for id := range env.ID(p.Cluster.Nodes) {
+		f.Nodes = append(f.Nodes, core.Founder{Node: id, Directory: p.directory(id)})
+	}
+	return f
 }
 
 // placement says where a tenant's first slot lives.

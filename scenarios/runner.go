@@ -198,7 +198,7 @@ func (r *Runner) view() *sharedView {
 	if r.founded.Shared == nil {
 		return nil
 	}
-	v := &sharedView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Shared.Control.Meta}
+	v := &sharedView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Shared.Control.Meta, lives: r.lives}
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
 		v.place(p.Tenant.ID, p.Slot, p.Shard)
@@ -289,8 +289,9 @@ func panicFinding(failure any, at int64) checker.Finding {
 func (r *Runner) programs() []sim.Program {
 	programs := make([]sim.Program, 0, r.plan.processes())
 	node, driver, operator := r.newNode, r.newDriver, r.newOperator
-	for range r.plan.Cluster.Nodes {
-		programs = append(programs, sim.Program{Name: "node", New: node})
+	for id := range env.ID(r.plan.Cluster.Nodes) {
+		name, content := core.Founded(clusterID, r.plan.directory(id))
+		programs = append(programs, sim.Program{Name: "node", New: node, Disk: []sim.File{{Name: name, Data: content}}})
 	}
 	r.drivers = r.drivers[:0]
 	for range r.plan.Cluster.Clients {

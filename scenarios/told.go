@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/health"
 	"github.com/tidaldb/tidalsim/sim/trace"
@@ -136,9 +137,9 @@ func (o *observer) toldNode(t *observe.Telling, n *health.Node) {
 func (o *observer) toldShard(t *observe.Telling, s *health.Shard) {
 	x := t.AddShard()
 	x.ID, x.Region, x.Configured = s.ID, s.Region, s.Version.Known
-	x.Epoch, x.Leader = s.Epoch.Value, processOf(s.Leader)
+	x.Epoch, x.Leader = s.Epoch.Value, o.processOf(s.Leader)
 	for _, m := range s.InSync {
-		x.InSync = append(x.InSync, processOf(m))
+		x.InSync = append(x.InSync, processOfMember(control.Member(m)))
 	}
 	plane, _ := o.shared.plane()
 	x.Newest = s.Version.Known && plane.Shard(s.ID).Version == s.Version.Value
@@ -164,8 +165,9 @@ func (o *observer) toldShard(t *observe.Telling, s *health.Shard) {
 	}
 }
 
-func processOf(m health.Member) observe.Process {
-	return observe.Process{Node: uint32(m.Node), Incarnation: uint64(m.Incarnation)}
+// processOf returns a member as judges name it that count starts.
+func (o *observer) processOf(m health.Member) observe.Process {
+	return observe.Process{Node: uint32(m.Node), Incarnation: o.startOf(control.Member(m))}
 }
 
 func toldTenant(t *observe.Telling, n *health.Tenant) {

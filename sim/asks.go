@@ -38,8 +38,15 @@ func (p *process) note(what trace.What, a, b, c, d uint64) {
 // Self implements env.Env.
 func (p *process) Self() env.ID { return p.id }
 
-// Incarnation implements env.Env.
-func (p *process) Incarnation() env.Incarnation { return p.incarnation }
+// Nonce implements env.Env. It hangs on the number of the start, which the machine cannot
+// read, and which a lost disk does not reset.
+func (p *process) Nonce() env.Nonce {
+	d, start := &p.world.decider, uint64(p.incarnation)
+	return env.Nonce{
+		A: d.Uniform(chance.Start, uint64(p.id), env.Key{A: start}),
+		B: d.Uniform(chance.Start, uint64(p.id), env.Key{A: start, B: 1}),
+	}
+}
 
 // Now implements env.Env.
 func (p *process) Now() env.Time { return p.local }
@@ -73,7 +80,7 @@ func (p *process) Send(to env.ID, key env.Key, payload []byte) {
 		w.config.Observer.Sent(p.id, to, key, payload)
 	}
 	sum, at := hashBytes(payload), int64(0)
-	arrivals := w.net.Send(w.now+p.charged, p.id, to, key, payload)
+	arrivals := w.net.Send(w.now+p.charged, p.id, to, p.restarts(), key, payload)
 	for _, a := range arrivals {
 		w.net.Packet(a.Ref).Sum = sum
 		w.queue.Push(queue.Item{At: a.At, Ref: a.Ref, What: queue.What{Kind: itemPacket, Process: uint16(to)}})
@@ -114,7 +121,7 @@ func (p *process) Free() int64 { return p.disk.Free() }
 
 // Chance implements env.Env.
 func (p *process) Chance(key env.Key) uint64 {
-	return p.world.decider.Uniform(chance.Machine, uint64(p.id), key)
+	return p.world.decider.Uniform(chance.Machine, chance.InStart(uint64(p.id), p.restarts()), key)
 }
 
 // Hit implements env.Env.

@@ -17,7 +17,7 @@ const volume = 2048
 
 func (l *library) Step(ev *env.Event) {
 	switch {
-	case l.env.Incarnation() > 1:
+	case l.env.List("shelf") != nil && ev.Kind == env.Started:
 		return
 	case ev.Kind == env.Started:
 		l.env.Submit(env.Op{Kind: env.OpMkdir, Path: "shelf", ID: 1})

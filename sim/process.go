@@ -103,6 +103,7 @@ func (p *process) boot() {
 	}
 	p.incarnation++
 	p.up, p.dying = true, alive
+	p.disk.Started(p.restarts())
 	p.busy, p.runAt, p.down = w.now, notQueued, 0
 	p.inbox, p.head = p.inbox[:0], 0
 	for i := range p.timers {
@@ -126,6 +127,11 @@ func (p *process) boot() {
 	}
 	p.input(arrival{cause: cause{kind: env.Started}})
 }
+
+// restarts is how often the process was started before this start: it is a part of every
+// decision about what the machine asks for, so that two starts that ask for the same are
+// decided apart.
+func (p *process) restarts() uint64 { return uint64(p.incarnation - 1) }
 
 // end ends the current incarnation; the disk keeps what the kind of end leaves.
 func (p *process) end(how crash, down int64) {

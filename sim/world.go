@@ -29,6 +29,15 @@ import (
 type Program struct {
 	Name string
 	New  func(env.Env) env.Machine
+	// Disk is what is on the process's disk before it starts for the first time, durably.
+	// A wipe takes it away like everything else.
+	Disk []File
+}
+
+// File is a file in the root of a disk.
+type File struct {
+	Name string
+	Data []byte
 }
 
 // Observer sees what an omniscient bystander would. Its methods are called in
@@ -150,6 +159,9 @@ func (w *World) resetProcesses() {
 			w.processes = append(w.processes, newProcess(w, env.ID(i)))
 		}
 		w.processes[i].reset(w.config.Programs[i], w.plan.Disk)
+		for _, f := range w.config.Programs[i].Disk {
+			w.processes[i].disk.Put(f.Name, f.Data)
+		}
 	}
 	w.processes = w.processes[:len(w.config.Programs)]
 	for _, c := range w.plan.Clocks {

@@ -17,8 +17,9 @@ import (
 // diary is a machine that notes what it is told and writes to its disk every
 // millisecond.
 type diary struct {
-	env   env.Env
-	lines *[]string
+	env    env.Env
+	lines  *[]string
+	starts *int
 }
 
 const pointWriting = env.Point(0)
@@ -27,8 +28,9 @@ func (d *diary) Step(ev *env.Event) {
 	e := d.env
 	switch ev.Kind {
 	case env.Started:
-		*d.lines = append(*d.lines, fmt.Sprintf("started %d with %v", e.Incarnation(), e.List("")))
-		e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: fmt.Sprintf("f%d", e.Incarnation())})
+		*d.starts++
+		*d.lines = append(*d.lines, fmt.Sprintf("started %d with %v", *d.starts, e.List("")))
+		e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: fmt.Sprintf("f%d", *d.starts)})
 		e.SetTimer(0, e.Now().Add(env.Millisecond))
 	case env.Timer:
 		e.Hit(pointWriting, env.Key{})
@@ -43,8 +45,9 @@ func (d *diary) Status(*env.Status) {}
 func diaryRun(t *testing.T, w *sim.World, p *plan.Plan, traced bool) []string {
 	t.Helper()
 	var lines []string
+	var starts int
 	config := sim.Config{Points: []string{"writing"}, Trace: traced, Programs: []sim.Program{
-		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines} }},
+		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines, starts: &starts} }},
 	}}
 	if err := w.Reset(config, p); err != nil {
 		t.Fatal(err)
@@ -102,9 +105,10 @@ func TestAMomentOfAnotherProcess(t *testing.T) {
 			p.Disruptions = []plan.Disruption{{Kind: plan.Kill, Process: who, When: moment, For: 1e6}}
 			p.Duration = 60 * int64(env.Millisecond)
 			var lines [2][]string
+			var starts [2]int
 			config := sim.Config{Points: []string{"writing"}}
 			for i := range lines {
-				config.Programs = append(config.Programs, sim.Program{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines[i]} }})
+				config.Programs = append(config.Programs, sim.Program{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines[i], starts: &starts[i]} }})
 			}
 			var w sim.World
 			if err := w.Reset(config, p); err != nil {
@@ -154,8 +158,9 @@ func TestRecordedDeviationsReplay(t *testing.T) {
 	p.Disruptions = []plan.Disruption{{Kind: plan.Power, When: plan.Anchor{At: 9e6}, For: 1e6}}
 	var w sim.World
 	var lines []string
+	var starts int
 	config := sim.Config{Points: []string{"writing"}, Record: true, Programs: []sim.Program{
-		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines} }},
+		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines, starts: &starts} }},
 	}}
 	run := func() trace.Hash {
 		if err := w.Reset(config, p); err != nil {

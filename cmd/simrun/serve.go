@@ -93,6 +93,36 @@ when it was interrupted or the time was over, 2 for wrong files and options.`,
 	return cmd
 }
 
+// init founds a cluster that serve can run.
+func (c *command) init() *cobra.Command {
+	var s serving
+	cmd := &cobra.Command{
+		Use:   "init [CLUSTER]",
+		Short: "found a cluster in a directory: name its data directories, before any process runs",
+		Long: `Found a cluster in a directory: those nodes that a cluster file has, or three with three
+shards and three tenants. Each data directory gets a name of 128 random bits, and the founding
+file, beside them, says which node is founded in which: a disk that is replaced later is known
+by it. "simrun serve --dir" runs what is founded there, and founds what is not. Exit codes: 0
+when it is founded, 2 for wrong files and options, and where a cluster was founded before.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				s.cluster = args[0]
+			}
+			founded, _, err := s.files()
+			if err != nil {
+				return err
+			}
+			if err := local.Init(local.Options{Dir: s.dir, Cluster: founded}); err != nil {
+				return fmt.Errorf("%w: %w", campaign.ErrUsage, err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&s.dir, "dir", "", "directory of the nodes")
+	return cmd
+}
+
 // serves runs the cluster in a directory that is there.
 func (c *command) serves(ctx context.Context, s serving) error {
 	if s.rate < 0 || s.rate > local.MaxRate || s.length < 0 {

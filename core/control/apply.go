@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // rule is what a kind of command requires, in the order in which it is looked at,
@@ -28,7 +29,8 @@ type change struct {
 // rules is the protocol. The order is behaviour: the first refusal is the one that
 // is told.
 var rules = [kindEnd]rule{
-	Register: {requires: []precondition{knownNode, newIncarnation}, effect: register},
+	Register: {requires: []precondition{namedNode, newStart}, effect: register},
+	Appear:   {requires: []precondition{knownNode, appears}, effect: appear},
 
 	Elect:  {requires: []precondition{asDecided, inSyncToLead, registered, notExcluded, notLeader}, effect: elect},
 	Reform: {requires: []precondition{asDecided, nodeInSync, registered, wholeIfAny, nobodyPromotable}, effect: reform},
@@ -52,6 +54,8 @@ var rules = [kindEnd]rule{
 
 	Drain:   {requires: []precondition{namedNode, notDrainingYet, nobodyDrains, keepsMin}, effect: drain},
 	Undrain: {requires: []precondition{namedNode, isDraining}, effect: undrain},
+
+	AcceptLoss: {requires: []precondition{knownShard, notYetAccepted, nothingWhole}, effect: acceptLoss},
 }
 
 // Apply carries out the command at an index and returns the bytes of a Result.
@@ -125,7 +129,15 @@ func (p *Plane) result(x *change, refusal Refusal) Result {
 		if n := p.Node(x.Node); n != nil {
 			r.Index, r.Version = n.Index, uint64(n.Incarnation)
 		}
-	case x.Kind == Register:
+	case has&hasStart != 0:
+		if n := p.Node(x.Node); n != nil && n.Nonce == x.Nonce {
+			r.Index, r.Version = n.Index, uint64(n.Registered)
+		}
+	case has&hasPlace != 0:
+		if s := x.shard; s != nil {
+			r.Index, r.Epoch, r.Version = s.Index, s.Epoch, s.Version
+		}
+	case x.Kind == Appear:
 		if n := p.Node(x.Member.Node); n != nil {
 			r.Index, r.Version = n.Index, uint64(n.Incarnation)
 		}
@@ -152,20 +164,97 @@ func knownNode(p *Plane, x *change) Refusal {
 	return unless(p.Node(x.Member.Node) != nil, UnknownNode)
 }
 
-func newIncarnation(p *Plane, x *change) Refusal {
-	switch n := p.Node(x.Member.Node); {
-	case x.Member.Incarnation == n.Incarnation:
+// newStart: a start that is registered keeps its incarnation, however often it asks; one
+// that was registered before the present one is over, and its message came late.
+func newStart(p *Plane, x *change) Refusal {
+	switch n := p.Node(x.Node); {
+	case x.Nonce == n.Nonce:
 		return Already
-	case x.Member.Incarnation < n.Incarnation:
+	case slices.Contains(n.Past, x.Nonce) || x.Nonce == (env.Nonce{}) || x.Directory == (env.Nonce{}):
 		return Stale
 	}
 	return Done
 }
 
+// maxPast bounds the starts of a node that are remembered.
+const maxPast = 4
+
 func register(p *Plane, x *change) {
-	n := p.Node(x.Member.Node)
-	n.Incarnation, n.Index = x.Member.Incarnation, x.index
+	n := p.Node(x.Node)
+	// The founding of a cluster may leave it open which directories there are.
+	if n.Directory != (env.Nonce{}) && (n.Directory != x.Directory || x.Given < p.named(x.Node)) {
+		n.Lost = x.index
+	}
+	if n.Nonce != (env.Nonce{}) {
+		n.Past = append(slices.Clone(n.Past[max(0, len(n.Past)+1-maxPast):]), n.Nonce)
+	}
+	n.Directory, n.Nonce, n.Supports = x.Directory, x.Nonce, x.Supports
+	n.Registered, n.Index = env.Incarnation(x.index), x.index
 	p.endEligibility(x)
+}
+
+// named returns the highest incarnation in which a set names a node, 0 if none does. It is
+// durable in the node's directory: who is in a set has appeared, or was founded.
+func (p *Plane) named(id env.ID) (highest env.Incarnation) {
+	for i := range p.shards {
+		if m, found := p.shards[i].holder(id); found {
+			highest = max(highest, m.Incarnation)
+		}
+	}
+	return highest
+}
+
+func appears(p *Plane, x *change) Refusal {
+	switch n := p.Node(x.Member.Node); {
+	case x.Member.Incarnation == n.Incarnation:
+		return Already
+	case x.Member.Incarnation != n.Registered:
+		return Stale
+	}
+	return Done
+}
+
+func appear(p *Plane, x *change) {
+	n := p.Node(x.Member.Node)
+	place := Member{n.ID, founded}
+	if p.isFounding(place) {
+		for i := range p.shards {
+			p.shards[i].rename(place, x.Member, x.index)
+		}
+	}
+	n.Incarnation, n.Index = x.Member.Incarnation, x.index
+}
+
+// rename gives the place of a member to another life of its node, if it has one.
+func (s *Shard) rename(old, m Member, index uint64) {
+	i := slices.Index(s.InSync, old)
+	if i < 0 {
+		return
+	}
+	s.InSync[i] = m
+	if s.Leader == old {
+		s.Leader = m
+	}
+	for j := range s.Excluded {
+		if x := &s.Excluded[j]; x.Member == old {
+			x.Member = m
+		}
+	}
+	s.changed(index)
+}
+
+// Shards: loss.
+
+func knownShard(_ *Plane, x *change) Refusal { return unless(x.shard != nil, UnknownShard) }
+
+func notYetAccepted(_ *Plane, x *change) Refusal { return unless(!x.shard.LossAccepted, Already) }
+
+// nothingWhole: nobody can lead, and there is nobody to ask either.
+func nothingWhole(p *Plane, x *change) Refusal { return unless(p.IsStuck(x.shard), NothingLost) }
+
+func acceptLoss(_ *Plane, x *change) {
+	x.shard.LossAccepted = true
+	x.shard.changed(x.index)
 }
 
 // Shards: what a command was decided on, and who decided.
@@ -236,9 +325,9 @@ func notExcluded(_ *Plane, x *change) Refusal {
 
 func notLeader(_ *Plane, x *change) Refusal { return unless(x.Member != x.shard.Leader, IsLeader) }
 
-func notLast(_ *Plane, x *change) Refusal {
+func notLast(p *Plane, x *change) Refusal {
 	// Every slot keeps a member that is whole, be it gone: its log is the only one.
-	if x.shard.losesLast(x.Member) {
+	if p.losesLast(x.shard, x.Member) {
 		return LastMember
 	}
 	return Done
@@ -273,7 +362,11 @@ func reform(p *Plane, x *change) {
 	s.Epoch++
 	s.Leader = x.Member
 	s.Reformed = true
-	s.InSync = slices.DeleteFunc(s.InSync, p.isLost)
+	if p.leavesWhole(s) {
+		// Who has lost what it acknowledged is not asked for it.
+		s.InSync = slices.DeleteFunc(s.InSync, p.isLost)
+	}
+	s.LossAccepted = false
 	for i, m := range s.InSync {
 		s.InSync[i] = p.renewed(m)
 	}
@@ -326,12 +419,13 @@ func notYetExcluded(_ *Plane, x *change) Refusal {
 	return unless(!found, Already)
 }
 
-func slotNotLast(_ *Plane, x *change) Refusal {
+func slotNotLast(p *Plane, x *change) Refusal {
 	s := x.shard
 	if !s.IsInSync(x.Member) { // it is eligible
 		return unless(!s.onlyHolder(x.Tenant, x.Slot, x.Member), LastMember)
 	}
-	return unless(len(s.Eligible) > 0 || !s.onlyHolder(x.Tenant, x.Slot, x.Member), LastMember)
+	alone := s.onlyHolder(x.Tenant, x.Slot, x.Member) || p.onlyWhole(s, x.Tenant, x.Slot, x.Member)
+	return unless(len(s.Eligible) > 0 || !alone, LastMember)
 }
 
 func roomForExclusion(_ *Plane, x *change) Refusal {

@@ -16,7 +16,7 @@ import (
 
 // Commands of the tests. Shard 1 is held by nodes 0, 1 and 2, which leads.
 func restarts(node env.ID, incarnation env.Incarnation) Command {
-	return Command{Kind: Register, Member: m(node, incarnation)}
+	return Command{Kind: Appear, Member: m(node, incarnation)}
 }
 
 func elects(shard lineage.Shard, x Member) Command {
@@ -114,6 +114,16 @@ func at(c Command, epoch lineage.ShardEpoch, version uint64) Command {
 	return c
 }
 
+// starts is a start in a directory, named by a number, whose last incarnation is given.
+func starts(node env.ID, directory, nonce uint64, given env.Incarnation) Command {
+	return Command{Kind: Register, Node: node, Directory: env.Nonce{A: directory}, Nonce: env.Nonce{B: nonce}, Given: given, Supports: 1}
+}
+
+// replaced is node 5, alone in shard 3, after its directory was replaced; 3 is its life.
+var replaced = []Command{starts(5, 1, 1, 1), starts(5, 2, 2, 0), restarts(5, 3)}
+
+func accepts(shard lineage.Shard) Command { return Command{Kind: AcceptLoss, Shard: shard} }
+
 var nobody Member
 
 // below is shard 1 with node 2 alone in the set, and node 1 eligible.
@@ -132,6 +142,19 @@ var verdicts = []struct {
 }{
 	{nil, restarts(2, 2), Done},
 	{nil, restarts(9, 2), UnknownNode},
+	{nil, starts(0, 1, 1, 1), Done},
+	{nil, starts(9, 1, 1, 1), UnknownNode},
+	{[]Command{starts(0, 1, 1, 1)}, starts(0, 1, 1, 1), Already},
+	{[]Command{starts(0, 1, 1, 1), starts(0, 1, 2, 1)}, starts(0, 1, 1, 1), Stale},
+	{[]Command{starts(0, 1, 1, 1)}, starts(0, 0, 3, 1), Stale},
+	{replaced, reforms(3, m(5, 3)), NotInSync},
+	{after(replaced, []Command{accepts(3)}), reforms(3, m(5, 3)), Done},
+	{replaced, accepts(3), Done},
+	{after(replaced, []Command{accepts(3)}), accepts(3), Already},
+	{replaced, accepts(9), UnknownShard},
+	{nil, accepts(3), NothingLost},
+	{[]Command{starts(5, 1, 1, 1), starts(5, 1, 2, 1), restarts(5, 3)}, accepts(3), NothingLost},
+	{[]Command{starts(5, 1, 1, 1), starts(5, 1, 2, 0), restarts(5, 3)}, accepts(3), Done},
 	{nil, restarts(2, 1), Already},
 	{[]Command{restarts(2, 5)}, restarts(2, 4), Stale},
 
@@ -540,9 +563,13 @@ func TestEffects(t *testing.T) {
 			"epoch 1 version 4 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
 		{"a join ends the eligibility", after(below, []Command{joins(1, m(0, 1), m(2, 1))}),
 			"epoch 1 version 4 leader 2/1 in-sync [0/1 2/1] replicas [0 1 2] min 2 reformed false excluded []"},
-		{"a member that may have lost its disk is not eligible", []Command{removes(1, m(0, 1), m(2, 1)), restarts(1, 2), removes(1, m(1, 1), m(2, 1))},
+		{"a member that has restarted is eligible", []Command{removes(1, m(0, 1), m(2, 1)), restarts(1, 2), removes(1, m(1, 1), m(2, 1))},
+			"epoch 1 version 3 leader 2/1 in-sync [2/1] eligible [1/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"and stays so", after(below, []Command{restarts(1, 2)}),
+			"epoch 1 version 3 leader 2/1 in-sync [2/1] eligible [1/1] replicas [0 1 2] min 2 reformed false excluded []"},
+		{"a member that has lost its disk is not eligible", []Command{removes(1, m(0, 1), m(2, 1)), starts(1, 1, 1, 1), starts(1, 2, 2, 0), removes(1, m(1, 1), m(2, 1))},
 			"epoch 1 version 3 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
-		{"nor does it stay so", after(below, []Command{restarts(1, 2)}),
+		{"nor does it stay so", after(below, []Command{starts(1, 1, 1, 1), starts(1, 2, 2, 0)}),
 			"epoch 1 version 4 leader 2/1 in-sync [2/1] replicas [0 1 2] min 2 reformed false excluded []"},
 		{"the eligible member overrules the set", after(below, []Command{elects(1, m(1, 1))}),
 			"epoch 2 version 4 leader 1/1 in-sync [1/1] eligible [2/1] replicas [0 1 2] min 2 reformed false excluded []"},

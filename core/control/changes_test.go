@@ -59,7 +59,7 @@ func TestSince(t *testing.T) {
 			t.Errorf("since %d (-want +got):\n%s", from, diff)
 		}
 	}
-	if got := New(founding()).Since(0, nil); got != nil {
+	if got := living(New(founding())).Since(0, nil); got != nil {
 		t.Errorf("nothing has changed but %v", told(got))
 	}
 	if got := l.plane.Since(9, []Change{{Index: 99, Dropped: &Tombstone{}}}); len(got) != 2 || got[0].Index != 99 {
@@ -109,7 +109,7 @@ func TestDamagedChanges(t *testing.T) {
 	}{
 		{"\x01\x00\x00\x00\x00\x00\x00\x00x", "not a snapshot of the control plane: change 1: 0x78 is no kind of object"},
 		{"\x01\x00\x00\x00\x00\x00\x00\x00d\x01", "not a snapshot of the control plane: change 1: it is cut"},
-		{"\x01\x00\x00\x00\x00\x00\x00\x00n\x04\x00\x00\x00\x02eu\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00", "not a snapshot of the control plane: change 1: 2 is neither 0 nor 1"},
+		{"\x01\x00\x00\x00\x00\x00\x00\x00n\x04\x00\x00\x00\x02eu\x01\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 56) + "\x02\x00\x00\x00\x00\x00\x00\x00\x00", "not a snapshot of the control plane: change 1: 2 is neither 0 nor 1"},
 	} {
 		if _, _, err := DecodeChanges([]byte(c.bytes)); err == nil || err.Error() != c.says {
 			t.Errorf("%q: %v, want %s", c.bytes, err, c.says)
@@ -126,7 +126,7 @@ type view struct {
 
 func newView() *view {
 	v := &view{tenants: map[tenant.ID]string{}, dropped: map[tenant.ID]bool{}, objects: map[string]string{}}
-	v.heed(all(New(founding())))
+	v.heed(all(living(New(founding()))))
 	return v
 }
 

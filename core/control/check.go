@@ -45,7 +45,7 @@ func (p *Plane) checkShard(s *Shard) error {
 		switch {
 		case i > 0 && s.InSync[i-1].Node == m.Node:
 			return contradiction("%s: node %d is in-sync twice: %v", what, m.Node, s.InSync)
-		case n == nil || m.Incarnation == 0 || m.Incarnation > n.Incarnation:
+		case n == nil || m.Incarnation == 0 || m.Incarnation > max(n.Incarnation, founded):
 			return contradiction("%s: member %v, but registered is %+v", what, m, n)
 		case !slices.Contains(s.Replicas, m.Node):
 			return contradiction("%s: member %v is not on one of %v", what, m, s.Replicas)
@@ -69,7 +69,7 @@ func (p *Plane) checkEligible(s *Shard, what string) error {
 	}
 	m := s.Eligible[0]
 	_, inSync := s.holder(m.Node)
-	if n := p.Node(m.Node); len(s.Eligible) > 1 || len(s.InSync) >= s.Min || inSync || n == nil || m.Incarnation > n.Incarnation || !slices.Contains(s.Replicas, m.Node) {
+	if n := p.Node(m.Node); len(s.Eligible) > 1 || len(s.InSync) >= s.Min || inSync || n == nil || m.Incarnation > max(n.Incarnation, founded) || !slices.Contains(s.Replicas, m.Node) {
 		return contradiction("%s: eligible %v, in-sync %v of at least %d, replicas %v", what, s.Eligible, s.InSync, s.Min, s.Replicas)
 	}
 	return nil

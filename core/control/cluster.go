@@ -47,10 +47,15 @@ type Cluster struct {
 	Tenants []TenantConfig `json:"tenants"`
 }
 
-// NodeConfig is a node: an address and where it stands.
+// NodeConfig is a node: an address, where it stands, and the data directory that it is
+// founded in.
 type NodeConfig struct {
 	ID     env.ID        `json:"id"`
 	Region tenant.Region `json:"region"`
+	// Directory is that of the founding file, written into the directory before any process
+	// runs. A directory that no node is founded in holds nothing that the sets count on.
+	// Zero: it is not known, and the directory that registers first is taken for it.
+	Directory env.Nonce `json:"directory,omitzero"`
 }
 
 // ShardConfig is a shard and who holds it. All its replicas are in its region.

@@ -23,7 +23,7 @@ func clusterShape() strict.Shape {
 	id, region, numbers := strict.Required("id", strict.Number()), strict.Required("region", strict.Text()), strict.List(strict.Number())
 	return strict.Object(
 		strict.Required("meta", numbers),
-		strict.Required("nodes", strict.List(strict.Object(id, region))),
+		strict.Required("nodes", strict.List(strict.Object(id, region, strict.Optional("directory", strict.Text())))),
 		strict.Required("shards", strict.List(strict.Object(id, region, strict.Required("replicas", numbers)))),
 		strict.Optional("tenants", strict.List(strict.Object(
 			strict.Required("id", tenant.IDShape()), strict.Required("version", strict.Number()),

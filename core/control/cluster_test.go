@@ -146,8 +146,8 @@ func TestClusterFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%+v", *c); got != "{Meta:[0 1 2] Nodes:[{ID:0 Region:eu} {ID:1 Region:eu} {ID:2 Region:eu}] "+
-		"Shards:[{ID:1 Region:eu Replicas:[0 1 2]}] Tenants:[{Config:{ID:7 Version:1 Limits:{Rate:10 Burst:0 Entities:0 Bytes:0} Residency:[eu]} Shards:[1 1]}]}" {
+	if got := fmt.Sprintf("%+v", *c); got != fmt.Sprintf("{Meta:[0 1 2] Nodes:[{ID:0 Region:eu Directory:%[1]s} {ID:1 Region:eu Directory:%[1]s} {ID:2 Region:eu Directory:%[1]s}] "+
+		"Shards:[{ID:1 Region:eu Replicas:[0 1 2]}] Tenants:[{Config:{ID:7 Version:1 Limits:{Rate:10 Burst:0 Entities:0 Bytes:0} Residency:[eu]} Shards:[1 1]}]}", env.Nonce{}) {
 		t.Errorf("read as %s", got)
 	}
 	head, _, _ := strings.Cut(file, `,

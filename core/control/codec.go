@@ -31,6 +31,8 @@ import (
 //	      shards: n slots 4, and n times: shard 4
 //	  32  share: rate 8, burst 8, entities 8, bytes 8
 //	   4  node
+//	  48  start: node 4, directory 16, nonce 16, given 8, supports 4
+//	   4  shard
 //
 // A result:
 //
@@ -94,8 +96,21 @@ func (c *Command) Append(dst []byte) []byte {
 	if has&hasNode != 0 {
 		dst = le.AppendUint32(dst, uint32(c.Node))
 	}
+	if has&hasStart != 0 {
+		dst = appendNonce(appendNonce(le.AppendUint32(dst, uint32(c.Node)), c.Directory), c.Nonce)
+		dst = le.AppendUint32(le.AppendUint64(dst, uint64(c.Given)), c.Supports)
+	}
+	if has&hasPlace != 0 {
+		dst = le.AppendUint32(dst, uint32(c.Shard))
+	}
 	return dst
 }
+
+func appendNonce(dst []byte, n env.Nonce) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, n.A), n.B)
+}
+
+func (d *decoder) nonce() env.Nonce { return env.Nonce{A: d.uint64(), B: d.uint64()} }
 
 func appendShare(dst []byte, s quota.Share) []byte {
 	for _, v := range s {
@@ -189,6 +204,13 @@ func (d *decoder) command(c *Command) {
 	}
 	if has&hasNode != 0 {
 		c.Node = env.ID(d.uint32())
+	}
+	if has&hasStart != 0 {
+		c.Node, c.Directory, c.Nonce = env.ID(d.uint32()), d.nonce(), d.nonce()
+		c.Given, c.Supports = env.Incarnation(d.uint64()), d.uint32()
+	}
+	if has&hasPlace != 0 {
+		c.Shard = lineage.Shard(d.uint32())
 	}
 }
 

@@ -15,7 +15,10 @@ type Kind uint8
 // The kinds of commands. What each requires is the table of rules in apply.go.
 const (
 	_ Kind = iota
-	// Register makes Member's incarnation its node's current one.
+	// Register says that a process of Node began, named by Nonce, in Directory, whose last
+	// durable incarnation is Given. The index of the entry is the incarnation of that process.
+	// It changes no set; but if Directory is another one than was registered before, or Given
+	// is below an incarnation that a set names, all places of the node in sets are lost.
 	Register
 	// Elect makes Member the leader in the next epoch. Member is in sync; or it is
 	// eligible, and then it is alone in InSync, and a reform is over.
@@ -59,6 +62,14 @@ const (
 	Drain
 	// Undrain lets Node have duties again.
 	Undrain
+	// Appear says that Member, which is registered, spoke: its incarnation is durable in its
+	// directory. It is its node's current life from then on; the first one of a node takes
+	// the places that the node was founded with.
+	Appear
+	// AcceptLoss lets Shard, which has no member left that could be reformed from, be
+	// reformed from what the directories of its members hold now. An operator says so: what
+	// was acknowledged may be lost.
+	AcceptLoss
 	kindEnd
 )
 
@@ -67,7 +78,7 @@ var kinds = [kindEnd]struct {
 	name string
 	has  fields
 }{
-	Register:     {"register", hasMember},
+	Register:     {"register", hasStart},
 	Elect:        {"elect", hasShard | hasMember},
 	Reform:       {"reform", hasShard | hasMember},
 	Settle:       {"settle", hasShard | hasBy},
@@ -84,6 +95,8 @@ var kinds = [kindEnd]struct {
 	Close:        {"close", hasShard | hasBy | hasTenant | hasSlot},
 	Drain:        {"drain", hasNode},
 	Undrain:      {"undrain", hasNode},
+	Appear:       {"appear", hasMember},
+	AcceptLoss:   {"accept-loss", hasPlace},
 }
 
 // fields is a set of fields of a Command.
@@ -100,7 +113,9 @@ const (
 	hasConfig
 	hasShards
 	hasShare
-	hasNode // Node
+	hasNode  // Node
+	hasStart // Node, Directory, Nonce, Given, Supports
+	hasPlace // Shard alone
 )
 
 func (k Kind) known() bool { return k > 0 && k < kindEnd }
@@ -126,17 +141,21 @@ type Command struct {
 	Version uint64             // the same
 	Member  Member
 	By      Member // the leader that proposes; zero of what the coordinator does
-	Node    env.ID // Assign: the replica that goes; Drain, Undrain: whom it is about
+	Node    env.ID // Assign: the replica that goes; Drain, Undrain, Register: whom it is about
 	In      env.ID // Assign: the one that comes
 	Tenant  tenant.ID
 	Slot    lineage.Slot
 	// Base is, of Configure and DropTenant, the version of the configuration that is
 	// replaced; of Grant and Hold, the index of the grant that is; of Exclude, the life of
 	// the log that failed.
-	Base   uint64
-	Config tenant.Config   // CreateTenant, Configure
-	Shards []lineage.Shard // CreateTenant: by slot
-	Share  quota.Share     // Grant, Hold
+	Base      uint64
+	Config    tenant.Config   // CreateTenant, Configure
+	Shards    []lineage.Shard // CreateTenant: by slot
+	Share     quota.Share     // Grant, Hold
+	Directory env.Nonce       // Register: where the process began
+	Nonce     env.Nonce       // Register: what names the start
+	Given     env.Incarnation // Register: the last one that is durable in the directory
+	Supports  uint32          // Register: the feature level of the binary
 }
 
 // String returns the command in a line: "elect shard 1 epoch 2 version 5 member 2/3".
@@ -161,6 +180,8 @@ func (c *Command) String() string {
 		{hasShards, " in shards %v", []any{c.Shards}},
 		{hasShare, " share %v", []any{c.Share}},
 		{hasNode, " node %d", []any{c.Node}},
+		{hasStart, " node %d in directory %v start %v given %d supports %d", []any{c.Node, c.Directory, c.Nonce, c.Given, c.Supports}},
+		{hasPlace, " shard %d", []any{c.Shard}},
 	} {
 		if kinds[c.Kind].has&part.of != 0 {
 			text += fmt.Sprintf(part.format, part.values...)
@@ -207,6 +228,7 @@ const (
 	OtherDrains                   // another node is drained: one at a time
 	BelowMin                      // a shard would have fewer members than it needs, or nobody to lead it
 	IsEligible                    // the node may have what no member has
+	NothingLost                   // the shard has a member that its set can be formed from
 	refusalEnd
 )
 
@@ -220,7 +242,8 @@ var refusals = [refusalEnd]string{
 	WrongRegion: "region", WrongResidency: "residency", TenantExists: "tenant-exists",
 	TenantDropped: "tenant-dropped", InvalidConfig: "invalid-config", Full: "full", OverLimits: "over-limits",
 	Dropping: "dropping", NotDropping: "not-dropping", IsDraining: "draining", OtherDrains: "other-drains", BelowMin: "below-min",
-	IsEligible: "eligible",
+	IsEligible:  "eligible",
+	NothingLost: "nothing-lost",
 }
 
 // String returns the name: "not-in-sync".

@@ -72,6 +72,7 @@ type Wait struct {
 //
 // For each shard, the first line that applies:
 //
+//	what it has is lost, and nobody else has it      wait for an operator
 //	no member can lead, the eligible one is alive    Elect it
 //	nobody can be promoted, somebody has restarted   Reform, once all are heard
 //	leader alive and whole, set being reformed       wait for the members' logs
@@ -117,19 +118,21 @@ func (s *Shard) about(kind Kind, m Member) Command {
 	return Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}
 }
 
-// node proposes the registration of a higher incarnation.
+// node proposes that a life that spoke is its node's current one.
 func (d *decision) node(i int) {
 	n, s := &d.nodes[i], &d.seen.Nodes[i]
 	assert.That(s.Node == n.ID, "sighting %d is of node %d, want %d", i, s.Node, n.ID)
-	if s.Known && s.Incarnation > n.Incarnation {
+	if s.Known && s.Incarnation > n.Incarnation && s.Incarnation >= n.Registered {
 		m := Member{n.ID, s.Incarnation}
-		d.propose(Command{Kind: Register, Member: m}, Reason{Because: Heard, Member: m})
+		d.propose(Command{Kind: Appear, Member: m}, Reason{Because: Heard, Member: m})
 	}
 }
 
 func (d *decision) shard(s *Shard) {
 	leader := d.look(s.Leader)
 	switch {
+	case d.IsStuck(s) && !s.LossAccepted:
+		d.wait(s, LossUnaccepted, d.look(s.InSync[slices.IndexFunc(s.InSync, d.isLost)]))
 	case len(s.Eligible) > 0 && d.look(d.current(s.Eligible[0].Node)).life == unregistered:
 		d.await(s, OnlyHope, d.look(d.current(s.Eligible[0].Node))) // its registration may end the eligibility
 	case d.overruled(s):
@@ -186,7 +189,7 @@ type look struct {
 
 func (d *decision) look(m Member) look {
 	i, _ := d.findNode(m.Node)
-	n, s := &d.nodes[i], &d.seen.Nodes[i]
+	s := &d.seen.Nodes[i]
 	l, last := look{Member: m}, d.seen.Since
 	heard := s.Known && s.Incarnation == m.Incarnation
 	if heard {
@@ -194,7 +197,7 @@ func (d *decision) look(m Member) look {
 	}
 	l.quiet = d.seen.Now.Sub(last)
 	switch {
-	case n.Incarnation > m.Incarnation:
+	case d.hasRestarted(m):
 		l.life = restarted
 	case s.Known && s.Incarnation > m.Incarnation:
 		l.life = unregistered
@@ -239,7 +242,10 @@ func (d *decision) reason(because Because, l look) Reason {
 func (d *decision) reform(s *Shard) {
 	complete := true
 	for _, m := range s.InSync {
-		if l := d.look(d.current(m.Node)); l.life != alive && !d.isLost(m) { // of a lost one there is nothing to wait for
+		if d.isLost(m) && d.leavesWhole(s) { // it is not asked
+			continue
+		}
+		if l := d.look(d.current(m.Node)); l.life != alive {
 			d.await(s, ReformIncomplete, l)
 			complete = false
 		}

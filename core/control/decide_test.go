@@ -68,14 +68,22 @@ var decisions = []struct {
 	{"a heartbeat is late", nil, []sight{quiet(2, 299), quiet(0, 299)}, ""},
 
 	{"a node has restarted", nil, []sight{in(4, 3)},
-		"register member 4/3: node 4 was heard in incarnation 3"},
+		"appear member 4/3: node 4 was heard in incarnation 3"},
 	{"the registration of a leader comes first", nil, []sight{in(2, 2)}, `
-		register member 2/2: node 2 was heard in incarnation 2
+		appear member 2/2: node 2 was heard in incarnation 2
 		shard 1 waits for the registration of node 2, whose incarnation 1 is over`},
 	{"a member is registered", nil, []sight{in(0, 2)},
-		"register member 0/2: node 0 was heard in incarnation 2"},
+		"appear member 0/2: node 0 was heard in incarnation 2"},
 	{"an old life was heard", []Command{restarts(4, 3)}, []sight{in(4, 2)}, ""},
 	{"a life that nobody knows of is not registered", nil, []sight{in(4, 2), unknown(4)}, ""},
+
+	{"the only holder has another directory", replaced, nil,
+		"shard 3 waits for an operator to accept the loss of what node 5, in-sync in incarnation 1, had in a directory that is gone"},
+	{"the loss is accepted", after(replaced, []Command{accepts(3)}), nil,
+		"reform shard 3 epoch 1 version 2 member 5/3: nobody in-sync may lead, the leader, node 5 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
+	{"a member has another directory, which is its leader's to see to", []Command{starts(0, 1, 1, 1), starts(0, 2, 2, 0), restarts(0, 3)}, nil, ""},
+	{"who has another directory is not asked", []Command{starts(0, 1, 1, 1), starts(0, 2, 2, 0), restarts(1, 4), restarts(2, 4)}, []sight{quiet(0, 900)},
+		"reform shard 1 epoch 1 version 1 member 2/4: nobody in-sync may lead, the leader, node 2 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
 
 	{"a member has restarted, which is its leader's to see to", []Command{restarts(0, 2)}, nil, ""},
 	{"a member is silent, which is its leader's to see to", nil, []sight{quiet(0, 300)}, ""},
@@ -129,7 +137,7 @@ var decisions = []struct {
 	{"the coordinator could not hear the last member yet", below, []sight{leads(299), unknown(2)},
 		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 299 ms of 300 ms"},
 	{"the eligible member's next life", below, []sight{quiet(2, 900), in(1, 2)}, `
-		register member 1/2: node 1 was heard in incarnation 2
+		appear member 1/2: node 1 was heard in incarnation 2
 		shard 1 waits for the registration of node 1, whose incarnation 1 is over`},
 	{"the last member lacks records", after(below, []Command{excludes(1, m(2, 1), 7, 0)}), nil,
 		"elect shard 1 epoch 1 version 4 member 1/1: node 2, leader in incarnation 1, and all others in-sync have restarted, are silent or lack records of a slot; silent for 0 ms of 300 ms"},
@@ -161,7 +169,7 @@ var decisions = []struct {
 	{"a leader is drained, and who lacks records does not follow", []Command{drains(2), excludes(1, m(1, 1), 7, 0)}, nil,
 		"elect shard 1 epoch 1 version 2 member 0/1: node 2, leader in incarnation 1, is drained"},
 	{"a leader is drained, and nobody else is heard", []Command{drains(2)}, []sight{quiet(1, 300), quiet(0, 299), in(0, 2)}, `
-		register member 0/2: node 0 was heard in incarnation 2
+		appear member 0/2: node 0 was heard in incarnation 2
 		shard 1 waits for somebody who may lead instead of node 2, which is drained`},
 	{"a leader is drained, and the others are gone from the set", []Command{drains(2), removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 1), m(2, 1))}, nil,
 		"shard 1 waits for somebody who may lead instead of node 2, which is drained"},
@@ -181,7 +189,7 @@ var decisions = []struct {
 	{"it counts from when the coordinator could hear it", []Command{removes(1, m(0, 1), m(2, 1))}, []sight{unknown(0), leads(9999)}, ""},
 	{"nor what was heard before", []Command{removes(1, m(0, 1), m(2, 1))}, []sight{quiet(0, 20*second), leads(9999)}, ""},
 	{"a member whose next life is on its way is not replaced", nil, []sight{in(0, 2), quiet(0, 20*second)},
-		"register member 0/2: node 0 was heard in incarnation 2"},
+		"appear member 0/2: node 0 was heard in incarnation 2"},
 	{"a replica that is in sync is not replaced", []Command{removes(1, m(1, 1), m(2, 1)), removes(1, m(0, 1), m(2, 1))}, []sight{quiet(2, 20*second), quiet(0, 900)},
 		"shard 1 waits for node 2, in-sync in incarnation 1, which is silent for 20000 ms: nobody else may lead"},
 	{"the eligible member is not replaced", []Command{removes(1, m(1, 1), m(2, 1)), removes(1, m(0, 1), m(2, 1))}, []sight{quiet(0, 20*second)}, ""},
@@ -289,7 +297,7 @@ func TestLoadSpreads(t *testing.T) {
 	for id := range lineage.Shard(60) {
 		c.Shards = append(c.Shards, ShardConfig{id, "eu", []env.ID{0, 1, 2}})
 	}
-	l := &log{plane: New(c), index: founded}
+	l := &log{plane: living(New(c)), index: founded}
 	led, held := map[env.ID]int{}, map[env.ID]int{}
 	for range 3 {
 		steps, _ := Decide(l.plane, sees(l.plane, quiet(0, 20*second)), patience, nil, nil)

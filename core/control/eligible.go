@@ -1,8 +1,6 @@
 package control
 
 import (
-	"slices"
-
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
@@ -21,13 +19,19 @@ import (
 // Until then its replica is not assigned to another node, and nothing of it is removed or
 // begun anew; it follows the leader and cuts its logs as any replica does.
 
-// isLost reports whether the disk of a membership is known to be gone. A lost member has
-// nothing to ask it for.
-func (p *Plane) isLost(Member) bool { return false }
+// isLost reports whether what a member acknowledged is gone: since then its node was
+// registered in another directory, or in an older copy of it.
+func (p *Plane) isLost(m Member) bool {
+	// A directory that is another one has nothing of what the member promised.
+	//safety:lost-with-its-directory false by=no-loss on=disk-loss
+	if uint64(m.Incarnation) < p.Node(m.Node).Lost {
+		return true
+	}
+	return false
+}
 
-// isKept reports whether the disk of a membership is certain to be there. A registration
-// does not tell one directory from another, so only a process that goes on is certain.
-func (p *Plane) isKept(m Member) bool { return !p.hasRestarted(m) && !p.isLost(m) }
+// isKept reports whether a membership has its disk: a restart changes nothing.
+func (p *Plane) isKept(m Member) bool { return !p.isLost(m) }
 
 // Leads reports whether a process leads a shard in an epoch: it does so by the newest
 // configuration, and no later process of its node is registered.
@@ -59,26 +63,16 @@ func (p *Plane) overrule(s *Shard, by Member) {
 	s.InSync, s.Excluded, s.Reformed = []Member{by}, nil, false
 }
 
-// endEligibility takes note of a registration. Whose disk may be lost is eligible no
-// longer, unless it is the only hope for a slot.
+// endEligibility takes note of a registration: a directory that is lost is eligible no
+// longer.
 func (p *Plane) endEligibility(x *change) {
 	for i := range p.shards {
 		s := &p.shards[i]
-		if !s.IsEligible(x.Member.Node) || p.isKept(s.Eligible[0]) {
-			continue
-		}
-		if p.isLost(s.Eligible[0]) || !s.hangsOnEligible() {
+		if s.IsEligible(x.Node) && !p.isKept(s.Eligible[0]) {
 			s.Eligible = nil
 			s.changed(x.index)
 		}
 	}
-}
-
-// hangsOnEligible reports whether every member of InSync is excluded from one of the slots.
-func (s *Shard) hangsOnEligible() bool {
-	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool {
-		return !slices.ContainsFunc(s.InSync, func(m Member) bool { return !s.Excludes(m, x.Tenant, x.Slot) })
-	})
 }
 
 func inSyncOrEligible(p *Plane, x *change) Refusal {
@@ -96,7 +90,7 @@ func wholeIfAny(p *Plane, x *change) Refusal {
 	s := x.shard
 	mine, _ := s.holder(x.Member.Node)
 	if p.isLost(mine) {
-		return NotInSync
+		return unless(s.LossAccepted && !p.leavesWhole(s), NotInSync)
 	}
 	if !s.IsExcluded(mine) {
 		return Done

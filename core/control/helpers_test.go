@@ -27,7 +27,7 @@ func founding() *Cluster {
 		if id >= 5 {
 			region = "us"
 		}
-		c.Nodes = append(c.Nodes, NodeConfig{id, region})
+		c.Nodes = append(c.Nodes, NodeConfig{ID: id, Region: region})
 	}
 	c.Shards = []ShardConfig{
 		{1, "eu", []env.ID{2, 0, 1}}, {2, "eu", []env.ID{1, 3}}, {3, "us", []env.ID{5}}, {4, "us", []env.ID{5, 6, 7}},
@@ -45,10 +45,21 @@ type log struct {
 	index uint64
 }
 
-func newLog() *log { return &log{plane: New(founding()), index: founded} }
+func newLog() *log { return &log{plane: living(New(founding())), index: founded} }
+
+// living is a plane all nodes of which have appeared, in incarnation 1.
+func living(p *Plane) *Plane {
+	for i := range p.nodes {
+		p.nodes[i].Incarnation, p.nodes[i].Registered = founded, founded
+	}
+	return p
+}
 
 // as decides a command of a shard on the shard as it is now.
 func (l *log) as(c Command) Command {
+	if n := l.plane.Node(c.Member.Node); c.Kind == Appear && n != nil { // it is registered by then
+		n.Registered = max(n.Registered, c.Member.Incarnation)
+	}
 	if kinds[c.Kind].has&hasShard != 0 && c.Epoch == 0 {
 		if s := l.plane.Shard(c.Shard); s != nil {
 			c.Epoch, c.Version = s.Epoch, s.Version

@@ -12,8 +12,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Member is a replica of a shard in one life of its process. The zero Member is
-// nobody: incarnations begin with 1.
+// Member is a replica of a shard in one life of its process. An incarnation is the index
+// of the entry that registered it; the places of the founding have that of the founding,
+// until the first life of the node appears. The zero Member is nobody.
 type Member struct {
 	Node        env.ID
 	Incarnation env.Incarnation
@@ -31,9 +32,20 @@ func (m Member) String() string { return fmt.Sprintf("%d/%d", m.Node, m.Incarnat
 type Node struct {
 	ID     env.ID
 	Region tenant.Region
-	// Incarnation is the registered one: the highest in which the node was heard
-	// and that was agreed on. It never goes back.
+	// Incarnation is the current life: the last that was registered and then appeared, so
+	// that it is durable in its directory; 0: none has. It never goes back.
 	Incarnation env.Incarnation
+	// Registered is the last incarnation that was given, the index of that entry; it may
+	// still have to appear. 0: none was.
+	Registered env.Incarnation
+	// Directory is where it began; before the first registration that of the founding.
+	Directory env.Nonce
+	Nonce     env.Nonce   // what names its start
+	Past      []env.Nonce // of the starts before, the last ones: a late copy of them registers nothing
+	Supports  uint32      // the feature level of its binary
+	// Lost is the last entry that registered another directory than before, or an older copy
+	// of it; 0: none did. Places of incarnations below it are lost.
+	Lost uint64
 	// Draining says that it is to lead nothing and to be in no set, so that it can be
 	// stopped without anybody noticing.
 	Draining bool
@@ -89,7 +101,10 @@ type Shard struct {
 	// InSync; a new leader begins anew.
 	Reformed bool
 	Excluded []Exclusion // ascending
-	Index    uint64      // of the entry that changed it last; commands carry it as their authority
+	// LossAccepted says that an operator lets the set be reformed although what it has may
+	// be lost.
+	LossAccepted bool
+	Index        uint64 // of the entry that changed it last; commands carry it as their authority
 }
 
 // Tenant is a tenant, where it lives, and how its limits are divided.
@@ -142,16 +157,15 @@ type Plane struct {
 	refused [refusalEnd]uint64
 }
 
-// New returns the control plane as it is founded: all nodes in their first
-// incarnation, all replicas of a shard in sync, the first of them its leader. The
-// cluster must be valid.
+// New returns the control plane as it is founded: no node has appeared, all replicas of a
+// shard are in sync, the first of them its leader. The cluster must be valid.
 func New(c *Cluster) *Plane {
 	if err := c.Validate(); err != nil {
 		assert.Fail("a control plane is founded with an %v", err)
 	}
 	p := &Plane{index: founded}
 	for _, n := range c.Nodes {
-		p.nodes = append(p.nodes, Node{ID: n.ID, Region: n.Region, Incarnation: 1, Index: founded})
+		p.nodes = append(p.nodes, Node{ID: n.ID, Region: n.Region, Directory: n.Directory, Index: founded})
 	}
 	for i := range c.Shards {
 		p.shards = append(p.shards, newShard(&c.Shards[i]))
@@ -166,10 +180,10 @@ func New(c *Cluster) *Plane {
 func newShard(c *ShardConfig) Shard {
 	s := Shard{
 		ID: c.ID, Region: c.Region, Epoch: 1, Version: 1, Index: founded,
-		Leader: Member{c.Replicas[0], 1}, Replicas: slices.Sorted(slices.Values(c.Replicas)), Min: min(2, len(c.Replicas)),
+		Leader: Member{c.Replicas[0], founded}, Replicas: slices.Sorted(slices.Values(c.Replicas)), Min: min(2, len(c.Replicas)),
 	}
 	for _, id := range s.Replicas {
-		s.InSync = append(s.InSync, Member{id, 1})
+		s.InSync = append(s.InSync, Member{id, founded})
 		s.Since = append(s.Since, founded)
 	}
 	return s
@@ -259,11 +273,20 @@ func (p *Plane) findDropped(id tenant.ID) (int, bool) {
 // agreed on.
 func (p *Plane) isRegistered(m Member) bool {
 	n := p.Node(m.Node)
-	return n != nil && n.Incarnation == m.Incarnation
+	return n != nil && (n.Incarnation == m.Incarnation && n.Registered == m.Incarnation || p.isFounding(m))
+}
+
+// isFounding reports whether a member is a place of the founding that waits for the first
+// life of its node.
+func (p *Plane) isFounding(m Member) bool {
+	n := p.Node(m.Node)
+	return m.Incarnation == founded && n.Incarnation == 0 && !p.isLost(m)
 }
 
 // hasRestarted reports whether a member's process is gone: a later one is registered.
-func (p *Plane) hasRestarted(m Member) bool { return p.Node(m.Node).Incarnation > m.Incarnation }
+func (p *Plane) hasRestarted(m Member) bool {
+	return p.Node(m.Node).Registered > m.Incarnation && !p.isFounding(m)
+}
 
 // permits reports whether the residency of all tenants of a shard permits a region.
 func (p *Plane) permits(s *Shard, r tenant.Region) bool {
@@ -313,21 +336,44 @@ func (p *Plane) promotable(s *Shard, m Member) bool { return p.isRegistered(m) &
 // its nodes run now: somebody has restarted, and either nobody is promotable, or the
 // set is still being reformed, so that nobody holds more than another one.
 func (p *Plane) reformable(s *Shard) bool {
+	if s.LossAccepted && p.IsStuck(s) {
+		return true
+	}
 	if !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
 		return false
 	}
 	return s.Reformed || !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.promotable(s, m) })
 }
 
+// IsStuck reports whether all that a set acknowledged is lost, and nobody is eligible: no
+// member can lead, and there is none to ask for its logs.
+func (p *Plane) IsStuck(s *Shard) bool { return !p.leavesWhole(s) && len(s.Eligible) == 0 }
+
+// leavesWhole reports whether a set has a member that is not lost.
+func (p *Plane) leavesWhole(s *Shard) bool {
+	return slices.ContainsFunc(s.InSync, func(m Member) bool { return !p.isLost(m) })
+}
+
 // losesLast reports whether a slot would be left without a member that is whole for
 // it, if gone left InSync.
-func (s *Shard) losesLast(gone Member) bool {
-	if len(s.InSync) == 1 {
+func (p *Plane) losesLast(s *Shard, gone Member) bool {
+	if len(s.InSync) == 1 || !p.isLost(gone) && !slices.ContainsFunc(s.InSync, func(m Member) bool { return m != gone && !p.isLost(m) }) {
 		return true
 	}
 	return slices.ContainsFunc(s.Excluded, func(x Exclusion) bool {
-		return s.onlyHolder(x.Tenant, x.Slot, gone)
+		return s.onlyHolder(x.Tenant, x.Slot, gone) || p.onlyWhole(s, x.Tenant, x.Slot, gone)
 	})
+}
+
+// onlyWhole reports whether one member, which is not lost, is the only one that is neither
+// lost nor excluded from a slot.
+func (p *Plane) onlyWhole(s *Shard, id tenant.ID, slot lineage.Slot, one Member) bool {
+	for _, m := range s.InSync {
+		if m != one && !s.Excludes(m, id, slot) && !p.isLost(m) {
+			return false
+		}
+	}
+	return !p.isLost(one)
 }
 
 // onlyHolder reports whether all members of InSync but one are excluded from a slot.

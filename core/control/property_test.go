@@ -17,8 +17,8 @@ import (
 // anyCommand draws a command: of a kind, the first of a few that would have an effect.
 func anyCommand(t *rapid.T, p *Plane) (c Command) {
 	kind := rapid.SampledFrom([]Kind{
-		Register, Register, Elect, Reform, Reform, Settle, Remove, Join, Join, Exclude, Readmit, Assign,
-		CreateTenant, CreateTenant, DropTenant, Configure, Configure, Grant, Grant, Grant, Hold, Hold, Close, Drain, Undrain,
+		Register, Appear, Appear, Elect, Reform, Reform, Settle, Remove, Join, Join, Exclude, Readmit, Assign,
+		CreateTenant, CreateTenant, DropTenant, Configure, Configure, Grant, Grant, Grant, Hold, Hold, Close, Drain, Undrain, AcceptLoss, AcceptLoss,
 	}).Draw(t, "kind")
 	for range 6 {
 		if c = anyOf(t, p, kind); p.Judge(&c) == Done {
@@ -50,8 +50,14 @@ func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
 	for range rapid.IntRange(1, 3).Draw(t, "slots") {
 		c.Shards = append(c.Shards, lineage.Shard(rapid.IntRange(1, 4).Draw(t, "home")))
 	}
-	if c.Kind == Register {
-		c.Member.Incarnation = p.nodes[min(int(c.Member.Node), 7)].Incarnation + env.Incarnation(rapid.IntRange(0, 2).Draw(t, "starts"))
+	switch c.Kind {
+	case Appear:
+		c.Member.Incarnation = p.nodes[min(int(c.Member.Node), 7)].Registered + env.Incarnation(rapid.IntRange(0, 2).Draw(t, "starts"))
+	case Register:
+		c.Directory, c.Nonce = env.Nonce{A: rapid.Uint64Range(0, 2).Draw(t, "directory")}, env.Nonce{B: rapid.Uint64Range(0, 9).Draw(t, "nonce")}
+		if n := p.Node(c.Node); n != nil && rapid.IntRange(0, 3).Draw(t, "same directory") > 0 {
+			c.Directory, c.Given = n.Directory, n.Registered
+		}
 	}
 	if len(s.Excluded) > 0 && c.Kind == Readmit {
 		x := rapid.SampledFrom(s.Excluded).Draw(t, "exclusion")
@@ -144,6 +150,10 @@ func likely(p *Plane, kind Kind) []Shard {
 			return len(s.InSync) == len(s.Replicas)
 		case Settle:
 			return !s.Reformed
+		case AcceptLoss:
+			return !p.IsStuck(&s)
+		case Register:
+			return len(s.InSync) > 1
 		}
 		return false
 	})
@@ -354,7 +364,7 @@ func converge(t *rapid.T, l *log, seen *Seen) []Wait {
 		for i := range steps {
 			c := &steps[i].Command
 			var object any = c.Shard
-			if c.Kind == Register {
+			if c.Kind == Appear {
 				object = c.Member.Node
 			}
 			if objects[object] {
@@ -406,11 +416,14 @@ func TestDecisionsConverge(t *testing.T) {
 		seen := &Seen{Now: 50 * env.Time(env.Second), Since: env.Time(env.Second)}
 		for _, n := range l.plane.nodes {
 			starts := env.Incarnation(rapid.IntRange(0, 1).Draw(t, "starts"))
-			seen.Nodes = append(seen.Nodes, Sighting{n.ID, n.Incarnation + starts, seen.Now, true})
+			seen.Nodes = append(seen.Nodes, Sighting{n.ID, max(n.Incarnation+starts, n.Registered), seen.Now, true})
 		}
 		waits := converge(t, l, seen)
 		for i := range l.plane.shards {
 			s := &l.plane.shards[i]
+			if l.plane.IsStuck(s) { // it waits for an operator
+				continue
+			}
 			if !l.plane.isRegistered(s.Leader) {
 				t.Fatalf("shard %d is led by the dead: %s", s.ID, what(s))
 			}
@@ -443,7 +456,7 @@ func TestDecisionsConverge(t *testing.T) {
 				}
 				continue
 			}
-			if w.Why.Because != OnlyExcluded {
+			if w.Why.Because != OnlyExcluded && w.Why.Because != LossUnaccepted {
 				t.Fatalf("all are alive, and shard %d %v", w.Shard, w.Why)
 			}
 		}

@@ -31,6 +31,7 @@ const (
 	LeaderStalled             // Elect: the leader's disk has made nothing durable for the bound
 	LeaderUnconfirmed         // Elect: the members have not confirmed the leader for the bound
 	NobodyLeft                // Elect: no member of the set can lead, and the eligible member is heard
+	LossUnaccepted            // wait: what the member had is lost, nobody else has it, and an operator is to say what becomes of it
 	becauseEnd
 )
 
@@ -56,6 +57,7 @@ var texts = [becauseEnd]string{
 	LeaderUnconfirmed: "the members have not confirmed node %[1]d, leader in incarnation %[2]d, for %[3]d ms of %[4]d ms",
 	NoLegalNode:       "waits for a node that may take the place of node %[1]d, a replica that is silent for %[3]d ms",
 	NobodyLeft:        "node %[1]d, leader in incarnation %[2]d, and all others in-sync have restarted, are silent or lack records of a slot; silent for %[3]d ms of %[4]d ms",
+	LossUnaccepted:    "waits for an operator to accept the loss of what node %[1]d, in-sync in incarnation %[2]d, had in a directory that is gone",
 }
 
 // Reason says why, so that a person understands it.

@@ -22,6 +22,11 @@ import (
 //	        4  id
 //	           region: length 1, name
 //	        8  incarnation
+//	        8  registered
+//	       32  directory 16, nonce 16
+//	        4  number of nonces before, each: 16
+//	        4  supports
+//	        8  lost
 //	        1  1 if draining, else 0
 //	        8  index
 //	   4  number of shards, each:
@@ -32,6 +37,7 @@ import (
 //	       12  leader: node 4, incarnation 8
 //	        1  min
 //	        1  1 if reformed, else 0
+//	        1  1 if the loss of what it has is accepted, else 0
 //	        8  index
 //	        4  number of members in sync, each: 12
 //	        4  number of eligible members, each: 12
@@ -94,7 +100,14 @@ func appendBool(dst []byte, is bool) []byte {
 func (n *Node) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = appendRegion(le.AppendUint32(dst, uint32(n.ID)), n.Region)
-	return le.AppendUint64(appendBool(le.AppendUint64(dst, uint64(n.Incarnation)), n.Draining), n.Index)
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(n.Incarnation)), uint64(n.Registered))
+	dst = appendNonce(appendNonce(dst, n.Directory), n.Nonce)
+	dst = le.AppendUint32(dst, uint32(len(n.Past)))
+	for _, past := range n.Past {
+		dst = appendNonce(dst, past)
+	}
+	dst = le.AppendUint64(le.AppendUint32(dst, n.Supports), n.Lost)
+	return le.AppendUint64(appendBool(dst, n.Draining), n.Index)
 }
 
 func (t *Tenant) append(dst []byte) []byte {
@@ -113,7 +126,7 @@ func (s *Shard) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = appendRegion(le.AppendUint32(dst, uint32(s.ID)), s.Region)
 	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.Epoch)), s.Version)
-	dst = appendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed)
+	dst = appendBool(appendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed), s.LossAccepted)
 	dst = le.AppendUint64(dst, s.Index)
 	dst = le.AppendUint32(dst, uint32(len(s.InSync)))
 	for _, m := range s.InSync {
@@ -159,8 +172,9 @@ func (p *Plane) Restore(state []byte) error {
 
 // The least bytes of an element of each list.
 const (
-	nodeMin      = 22
-	shardMin     = 59
+	nodeMin      = 78
+	nonceSize    = 16
+	shardMin     = 60
 	memberSize   = 12
 	replicaSize  = 12
 	exclusionLen = 32
@@ -192,7 +206,15 @@ func (d *decoder) plane(p *Plane) {
 }
 
 func (d *decoder) node() Node {
-	return Node{ID: env.ID(d.uint32()), Region: d.region(), Incarnation: env.Incarnation(d.uint64()), Draining: d.bool(), Index: d.uint64()}
+	n := Node{
+		ID: env.ID(d.uint32()), Region: d.region(), Incarnation: env.Incarnation(d.uint64()), Registered: env.Incarnation(d.uint64()),
+		Directory: d.nonce(), Nonce: d.nonce(),
+	}
+	for range d.count(nonceSize) {
+		n.Past = append(n.Past, d.nonce())
+	}
+	n.Supports, n.Lost, n.Draining, n.Index = d.uint32(), d.uint64(), d.bool(), d.uint64()
+	return n
 }
 
 func (d *decoder) tenant() Tenant {
@@ -210,7 +232,7 @@ func (d *decoder) tenant() Tenant {
 func (d *decoder) shard() Shard {
 	s := Shard{
 		ID: lineage.Shard(d.uint32()), Region: d.region(), Epoch: lineage.ShardEpoch(d.uint64()), Version: d.uint64(),
-		Leader: d.member(), Min: int(d.uint8()), Reformed: d.bool(), Index: d.uint64(),
+		Leader: d.member(), Min: int(d.uint8()), Reformed: d.bool(), LossAccepted: d.bool(), Index: d.uint64(),
 	}
 	for range d.count(memberSize) {
 		s.InSync = append(s.InSync, d.member())

@@ -9,7 +9,13 @@
 // channel, global variable, wall clock or map order may influence what it asks.
 package env
 
-import "math"
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+)
 
 // Time is an instant of one process's monotonic clock in nanoseconds. Its origin
 // is arbitrary and differs between incarnations: never store it, never send it.
@@ -41,9 +47,38 @@ func (t Time) Sub(u Time) Duration { return Duration(t - u) }
 // ID is the network address of a process: a node or a client.
 type ID uint32
 
-// Incarnation counts the starts of a process; it is 1 at the first start and
-// never goes back, whatever happens to the disk.
+// Incarnation numbers the lives of a process. A node's is the index of the entry of the
+// meta log that registered it (package control); a host that watches its processes may
+// count their starts with it, which the machines never learn. Later lives have higher ones.
 type Incarnation uint64
+
+// Nonce is 128 bits that nobody else has. It names a start, or a data directory. The zero
+// Nonce names nothing.
+type Nonce struct{ A, B uint64 }
+
+// String returns 32 hexadecimal digits.
+func (n Nonce) String() string { return fmt.Sprintf("%016x%016x", n.A, n.B) }
+
+// ErrNonce is wrapped by the errors about a text that is no Nonce.
+var ErrNonce = errors.New("not 32 hexadecimal digits")
+
+// ParseNonce is the inverse of String.
+func ParseNonce(s string) (n Nonce, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != 16 {
+		return Nonce{}, fmt.Errorf("%w: %q", ErrNonce, s)
+	}
+	return Nonce{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, nil
+}
+
+// MarshalText implements encoding.TextMarshaler, as String does.
+func (n Nonce) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler, as ParseNonce does.
+func (n *Nonce) UnmarshalText(text []byte) (err error) {
+	*n, err = ParseNonce(string(text))
+	return err
+}
 
 // TimerID names one of a machine's timers. Machines choose small dense numbers
 // below MaxTimers.
@@ -54,8 +89,9 @@ const MaxTimers = 16
 
 // Key is the identity that the protocol gives to a send, a disk operation, a
 // chance or a fault point, so that a world can decide about it without knowing
-// what it means. Equal keys are decided equally, but for a send after one that a network
-// lost, doubled, delayed or damaged; Attempt tells repetitions apart.
+// what it means. Equal keys of one start of a process are decided equally, but for a send
+// after one that a network lost, doubled, delayed or damaged; Attempt tells repetitions
+// apart. A world adds the number of the start by itself.
 type Key struct {
 	Kind    uint16 // what it is about; the namespace belongs to the machine
 	Attempt uint32 // 0 for the first time, counted up by each repetition
@@ -236,8 +272,10 @@ type Machine interface {
 type Env interface {
 	// Self is the process's own address.
 	Self() ID
-	// Incarnation counts the starts of this process.
-	Incarnation() Incarnation
+	// Nonce is drawn at this start of the process: no other start, of this process or of
+	// another one, has the same. It is constant until the process ends, and it is all that
+	// tells a machine one start from another: there is no count that the disk could forget.
+	Nonce() Nonce
 
 	// Now is the monotonic clock. It is constant within a Step. It may drift
 	// from true time; a broken one may even step back.

@@ -105,7 +105,7 @@ func TestADeadLeadersRemovalDoesNotLeaveTheDeadLeader(t *testing.T) {
 	// proposal arrives.
 	w.loseDisk(0)
 	w.do(c)
-	w.must(control.Command{Kind: control.Register, Member: w.nodes[0].self()})
+	w.appearElsewhere(0)
 	for range 60 {
 		w.coordinate()
 		for _, n := range w.nodes[:2] {

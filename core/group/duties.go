@@ -25,7 +25,7 @@ func (g *Group) Drain(node env.ID, drains bool) {
 }
 
 // drained returns the member that is to leave because its node is drained.
-func (g *Group) drained(o *other) (control.Member, bool) {
+func (g *Group) drained(e env.Env, o *other) (control.Member, bool) {
 	if !slices.Contains(g.drains, o.node) {
 		return control.Member{}, false
 	}
@@ -34,12 +34,31 @@ func (g *Group) drained(o *other) (control.Member, bool) {
 	if len(g.known.InSync) <= g.known.Min {
 		return control.Member{}, false
 	}
+	// A member that is gone, and not removed yet, would leave too few of them.
+	if g.heardBesides(e, o.node) < g.known.Min {
+		return control.Member{}, false
+	}
 	for _, m := range g.known.InSync {
 		if m.Node == o.node {
 			return m, true
 		}
 	}
 	return control.Member{}, false
+}
+
+// heardBesides counts the members in sync on other nodes than one that have answered lately
+// in this epoch.
+func (g *Group) heardBesides(e env.Env, node env.ID) (heard int) {
+	for _, m := range g.known.InSync {
+		switch i := g.peerOf(m.Node); {
+		case m.Node == node:
+		case m == g.self:
+			heard++
+		case i >= 0 && g.peers[i].spoke && g.peers[i].member() == m && e.Now().Sub(g.peers[i].answered) < g.patience.Silence/2:
+			heard++
+		}
+	}
+	return heard
 }
 
 // End says that a log, by its number on the node, belongs to a tenant that is dropped.

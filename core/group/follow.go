@@ -290,7 +290,7 @@ func (g *Group) sendRecords(e env.Env, s *slot, to env.ID, at lineage.Position, 
 // sendChunk answers with a part of a snapshot.
 func (g *Group) sendChunk(e env.Env, s *slot, to env.ID, mark lineage.Seq, offset uint64) {
 	at, from, size, part := s.r.Chunk(e, mark, offset)
-	fault.Hit(e, fault.SnapshotShipped, env.Key{Kind: uint16(s.slot), Attempt: uint32(e.Incarnation()), A: uint64(s.tenant), B: uint64(at.Seq)})
+	fault.Hit(e, fault.SnapshotShipped, env.Key{Kind: uint16(s.slot), A: uint64(s.tenant), B: uint64(at.Seq)})
 	m := g.message(peer.Chunk, s)
 	m.At, m.Offset, m.Size, m.Tail = at, from, uint64(size), part
 	g.send(e, to, &m, uint64(at.Seq)<<24^from, g.ticks+1)

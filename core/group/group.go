@@ -403,7 +403,7 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	}
 	g.stepDown(e)
 	g.epoch, g.knows, g.echo = epoch, false, 0
-	fault.Hit(e, fault.EpochAdopted, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(epoch)})
+	fault.Hit(e, fault.EpochAdopted, env.Key{A: uint64(g.known.ID), B: uint64(epoch)})
 	for i := range g.peers {
 		g.peers[i].spoke, g.peers[i].round = false, 0
 	}

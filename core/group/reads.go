@@ -194,7 +194,7 @@ func (g *Group) confirmed(e env.Env) {
 	}
 	g.reads.under = false
 	g.sole, g.isSole = g.rounds[g.reads.round%uint64(len(g.rounds))], true
-	fault.Hit(e, fault.ReadConfirmed, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: g.reads.round})
+	fault.Hit(e, fault.ReadConfirmed, env.Key{A: uint64(g.known.ID), B: g.reads.round})
 	done := g.reads.waiting
 	g.reads.waiting = nil
 	for i := range done {

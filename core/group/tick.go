@@ -124,11 +124,11 @@ func (g *Group) Wish(e env.Env) (control.Command, bool) {
 		// Counted from before anybody is asked: it may be a member before that is known
 		// here.
 		g.joining = wish{true, c}
-		fault.Hit(e, fault.MemberPending, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(c.Member.Node)})
+		fault.Hit(e, fault.MemberPending, env.Key{A: uint64(g.known.ID), B: uint64(c.Member.Node)})
 	} else {
 		g.asked = wish{true, c}
 		if c.Kind == control.Readmit {
-			fault.Hit(e, fault.MemberPending, env.Key{Attempt: uint32(e.Incarnation()), A: uint64(g.known.ID), B: uint64(c.Member.Node)})
+			fault.Hit(e, fault.MemberPending, env.Key{A: uint64(g.known.ID), B: uint64(c.Member.Node)})
 		}
 	}
 	return c, true
@@ -223,7 +223,7 @@ func (g *Group) readmitsItself() (control.Command, bool) {
 func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 	o := &g.peers[i]
 	m := o.member()
-	if gone, ok := g.drained(o); ok {
+	if gone, ok := g.drained(e, o); ok {
 		return control.Command{Kind: control.Remove, Member: gone, By: g.self}, true
 	}
 	if !g.known.IsInSync(m) {

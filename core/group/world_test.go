@@ -104,6 +104,10 @@ func newWorldOf(t *testing.T, slots int) *world {
 			Config: tenant.Config{ID: owner, Version: 1, Limits: tenant.Limits{Rate: 1_000_000}}, Shards: slices.Repeat([]lineage.Shard{shard}, min(slots, control.MaxSlots)),
 		}},
 	})
+	for id := range env.ID(4) {
+		n := w.plane.Node(id)
+		n.Incarnation, n.Registered = 1, 1 // all have appeared, in their first life
+	}
 	for id := range env.ID(3) {
 		w.nodes = append(w.nodes, &node{world: w, id: id, files: map[string][]byte{}})
 		w.nodes[id].start()
@@ -325,7 +329,19 @@ func (w *world) kill(id env.ID) { w.nodes[id].queue = nil }
 func (w *world) restart(id env.ID) {
 	w.kill(id)
 	w.nodes[id].start()
-	w.must(control.Command{Kind: control.Register, Member: w.nodes[id].self()})
+	w.appear(id)
+}
+
+// appear has the control plane know the present life of a node.
+func (w *world) appear(id env.ID) {
+	w.plane.Node(id).Registered = w.nodes[id].incarnation
+	w.must(control.Command{Kind: control.Appear, Member: w.nodes[id].self()})
+}
+
+// appearElsewhere is appear of a node in another directory: all that it had is lost.
+func (w *world) appearElsewhere(id env.ID) {
+	w.plane.Node(id).Lost = uint64(w.nodes[id].incarnation)
+	w.appear(id)
 }
 
 func (n *node) self() control.Member { return control.Member{Node: n.id, Incarnation: n.incarnation} }
@@ -509,7 +525,7 @@ func (n *node) apply(op *env.Op) (int64, []byte, env.Errno) {
 // The methods of env.Env.
 
 func (n *node) Self() env.ID                              { return n.id }
-func (n *node) Incarnation() env.Incarnation              { return n.incarnation }
+func (n *node) Nonce() env.Nonce                          { return env.Nonce{A: uint64(n.incarnation), B: uint64(n.id) + 1} }
 func (n *node) Now() env.Time                             { return n.now }
 func (n *node) Wall() env.WallTime                        { return 0 }
 func (n *node) SetTimer(env.TimerID, env.Time)            {}

@@ -64,7 +64,7 @@ func TestAimed(t *testing.T) {
 			{"every disk is full", 1, 2, []plan.Disruption{cut(plan.DiskFull, 0, 300, 900), cut(plan.DiskFull, 1, 300, 900), cut(plan.DiskFull, 2, 300, 900)}},
 			{"the leader loses its disk", 2, 3, []plan.Disruption{{Kind: plan.Wipe, Process: l, When: at(400), For: 5 * ms}}},
 			{"two lose their disks, one after the other", 2, 4, []plan.Disruption{
-				{Kind: plan.Wipe, Process: f, When: at(300), For: 5 * ms}, {Kind: plan.Wipe, Process: l, When: at(800), For: 5 * ms},
+				{Kind: plan.Wipe, Process: f, When: at(290), For: 5 * ms}, {Kind: plan.Wipe, Process: l, When: at(850), For: 5 * ms},
 			}},
 		} {
 			s := newStage(seed, 3)
@@ -179,7 +179,7 @@ func TestChunksOnABadNetwork(t *testing.T) {
 		s.constants.CompactBytes, s.constants.KeepEntries = 300, 1
 		s.plan.Rates[chance.NetDuplicate], s.plan.Rates[chance.NetLoss], s.plan.Rates[chance.NetDelay] = 300_000, 100_000, 200_000
 		s.plan.Network.MaxDelay = 3 * ms
-		s.plan.Disruptions = []plan.Disruption{cut(plan.CutDrop, 0, 120, 350), cut(plan.CutDrop, 1, 450, 600)}
+		s.plan.Disruptions = []plan.Disruption{cut(plan.CutDrop, 1, 120, 350), cut(plan.CutDrop, 2, 450, 600)}
 		s.verify(t, s.run(t))
 		installed += s.installed
 	}

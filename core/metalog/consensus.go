@@ -69,6 +69,10 @@ func (l *Log) start(e env.Env, c *content) error {
 	l.phase = serving
 	l.elections.redraw = true
 	l.await(e)
+	if index == 1 && len(c.entries) == 0 && c.votes.GetTerm() == 1 && e.Self() == l.config.Addresses[0] {
+		l.elections.at = e.Now().Add(l.config.Tick) // nobody has led yet, and the others wait
+		l.arm(e)
+	}
 	return nil
 }
 
@@ -125,7 +129,9 @@ func (l *Log) apply(entries []*raftpb.Entry) {
 	for _, entry := range entries {
 		l.fold.advance(entry)
 		if entry.GetType() != raftpb.EntryNormal {
-			l.configuration = l.raft.ApplyConfChange(changeIn(entry))
+			change := changeIn(entry)
+			l.admits(change)
+			l.configuration = l.raft.ApplyConfChange(change)
 			continue
 		}
 		if out := l.fold.apply(l.fold.applied.Index, entry.GetData()); out.Number > 0 {
@@ -164,7 +170,7 @@ func (l *Log) await(e env.Env) {
 		t.term, t.redraw = term, false
 		least := uint64(ElectionTicks * l.config.Tick)
 		chance := e.Chance(env.Key{
-			Kind: l.config.Seat.Key + keyElection, A: uint64(e.Incarnation()), B: uint64(term), Attempt: t.campaign,
+			Kind: l.config.Seat.Key + keyElection, B: uint64(term), Attempt: t.campaign,
 		})
 		more, _ := bits.Mul64(chance, least)
 		t.span = env.Duration(least + more)
@@ -198,6 +204,9 @@ func (l *Log) timer(e env.Env) {
 
 func (l *Log) tick(e env.Env) {
 	l.retryDisk(e)
+	if l.phase == joining {
+		l.announce(e)
+	}
 	if l.phase != serving {
 		return
 	}
@@ -229,16 +238,20 @@ func (l *Log) stand(e env.Env) {
 //	     0    8  cluster
 //	     8    8  from, member
 //	    16    8  to, member; 0 of an announcement
-//	    24    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement
-//	    25    n  raft: protobuf raftpb.Message; else see where it is sent
+//	    24    8  starts of the sender, as its disk counts them; 0 of an announcement
+//	    32    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement, 5 challenge, 6 admitted, 7 outdated
+//	    33    n  raft: protobuf raftpb.Message; else see where it is sent
 
-const messageHeader = 25
+const messageHeader = 33
 
 const (
 	messageRaft = iota + 1
 	messageChunk
 	messageTaken
 	messageAnnouncement
+	messageChallenge
+	messageAdmitted
+	messageOutdated
 )
 
 // send hands a message of raft's to the network, a snapshot in pieces.
@@ -260,13 +273,18 @@ func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64,
 	le, envelope := binary.LittleEndian, messageEnvelope()
 	b := envelope.Begin([]byte{l.config.Seat.Prefix})
 	b = le.AppendUint64(b, l.config.Cluster)
-	b = le.AppendUint64(b, uint64(l.member))
+	from := l.member
+	if kind == messageAnnouncement { // who announces itself may have no ID
+		from = Founder(e.Self())
+	}
+	b = le.AppendUint64(b, uint64(from))
 	b = le.AppendUint64(b, uint64(to))
+	b = le.AppendUint64(b, l.starts)
 	b = append(append(b, kind), body...)
 	envelope.Finish(b[1:])
 	e.Charge(env.Duration(len(b)/1024+1) * l.config.PerKiB)
 	e.Send(at, env.Key{
-		Kind: l.config.Seat.Key + keySend, A: uint64(e.Incarnation()), B: place<<3 | uint64(kind), Attempt: uint32(l.ticks),
+		Kind: l.config.Seat.Key + keySend, B: place<<3 | uint64(kind), Attempt: uint32(l.ticks),
 	}, b)
 }
 
@@ -275,23 +293,37 @@ func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64,
 func (l *Log) message(e env.Env, ev *env.Event) {
 	envelope, le := messageEnvelope(), binary.LittleEndian
 	body, err := envelope.Open(ev.Data[1:])
-	if err != nil || l.phase != serving || le.Uint64(body) != l.config.Cluster {
+	if err != nil || l.phase != serving && l.phase != joining || le.Uint64(body) != l.config.Cluster {
 		return
 	}
-	from, to, kind, body := MemberID(le.Uint64(body[8:])), MemberID(le.Uint64(body[16:])), body[24], body[messageHeader:]
-	if from.Address() != ev.From || to != l.member && kind != messageAnnouncement {
+	m := held{
+		from: MemberID(le.Uint64(body[8:])), starts: le.Uint64(body[24:]), kind: body[32], body: body[messageHeader:],
+	}
+	to := MemberID(le.Uint64(body[16:]))
+	if m.from.Address() != ev.From {
 		return
 	}
 	e.Charge(env.Duration(len(body)/1024+1) * l.config.PerKiB)
-	switch kind {
+	switch {
+	case m.kind == messageAnnouncement:
+		l.announced(e, ev.From, m.body)
+	case m.kind == messageChallenge || m.kind == messageAdmitted || m.kind == messageOutdated && to == l.member:
+		l.answered(e, &m)
+	case l.phase == serving && to == l.member && l.counts(e, &m):
+		l.heed(e, &m)
+	}
+}
+
+// heed takes a message of another member that counts.
+func (l *Log) heed(e env.Env, m *held) {
+	from, body := m.from, m.body
+	switch m.kind {
 	case messageRaft:
 		l.stepRaft(e, from, body)
 	case messageChunk:
 		l.takeChunk(e, from, body)
 	case messageTaken:
 		l.chunkTaken(e, from, body)
-	case messageAnnouncement:
-		l.announced(from)
 	}
 }
 

@@ -31,6 +31,7 @@ type drive struct {
 	paused bool     // the step found no room and did nothing
 	since  env.Time // when the step began, or the disk finished the one before
 	count  uint32   // operations since the start
+	noted  int      // sightings that are being written
 
 	fresh   *content // being written as a new file
 	length  int64    // of that file
@@ -65,7 +66,7 @@ func (l *Log) submit(e env.Env) {
 	d := &l.disk
 	op := d.ops[d.next]
 	op.ID = l.config.Seat.Op
-	op.Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: l.config.Seat.Owner, B: uint64(e.Incarnation())<<40 ^ uint64(d.size), Attempt: d.count}
+	op.Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: l.config.Seat.Owner, B: uint64(d.size), Attempt: d.count}
 	d.count++
 	e.Submit(op)
 }
@@ -149,6 +150,10 @@ func (l *Log) flush(e env.Env) {
 		return
 	}
 	if len(d.queue) == 0 {
+		if len(l.unwritten) > 0 {
+			l.write(e)
+			return
+		}
 		l.maybeCompact(e)
 		return
 	}
@@ -169,6 +174,10 @@ func (l *Log) flush(e env.Env) {
 func (l *Log) write(e env.Env) {
 	d := &l.disk
 	var data []byte
+	d.noted = len(l.unwritten)
+	for _, s := range l.unwritten {
+		data = appendSighting(data, uint64(d.synced), s)
+	}
 	for _, m := range d.flight {
 		for _, entry := range m.GetEntries() {
 			data = appendEntry(data, uint64(d.synced), entry)
@@ -180,7 +189,7 @@ func (l *Log) write(e env.Env) {
 	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)
 	d.length = d.size + int64(len(data))
 	steps := []env.Op{{Kind: env.OpAppend, File: d.handle, Data: data}}
-	if d.awaited() {
+	if d.awaited() || d.noted > 0 {
 		// Entries and votes are durable before anybody is told of them.
 		steps = append(steps, env.Op{Kind: env.OpSync, File: d.handle})
 	}
@@ -205,9 +214,10 @@ func votesIn(m *raftpb.Message) *raftpb.HardState {
 func (l *Log) appended(e env.Env) {
 	d := &l.disk
 	d.size = d.length
-	if d.awaited() {
+	if d.awaited() || d.noted > 0 {
 		d.synced = d.size
 	}
+	l.sawDurably(e, d.noted)
 	flight := d.flight
 	d.flight = nil
 	for _, m := range flight {
@@ -259,7 +269,8 @@ func (l *Log) install(e env.Env, m *raftpb.Message) {
 // stands for the old file or the new one.
 func (l *Log) rewrite(e env.Env, w work, c *content) {
 	d := &l.disk
-	c.cluster, c.member = l.config.Cluster, l.member
+	c.cluster, c.member, c.directory, c.starts = l.config.Cluster, l.member, l.directory, l.starts
+	c.seen = slices.Clone(l.seen)
 	data := c.encode()
 	d.fresh, d.length = c, int64(len(data))
 	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)

@@ -30,12 +30,17 @@ var (
 	ErrClients = errors.New("the meta log remembers as many clients as it may; use one that it knows")
 )
 
+// ErrOutdated says that the member must not take part: its directory is an older copy of
+// one that has gone on without it, or another directory was admitted in its place. What it
+// promised since then is not here.
+var ErrOutdated = errors.New("an outdated meta log; remove the data directory, so that the node joins with a new one")
+
 // ErrCorrupt is matched by every CorruptError.
 var ErrCorrupt = errors.New("corrupt meta log")
 
 // CorruptError says that the file of a member lacks or garbles what is known to have
 // been durable. The member stays stopped: what it promised to others may be in what
-// is lost. Its directory must be removed; then it joins under a new ID.
+// is lost. The data directory must be removed; then another one joins under a new ID.
 type CorruptError struct {
 	File   string
 	Offset int64  // byte where the first good part ends
@@ -44,7 +49,7 @@ type CorruptError struct {
 
 // Error says what happened, where, and what to do.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("corrupt meta log: %s at offset %d: %s; remove the directory, so that the member joins again under a new ID",
+	return fmt.Sprintf("corrupt meta log: %s at offset %d: %s; remove the data directory, so that another one joins under a new ID",
 		e.File, e.Offset, e.Reason)
 }
 

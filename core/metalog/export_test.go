@@ -28,7 +28,19 @@ func Encode(prefix byte, cluster uint64, m *raftpb.Message) []byte {
 	b := le.AppendUint64(envelope.Begin([]byte{prefix}), cluster)
 	b = le.AppendUint64(b, m.GetFrom())
 	b = le.AppendUint64(b, m.GetTo())
+	b = le.AppendUint64(b, 1)
 	b = append(append(b, messageRaft), marshal(m)...)
+	envelope.Finish(b[1:])
+	return b
+}
+
+// EncodeAdmission returns what a leader sends to tell a directory under which ID it is
+// admitted.
+func EncodeAdmission(prefix byte, cluster uint64, from, id MemberID) []byte {
+	le, envelope := binary.LittleEndian, messageEnvelope()
+	b := le.AppendUint64(envelope.Begin([]byte{prefix}), cluster)
+	b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, uint64(from)), 0), 1)
+	b = le.AppendUint64(append(b, messageAdmitted), uint64(id))
 	envelope.Finish(b[1:])
 	return b
 }
@@ -38,7 +50,7 @@ func DecodeMessage(b []byte) *raftpb.Message {
 	envelope := messageEnvelope()
 	body, err := envelope.Open(b[1:])
 	m := new(raftpb.Message)
-	if err != nil || body[24] != messageRaft || proto.Unmarshal(body[messageHeader:], m) != nil {
+	if err != nil || body[messageHeader-1] != messageRaft || proto.Unmarshal(body[messageHeader:], m) != nil {
 		return nil
 	}
 	return m

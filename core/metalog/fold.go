@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // StateMachine is what the log is for. It is a pure function of the commands: two
@@ -49,6 +50,30 @@ type fold struct {
 	maxClients int
 	applied    Position
 	sessions   []session
+	members    []admittance // that are, or were, members, in the order of their admission
+}
+
+// admittance says which data directory a member is.
+type admittance struct {
+	member    MemberID
+	directory env.Nonce
+}
+
+// admit notes a member. What was a member once stays known: its directory never is again.
+func (f *fold) admit(id MemberID, directory env.Nonce) {
+	if f.memberOf(directory) == 0 {
+		f.members = append(f.members, admittance{id, directory})
+	}
+}
+
+// memberOf returns the member that a directory is, or was; 0 if it never was one.
+func (f *fold) memberOf(directory env.Nonce) MemberID {
+	for _, a := range f.members {
+		if a.directory == directory {
+			return a.member
+		}
+	}
+	return 0
 }
 
 // Data of an entry, little endian, part of the format; never change:
@@ -128,9 +153,15 @@ func (f *fold) find(client uint64) (int, bool) {
 //	          8  index
 //	          4  length r of the result
 //	          r  result
+//	     .    4  number of members that were ever admitted; then each:
+//	          8  member
+//	         16  data directory
 //	and then the machine's own
 
-const sessionMin = 28
+const (
+	sessionMin     = 28
+	admittanceSize = 24
+)
 
 func (f *fold) append(dst []byte) []byte {
 	le := binary.LittleEndian
@@ -142,6 +173,10 @@ func (f *fold) append(dst []byte) []byte {
 		dst = le.AppendUint64(dst, uint64(s.index))
 		dst = le.AppendUint32(dst, uint32(len(s.result)))
 		dst = append(dst, s.result...)
+	}
+	dst = le.AppendUint32(dst, uint32(len(f.members)))
+	for _, a := range f.members {
+		dst = le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, uint64(a.member)), a.directory.A), a.directory.B)
 	}
 	return append(dst, f.machine.Snapshot()...)
 }
@@ -166,6 +201,20 @@ func (f *fold) restore(index Index, state []byte) error {
 			le.Uint64(rest), le.Uint64(rest[8:]), Index(le.Uint64(rest[16:])), slices.Clone(rest[sessionMin:end]),
 		})
 		rest = rest[end:]
+	}
+	return f.restoreMembers(rest)
+}
+
+func (f *fold) restoreMembers(rest []byte) error {
+	le := binary.LittleEndian
+	if len(rest) < 4 || uint64(len(rest)-4)/admittanceSize < uint64(le.Uint32(rest)) {
+		return fmt.Errorf("%w: the members are cut", errState)
+	}
+	n := le.Uint32(rest)
+	rest, f.members = rest[4:], nil
+	for range n {
+		f.members = append(f.members, admittance{MemberID(le.Uint64(rest)), env.Nonce{A: le.Uint64(rest[8:]), B: le.Uint64(rest[16:])}})
+		rest = rest[admittanceSize:]
 	}
 	return f.machine.Restore(rest)
 }

@@ -8,6 +8,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // tape is a state machine that keeps what it was told.
@@ -117,20 +119,42 @@ func TestMemberID(t *testing.T) {
 	}
 }
 
-// Who announces itself comes in place of an earlier member at its address, and nobody
-// else's.
-func TestReplaces(t *testing.T) {
-	members := []MemberID{Founder(0), joiner(1, 3), Founder(2)}
-	for _, c := range []struct{ id, want MemberID }{
-		{joiner(0, 2), Founder(0)},
-		{joiner(1, 4), joiner(1, 3)},
-		{joiner(1, 3), 0}, // it is in place
-		{joiner(1, 2), 0}, // it came late
-		{Founder(1), 0},
-		{joiner(5, 2), 0}, // no member was ever there
-	} {
-		if got, ok := replaces(members, c.id); got != c.want || ok != (c.want != 0) {
-			t.Errorf("%v replaces %v (%v), want %v", c.id, got, ok, c.want)
+// A directory is one member for all time, and no two admissions have one number.
+func TestAdmissions(t *testing.T) {
+	f, _ := newFold(4)
+	one, other := env.Nonce{A: 1}, env.Nonce{A: 1, B: 1}
+	f.admit(Founder(0), one)
+	f.admit(joiner(0, 3), one) // it is admitted already
+	f.admit(joiner(0, 4), other)
+	if f.memberOf(one) != Founder(0) || f.memberOf(other) != joiner(0, 4) || f.memberOf(env.Nonce{B: 1}) != 0 {
+		t.Errorf("members %v", f.members)
+	}
+	restored, _ := newFold(4)
+	if err := restored.restore(1, f.append(nil)); err != nil || !slices.Equal(restored.members, f.members) {
+		t.Errorf("restored: %v, %v; want %v", restored.members, err, f.members)
+	}
+	numbers := map[uint32]bool{}
+	for term := Term(1); term < 4; term++ {
+		for count := range uint32(maxAdmissions) {
+			n, ok := admission(term, count)
+			if !ok || n == 0 || numbers[n] {
+				t.Fatalf("admission %d of term %d: %d, %v", count, term, n, ok)
+			}
+			numbers[n] = true
 		}
+		if _, ok := admission(term, maxAdmissions); ok {
+			t.Errorf("term %d admits too many", term)
+		}
+	}
+}
+
+// The most starts that were seen of a member never go back.
+func TestSightings(t *testing.T) {
+	var seen []sighting
+	for _, s := range []sighting{{Founder(2), 4}, {Founder(1), 2}, {Founder(2), 3}, {Founder(1), 5}} {
+		seen = see(seen, s)
+	}
+	if !slices.Equal(seen, []sighting{{Founder(1), 5}, {Founder(2), 4}}) || startsOf(seen, Founder(2)) != 4 || startsOf(seen, Founder(0)) != 1 {
+		t.Errorf("seen %v", seen)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
@@ -23,13 +24,17 @@ import (
 //	    16    8  whole: length of the file when it got its name, bytes
 //	    24    8  index of the last entry that the state includes
 //	    32    8  its term
-//	    40    4  length c of the configuration
-//	    44    c  configuration, protobuf raftpb.ConfState
-//	  44+c    n  state, as fold.append wrote it
+//	    40   16  data directory that the member is
+//	    56    8  starts of the member, this one included
+//	    64    4  length c of the configuration
+//	    68    4  number s of the members whose starts were seen
+//	    72    c  configuration, protobuf raftpb.ConfState
+//	  72+c 16*s  each: member 8, the most starts of it that were seen 8
+//	     .    n  state, as fold.append wrote it
 //
 //	frame envelope:
 //	     0    8  synced: the file was durable up to this byte when this was written
-//	     8    1  kind: 1 votes, 2 entry
+//	     8    1  kind: 1 votes, 2 entry, 3 starts of another member
 //	votes:
 //	     9    8  term
 //	    17    8  vote
@@ -39,24 +44,31 @@ import (
 //	    17    8  term
 //	    25    1  type, as raft numbers it
 //	    26    n  data
+//	starts of another member:
+//	     9    8  member
+//	    17    8  starts
 //
 // The file gets its name when it is durable up to whole, so damage below that is
 // corruption, and so is damage below the synced of any good frame. What is damaged
 // above is a torn tail, which nobody was answered about.
 
 const (
-	baseMin   = 44
-	frameMin  = 26
+	baseMin   = 72
+	frameMin  = 25
 	votesBody = 33
+	entryMin  = 26
+	seenBody  = 25
+	seenSize  = 16
 )
 
 const (
 	frameVotes = 1
 	frameEntry = 2
+	frameSeen  = 3
 )
 
 func baseEnvelope() wal.Envelope {
-	return wal.NewEnvelope("meta base", 0x61746df5, baseMin, math.MaxUint32) // f5 'm' 't' 'a'
+	return wal.NewEnvelope("meta base", 0x62746df5, baseMin, math.MaxUint32) // f5 'm' 't' 'b'
 }
 
 func frameEnvelope() wal.Envelope {
@@ -65,10 +77,13 @@ func frameEnvelope() wal.Envelope {
 
 // base is the beginning of a file.
 type base struct {
-	cluster  uint64
-	member   MemberID
-	whole    uint64
-	snapshot *raftpb.Snapshot // index, term, configuration and state; index 0: nothing yet
+	cluster   uint64
+	member    MemberID
+	whole     uint64
+	directory env.Nonce
+	starts    uint64
+	seen      []sighting       // ascending
+	snapshot  *raftpb.Snapshot // index, term, configuration and state; index 0: nothing yet
 }
 
 // content is what a file says.
@@ -107,8 +122,14 @@ func appendBase(dst []byte, b *base) []byte {
 	dst = le.AppendUint64(dst, b.whole)
 	dst = le.AppendUint64(dst, meta.GetIndex())
 	dst = le.AppendUint64(dst, meta.GetTerm())
+	dst = le.AppendUint64(le.AppendUint64(dst, b.directory.A), b.directory.B)
+	dst = le.AppendUint64(dst, b.starts)
 	dst = le.AppendUint32(dst, uint32(len(configuration)))
+	dst = le.AppendUint32(dst, uint32(len(b.seen)))
 	dst = append(dst, configuration...)
+	for _, s := range b.seen {
+		dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.member)), s.starts)
+	}
 	dst = append(dst, b.snapshot.GetData()...)
 	envelope.Finish(dst[start:])
 	return dst
@@ -121,6 +142,15 @@ func appendVotes(dst []byte, synced uint64, votes *raftpb.HardState) []byte {
 	dst = le.AppendUint64(dst, votes.GetTerm())
 	dst = le.AppendUint64(dst, votes.GetVote())
 	dst = le.AppendUint64(dst, votes.GetCommit())
+	envelope.Finish(dst[start:])
+	return dst
+}
+
+func appendSighting(dst []byte, synced uint64, s sighting) []byte {
+	start, le, envelope := len(dst), binary.LittleEndian, frameEnvelope()
+	dst = le.AppendUint64(envelope.Begin(dst), synced)
+	dst = append(dst, frameSeen)
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.member)), s.starts)
 	envelope.Finish(dst[start:])
 	return dst
 }
@@ -144,18 +174,25 @@ func decodeBase(b []byte) (base, int, error) {
 	if err != nil {
 		return base{}, 0, err
 	}
-	n := uint64(le.Uint32(body[40:]))
-	if n > uint64(len(body)-baseMin) {
-		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes in a base of %d", wal.ErrMalformed, n, len(body))
+	n, sightings := uint64(le.Uint32(body[64:])), uint64(le.Uint32(body[68:]))
+	if n+seenSize*sightings > uint64(len(body)-baseMin) {
+		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes and %d members in a base of %d", wal.ErrMalformed, n, sightings, len(body))
 	}
 	configuration := new(raftpb.ConfState)
 	if err := proto.Unmarshal(body[baseMin:baseMin+n], configuration); err != nil {
 		return base{}, 0, fmt.Errorf("%w: configuration: %w", wal.ErrMalformed, err)
 	}
+	state := body[baseMin+n:]
+	var seen []sighting
+	for range sightings {
+		seen = append(seen, sighting{MemberID(le.Uint64(state)), le.Uint64(state[8:])})
+		state = state[seenSize:]
+	}
 	return base{
 		cluster: le.Uint64(body), member: MemberID(le.Uint64(body[8:])), whole: le.Uint64(body[16:]),
+		directory: env.Nonce{A: le.Uint64(body[40:]), B: le.Uint64(body[48:])}, starts: le.Uint64(body[56:]), seen: seen,
 		snapshot: &raftpb.Snapshot{
-			Data: append([]byte(nil), body[baseMin+n:]...),
+			Data: append([]byte(nil), state...),
 			Metadata: &raftpb.SnapshotMetadata{
 				Index: new(le.Uint64(body[24:])), Term: new(le.Uint64(body[32:])), ConfState: configuration,
 			},
@@ -219,7 +256,15 @@ func (c *content) take(body []byte) error {
 			return fmt.Errorf("%w: votes of %d bytes, want %d", wal.ErrMalformed, len(body), votesBody)
 		}
 		c.votes = &raftpb.HardState{Term: new(le.Uint64(body[9:])), Vote: new(le.Uint64(body[17:])), Commit: new(le.Uint64(body[25:]))}
+	case frameSeen:
+		if len(body) != seenBody {
+			return fmt.Errorf("%w: starts of a member in %d bytes, want %d", wal.ErrMalformed, len(body), seenBody)
+		}
+		c.seen = see(c.seen, sighting{MemberID(le.Uint64(body[9:])), le.Uint64(body[17:])})
 	case frameEntry:
+		if len(body) < entryMin {
+			return fmt.Errorf("%w: an entry of %d bytes, want at least %d", wal.ErrMalformed, len(body), entryMin)
+		}
 		index, first := le.Uint64(body[9:]), c.snapshot.GetMetadata().GetIndex()+1
 		if index < first || index > first+uint64(len(c.entries)) {
 			return fmt.Errorf("%w: entry %d where %d..%d are expected", wal.ErrMalformed, index, first, first+uint64(len(c.entries)))

@@ -14,25 +14,33 @@ type Index uint64
 type Term uint64
 
 // MemberID identifies a member of the log for all time: its address and, of one that
-// is no founder, the incarnation of the process that began to join. A process whose
-// disk was lost has forgotten whom it voted for, so it never comes back under the ID
-// that it had: its incarnation is a new one, and with it the ID. 0 is nobody.
+// is no founder, the number under which a leader admitted it. A member is a data
+// directory: the founding file names those of the founders, and a committed change admits
+// any other directory under an ID that is new. A process whose disk was lost or replaced
+// has forgotten its votes, and its new directory never takes the old ID. 0 is nobody.
 type MemberID uint64
 
 // Founder is the ID of the founding member at an address.
 func Founder(at env.ID) MemberID { return MemberID(at) + 1 }
 
-func joiner(at env.ID, incarnation env.Incarnation) MemberID {
-	return MemberID(incarnation)<<32 | Founder(at)
+func joiner(at env.ID, admission uint32) MemberID { return MemberID(admission)<<32 | Founder(at) }
+
+// maxAdmissions bounds the members that one leader admits in one term.
+const maxAdmissions = 1 << 8
+
+// admission numbers an admission: a term has one leader, and that one counts. It is false
+// if there is no such number.
+func admission(term Term, count uint32) (uint32, bool) {
+	return uint32(term)*maxAdmissions | count, term < 1<<24 && count < maxAdmissions
 }
 
 // Address is where the member's process is.
 func (m MemberID) Address() env.ID { return env.ID(uint32(m) - 1) }
 
-// Joined is the incarnation in which the member began to join, 0 for a founder.
-func (m MemberID) Joined() env.Incarnation { return env.Incarnation(m >> 32) }
+// Joined is the number under which the member was admitted, 0 for a founder.
+func (m MemberID) Joined() uint32 { return uint32(m >> 32) }
 
-// String returns the address and, after a slash, the incarnation of one that joined.
+// String returns the address and, after a slash, the admission of one that joined.
 func (m MemberID) String() string {
 	switch {
 	case m == 0:

@@ -80,9 +80,12 @@ const ElectionTicks = 10
 type Config struct {
 	Dir       string   // directory of the file; its parent exists. Nothing else is kept there
 	Cluster   uint64   // never equal for two logs, so that what went astray is refused
-	Addresses []env.ID // of the members, ascending, 3 or 5
-	Machine   StateMachine
-	Seat      Seat
+	Addresses []env.ID // of the founding members, ascending, 3 or 5
+	// Founders are the data directories of the founding members, in that order, as the
+	// founding file names them. A directory that is not among them is no founder.
+	Founders []env.Nonce
+	Machine  StateMachine
+	Seat     Seat
 	Constants
 }
 
@@ -94,7 +97,16 @@ type Log struct {
 	config  Config
 	phase   phase
 	failure error
-	member  MemberID
+
+	directory env.Nonce // which the member is
+	member    MemberID  // 0: it is not known yet under which ID
+	starts    uint64    // of the member, this one included; durable before anything is said
+	seen      []sighting
+	unwritten []sighting // that are to be durable before what they came with is heeded
+	held      []held     // what they came with
+	admitted  uint32     // members that were admitted in the present term
+	admitting Term
+	challenge uint64 // of the leader, as it was told last: an announcement repeats it
 
 	raft          *raft.RawNode
 	storage       *storage
@@ -122,12 +134,13 @@ const (
 	closed  phase = iota
 	making        // its directory
 	reading       // its file
+	joining       // it has none, and no ID: it announces its directory
 	naming        // the file written anew, before anything is said
 	serving
 	stopped // for good: Failure says why
 )
 
-var phaseNames = [...]string{"closed", "making", "reading", "naming", "serving", "stopped"}
+var phaseNames = [...]string{"closed", "making", "reading", "joining", "naming", "serving", "stopped"}
 
 // String returns the name of p.
 func (p phase) String() string { return phaseNames[p] }
@@ -137,14 +150,17 @@ func New(config Config) *Log {
 	n := len(config.Addresses)
 	assert.That(n == 3 || n == 5, "a meta log of %d members, want 3 or 5", n)
 	assert.That(slices.IsSorted(config.Addresses), "addresses %v do not ascend", config.Addresses)
+	assert.That(len(config.Founders) == n, "%d directories of %d founding members", len(config.Founders), n)
 	return &Log{
 		config: config, fold: fold{machine: config.Machine, maxClients: config.MaxClients},
 		disk: drive{handle: config.Seat.File, spare: config.Seat.File + 1},
 	}
 }
 
-// Open begins to open the member; call it once, when the process starts.
-func (l *Log) Open(e env.Env) {
+// Open begins to open the member that a data directory is; call it once in a life of the
+// process. The identity of the directory must be durable.
+func (l *Log) Open(e env.Env, directory env.Nonce) {
+	l.directory = directory
 	l.elections.tickAt = e.Now()
 	l.arm(e)
 	l.makeDirectory(e)
@@ -191,8 +207,8 @@ func (l *Log) stop(err error) {
 	l.proposals, l.reads = nil, nil
 }
 
-// Failure is why the member has stopped, nil if it has not. It matches ErrCorrupt or
-// wal.ErrVersion. Failures of the disk end the process instead: it is the node's own
+// Failure is why the member has stopped, nil if it has not. It matches ErrCorrupt,
+// ErrOutdated or wal.ErrVersion. Failures of the disk end the process instead: it is the node's own
 // file that failed.
 func (l *Log) Failure() error { return l.failure }
 
@@ -209,7 +225,7 @@ type Status struct {
 
 // Status returns the member's status.
 func (l *Log) Status() Status {
-	s := Status{Member: l.member, Applied: l.fold.applied, Serving: l.phase == serving}
+	s := Status{Member: l.member, Applied: l.fold.applied, Serving: l.phase == serving, Joining: l.phase == joining}
 	if s.Serving {
 		b := l.raft.BasicStatus()
 		s.Term, s.Leader, s.Committed = Term(b.HardState.GetTerm()), MemberID(b.Lead), Index(b.HardState.GetCommit())

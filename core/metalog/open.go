@@ -56,28 +56,44 @@ func (l *Log) judge(data []byte) {
 		l.stop(err)
 	case c.cluster != l.config.Cluster:
 		l.stop(&CorruptError{l.path(), 0, "it is of another log"})
+	case c.directory != l.directory:
+		l.stop(&CorruptError{l.path(), 0, "it was written in another data directory"})
 	default:
-		l.member, l.disk.fresh = c.member, c
+		l.member, l.seen, l.disk.fresh = c.member, c.seen, c
+		// Durable with the file that is written anew, before anything is said.
+		l.starts = c.starts + 1
 	}
 }
 
-// begin makes the file of a member that has none. The founders begin with the same:
-// their configuration and an untouched machine, at index 1 of term 1. In a later
-// incarnation nobody can tell a founder that died before its file was durable from a
-// member whose disk was lost, so that one joins under a new ID.
+// begin makes the file of a founder that has none: it never said anything, because the
+// file is durable before. All founders begin with the same: their configuration and an
+// untouched machine, at index 1 of term 1. Any other directory asks to be admitted.
 func (l *Log) begin(e env.Env) {
-	l.phase = naming
-	c := &content{base: base{snapshot: raftpb.EnsureSnapshot(nil)}, votes: new(raftpb.HardState)}
-	l.member = joiner(e.Self(), e.Incarnation())
-	if e.Incarnation() == 1 {
-		l.member = Founder(e.Self())
-		meta := c.snapshot.Metadata
-		meta.Index, meta.Term = new(uint64(1)), new(uint64(1))
-		for _, address := range l.config.Addresses {
-			meta.ConfState.Voters = append(meta.ConfState.Voters, uint64(Founder(address)))
-		}
-		c.snapshot.Data = (&fold{machine: l.config.Machine}).append(nil)
-		c.votes = &raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(1))}
+	l.starts = 1
+	at := slices.Index(l.config.Addresses, e.Self())
+	// A directory that was lost had a vote, and its successor must not have it again.
+	//safety:founder-by-directory true by=linearizable on=control-plane-churn
+	if at < 0 || l.config.Founders[at] != l.directory {
+		l.phase = joining
+		return
 	}
+	l.member = Founder(e.Self())
+	c := &content{base: base{snapshot: raftpb.EnsureSnapshot(nil)}}
+	meta := c.snapshot.Metadata
+	meta.Index, meta.Term = new(uint64(1)), new(uint64(1))
+	founded := fold{machine: l.config.Machine}
+	for i, address := range l.config.Addresses {
+		meta.ConfState.Voters = append(meta.ConfState.Voters, uint64(Founder(address)))
+		founded.admit(Founder(address), l.config.Founders[i])
+	}
+	c.snapshot.Data = founded.append(nil)
+	c.votes = &raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(1))}
+	l.phase = naming
 	l.rewrite(e, rewriting, c)
+}
+
+// enter makes the file of a member that was admitted under an ID.
+func (l *Log) enter(e env.Env, id MemberID) {
+	l.member, l.phase = id, naming
+	l.rewrite(e, rewriting, &content{base: base{snapshot: raftpb.EnsureSnapshot(nil)}, votes: new(raftpb.HardState)})
 }

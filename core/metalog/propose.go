@@ -30,7 +30,7 @@ type pending struct {
 
 // Propose asks for a command to be put into the log and applied, at most once under
 // (client, number). A client's numbers ascend from 1, and it has one command under way at a
-// time: the address of a process, with numbers of incarnation<<32 | count, will do. An
+// time: the address of a process, with numbers that a restart does not set back, will do. An
 // error is one of the refusals: nothing was put into the log by this call.
 func (l *Log) Propose(e env.Env, client, number uint64, command []byte) error {
 	assert.That(number > 0, "client %d proposes number 0", client)
@@ -65,7 +65,7 @@ func (l *Log) Read(e env.Env, token uint64) error {
 		return ErrNoLeader
 	}
 	l.readCount++
-	p := pending{client: uint64(e.Incarnation())<<32 | l.readCount, number: token, deadline: l.ticks + l.config.Deadline}
+	p := pending{client: e.Nonce().A + l.readCount, number: token, deadline: l.ticks + l.config.Deadline}
 	l.reads = append(l.reads, p)
 	l.raft.ReadIndex(l.readContext(p.client))
 	l.pump(e)

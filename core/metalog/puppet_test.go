@@ -19,6 +19,7 @@ type puppet struct {
 	env.Env
 	cluster     uint64           // 0: that of the member
 	claims      metalog.MemberID // to be; 0: the founder at its address
+	admits      metalog.MemberID // what the member is told that it is, first of all; 0: nothing
 	to          metalog.MemberID // 0: the founder at 0
 	from, until env.Duration     // since its start: when it speaks
 	say         func(n uint32) *raftpb.Message
@@ -35,6 +36,12 @@ func (p *puppet) Step(ev *env.Event) {
 		p.origin = p.Now()
 		p.SetTimer(0, p.Now().Add(p.from))
 	case env.Timer:
+		if p.admits != 0 {
+			p.Send(0, env.Key{Kind: 10}, metalog.EncodeAdmission('m', 77, metalog.Founder(p.Self()), p.admits))
+			p.admits = 0
+			p.SetTimer(0, p.Now().Add(10*env.Millisecond))
+			return
+		}
 		m := p.say(p.count)
 		m.To, m.From = new(uint64(cmp.Or(p.to, metalog.Founder(0)))), new(uint64(cmp.Or(p.claims, metalog.Founder(p.Self()))))
 		p.Send(0, env.Key{Kind: 9, A: uint64(p.count)}, metalog.Encode('m', cmp.Or(p.cluster, 77), m))
@@ -97,11 +104,12 @@ func TestWhoCannotStandForgetsTheLeader(t *testing.T) {
 	s.plan.Disruptions = []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{Point: "disk"}, For: ms}}
 	granted := false
 	s.puppet = func(e env.Env) env.Machine {
-		p := &puppet{Env: e, to: 2<<32 | metalog.Founder(0), from: 30 * env.Millisecond, until: 31 * env.Millisecond}
+		p := &puppet{Env: e, to: 2<<32 | metalog.Founder(0), admits: 2<<32 | metalog.Founder(0), from: 20 * env.Millisecond, until: 31 * env.Millisecond}
 		p.say = func(uint32) *raftpb.Message {
 			return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(5))}
 		}
 		if e.Self() == 2 {
+			p.admits = 0
 			p.from, p.until = 40*env.Millisecond, 500*env.Millisecond
 			p.say = func(uint32) *raftpb.Message {
 				return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Term: new(uint64(6)), LogTerm: new(uint64(4)), Index: new(uint64(100))}
@@ -134,7 +142,7 @@ func (a *asker) Step(ev *env.Event) {
 	switch {
 	case ev.Kind == env.Started:
 		a.refused = append(a.refused, a.log.Propose(a, 1, 1, nil), a.log.Read(a, 1))
-		a.log.Open(a)
+		a.log.Open(a, founders(3)[a.Self()])
 	case a.log.Owns(ev):
 		a.log.Step(a, ev)
 	}
@@ -172,7 +180,7 @@ func TestRefusals(t *testing.T) {
 	}
 	s.host = func(e env.Env) env.Machine {
 		a = &asker{Env: e, log: metalog.New(metalog.Config{
-			Dir: "meta", Cluster: 77, Addresses: []env.ID{0, 1, 2}, Machine: &registerMachine{}, Constants: quick,
+			Dir: "meta", Cluster: 77, Addresses: []env.ID{0, 1, 2}, Founders: founders(3), Machine: &registerMachine{}, Constants: quick,
 			Seat: metalog.Seat{Prefix: 'm', Timer: 3, Op: 1000, File: 5, Key: 40},
 		})}
 		return a

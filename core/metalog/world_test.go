@@ -101,10 +101,20 @@ type stage struct {
 	damaged map[env.ID]metalog.MemberID // what was at an address when its disk was damaged
 	corrupt int                         // members that stopped for a damaged file
 
+	directories map[env.ID]env.Nonce // by process: which it started in last
+
 	failed     func(error)                             // is told why a member stops; may be nil
 	transferAt func(st metalog.Status, to env.ID) bool // which members ask for the leadership to go round; may be nil
 	installed  int                                     // snapshots that followers took from a leader
 	wrong      []string
+}
+
+// founders are the data directories that the members are founded in.
+func founders(n int) (directories []env.Nonce) {
+	for i := range n {
+		directories = append(directories, env.Nonce{A: 1, B: uint64(i)})
+	}
+	return directories
 }
 
 type entry struct{ command, result string }
@@ -219,7 +229,7 @@ func (s *stage) newNode(e env.Env) env.Machine {
 		addresses = append(addresses, env.ID(i))
 	}
 	n.log = metalog.New(metalog.Config{
-		Dir: "meta", Cluster: 77, Addresses: addresses, Machine: n.machine, Constants: s.constants,
+		Dir: "meta", Cluster: 77, Addresses: addresses, Founders: founders(s.members), Machine: n.machine, Constants: s.constants,
 		Seat: metalog.Seat{Prefix: 'm', Timer: 3, Op: 1000, File: 5, Key: 40},
 	})
 	return n
@@ -230,10 +240,28 @@ func (n *node) Status(st *env.Status) {
 	*st = env.Status{uint64(s.Member), uint64(s.Term), uint64(s.Leader), uint64(s.Applied.Index), s.Applied.Chain, uint64(s.Committed)}
 }
 
+// directory returns the data directory that a process starts in: another one, when it has
+// been started and has no file.
+func (s *stage) directory(e env.Env) env.Nonce {
+	id := e.Self()
+	if s.directories == nil {
+		s.directories = map[env.ID]env.Nonce{}
+	}
+	last, started := s.directories[id]
+	switch {
+	case !started:
+		last = founders(s.members)[id]
+	case s.world.Disk(id).Content("meta/log") == nil:
+		last = e.Nonce()
+	}
+	s.directories[id] = last
+	return last
+}
+
 func (n *node) Step(ev *env.Event) {
 	switch {
 	case ev.Kind == env.Started:
-		n.log.Open(n)
+		n.log.Open(n, n.stage.directory(n))
 	case n.log.Owns(ev):
 		n.log.Step(n, ev)
 	case ev.Kind == env.Message && intact(ev, toNode):

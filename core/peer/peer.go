@@ -25,30 +25,32 @@ type Kind uint8
 // epoch; R: from another replica of it; N: from a node; M: from a member of the meta
 // log. The fields that a kind carries are in layouts.
 const (
-	Append    Kind = iota + 1 // L ships the records after At; Commit says what is committed; Round: see Appended
-	Appended                  // R has records up to At durably, and they are the leader's, in life Round of its log. Mark 1: it is about to begin that life, with nothing, once an append says the same Round
-	Pull                      // R asks for what follows its log; Tail: its ends. Offset: of the snapshot at Mark that it is fetching
-	Chunk                     // L answers with a part of a snapshot at At, from Offset on; Size: of all
-	Confirm                   // L asks whether it still leads
-	Confirmed                 // R knows of no higher epoch
-	Survey                    // L asks a member for its logs, from number Offset on
-	Surveyed                  // R answers with a part: its logs from number Offset on, of Size; Mark: how often the set of them has changed; Tail: the logs
-	Outdated                  // R knows of a higher epoch: Epoch
-	AskIndex                  // R asks up to where a read must have applied the log
-	Index                     // L answers, after a confirmation
-	Heartbeat                 // N lives, and knows the meta log up to Index; to every member of it. Mark: number of the last Configs that it heard from this member, 0 if from another one; Tail: shards that it leads and that are in trouble
-	Configs                   // the member that leads the meta log tells what has changed, up to Index; Round: up to where there is something to tell; Mark: number of what it says, which a heartbeat repeats; Tail: the changes
-	Propose                   // N wants a command, in Tail, in the meta log, as client Index under number Round
-	Proposed                  // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
-	Poll                      // the member that leads the meta log asks a node for its figures
-	Report                    // N answers, by what Round it was asked for; Mark: number of the report; Tail: the figures
-	Verify                    // N asks a member of the meta log whether it leads the shard in Epoch; Round: of its confirmations
-	Verified                  // the member answers: it did so after it was asked
+	Append     Kind = iota + 1 // L ships the records after At; Commit says what is committed; Round: see Appended
+	Appended                   // R has records up to At durably, and they are the leader's, in life Round of its log. Mark 1: it is about to begin that life, with nothing, once an append says the same Round
+	Pull                       // R asks for what follows its log; Tail: its ends. Offset: of the snapshot at Mark that it is fetching
+	Chunk                      // L answers with a part of a snapshot at At, from Offset on; Size: of all
+	Confirm                    // L asks whether it still leads
+	Confirmed                  // R knows of no higher epoch
+	Survey                     // L asks a member for its logs, from number Offset on
+	Surveyed                   // R answers with a part: its logs from number Offset on, of Size; Mark: how often the set of them has changed; Tail: the logs
+	Outdated                   // R knows of a higher epoch: Epoch
+	AskIndex                   // R asks up to where a read must have applied the log
+	Index                      // L answers, after a confirmation
+	Heartbeat                  // N lives, and knows the meta log up to Index; to every member of it. Mark: number of the last Configs that it heard from this member, 0 if from another one; Tail: shards that it leads and that are in trouble
+	Configs                    // the member that leads the meta log tells what has changed, up to Index; Round: up to where there is something to tell; Mark: number of what it says, which a heartbeat repeats; Tail: the changes
+	Propose                    // N wants a command, in Tail, in the meta log, as client Index under number Round
+	Proposed                   // the member that leads the meta log answers; Tail: the result, empty if it has to be sent again
+	Poll                       // the member that leads the meta log asks a node for its figures
+	Report                     // N answers, by what Round it was asked for; Mark: number of the report; Tail: the figures
+	Verify                     // N asks a member of the meta log whether it leads the shard in Epoch; Round: of its confirmations
+	Verified                   // the member answers: it did so after it was asked
+	Register                   // N, which has no incarnation yet, wants one; Tail: the command; to every member of the meta log
+	Registered                 // the member that leads the meta log answers; Index: the incarnation; Tail: the nonce of the start that has it, 16
 	kinds
 )
 
 var kindNames = [kinds]string{"", "append", "appended", "pull", "chunk", "confirm", "confirmed", "survey", "surveyed", "outdated",
-	"ask-index", "index", "heartbeat", "configs", "propose", "proposed", "poll", "report", "verify", "verified"}
+	"ask-index", "index", "heartbeat", "configs", "propose", "proposed", "poll", "report", "verify", "verified", "register", "registered"}
 
 // String returns the name of k.
 func (k Kind) String() string {
@@ -105,25 +107,27 @@ var fieldSize = [fields]int{
 
 // layouts is the table of what each kind carries, in order.
 var layouts = [kinds][]field{
-	Append:    {pShard, pSlot, pAt, pCommit, pRound, pTail},
-	Appended:  {pShard, pSlot, pAt, pCommit, pRound, pMark, pIndex},
-	Pull:      {pShard, pSlot, pAt, pMark, pOffset, pTail},
-	Chunk:     {pShard, pSlot, pAt, pOffset, pSize, pTail},
-	Confirm:   {pShard, pRound},
-	Confirmed: {pShard, pRound},
-	Survey:    {pShard, pRound, pOffset},
-	Surveyed:  {pShard, pRound, pMark, pOffset, pSize, pTail},
-	Outdated:  {pShard},
-	AskIndex:  {pShard, pSlot, pRound},
-	Index:     {pShard, pSlot, pRound, pAt},
-	Heartbeat: {pIndex, pMark, pTail},
-	Configs:   {pIndex, pRound, pMark, pTail},
-	Propose:   {pRound, pIndex, pTail},
-	Proposed:  {pRound, pIndex, pTail},
-	Poll:      {pRound},
-	Report:    {pRound, pMark, pTail},
-	Verify:    {pShard, pRound},
-	Verified:  {pShard, pRound},
+	Append:     {pShard, pSlot, pAt, pCommit, pRound, pTail},
+	Appended:   {pShard, pSlot, pAt, pCommit, pRound, pMark, pIndex},
+	Pull:       {pShard, pSlot, pAt, pMark, pOffset, pTail},
+	Chunk:      {pShard, pSlot, pAt, pOffset, pSize, pTail},
+	Confirm:    {pShard, pRound},
+	Confirmed:  {pShard, pRound},
+	Survey:     {pShard, pRound, pOffset},
+	Surveyed:   {pShard, pRound, pMark, pOffset, pSize, pTail},
+	Outdated:   {pShard},
+	AskIndex:   {pShard, pSlot, pRound},
+	Index:      {pShard, pSlot, pRound, pAt},
+	Heartbeat:  {pIndex, pMark, pTail},
+	Configs:    {pIndex, pRound, pMark, pTail},
+	Propose:    {pRound, pIndex, pTail},
+	Proposed:   {pRound, pIndex, pTail},
+	Poll:       {pRound},
+	Report:     {pRound, pMark, pTail},
+	Verify:     {pShard, pRound},
+	Verified:   {pShard, pRound},
+	Register:   {pTail},
+	Registered: {pIndex, pTail},
 }
 
 // A message between nodes, little endian, part of the format; never change:

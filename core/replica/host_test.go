@@ -514,7 +514,7 @@ func (h *host) fold() []byte { return h.State().Append(nil) }
 // The methods of env.Env.
 
 func (h *host) Self() env.ID                   { return 1 }
-func (h *host) Incarnation() env.Incarnation   { return h.incarnation }
+func (h *host) Nonce() env.Nonce               { return env.Nonce{A: uint64(h.incarnation), B: 1} }
 func (h *host) Now() env.Time                  { return h.skipped + env.Time(h.done) }
 func (h *host) Wall() env.WallTime             { return 0 }
 func (h *host) SetTimer(env.TimerID, env.Time) {}

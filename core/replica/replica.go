@@ -245,7 +245,7 @@ func (r *Replica) Appended() lineage.Seq { return r.end.Seq }
 
 // key names something about this slot to the world.
 func (r *Replica) key(e env.Env, kind uint16, b uint64) env.Key {
-	return env.Key{Kind: kind, Attempt: uint32(e.Incarnation()), A: uint64(r.config.Identity.Tenant), B: b}
+	return env.Key{Kind: kind, A: uint64(r.config.Identity.Tenant), B: b}
 }
 
 func (r *Replica) hit(e env.Env, p env.Point, seq lineage.Seq) env.Action {

@@ -166,6 +166,9 @@ func newRun(o *Options) (*run, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := r.config.found(); err != nil {
+		return nil, err
+	}
 	r.path = filepath.Join(o.Dir, "node.json")
 	if err := r.config.write(r.path); err != nil {
 		return nil, err

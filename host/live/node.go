@@ -32,6 +32,7 @@ type NodeConfig struct {
 	Addresses map[env.ID]string `json:"addresses"`
 	Seed      uint64            `json:"seed"`
 	Clients   int               `json:"clients"`
+	Directory env.Nonce         `json:"directory"` // that the node is founded in
 }
 
 func (c *NodeConfig) write(path string) error {
@@ -40,6 +41,16 @@ func (c *NodeConfig) write(path string) error {
 		return err
 	}
 	return os.WriteFile(path, data, 0o600)
+}
+
+// clusterID is the number of the cluster.
+const clusterID = 1
+
+// found names the node's data directory.
+func (c *NodeConfig) found() error {
+	c.Directory = host.NewNonce()
+	name, content := core.Founded(clusterID, c.Directory)
+	return host.PutData(c.Dir, name, content)
 }
 
 // tenants is how many tenants there are.
@@ -53,7 +64,7 @@ var slotsOf = [tenants]lineage.Slot{1, 2, 1}
 func (c *NodeConfig) cluster() *core.Cluster {
 	k := replica.DefaultConstants
 	k.SegmentSize, k.SnapshotEvery, k.MaxSessions = 16<<10, 64<<10, c.Clients+1
-	cluster := &core.Cluster{Constants: k}
+	cluster := &core.Cluster{Constants: k, Founding: &core.Founding{ID: clusterID, Nodes: []core.Founder{{Node: Node, Directory: c.Directory}}}}
 	for i, limits := range [tenants]tenant.Limits{{Rate: 1_000_000}, {Rate: 1_000_000}, {Rate: 200, Burst: 20}} {
 		config := tenant.Config{ID: tenant.ID(i), Version: 1, Limits: limits}
 		for slot := range slotsOf[i] {

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -99,7 +98,15 @@ func Start(o Options) (*Cluster, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: o, founded: configure(o.Cluster), addresses: map[env.ID]string{}}
+	f, err := o.founded()
+	if err != nil {
+		return nil, err
+	}
+	o.Cluster = f.Cluster
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	c := &Cluster{options: o, founded: configure(f), addresses: map[env.ID]string{}}
 	listeners, err := c.listen()
 	if err != nil {
 		return nil, err
@@ -119,9 +126,9 @@ func Start(o Options) (*Cluster, error) {
 }
 
 // configure returns the configuration that processes of a cluster share.
-func configure(founded *control.Cluster) *core.Cluster {
+func configure(f *founding) *core.Cluster {
 	shared := core.DefaultShared
-	shared.Control = founded
+	shared.ID, shared.Control = f.ID, f.Cluster
 	c := &core.Cluster{Constants: replica.DefaultConstants, Shared: &shared}
 	c.PlaceShared()
 	c.Index()
@@ -166,7 +173,7 @@ func (c *Cluster) startNode(id env.ID, l net.Listener) error {
 
 func (c *Cluster) start(id env.ID, l net.Listener, machine func(env.Env) env.Machine) (*host.Process, error) {
 	p, err := host.Start(host.Config{
-		ID: id, Dir: filepath.Join(c.options.Dir, strconv.Itoa(int(id))), Addresses: c.addresses, Listener: l, New: machine,
+		ID: id, Dir: c.options.dirOf(id), Addresses: c.addresses, Listener: l, New: machine,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("process %d: %w", id, err)

@@ -38,7 +38,7 @@ func (c *Cluster) Work(ctx context.Context, rate int) error {
 		}
 	}
 	p, err := c.start(env.ID(len(c.nodes)), nil, func(e env.Env) env.Machine {
-		w.env, w.Client = e, core.NewClient(e, configure(&now), core.DefaultPatience)
+		w.env, w.Client = e, core.NewClient(e, configure(&founding{c.founded.Shared.ID, &now}), core.DefaultPatience)
 		return w
 	})
 	if err != nil {

@@ -34,7 +34,8 @@ const (
 
 // Config is what a network is made of.
 type Config struct {
-	Self        env.ID
+	Self env.ID
+	// Incarnation orders the starts of the process: its connections of a lower one are of the past.
 	Incarnation env.Incarnation
 	Addresses   map[env.ID]string // host:port of every process
 	// Listener, if not nil, is used instead of listening at Addresses[Self].

@@ -33,8 +33,10 @@ const (
 func cluster() *core.Cluster {
 	shared := core.DefaultShared
 	shared.Control = &control.Cluster{
-		Meta:   []env.ID{0, 1, 2},
-		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}},
+		Meta: []env.ID{0, 1, 2},
+		Nodes: []control.NodeConfig{
+			{ID: 0, Region: "eu", Directory: env.Nonce{A: 1}}, {ID: 1, Region: "eu", Directory: env.Nonce{A: 2}}, {ID: 2, Region: "eu", Directory: env.Nonce{A: 3}},
+		},
 		Shards: []control.ShardConfig{{ID: shard, Region: "eu", Replicas: []env.ID{1, 2, 0}}},
 		Tenants: []control.TenantConfig{{
 			Config: tenant.Config{ID: who, Version: 1, Limits: tenant.Limits{Rate: 1000, Entities: 100}, Residency: tenant.Residency{"eu"}},
@@ -114,6 +116,12 @@ func start(t *testing.T, w *writer) (processes []*host.Process, ask func(node en
 		addresses[id], listeners = l.Addr().String(), append(listeners, l)
 	}
 	for i, l := range listeners {
+		if at := c.Shared.Control.Node(env.ID(i)); at != nil {
+			name, content := core.Founded(c.Shared.ID, at.Directory)
+			if err := host.PutData(filepath.Join(dir, fmt.Sprint(i)), name, content); err != nil {
+				t.Fatal(err)
+			}
+		}
 		p, err := host.Start(host.Config{
 			ID: env.ID(i), Dir: filepath.Join(dir, fmt.Sprint(i)), Addresses: addresses, Listener: l,
 			New: func(e env.Env) env.Machine {

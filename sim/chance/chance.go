@@ -41,6 +41,7 @@ const (
 	DiskRot  // where a disk rots
 	Machine  // Env.Chance
 	Draw     // drawing plans and workloads
+	Start    // Env.Nonce
 )
 
 var siteNames = [Deviations]string{
@@ -95,6 +96,11 @@ func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo ^ a
 }
+
+// InStart returns the scope of decisions about what a process asks for in one of its
+// starts. scope is that of its first start, below 1<<48; restarts is how many starts were
+// before, below 1<<16.
+func InStart(scope, restarts uint64) uint64 { return scope | restarts<<48 }
 
 // Below maps a uniform hash to [0, n) without bias that matters. n > 0.
 func Below(hash, n uint64) uint64 {

@@ -162,7 +162,7 @@ func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	}
 	work, transfer = d.scaled(work), d.scaled(transfer)
 	if p.Jitter > 0 {
-		h := d.decider.Uniform(chance.DiskJitter, d.scope<<8|uint64(op.Kind), op.Key)
+		h := d.decider.Uniform(chance.DiskJitter, d.scope^uint64(op.Kind)<<32, op.Key)
 		work += int64(chance.Below(h, uint64(times(work+transfer, p.Jitter, 1000))+1))
 	}
 	return work, transfer

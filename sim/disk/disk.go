@@ -51,7 +51,8 @@ var DefaultProfile = Profile{
 type Disk struct {
 	profile Profile
 	slow    int64  // times slower than the profile
-	scope   uint64 // the process's number, scope of decisions
+	process uint64 // its number
+	scope   uint64 // of decisions: the process in its present start
 	decider *chance.Decider
 
 	root    *inode
@@ -114,16 +115,20 @@ type Completion struct {
 }
 
 // New returns an empty, formatted disk.
-func New(scope uint64, decider *chance.Decider) *Disk {
-	d := &Disk{scope: scope, decider: decider}
+func New(process uint64, decider *chance.Decider) *Disk {
+	d := &Disk{process: process, decider: decider}
 	d.Reset(DefaultProfile)
 	return d
 }
 
+// Started tells how often the disk's process was started before: it is a part of every
+// decision from now on.
+func (d *Disk) Started(restarts uint64) { d.scope = chance.InStart(d.process, restarts) }
+
 // Reset makes the disk new and empty and keeps its memory.
 func (d *Disk) Reset(p Profile) {
 	*d = Disk{
-		profile: p, slow: 1, scope: d.scope, decider: d.decider, inodes: d.inodes,
+		profile: p, slow: 1, process: d.process, scope: d.process, decider: d.decider, inodes: d.inodes,
 		ready: d.ready[:0], tails: d.tails[:0],
 		pending: d.pending[:0], handles: d.handles[:0], ops: d.ops[:0], free: d.free[:0], out: d.out,
 		durables: d.durables, dirs: d.dirs, failures: d.failures[:0],
@@ -131,6 +136,17 @@ func (d *Disk) Reset(p Profile) {
 	d.durables.forget()
 	d.dirs.forget()
 	d.root = d.inode(true)
+}
+
+// Put puts a file into the root of a disk on which no process has run yet, durably.
+func (d *Disk) Put(name string, data []byte) {
+	op := env.Op{Kind: env.OpCreate, File: 1, Path: name}
+	d.create(&op) // the disk is empty
+	h := d.handle(op.File)
+	d.write(h, 0, data, env.Key{})
+	d.sync(h)
+	d.syncDir("")
+	*h = handle{}
 }
 
 // inode returns a new file or directory, in the memory of one of an earlier run if

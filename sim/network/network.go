@@ -88,10 +88,11 @@ type Arrival struct {
 
 // Send accepts a message at time now. It returns the arrivals to schedule, valid
 // until the next Send: none if the message is lost, two if it is doubled.
-func (n *Network) Send(now int64, from, to env.ID, key env.Key, data []byte) []Arrival {
+// restarts is how often the sender was started before its present start.
+func (n *Network) Send(now int64, from, to env.ID, restarts uint64, key env.Key, data []byte) []Arrival {
 	n.sent = n.sent[:0]
 	l := n.link(from, to)
-	scope := uint64(from)<<32 | uint64(to)
+	scope := chance.InStart(uint64(from)<<32|uint64(to), restarts)
 	size := int64(len(data)) + n.profile.Header
 	if l.queued+size > n.profile.Queue || n.decider.DeviateEach(chance.NetLoss, scope, key) != 0 {
 		return n.sent

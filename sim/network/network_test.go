@@ -26,7 +26,7 @@ func newWire(rates chance.Rates) *wire {
 func (w *wire) send(now int64, n int) {
 	for i := range n {
 		key := env.Key{A: uint64(now), B: uint64(i)}
-		w.flying = append(w.flying, w.net.Send(now+int64(i), 0, 1, key, fmt.Append(nil, i))...)
+		w.flying = append(w.flying, w.net.Send(now+int64(i), 0, 1, 0, key, fmt.Append(nil, i))...)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestBandwidth(t *testing.T) {
 	w.net.profile = Profile{Latency: 1000, PerKiB: 1024, Queue: 1 << 20, Header: 24}
 	arrivals := func(now int64, from, to env.ID, n int) (at []int64) {
 		for i := range n {
-			a := w.net.Send(now, from, to, env.Key{B: uint64(i)}, make([]byte, 1000))
+			a := w.net.Send(now, from, to, 0, env.Key{B: uint64(i)}, make([]byte, 1000))
 			at = append(at, a[0].At)
 		}
 		return at
@@ -166,7 +166,7 @@ func TestLatencyAndDelayStayInTheirRange(t *testing.T) {
 		least, most := int64(1<<62), int64(0)
 		for i := range int64(500) {
 			now := i * 10_000
-			a := w.net.Send(now, 0, 1, env.Key{B: uint64(i)}, []byte("x"))
+			a := w.net.Send(now, 0, 1, 0, env.Key{B: uint64(i)}, []byte("x"))
 			least, most = min(least, a[0].At-now), max(most, a[0].At-now)
 			w.net.Arrive(a[0].Ref)
 			w.net.Release(a[0].Ref)
@@ -183,7 +183,7 @@ func TestCorruptionIsOneBit(t *testing.T) {
 	sent := []byte("hold the line")
 	damaged, pairs := 0, 0
 	for i := range uint64(200) {
-		a := w.net.Send(0, 0, 1, env.Key{B: i}, sent)
+		a := w.net.Send(0, 0, 1, 0, env.Key{B: i}, sent)
 		changed := 0
 		for _, arrival := range a {
 			bad := 0
@@ -207,7 +207,7 @@ func TestCorruptionIsOneBit(t *testing.T) {
 	if string(sent) != "hold the line" {
 		t.Errorf("the sender's buffer became %q", sent)
 	}
-	if a := w.net.Send(0, 0, 1, env.Key{}, nil); len(w.net.Arrive(a[0].Ref).Data) != 0 {
+	if a := w.net.Send(0, 0, 1, 0, env.Key{}, nil); len(w.net.Arrive(a[0].Ref).Data) != 0 {
 		t.Error("an empty message got bytes")
 	}
 }

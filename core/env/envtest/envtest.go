@@ -74,22 +74,30 @@ func finish(t *testing.T, ok bool) {
 
 func started(t *testing.T, h Host) {
 	var kinds []env.EventKind
-	var incarnations []env.Incarnation
-	ok := h.Run(func() bool { return len(incarnations) == 2 }, func(e env.Env) env.Machine {
+	var nonces []env.Nonce
+	ok := h.Run(func() bool { return len(nonces) == 3 }, func(e env.Env) env.Machine {
 		first := true
 		return &machine{e, func(e env.Env, ev *env.Event) {
 			if first {
 				kinds = append(kinds, ev.Kind)
-				incarnations = append(incarnations, e.Incarnation())
+				nonces = append(nonces, e.Nonce())
 				e.SetTimer(1, e.Now())
 				h.Restart(e.Self())
+			}
+			if len(nonces) > 0 && !slices.Contains(nonces, e.Nonce()) {
+				t.Errorf("nonce %v within a start, and %v before", e.Nonce(), nonces)
 			}
 			first = false
 		}}
 	})
 	finish(t, ok)
-	if !slices.Equal(kinds, []env.EventKind{env.Started, env.Started}) || !slices.Equal(incarnations, []env.Incarnation{1, 2}) {
-		t.Errorf("incarnations %v were first told %v", incarnations, kinds)
+	if !slices.Equal(kinds, []env.EventKind{env.Started, env.Started, env.Started}) {
+		t.Errorf("starts were first told %v", kinds)
+	}
+	for i, n := range nonces {
+		if n == (env.Nonce{}) || slices.Contains(nonces[:i], n) {
+			t.Errorf("starts have the nonces %v, want three that differ", nonces)
+		}
 	}
 }
 
@@ -451,9 +459,13 @@ func entries(t *testing.T, h Host) {
 
 func restart(t *testing.T, h Host) {
 	var read []byte
+	starts := 0
 	finish(t, h.Run(func() bool { return read != nil }, program(func(e env.Env, ev *env.Event) {
+		if ev.Kind == env.Started {
+			starts++
+		}
 		switch {
-		case ev.Kind == env.Started && e.Incarnation() == 1:
+		case ev.Kind == env.Started && starts == 1:
 			e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
 			e.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("kept"), ID: 1})
 		case ev.Kind == env.Started:
@@ -471,9 +483,12 @@ func restart(t *testing.T, h Host) {
 }
 
 func halt(t *testing.T, h Host) {
-	heard, steps := 0, 0
+	heard, steps, starts := 0, 0, 0
 	finish(t, h.Run(func() bool { return steps > 0 }, program(func(e env.Env, ev *env.Event) {
-		if ev.Kind == env.Started && e.Incarnation() == 1 {
+		if ev.Kind == env.Started {
+			starts++
+		}
+		if ev.Kind == env.Started && starts == 1 {
 			e.Halt("the suite asks for it")
 			e.Send(1, env.Key{}, []byte("from the dead"))
 			e.SetTimer(0, e.Now())

@@ -1,0 +1,225 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/peer"
+)
+
+// Who a node is. A start of a node whose shards are shared goes through these steps:
+//
+//  1. It reads the name of its data directory. A directory that has none gets one, durably.
+//  2. As a member of the meta log it is that directory: the log opens.
+//  3. It asks the leader of the meta log to register it: directory, nonce of the start, and
+//     the last incarnation that is durable here. It repeats that until it is answered.
+//     The index of the entry is its incarnation.
+//  4. It makes the incarnation durable in the directory.
+//  5. From then on it speaks: it says that it lives, takes configurations, opens its slots.
+//
+// So a set, which names only lives that spoke, never names one that the directory does not
+// know of. A directory that registers with less than that is another one, or an older copy.
+
+// supports is the feature level of this binary.
+const supports = 1
+
+// identity is how far a start has come.
+type identity struct {
+	opened  bool // the directory's name is durable
+	asks    bool // to be registered
+	given   env.Incarnation
+	writing bool // the node file, with the name or the incarnation
+	again   bool // there was no room for it
+	lost    bool // nothing is served: the founding file names another directory
+}
+
+// identify looks at the directory's name, and gives it one if it has none.
+func (n *Node) identify() {
+	c := &n.catalog
+	if named := c.Directory != (env.Nonce{}); named && c.Cluster != n.cluster.id() {
+		n.fail(fmt.Errorf("%w: the data directory belongs to cluster %d, and this is cluster %d", ErrForeign, c.Cluster, n.cluster.id()))
+		return
+	} else if !named {
+		c.Cluster, c.Directory = n.cluster.id(), n.env.Nonce()
+		if n.sharing != nil {
+			n.writeIdentity()
+			return
+		} // else it is written with the epochs
+	}
+	n.identified()
+}
+
+func (n *Node) writeIdentity() {
+	n.identity.writing = true
+	next := n.catalog.clone()
+	if n.identity.given > 0 {
+		next.Given = n.identity.given
+	}
+	n.scriptCatalog(&next)
+	n.runScript()
+}
+
+// identityDurable goes on when the node file has the directory's name, or the incarnation.
+func (n *Node) identityDurable() {
+	n.identity.writing = false
+	if !n.identity.opened {
+		n.identified()
+		return
+	}
+	n.speak()
+}
+
+// identified goes on in a directory that has a durable name.
+func (n *Node) identified() {
+	n.identity.opened = true
+	if n.sharing != nil {
+		n.startMeta()
+		n.identity.asks = true
+		n.askToRegister()
+		return
+	}
+	if f := n.cluster.Founding; f != nil && !f.names(n.env.Self(), n.catalog.Directory) {
+		// What was acknowledged is in another directory; nobody else has it.
+		n.identity.lost = true
+		return
+	}
+	n.catalog.Given++
+	n.countEpochs()
+}
+
+// askToRegister asks every member of the meta log for an incarnation; the one that leads it
+// answers.
+func (n *Node) askToRegister() {
+	c := control.Command{
+		Kind: control.Register, Node: n.self.Node, Directory: n.catalog.Directory, Nonce: n.env.Nonce(),
+		Given: n.catalog.Given, Supports: supports,
+	}
+	m := peer.Message{Kind: peer.Register, Tail: c.Append(nil)}
+	for _, to := range n.cluster.Shared.Control.Meta {
+		if to != n.self.Node {
+			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
+		}
+	}
+	n.register(n.self.Node, &m)
+}
+
+// tickIdentity repeats what was not answered.
+func (n *Node) tickIdentity() {
+	switch {
+	case n.identity.again:
+		n.identity.again = false
+		n.writeIdentity()
+	case n.identity.asks:
+		n.askToRegister()
+	}
+}
+
+// registration is a start that asks this node, which leads the meta log, to be registered.
+type registration struct {
+	node  env.ID
+	nonce env.Nonce
+	sent  env.Time // when it was proposed last
+}
+
+// register lets a start have its incarnation, if this node leads the meta log: the one that
+// it has already, or a new one.
+func (n *Node) register(from env.ID, m *peer.Message) {
+	if !n.leads {
+		return
+	}
+	c, err := control.DecodeCommand(m.Tail)
+	if err != nil || c.Kind != control.Register || c.Node != from {
+		return
+	}
+	if n.plane.Judge(&c) != control.Done {
+		n.answerRegistration(from, c.Nonce)
+		return
+	}
+	i, now := 0, n.env.Now()
+	for ; i < len(n.registering) && n.registering[i].node != from; i++ {
+	}
+	if i == len(n.registering) {
+		n.registering = append(n.registering, registration{node: from})
+	}
+	r := &n.registering[i]
+	if r.nonce == c.Nonce && now.Sub(r.sent) < 4*shareEvery {
+		return
+	}
+	r.nonce, r.sent = c.Nonce, now
+	// The term is this leader's alone, so that no number is used twice.
+	n.count++
+	number := uint64(n.log.Status().Term)<<32 | n.count&(1<<32-1)
+	client := uint64(n.self.Node)<<32 | registers | uint64(from)%decisions
+	_ = n.log.Propose(n.env, client, number, m.Tail) // refused: it is repeated
+	n.metaStepped()
+}
+
+// answerRegistration tells a start its incarnation, if it has one.
+func (n *Node) answerRegistration(to env.ID, nonce env.Nonce) {
+	x := n.plane.Node(to)
+	if x == nil || x.Nonce != nonce {
+		return
+	}
+	if to == n.self.Node {
+		n.registered(x.Registered, nonce)
+		return
+	}
+	m := peer.Message{Kind: peer.Registered, Index: uint64(x.Registered), Tail: appendNonce(nil, nonce)}
+	n.sendPeer(to, &m, uint64(to), m.Index)
+}
+
+// answerRegistrations answers the starts that are registered by now.
+func (n *Node) answerRegistrations() {
+	if !n.leads {
+		n.registering = n.registering[:0]
+		return
+	}
+	for i := 0; i < len(n.registering); {
+		r := n.registering[i]
+		if x := n.plane.Node(r.node); x == nil || x.Nonce != r.nonce {
+			i++
+			continue
+		}
+		n.registering = append(n.registering[:i], n.registering[i+1:]...)
+		n.answerRegistration(r.node, r.nonce)
+	}
+}
+
+// registered takes the incarnation of this start, and makes it durable.
+func (n *Node) registered(incarnation env.Incarnation, nonce env.Nonce) {
+	// An answer to an earlier start says nothing to this one.
+	//safety:own-registration-only false by=one-sequencer on=all-members-restart
+	if nonce != n.env.Nonce() {
+		return
+	}
+	if !n.identity.asks {
+		return
+	}
+	n.identity.asks = false
+	n.identity.given = incarnation
+	n.writeIdentity()
+}
+
+// speak begins the part of the start in which others hear of it.
+func (n *Node) speak() {
+	n.catalog.Given = n.identity.given
+	n.self.Incarnation = n.identity.given
+	n.sweep()
+}
+
+// superseded ends the process if a later start of its node is registered.
+func (n *Node) superseded(c *control.Node) {
+	if c.ID == n.self.Node && c.Registered > n.self.Incarnation {
+		n.env.Halt(fmt.Sprintf("node %d was started again, in incarnation %d; this start is of incarnation %d", c.ID, c.Registered, n.self.Incarnation))
+	}
+}
+
+// Member returns the node in its present life; its incarnation is 0 before that is
+// registered, and always where shards are not shared.
+func (n *Node) Member() control.Member {
+	if n.sharing == nil {
+		return control.Member{Node: n.env.Self()}
+	}
+	return n.self
+}

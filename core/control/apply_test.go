@@ -527,6 +527,30 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// The slots of all tenants together have a bound, which tenants that end make room in, also
+// after the state was read from a snapshot.
+func TestSlotsOfAllTenantsAreBounded(t *testing.T) {
+	l := newLog()
+	sum := 0
+	for i := range l.plane.Tenants() {
+		sum += len(l.plane.Tenants()[i].Slots)
+	}
+	restored := new(Plane)
+	if err := restored.Restore(l.plane.Snapshot()); err != nil || l.plane.slots != sum || restored.slots != sum {
+		t.Fatalf("%d slots are counted as %d, from a snapshot as %d, %v", sum, l.plane.slots, restored.slots, err)
+	}
+	l.plane.slots = MaxAllSlots - 2 // as if others had so many
+	if r := l.do(creates(100, nil, 1, 1, 1)); r.Refusal != Full {
+		t.Errorf("one slot more than there is room for: %v", r.Refusal)
+	}
+	l.must(t, creates(100, nil, 1, 1))
+	if r := l.do(creates(101, nil, 1)); r.Refusal != Full {
+		t.Errorf("one slot more: %v", r.Refusal)
+	}
+	l.must(t, ended(100)...)
+	l.must(t, creates(101, nil, 1, 1))
+}
+
 // what tells a shard in a line.
 func what(s *Shard) string {
 	eligible := ""

@@ -30,6 +30,8 @@ const (
 	MaxTenants  = 65536 // tenants, the dropped ones included
 	// MaxSlots bounds those of a tenant: whatever has changed of it is told in one message.
 	MaxSlots = 1024
+	// MaxAllSlots bounds those of all tenants together.
+	MaxAllSlots = 1 << 20
 	// MaxExclusions bounds those of a shard. A member whose logs fail by the thousand
 	// is to be removed whole.
 	MaxExclusions = 1024
@@ -184,6 +186,13 @@ func (c *Cluster) validateReplicas(s *ShardConfig, path string) error {
 func (c *Cluster) validateTenants() error {
 	if n := len(c.Tenants); n > MaxTenants {
 		return wrong("tenants", "%d tenants, want at most %d", n, MaxTenants)
+	}
+	slots := 0
+	for i := range c.Tenants {
+		slots += len(c.Tenants[i].Shards)
+	}
+	if slots > MaxAllSlots {
+		return wrong("tenants", "%d slots, want at most %d", slots, MaxAllSlots)
 	}
 	for i := range c.Tenants {
 		t, path := &c.Tenants[i], fmt.Sprintf("tenants[%d]", i)

@@ -147,13 +147,15 @@ const founded = 1
 
 // Plane is the control plane: the state machine on the meta log.
 //
-// Invariant: each list ascends by id, and no tenant is in both tenants and dropped.
+// Invariant: each list ascends by id, and no tenant is in both tenants and dropped; slots is
+// the sum over tenants.
 type Plane struct {
 	index   uint64
 	nodes   []Node
 	shards  []Shard
 	tenants []Tenant
 	dropped []Tombstone
+	slots   int // of all tenants
 	refused [refusalEnd]uint64
 }
 
@@ -173,6 +175,7 @@ func New(c *Cluster) *Plane {
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		p.tenants = append(p.tenants, newTenantOf(&t.Config, t.Shards, founded, founded))
+		p.slots += len(t.Shards)
 	}
 	return p
 }

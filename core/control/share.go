@@ -18,7 +18,7 @@ func (t *Tenant) Clone() Tenant {
 
 // Clone returns a plane with the same state that shares nothing with p.
 func (p *Plane) Clone() *Plane {
-	c := &Plane{index: p.index, refused: p.refused, nodes: slices.Clone(p.nodes), shards: slices.Clone(p.shards), tenants: slices.Clone(p.tenants), dropped: slices.Clone(p.dropped)}
+	c := &Plane{index: p.index, slots: p.slots, refused: p.refused, nodes: slices.Clone(p.nodes), shards: slices.Clone(p.shards), tenants: slices.Clone(p.tenants), dropped: slices.Clone(p.dropped)}
 	for i := range c.shards {
 		s := &c.shards[i]
 		*s = s.Clone()

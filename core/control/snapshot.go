@@ -199,6 +199,7 @@ func (d *decoder) plane(p *Plane) {
 	}
 	for range d.count(tenantMin) {
 		p.tenants = append(p.tenants, d.tenant())
+		p.slots += len(p.tenants[len(p.tenants)-1].Slots)
 	}
 	for range d.count(droppedSize) {
 		p.dropped = append(p.dropped, Tombstone{tenant.ID(d.uint64()), d.uint64()})

@@ -70,8 +70,8 @@ func (p *Plane) permittedIn(homes []lineage.Shard, c *tenant.Config) Refusal {
 	return Done
 }
 
-func roomForTenant(p *Plane, _ *change) Refusal {
-	return unless(len(p.tenants)+len(p.dropped) < MaxTenants, Full)
+func roomForTenant(p *Plane, x *change) Refusal {
+	return unless(len(p.tenants)+len(p.dropped) < MaxTenants && p.slots+len(x.Shards) <= MaxAllSlots, Full)
 }
 
 // asBased: who has not seen what another one has set does not undo it, and versions
@@ -90,6 +90,7 @@ func permittedMove(p *Plane, x *change) Refusal {
 func createTenant(p *Plane, x *change) {
 	i, _ := p.findTenant(x.Config.ID)
 	p.tenants = slices.Insert(p.tenants, i, newTenantOf(&x.Config, x.Shards, x.index, 0))
+	p.slots += len(x.Shards)
 }
 
 func configure(p *Plane, x *change) {
@@ -138,6 +139,7 @@ func closeSlot(p *Plane, x *change) {
 // endTenant leaves a tombstone, and no exclusion that names a slot of the tenant.
 func (p *Plane) endTenant(x *change) {
 	i, _ := p.findTenant(x.Tenant)
+	p.slots -= len(p.tenants[i].Slots)
 	p.tenants = slices.Delete(p.tenants, i, i+1)
 	i, _ = p.findDropped(x.Tenant)
 	p.dropped = slices.Insert(p.dropped, i, Tombstone{x.Tenant, x.index})

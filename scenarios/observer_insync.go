@@ -137,7 +137,7 @@ func (o *observer) lacksTold(node env.ID, t tenant.ID, slot lineage.Slot, told u
 
 // present reports whether a member is the life that its node runs now.
 func (o *observer) present(m control.Member) bool {
-	return o.boots[m.Node].incarnation == m.Incarnation && o.world.Machine(m.Node) != nil
+	return o.memberOf(m.Node) == m && o.world.Machine(m.Node) != nil
 }
 
 func isExcluded(s *control.Shard, m control.Member, t tenant.ID, slot lineage.Slot) bool {

@@ -52,10 +52,9 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 // was hurt last. Several nodes at once, or a set at min, may have to wait for a node to come
 // back: that is the judge liveness's, and Unjudged counts it.
 //
-// A read is judged if, from its beginning to its deadline, at most one node was down, or
-// did not run, or had been so within ReadDeadline before: it has to come back, and into
-// the in-sync set. Cuts, slow or lost disks, and two nodes at once, put off what is judged
-// until as long after they are over. Where messages are lost for no disruption's sake
+// A read is judged if, from its beginning to its deadline, at most one node was hurt, or had
+// been so shortly before: it has to come back, and into the in-sync set. Its deadline is
+// ReadDeadline, and longer if the node ran all the while. Where messages are lost for no disruption's sake
 // nothing is judged; nor is a read of a tenant before its creation was answered, or from
 // when its drop was asked for.
 func judgeAvailability(run *observe.Run, o Options) Report {
@@ -81,7 +80,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 	case !run.Shared:
 		v.leftOut("no shard is a replica group")
 	case v.report.Checked == 0:
-		v.leftOut("no read began while at most one node was hurt")
+		v.leftOut("nothing was asked while at most one node was hurt")
 	}
 	return v.done()
 }
@@ -94,11 +93,8 @@ func isThere(l *life, op *history.Op) bool {
 
 func answeredInTime(v *verdict, a *observe.Availability, ops []history.Op, i int) {
 	op := &ops[i]
-	deadline := ReadDeadline(a.Silence)
-	if op.Level == history.Session {
-		deadline = SessionDeadline
-	}
-	if !calm(a, op.InvokeAt, op.InvokeAt+deadline) {
+	deadline, ok := deadlineOf(a, op)
+	if !ok {
 		return
 	}
 	v.report.Checked++
@@ -112,21 +108,34 @@ func answeredInTime(v *verdict, a *observe.Availability, ops []history.Op, i int
 	}
 }
 
-// calm reports whether at most one node was hurt in a time, and by nothing else than
-// that it did not run.
-func calm(a *observe.Availability, from, to int64) bool {
+// deadlineOf returns how long a read may take; false if more than one node was hurt within that
+// time and shortly before. A node that did not run is found out by its clients at once. One that
+// runs, and is deaf, mute or slow, holds up its clients until others have taken over.
+func deadlineOf(a *observe.Availability, op *history.Op) (int64, bool) {
+	deadline, most := ReadDeadline(a.Silence), ReadDeadline(a.Silence)+3*max(a.Slow, 2*a.Silence)
+	if op.Level == history.Session {
+		deadline = SessionDeadline
+	}
+	for i := range a.Outages {
+		if o := &a.Outages[i]; !o.Alone && o.From <= op.InvokeAt+most && o.To+most >= op.InvokeAt {
+			deadline = most
+		}
+	}
 	hurt, one := uint32(0), false
 	for i := range a.Outages {
-		o := &a.Outages[i]
-		if o.From > to || o.To+ReadDeadline(a.Silence) < from {
+		o, over := &a.Outages[i], most
+		if o.Alone {
+			over = ReadDeadline(a.Silence)
+		}
+		if o.From > op.InvokeAt+deadline || o.To+over < op.InvokeAt {
 			continue
 		}
-		if !o.Alone || one && o.Node != hurt {
-			return false
+		if o.Unbounded || one && o.Node != hurt {
+			return 0, false
 		}
 		hurt, one = o.Node, true
 	}
-	return true
+	return deadline, true
 }
 
 // judgeGap looks at a time in which changes stopped.

@@ -34,17 +34,28 @@ func TestAvailability(t *testing.T) {
 			w.took(history.Bounded, 1900*ms)
 			w.took(history.Session, second)
 		}},
-		{name: "messages are lost", verdict: Held, why: "no read began while at most one node was hurt", make: func(w *world) {
+		{name: "messages are lost", verdict: Held, why: "nothing was asked while at most one node was hurt", make: func(w *world) {
 			late(w)
 			w.run.Availability.Lossy = true
 		}},
-		{name: "two nodes are hurt", verdict: Held, why: "no read began while at most one node was hurt", make: func(w *world) {
+		{name: "two nodes are hurt", verdict: Held, why: "nothing was asked while at most one node was hurt", make: func(w *world) {
 			out(w, 0, true, 0, 2*ms)
 			out(w, 1, true, 500*ms, 600*ms)
 			late(w)
 		}},
-		{name: "a node is cut off", verdict: Held, why: "no read began while at most one node was hurt", make: func(w *world) {
+		{name: "a node is deaf, and clients wait for it", verdict: Held, make: func(w *world) {
 			out(w, 0, false, 0, 2*ms)
+			late(w)
+		}},
+		{name: "a node is deaf, and clients wait for too long", verdict: Violated, make: func(w *world) {
+			out(w, 0, false, 0, 2*ms)
+			w.took(history.Linearizable, 3700*ms+1)
+		}, want: []string{
+			"late [0] 3703.000001 ms: read #0 of client 7 (tenant 2 slot 0, entity 5), at level linearizable, began at 3 ms and was answered 3700.000001 ms later, although at most one node was hurt; its deadline is 3700 ms",
+		}},
+		{name: "a clock steps", verdict: Held, why: "nothing was asked while at most one node was hurt", make: func(w *world) {
+			out(w, 0, true, 0, 2*ms)
+			w.run.Availability.Outages[0].Unbounded = true
 			late(w)
 		}},
 		{name: "late", verdict: Violated, make: late, want: []string{
@@ -79,4 +90,77 @@ func TestAvailability(t *testing.T) {
 			"unanswered [1] 6 ms: read #1 of client 7 (tenant 2 slot 0, entity 5), at level linearizable, began at 5 ms and ended unknown (deadline) 1 ms later, although at most one node was hurt",
 		}},
 	})
+}
+
+// gaps are times in which no change of shard 1 was acknowledged, in a cluster whose silence is
+// 300 ms and whose slowness is 600 ms.
+func TestAvailabilityOfChanges(t *testing.T) {
+	type outage = observe.Outage
+	gap := func(from, to int64, outages ...outage) func(*world) {
+		return func(w *world) {
+			w.has(7, 5)
+			w.run.Shared = true
+			w.run.Availability = observe.Availability{
+				Silence: 300 * ms, Slow: 600 * ms, Outages: outages, Gaps: []observe.Gap{{Shard: 1, From: from * ms, To: to * ms}},
+				Sets: []observe.Set{{Shard: 2, Size: 1, Min: 2}, {Shard: 1, Size: 3, Min: 2}, {Shard: 1, Size: 2, Min: 2, At: 9000 * ms}},
+			}
+			w.run.Availability.Coordinates(4, 0)
+			w.run.Availability.Coordinates(5, 5000*ms)
+		}
+	}
+	hurt := func(node uint32, from, to int64) outage { return outage{Node: node, From: from * ms, To: to * ms} }
+	with := func(o outage, change func(*outage)) outage {
+		change(&o)
+		return o
+	}
+	disk := func(o *outage) { o.Disk = true }
+	const none = "nothing was asked while at most one node was hurt"
+	stopped := func(from, to, at, bound string) []string {
+		return []string{"stopped [] " + to + " ms: no change of shard 1 was acknowledged from " + from + " ms to " + to + " ms, though node 1 only was hurt, last at " + at + " ms; the bound is " + bound + " ms"}
+	}
+	judged(t, "availability", []given{
+		{name: "deaf, within the bound", verdict: Held, make: gap(1000, 1900, hurt(1, 500, 4000))},
+		{name: "deaf", verdict: Violated, make: gap(1000, 1901, hurt(1, 500, 4000)), want: stopped("1000", "1901", "1000", "900")},
+		{name: "it counts from when the node was hurt", verdict: Held, make: gap(1000, 1950, hurt(1, 1050, 4000))},
+		{name: "it counts from when the node was hurt last", verdict: Held, make: gap(1000, 2500, hurt(1, 1050, 1100), hurt(1, 1600, 4000))},
+		{name: "a disk stands still, within the bound", verdict: Held, make: gap(1000, 2800, with(hurt(1, 500, 4000), disk))},
+		{name: "a disk stands still", verdict: Violated, make: gap(1000, 2801, with(hurt(1, 500, 4000), disk)), want: stopped("1000", "2801", "1000", "1800")},
+		{name: "deaf to some, within the bound", verdict: Held, make: gap(1000, 2800, with(hurt(1, 500, 4000), func(o *outage) { o.Partial = true }))},
+		{name: "deaf to some", verdict: Violated, make: gap(1000, 2801, with(hurt(1, 500, 4000), func(o *outage) { o.Partial = true })), want: stopped("1000", "2801", "1000", "1800")},
+		{name: "the coordinator is deaf, within the bound", verdict: Held, make: gap(1000, 2700, hurt(4, 500, 4000))},
+		{name: "the coordinator is deaf", verdict: Violated, make: gap(1000, 2701, hurt(4, 500, 4000)), want: []string{
+			"stopped [] 2701 ms: no change of shard 1 was acknowledged from 1000 ms to 2701 ms, though node 4 only was hurt, last at 1000 ms; the bound is 1700 ms",
+		}},
+		{name: "another node coordinates by then", verdict: Violated, make: gap(6000, 6901, hurt(4, 6000, 8000)), want: []string{
+			"stopped [] 6901 ms: no change of shard 1 was acknowledged from 6000 ms to 6901 ms, though node 4 only was hurt, last at 6000 ms; the bound is 900 ms",
+		}},
+		{name: "nobody coordinates yet", verdict: Held, make: func(w *world) {
+			gap(1000, 2700, hurt(1, 500, 4000))(w)
+			w.run.Availability.Coordinators = nil
+		}},
+		{name: "nobody is hurt", verdict: Violated, make: gap(1000, 1901), want: []string{
+			"stopped [] 1901 ms: no change of shard 1 was acknowledged from 1000 ms to 1901 ms, though nobody was hurt; the bound is 900 ms",
+		}},
+		{name: "a node was hurt long before", verdict: Violated, make: gap(4000, 4901, hurt(2, 0, 1000), hurt(1, 3500, 6000)), want: stopped("4000", "4901", "4000", "900")},
+		{name: "two nodes are hurt", verdict: Held, why: none, make: gap(1000, 3000, hurt(1, 500, 4000), hurt(2, 500, 4000))},
+		{name: "the set is at min", verdict: Held, make: gap(9500, 12000, hurt(1, 9500, 15000))},
+		{name: "a clock is changed", verdict: Held, why: none, make: gap(1000, 3000, with(hurt(1, 500, 4000), func(o *outage) { o.Unbounded = true }))},
+		{name: "messages are lost besides", verdict: Violated, make: func(w *world) {
+			gap(1000, 1901, hurt(1, 500, 4000))(w)
+			w.run.Availability.Lossy = true
+		}, want: stopped("1000", "1901", "1000", "900")},
+		{name: "nobody waited", verdict: Held, make: func(w *world) {
+			gap(1900, 1900)(w)
+			w.took(history.Linearizable, ms)
+		}},
+	})
+}
+
+func TestGapsThatAreNotJudgedAreCounted(t *testing.T) {
+	a := observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Sets: []observe.Set{{Shard: 1, Size: 2, Min: 2}}}
+	v := newVerdict(nameAvailability)
+	judgeGap(v, &a, &observe.Gap{Shard: 1, From: 1, To: 5000 * ms})
+	if r := v.done(); a.Unjudged != 1 || r.Checked != 0 {
+		t.Errorf("%d gaps are counted as not judged, and %d as judged; want 1 and 0", a.Unjudged, r.Checked)
+	}
 }

@@ -234,7 +234,7 @@ type members struct {
 
 // tellsChanges notes what is said to nodes of their duties, and who leaves a set.
 func (o *observer) tellsChanges(payload []byte) {
-	const nothing = 16 + 2*8 + 8 // header, index, round; and after which entry
+	const nothing = 16 + 3*8 + 8 // header, index, round, mark; and after which entry
 	m := &o.shared.peer
 	if len(payload) <= nothing || peer.View(payload, m) != nil {
 		return

@@ -266,6 +266,7 @@ type outcome struct {
 	struck         [plan.KindCount]int
 	vetoes         []scenarios.Veto
 	unanswered     int
+	unjudged       int // gaps
 	finding        *Finding
 	check          bool   // another process must confirm the trace
 	nondeterminism string // the first difference between two runs here
@@ -299,7 +300,7 @@ func (w *worker) run(j job) *outcome {
 			out.singles = append(out.singles, p.To-p.From)
 		}
 	}
-	out.queries, out.unanswered = got.Queries, got.Unanswered
+	out.queries, out.unanswered, out.unjudged = got.Queries, got.Unanswered, got.Unjudged
 	out.struck, out.vetoes = got.Struck, got.Vetoes
 	trace := got.Trace
 	if j.regression != "" && got.Fired == 0 && len(p.World.Disruptions) > 0 {

@@ -46,7 +46,10 @@ type Summary struct {
 	Queries    *Pauses `json:"queries,omitempty"`
 	Unanswered int     `json:"queries_unanswered,omitempty"`
 	// Vetoed are the kinds of disruptions of which the fault budget vetoed some.
-	Vetoed      []Vetoed `json:"vetoed,omitempty"`
+	Vetoed []Vetoed `json:"vetoed,omitempty"`
+	// Unjudged counts the times in which changes stopped for longer than three silences and
+	// that availability leaves to liveness: several nodes were hurt, or the set was at min.
+	Unjudged    int      `json:"write_gaps_left_to_liveness,omitempty"`
 	Regressions int      `json:"regressions"` // committed plans that ran; in Violated if they failed, not in Seeds
 	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
 	NotReached  []string `json:"not_reached"` // fault points
@@ -188,6 +191,7 @@ func (s *Summary) add(o *outcome) {
 		s.queries.add(ns)
 	}
 	s.Unanswered += o.unanswered
+	s.Unjudged += o.unjudged
 	if o.check {
 		s.Compared++
 	}

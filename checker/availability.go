@@ -3,6 +3,7 @@ package checker
 import (
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
 const nameAvailability = "availability"
@@ -71,7 +72,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 	}
 	for i := range a.Gaps {
 		if run.Shared && a.Gaps[i].From < a.Gaps[i].To {
-			judgeGap(v, a, &a.Gaps[i])
+			judgeGap(v, run, &a.Gaps[i])
 		}
 	}
 	switch {
@@ -139,10 +140,11 @@ func deadlineOf(a *observe.Availability, op *history.Op) (int64, bool) {
 }
 
 // judgeGap looks at a time in which changes stopped.
-func judgeGap(v *verdict, a *observe.Availability, g *observe.Gap) {
+func judgeGap(v *verdict, run *observe.Run, g *observe.Gap) {
+	a := &run.Availability
 	h := hurtIn(a, g)
 	set := a.SetAt(g.Shard, h.since)
-	if h.unbounded || h.nodes > 1 || set.Size <= set.Min {
+	if h.unbounded || h.nodes > 1 || set.Size-leftOnPurpose(run, g.Shard, h.since) <= set.Min {
 		a.Unjudged++
 		return
 	}
@@ -158,6 +160,18 @@ func judgeGap(v *verdict, a *observe.Availability, g *observe.Gap) {
 	}
 	v.find("stopped", g.To, nil, "no change of shard %d was acknowledged from %s to %s, though node %d only was hurt, last at %s; the bound is %s",
 		g.Shard, instant(g.From), instant(g.To), h.node, instant(h.since), instant(bound))
+}
+
+// leftOnPurpose returns how many members left a set, because their nodes were drained, before
+// anybody could know that another one was hurt.
+func leftOnPurpose(run *observe.Run, shard lineage.Shard, since int64) (n int) {
+	for i := range run.Budget.Leaves {
+		l := &run.Budget.Leaves[i]
+		if l.Shard == shard && l.At > since && l.At < since+run.Availability.Silence/2 && drainedAt(&run.Budget, l.Node, l.Index) {
+			n++
+		}
+	}
+	return n
 }
 
 // hurt is what was wrong with the cluster in a gap.

@@ -149,6 +149,16 @@ func TestAvailabilityOfChanges(t *testing.T) {
 			gap(1000, 1901, hurt(1, 500, 4000))(w)
 			w.run.Availability.Lossy = true
 		}, want: stopped("1000", "1901", "1000", "900")},
+		{name: "a member leaves on purpose at the same time", verdict: Held, make: func(w *world) {
+			gap(1000, 3000, hurt(1, 1000, 4000))(w)
+			w.run.Budget.Duties = []observe.Duties{{Node: 2, Index: 5, Drain: true}}
+			w.run.Budget.Leaves = []observe.Leave{{Shard: 1, Node: 2, Index: 6, Left: 2, Min: 2, At: 1149 * ms}}
+		}},
+		{name: "a member leaves on purpose, and another one was silent", verdict: Violated, make: func(w *world) {
+			gap(1000, 3000, hurt(1, 1000, 4000))(w)
+			w.run.Budget.Duties = []observe.Duties{{Node: 2, Index: 5, Drain: true}}
+			w.run.Budget.Leaves = []observe.Leave{{Shard: 1, Node: 2, Index: 6, Left: 2, Min: 2, At: 1150 * ms}}
+		}, want: stopped("1000", "3000", "1000", "900")},
 		{name: "nobody waited", verdict: Held, make: func(w *world) {
 			gap(1900, 1900)(w)
 			w.took(history.Linearizable, ms)
@@ -157,9 +167,11 @@ func TestAvailabilityOfChanges(t *testing.T) {
 }
 
 func TestGapsThatAreNotJudgedAreCounted(t *testing.T) {
-	a := observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Sets: []observe.Set{{Shard: 1, Size: 2, Min: 2}}}
+	run := new(observe.Run)
+	a := &run.Availability
+	*a = observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Sets: []observe.Set{{Shard: 1, Size: 2, Min: 2}}}
 	v := newVerdict(nameAvailability)
-	judgeGap(v, &a, &observe.Gap{Shard: 1, From: 1, To: 5000 * ms})
+	judgeGap(v, run, &observe.Gap{Shard: 1, From: 1, To: 5000 * ms})
 	if r := v.done(); a.Unjudged != 1 || r.Checked != 0 {
 		t.Errorf("%d gaps are counted as not judged, and %d as judged; want 1 and 0", a.Unjudged, r.Checked)
 	}

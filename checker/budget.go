@@ -2,6 +2,7 @@ package checker
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
@@ -14,6 +15,12 @@ const nameBudget = "budget"
 //	two-drains  a node was to have no duties while another one had none
 //	below-min   a node that was drained, and that nothing else had hurt, left a set in which
 //	            fewer members were left than the shard needs
+//	joins       a node that was drained came into a set, though the set was not made anew
+//	placed      a shard was placed on a node that was drained
+//	leads       a node was made the leader of a shard a while after it was drained, while a
+//	            member of the set was whole, had duties, and was hurt by nothing
+//	coordinates a node that was drained and had no other duties coordinated for long, while
+//	            nobody was hurt
 //
 // Who drains is told by what the control plane's coordinator says to the nodes, in the
 // order of its log.
@@ -37,6 +44,10 @@ func judgeBudget(run *observe.Run, _ Options) Report {
 	for i := range b.Leaves {
 		v.report.Checked++
 		judgeLeave(v, run, &b.Leaves[i])
+	}
+	if len(b.Duties) > 0 {
+		judgeDuties(v, run)
+		judgeCoordinators(v, run)
 	}
 	switch {
 	case len(run.Ops()) == 0:
@@ -74,4 +85,132 @@ func hurtBefore(a *observe.Availability, node uint32, at int64) bool {
 	return slices.ContainsFunc(a.Outages, func(o observe.Outage) bool {
 		return (o.Node == node || !o.Alone) && o.From <= at && o.To+ReadDeadline(a.Silence) >= at
 	})
+}
+
+// judgeDuties looks at each configuration of a shard beside the one before it, if that was seen.
+func judgeDuties(v *verdict, run *observe.Run) {
+	list := run.Configurations.List
+	for i := range list {
+		c := &list[i]
+		for j := i - 1; j >= 0; j-- {
+			if before := &list[j]; before.Shard == c.Shard && before.Version+1 == c.Version {
+				v.report.Checked++
+				judgeChange(v, run, before, c)
+				break
+			}
+		}
+	}
+}
+
+func judgeChange(v *verdict, run *observe.Run, before, c *observe.Configuration) {
+	b := &run.Budget
+	for _, m := range c.InSync {
+		if before.Epoch == c.Epoch && !holdsNode(before.InSync, m.Node) && drainedAt(b, m.Node, c.Index) {
+			v.find("joins", c.At, nil, "shard %d: node %d, which was drained, came into the set in version %d", c.Shard, m.Node, c.Version)
+		}
+	}
+	for _, node := range c.Replicas {
+		if !slices.Contains(before.Replicas, node) && drainedAt(b, node, c.Index) {
+			v.find("placed", c.At, nil, "shard %d: it was placed on node %d, which was drained, in version %d", c.Shard, node, c.Version)
+		}
+	}
+	at, drained := drainedSince(b, c.Leader.Node, c.Index)
+	if before.Epoch == c.Epoch || c.Reformed || !drained || c.At < at+run.Availability.Silence {
+		return
+	}
+	for _, m := range before.InSync {
+		if m.Node != c.Leader.Node && m.Node != before.Leader.Node && mayLead(run, before, c, m) {
+			v.find("leads", c.At, nil, "shard %d: node %d, which was drained, was made the leader in version %d, although node %d has duties, and is in sync and whole", c.Shard, c.Leader.Node, c.Version, m.Node)
+			return
+		}
+	}
+}
+
+// mayLead reports whether a member of a set was registered, whole, with duties, and not hurt.
+func mayLead(run *observe.Run, before, c *observe.Configuration, m observe.Process) bool {
+	if drainedAt(&run.Budget, m.Node, c.Index) || hurtBefore(&run.Availability, m.Node, c.At) {
+		return false
+	}
+	for i := range before.Excluded {
+		if before.Excluded[i].Member == m {
+			return false
+		}
+	}
+	for _, l := range run.Configurations.Lives {
+		if l.Node == m.Node && l.Incarnation > m.Incarnation {
+			return false
+		}
+	}
+	return true
+}
+
+func holdsNode(list []observe.Process, node uint32) bool {
+	return slices.ContainsFunc(list, func(m observe.Process) bool { return m.Node == node })
+}
+
+// judgeCoordinators looks for how long a node coordinated after it had no other duties.
+func judgeCoordinators(v *verdict, run *observe.Run) {
+	a := &run.Availability
+	for i := range a.Coordinators {
+		c := &a.Coordinators[i]
+		if i+1 == len(a.Coordinators) { // until when is not known
+			continue
+		}
+		until := a.Coordinators[i+1].At
+		for _, d := range run.Budget.Duties {
+			if d.Node != c.Node || !d.Drain || drainedUntil(&run.Budget, d) < until {
+				continue
+			}
+			from := max(c.At, d.At, idleSince(run, d.Node, until)) + StopBound(a, false, false, true)
+			if from < until && !anyHurt(a, from-StopBound(a, false, false, true), until) {
+				v.find("coordinates", until, nil, "node %d, which was drained by entry %d and had no other duties, coordinated until %s", d.Node, d.Index, instant(until))
+			}
+		}
+	}
+}
+
+// drainedUntil returns when the node of a drain was to have duties again.
+func drainedUntil(b *observe.Budget, d observe.Duties) int64 {
+	for _, o := range b.Duties {
+		if o.Node == d.Node && o.Index > d.Index && !o.Drain {
+			return o.At
+		}
+	}
+	return math.MaxInt64
+}
+
+// idleSince returns when a node was last seen in a set until an instant.
+func idleSince(run *observe.Run, node uint32, until int64) (since int64) {
+	list := run.Configurations.List
+	for i := range list {
+		c := &list[i]
+		if c.At > until || !holdsNode(c.InSync, node) {
+			continue
+		}
+		end := until
+		for j := i + 1; j < len(list); j++ {
+			if list[j].Shard == c.Shard && list[j].Version > c.Version {
+				end = min(end, list[j].At)
+				break
+			}
+		}
+		since = max(since, end)
+	}
+	return since
+}
+
+// anyHurt reports whether a node was hurt in a time, or shortly before.
+func anyHurt(a *observe.Availability, from, to int64) bool {
+	return slices.ContainsFunc(a.Outages, func(o observe.Outage) bool { return o.From <= to && o.To+ReadDeadline(a.Silence) >= from })
+}
+
+// drainedSince returns when a node that was to have no duties when an entry was made had been
+// told so first.
+func drainedSince(b *observe.Budget, node uint32, index uint64) (at int64, drained bool) {
+	for _, d := range b.Duties {
+		if d.Node == node && d.Index < index {
+			at, drained = d.At, d.Drain
+		}
+	}
+	return at, drained
 }

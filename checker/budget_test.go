@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
 func TestBudget(t *testing.T) {
@@ -42,5 +43,90 @@ func TestBudget(t *testing.T) {
 		{name: "another one leaves", verdict: Held, make: leaves(duties(drain(1, 5)), 2, 8, 1)},
 		{name: "leaves because it is gone", verdict: Held, make: leaves(duties(drain(1, 5)), 1, 8, 1, observe.Outage{Node: 1, Alone: true, From: 6 * ms, To: 7 * ms})},
 		{name: "another one is gone", verdict: Violated, make: leaves(duties(drain(1, 5)), 1, 8, 1, observe.Outage{Node: 2, Alone: true, From: 6 * ms, To: 7 * ms}), want: below},
+	})
+}
+
+// A node that is drained is given nothing to do while another one can do it. Shard 1 is on
+// nodes 0, 1 and 2, and node 0 leads; node 1 is drained by entry 5.
+func TestBudgetOfDuties(t *testing.T) {
+	type config = observe.Configuration
+	set := func(nodes ...uint32) (list []observe.Process) {
+		for _, n := range nodes {
+			list = append(list, observe.Process{Node: n, Incarnation: 1})
+		}
+		return list
+	}
+	of := func(version, index uint64, epoch lineage.ShardEpoch, leader uint32, inSync ...uint32) config {
+		return config{
+			Shard: 1, Version: version, Index: index, Epoch: epoch, Leader: observe.Process{Node: leader, Incarnation: 1},
+			InSync: set(inSync...), Replicas: []uint32{0, 1, 2}, Min: 2, At: int64(index) * 1000 * ms,
+		}
+	}
+	first := of(2, 4, 1, 0, 0, 1, 2)
+	then := func(c config, changes ...func(*world)) func(*world) {
+		return func(w *world) {
+			w.has(7, 5)
+			w.run.Shared, w.run.Availability.Silence = true, 300*ms
+			w.run.Budget.Duties = []observe.Duties{{Node: 1, Index: 5, Drain: true, At: 5000 * ms}}
+			before := first
+			if c.Version > 3 { // node 1 has left before
+				before = of(3, 6, 1, 0, 0, 2)
+			}
+			w.run.Configurations.Told(before)
+			for _, change := range changes {
+				change(w)
+			}
+			w.run.Configurations.Told(c)
+		}
+	}
+	hurts := func(node uint32) func(*world) {
+		return func(w *world) {
+			w.run.Availability.Outages = append(w.run.Availability.Outages, observe.Outage{Node: node, Alone: true, From: 6500 * ms, To: 9000 * ms})
+		}
+	}
+	lives := func(node uint32) func(*world) {
+		return func(w *world) {
+			w.run.Configurations.Registered(observe.Registration{Process: observe.Process{Node: node, Incarnation: 2}, Index: 6})
+		}
+	}
+	excluded := func(w *world) {
+		w.run.Configurations.List[0].Excluded = []observe.SlotExclusion{{Member: observe.Process{Node: 2, Incarnation: 1}, Tenant: 2}}
+	}
+	placed := of(4, 8, 1, 0, 0, 2)
+	coordinates := func(until int64, changes ...func(*world)) func(*world) {
+		return then(of(3, 6, 1, 0, 0, 2), append(changes, func(w *world) {
+			w.run.Availability.Coordinates(1, 100*ms)
+			w.run.Availability.Coordinates(2, until*ms)
+		})...)
+	}
+	judged(t, "budget", []given{
+		{name: "it leaves", verdict: Held, make: then(of(3, 6, 1, 0, 0, 2))},
+		{name: "another one leads", verdict: Held, make: then(of(3, 6, 2, 2, 0, 1, 2))},
+		{name: "it leads", verdict: Violated, make: then(of(3, 6, 2, 1, 0, 1, 2)), want: []string{
+			"leads [] 6000 ms: shard 1: node 1, which was drained, was made the leader in version 3, although node 2 has duties, and is in sync and whole",
+		}},
+		{name: "it was made the leader before that was known", verdict: Held, make: then(func() config { c := of(3, 6, 2, 1, 0, 1, 2); c.At = 5200 * ms; return c }())},
+		{name: "it leads, and the other one is down", verdict: Held, make: then(of(3, 7, 2, 1, 0, 1, 2), hurts(2))},
+		{name: "it leads, and the other one has restarted", verdict: Held, make: then(of(3, 7, 2, 1, 0, 1, 2), lives(2))},
+		{name: "it leads, and the other one lacks records", verdict: Held, make: then(of(3, 7, 2, 1, 0, 1, 2), excluded)},
+		{name: "it leads, and only the leader before is left", verdict: Held, make: then(of(3, 7, 2, 1, 0, 1, 2), hurts(2), lives(0))},
+		{name: "it joins", verdict: Violated, make: then(of(4, 8, 1, 0, 0, 1, 2)), want: []string{
+			"joins [] 8000 ms: shard 1: node 1, which was drained, came into the set in version 4",
+		}},
+		{name: "it joins, and has duties again", verdict: Held, make: then(of(4, 8, 1, 0, 0, 1, 2), func(w *world) {
+			w.run.Budget.Duties = append(w.run.Budget.Duties, observe.Duties{Node: 1, Index: 7, At: 7000 * ms})
+		})},
+		{name: "a set is made anew with it", verdict: Held, make: then(func() config { c := of(4, 8, 2, 0, 0, 1, 2); c.Reformed = true; return c }())},
+		{name: "it is given a replica", verdict: Violated, make: then(placed, func(w *world) { w.run.Configurations.List[0].Replicas = []uint32{0, 2, 3} }), want: []string{
+			"placed [] 8000 ms: shard 1: it was placed on node 1, which was drained, in version 4",
+		}},
+		{name: "it hands the coordination over", verdict: Held, make: coordinates(7600)},
+		{name: "it goes on coordinating", verdict: Violated, make: coordinates(7800), want: []string{
+			"coordinates [] 7800 ms: node 1, which was drained by entry 5 and had no other duties, coordinated until 7800 ms",
+		}},
+		{name: "it goes on coordinating, and another node is down", verdict: Held, make: coordinates(7800, hurts(2))},
+		{name: "it goes on coordinating, and has duties again", verdict: Held, make: coordinates(7800, func(w *world) {
+			w.run.Budget.Duties = append(w.run.Budget.Duties, observe.Duties{Node: 1, Index: 7, At: 7000 * ms})
+		})},
 	})
 }

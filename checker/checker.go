@@ -149,7 +149,7 @@ func All() []Checker {
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
-		{nameBudget, "one node at most is taken out of its duties, and no set is left with fewer members than it needs", judgeBudget},
+		{nameBudget, "one node at most is taken out of its duties, no set is left with fewer members than it needs, and a node without duties is given none while another one can have it", judgeBudget},
 		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},
 		{nameAvailability, "while at most one node is hurt, every read is answered within its deadline, and changes of no shard above min stop for longer than a few detection bounds", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},

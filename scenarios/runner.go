@@ -77,6 +77,7 @@ type Result struct {
 	Pauses     []observe.Pause     // of changes, while leaders were replaced
 	Queries    []int64             // how long each read of a replica group took that was answered, ns
 	Unanswered int                 // reads of replica groups that were refused or given up
+	Unjudged   int                 // times in which changes stopped that availability does not judge
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
@@ -599,6 +600,7 @@ func (r *Runner) judge(result *Result) {
 	}
 	r.run.Quiet = result.Fired+result.Deviated == 0
 	result.Reports = checker.Judge(&r.run, checker.Options{Porcupine: r.options.Porcupine, Scratch: &r.scratch})
+	result.Unjudged = r.run.Availability.Unjudged
 	result.Verdict = checker.Held
 	for i := range result.Reports {
 		report := &result.Reports[i]

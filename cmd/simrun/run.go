@@ -255,6 +255,9 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	}
 	printPauses(w, "writes paused %d times while leaders were replaced", s.Pauses)
 	printPauses(w, "  %d of them with one node hurt", s.Singles)
+	if s.Unjudged > 0 {
+		fmt.Fprintf(w, "  %d times they stopped for longer than three silences with several nodes hurt, or at min: liveness judges those\n", s.Unjudged)
+	}
 	if q := s.Queries; q != nil {
 		asked := q.Count + s.Unanswered
 		printPauses(w, fmt.Sprintf("%.3f %%%% of %d queries of replica groups were answered, %%d", 100*float64(q.Count)/float64(asked), asked), q)

@@ -35,6 +35,7 @@ func (g *Group) drained(e env.Env, o *other) (control.Member, bool) {
 		return control.Member{}, false
 	}
 	// A member that is gone, and not removed yet, would leave too few of them.
+	//safety:drained-leaves-those-that-answer false by=availability on=drain-cancel
 	if g.heardBesides(e, o.node) < g.known.Min {
 		return control.Member{}, false
 	}

@@ -17,7 +17,10 @@ func (g *Group) Message(e env.Env, from env.ID, m *peer.Message) {
 	}
 	switch {
 	case m.Kind == peer.Outdated:
-		g.hear(e, m.Epoch)
+		// A node that holds no replica of the shard answers nobody of it.
+		if i >= 0 {
+			g.hear(e, m.Epoch)
+		}
 		return
 	case m.Epoch > g.epoch: // not before it is durable here
 		g.hear(e, m.Epoch)

@@ -48,6 +48,8 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //	stopped     no change of a shard was acknowledged for longer than StopBound, though clients
 //	            waited, one node only was hurt, in whatever way, and the set was above min when
 //	            that began
+//	removed     a member that nothing had hurt left a set whose leader had heard nobody for half
+//	            a Silence: all others seem silent to a leader that is deaf
 //
 // A gap between two acknowledgements counts from when a client waited, and from when the node
 // was hurt last. Several nodes at once, or a set at min, may have to wait for a node to come
@@ -75,6 +77,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 			judgeGap(v, run, &a.Gaps[i])
 		}
 	}
+	judgeRemovals(v, run)
 	switch {
 	case len(ops) == 0:
 		v.cannotTell("nothing was asked")
@@ -200,4 +203,49 @@ func hurtIn(a *observe.Availability, g *observe.Gap) hurt {
 		h.since = max(h.since, o.From)
 	}
 	return h
+}
+
+// judgeRemovals looks at who led the sets that members left.
+func judgeRemovals(v *verdict, run *observe.Run) {
+	a := &run.Availability
+	for i := range run.Budget.Leaves {
+		l := &run.Budget.Leaves[i]
+		leader, known := leaderIn(run, l)
+		if !known {
+			continue
+		}
+		for j := range a.Outages {
+			o := &a.Outages[j]
+			if !o.Deaf || o.Node != leader || l.At <= o.From+a.Silence/2 || l.At > o.To {
+				continue
+			}
+			v.report.Checked++
+			if l.Node != leader && !drainedAt(&run.Budget, l.Node, l.Index) && !hurtItself(a, l.Node, l.At) {
+				v.find("removed", l.At, nil, "shard %d: node %d left the set in version %d, which nothing had hurt, and its leader, node %d, has heard nobody since %s",
+					l.Shard, l.Node, l.Version, leader, instant(o.From))
+			}
+			break
+		}
+	}
+}
+
+// hurtItself reports whether a node was hurt at an instant or shortly before.
+func hurtItself(a *observe.Availability, node uint32, at int64) bool {
+	for i := range a.Outages {
+		if o := &a.Outages[i]; o.Node == node && o.From <= at && o.To+StopBound(a, o.Disk, o.Partial, true) >= at {
+			return true
+		}
+	}
+	return false
+}
+
+// leaderIn returns the leader of the configuration in which a member had left.
+func leaderIn(run *observe.Run, l *observe.Leave) (uint32, bool) {
+	list := run.Configurations.List
+	for i := range list {
+		if list[i].Shard == l.Shard && list[i].Version == l.Version {
+			return list[i].Leader.Node, true
+		}
+	}
+	return 0, false
 }

@@ -166,6 +166,38 @@ func TestAvailabilityOfChanges(t *testing.T) {
 	})
 }
 
+// Node 0 leads shard 1 and is deaf from 1000 ms to 4000 ms; node 2 leaves.
+func TestRemovalsByTheDeaf(t *testing.T) {
+	leaves := func(at int64, changes ...func(*world)) func(*world) {
+		return func(w *world) {
+			w.has(7, 5)
+			w.run.Shared = true
+			w.run.Availability = observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Outages: []observe.Outage{{Node: 0, Deaf: true, From: 1000 * ms, To: 4000 * ms}}}
+			w.run.Configurations.Told(observe.Configuration{Shard: 1, Version: 3, Index: 6, Leader: observe.Process{Node: 0, Incarnation: 1}})
+			w.run.Budget.Leaves = []observe.Leave{{Shard: 1, Version: 3, Index: 6, Node: 2, Left: 2, Min: 2, At: at * ms}}
+			for _, change := range changes {
+				change(w)
+			}
+		}
+	}
+	judged(t, "availability", []given{
+		{name: "a member leaves", verdict: Violated, make: leaves(1151), want: []string{
+			"removed [] 1151 ms: shard 1: node 2 left the set in version 3, which nothing had hurt, and its leader, node 0, has heard nobody since 1000 ms",
+		}},
+		{name: "that was on its way", verdict: Held, make: leaves(1150)},
+		{name: "the leader hears again", verdict: Held, make: leaves(4001)},
+		{name: "it was hurt", verdict: Held, make: leaves(1500, func(w *world) {
+			w.run.Availability.Outages = append(w.run.Availability.Outages, observe.Outage{Node: 2, Alone: true, From: 500 * ms, To: 600 * ms})
+		})},
+		{name: "it is drained", verdict: Held, make: leaves(1500, func(w *world) {
+			w.run.Budget.Duties = []observe.Duties{{Node: 2, Index: 5, Drain: true}}
+		})},
+		{name: "the leader is mute", verdict: Held, make: leaves(1500, func(w *world) { w.run.Availability.Outages[0].Deaf = false })},
+		{name: "another node leads", verdict: Held, make: leaves(1500, func(w *world) { w.run.Availability.Outages[0].Node = 1 })},
+		{name: "the leader itself left", verdict: Held, make: leaves(1500, func(w *world) { w.run.Budget.Leaves[0].Node = 0 })},
+	})
+}
+
 func TestGapsThatAreNotJudgedAreCounted(t *testing.T) {
 	run := new(observe.Run)
 	a := &run.Availability

@@ -198,7 +198,8 @@ func eligible(v *verdict, lives []observe.Registration, was, is *observe.Configu
 	}
 	for _, m := range was.InSync {
 		over := slices.ContainsFunc(lives, func(r observe.Registration) bool {
-			return r.Node == m.Node && r.Incarnation > m.Incarnation && r.Index < is.Index
+			// Of a node that has registered twice since, the first entry may have been told to nobody.
+			return r.Node == m.Node && (r.Incarnation > m.Incarnation && r.Index < is.Index || r.Incarnation > m.Incarnation+1)
 		})
 		if !is.Contains(m) && !was.Excludes(m) && !over {
 			v.find("eligible-missed", is.At, nil, "%s: %s left the set, of which %d are enough and %d are left, and is not eligible", version(is), processText(m), is.Min, len(is.InSync))

@@ -483,6 +483,10 @@ func (r *Runner) outages(calmAt int64) {
 			outage.Unbounded = true
 		}
 		outage.Partial = r.isPartial(d)
+		switch d.Kind {
+		case plan.CutDrop, plan.CutHold, plan.CutInto, plan.HoldInto:
+			outage.Deaf = isNode && !outage.Partial && (d.Peer < 0 || d.Peer < int64(r.plan.Cluster.Nodes))
+		}
 		outage.Unbounded = outage.Unbounded || !isNode || d.Peer >= int64(r.plan.Cluster.Nodes)
 		a.Outages = append(a.Outages, outage)
 	}

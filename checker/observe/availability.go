@@ -12,6 +12,8 @@ type Outage struct {
 	// Disk says that its disk was slow, stood still, was full or failed, so that the node
 	// spoke all the while.
 	Disk bool
+	// Deaf says that it heard no other node.
+	Deaf bool
 	// Partial says that it did not hear, or was not heard by, some nodes, and others did.
 	Partial bool
 	// Unbounded says that nothing bounds how long it takes to notice: a clock was changed, or

@@ -197,10 +197,9 @@ func eligible(v *verdict, lives []observe.Registration, was, is *observe.Configu
 		return
 	}
 	for _, m := range was.InSync {
-		over := slices.ContainsFunc(lives, func(r observe.Registration) bool {
-			// Of a node that has registered twice since, the first entry may have been told to nobody.
-			return r.Node == m.Node && (r.Incarnation > m.Incarnation && r.Index < is.Index || r.Incarnation > m.Incarnation+1)
-		})
+		// When a later life was registered is not certain: of a node that was changed again, by a
+		// drain or another registration, only the last entry is told.
+		over := slices.ContainsFunc(lives, func(r observe.Registration) bool { return r.Node == m.Node && r.Incarnation > m.Incarnation })
 		if !is.Contains(m) && !was.Excludes(m) && !over {
 			v.find("eligible-missed", is.At, nil, "%s: %s left the set, of which %d are enough and %d are left, and is not eligible", version(is), processText(m), is.Min, len(is.InSync))
 		}

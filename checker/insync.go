@@ -13,6 +13,8 @@ const nameInSync = "in-sync"
 //	               lacks a record that somebody was told of
 //	pending-short  the leader has asked to let a node join, or to readmit it, and the
 //	               node lacks such a record
+//	eligible-short the member that may lead if no member in sync can lacks such a record
+//	below-min      fewer replicas than the shard's minimum have a record of which somebody is told
 //	told-early     a node told somebody of a record that is not durable on the node itself
 //	nobody-whole   a set was reformed, and no member of it has all that was told
 //
@@ -42,6 +44,11 @@ func short(v *verdict, s *observe.Short) {
 		shard("member-short", "in sync")
 	case observe.Pending:
 		shard("pending-short", "about to be counted")
+	case observe.Eligible:
+		shard("eligible-short", "eligible")
+	case observe.TooFew:
+		v.find("below-min", s.At, nil, "%s: at %s, with %s, seq %d is told in version %d of shard %d (epoch %d): %s",
+			where, instant(s.At), s.When, s.Seq, s.Version, s.Shard, s.Epoch, s.Lacks)
 	case observe.Teller:
 		v.find("told-early", s.At, nil, "%s: at %s node %d tells of seq %d with %s, and the record is not durable there: %s",
 			where, instant(s.At), s.Node, s.Seq, s.When, s.Lacks)

@@ -59,7 +59,34 @@ func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq line
 			Standing: observe.Teller, When: when, Tenant: t, Slot: slot, Seq: seq, Node: uint32(from), Lacks: lacks, At: o.world.Time(),
 		})
 	}
+	if news {
+		o.reviewCopies(t, slot, l.utmost, when)
+	}
 	o.review(t, slot, l.utmost, when)
+}
+
+// reviewCopies counts the devices that have a record that was told for the first time. What
+// fewer replicas have than the shard's minimum is lost with fewer disks than are promised.
+func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, when observe.Occasion) {
+	plane, _ := o.shared.plane()
+	id := o.shared.shardOf(t, slot)
+	shard := plane.Shard(id)
+	if shard == nil || !serves(plane, t) {
+		return
+	}
+	o.run.InSync.Count++
+	copies := 0
+	for _, node := range shard.Replicas {
+		if o.lacksTold(node, t, slot, told) == "" {
+			copies++
+		}
+	}
+	if copies < shard.Min {
+		o.run.InSync.Lacking(observe.Short{
+			Standing: observe.TooFew, When: when, Tenant: t, Slot: slot, Seq: told.seq, Shard: id, Epoch: shard.Epoch, Version: shard.Version,
+			Lacks: fmt.Sprintf("%d of %d replicas have it, and %d have to", copies, len(shard.Replicas), shard.Min), At: o.world.Time(),
+		})
+	}
 }
 
 // review looks at all copies of a slot that have to be whole.
@@ -80,6 +107,11 @@ func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when obse
 	for _, m := range shard.InSync {
 		if o.present(m) && !isExcluded(shard, m, t, slot) {
 			o.reviewCopy(m.Node, told, short, observe.InSet)
+		}
+	}
+	for _, m := range shard.Eligible {
+		if o.present(m) {
+			o.reviewCopy(m.Node, told, short, observe.Eligible)
 		}
 	}
 	for i := range o.shared.pending {

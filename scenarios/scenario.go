@@ -33,7 +33,7 @@ func All() []*Scenario {
 // light scenarios take a few milliseconds of CPU time a seed.
 func light() []*Scenario {
 	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle,
-		sharedSmoke, multiSlot, sharesUnderFire, failover, partition, deposedLeader, slowFollower, diskLoss, rejoin, allRestart, regionOutage, controlChurn, underFire,
+		sharedSmoke, multiSlot, sharesUnderFire, failover, partition, deposedLeader, slowFollower, diskLoss, rejoin, allRestart, regionOutage, controlChurn, underFire, belowMin,
 		sharedLifecycle, nodeDrain, drainCancel, grayFailure}
 }
 

@@ -34,13 +34,15 @@ type Standing uint8
 
 // The standings.
 const (
-	InSet   Standing = iota + 1 // the node is in sync by the control plane, in its present life
-	Pending                     // the leader has asked to let the node join, or to readmit it
-	Teller                      // the node itself told somebody
-	Anybody                     // the set was reformed: one member at least is whole, and none is. Node is meaningless
+	InSet    Standing = iota + 1 // the node is in sync by the control plane, in its present life
+	Pending                      // the leader has asked to let the node join, or to readmit it
+	Teller                       // the node itself told somebody
+	Eligible                     // the node may lead if no member in sync can, in the life in which it left the set
+	TooFew                       // fewer replicas than the shard's minimum have the record. Node is meaningless
+	Anybody                      // the set was reformed: one member at least is whole, and none is. Node is meaningless
 )
 
-var standingNames = [...]string{"", "in sync", "pending", "teller", "anybody"}
+var standingNames = [...]string{"", "in sync", "pending", "teller", "eligible", "too few", "anybody"}
 
 // String returns the name of s.
 func (s Standing) String() string {

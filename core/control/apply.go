@@ -395,7 +395,9 @@ func remove(p *Plane, x *change) {
 func join(_ *Plane, x *change) {
 	i, _ := slices.BinarySearchFunc(x.shard.InSync, x.Member, Member.Compare)
 	x.shard.InSync = slices.Insert(x.shard.InSync, i, x.Member)
-	if len(x.shard.InSync) >= x.shard.Min { // what is committed from here on the eligible member may lack
+	if len(x.shard.InSync) >= x.shard.Min {
+		// What is committed from here on the eligible member may lack.
+		//safety:eligibility-ends-at-min by=configuration on=below-min
 		x.shard.Eligible = nil
 	}
 }

@@ -46,6 +46,8 @@ func (p *Plane) becomesEligible(s *Shard, m Member) {
 		return
 	}
 	if p.isKept(m) && !s.IsExcluded(m) {
+		// Else the one that is left is the only one that may lead, and its disk the only copy.
+		//safety:last-to-leave-is-eligible by=configuration on=below-min
 		s.Eligible = []Member{m}
 	}
 }

@@ -193,6 +193,12 @@ func TestAnEligibleMemberWhoseLogFailsAsksForItsExclusion(t *testing.T) {
 		t.Fatalf("the log of an eligible member is %s, want that it waits\n%v", got, w)
 	}
 	n.fails = nil
+	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.Mark == 1 }
+	w.settle()
+	if asks := w.waiting(w.held); len(asks) > 0 {
+		t.Fatalf("an eligible member asks to begin its log anew: %v", asks)
+	}
+	w.held = nil
 	c, ok := n.group.Wish(n)
 	if !ok || c.Kind != control.Exclude || c.Member != n.self() {
 		t.Fatalf("wish %v %v", &c, ok)
@@ -237,4 +243,63 @@ func TestALogThatFailedBeforeTheLeaderKnewIsNotReadmitted(t *testing.T) {
 	if c, ok := w.nodes[1].group.Wish(w.nodes[1]); ok && c.Kind == control.Readmit && c.Slot == 0 {
 		t.Errorf("node 2 is to be readmitted on the strength of a log that has failed: %v\n%v", &c, w)
 	}
+}
+
+// An eligible member that can only go on from a snapshot gives the eligibility up before its
+// log is replaced: a crash amid that would leave nothing.
+func TestAnEligibleMemberIsNotReplacedByASnapshot(t *testing.T) {
+	w := alone(t)
+	w.held = of(peer.Pull, 1)
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	w.lose(of(peer.Pull, 1))
+	n := w.nodes[1]
+	behind := peer.Message{
+		Kind: peer.Append, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: w.nodes[0].logs[0].End(),
+	}
+	behind.At.Seq += 10
+	w.nodes[0].Send(1, env.Key{}, peer.Encode(nil, &behind))
+	w.run() // node 1 asks for what it lacks
+	at, from, size, part := w.nodes[0].logs[0].Chunk(w.nodes[0], 0, 0)
+	chunk := peer.Message{
+		Kind: peer.Chunk, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: at, Offset: from, Size: uint64(size), Tail: part,
+	}
+	w.nodes[0].Send(1, env.Key{}, peer.Encode(nil, &chunk))
+	w.run()
+	if got := n.logs[0].Phase(); got != replica.Following || n.logs[0].Busy() {
+		t.Fatalf("the log of an eligible member is %s, busy %v", got, n.logs[0].Busy())
+	}
+	c, ok := n.group.Wish(n)
+	if !ok || c.Kind != control.Exclude || c.Member != n.self() {
+		t.Fatalf("wish %v %v", &c, ok)
+	}
+	w.must(c)
+	w.held = nil
+	w.settle()
+	w.wishes()
+	n.has(0, map[uint64]bool{1: true})
+}
+
+// A member that is about to join must have a record, and does not count towards min: the
+// record is committed when the leader knows of the join.
+func TestAPendingMemberDoesNotCountTowardsMin(t *testing.T) {
+	w := alone(t)
+	l := w.nodes[0]
+	c := w.joins(0, 1)
+	before := l.logs[0].State().Position
+	l.mustWrite(0, 1)
+	w.run()
+	w.settle()
+	if got := l.logs[0].State().Position; got != before || l.logs[0].End() == before {
+		t.Fatalf("committed up to %v with a pending member, want %v\n%v", got, before, w)
+	}
+	l.deaf = true
+	w.must(c)
+	w.settle()
+	if got := l.logs[0].State().Position; got != before {
+		t.Fatalf("committed up to %v before the leader knows of the join, want %v", got, before)
+	}
+	l.deaf = false
+	w.run()
+	l.want(1)
 }

@@ -242,6 +242,11 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
 		return
 	}
 	*p = pull{later: true, count: p.count}
+	// While the log is replaced a crash leaves nothing, and a member that is eligible may have
+	// to lead then.
+	if s.yields = g.known.IsEligible(g.self.Node); s.yields {
+		return
+	}
 	if s.r.Refetch(e, c.data) != nil {
 		*p = pull{count: p.count}
 	}

@@ -139,6 +139,7 @@ type slot struct {
 	isFresh bool // what was committed at fresh has been applied
 	failed  bool // the log has stopped, and the others are to know
 	ends    bool // the tenant is being dropped: the log is sequenced by nobody anew
+	yields  bool // eligible: what it lacks comes as a snapshot, for which the log here would have to go
 	blocked bool // nobody has a whole log, and the one here lacks records: it is not sequenced
 }
 
@@ -564,7 +565,7 @@ func (g *Group) advance(e env.Env, s *slot) {
 		commit = min(commit, g.ackedBy(s, m))
 	}
 	// One copy is lost with one disk. Records are shipped all the same.
-	//safety:nothing-committed-below-min false by=durable-ack on=failover
+	//safety:nothing-committed-below-min false by=in-sync on=below-min
 	if members < g.known.Min {
 		return
 	}

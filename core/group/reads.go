@@ -188,7 +188,7 @@ func (g *Group) confirmed(e env.Env) {
 		return
 	}
 	// Below min another node may have been made the leader of a set of its own.
-	//safety:below-min-verified false by=linearizable on=partition
+	//safety:below-min-verified false by=linearizable on=below-min
 	if g.belowMin() && g.reads.verified < g.reads.round {
 		return
 	}

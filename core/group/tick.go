@@ -163,6 +163,9 @@ func (g *Group) wishFor(e env.Env) (control.Command, bool) {
 	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) { // what has stopped never rests
 		s := &g.slots[i]
 		member := g.known.IsInSync(g.self) && !g.lacks(g.self, s) || g.known.IsEligible(g.self.Node)
+		if s.yields = s.yields && g.known.IsEligible(g.self.Node); s.yields && s.vain != g.known.Version {
+			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: s.life}, true
+		}
 		if s.r.Phase() == replica.Stopped && s.failed && s.vain != g.known.Version && member {
 			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: s.life}, true
 		}
@@ -201,7 +204,7 @@ func (g *Group) opened(s *slot) bool {
 	}
 	for _, m := range g.known.InSync {
 		// A member that lacks what the leader has adopted may lack what was committed.
-		//safety:settled-when-durable-on-all false by=no-loss on=all-members-restart
+		//safety:settled-when-durable-on-all false by=in-sync on=all-members-restart
 		if m != g.self && !g.excluded(m, s) && g.ackedBy(s, m) < s.r.Opening() {
 			return false
 		}
@@ -280,8 +283,8 @@ func (g *Group) complete(s *slot, i int) bool {
 	case replica.Serving:
 		return acked >= s.r.State().Position.Seq
 	case replica.Starting:
-		// A member that lacks the opening may lack what was committed before it.
-		//safety:joins-behind-the-opening false by=no-loss on=failover
+		// What the leader has adopted may be committed.
+		//safety:joins-behind-the-opening false by=in-sync on=below-min
 		if acked < s.r.Opening() {
 			return false
 		}

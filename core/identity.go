@@ -189,7 +189,6 @@ func (n *Node) answerRegistrations() {
 // registered takes the incarnation of this start, and makes it durable.
 func (n *Node) registered(incarnation env.Incarnation, nonce env.Nonce) {
 	// An answer to an earlier start says nothing to this one.
-	//safety:own-registration-only false by=one-sequencer on=all-members-restart
 	if nonce != n.env.Nonce() {
 		return
 	}

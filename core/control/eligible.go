@@ -23,7 +23,6 @@ import (
 // registered in another directory, or in an older copy of it.
 func (p *Plane) isLost(m Member) bool {
 	// A directory that is another one has nothing of what the member promised.
-	//safety:lost-with-its-directory false by=in-sync on=disk-loss
 	if uint64(m.Incarnation) < p.Node(m.Node).Lost {
 		return true
 	}

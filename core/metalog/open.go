@@ -72,7 +72,6 @@ func (l *Log) begin(e env.Env) {
 	l.starts = 1
 	at := slices.Index(l.config.Addresses, e.Self())
 	// A directory that was lost had a vote, and its successor must not have it again.
-	//safety:founder-by-directory true by=linearizable on=control-plane-churn
 	if at < 0 || l.config.Founders[at] != l.directory {
 		l.phase = joining
 		return

@@ -492,6 +492,9 @@ func (o *observer) torn(id env.ID, w *slotWrites, first, last int) string {
 		return ""
 	}
 	platter := o.world.Disk(id).Platter(w.places[first].path)
+	if _, err := wal.DecodeHeader(platter); err != nil { // then nothing in the segment can be read
+		return fmt.Sprintf("%s, the header, which is torn", w.places[first].path)
+	}
 	for i := first; i <= last; i++ {
 		p := &w.places[i]
 		var rec record.Record

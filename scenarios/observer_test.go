@@ -215,6 +215,20 @@ func TestATornRecordIsNoCopy(t *testing.T) {
 	}
 }
 
+// Nor is a record whose segment has lost its header: no recovery reads it.
+func TestARecordBehindATornHeaderIsNoCopy(t *testing.T) {
+	s := play(t, plan.Rates{}, powerAt(2), makes, writes, func(*stage) {})
+	w := s.o.writesOf(0, 2, 0)
+	s.world.Disk(0).Damage(oneSegment, 8, []byte{1})
+	if missing := s.o.missing(0, w, 1); !strings.Contains(missing, "header") || w.durable != 0 {
+		t.Errorf("%q is missing, durable up to %d", missing, w.durable)
+	}
+	s.world.Disk(0).Damage(oneSegment, 8, []byte{1}) // as it was
+	if missing := s.o.missing(0, w, 1); missing != "" || w.durable != 1 {
+		t.Errorf("%q is missing, durable up to %d", missing, w.durable)
+	}
+}
+
 // A deed that endangers the log is noted when it is done.
 func TestTheObserverSeesHazards(t *testing.T) {
 	for _, c := range []struct {

@@ -14,6 +14,8 @@ const nameCommitMonotone = "commit-monotone"
 //
 //	commit-back      a process announced less as committed than before
 //	applied-back     a process said that it had applied less than before
+//	applied-other    a process said that it had applied a record, and a leader had announced
+//	                 another one in its place
 //	cut-applied      a node cut records that it had said to have applied
 //	cut-committed    a node cut records that a leader had announced as committed
 //	committed-twice  two leaders announced different records in one place
@@ -44,6 +46,8 @@ func receded(v *verdict, f *observe.Fault) {
 		v.find("commit-back", f.At, nil, "%s: at %s it announced seq %d as committed, and before seq %d", where, instant(f.At), f.Seq, f.Last)
 	case observe.AppliedBack:
 		v.find("applied-back", f.At, nil, "%s: at %s it said that it had applied seq %d, and before seq %d", where, instant(f.At), f.Seq, f.Last)
+	case observe.AppliedOther:
+		v.find("applied-other", f.At, nil, "%s: at %s it said that it had applied seq %d, and a leader had announced another record there", where, instant(f.At), f.Seq)
 	case observe.CutApplied:
 		v.find("cut-applied", f.At, nil, "%s: at %s the log was cut behind seq %d, and it had said that it had applied seq %d", where, instant(f.At), f.Seq, f.Last)
 	case observe.CutSettled:

@@ -76,6 +76,14 @@ func TestCommitMonotone(t *testing.T) {
 		}, want: []string{
 			"cut-committed [] 7 ms: tenant 2 slot 0 on node 1: at 7 ms the log was cut behind seq 1, and seq 2 had been announced as committed",
 		}},
+		{name: "another record is applied", verdict: Violated, make: func(w *world) {
+			c := w.announced(3)
+			chains := w.row(4, 1)
+			w.copied(4, 2, chains[1], 2, 1)
+			c.Applied(lifeOn(4), home, 0, 2, w.tick())
+		}, want: []string{
+			"applied-other [] 9 ms: tenant 2 slot 0 on node 4: at 9 ms it said that it had applied seq 2, and a leader had announced another record there",
+		}},
 		{name: "two leaders announce different records", verdict: Violated, make: func(w *world) {
 			c := w.announced(3)
 			w.row(4, 3)

@@ -15,6 +15,9 @@ const nameExactlyOnce = "exactly-once"
 //	other-answer     an acknowledgement names another seq than the record has
 //	shared-identity  two acknowledged changes have one identity
 //	shared-seq       two acknowledged changes were told one seq
+//	other-token      two acknowledgements of one request, whether they arrived or not, name
+//	                 different places or different epochs; no epoch is a node's word that
+//	                 it does not know it
 func judgeExactlyOnce(run *observe.Run, o Options) Report {
 	v, s, ops := newVerdict(nameExactlyOnce), o.scratch(), run.Ops()
 	s.indexRecords(run)
@@ -29,10 +32,34 @@ func judgeExactlyOnce(run *observe.Run, o Options) Report {
 	sharedAnswers(v, s, ops, "shared-seq", func(op *history.Op) key {
 		return seqKey(op.Tenant, op.Slot, op.Seq)
 	})
+	sameTokens(v, s, run.Tokens.List)
 	if v.report.Checked == 0 {
 		v.cannotTell("nothing was written and nothing acknowledged")
 	}
 	return v.done()
+}
+
+// sameTokens compares the acknowledgements of each request with the first one of it that
+// names an epoch.
+func sameTokens(v *verdict, s *Scratch, tokens []observe.Token) {
+	s.answers.reset(len(tokens))
+	for i := range tokens {
+		t := &tokens[i]
+		if t.Op.Session == 0 || t.Epoch == 0 {
+			continue
+		}
+		v.report.Checked++
+		k := operationKey(t.Tenant, t.Slot, t.Op)
+		first := s.answers.first(k)
+		if first == none {
+			s.answers.add(k, int32(i))
+			continue
+		}
+		if f := &tokens[s.answers.items[first].value]; f.Seq != t.Seq || f.Epoch != t.Epoch {
+			v.find("other-token", t.At, nil, "%s: %s was acknowledged at seq %d in epoch %d by node %d at %s, and at seq %d in epoch %d by node %d at %s",
+				place(t.Tenant, t.Slot), identity(t.Op), f.Seq, f.Epoch, f.Node, instant(f.At), t.Seq, t.Epoch, t.Node, instant(t.At))
+		}
+	}
 }
 
 func seqKey(t tenant.ID, slot lineage.Slot, seq lineage.Seq) key {

@@ -284,6 +284,23 @@ func TestExactlyOnce(t *testing.T) {
 		}},
 		{name: "a lost acknowledgement is not counted twice", verdict: Held, make: func(w *world) { w.ack(w.write(7, 5), 3) }},
 		{name: "nothing written", verdict: Undecided, why: "nothing was written and nothing acknowledged", make: func(w *world) { w.has(7, 5) }},
+		{name: "told again, with less", verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			w.token(0, 1, 3, 0)
+			w.token(0, 1, 3, 4)
+			w.token(1, 1, 3, 4)
+			w.token(2, 1, 3, 0)
+			w.token(1, 2, 4, 5)
+		}},
+		{name: "told again, in another epoch", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.token(0, 1, 3, 4)
+			w.token(1, 1, 3, 6)
+			w.token(2, 1, 5, 4)
+		}, want: []string{
+			"other-token [] 7 ms: tenant 2 slot 0: session 2 request 1 was acknowledged at seq 3 in epoch 4 by node 0 at 6 ms, and at seq 3 in epoch 6 by node 1 at 7 ms",
+			"other-token [] 8 ms: tenant 2 slot 0: session 2 request 1 was acknowledged at seq 3 in epoch 4 by node 0 at 6 ms, and at seq 5 in epoch 4 by node 2 at 8 ms",
+		}},
 		{name: "doubled record", verdict: Violated, make: func(w *world) {
 			w.apply(w.wrote(7, 5))
 		}, want: []string{

@@ -19,6 +19,11 @@ const nameSession = "session"
 //	              bound and more before it began
 //	answer-wrong  a read returned something else than the log adds up to where it stands
 //	answer-ahead  a read was told a position that the final log does not have
+//	wrong-epoch   an answer named an epoch in which the record at its position was not
+//	              written
+//
+// Positions are compared by seq alone, since all of them are on one lineage: a token that
+// is not names the wrong epoch. A node that does not know an epoch names none.
 //
 // A node measures the age of what it answers with a clock that may run slow: the bound
 // is taken to be as long as the slowest makes it.
@@ -30,6 +35,7 @@ func judgeSession(run *observe.Run, o Options) Report {
 		recentEnough(v, run, &s.session)
 		answersAddUp(v, run, s)
 	}
+	tokensAreOfTheLog(v, run)
 	ofGroups(v, run, "no read was answered")
 	return v.done()
 }
@@ -90,6 +96,29 @@ func seesItsOwn(v *verdict, run *observe.Run, x *sessions) {
 		if seen := x.seen[x.slotOf(op, op.Client)]; op.Seq < seen {
 			v.find("went-back", op.ReturnAt, []int{int(i)}, "%s was answered at %s from seq %d, and its client had been told of seq %d before it began, at %s",
 				describe(ops, int(i)), instant(op.ReturnAt), op.Seq, seen, instant(op.InvokeAt))
+		}
+	}
+}
+
+// tokensAreOfTheLog compares the epoch of every token with that of the record in the final
+// log, whether the answer arrived or not.
+func tokensAreOfTheLog(v *verdict, run *observe.Run) {
+	at := -1 // of the log in run.Logs
+	for i := range run.Tokens.List {
+		t := &run.Tokens.List[i]
+		if at < 0 || run.Logs[at].Tenant != t.Tenant || run.Logs[at].Slot != t.Slot {
+			if at = run.Find(t.Tenant, t.Slot); at < 0 {
+				continue
+			}
+		}
+		entries := run.Logs[at].Entries
+		if t.Seq == 0 || t.Epoch == 0 || t.Seq > lineage.Seq(len(entries)) {
+			continue
+		}
+		v.report.Checked++
+		if epoch := entries[t.Seq-1].Record.Epoch; epoch != t.Epoch {
+			v.find("wrong-epoch", t.At, nil, "%s: at %s node %d told a client of seq %d in epoch %d, and the record was written in epoch %d",
+				place(t.Tenant, t.Slot), instant(t.At), t.Node, t.Seq, t.Epoch, epoch)
 		}
 	}
 }

@@ -21,6 +21,15 @@ func (w *world) saw(client uint64, entity signal.Entity, seq lineage.Seq) {
 	w.answer(w.asks(client, entity, history.Session, 0), seq)
 }
 
+// token lets a node tell a client of a record in an epoch; request 0 is a read.
+func (w *world) token(node uint32, request uint64, seq lineage.Seq, epoch lineage.ShardEpoch) {
+	t := w.run.Tokens.Told()
+	t.Tenant, t.Seq, t.Epoch, t.Node, t.At = home, seq, epoch, node, w.tick()
+	if request > 0 {
+		t.Op = signal.Operation{Session: 2, Request: request}
+	}
+}
+
 func TestSession(t *testing.T) {
 	judged(t, "session", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
@@ -48,6 +57,21 @@ func TestSession(t *testing.T) {
 			w.hist.Ops[i].Slot = 1
 			w.answer(i, 0)
 			w.hist.Ops[i].State = signal.State{}
+		}},
+		{name: "a token names the epoch of its record, or none", verdict: Held, make: func(w *world) {
+			w.wrote(7, 5)
+			w.saw(7, 5, 3)
+			w.token(0, 0, 3, w.log().Entries[2].Record.Epoch)
+			w.token(1, 0, 3, 0)
+			w.token(1, 0, 0, 9)
+			w.token(1, 0, 99, 9) // of answer-ahead
+		}},
+		{name: "a token names another epoch", verdict: Violated, make: func(w *world) {
+			w.wrote(7, 5)
+			w.saw(7, 5, 3)
+			w.token(1, 0, 3, w.log().Entries[2].Record.Epoch+4)
+		}, want: []string{
+			"wrong-epoch [] 8 ms: tenant 2 slot 0: at 8 ms node 1 told a client of seq 3 in epoch 4, and the record was written in epoch 0",
 		}},
 		{name: "it does not see its own", verdict: Violated, make: func(w *world) {
 			w.wrote(7, 5)

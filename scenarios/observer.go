@@ -369,8 +369,10 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		l := o.shared.leader(m.Tenant, m.Slot)
 		l.told = max(l.told, m.Seq)
 		o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtRead)
+		o.tellsToken(from, m)
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
+		o.tellsToken(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
 		o.acked(from, m.Tenant, m.Slot, m.Seq)
 	case kind == wire.Done && (m.Command == wire.Create || m.Command == wire.Drop):
@@ -417,6 +419,15 @@ func (o *observer) asksForLimits(from env.ID, m *wire.Message) {
 		}
 	}
 	o.limits = append(o.limits, asked)
+}
+
+// tellsToken notes the token that an answer carries.
+func (o *observer) tellsToken(from env.ID, m *wire.Message) {
+	t := o.run.Tokens.Told()
+	t.Tenant, t.Slot, t.Seq, t.Epoch, t.Node, t.At = m.Tenant, m.Slot, m.Seq, m.Epoch, uint32(from), o.world.Time()
+	if m.Kind == wire.AckAt {
+		t.Op = operationOf(m)
+	}
 }
 
 func operationOf(m *wire.Message) signal.Operation {

@@ -20,15 +20,16 @@ type Flaw uint8
 
 // The flaws.
 const (
-	Hole        Flaw = iota + 1 // a record was written, and the one before it is not there
-	Unlinked                    // a record was written that does not continue the one before it there
-	Overwritten                 // another record was written in the place of one that is there
-	CameBack                    // a recovery found records that were never written there, or had been replaced
-	CutUndone                   // a cut was over, and a power failure would bring back what was cut
-	CutApplied                  // records were cut that the node had said it had applied
-	CutSettled                  // records were cut that a leader had announced as committed
-	CommitBack                  // a process announced less as committed than before
-	AppliedBack                 // a process said that it had applied less than before
+	Hole         Flaw = iota + 1 // a record was written, and the one before it is not there
+	Unlinked                     // a record was written that does not continue the one before it there
+	Overwritten                  // another record was written in the place of one that is there
+	CameBack                     // a recovery found records that were never written there, or had been replaced
+	CutUndone                    // a cut was over, and a power failure would bring back what was cut
+	CutApplied                   // records were cut that the node had said it had applied
+	CutSettled                   // records were cut that a leader had announced as committed
+	CommitBack                   // a process announced less as committed than before
+	AppliedBack                  // a process said that it had applied less than before
+	AppliedOther                 // a process said that it had applied a record, and a leader had announced another one in its place
 )
 
 // Fault is a flaw, and where it showed.
@@ -362,6 +363,11 @@ func (c *Copies) Applied(p Process, t tenant.ID, slot lineage.Slot, seq lineage.
 		c.fault(r, AppliedBack, seq, r.said, at)
 	}
 	r.said, r.applied = seq, max(r.applied, seq)
+	if settled := c.Replicated(t, slot).Settled; seq > 0 && seq <= lineage.Seq(len(settled)) {
+		if chain, known := r.chainAt(seq); known && settled[seq-1].Chain != 0 && chain != settled[seq-1].Chain {
+			c.fault(r, AppliedOther, seq, seq, at)
+		}
+	}
 }
 
 // lives forgets what earlier processes of the node said.

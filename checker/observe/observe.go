@@ -94,6 +94,7 @@ type Run struct {
 	Copies Copies
 	Claims Claims
 	InSync InSync
+	Tokens Tokens
 
 	Residency      Residency
 	Availability   Availability
@@ -126,6 +127,7 @@ func (r *Run) Reset() {
 	r.Copies.reset()
 	r.Claims.reset()
 	r.InSync.reset()
+	r.Tokens.reset()
 	r.Residency.reset()
 	r.Availability.reset()
 	r.Health.reset()

@@ -4,23 +4,39 @@ import "github.com/tidaldb/tidalsim/checker/observe"
 
 const nameResidency = "residency"
 
+// arrived are the rules that are broken by what arrives, by its way.
+var arrived = [...]string{observe.Delivered: "delivered-outside", observe.Queued: "queued-outside"}
+
 // judgeResidency looks at every disk operation and every message between nodes, when
 // it is made, in whatever state the cluster is. Its rules:
 //
-//	stored-outside  a file of a tenant was touched in a region where it may not be
-//	sent-outside    records or a snapshot of a tenant were sent to such a region
+//	stored-outside     a file of a tenant was touched in a region where it may not be
+//	sent-outside       records or a snapshot of a tenant were sent to such a region
+//	delivered-outside  such a message was handed to a node there, however long it had waited
+//	queued-outside     a client's change of the tenant was handed to such a node
+//	answered-outside   such a node answered a client with the state of an entity
+//
+// Every message is looked at when it is sent and again when it is handed over, so that what
+// waits in a link or in an input queue counts where it arrives.
 func judgeResidency(run *observe.Run, _ Options) Report {
 	v, r := newVerdict(nameResidency), &run.Residency
 	v.report.Checked = r.Count
 	for i := range r.Strays {
 		s := &r.Strays[i]
-		if s.Sent {
+		switch s.Way {
+		case observe.Stored:
+			v.find("stored-outside", s.At, nil, "tenant %s: at %s node %d in region %q, where it may not be, touched %q",
+				s.Tenant, instant(s.At), s.Node, s.Region, s.What)
+		case observe.Sent:
 			v.find("sent-outside", s.At, nil, "%s: at %s node %d sent %s to node %d in region %q, where tenant %s may not be",
 				place(s.Tenant, s.Slot), instant(s.At), s.From, s.What, s.Node, s.Region, s.Tenant)
-			continue
+		case observe.Answered:
+			v.find("answered-outside", s.At, nil, "%s: at %s node %d in region %q, where tenant %s may not be, answered process %d with %s",
+				place(s.Tenant, s.Slot), instant(s.At), s.Node, s.Region, s.Tenant, s.From, s.What)
+		default:
+			v.find(arrived[s.Way], s.At, nil, "%s: at %s node %d in region %q, where tenant %s may not be, was handed %s of process %d",
+				place(s.Tenant, s.Slot), instant(s.At), s.Node, s.Region, s.Tenant, s.What, s.From)
 		}
-		v.find("stored-outside", s.At, nil, "tenant %s: at %s node %d in region %q, where it may not be, touched %q",
-			s.Tenant, instant(s.At), s.Node, s.Region, s.What)
 	}
 	v.report.More += r.More
 	switch {

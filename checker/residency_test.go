@@ -3,6 +3,7 @@ package checker
 import (
 	"testing"
 
+	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -34,6 +35,22 @@ func TestResidency(t *testing.T) {
 			w.run.Residency.Touched(home, 1, "tenants/2/wal/x", ms)
 			w.run.Residency.Shipped(home, 0, 2, 1, "append", ms)
 			w.run.Residency.Touched(3, 2, "tenants/3/wal/x", ms)
+		}},
+		{name: "handed over and told where it may be", verdict: Held, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Reached(observe.Delivered, home, 0, 2, 1, "append", ms)
+			w.run.Residency.Reached(observe.Queued, home, 0, 9, 1, "write", ms)
+			w.run.Residency.Reached(observe.Answered, home, 0, 9, 1, "a state", ms)
+		}},
+		{name: "handed over and told elsewhere", verdict: Violated, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Reached(observe.Delivered, home, 0, 0, 2, "append", ms)
+			w.run.Residency.Reached(observe.Queued, home, 0, 9, 2, "write", 2*ms)
+			w.run.Residency.Reached(observe.Answered, home, 0, 9, 2, "a state", 3*ms)
+		}, want: []string{
+			`delivered-outside [] 1 ms: tenant 2 slot 0: at 1 ms node 2 in region "west", where tenant 2 may not be, was handed append of process 0`,
+			`queued-outside [] 2 ms: tenant 2 slot 0: at 2 ms node 2 in region "west", where tenant 2 may not be, was handed write of process 9`,
+			`answered-outside [] 3 ms: tenant 2 slot 0: at 3 ms node 2 in region "west", where tenant 2 may not be, answered process 9 with a state`,
 		}},
 		{name: "stored and sent elsewhere", verdict: Violated, make: func(w *world) {
 			w.regions()

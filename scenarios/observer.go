@@ -370,6 +370,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		l.told = max(l.told, m.Seq)
 		o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtRead)
 		o.tellsToken(from, m)
+		if o.run.Residency.Limited() {
+			o.run.Residency.Reached(observe.Answered, m.Tenant, m.Slot, uint32(to), uint32(from), "a state", o.world.Time())
+		}
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
 		o.tellsToken(from, m)
@@ -441,6 +444,7 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 	}
 	if o.shared != nil {
 		o.handed(to, payload)
+		o.arrives(to, from, payload)
 		o.heardHealth(to, from, payload)
 	}
 	if frame, ok := wire.FrameOf(payload); ok {

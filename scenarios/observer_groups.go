@@ -17,6 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/sim/disk"
 )
 
@@ -203,16 +204,14 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	by, now := o.process(from), o.world.Time()
 	c := observe.Claim{Kind: observe.Says, By: by, Shard: m.Shard, Epoch: m.Epoch, What: kind.String(), At: now}
 	o.claims(&c)
+	if hasBytes(m) {
+		o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+	}
 	switch kind {
 	case peer.Confirm, peer.Survey:
 		c.Kind = observe.Leads
 		o.claims(&c)
-	case peer.Chunk:
-		o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
 	case peer.Append:
-		if len(m.Tail) > 0 {
-			o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
-		}
 		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
 		o.tellsOf(from, m.Tenant, m.Slot, m.Commit, observe.AtCommit)
 	case peer.Index:
@@ -352,6 +351,30 @@ func (o *observer) carriedOut(from env.ID, m *peer.Message) {
 			Kind: observe.Changes, By: o.process(from), Shard: d.shard, Epoch: r.Epoch, What: d.kind.String(),
 			Based: d.version, Version: r.Version, At: o.world.Time(),
 		})
+	}
+}
+
+// hasBytes reports whether a message between nodes carries anything of a tenant: what it
+// has in its tail, if it is about a slot. The tail of a pull has epochs and seqs only.
+func hasBytes(m *peer.Message) bool {
+	return len(m.Tail) > 0 && m.Placement > 0 && m.Kind != peer.Pull
+}
+
+// arrives looks at where a tenant's bytes are handed over, if some tenant may not be
+// everywhere: what was sent may have waited in a link or in the node's input queue.
+func (o *observer) arrives(to, from env.ID, payload []byte) {
+	if !o.run.Residency.Limited() {
+		return
+	}
+	if peer.Is(payload) {
+		if m := &o.shared.peer; peer.View(payload, m) == nil && hasBytes(m) {
+			o.run.Residency.Reached(observe.Delivered, m.Tenant, m.Slot, uint32(from), uint32(to), m.Kind.String(), o.world.Time())
+		}
+		return
+	}
+	if kind := wire.KindOf(payload); kind.Changes() && wire.Decode(payload, &o.answer) == nil {
+		m := &o.answer
+		o.run.Residency.Reached(observe.Queued, m.Tenant, m.Slot, uint32(from), uint32(to), kind.String(), o.world.Time())
 	}
 }
 

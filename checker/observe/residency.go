@@ -6,14 +6,26 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
+// Way is how a tenant's bytes came to a node.
+type Way uint8
+
+// The ways.
+const (
+	Stored    Way = iota // a disk operation in the tenant's directory
+	Sent                 // a message with records or a snapshot was sent to the node
+	Delivered            // such a message reached the node's input queue and was handed to it
+	Queued               // likewise a client's change
+	Answered             // the node answers a client with an entity's state
+)
+
 // Stray is a tenant's bytes where the tenant does not allow them.
 type Stray struct {
 	Tenant tenant.ID
 	Node   uint32        // that has them, or is sent them
 	Region tenant.Region // of the node
-	From   uint32        // of a message: the sender
+	From   uint32        // of a message: the sender; Answered: the client
 	What   string        // the path; of a message, its kind
-	Sent   bool          // it is a message
+	Way    Way           //
 	Slot   lineage.Slot  // of a message
 	At     int64         // true time, ns
 }
@@ -64,7 +76,13 @@ func (r *Residency) Touched(t tenant.ID, node uint32, path string, at int64) {
 
 // Shipped notes a message with a tenant's bytes from one node to another.
 func (r *Residency) Shipped(t tenant.ID, slot lineage.Slot, from, to uint32, what string, at int64) {
-	r.look(Stray{Tenant: t, Slot: slot, Node: to, From: from, What: what, Sent: true, At: at})
+	r.look(Stray{Tenant: t, Slot: slot, Node: to, From: from, What: what, Way: Sent, At: at})
+}
+
+// Reached notes that a message with a tenant's bytes was handed to a node: Delivered,
+// Queued; or that a node answers with some: Answered.
+func (r *Residency) Reached(way Way, t tenant.ID, slot lineage.Slot, from, node uint32, what string, at int64) {
+	r.look(Stray{Tenant: t, Slot: slot, Node: node, From: from, What: what, Way: way, At: at})
 }
 
 func (r *Residency) look(s Stray) {

@@ -148,6 +148,7 @@ func All() []Checker {
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
 		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
+		{nameUnknown, "each outcome that a client does not know has its cause in the run, and no leader denies that it leads", judgeUnknown},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
 		{nameBudget, "one node at most is taken out of its duties, no set is left with fewer members than it needs, and a node without duties is given none while another one can have it", judgeBudget},
 		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},

@@ -376,6 +376,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	case kind == wire.AckAt:
 		o.ackedByAll(from, m)
 		o.tellsToken(from, m)
+		o.leadsOn(from, m)
+	case o.shared != nil && (m.Code == wire.Moved || m.Code == wire.NotServing):
+		o.denies(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
 		o.acked(from, m.Tenant, m.Slot, m.Seq)
 	case kind == wire.Done && (m.Command == wire.Create || m.Command == wire.Drop):

@@ -79,7 +79,10 @@ type leading struct {
 	told  lineage.Seq // the last record that a client was told of
 
 	utmost      utmost
-	incarnation env.Incarnation // of the node
+	acked       lineage.ShardEpoch // in which the node acknowledged something last, at ackedAt
+	ackedAt     int64              // true time, ns
+	denied      observe.Denial     // of the node since; Before 0: there is none
+	incarnation env.Incarnation    // of the node
 }
 
 // slotKey is the key of a slot.
@@ -302,4 +305,32 @@ func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 // told returns up to where a slot's log was told to anybody; end is where it ends.
 func (v *sharedView) told(t tenant.ID, slot lineage.Slot, end lineage.Seq) lineage.Seq {
 	return min(end, v.leader(t, slot).told)
+}
+
+// denies notes that a node refuses a request because it does not lead, or does not serve yet,
+// although it has acknowledged changes of the slot in the highest epoch that began. It may
+// have been deposed since: only another acknowledgement in that epoch shows that it was not.
+// Sessions are opened one after the other, and what opens one may be told to come again.
+func (o *observer) denies(from env.ID, m *wire.Message) {
+	l := o.shared.leader(m.Tenant, m.Slot)
+	if m.Session == 0 || !o.leads(from, m.Tenant, m.Slot) || l.acked != l.epoch || l.denied.Before != 0 {
+		return
+	}
+	l.denied = observe.Denial{
+		Tenant: m.Tenant, Slot: m.Slot, Node: uint32(from), Epoch: l.epoch, Reason: m.Code.String(), At: o.world.Time(), Before: l.ackedAt,
+	}
+}
+
+// leadsOn notes an acknowledgement of who leads: what it denied before in this epoch was
+// denied in vain.
+func (o *observer) leadsOn(from env.ID, m *wire.Message) {
+	if !o.leads(from, m.Tenant, m.Slot) {
+		return
+	}
+	l := o.shared.leader(m.Tenant, m.Slot)
+	if l.denied.Before != 0 && l.denied.Epoch == l.epoch && l.denied.Node == uint32(from) {
+		l.denied.After = o.world.Time()
+		o.run.Causes.Denied(l.denied)
+	}
+	l.denied.Before, l.acked, l.ackedAt = 0, l.epoch, o.world.Time()
 }

@@ -269,6 +269,7 @@ func (r *Runner) live() (result *Result) {
 		}
 	}()
 	outcome := r.world.Run(r.done)
+	r.causes()
 	r.outages(outcome.CalmAt)
 	r.collect(outcome)
 	r.describe(result, outcome)
@@ -455,6 +456,23 @@ func (r *Runner) unsettled() {
 			r.stall("something is still under way on node %d", i)
 		}
 	}
+}
+
+// causes notes what may have kept clients from knowing how their calls ended.
+func (r *Runner) causes() {
+	c := &r.run.Causes
+	for i := range r.plan.World.Disruptions {
+		d := &r.plan.World.Disruptions[i]
+		if from, to, struck := r.world.Struck(i); struck {
+			h := observe.Hurt{Process: d.Process, Peer: -1, From: from, To: to}
+			switch d.Kind {
+			case plan.CutDrop, plan.CutHold, plan.CutInto, plan.CutOutOf, plan.HoldInto, plan.HoldOutOf:
+				h.Peer = d.Peer
+			}
+			c.Hurt = append(c.Hurt, h)
+		}
+	}
+	c.Deviated = r.world.Taken() > 0
 }
 
 // outages notes the disruptions that had an effect, and what hangs on them. What lasts

@@ -95,6 +95,7 @@ type Run struct {
 	Claims Claims
 	InSync InSync
 	Tokens Tokens
+	Causes Causes
 
 	Residency      Residency
 	Availability   Availability
@@ -128,6 +129,7 @@ func (r *Run) Reset() {
 	r.Claims.reset()
 	r.InSync.reset()
 	r.Tokens.reset()
+	r.Causes.reset()
 	r.Residency.reset()
 	r.Availability.reset()
 	r.Health.reset()

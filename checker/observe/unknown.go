@@ -1,0 +1,47 @@
+package observe
+
+import (
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Hurt is a disruption that had an effect, and what it could reach.
+type Hurt struct {
+	Process uint32 // that was disrupted
+	Peer    int64  // of a link: the process at its other end; -1: all
+	From    int64  // true time, ns
+	To      int64  // likewise; of a crash, when the process starts again
+}
+
+// Denial is a refusal of a leader between two acknowledgements of one epoch.
+type Denial struct {
+	Tenant        tenant.ID
+	Slot          lineage.Slot
+	Node          uint32
+	Epoch         lineage.ShardEpoch
+	Reason        string // the code
+	At            int64  // true time, ns, when it left the node
+	Before, After int64  // likewise, of the acknowledgements
+}
+
+// Causes are what a run has of reasons for outcomes that nobody knows. The zero value is
+// empty and ready.
+type Causes struct {
+	Hurt []Hurt
+	// Deviated says that messages may have been lost, doubled, late or damaged at any
+	// instant, or disks may have failed.
+	Deviated bool
+	Denials  []Denial // at most maxNoted
+	More     int      // beyond those
+}
+
+func (c *Causes) reset() { *c = Causes{Hurt: c.Hurt[:0], Denials: c.Denials[:0]} }
+
+// Denied notes a refusal that nothing justifies.
+func (c *Causes) Denied(d Denial) {
+	if len(c.Denials) == maxNoted {
+		c.More++
+		return
+	}
+	c.Denials = append(c.Denials, d)
+}

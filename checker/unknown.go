@@ -1,0 +1,109 @@
+package checker
+
+import (
+	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/record"
+)
+
+const nameUnknown = "unknown"
+
+// judgeUnknown looks for the cause of every outcome that a client does not know, and of
+// refusals that a leader has no reason for. Its rules:
+//
+//	unknown-in-peace     an outcome is unknown, and no fault was in reach: no disruption of
+//	                     the client, of a node that may serve the slot, or of what lies
+//	                     between, from shortly before the call until its end, and no
+//	                     deviation in the run
+//	expired-in-vain      a client was told that its session was evicted, and no record of
+//	                     the slot's log, not even one that was cut off, evicts it
+//	superseded-in-vain   a client was told that its request is older than the session's
+//	                     floor, and an honest client never raises the floor above a request
+//	                     that it still waits for
+//	denied-by-its-leader a node refused a request because another node leads, or because the
+//	                     slot is being opened, between two acknowledgements that it sent of
+//	                     that slot in one epoch
+//
+// Refusals for a quota are judged by rate and caps; a token that is said to be lost is
+// never right, and refusals says so.
+func judgeUnknown(run *observe.Run, o Options) Report {
+	v, s, ops := newVerdict(nameUnknown), o.scratch(), run.Ops()
+	s.indexDumps(run)
+	for i := range ops {
+		op := &ops[i]
+		v.report.Checked++
+		if op.Outcome == history.Unknown {
+			needsCause(v, s, run, i)
+		}
+	}
+	for i := range run.Causes.Denials {
+		d := &run.Causes.Denials[i]
+		v.find("denied-by-its-leader", d.At, nil, "%s: node %d refused a request at %s (%s), and in epoch %d it acknowledged changes at %s and at %s",
+			place(d.Tenant, d.Slot), d.Node, instant(d.At), d.Reason, d.Epoch, instant(d.Before), instant(d.After))
+	}
+	v.report.More += run.Causes.More
+	if len(ops) == 0 {
+		v.cannotTell("nothing was asked")
+	}
+	return v.done()
+}
+
+func needsCause(v *verdict, s *Scratch, run *observe.Run, i int) {
+	op := &run.Ops()[i]
+	rule := ""
+	switch op.Reason {
+	case "session-expired":
+		if !evicted(run, op) {
+			rule = "expired-in-vain"
+		}
+	case "superseded":
+		rule = "superseded-in-vain"
+	default:
+		if !run.Causes.Deviated && !hurtInReach(s, run, op) {
+			rule = "unknown-in-peace"
+		}
+	}
+	if rule != "" {
+		v.find(rule, op.ReturnAt, []int{i}, "%s was given up at %s (%s), asked at %s", describe(run.Ops(), i), instant(op.ReturnAt), op.Reason, instant(op.InvokeAt))
+	}
+}
+
+// aftermath is how long after the end of a disruption what it did may still be the cause of
+// an unknown outcome: nodes start, and leaders are replaced; ns.
+const aftermath = 5_000_000_000
+
+// hurtInReach reports whether a disruption may have been the cause of an unknown outcome.
+func hurtInReach(s *Scratch, run *observe.Run, op *history.Op) bool {
+	node, alone := int64(-1), false // who serves the slot, if it is one node for ever
+	if it := s.dumps.first(slotKey(op.Tenant, op.Slot)); !run.Shared && it != none {
+		node, alone = int64(run.Dumps[s.dumps.items[it].value].Node), true
+	}
+	for i := range run.Causes.Hurt {
+		h := &run.Causes.Hurt[i]
+		if h.From > op.ReturnAt || h.To+aftermath < op.InvokeAt {
+			continue
+		}
+		on := func(process int64) bool { return process == node || process == int64(op.Client) }
+		if !alone || on(int64(h.Process)) || on(h.Peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// evicted reports whether a record evicts the session of a change.
+func evicted(run *observe.Run, op *history.Op) bool {
+	at := run.Find(op.Tenant, op.Slot)
+	if at < 0 {
+		return false
+	}
+	l := run.Logs[at]
+	for _, entries := range [...][]observe.Entry{l.Entries, l.Cut} {
+		for i := range entries {
+			if rec := &entries[i].Record; rec.Kind == record.Session && rec.Session.Evicted == op.Op.Session {
+				return true
+			}
+		}
+	}
+	return false
+}

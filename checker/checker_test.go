@@ -49,7 +49,7 @@ func busy(n int) *world {
 	told.At, told.Watched = w.tick(), observe.Is(1)
 	told.Nodes = append(told.Nodes, observe.ToldNode{Region: "east"})
 	told.Regions = append(told.Regions, observe.ToldRegion{Name: "east", Nodes: 1, Heard: observe.Is(0), Age: observe.Is(0), Reasoned: true})
-	w.run.InSync.Count = 1
+	w.run.InSync.Count, w.run.InSync.Members = 1, 1
 	w.run.Budget.Told(observe.Duties{Node: 1, Index: 2, Drain: true})
 	w.configuration(1, nil)
 	w.run.Shares.Count++

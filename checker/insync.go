@@ -29,6 +29,9 @@ func judgeInSync(run *observe.Run, _ Options) Report {
 		short(v, &x.Short[i])
 	}
 	v.report.More += x.More
+	if x.Count > 0 && x.Members == 0 {
+		v.cannotTell("no member in sync was looked at in its present life")
+	}
 	ofGroups(v, run, "nobody was told of any record")
 	return v.done()
 }

@@ -18,7 +18,7 @@ func (w *world) lacking(as observe.Standing, when observe.Occasion) {
 func (w *world) looked() {
 	w.wrote(7, 5)
 	w.run.Shared = true
-	w.run.InSync.Count = 3
+	w.run.InSync.Count, w.run.InSync.Members = 3, 2
 }
 
 func TestInSync(t *testing.T) {
@@ -28,6 +28,10 @@ func TestInSync(t *testing.T) {
 		{name: "nobody was told", verdict: Undecided, why: "nobody was told of any record", make: func(w *world) {
 			w.wrote(7, 5)
 			w.run.Shared = true
+		}},
+		{name: "no member was known in its present life", verdict: Undecided, why: "no member in sync was looked at in its present life", make: func(w *world) {
+			w.looked()
+			w.run.InSync.Members = 0
 		}},
 		{name: "all copies are whole", verdict: Held, make: func(w *world) { w.looked() }},
 		{name: "a member in sync lacks it", verdict: Violated, make: func(w *world) { w.lacking(observe.InSet, observe.AtEntry) }, want: []string{

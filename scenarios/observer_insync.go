@@ -106,6 +106,7 @@ func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when obse
 	}
 	for _, m := range shard.InSync {
 		if o.present(m) && !isExcluded(shard, m, t, slot) {
+			o.run.InSync.Members++
 			o.reviewCopy(m.Node, told, short, observe.InSet)
 		}
 	}

@@ -70,9 +70,10 @@ type Short struct {
 // InSync records whether the copies that have to be whole were so, whenever it was
 // looked. The zero value is empty and ready.
 type InSync struct {
-	Count int     // copies that were looked at
-	Short []Short // at most maxNoted
-	More  int     // beyond those
+	Count   int     // copies that were looked at
+	Members int     // those of them that were of members in sync, in their present lives
+	Short   []Short // at most maxNoted
+	More    int     // beyond those
 }
 
 func (s *InSync) reset() { *s = InSync{Short: s.Short[:0]} }

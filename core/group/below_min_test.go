@@ -303,3 +303,37 @@ func TestAPendingMemberDoesNotCountTowardsMin(t *testing.T) {
 	w.run()
 	l.want(1)
 }
+
+// A node that has restarted holds its place in the set until the leader has removed its
+// earlier life. When that brings the set below min, it becomes eligible with the log that it
+// has: so nothing of a log that has failed is begun anew before.
+func TestARestartedMembersLogIsNotBegunAnewWhileItHoldsItsPlace(t *testing.T) {
+	w := serving(t)
+	w.without(1)
+	w.nodes[0].mustWrite(0, 1)
+	w.settle()
+	w.nodes[0].want(1)
+	n := w.nodes[2]
+	before := n.incarnation
+	n.fails = syncsFail(0)
+	w.restart(2)
+	w.run()
+	n.fails = nil
+	w.settle()
+	if got := n.logs[0].Phase(); got != replica.Stopped {
+		t.Fatalf("the log of a node that holds a place is %s, want that it waits\n%v", got, w)
+	}
+	w.must(control.Command{Kind: control.Remove, Member: control.Member{Node: 2, Incarnation: before}, By: w.nodes[0].self()})
+	w.settle()
+	if got := n.logs[0].Phase(); got != replica.Stopped || !w.config().IsEligible(2) {
+		t.Fatalf("eligible %v, and the log is %s\n%v", w.config().Eligible, got, w)
+	}
+	w.wishes()
+	w.settle()
+	for _, n := range w.nodes {
+		n.has(0, map[uint64]bool{1: true})
+	}
+	if len(w.config().InSync) != 3 {
+		t.Errorf("%v", w)
+	}
+}

@@ -129,10 +129,18 @@ func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
 	}
 }
 
-// counted reports whether others count on the log here, as far as is known; on that of an
-// eligible member, whatever its log is. In a set that was reformed only its leader knows.
+// counted reports whether others count on the log here, as far as is known. A place in the
+// set is the node's, in whatever life: when the earlier life leaves the set it may become
+// eligible, with the log as it is then. On the log of an eligible member others count
+// always. In a set that was reformed only its leader knows.
 func (g *Group) counted(s *slot) bool {
-	return g.known.IsInSync(g.self) && !g.lacks(g.self, s) && !g.known.Reformed || g.known.IsEligible(g.self.Node)
+	return g.nodeInSync(g.self.Node) && !g.lacks(g.self, s) && !g.known.Reformed || g.known.IsEligible(g.self.Node)
+}
+
+// holdsPlace reports whether a node is in the set in any life, or is about to be, or has
+// the eligible member.
+func (g *Group) holdsPlace(node env.ID) bool {
+	return g.nodeInSync(node) || g.known.IsEligible(node) || g.joining.on && g.joining.command.Member.Node == node
 }
 
 // receive takes records of the leader's.
@@ -242,9 +250,10 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
 		return
 	}
 	*p = pull{later: true, count: p.count}
-	// While the log is replaced a crash leaves nothing, and a member that is eligible may have
-	// to lead then.
-	if s.yields = g.known.IsEligible(g.self.Node); s.yields {
+	// While the log is replaced a crash leaves nothing, and a node that is eligible, or becomes
+	// so when its earlier life is removed from the set, may have to lead then.
+	s.yields = g.known.IsEligible(g.self.Node)
+	if s.yields || g.counted(s) && !g.known.IsInSync(g.self) {
 		return
 	}
 	if s.r.Refetch(e, c.data) != nil {
@@ -378,7 +387,7 @@ func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
 	// In a set that was reformed the leader has adopted the best logs, and this one is
 	// none; nothing is committed, so nobody counts on what was acknowledged here.
 	adopted := g.known.Reformed && s.r.Phase() == replica.Starting
-	if m.Round > p.life && !g.known.IsEligible(o.node) && (!g.counts(o) || g.lacks(o.member(), s) || adopted) {
+	if m.Round > p.life && (!g.holdsPlace(o.node) || g.lacks(o.member(), s) || adopted && !g.known.IsEligible(o.node)) {
 		*p = progress{life: m.Round, since: p.since}
 	}
 }

@@ -105,14 +105,14 @@ type Runner struct {
 	drivers  []*driver
 	left     int
 	plan     *Plan
-	cluster  *core.Cluster        // as clients know it
-	founded  *core.Cluster        // as nodes know it at first
-	lives    []*core.Node         // by process: the last life of each node, running or not
-	newest   *control.Plane       // the control plane as far as anybody has known it; nil: nobody yet
-	applied  metalog.Position     // of newest
-	quorums  [][]metalog.MemberID // of the meta log, likewise
-	looked   uint64               // the entry of the control plane's log up to which moving was found out
-	moving   bool                 // shares are on their way, or a tenant to its end
+	cluster  *core.Cluster    // as clients know it
+	founded  *core.Cluster    // as nodes know it at first
+	lives    []*core.Node     // by process: the last life of each node, running or not
+	newest   *control.Plane   // the control plane as far as anybody has known it; nil: nobody yet
+	applied  metalog.Position // of newest
+	knower   *core.Node       // whose newest is; nil: nobody's
+	looked   uint64           // the entry of the control plane's log up to which moving was found out
+	moving   bool             // shares are on their way, or a tenant to its end
 	options  Options
 	health   []byte // with Options.Health
 	story    *story
@@ -131,7 +131,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.plan, r.cluster, r.options = p, p.cluster(true), o
 	r.founded = p.founded(r.cluster)
 	r.looked, r.moving, r.health = 0, false, nil
-	r.quorums = nil
+	r.knower = nil
 	r.newest, r.applied, r.lives = nil, metalog.Position{}, slices.Grow(r.lives[:0], p.Cluster.Nodes)[:p.Cluster.Nodes]
 	clear(r.lives)
 	if err := p.validateWorld(r.cluster); err != nil {
@@ -223,8 +223,10 @@ func (r *Runner) plane() (*control.Plane, metalog.Position) {
 // agree, as they are where most of the log has been applied.
 func (r *Runner) metaQuorums() [][]metalog.MemberID {
 	r.plane()
-	if len(r.quorums) > 0 {
-		return r.quorums
+	if r.knower != nil {
+		if quorums := r.knower.MetaQuorums(); len(quorums) > 0 {
+			return quorums
+		}
 	}
 	var founders []metalog.MemberID
 	for _, address := range r.founded.Shared.Control.Meta {
@@ -251,8 +253,7 @@ func (r *Runner) knows(n *core.Node) {
 		return
 	}
 	if plane, applied := n.Plane(); plane != nil && (r.newest == nil || applied.Index >= r.applied.Index) {
-		r.newest, r.applied = plane, applied
-		r.quorums = n.MetaQuorums()
+		r.newest, r.applied, r.knower = plane, applied, n
 	}
 }
 

@@ -77,7 +77,8 @@ func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, whe
 	o.run.InSync.Count++
 	copies := 0
 	for _, node := range shard.Replicas {
-		if o.lacksTold(node, t, slot, told) == "" {
+		// A disk that was lost since had acknowledged what was durable there before.
+		if w := o.writesOf(node, t, slot); w.died >= told.seq || o.lacksTold(node, t, slot, told) == "" {
 			copies++
 		}
 	}

@@ -43,6 +43,12 @@ func TestInSync(t *testing.T) {
 		{name: "a node tells of what is not durable there", verdict: Violated, make: func(w *world) { w.lacking(observe.Teller, observe.AtRead) }, want: []string{
 			"told-early [] 9 ms: tenant 2 slot 0: at 9 ms node 1 tells of seq 3 with a read, and the record is not durable there: 1-3.seg, bytes 0 to 64",
 		}},
+		{name: "the eligible member lacks it", verdict: Violated, make: func(w *world) { w.lacking(observe.Eligible, observe.AtAck) }, want: []string{
+			"eligible-short [] 9 ms: tenant 2 slot 0: at 9 ms, with an acknowledgement, node 1, eligible in version 7 of shard 4 (epoch 2), lacks seq 3, of which somebody was told: 1-3.seg, bytes 0 to 64",
+		}},
+		{name: "too few replicas have it", verdict: Violated, make: func(w *world) { w.lacking(observe.TooFew, observe.AtCommit) }, want: []string{
+			"below-min [] 9 ms: tenant 2 slot 0: at 9 ms, with a commit index, seq 3 is told in version 7 of shard 4 (epoch 2): 1-3.seg, bytes 0 to 64",
+		}},
 		{name: "nobody of a reformed set has it", verdict: Violated, make: func(w *world) { w.lacking(observe.Anybody, observe.AtEntry) }, want: []string{
 			"nobody-whole [] 9 ms: tenant 2 slot 0: at 9 ms, with an entry, no member of version 7 of shard 4 (epoch 2), which was reformed, has seq 3, of which somebody was told: 1-3.seg, bytes 0 to 64",
 		}},

@@ -50,6 +50,12 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.WrongSlot})
 		return
 	}
+	if n.sharing != nil && n.groupOf(i).Known().LossOpen {
+		// What others hold is as empty as what is here: a client that goes on asking is told
+		// of nothing, and waits for what nobody does before an operator decides.
+		n.refuse(ev.From, m, replica.Outcome{Code: wire.Corrupt})
+		return
+	}
 	if n.sharing != nil && !n.ours(i, m) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.Moved})
 		return

@@ -16,6 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/host/local"
 )
 
@@ -74,8 +75,9 @@ tenants. Each node answers HTTP requests to this machine: /health is what it kno
 whole cluster, as JSON; /metrics the same for Prometheus; /livez and /readyz are for who
 restarts or routes to it. With --tenants the tenants are brought to what a tenants file
 says, by commands that compare and set. A client sends --rate signals a second, 0 for none. Lines on stdin
-are heeded one after the other: "drain NODE", "undrain NODE", "tenants FILE". Exit codes: 0
-when it was interrupted or the time was over, 2 for wrong files and options.`,
+are heeded one after the other: "drain NODE", "undrain NODE", "tenants FILE", and
+"accept-loss SHARD" for a shard of which every disk that had what was acknowledged is lost:
+it begins anew with what is there. Exit codes: 0 when it was interrupted or the time was over, 2 for wrong files and options.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -247,7 +249,7 @@ func (c *command) heed(ctx context.Context, cluster *local.Cluster, line string)
 }
 
 func (c *command) obey(ctx context.Context, cluster *local.Cluster, words []string) error {
-	const usage = `want "drain NODE", "undrain NODE" or "tenants FILE"`
+	const usage = `want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"`
 	if len(words) != 2 {
 		return errors.New(usage)
 	}
@@ -257,6 +259,13 @@ func (c *command) obey(ctx context.Context, cluster *local.Cluster, words []stri
 			return err
 		}
 		return c.wants(ctx, cluster, words[1], file)
+	}
+	if words[0] == "accept-loss" {
+		shard, err := strconv.ParseUint(words[1], 10, 32)
+		if err != nil {
+			return fmt.Errorf("%q is no shard, want its number", words[1])
+		}
+		return cluster.AcceptLoss(ctx, lineage.Shard(shard))
 	}
 	do := map[string]func(context.Context, env.ID) error{"drain": cluster.Drain, "undrain": cluster.Undrain}[words[0]]
 	node, err := strconv.ParseUint(words[1], 10, 32)

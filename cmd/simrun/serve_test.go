@@ -90,7 +90,7 @@ func TestServeHeedsLines(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"tenants": [{"id": "1", "limits": {"rate": 77}}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lines := "drain 1\n\nundrain 1\ndrain 3\nstop 1\ndrain\ntenants none.json\ntenants " + file + "\n"
+	lines := "drain 1\n\nundrain 1\ndrain 3\nstop 1\ndrain\naccept-loss 1\naccept-loss 9\naccept-loss one\ntenants none.json\ntenants " + file + "\n"
 	ctx, interrupt := context.WithCancel(t.Context())
 	out := &until{text: "tenants " + file + ": done\n", end: interrupt}
 	var stderr strings.Builder
@@ -101,8 +101,11 @@ func TestServeHeedsLines(t *testing.T) {
 	want := `drain 1: done
 undrain 1: done
 drain 3: "3" is no node, want 0..2
-stop 1: want "drain NODE", "undrain NODE" or "tenants FILE"
-drain: want "drain NODE", "undrain NODE" or "tenants FILE"
+stop 1: want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"
+drain: want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"
+accept-loss 1: done
+accept-loss 9: accept-loss shard 9: invalid: the request is malformed; see the limits of signals
+accept-loss one: "one" is no shard, want its number
 tenants none.json: open none.json: no such file or directory
 configure base 1 tenant 1 version 2 limits {77 0 0 0} residency []
 tenants ` + file + `: done

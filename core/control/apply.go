@@ -84,6 +84,9 @@ func (p *Plane) Do(index uint64, c *Command) Result {
 	}
 	rules[c.Kind].effect(p, x)
 	p.index = index
+	if x.shard != nil {
+		p.noteLoss(x.shard)
+	}
 	if kinds[c.Kind].has&hasShard != 0 && !rules[c.Kind].aside {
 		x.shard.changed(index)
 	}
@@ -251,6 +254,11 @@ func notYetAccepted(_ *Plane, x *change) Refusal { return unless(!x.shard.LossAc
 
 // nothingWhole: nobody can lead, and there is nobody to ask either.
 func nothingWhole(p *Plane, x *change) Refusal { return unless(p.IsStuck(x.shard), NothingLost) }
+
+// noteLoss notes whether an operator is to be asked about what a shard has lost.
+func (p *Plane) noteLoss(s *Shard) {
+	s.LossOpen = p.IsStuck(s) && !s.LossAccepted
+}
 
 func acceptLoss(_ *Plane, x *change) {
 	x.shard.LossAccepted = true

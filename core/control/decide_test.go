@@ -80,7 +80,7 @@ var decisions = []struct {
 	{"the only holder has another directory", replaced, nil,
 		"shard 3 waits for an operator to accept the loss of what node 5, in-sync in incarnation 1, had in a directory that is gone"},
 	{"the loss is accepted", after(replaced, []Command{accepts(3)}), nil,
-		"reform shard 3 epoch 1 version 2 member 5/3: nobody in-sync may lead, the leader, node 5 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
+		"reform shard 3 epoch 1 version 3 member 5/3: nobody in-sync may lead, the leader, node 5 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
 	{"a member has another directory, which is its leader's to see to", []Command{starts(0, 1, 1, 1), starts(0, 2, 2, 0), restarts(0, 3)}, nil, ""},
 	{"who has another directory is not asked", []Command{starts(0, 1, 1, 1), starts(0, 2, 2, 0), restarts(1, 4), restarts(2, 4)}, []sight{quiet(0, 900)},
 		"reform shard 1 epoch 1 version 1 member 2/4: nobody in-sync may lead, the leader, node 2 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},

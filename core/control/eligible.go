@@ -65,12 +65,15 @@ func (p *Plane) overrule(s *Shard, by Member) {
 }
 
 // endEligibility takes note of a registration: a directory that is lost is eligible no
-// longer.
+// longer, and may have had what nobody else has.
 func (p *Plane) endEligibility(x *change) {
 	for i := range p.shards {
 		s := &p.shards[i]
-		if s.IsEligible(x.Node) && !p.isKept(s.Eligible[0]) {
+		open, ends := s.LossOpen, s.IsEligible(x.Node) && !p.isKept(s.Eligible[0])
+		if ends {
 			s.Eligible = nil
+		}
+		if p.noteLoss(s); ends || s.LossOpen != open {
 			s.changed(x.index)
 		}
 	}

@@ -101,8 +101,11 @@ type Shard struct {
 	// InSync; a new leader begins anew.
 	Reformed bool
 	Excluded []Exclusion // ascending
+	// LossOpen says that what the set acknowledged is lost and nobody is eligible: the shard
+	// waits until an operator accepts that.
+	LossOpen bool
 	// LossAccepted says that an operator lets the set be reformed although what it has may
-	// be lost.
+	// be lost. It is never true beside LossOpen.
 	LossAccepted bool
 	Index        uint64 // of the entry that changed it last; commands carry it as their authority
 }

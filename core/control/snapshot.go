@@ -37,7 +37,7 @@ import (
 //	       12  leader: node 4, incarnation 8
 //	        1  min
 //	        1  1 if reformed, else 0
-//	        1  1 if the loss of what it has is accepted, else 0
+//	        1  1 if the loss of what it has is accepted, 2 if an operator is to say whether, else 0
 //	        8  index
 //	        4  number of members in sync, each: 12
 //	        4  number of eligible members, each: 12
@@ -126,7 +126,7 @@ func (s *Shard) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = appendRegion(le.AppendUint32(dst, uint32(s.ID)), s.Region)
 	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.Epoch)), s.Version)
-	dst = appendBool(appendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed), s.LossAccepted)
+	dst = append(appendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed), s.loss())
 	dst = le.AppendUint64(dst, s.Index)
 	dst = le.AppendUint32(dst, uint32(len(s.InSync)))
 	for _, m := range s.InSync {
@@ -230,11 +230,37 @@ func (d *decoder) tenant() Tenant {
 	return t
 }
 
+// The states of a loss.
+const (
+	lossAccepted = 1
+	lossOpen     = 2
+)
+
+func (s *Shard) loss() byte {
+	switch {
+	case s.LossAccepted:
+		return lossAccepted
+	case s.LossOpen:
+		return lossOpen
+	}
+	return 0
+}
+
+func (d *decoder) loss() byte {
+	b := d.uint8()
+	if b > lossOpen {
+		d.fail(fmt.Errorf("%d is no state of a loss", b))
+	}
+	return b
+}
+
 func (d *decoder) shard() Shard {
 	s := Shard{
 		ID: lineage.Shard(d.uint32()), Region: d.region(), Epoch: lineage.ShardEpoch(d.uint64()), Version: d.uint64(),
-		Leader: d.member(), Min: int(d.uint8()), Reformed: d.bool(), LossAccepted: d.bool(), Index: d.uint64(),
+		Leader: d.member(), Min: int(d.uint8()), Reformed: d.bool(),
 	}
+	loss := d.loss()
+	s.LossOpen, s.LossAccepted, s.Index = loss == lossOpen, loss == lossAccepted, d.uint64()
 	for range d.count(memberSize) {
 		s.InSync = append(s.InSync, d.member())
 	}

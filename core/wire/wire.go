@@ -206,7 +206,7 @@ var meanings = [codes]meaning{
 	Moved:           {"moved", true, true, "the slot is placed elsewhere; refresh the route"},
 	NotServing:      {"not-serving", true, true, "the slot is being opened; try again"},
 	Overloaded:      {"overloaded", true, true, "a queue of the slot is full; try again, or send less"},
-	Corrupt:         {"corrupt", true, false, "the slot's log is damaged below what was confirmed, and the slot was stopped; restore it from a replica or a backup"},
+	Corrupt:         {"corrupt", true, false, "the slot's log is damaged below what was confirmed, and the slot was stopped; restore it from a replica or a backup, or, if every disk that had the slot is lost, accept the loss"},
 	StorageFault:    {"storage-fault", true, true, "an operation of the node's disk failed and the slot was stopped until the node restarts; check the disk"},
 	SessionExpired:  {"session-expired", false, false, "the session was evicted; open a new one"},
 	Superseded:      {"superseded", false, false, "the request number is below the session's floor, so its answer is forgotten; use a new number"},

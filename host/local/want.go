@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -54,6 +55,14 @@ func (c *Cluster) Drain(ctx context.Context, node env.ID) error {
 // Undrain lets a node have duties again. It also calls off a drain that is under way.
 func (c *Cluster) Undrain(ctx context.Context, node env.ID) error {
 	return c.duties(ctx, control.Command{Kind: control.Undrain, Node: node})
+}
+
+// AcceptLoss lets a shard of which every disk that had what was acknowledged is lost begin
+// anew, and returns when it has a set that a leader can come from. Its clients are told that it
+// is corrupt until then, and what was acknowledged is gone for good. A shard of which anybody
+// may still have that has such a set already, and nothing happens.
+func (c *Cluster) AcceptLoss(ctx context.Context, shard lineage.Shard) error {
+	return c.duties(ctx, control.Command{Kind: control.AcceptLoss, Shard: shard})
 }
 
 func (c *Cluster) duties(ctx context.Context, command control.Command) error {

@@ -276,8 +276,9 @@ func (c *Cluster) Validate() error {
 	}
 	k := &c.Constants
 	if k.SegmentSize < wal.HeaderSize || k.SnapshotEvery < 1 || k.MaxSessions < 1 || k.MaxPending < 1 || k.MaxQueued < 1 ||
+		k.ShipBytes < 0 || k.ChunkBytes < 0 ||
 		k.Costs.Check < 0 || k.Costs.Append < 0 || k.Costs.PerKiB < 0 {
-		return fmt.Errorf("%w: constants %+v: want segment_bytes >= %d, costs >= 0 and the others >= 1", ErrCluster, *k, wal.HeaderSize)
+		return fmt.Errorf("%w: constants %+v: want segment_bytes >= %d, costs, ship_bytes and chunk_bytes >= 0 and the others >= 1", ErrCluster, *k, wal.HeaderSize)
 	}
 	return nil
 }

@@ -25,6 +25,15 @@ func (d *draw) replicated(p *Plan, nodes int) {
 	w.Bound = d.log("bound", 0, 10*millisecond, 640*millisecond)
 	d.world(p)
 	p.World.Duration, p.World.Calm = 10*second, 40*second
+	d.portions(p)
+}
+
+// portions lets what a replica lacks travel in many messages, each of which may be late, lost
+// or overtaken by what was decided meanwhile.
+func (d *draw) portions(p *Plan) {
+	if c := &p.Cluster.Constants; d.oneIn(2, "portions", 0) {
+		c.ShipBytes, c.ChunkBytes = int(d.log("ship", 0, 512, 8192)), int(d.log("chunk", 0, 64, 4096))
+	}
 }
 
 // share makes replica groups of so many nodes each.

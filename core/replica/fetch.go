@@ -71,7 +71,7 @@ func (r *Replica) AfterInMemory(dst []byte, seq lineage.Seq) (lineage.Position, 
 	if seq < r.state.Position.Seq || seq > r.end.Seq {
 		return lineage.Position{}, dst, false
 	}
-	for i := int(seq - r.state.Position.Seq); i < len(r.pending) && len(dst) < maxShipped; i++ {
+	for i := int(seq - r.state.Position.Seq); i < len(r.pending) && len(dst) < r.config.shipBytes(); i++ {
 		rec := &r.pending[i].Record
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(record.Size(rec.Kind)))
 		dst = record.Append(dst, rec)
@@ -169,11 +169,11 @@ func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 
 // search looks for records in what was read, and reports whether to read on.
 func (r *Replica) search(data []byte) bool {
-	f := &r.moved.fetch
+	f, most := &r.moved.fetch, r.config.shipBytes()
 	whole := len(data) == fetchBytes
 	data = append(f.rest, data...)
 	var rec record.Record
-	for len(f.found) < maxShipped {
+	for len(f.found) < most {
 		size, _, _, err := wal.DecodeFrame(data, &rec)
 		if err != nil {
 			break
@@ -191,7 +191,7 @@ func (r *Replica) search(data []byte) bool {
 	}
 	f.cursor.segment, f.cursor.offset = f.segment, f.offset
 	f.rest = append(f.rest[:0], data...)
-	return whole && len(f.found) < maxShipped
+	return whole && len(f.found) < most
 }
 
 // Fetched returns what a search has found, once; false if none has ended. There are no
@@ -231,7 +231,7 @@ func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.
 			e.Charge(env.Duration(len(o.data)/1024+1) * r.config.Costs.PerKiB)
 		}
 	}
-	return o.at, offset, len(o.data), o.data[offset:min(offset+maxChunk, uint64(len(o.data)))]
+	return o.at, offset, len(o.data), o.data[offset:min(offset+uint64(r.config.chunkBytes()), uint64(len(o.data)))]
 }
 
 // Release lets go of the snapshot that was handed out: nobody needs it any more.

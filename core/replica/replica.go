@@ -31,12 +31,32 @@ type Constants struct {
 	MaxSessions   int   `json:"max_sessions"`   // of one slot
 	MaxPending    int   `json:"max_pending"`    // records of one slot that are admitted and not durable
 	MaxQueued     int   `json:"max_queued"`     // requests to one slot that wait for their turn
-	Costs         Costs `json:"costs"`
+	// ShipBytes and ChunkBytes bound what one message to another replica carries, of records
+	// and of a snapshot. At least one record goes into each. 0 stands for the default.
+	ShipBytes  int   `json:"ship_bytes,omitzero"`
+	ChunkBytes int   `json:"chunk_bytes,omitzero"`
+	Costs      Costs `json:"costs"`
 }
 
 // DefaultConstants are those of a real deployment.
 var DefaultConstants = Constants{
 	SegmentSize: 16 << 20, SnapshotEvery: 64 << 20, MaxSessions: 1024, MaxPending: 4096, MaxQueued: 1024, Costs: DefaultCosts,
+}
+
+// shipBytes returns the bound of the records in one message, bytes.
+func (c *Constants) shipBytes() int {
+	if c.ShipBytes > 0 {
+		return c.ShipBytes
+	}
+	return maxShipped
+}
+
+// chunkBytes returns the bound of the part of a snapshot in one message, bytes.
+func (c *Constants) chunkBytes() int {
+	if c.ChunkBytes > 0 {
+		return c.ChunkBytes
+	}
+	return maxChunk
 }
 
 // Costs are what the simulator charges for the work of a slot, ns.

@@ -19,6 +19,7 @@ const nameBudget = "budget"
 //	placed      a shard was placed on a node that was drained
 //	leads       a node was made the leader of a shard a while after it was drained, while a
 //	            member of the set was whole, had duties, and was hurt by nothing
+//	answered-early an operator was told that a node is drained while it was in a set
 //	coordinates a node that was drained and had no other duties coordinated for long, while
 //	            nobody was hurt
 //
@@ -44,6 +45,12 @@ func judgeBudget(run *observe.Run, _ Options) Report {
 	for i := range b.Leaves {
 		v.report.Checked++
 		judgeLeave(v, run, &b.Leaves[i])
+	}
+	for i := range b.Answers {
+		v.report.Checked++
+		if a := &b.Answers[i]; a.Busy {
+			v.find("answered-early", a.At, nil, "node %d told an operator at %s that node %d is drained, which was in the set of shard %d", a.By, instant(a.At), a.Node, a.Shard)
+		}
 	}
 	if len(b.Duties) > 0 {
 		judgeDuties(v, run)

@@ -42,6 +42,14 @@ func TestBudget(t *testing.T) {
 		{name: "leaves after it is no more", verdict: Held, make: leaves(duties(drain(1, 5), undrain(1, 6)), 1, 8, 1)},
 		{name: "another one leaves", verdict: Held, make: leaves(duties(drain(1, 5)), 2, 8, 1)},
 		{name: "leaves because it is gone", verdict: Held, make: leaves(duties(drain(1, 5)), 1, 8, 1, observe.Outage{Node: 1, Alone: true, From: 6 * ms, To: 7 * ms})},
+		{name: "answered when it has no duties", verdict: Held, make: func(w *world) {
+			duties(drain(1, 5))(w)
+			w.run.Budget.Answered(observe.DrainAnswer{By: 2, Node: 1, At: 8 * ms})
+		}},
+		{name: "answered while it is in a set", verdict: Violated, make: func(w *world) {
+			duties(drain(1, 5))(w)
+			w.run.Budget.Answered(observe.DrainAnswer{By: 2, Node: 1, Shard: 3, Busy: true, At: 8 * ms})
+		}, want: []string{"answered-early [] 8 ms: node 2 told an operator at 8 ms that node 1 is drained, which was in the set of shard 3"}},
 		{name: "another one is gone", verdict: Violated, make: leaves(duties(drain(1, 5)), 1, 8, 1, observe.Outage{Node: 2, Alone: true, From: 6 * ms, To: 7 * ms}), want: below},
 	})
 }

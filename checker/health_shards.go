@@ -46,7 +46,7 @@ func (j *telling) unconfirmed(s *observe.ToldShard) {
 	for _, m := range s.InSync {
 		i := slices.IndexFunc(s.Replicas, func(r observe.ToldReplica) bool { return r.Node == m.Node })
 		since := j.since(s.Age.Value)
-		if i < 0 || m.Node == s.Leader.Node || s.Replicas[i].Heard >= since || !j.wasInSync(s.ID, m, since) {
+		if i < 0 || m.Node == s.Leader.Node || s.Replicas[i].Heard >= since || !j.inSyncSince(s, m, since) {
 			continue
 		}
 		j.wrong("unconfirmed", s.Age.Value, "shard %d is led by node %d in epoch %d, and node %d, in sync, confirmed that last at %s",
@@ -55,16 +55,28 @@ func (j *telling) unconfirmed(s *observe.ToldShard) {
 	}
 }
 
-// wasInSync reports whether a member was in the set of a shard at an instant, by the newest
-// configuration that had been told to anybody then.
-func (j *telling) wasInSync(shard lineage.Shard, m observe.Process, at int64) bool {
-	var newest *observe.Configuration
+// inSyncSince reports whether a member has been in the set of a shard since an instant: it is
+// in the newest configuration that had been told to anybody then, and in each one up to that
+// which is told.
+func (j *telling) inSyncSince(s *observe.ToldShard, m observe.Process, since int64) bool {
+	from := uint64(0)
 	for i := range j.run.Configurations.List {
-		if c := &j.run.Configurations.List[i]; c.Shard == shard && c.At <= at && (newest == nil || c.Version > newest.Version) {
-			newest = c
+		if c := &j.run.Configurations.List[i]; c.Shard == s.ID && c.At <= since {
+			from = max(from, c.Version)
 		}
 	}
-	return newest != nil && newest.Contains(m)
+	known := uint64(0)
+	for i := range j.run.Configurations.List {
+		c := &j.run.Configurations.List[i]
+		if c.Shard != s.ID || c.Version < from || c.Version > s.Version {
+			continue
+		}
+		if !c.Contains(m) {
+			return false
+		}
+		known++
+	}
+	return from > 0 && known == s.Version-from+1
 }
 
 // sum is what the slots of a shard that are told as old as the shard add up to.

@@ -280,7 +280,7 @@ func TestHealthIsNotTrue(t *testing.T) {
 		{"a leader that a member has not confirmed since", "unconfirmed", func(w *world, t *observe.Telling) {
 			s := &t.Shards[0]
 			w.run.Configurations.Told(observe.Configuration{Shard: s.ID, Version: 1, InSync: s.InSync})
-			s.Newest, s.Replicas[1].Heard = true, 9*ms
+			s.Version, s.Newest, s.Replicas[1].Heard = 1, true, 9*ms
 			s.Replicas[1].Age, s.Replicas[1].Records, s.Replicas[1].Lag = observe.Figure{}, observe.Figure{}, observe.Figure{}
 			g := &t.Regions[0]
 			g.Status, g.Reasoned = 0, true

@@ -1,6 +1,8 @@
 package checker
 
 import (
+	"slices"
+
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/record"
@@ -58,6 +60,10 @@ func needsCause(v *verdict, s *Scratch, run *observe.Run, i int) {
 		}
 	case "superseded":
 		rule = "superseded-in-vain"
+	case "unknown-tenant":
+		if !comesOrGoes(run, op) && !run.Causes.Deviated && !hurtInReach(s, run, op) {
+			rule = "unknown-in-peace"
+		}
 	default:
 		if !run.Causes.Deviated && !hurtInReach(s, run, op) {
 			rule = "unknown-in-peace"
@@ -66,6 +72,12 @@ func needsCause(v *verdict, s *Scratch, run *observe.Run, i int) {
 	if rule != "" {
 		v.find(rule, op.ReturnAt, []int{i}, "%s was given up at %s (%s), asked at %s", describe(run.Ops(), i), instant(op.ReturnAt), op.Reason, instant(op.InvokeAt))
 	}
+}
+
+// comesOrGoes reports whether an operator created or drops the tenant of an operation: a node
+// may not know it yet, or not any more.
+func comesOrGoes(run *observe.Run, op *history.Op) bool {
+	return !slices.Contains(run.Founded, op.Tenant) || run.MayBeDropped(op.Tenant)
 }
 
 // aftermath is how long after the end of a disruption what it did may still be the cause of

@@ -361,6 +361,9 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
 		o.asksForLimits(from, &o.answer)
 	}
+	if kind == wire.Control && !o.isNode(from) {
+		o.asksForDrain(from, payload)
+	}
 	if !o.isNode(from) || kind != wire.AckAt && kind != wire.StateAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
@@ -381,6 +384,8 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.denies(from, m)
 	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
 		o.acked(from, m.Tenant, m.Slot, m.Seq)
+	case kind == wire.Done && m.Command == wire.Control:
+		o.drainAnswered(from, to, m.Request)
 	case kind == wire.Done && (m.Command == wire.Create || m.Command == wire.Drop):
 		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded && o.sequences(from, m):

@@ -318,6 +318,44 @@ type decided struct {
 	kind    control.Kind
 }
 
+// drainAsked is a node that an operator wants to be drained.
+type drainAsked struct {
+	operator env.ID
+	request  uint64
+	node     env.ID
+}
+
+// asksForDrain notes an operator's command to drain a node.
+func (o *observer) asksForDrain(from env.ID, payload []byte) {
+	if wire.Decode(payload, &o.answer) != nil {
+		return
+	}
+	c, err := control.DecodeCommand(o.answer.Tail)
+	asked := drainAsked{from, o.answer.Request, c.Node}
+	if err == nil && c.Kind == control.Drain && !slices.Contains(o.shared.drains, asked) {
+		o.shared.drains = append(o.shared.drains, asked)
+	}
+}
+
+// drainAnswered looks whether a node has no duties when an operator is told that it is drained.
+func (o *observer) drainAnswered(from, to env.ID, request uint64) {
+	i := slices.IndexFunc(o.shared.drains, func(d drainAsked) bool { return d.operator == to && d.request == request })
+	if i < 0 {
+		return
+	}
+	node := o.shared.drains[i].node
+	a := observe.DrainAnswer{By: uint32(from), Node: uint32(node), At: o.world.Time()}
+	plane, _ := o.shared.plane()
+	for i := range plane.Shards() {
+		s := &plane.Shards()[i]
+		in := slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == node })
+		if in && plane.IsDraining(node) { // another operator may have taken it back
+			a.Shard, a.Busy = s.ID, true
+		}
+	}
+	o.run.Budget.Answered(a)
+}
+
 // proposes notes on which configuration a command was decided. Each client of the meta
 // log asks for one at a time.
 func (o *observer) proposes(m *peer.Message) {

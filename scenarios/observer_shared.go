@@ -36,8 +36,9 @@ type sharedView struct {
 	leading keyed.List[leading]   // likewise
 	voices  keyed.List[voice]     // by node and shard
 	tellers keyed.List[told]      // by shard
-	grants  keyed.List[grants]    // likewise
-	divided keyed.List[divided]   // by tenant
+	drains  []drainAsked
+	grants  keyed.List[grants]  // likewise
+	divided keyed.List[divided] // by tenant
 	peer    peer.Message
 
 	pending  []pendingMember // asked for, and not known to be refused

@@ -142,6 +142,7 @@ func (o *observer) toldShard(t *observe.Telling, s *health.Shard) {
 		x.InSync = append(x.InSync, processOfMember(control.Member(m)))
 	}
 	plane, _ := o.shared.plane()
+	x.Version = s.Version.Value
 	x.Newest = s.Version.Known && plane.Shard(s.ID).Version == s.Version.Value
 	x.Age, x.Entities, x.Bytes = figure(s.AgeMs), figure(s.Entities), figure(s.LogicalBytes)
 	x.Signals, x.Window = figure(s.Signals), figure(s.WindowMs)

@@ -26,11 +26,26 @@ type Leave struct {
 
 // Budget is what a run shows of how many nodes are taken out of their duties.
 type Budget struct {
-	Duties []Duties
-	Leaves []Leave
+	Duties  []Duties
+	Leaves  []Leave
+	Answers []DrainAnswer
 }
 
-func (b *Budget) reset() { *b = Budget{Duties: b.Duties[:0], Leaves: b.Leaves[:0]} }
+// DrainAnswer says that an operator was told that a node is drained.
+type DrainAnswer struct {
+	By, Node uint32
+	// Shard has a duty for the node then, of those that the newest configurations name.
+	Shard lineage.Shard
+	Busy  bool  // there is one
+	At    int64 // true time, ns
+}
+
+func (b *Budget) reset() {
+	*b = Budget{Duties: b.Duties[:0], Leaves: b.Leaves[:0], Answers: b.Answers[:0]}
+}
+
+// Answered notes that an operator was told that a node is drained.
+func (b *Budget) Answered(a DrainAnswer) { b.Answers = append(b.Answers, a) }
 
 // Told notes what was said of a node's duties, unless it is known.
 func (b *Budget) Told(d Duties) {

@@ -75,6 +75,7 @@ type ToldShard struct {
 	// Configured says that it was told how it is configured; else Epoch, Leader and InSync
 	// are not meaningful.
 	Configured bool
+	Version    uint64
 	// Newest says that nobody knew of a later configuration when it was told.
 	Newest          bool
 	Epoch           lineage.ShardEpoch

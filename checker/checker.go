@@ -131,6 +131,7 @@ func All() []Checker {
 		{nameNoLoss, "acknowledged changes are in the final log exactly once, refused ones are absent, and what is there was submitted", judgeNoLoss},
 		{nameExactlyOnce, "each request is applied at most once, and every answer to it is the same", judgeExactlyOnce},
 		{nameLinearizable, "reads and changes of an entity have one order that respects real time and explains every answer", judgeLinearizable},
+		{nameReadIndex, "a linearizable read shows every record of its slot that anybody was told of before it came", judgeReadIndex},
 		{nameSession, "a session reads what it has written and never less than it has read, a bounded read is not older than its bound, and every answer is what the log adds up to", judgeSession},
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
 		{nameInSync, "whoever is in sync, or about to be, has on its device all that anybody was ever told, at every acknowledgement and at every entry of the control plane", judgeInSync},

@@ -53,6 +53,7 @@ func busy(n int) *world {
 	w.run.Budget.Told(observe.Duties{Node: 1, Index: 2, Drain: true})
 	w.configuration(1, nil)
 	w.run.Shares.Count++
+	w.run.ReadIndex.Answered(observe.OldRead{Tenant: home})
 	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }

@@ -369,6 +369,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	}
 	switch m := &o.answer; {
 	case kind == wire.StateAt:
+		o.answers(from, to, m)
 		l := o.shared.leader(m.Tenant, m.Slot)
 		l.told = max(l.told, m.Seq)
 		o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtRead)
@@ -461,7 +462,29 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 		}
 		if a := &o.arrivals[from][frame%recent]; a.frame != frame { // a copy does not count
 			*a = arrival{frame: frame, since: since}
+			if o.shared != nil && wire.KindOf(payload) == wire.Query {
+				o.asked(to, a, payload)
+			}
 		}
+	}
+}
+
+// asked notes a linearizable read that has reached its node.
+func (o *observer) asked(to env.ID, a *arrival, payload []byte) {
+	if m := &o.answer; wire.Decode(payload, m) == nil && m.Level == wire.Linearizable {
+		a.reads, a.node, a.told = true, to, o.shared.leader(m.Tenant, m.Slot).told
+	}
+}
+
+// answers looks at a state that answers a read.
+func (o *observer) answers(from, to env.ID, m *wire.Message) {
+	if int(to) >= len(o.arrivals) {
+		return
+	}
+	if a := &o.arrivals[to][m.Frame%recent]; a.frame == m.Frame && a.reads && a.node == from {
+		o.run.ReadIndex.Answered(observe.OldRead{
+			Tenant: m.Tenant, Slot: m.Slot, Node: uint32(from), Seq: m.Seq, Told: a.told, Came: a.since, At: o.world.Time(),
+		})
 	}
 }
 
@@ -473,6 +496,11 @@ const recent = 256
 type arrival struct {
 	frame uint64
 	since int64 // true time, ns
+	// Of a linearizable read of a replica group: the node that it reached, and up to where its
+	// slot had been told to anybody then.
+	reads bool
+	node  env.ID
+	told  lineage.Seq
 }
 
 // refused notes how long a refusal for a quota took, pauses of the node left out,

@@ -103,6 +103,7 @@ type Run struct {
 	Budget         Budget
 	Configurations Configurations
 	Shares         Shares
+	ReadIndex      ReadIndex
 
 	lifecycle // of tenants
 
@@ -136,6 +137,7 @@ func (r *Run) Reset() {
 	r.Budget.reset()
 	r.Configurations.reset()
 	r.Shares.reset()
+	r.ReadIndex.reset()
 	r.lifecycle.reset()
 }
 

@@ -338,7 +338,11 @@ func (c *Client) refusal(m *wire.Message) {
 	switch {
 	case c.cluster.Shared != nil && c.redirected(i, m):
 	case m.Code.Again():
-		k.due = c.env.Now().Add(c.backoff(k.attempts, k.id))
+		attempts := k.attempts
+		if c.insists(k) {
+			attempts = min(attempts, 2)
+		}
+		k.due = c.env.Now().Add(c.backoff(attempts, k.id))
 	case k.kind == wire.OpenSession:
 		c.sessionRefused(i, m.Code)
 	case len(k.frames) == 0:
@@ -402,7 +406,12 @@ func (c *Client) timeouts() {
 
 // expire gives a call up. If none of its attempts is unresolved it has no effect.
 func (c *Client) expire(i int) {
-	if len(c.calls[i].frames) == 0 {
+	if k := &c.calls[i]; len(k.frames) == 0 {
+		// The log may have been cut below the record that began the session, if an operator
+		// has accepted a loss: then nobody ever knows it.
+		if s := c.sessionOf(k.place); k.kind.Changes() && k.op.Session != 0 && s.id == k.op.Session {
+			*s = session{token: s.token}
+		}
 		c.giveUp(i, Refused, wire.NotServing)
 		return
 	}

@@ -15,6 +15,10 @@ import (
 // maxRedirects is how often a call follows redirects before it waits.
 const maxRedirects = 3
 
+// maxInsists is how often a call asks a node again that does not serve yet, and leads by what
+// another node says, before it turns to others. They may not answer at all.
+const maxInsists = 4
+
 // Query is how a read is to be answered.
 type Query struct {
 	Level wire.Level
@@ -38,6 +42,9 @@ type hop struct {
 	sent      env.ID // where it was sent last
 	redirects int
 	waits     uint32 // for a connection or a session
+	named     bool   // another node says that the one where it was sent leads
+	insists   int    // how often that node was asked again
+	stays     bool   // it goes there once more
 }
 
 // routeOf returns what is known of a call's shard.
@@ -97,15 +104,29 @@ func (k *call) patient() uint32 {
 
 // goOn sends a call that was not answered somewhere else: to the next replica.
 func (c *Client) goOn(k *call) {
-	if c.cluster.Shared == nil || k.hop.sent != c.target(k) {
+	stays := k.hop.stays
+	k.hop.stays = false
+	if c.cluster.Shared == nil || stays || k.hop.sent != c.target(k) {
 		return
 	}
 	k.hop.redirects = 0
 	c.next(k)
 }
 
+// insists reports whether a call that was refused for now stays with the node that refused
+// it: one that is about to lead.
+func (c *Client) insists(k *call) bool {
+	if !k.hop.named || k.hop.insists >= maxInsists || k.hop.sent != c.target(k) {
+		return false
+	}
+	k.hop.insists++
+	k.hop.stays = true
+	return true
+}
+
 // next turns to the replica after the one that a call goes to.
 func (c *Client) next(k *call) {
+	k.hop.named = false
 	r := c.routeOf(k.place)
 	from := c.target(k)
 	to := r.replicas[(slices.Index(r.replicas, from)+1)%len(r.replicas)]
@@ -123,6 +144,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 	case wire.Moved:
 		if m.Used > 0 && !k.query.Anywhere {
 			c.routeOf(k.place).leader = env.ID(m.Used - 1)
+			k.hop.named, k.hop.insists = true, 0
 		} else if k.hop.sent == c.target(k) {
 			c.next(k)
 		}

@@ -443,16 +443,23 @@ func (g *Group) takeRole(e env.Env) {
 		return
 	}
 	g.led = g.epoch
-	before := g.leader
+	before, replaced := g.leader, g.heard != 0
 	g.leader, g.knows = g.self.Node, true
 	g.refuseReads(wire.NotYet) // they were to be answered by what another leader has said
 	for i := range g.peers {
 		// Others have said nothing to who did not lead. The leader before has, and need
 		// not be waited for once more if it has been silent for long.
-		if o := &g.peers[i]; o.node != before || o.heard == 0 {
+		o := &g.peers[i]
+		if o.node != before || o.heard == 0 {
 			o.heard = e.Now()
 		}
-		g.peers[i].answered = g.peers[i].heard
+		o.answered = o.heard
+		// What it said shows that it speaks, not that it hears. It was mostly replaced
+		// because it does not: the coordinator has waited for it already.
+		//safety:deaf-leader-waited-for-once false by=availability on=gray-failure
+		if replaced && o.node == before && len(g.known.InSync) > g.known.Min {
+			o.answered = min(o.answered, e.Now().Add(-g.patience.Silence/2))
+		}
 	}
 	if g.known.Reformed {
 		g.startGathering(e)

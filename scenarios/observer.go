@@ -87,6 +87,10 @@ type slotWrites struct {
 	refetching bool
 	// lost: the disk was lost, and the log has not been begun anew.
 	lost bool
+	// What was durable on the disk that was lost last, beyond what had been told then, and in
+	// which life of the node.
+	gone   []lineage.Position
+	goneIn env.Incarnation
 	// cutting: its end is being cut. letGo: the node gives it up.
 	cutting, letGo bool
 	// reborn: the process has started since the last record was written, and has not said
@@ -314,7 +318,7 @@ func (o *observer) writesOf(id env.ID, t tenant.ID, slot lineage.Slot) *slotWrit
 		return w
 	}
 	w := o.writes.Add(key)
-	*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], received: o.boots[id].local}
+	*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], gone: w.gone[:0], received: o.boots[id].local}
 	return w
 }
 

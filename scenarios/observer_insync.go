@@ -66,7 +66,13 @@ func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq line
 }
 
 // reviewCopies counts the devices that have a record that was told for the first time. What
-// fewer replicas have than the shard's minimum is lost with fewer disks than are promised.
+// fewer replicas have than the shard's minimum is lost with fewer disks than are promised. A
+// disk that a member acknowledged from and that is lost since was one of those:
+//
+//  1. Node B has a record, and tells the leader, node A. The leader asks to let it join.
+//  2. B loses its disk.
+//  3. A hears that B has joined, commits, and tells of the record. Nobody knows yet that
+//     what B had is gone.
 func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, when observe.Occasion) {
 	plane, _ := o.shared.plane()
 	id := o.shared.shardOf(t, slot)
@@ -77,8 +83,7 @@ func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, whe
 	o.run.InSync.Count++
 	copies := 0
 	for _, node := range shard.Replicas {
-		// A disk that was lost since had acknowledged what was durable there before.
-		if w := o.writesOf(node, t, slot); w.died >= told.seq || o.lacksTold(node, t, slot, told) == "" {
+		if o.lacksTold(node, t, slot, told) == "" || o.wentWithItsDisk(shard, node, t, slot, told) {
 			copies++
 		}
 	}
@@ -88,6 +93,16 @@ func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, whe
 			Lacks: fmt.Sprintf("%d of %d replicas have it, and %d have to", copies, len(shard.Replicas), shard.Min), At: o.world.Time(),
 		})
 	}
+}
+
+// wentWithItsDisk reports whether a record was durable on a disk that is lost, in the very life
+// that the set names.
+func (o *observer) wentWithItsDisk(s *control.Shard, node env.ID, t tenant.ID, slot lineage.Slot, told utmost) bool {
+	w := o.writesOf(node, t, slot)
+	return s.IsInSync(control.Member{Node: node, Incarnation: w.goneIn}) &&
+		slices.ContainsFunc(w.gone, func(p lineage.Position) bool {
+			return p.Seq == told.seq && (told.chain == 0 || p.Chain == told.chain)
+		})
 }
 
 // review looks at all copies of a slot that have to be whole.

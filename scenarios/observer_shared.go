@@ -265,7 +265,29 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 func (o *observer) diskLost(id env.ID) {
 	for i := range o.shared.shards.All() {
 		s := &o.shared.shards.All()[i]
-		o.writesOf(id, s.tenant, s.slot).lost = true
+		w := o.writesOf(id, s.tenant, s.slot)
+		told := lineage.Seq(0)
+		if l := o.shared.leading.Find(slotKey(s.tenant, s.slot)); l != nil {
+			told = l.utmost.seq
+		}
+		o.goes(w, told)
+		w.lost = true
+	}
+}
+
+// goes keeps what is durable of a log whose disk is about to be lost, beyond what was told of
+// it: its node may have acknowledged that to the leader.
+func (o *observer) goes(w *slotWrites, told lineage.Seq) {
+	w.gone, w.goneIn = w.gone[:0], o.memberOf(w.node).Incarnation
+	for i := range w.places {
+		p := &w.places[i]
+		if w.refetching || w.lost || p.seq <= told {
+			continue
+		}
+		if o.missing(w.node, w, p.seq) != "" {
+			return
+		}
+		w.gone = append(w.gone, lineage.Position{Seq: p.seq, Chain: p.chain})
 	}
 }
 

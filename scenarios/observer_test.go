@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -226,6 +227,37 @@ func TestARecordBehindATornHeaderIsNoCopy(t *testing.T) {
 	s.world.Disk(0).Damage(oneSegment, 8, []byte{1}) // as it was
 	if missing := s.o.missing(0, w, 1); missing != "" || w.durable != 1 {
 		t.Errorf("%q is missing, durable up to %d", missing, w.durable)
+	}
+}
+
+// What was durable on a disk that is lost was a copy, in the life that the set names, and what
+// was not durable yet, or is another record, was none.
+func TestWhatWentWithItsDiskWasACopy(t *testing.T) {
+	s := play(t, plan.Rates{}, nil, makes, writes, syncs, writes, func(*stage) {})
+	w := s.o.writesOf(0, 2, 0)
+	first, _ := w.chainAt(1)
+	s.o.goes(w, 0)
+	set := func(life env.Incarnation) *control.Shard {
+		return &control.Shard{InSync: []control.Member{{Node: 0, Incarnation: life}}}
+	}
+	for _, c := range []struct {
+		name string
+		set  *control.Shard
+		told utmost
+		want bool
+	}{
+		{"durable when the disk was lost", set(0), utmost{1, first}, true},
+		{"not durable yet", set(0), utmost{seq: 2}, false},
+		{"another record", set(0), utmost{1, first + 1}, false},
+		{"the set names another life", set(1), utmost{1, first}, false},
+		{"no member", &control.Shard{}, utmost{1, first}, false},
+	} {
+		if got := s.o.wentWithItsDisk(c.set, 0, 2, 0, c.told); got != c.want {
+			t.Errorf("%s: a copy is %v, want %v", c.name, got, c.want)
+		}
+	}
+	if s.o.goes(w, 1); len(w.gone) != 0 {
+		t.Errorf("%v was kept, which had been told before", w.gone)
 	}
 }
 

@@ -33,6 +33,9 @@ var deposedLeader = &Scenario{
 			Clients: 1, Reads: 160, Every: d.log("loyal every", 0, millisecond, 4*millisecond),
 			Around: d.between("loyal around", 0, 12, 24) * millisecond, BoundedPermille: d.between("loyal bounded", 0, 100, 500),
 		}
+		if d.oneIn(3, "nothing but bounded", 0) { // a read that waits for a confirmation would hold up the next one
+			w.Loyal.BoundedPermille = 1000
+		}
 		w.Operations = int(d.takeTurns(p) / w.Think)
 	},
 }

@@ -118,6 +118,9 @@ var diskLoss = &Scenario{
 		if d.oneIn(3, "counted and slow", 0) {
 			d.slowAgain(p, victim)
 		}
+		if d.oneIn(3, "fails outside the set", 0) {
+			d.failOutside(p, victim)
+		}
 		// A loss that the budget does not allow, because nobody else has everything, is
 		// a crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
@@ -136,6 +139,25 @@ func (d *draw) slowAgain(p *Plan, victim uint32) {
 			})
 		}
 	}
+}
+
+// failOutside has the victim drained and undrained again and again, and lets its syncs fail
+// meanwhile: its log begins anew with nothing while nobody counts on it, though it had
+// everything before, and it is to be in the set again soon.
+func (d *draw) failOutside(p *Plan, victim uint32) {
+	p.World.Rates[chance.NetDuplicate] = uint32(d.log("rate outside", 0, 16_000, 256_000))
+	var commands []CommandPlan
+	rounds := int(d.between("times outside", 0, 2, 5))
+	for i := range rounds {
+		commands = append(commands,
+			CommandPlan{Kind: "drain", Node: int(victim), Think: d.between("outside again", i, millisecond, 128*millisecond)},
+			CommandPlan{Kind: "undrain", Node: int(victim), Think: d.log("outside for", i, 4*millisecond, 128*millisecond)})
+		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+			Kind: plan.SyncFail, Process: victim, Files: ".seg", For: d.log("outside failing", i, 4*millisecond, 64*millisecond), Amount: d.between("outside amount", i, 1, 3),
+			When: plan.Anchor{At: foundedBy + int64(i)*span(p)/int64(rounds), Point: fault.Name(fault.BatchSubmitting), Nth: uint32(d.log("outside nth", i, 1, 64))},
+		})
+	}
+	p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: commands})
 }
 
 // loseLeader kills another node, in three of four cases while the victim has nothing of

@@ -20,6 +20,8 @@ const nameBudget = "budget"
 //	leads       a node was made the leader of a shard a while after it was drained, while a
 //	            member of the set was whole, had duties, and was hurt by nothing
 //	answered-early an operator was told that a node is drained while it was in a set
+//	removes-slow   a leader asked for the removal of a member that had answered it within half
+//	               the failure timeout, from a set that has no more members than it needs
 //	coordinates a node that was drained and had no other duties coordinated for long, while
 //	            nobody was hurt
 //
@@ -50,6 +52,13 @@ func judgeBudget(run *observe.Run, _ Options) Report {
 		v.report.Checked++
 		if a := &b.Answers[i]; a.Busy {
 			v.find("answered-early", a.At, nil, "node %d told an operator at %s that node %d is drained, which was in the set of shard %d", a.By, instant(a.At), a.Node, a.Shard)
+		}
+	}
+	for i := range b.Removals {
+		v.report.Checked++
+		if r := &b.Removals[i]; r.Set <= r.Min && r.Answered > 0 && r.At-r.Answered < run.Availability.Silence/2 {
+			v.find("removes-slow", r.At, nil, "shard %d: at %s node %d asked for the removal of node %d, which answered what was asked at %s; %d members are in sync of %d that it needs",
+				r.Shard, instant(r.At), r.By, r.Node, instant(r.Answered), r.Set, r.Min)
 		}
 	}
 	if len(b.Duties) > 0 {

@@ -42,6 +42,18 @@ func TestBudget(t *testing.T) {
 		{name: "leaves after it is no more", verdict: Held, make: leaves(duties(drain(1, 5), undrain(1, 6)), 1, 8, 1)},
 		{name: "another one leaves", verdict: Held, make: leaves(duties(drain(1, 5)), 2, 8, 1)},
 		{name: "leaves because it is gone", verdict: Held, make: leaves(duties(drain(1, 5)), 1, 8, 1, observe.Outage{Node: 1, Alone: true, From: 6 * ms, To: 7 * ms})},
+		{name: "removes a silent member", verdict: Held, make: func(w *world) {
+			duties(drain(1, 5))(w)
+			w.run.Budget.Removes(observe.Removal{Shard: 3, By: 2, Node: 1, Set: 2, Min: 2, Answered: 5 * ms, At: 400 * ms})
+		}},
+		{name: "removes a slow member of a set that can do without it", verdict: Held, make: func(w *world) {
+			duties(drain(1, 5))(w)
+			w.run.Budget.Removes(observe.Removal{Shard: 3, By: 2, Node: 1, Set: 3, Min: 2, Answered: 350 * ms, At: 400 * ms})
+		}},
+		{name: "removes a slow member at min", verdict: Violated, make: func(w *world) {
+			duties(drain(1, 5))(w)
+			w.run.Budget.Removes(observe.Removal{Shard: 3, By: 2, Node: 1, Set: 2, Min: 2, Answered: 350 * ms, At: 400 * ms})
+		}, want: []string{"removes-slow [] 400 ms: shard 3: at 400 ms node 2 asked for the removal of node 1, which answered what was asked at 350 ms; 2 members are in sync of 2 that it needs"}},
 		{name: "answered when it has no duties", verdict: Held, make: func(w *world) {
 			duties(drain(1, 5))(w)
 			w.run.Budget.Answered(observe.DrainAnswer{By: 2, Node: 1, At: 8 * ms})

@@ -209,6 +209,9 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 	}
 	switch kind {
 	case peer.Confirm, peer.Survey:
+		if kind == peer.Confirm {
+			o.health.asksFor(from, m.Shard, m.Round, now)
+		}
 		c.Kind = observe.Leads
 		o.claims(&c)
 	case peer.Append:
@@ -363,6 +366,9 @@ func (o *observer) proposes(m *peer.Message) {
 	if err == nil {
 		o.excludes(&c)
 	}
+	if err == nil && c.Kind == control.Remove {
+		o.asksToRemove(&c)
+	}
 	if err != nil || c.Version == 0 { // it is about no shard
 		return
 	}
@@ -372,6 +378,34 @@ func (o *observer) proposes(m *peer.Message) {
 	}
 	*d = decided{m.Round, c.Shard, c.Version, c.Kind}
 	o.asksToCount(m, &c)
+}
+
+// asksToRemove looks whether a leader asks for the removal of a member that answers it, from a
+// set that has no more members than it needs. A leader repeats what it asked for, and one that
+// coordinates asks itself, so that only what is asked for first, on a wire, is looked at.
+func (o *observer) asksToRemove(c *control.Command) {
+	plane, _ := o.shared.plane()
+	s := plane.Shard(c.Shard)
+	asked := removalAsked{c.Shard, c.Version, c.Member.Node}
+	if s == nil || s.Version != c.Version || slices.Contains(o.shared.removals, asked) {
+		return
+	}
+	o.shared.removals = append(o.shared.removals, asked)
+	coordinated := slices.Contains(o.run.Health.Led, uint32(c.By.Node))
+	if current := plane.Node(c.Member.Node); coordinated || current == nil || current.Incarnation != c.Member.Incarnation {
+		return
+	}
+	o.run.Budget.Removes(observe.Removal{
+		Shard: c.Shard, By: uint32(c.By.Node), Node: uint32(c.Member.Node), Set: len(s.InSync), Min: s.Min,
+		Answered: o.health.answeredSince(c.By.Node, c.Shard, c.Member.Node), At: o.world.Time(),
+	})
+}
+
+// removalAsked is a removal that a leader asked for.
+type removalAsked struct {
+	shard   lineage.Shard
+	version uint64
+	node    env.ID
 }
 
 // carriedOut notes which configuration a command has made.

@@ -25,6 +25,7 @@ type healthView struct {
 	since     []int64 // by process: when its present life began, true time
 	sights    []sight // by who is told, then by who lives
 	confirmed keyed.List[confirmed]
+	rounds    keyed.List[round]  // by shard and leader
 	snapshots []keyed.List[file] // by node, and then by path
 	left      []file             // of which some are forgotten
 	noted     uint64             // up to which entry of the meta log it is noted what was decided
@@ -41,14 +42,22 @@ type sight struct {
 type confirmed struct {
 	epoch lineage.ShardEpoch
 	at    int64 // true time, ns
+	asked int64 // when the last round that it confirmed in time was asked for first; 0: none
+}
+
+// round is the last round of confirmations that a leader asked for, and when it did so first.
+type round struct {
+	number uint64
+	at     int64 // true time, ns
 }
 
 func (h *healthView) reset(nodes, processes int) {
 	*h = healthView{
 		since: append(h.since[:0], make([]int64, processes)...), sights: append(h.sights[:0], make([]sight, nodes*nodes)...),
-		confirmed: h.confirmed, snapshots: h.snapshots, left: h.left, changes: h.changes[:0],
+		confirmed: h.confirmed, rounds: h.rounds, snapshots: h.snapshots, left: h.left, changes: h.changes[:0],
 	}
 	h.confirmed.Reset()
+	h.rounds.Reset()
 	for len(h.snapshots) < nodes {
 		h.snapshots = append(h.snapshots, keyed.List[file]{})
 	}
@@ -275,10 +284,39 @@ func (h *healthView) confirms(leader, by env.ID, payload []byte, at int64) {
 		*c = confirmed{}
 	}
 	c.epoch, c.at = max(c.epoch, lineage.ShardEpoch(le.Uint64(payload[head+8:]))), at
+	if r := h.rounds.Find(roundKey(leader, lineage.Shard(le.Uint64(payload[head:])))); r != nil && r.number == le.Uint64(payload[head+16:]) {
+		c.asked = r.at
+	}
+}
+
+func roundKey(leader env.ID, shard lineage.Shard) keyed.Key {
+	return keyed.Key{A: uint64(shard), B: uint64(leader)}
+}
+
+// asksFor notes that a leader asks for a round of confirmations.
+func (h *healthView) asksFor(leader env.ID, shard lineage.Shard, number uint64, at int64) {
+	k := roundKey(leader, shard)
+	r := h.rounds.Find(k)
+	if r == nil {
+		r = h.rounds.Add(k)
+		*r = round{}
+	}
+	if r.number != number {
+		*r = round{number, at}
+	}
 }
 
 func confirmedKey(leader env.ID, shard lineage.Shard, by env.ID) keyed.Key {
 	return keyed.Key{A: uint64(shard), B: uint64(leader)<<32 | uint64(by)}
+}
+
+// answeredSince returns when the last round was asked for that a replica confirmed before the
+// next one; 0 if there is none.
+func (h *healthView) answeredSince(leader env.ID, shard lineage.Shard, by env.ID) int64 {
+	if c := h.confirmed.Find(confirmedKey(leader, shard, by)); c != nil {
+		return c.asked
+	}
+	return 0
 }
 
 // confirmedAt returns when a replica confirmed last that a node leads a shard in an epoch;

@@ -30,16 +30,17 @@ type sharedView struct {
 	plane func() (*control.Plane, metalog.Position)
 	// quorums returns the sets of members of the meta log of each of which a majority has to
 	// agree, likewise.
-	quorums func() [][]metalog.MemberID
-	meta    []env.ID              // founding members of the meta log
-	shards  keyed.List[slotShard] // by tenant and slot
-	leading keyed.List[leading]   // likewise
-	voices  keyed.List[voice]     // by node and shard
-	tellers keyed.List[told]      // by shard
-	drains  []drainAsked
-	grants  keyed.List[grants]  // likewise
-	divided keyed.List[divided] // by tenant
-	peer    peer.Message
+	quorums  func() [][]metalog.MemberID
+	meta     []env.ID              // founding members of the meta log
+	shards   keyed.List[slotShard] // by tenant and slot
+	leading  keyed.List[leading]   // likewise
+	voices   keyed.List[voice]     // by node and shard
+	tellers  keyed.List[told]      // by shard
+	drains   []drainAsked
+	removals []removalAsked
+	grants   keyed.List[grants]  // likewise
+	divided  keyed.List[divided] // by tenant
+	peer     peer.Message
 
 	pending  []pendingMember // asked for, and not known to be refused
 	reviewed uint64          // the entry of the control plane's log up to which copies were looked at

@@ -26,9 +26,19 @@ type Leave struct {
 
 // Budget is what a run shows of how many nodes are taken out of their duties.
 type Budget struct {
-	Duties  []Duties
-	Leaves  []Leave
-	Answers []DrainAnswer
+	Duties   []Duties
+	Leaves   []Leave
+	Answers  []DrainAnswer
+	Removals []Removal
+}
+
+// Removal says that a leader asked for the removal of a member in its present life.
+type Removal struct {
+	Shard    lineage.Shard
+	By, Node uint32
+	Set, Min int   // members in sync then, and how many the shard needs
+	Answered int64 // when the last round was asked for that the member confirmed, true time, ns; 0: none
+	At       int64 // true time, ns
 }
 
 // DrainAnswer says that an operator was told that a node is drained.
@@ -41,8 +51,11 @@ type DrainAnswer struct {
 }
 
 func (b *Budget) reset() {
-	*b = Budget{Duties: b.Duties[:0], Leaves: b.Leaves[:0], Answers: b.Answers[:0]}
+	*b = Budget{Duties: b.Duties[:0], Leaves: b.Leaves[:0], Answers: b.Answers[:0], Removals: b.Removals[:0]}
 }
+
+// Removes notes what a leader asked for.
+func (b *Budget) Removes(r Removal) { b.Removals = append(b.Removals, r) }
 
 // Answered notes that an operator was told that a node is drained.
 func (b *Budget) Answered(a DrainAnswer) { b.Answers = append(b.Answers, a) }

@@ -130,10 +130,13 @@ func invariant(p *Plane) error {
 		if !slices.IsSorted(s.Replicas) || len(s.Replicas) != len(founding().Shards[i].Replicas) {
 			return fmt.Errorf("shard %d: replicas %v", s.ID, s.Replicas)
 		}
+		// A second fault may take the eligible member's disk while the last member's log of a
+		// slot has failed: then nobody is whole, and the leader does not serve the slot.
+		disksLost := slices.ContainsFunc(s.Replicas, func(id env.ID) bool { return p.Node(id).Lost > 0 })
 		for j := range p.tenants {
 			t := &p.tenants[j]
 			for slot, home := range t.Shards {
-				if home == s.ID && len(s.Eligible) == 0 && !slices.ContainsFunc(s.InSync, func(x Member) bool {
+				if home == s.ID && !disksLost && len(s.Eligible) == 0 && !slices.ContainsFunc(s.InSync, func(x Member) bool {
 					return !s.Excludes(x, t.Config.ID, lineage.Slot(slot))
 				}) {
 					return fmt.Errorf("shard %d: nobody is whole for tenant %s slot %d: %+v", s.ID, t.Config.ID, slot, s)

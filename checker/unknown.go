@@ -15,8 +15,8 @@ const nameUnknown = "unknown"
 //
 //	unknown-in-peace     an outcome is unknown, and no fault was in reach: no disruption of
 //	                     the client, of a node that may serve the slot, or of what lies
-//	                     between, from shortly before the call until its end, and no
-//	                     deviation in the run
+//	                     between, from shortly before the call until its end, no deviation in
+//	                     the run, and no operator who moved duties between nodes
 //	expired-in-vain      a client was told that its session was evicted, and no record of
 //	                     the slot's log, not even one that was cut off, evicts it
 //	superseded-in-vain   a client was told that its request is older than the session's
@@ -65,7 +65,7 @@ func needsCause(v *verdict, s *Scratch, run *observe.Run, i int) {
 			rule = "unknown-in-peace"
 		}
 	default:
-		if !run.Causes.Deviated && !hurtInReach(s, run, op) {
+		if !run.Causes.Deviated && !hurtInReach(s, run, op) && !dutiesMove(run, op) {
 			rule = "unknown-in-peace"
 		}
 	}
@@ -78,6 +78,16 @@ func needsCause(v *verdict, s *Scratch, run *observe.Run, i int) {
 // may not know it yet, or not any more.
 func comesOrGoes(run *observe.Run, op *history.Op) bool {
 	return !slices.Contains(run.Founded, op.Tenant) || run.MayBeDropped(op.Tenant)
+}
+
+// dutiesMove reports whether an operator moves duties from one node to another meanwhile: a
+// leader that is replaced may never answer what was on its way.
+func dutiesMove(run *observe.Run, op *history.Op) bool {
+	return slices.ContainsFunc(run.Commands, func(c observe.Command) bool {
+		moves := c.Kind == observe.Drain || c.Kind == observe.Undrain
+		ended := c.Outcome != history.Open && c.EndedAt+aftermath < op.InvokeAt
+		return moves && c.AskedAt <= op.ReturnAt && !ended
+	})
 }
 
 // aftermath is how long after the end of a disruption what it did may still be the cause of

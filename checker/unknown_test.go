@@ -41,6 +41,12 @@ func TestUnknown(t *testing.T) {
 		{name: "a deadline, and another node was down", verdict: Violated, make: unknown("deadline", hurt(4, -1, ms, 9*ms)), want: gaveUp("unknown-in-peace", "deadline")},
 		{name: "a deadline, and its node was down later", verdict: Violated, make: unknown("deadline", hurt(0, -1, 8*ms, 9*ms)), want: gaveUp("unknown-in-peace", "deadline")},
 		{name: "a deadline, and its node was down long before", verdict: Violated, make: unknown("deadline", hurt(0, -1, -9000*ms, -8000*ms)), want: gaveUp("unknown-in-peace", "deadline")},
+		{name: "a refusal behind an attempt that a drained leader did not answer", verdict: Held, make: unknown("quota-exceeded", func(w *world) {
+			w.run.Commands = append(w.run.Commands, observe.Command{Kind: observe.Drain, Node: 1, AskedAt: ms})
+		})},
+		{name: "a drain that is asked for later", verdict: Violated, make: unknown("quota-exceeded", func(w *world) {
+			w.run.Commands = append(w.run.Commands, observe.Command{Kind: observe.Drain, Node: 1, AskedAt: 9000 * ms})
+		}), want: gaveUp("unknown-in-peace", "quota-exceeded")},
 		{name: "a tenant that an operator creates", verdict: Held, make: unknown("unknown-tenant", func(w *world) { w.run.Founded = nil })},
 		{name: "a tenant that was always there", verdict: Violated, make: unknown("unknown-tenant", func(w *world) { w.run.Founded = append(w.run.Founded, home) }), want: gaveUp("unknown-in-peace", "unknown-tenant")},
 		{name: "a session that was evicted", verdict: Held, make: unknown("session-expired", func(w *world) {

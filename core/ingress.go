@@ -27,7 +27,7 @@ type work struct {
 const (
 	quantum     = 4 * env.Microsecond // CPU time that a slot is given in each round
 	turnsAtOnce = 16
-	turnsTime   = 250 * env.Microsecond
+	turnsTime   = 150 * env.Microsecond
 )
 
 // serveTimer fires when work waits; a timer at Now goes behind what has arrived.

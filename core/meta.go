@@ -352,9 +352,12 @@ func (n *Node) coordinate() {
 }
 
 // stepAside hands the leading of the meta log over, once this node has no other duties and is
-// to have none.
+// to have none; and while it leads a shard of which it hears no other member. Then it is more
+// likely deaf to them than they are all gone, and another coordinator, which hears them, can let
+// one of them lead.
 func (n *Node) stepAside() {
-	if !n.plane.IsDraining(n.self.Node) || !n.plane.Idle(n.self.Node) {
+	drained := n.plane.IsDraining(n.self.Node) && n.plane.Idle(n.self.Node)
+	if !drained && !n.hearsNoMember() {
 		return
 	}
 	for i := range n.sightings {
@@ -365,6 +368,12 @@ func (n *Node) stepAside() {
 			return
 		}
 	}
+}
+
+// hearsNoMember reports whether the node leads a shard of which it hears no other member, of two
+// at least.
+func (n *Node) hearsNoMember() bool {
+	return slices.ContainsFunc(n.groups, func(g *group.Group) bool { return g.HearsNobody(n.env) })
 }
 
 // Clients of the meta log: the address of a node in the upper half, and below it whether it

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -23,7 +24,9 @@ var deposedLeader = &Scenario{
 		s.Silence, s.Slow = d.between("silence", 0, 100, 120)*millisecond, d.log("slow", 0, 100*millisecond, 400*millisecond)
 		first := &p.Cluster.Tenants[0]
 		first.Slots, first.Shards = 1, []lineage.Shard{0}
-		first.Config.Limits.Rate, first.Config.Limits.Burst = 100_000, 0
+		for i := range p.Cluster.Tenants { // a refusal shows nothing here
+			p.Cluster.Tenants[i].Config.Limits = tenant.Limits{Rate: 100_000}
+		}
 		p.Cluster.Clients, p.Cluster.Constants.MaxSessions = 3, 3
 		w.Entities, w.Hot, w.ReadPermille, w.Concurrency = d.between("few entities", 0, 1, 2), 900, 150, 1
 		w.PutPermille, w.DeletePermille = 0, 0

@@ -288,8 +288,20 @@ func (o *observer) leaves(s *control.Shard) {
 	o.configured(s)
 }
 
+// knownDuties notes which nodes are drained where most of the meta log has been applied. A drain
+// that is taken back and asked for again soon may be told to nobody in between.
+func (o *observer) knownDuties() {
+	plane, _ := o.shared.plane()
+	for i := range plane.Nodes() {
+		if n := &plane.Nodes()[i]; n.Draining || len(o.run.Budget.Duties) > 0 {
+			o.run.Budget.Told(observe.Duties{Node: uint32(n.ID), Index: n.Index, Drain: n.Draining, At: o.world.Time()})
+		}
+	}
+}
+
 // configured notes a configuration that was not seen before.
 func (o *observer) configured(s *control.Shard) {
+	o.knownDuties()
 	c := observe.Configuration{
 		Shard: s.ID, Version: s.Version, Index: s.Index, Epoch: s.Epoch, Leader: processOfMember(s.Leader), Min: s.Min, Reformed: s.Reformed,
 		At: o.world.Time(),

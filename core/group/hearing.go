@@ -29,6 +29,10 @@ func (g *Group) bound(e env.Env, usual env.Duration) env.Duration {
 	return usual
 }
 
+// HearsNobody reports whether the node leads the shard, and no other member has answered it
+// lately, of two at least.
+func (g *Group) HearsNobody(e env.Env) bool { return g.role == Leading && g.hearsNobody(e) }
+
 // hearsNobody reports whether no other member has answered lately, of two at least.
 func (g *Group) hearsNobody(e env.Env) bool {
 	others := 0

@@ -30,7 +30,7 @@ func (g *Group) drained(e env.Env, o *other) (control.Member, bool) {
 		return control.Member{}, false
 	}
 	// What a drain leaves behind is acknowledged by enough.
-	//safety:min-in-sync-before-a-drain false by=budget on=drain-cancel
+	//safety:min-in-sync-before-a-drain false by=availability on=drain-cancel
 	if len(g.known.InSync) <= g.known.Min {
 		return control.Member{}, false
 	}

@@ -43,7 +43,7 @@ func judgeDamage(run *observe.Run, _ Options) Report {
 }
 
 func opened(v *verdict, o *observe.Opening) {
-	where := place(o.Tenant, o.Slot)
+	where := slotPlace{o.Tenant, o.Slot}
 	switch {
 	case o.Outcome == observe.FoundEnd && o.End < o.Held:
 		v.find("cut-too-far", o.At, nil, "%s on node %d: at %s its recovery ended at seq %d, and its files hold whole records up to seq %d",
@@ -71,7 +71,7 @@ func opened(v *verdict, o *observe.Opening) {
 }
 
 func hazardous(v *verdict, h *observe.Hazard) {
-	where := place(h.Tenant, h.Slot)
+	where := slotPlace{h.Tenant, h.Slot}
 	switch h.Deed {
 	case observe.ClaimedEarly:
 		v.find("claimed-early", h.At, nil, "%s on node %d: at %s it wrote into %s that seq %d is durable, where seq %d was the last",

@@ -14,8 +14,9 @@ import (
 // verdict collects what one checker finds.
 type verdict struct {
 	report  Report
-	unsure  []string // reasons why nothing else than Undecided may be said
-	omitted []string // what was left out although the verdict stands
+	unsure  []string  // reasons why nothing else than Undecided may be said
+	omitted []string  // what was left out although the verdict stands
+	room    [2]string // of omitted: most checkers leave out one thing at most
 }
 
 func newVerdict(name string) *verdict { return &verdict{report: Report{Checker: name}} }
@@ -36,7 +37,13 @@ func (v *verdict) cannotTell(format string, operands ...any) {
 }
 
 func (v *verdict) leftOut(format string, operands ...any) {
-	v.omitted = append(v.omitted, fmt.Sprintf(format, operands...))
+	if v.omitted == nil {
+		v.omitted = v.room[:0]
+	}
+	if len(operands) > 0 {
+		format = fmt.Sprintf(format, operands...)
+	}
+	v.omitted = append(v.omitted, format)
 }
 
 // done decides: a finding outweighs every doubt, a doubt outweighs a pass.
@@ -48,6 +55,10 @@ func (v *verdict) done() Report {
 		v.report.Verdict = Undecided
 	default:
 		v.report.Verdict = Held
+	}
+	if len(v.unsure) == 0 {
+		v.report.Why = strings.Join(v.omitted, "; ")
+		return v.report
 	}
 	v.report.Why = strings.Join(append(v.unsure, v.omitted...), "; ")
 	return v.report
@@ -63,7 +74,16 @@ func instant(ns int64) string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + " ms"
 }
 
-func place(t tenant.ID, slot lineage.Slot) string { return fmt.Sprintf("tenant %s slot %d", t, slot) }
+func place(t tenant.ID, slot lineage.Slot) string { return slotPlace{t, slot}.String() }
+
+// slotPlace is place for what is named only if there is a finding: it costs nothing before.
+type slotPlace struct {
+	tenant tenant.ID
+	slot   lineage.Slot
+}
+
+// String returns tenant and slot: "tenant 2 slot 0".
+func (p slotPlace) String() string { return fmt.Sprintf("tenant %s slot %d", p.tenant, p.slot) }
 
 func identity(op signal.Operation) string {
 	return fmt.Sprintf("session %d request %d", op.Session, op.Request)

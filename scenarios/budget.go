@@ -97,7 +97,7 @@ func (b *budget) forbids(id env.ID, path string, _, to int64) Row {
 		return OnlyCopyTwice
 	}
 	if _, ok := snapshotAt(path); ok {
-		return unless(isDurable(d, path) && newestSnapshot(d, dirOf(path)) == path, Unconfirmed)
+		return unless(isDurable(d, path) && newestSnapshot(d.List(dirOf(path)), dirOf(path)) == path, Unconfirmed)
 	}
 	n, ok := b.recordAt(d.Content(path), to-1)
 	return unless(ok && b.confirmed(d, path, to, n), Unconfirmed)
@@ -145,11 +145,11 @@ func snapshotAt(path string) (lineage.Seq, bool) {
 
 func isDurable(d *disk.Disk, path string) bool { return d.Durable(path, 0, d.Size(path)) }
 
-// newestSnapshot returns the path of the snapshot in dir that covers most, "" if
-// there is none.
-func newestSnapshot(d *disk.Disk, dir string) (newest string) {
+// newestSnapshot returns the path of the snapshot that covers most, "" if there is none. The names
+// are those of the files in dir.
+func newestSnapshot(names []string, dir string) (newest string) {
 	most := lineage.Seq(0)
-	for _, name := range d.List(dir) {
+	for _, name := range names {
 		if seq, ok := wal.ParseSnapshotName(name); ok && seq >= most {
 			newest, most = dir+name, seq
 		}

@@ -46,6 +46,8 @@ type observer struct {
 	looks    []look        // that are due when the Step under way has ended
 	state    []byte        // of the replica looked at last
 	record   record.Record
+	names    []string      // of a directory that is looked at
+	segments []segmentFile // likewise
 	answer   wire.Message
 }
 
@@ -114,7 +116,7 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 	*o = observer{
 		shared: shared, health: o.health,
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
-		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0],
+		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0], names: o.names[:0], segments: o.segments[:0],
 		looks: o.looks[:0], state: o.state, damage: o.damage,
 	}
 	for len(o.files) < nodes {

@@ -146,19 +146,21 @@ func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.
 func (o *observer) held(id env.ID, t tenant.ID, slot lineage.Slot) (last, other lineage.Seq) {
 	d, dir, w := o.world.Disk(id), slotDir(t, slot)+"/", o.writesOf(id, t, slot)
 	var base lineage.Position
-	if path := newestSnapshot(d, dir); path != "" {
+	o.names = d.AppendList(o.names[:0], dir)
+	if path := newestSnapshot(o.names, dir); path != "" {
 		_, at, _, err := wal.DecodeSnapshot(d.Content(path))
 		if err != nil {
 			return 0, 0
 		}
 		base = at
 	}
-	var segments []segmentFile
-	for _, name := range d.List(dir) {
+	segments := o.segments[:0]
+	for _, name := range o.names {
 		if _, first, ok := wal.ParseSegmentName(name); ok {
 			segments = append(segments, segmentFile{first, dir + name})
 		}
 	}
+	o.segments = segments
 	slices.SortFunc(segments, func(a, b segmentFile) int { return cmp.Compare(a.first, b.first) })
 	for len(segments) > 1 && segments[1].first <= base.Seq+1 {
 		segments = segments[1:]
@@ -268,16 +270,21 @@ func (o *observer) removes(id env.ID, path string) {
 	if h.Seq == 0 {
 		return
 	}
-	if h.Last = coveredWithout(d, dir, path); h.Last < h.Seq {
+	o.names = d.AppendList(o.names[:0], dir)
+	if h.Last = coveredWithout(d, o.names, dir, path); h.Last < h.Seq {
 		o.run.Openings.Hazard(h)
 	}
 }
 
 // coveredWithout returns what the durable snapshots of a log cover, but for one file.
-func coveredWithout(d *disk.Disk, dir, path string) (covered lineage.Seq) {
-	for _, name := range d.List(dir) {
-		if seq, ok := wal.ParseSnapshotName(name); ok && dir+name != path && isDurable(d, dir+name) {
-			covered = max(covered, seq)
+func coveredWithout(d *disk.Disk, names []string, dir, path string) (covered lineage.Seq) {
+	for _, name := range names {
+		seq, ok := wal.ParseSnapshotName(name)
+		if !ok || seq <= covered || name == path[len(dir):] {
+			continue
+		}
+		if isDurable(d, dir+name) {
+			covered = seq
 		}
 	}
 	return covered

@@ -296,12 +296,25 @@ func (d *Disk) List(path string) []string {
 	if err != env.OK {
 		return nil
 	}
-	names := make([]string, len(dir.seen))
-	for i, e := range dir.seen {
-		names[i] = e.name
-		if e.node.dir {
-			names[i] += "/"
-		}
+	return dir.names(make([]string, 0, len(dir.seen)))
+}
+
+// AppendList appends what List returns to dst.
+func (d *Disk) AppendList(dst []string, path string) []string {
+	dir, err := d.directory(path)
+	if err != env.OK {
+		return dst
 	}
-	return names
+	return dir.names(dst)
+}
+
+func (n *inode) names(dst []string) []string {
+	for _, e := range n.seen {
+		name := e.name
+		if e.node.dir {
+			name += "/"
+		}
+		dst = append(dst, name)
+	}
+	return dst
 }

@@ -204,7 +204,7 @@ func (g *Group) opened(s *slot) bool {
 	}
 	for _, m := range g.known.InSync {
 		// A member that lacks what the leader has adopted may lack what was committed.
-		//safety:settled-when-durable-on-all false by=in-sync on=all-members-restart
+		//safety:settled-when-durable-on-all false by=no-loss on=all-members-restart
 		if m != g.self && !g.excluded(m, s) && g.ackedBy(s, m) < s.r.Opening() {
 			return false
 		}

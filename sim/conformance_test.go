@@ -28,7 +28,7 @@ func (h *host) Run(done func() bool, programs ...func(env.Env) env.Machine) bool
 			h.envs[i] = e
 			return program(e)
 		}})
-		p.Terms = append(p.Terms, plan.Term{Process: uint32(i), Point: "restart", Term: "1*return(crash)->off"})
+		p.Terms = append(p.Terms, plan.Term{Process: uint32(i), Point: "restart", Term: "2*return(crash)->off"})
 	}
 	if err := h.world.Reset(config, p); err != nil {
 		h.t.Fatal(err)

@@ -11,13 +11,16 @@ import (
 )
 
 // library writes three synced files of zeros at its first start and nothing else.
-type library struct{ env env.Env }
+type library struct {
+	env   env.Env
+	first bool // it is the first start
+}
 
 const volume = 2048
 
 func (l *library) Step(ev *env.Event) {
 	switch {
-	case l.env.List("shelf") != nil && ev.Kind == env.Started:
+	case !l.first:
 		return
 	case ev.Kind == env.Started:
 		l.env.Submit(env.Op{Kind: env.OpMkdir, Path: "shelf", ID: 1})
@@ -54,7 +57,11 @@ func rotten(t *testing.T, w *sim.World, seed plan.Seed, may mayDamage, disruptio
 		p.Disruptions = append(p.Disruptions, d)
 	}
 	p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Power, When: plan.Anchor{At: 6 * ms}})
-	newLibrary := func(e env.Env) env.Machine { return &library{e} }
+	starts := 0
+	newLibrary := func(e env.Env) env.Machine {
+		starts++
+		return &library{e, starts == 1}
+	}
 	config := sim.Config{Programs: []sim.Program{{New: newLibrary}}, MayDamage: may}
 	if err := w.Reset(config, p); err != nil {
 		t.Fatal(err)
@@ -130,7 +137,7 @@ func TestTheOwnerIsToldWhatRots(t *testing.T) {
 		p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Rot, Files: files, When: plan.Anchor{At: 5 * ms}})
 	}
 	config := sim.Config{
-		Programs: []sim.Program{{New: func(e env.Env) env.Machine { return &library{e} }}}, MayDamage: anything,
+		Programs: []sim.Program{{New: func(e env.Env) env.Machine { return &library{e, true} }}}, MayDamage: anything,
 		Damaged: func(_ env.ID, path string) {
 			if n, _, _ := damage(w.Disk(0).Content(path)); n == 0 {
 				told = append(told, path)

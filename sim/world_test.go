@@ -163,6 +163,7 @@ func TestRecordedDeviationsReplay(t *testing.T) {
 		{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines, starts: &starts} }},
 	}}
 	run := func() trace.Hash {
+		starts = 0
 		if err := w.Reset(config, p); err != nil {
 			t.Fatal(err)
 		}

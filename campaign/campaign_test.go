@@ -297,17 +297,14 @@ func TestRegressionsRunFirst(t *testing.T) {
 
 // The regressions of this project hold; each says what it taught.
 func TestCommittedRegressions(t *testing.T) {
-	paths, err := filepath.Glob("../testdata/regressions/*/*.json")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no regressions: %v", err)
+	all, err := Regressions("../testdata/regressions")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d regressions: %v", len(all), err)
 	}
 	runner := scenarios.NewRunner()
-	for _, path := range paths {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			p, err := ReadPlan(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, r := range all {
+		t.Run(filepath.Base(r.Path), func(t *testing.T) {
+			p := r.Plan
 			if p.Lesson == "" || p.Recorded == nil || p.Recorded.Fingerprint == "" {
 				t.Error("it does not say what it taught, or what it was found by")
 			}

@@ -3,9 +3,7 @@ package campaign
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,36 +208,6 @@ func (s *source) plan(j *job) (*scenarios.Plan, error) {
 		return p, nil
 	}
 	return p.Set(s.options.Set)
-}
-
-// loadRegressions reads the committed plans of the scenarios, in order of path.
-func loadRegressions(o *Options) ([]job, error) {
-	var jobs []job
-	for _, scenario := range o.Scenarios {
-		dir := filepath.Join(o.Regressions, scenario.Name)
-		if o.Regressions == "" {
-			break
-		}
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("--regressions %s: %w: %w", o.Regressions, ErrUsage, err)
-		}
-		for _, e := range entries {
-			if filepath.Ext(e.Name()) != ".json" {
-				continue
-			}
-			path := filepath.Join(dir, e.Name())
-			p, err := ReadPlan(path)
-			if err != nil {
-				return nil, err
-			}
-			if p.Scenario != scenario.Name {
-				return nil, fmt.Errorf("%s: %w: it is a plan of scenario %q; move it to that directory", path, scenarios.ErrPlanFile, p.Scenario)
-			}
-			jobs = append(jobs, job{scenario: scenario, seed: p.World.Seed, regression: path, stored: p})
-		}
-	}
-	return jobs, nil
 }
 
 // MaxPlanFile bounds the size of a plan file, bytes.

@@ -107,6 +107,32 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// What nobody runs is never green: run says which file it is and where it belongs.
+func TestRegressionsHaveAPlace(t *testing.T) {
+	dir := t.TempDir()
+	stray := filepath.Join(dir, "x.json")
+	if err := os.WriteFile(stray, scenarioPlan(t, "smoke", 5).Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := []string{"run", "smoke", "--seeds=1", "--out="}
+	for _, c := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{append(run, "--regressions", dir), campaign.ExitUsage, "",
+			"simrun: " + stray + ": cannot be understood: it lies in no scenario's directory, so it would never run; move it to " + filepath.Join(dir, "smoke") + "/\n"},
+		{append(run, "--regressions", dir+"/no"), campaign.ExitUsage, "",
+			"simrun: --regressions " + dir + "/no: cannot be understood: stat " + dir + "/no: no such file or directory; name the directory of the committed plans, or none with --regressions=\n"},
+		{run, campaign.ExitHeld, "HELD", "no committed regressions run: there is no testdata/regressions here; --regressions names another directory\n"},
+	} {
+		code, stdout, stderr := simrun(t, c.args...)
+		if code != c.code || !strings.Contains(stdout, c.stdout) || stderr != c.stderr {
+			t.Errorf("%v: exit %d, want %d:\n%s%swant %s", c.args, code, c.code, stdout, stderr, c.stderr)
+		}
+	}
+}
+
 func TestAnotherProcessConfirms(t *testing.T) {
 	args := small(t, "run", "smoke", "crash-restart", "--check-determinism=100%")
 	if code, stdout, stderr := simrun(t, args...); code != campaign.ExitHeld || !strings.Contains(stdout, "6 seeds ran again") {

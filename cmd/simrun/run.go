@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"slices"
@@ -60,6 +61,7 @@ the command line says outweighs it.`,
 			if err != nil {
 				return err
 			}
+			c.withoutRegressions(cmd.Flags(), &o)
 			if f.health != "" {
 				if err := writeHealth(&o, f.health); err != nil {
 					return err
@@ -80,9 +82,22 @@ the command line says outweighs it.`,
 	flags.StringVar(&f.determinism, "check-determinism", "0%", "share of seeds to run again here and in another process")
 	flags.StringVar(&f.porcupine, "porcupine", "10%", "share of seeds of which porcupine searches every partition")
 	flags.BoolVar(&f.requireReached, "require-reached", false, "fail if a fault point was not reached")
-	flags.StringVar(&f.regressions, "regressions", "testdata/regressions", "directory of committed plans; none if it does not exist")
+	flags.StringVar(&f.regressions, "regressions", regressions, "directory of committed plans, DIR/SCENARIO/NAME.json; empty for none")
 	flags.StringVar(&f.out, "out", ".simrun", "directory of artifacts; empty for none")
 	return cmd
+}
+
+// regressions is where committed plans are, unless told otherwise.
+const regressions = "testdata/regressions"
+
+// withoutRegressions lets seeds run where nobody has named committed plans and none are, and
+// says so.
+func (c *command) withoutRegressions(flags *pflag.FlagSet, o *campaign.Options) {
+	if _, err := os.Stat(regressions); flags.Changed("regressions") || !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	o.Regressions = ""
+	fmt.Fprintf(c.stderr, "no committed regressions run: there is no %s here; --regressions names another directory\n", regressions)
 }
 
 // writeHealth runs the first seed once more than the campaign does, and writes the health of

@@ -38,6 +38,9 @@ type Options struct {
 	Regressions string
 	// Workers is the number of worlds at work at once; 0 is one per CPU.
 	Workers int
+	// MaxViolated ends a scenario when so many of its seeds, in their order, are violated;
+	// those after them do not count, whether they ran or not. 0 is no bound.
+	MaxViolated int
 	// FailFast ends the campaign at the first violation.
 	FailFast bool
 	// Porcupine and Determinism are shares of the seeds, in millionths, that are
@@ -110,7 +113,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		return nil, err
 	}
 	c := &campaign{options: o, source: source, started: time.Now(), order: order{waiting: map[int]*outcome{}}}
-	c.summary.begin(o.Scenarios)
+	c.summary.begin(o.Scenarios, o.MaxViolated)
 	if o.Dir != "" {
 		if c.store, err = newStore(o.Dir, &o); err != nil {
 			return nil, err
@@ -205,17 +208,26 @@ func (c *campaign) report() {
 	s := &c.summary
 	c.options.Progress(Progress{
 		Done: s.Seeds + s.Regressions, Violated: s.Violated, Undecided: s.Undecided,
-		Total: c.source.total, Elapsed: time.Since(c.started), Scenario: s.current,
+		Total: c.source.total - c.summary.notRun(c.source.each), Elapsed: time.Since(c.started), Scenario: s.current,
 	})
 }
 
 // count takes one result and reports whether the campaign is to end.
 func (c *campaign) count(r *outcome) (stop bool) {
+	if c.summary.stopped(&r.job) {
+		if c.store != nil {
+			c.store.dropped(&r.job)
+		}
+		return false
+	}
 	if r.err != nil {
 		c.failed = r.err
 		return true
 	}
 	c.summary.add(r)
+	if c.summary.stopped(&r.job) {
+		c.source.stop(r.job.scenario)
+	}
 	if c.store != nil {
 		c.store.seed(r)
 	}
@@ -251,7 +263,10 @@ func (c *campaign) worker(jobs <-chan job, results chan<- *outcome) {
 		if c.store != nil {
 			c.store.start(&j)
 		}
-		results <- w.run(j)
+		began := time.Now()
+		out := w.run(j)
+		out.wall = time.Since(began)
+		results <- out
 	}
 }
 
@@ -259,6 +274,7 @@ func (c *campaign) worker(jobs <-chan job, results chan<- *outcome) {
 type outcome struct {
 	job            job
 	line           SeedLine
+	wall           time.Duration // that the worker took
 	hits           []uint64
 	pauses         []int64 // ns
 	singles        []int64 // those of them in which one node only was hurt

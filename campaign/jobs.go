@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 
@@ -110,6 +111,9 @@ type source struct {
 	ranges      []Range
 	turns       bool
 	total       int // 0 if unknown
+	each        int // seeds of one scenario; 0 if unknown
+
+	stopped []atomic.Bool // by scenario; set by who counts, read by who hands out
 
 	index    int
 	scenario int
@@ -117,7 +121,7 @@ type source struct {
 }
 
 func newSource(o *Options) (*source, error) {
-	s := &source{options: o, ranges: o.Seeds, turns: o.For > 0}
+	s := &source{options: o, ranges: o.Seeds, turns: o.For > 0, stopped: make([]atomic.Bool, len(o.Scenarios))}
 	if s.turns {
 		s.ranges = slices.Clone(o.Seeds)
 		s.ranges[len(s.ranges)-1].Last = 1<<64 - 1
@@ -127,22 +131,44 @@ func newSource(o *Options) (*source, error) {
 		return nil, err
 	}
 	if !s.turns {
-		s.total = len(s.regressions)
-		seeds := uint64(0)
-		for _, r := range s.ranges {
-			seeds += r.count()
-		}
-		for i := uint64(0); i < seeds && seeds <= 1<<40; i++ {
-			if o.Shard.Of == 0 {
-				s.total += int(seeds) * len(o.Scenarios)
-				break
-			}
-			if o.Shard.has(i) {
-				s.total += len(o.Scenarios)
-			}
-		}
+		s.each = o.Shard.share(s.ranges)
+		s.total = len(s.regressions) + s.each*len(o.Scenarios)
 	}
 	return s, nil
+}
+
+// share returns how many of the seeds belong to the shard, 0 if there are too many to count.
+func (s Shard) share(ranges []Range) (n int) {
+	seeds := uint64(0)
+	for _, r := range ranges {
+		seeds += r.count()
+	}
+	switch {
+	case seeds > 1<<40:
+		return 0
+	case s.Of == 0:
+		return int(seeds)
+	}
+	whole, rest := seeds/uint64(s.Of), seeds%uint64(s.Of)
+	if uint64(s.Part) <= rest {
+		whole++
+	}
+	return int(whole)
+}
+
+// stop lets no more seeds of a scenario begin. It may be called while jobs are handed out.
+func (s *source) stop(scenario *scenarios.Scenario) {
+	s.stopped[slices.Index(s.options.Scenarios, scenario)].Store(true)
+}
+
+// allStopped reports whether there is no scenario left of which seeds may begin.
+func (s *source) allStopped() bool {
+	for i := range s.stopped {
+		if !s.stopped[i].Load() {
+			return false
+		}
+	}
+	return true
 }
 
 // next returns the next job; false if there is none.
@@ -153,16 +179,17 @@ func (s *source) next() (job, bool) {
 		s.index++
 		return j, true
 	}
-	for s.scenario < len(s.options.Scenarios) {
+	for s.scenario < len(s.options.Scenarios) && !s.allStopped() {
 		seed, ok := s.seed(s.at)
-		if !ok && !s.turns {
+		stopped := s.stopped[s.scenario].Load()
+		if (!ok || stopped) && !s.turns {
 			s.scenario, s.at = s.scenario+1, 0
 			continue
 		}
 		if !ok {
 			return job{}, false
 		}
-		mine := s.options.Shard.has(s.at)
+		mine := s.options.Shard.has(s.at) && !stopped
 		scenario := s.options.Scenarios[s.scenario]
 		s.advance()
 		if mine {

@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,6 +139,14 @@ func (s *store) seed(o *outcome) {
 	s.keep(err)
 }
 
+// dropped notes that a seed does not count, though it began: its scenario had stopped.
+func (s *store) dropped(j *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := fmt.Fprintf(s.seeds, "{\"type\":\"dropped\",\"scenario\":%q,\"seed\":%q}\n", j.scenario.Name, j.seed)
+	s.keep(err)
+}
+
 // finding keeps the evidence of a finding, which has a plan, and returns the path
 // of that, "" if there are enough of its kind already.
 func (s *store) finding(f *Finding) string {
@@ -208,9 +214,9 @@ func (s *store) finish(summary *Summary) error {
 	s.record.Summary = summary
 	s.json("run.json", &s.record)
 	s.write("summary.md", []byte(summary.markdown()))
-	data, err := xml.MarshalIndent(summary.junit(), "", " ")
+	data, err := summary.junit().encode()
 	s.keep(err)
-	s.write("junit.xml", append([]byte(xml.Header), append(data, '\n')...))
+	s.write("junit.xml", data)
 	return s.err
 }
 
@@ -226,8 +232,11 @@ func (s *Summary) markdown() string {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d |\n", p.Name, p.Seeds, p.Held, p.Violated, p.Undecided, p.Fired, p.Acked)
 	}
 	fmt.Fprintf(&b, "\ntrace `%s`\n", s.Trace)
-	for _, f := range s.Findings {
-		fmt.Fprintf(&b, "\n- `%s` %s: %s\n", f.Replay, f.Fingerprint, strings.SplitN(f.Text, "\n", 2)[0])
+	for _, k := range s.Kinds {
+		fmt.Fprintf(&b, "\n- %s; `%s`: %s\n", k, k.finding.Replay, strings.SplitN(k.finding.Text, "\n", 2)[0])
+	}
+	for _, line := range s.Stops() {
+		fmt.Fprintf(&b, "\n- %s\n", line)
 	}
 	for _, why := range s.Why {
 		fmt.Fprintf(&b, "\n- %s\n", strings.ReplaceAll(why, "\n", " "))
@@ -256,50 +265,4 @@ func (s *Summary) Word() string {
 		return "interrupted"
 	}
 	return "failed"
-}
-
-type junitSuite struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Cases    []junitCase `xml:"testcase"`
-}
-
-type junitCase struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	Failure *junitFailure `xml:"failure,omitempty"`
-}
-
-type junitFailure struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
-// junit has one case per scenario, one per failing seed or regression, and one
-// for whatever else kept the campaign from holding. No two have the same name.
-func (s *Summary) junit() *junitSuite {
-	suite := &junitSuite{Name: "simrun"}
-	for _, p := range s.Scenarios {
-		if p.Violated == 0 {
-			suite.Cases = append(suite.Cases, junitCase{Class: "simrun", Name: fmt.Sprintf("%s: %d seeds", p.Name, p.Seeds)})
-		}
-	}
-	for _, f := range s.Findings {
-		name := f.Seed.String()
-		if f.Regression != "" {
-			name = f.Regression
-		}
-		suite.Cases = append(suite.Cases, junitCase{
-			Class: "simrun." + f.Scenario, Name: name,
-			Failure: &junitFailure{Message: f.Fingerprint, Text: strings.Join(f.Lines("simrun"), "\n")},
-		})
-	}
-	for i, why := range s.Why {
-		suite.Cases = append(suite.Cases, junitCase{Class: "simrun", Name: fmt.Sprintf("%s, reason %d", s.Word(), i+1), Failure: &junitFailure{Message: why}})
-	}
-	suite.Tests = len(suite.Cases)
-	suite.Failures = len(slices.DeleteFunc(slices.Clone(suite.Cases), func(c junitCase) bool { return c.Failure == nil }))
-	return suite
 }

@@ -54,9 +54,16 @@ type Summary struct {
 	Compared    int      `json:"compared"`    // seeds that ran again here and in another process
 	NotReached  []string `json:"not_reached"` // fault points
 	Why         []string `json:"why,omitempty"`
-	Exit        int      `json:"exit"`
+	// MaxViolated is after how many violated seeds a scenario stops; 0: never.
+	MaxViolated int `json:"max_violated"`
+	// Kinds are the findings by fingerprint, in the order in which they were met.
+	Kinds []*Kind `json:"kinds,omitempty"`
+	Exit  int     `json:"exit"`
 
 	Findings []*Finding `json:"-"`
+
+	committed []regressionRun
+	whyCodes  []int // exit codes of Why
 
 	current  string
 	hits     []uint64
@@ -119,8 +126,11 @@ type PerName struct {
 	Acked     int    `json:"acked"`
 	Fired     int    `json:"disruptions"`
 	Deviated  int    `json:"deviations"`
+	// Stopped says that seeds were left out as MaxViolated of those before were violated.
+	Stopped bool `json:"stopped,omitempty"`
 
 	fold uint64
+	wall time.Duration // of its seeds, one after the other
 }
 
 // SeedLine is one run as a line of JSON.
@@ -162,8 +172,8 @@ func (l *SeedLine) name() string {
 	return Name(l.Scenario, l.Seed)
 }
 
-func (s *Summary) begin(list []*scenarios.Scenario) {
-	*s = Summary{Schema: Schema, Type: "summary", hits: make([]uint64, fault.Points), building: map[string]int{}}
+func (s *Summary) begin(list []*scenarios.Scenario, maxViolated int) {
+	*s = Summary{Schema: Schema, Type: "summary", MaxViolated: maxViolated, hits: make([]uint64, fault.Points), building: map[string]int{}}
 	for i, scenario := range list {
 		s.building[scenario.Name] = i
 		s.Scenarios = append(s.Scenarios, PerName{Name: scenario.Name})
@@ -201,8 +211,12 @@ func (s *Summary) add(o *outcome) {
 	if o.stale != "" {
 		s.fail(ExitNotReproduced, o.stale)
 	}
+	if o.finding != nil {
+		s.kind(o.finding)
+	}
 	if l.Regression != "" {
 		s.Regressions++
+		s.committed = append(s.committed, regressionRun{l.Regression, l.Verdict, l.Fingerprint, o.stale, o.wall})
 		s.verdict(l, nil)
 		return
 	}
@@ -214,7 +228,24 @@ func (s *Summary) add(o *outcome) {
 	per.Fired += l.Fired
 	per.Deviated += l.Deviated
 	per.fold = trace.Mix(per.fold, l.fold)
+	per.wall += o.wall
 	s.verdict(l, per)
+	per.Stopped = s.MaxViolated > 0 && per.Violated >= s.MaxViolated
+}
+
+// stopped reports whether a job is a seed of a scenario of which enough are violated.
+func (s *Summary) stopped(j *job) bool {
+	return j.regression == "" && s.Scenarios[s.building[j.scenario.Name]].Stopped
+}
+
+// notRun returns how many seeds of scenarios that stopped do not run, if each has so many.
+func (s *Summary) notRun(each int) (n int) {
+	for i := range s.Scenarios {
+		if per := &s.Scenarios[i]; per.Stopped && each > per.Seeds {
+			n += each - per.Seeds
+		}
+	}
+	return n
 }
 
 // verdict counts how a run ended; per is nil for a regression.
@@ -287,7 +318,7 @@ func (h *histogram) distribution() *Pauses {
 func (s *Summary) fail(code int, why string) {
 	s.code(code)
 	if len(s.Why) < maxWhy {
-		s.Why = append(s.Why, why)
+		s.Why, s.whyCodes = append(s.Why, why), append(s.whyCodes, code)
 	}
 }
 
@@ -317,6 +348,6 @@ func (s *Summary) end(o *Options, wall time.Duration, interrupted bool) {
 	s.Exit = Worst(s.codes...)
 	if interrupted {
 		s.Exit = ExitInterrupted
-		s.Why = append(s.Why, "interrupted: only what ended before is counted")
+		s.Why, s.whyCodes = append(s.Why, "interrupted: only what ended before is counted"), append(s.whyCodes, ExitInterrupted)
 	}
 }

@@ -74,7 +74,7 @@ const pieceTime = 10 * time.Minute
 func (o *Options) look(ctx context.Context, r *Result, binary, scenario string, first, last int) error {
 	ctx, cancel := context.WithTimeout(ctx, pieceTime)
 	defer cancel()
-	args := []string{"run", "--seeds", strconv.Itoa(first) + "-" + strconv.Itoa(last), "--json", "--out=", "--regressions=", "--porcupine=0%"}
+	args := []string{"run", "--seeds", strconv.Itoa(first) + "-" + strconv.Itoa(last), "--json", "--out=", "--regressions=", "--porcupine=0%", "--max-violated=0"}
 	if scenario != "" {
 		args = append(args, scenario)
 	} else if !r.isLine() {

@@ -182,10 +182,38 @@ func TestALostResultIsAnError(t *testing.T) {
 }
 
 // One mistake may fail every seed; a log of thousands of reports is not read.
-func TestFindingsOfOneKindAreToldAFewTimes(t *testing.T) {
-	code, stdout, _ := simrun(t, "run", "calm", "--seeds=40", "--regressions=", "--out=", "--set", "world.duration_ns=2000000", "--set", "world.calm_ns=1")
-	if n := strings.Count(stdout, "FAIL calm"); code != campaign.ExitViolated || n < maxTold || n > 3*maxTold || !strings.Contains(stdout, "more seeds show liveness") {
-		t.Errorf("exit %d, %d reports:\n%s", code, n, stdout)
+func TestAFrequentBugIsToldOnce(t *testing.T) {
+	args := []string{"run", "calm", "--seeds=40", "--regressions=", "--out=", "--set", "world.duration_ns=2000000", "--set", "world.calm_ns=1"}
+	for _, c := range []struct {
+		flag  string
+		seeds int
+		says  string
+	}{
+		{"--max-violated=20", 20, "calm stopped after 20 seeds, as 20 of them were violated; --max-violated 0 goes on\n"},
+		{"--max-violated=3", 3, "calm stopped after 3 seeds, as 3 of them were violated; --max-violated 0 goes on\n"},
+		{"--max-violated=0", 40, "VIOLATED: 40 seeds"},
+	} {
+		code, stdout, _ := simrun(t, append(args, c.flag)...)
+		for _, want := range []string{c.says, fmt.Sprintf("VIOLATED: %d seeds", c.seeds), "\nfound liveness/"} {
+			if code != campaign.ExitViolated || !strings.Contains(stdout, want) {
+				t.Errorf("%s: exit %d, no %q in:\n%s", c.flag, code, want, stdout)
+			}
+		}
+		if told, kinds := strings.Count(stdout, "FAIL calm"), strings.Count(stdout, "\nfound "); told != kinds {
+			t.Errorf("%s: %d seeds are told in full, of %d kinds", c.flag, told, kinds)
+		}
+		_, stdout, _ = simrun(t, append(args, c.flag, "--json")...)
+		s, counted := summaryOf(t, stdout), 0
+		for _, k := range s.Kinds {
+			counted += k.Count
+		}
+		if s.Scenarios[0].Seeds != c.seeds || s.Scenarios[0].Stopped != (c.seeds < 40) || counted != c.seeds || strings.Count(stdout, `"type":"finding"`) != c.seeds {
+			t.Errorf("%s: %s", c.flag, stdout)
+		}
+	}
+	// Twenty is the rule.
+	if _, stdout, _ := simrun(t, append(args, "--json")...); summaryOf(t, stdout).Seeds != 20 {
+		t.Errorf("without a flag: %s", stdout)
 	}
 }
 

@@ -37,7 +37,7 @@ type runFlags struct {
 	seed, set                            []string
 	regressions, out                     string
 	duration                             time.Duration
-	workers                              int
+	workers, maxViolated                 int
 	failFast, requireReached             bool
 	health                               string
 }
@@ -77,6 +77,7 @@ the command line says outweighs it.`,
 	flags.DurationVar(&f.duration, "for", 0, "run seeds until this time is over, e.g. 30s, from --seed on, or from a base that is printed")
 	flags.IntVar(&f.workers, "workers", 0, "worlds at work at once (default one per CPU)")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first violation")
+	flags.IntVar(&f.maxViolated, "max-violated", 20, "stop a scenario after so many violated seeds; 0 is never")
 	flags.StringVar(&f.shard, "shard", "", "run part k of n: k/n")
 	flags.StringArrayVar(&f.set, "set", nil, "override a value of every drawn plan: workload.operations=500; the names are those of plan.json; may be repeated")
 	flags.StringVar(&f.determinism, "check-determinism", "0%", "share of seeds to run again here and in another process")
@@ -139,8 +140,8 @@ func (f *runFlags) options(names []string) (o campaign.Options, err error) {
 	if o.Determinism, err = campaign.ParseShare("check-determinism", f.determinism); err != nil {
 		return o, err
 	}
-	if f.workers < 0 || f.duration < 0 {
-		return o, fmt.Errorf("--workers %d --for %s: %w: want no negative numbers", f.workers, f.duration, campaign.ErrUsage)
+	if err := f.bounds(); err != nil {
+		return o, err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -148,8 +149,22 @@ func (f *runFlags) options(names []string) (o campaign.Options, err error) {
 	}
 	o.Command = []string{self}
 	o.For, o.Workers, o.FailFast, o.Set = f.duration, f.workers, f.failFast, f.set
+	o.MaxViolated = f.maxViolated
 	o.RequireReached, o.Regressions, o.Dir = f.requireReached, f.regressions, f.out
 	return o, nil
+}
+
+// bounds refuses numbers below 0.
+func (f *runFlags) bounds() error {
+	switch {
+	case f.workers < 0:
+		return fmt.Errorf("--workers %d: %w: want a number from 1 on, or 0 for one per CPU", f.workers, campaign.ErrUsage)
+	case f.duration < 0:
+		return fmt.Errorf("--for %s: %w: want a time like 30s, or 0 for the seeds of --seeds", f.duration, campaign.ErrUsage)
+	case f.maxViolated < 0:
+		return fmt.Errorf("--max-violated %d: %w: want a number from 1 on, or 0 for no bound", f.maxViolated, campaign.ErrUsage)
+	}
+	return nil
 }
 
 // exclusive refuses flags of which only one can hold.
@@ -228,12 +243,8 @@ func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 			failed = errors.Join(failed, c.line(f))
 			return
 		}
-		told[f.Fingerprint]++
-		switch n := told[f.Fingerprint]; {
-		case n <= maxTold:
+		if told[f.Fingerprint]++; told[f.Fingerprint] == 1 { // the others are counted in the summary
 			fmt.Fprintf(c.stdout, "%s\n\n", strings.Join(f.Lines(program()), "\n"))
-		case n == maxTold+1:
-			fmt.Fprintf(c.stdout, "more seeds show %s; they are counted below and named in seeds.jsonl\n\n", f.Fingerprint)
 		}
 	}
 	summary, err := campaign.Run(cmd.Context(), o)
@@ -252,9 +263,6 @@ func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 	return errors.Join(failed, err)
 }
 
-// maxTold bounds the findings of one fingerprint that are told in full.
-const maxTold = 5
-
 // text prints a summary for people.
 func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	w := c.stdout
@@ -262,6 +270,7 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	for _, p := range s.Scenarios {
 		fmt.Fprintf(w, "%-25s %8d %8d %8d %9d %11d %10d %12d\n", p.Name, p.Seeds, p.Held, p.Violated, p.Undecided, p.Fired, p.Deviated, p.Acked)
 	}
+	c.found(s)
 	for _, why := range s.Why {
 		fmt.Fprintf(w, "%s\n", why)
 	}
@@ -299,6 +308,16 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 		strings.ToUpper(s.Word()), s.Seeds, s.Operations, s.Acked, seconds, float64(s.Seeds)/seconds, float64(s.Simulated)/1e9, s.Trace)
 	if o.Dir != "" {
 		fmt.Fprintf(w, "artifacts: %s\n", o.Dir+"/latest")
+	}
+}
+
+// found prints what was found, by fingerprint, and which scenarios have stopped for it.
+func (c *command) found(s *campaign.Summary) {
+	for _, k := range s.Kinds {
+		fmt.Fprintf(c.stdout, "found %s\n", k)
+	}
+	for _, line := range s.Stops() {
+		fmt.Fprintln(c.stdout, line)
 	}
 }
 

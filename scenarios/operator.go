@@ -29,6 +29,12 @@ type CommandPlan struct {
 	Think int64 `json:"think_ns"`       // pause before it
 }
 
+// OfNode reports whether the command is about a node, and not about a tenant.
+func (c *CommandPlan) OfNode() bool {
+	k, known := commandKinds(c.Kind)
+	return known && k.ofNodes()
+}
+
 // OperatorPlan is what one operator process does, one command after the other.
 type OperatorPlan struct {
 	Commands []CommandPlan `json:"commands"`

@@ -31,7 +31,7 @@ import (
 // shown nothing.
 const MinAcked = 100
 
-// WhyCutShort is why a run that Options.Until ended is undecided.
+// WhyCutShort is why a run that Options.Until or Options.Steps ended is undecided.
 const WhyCutShort = "the run was stopped before its end"
 
 // Options say how to run a plan.
@@ -43,6 +43,8 @@ type Options struct {
 	Health    bool // keep what the coordinator says of the cluster as the disruptive part ends
 	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
 	Until int64
+	// Steps ends the run after so many Steps, without judging it; 0 is never.
+	Steps uint64
 	// Unlimited lets every drawn fault happen, also what the budget of faults forbids: to
 	// show the loss that it avoids.
 	Unlimited bool
@@ -187,6 +189,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
 		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
+		Until: o.Until, Steps: o.Steps,
 	}
 	if err := r.world.Reset(config, &p.World); err != nil {
 		return nil, err
@@ -277,7 +280,7 @@ func (r *Runner) live() (result *Result) {
 	if r.story != nil {
 		result.Story, result.Dumps = r.story.lines(&r.plan.World), r.dumps()
 	}
-	r.judge(result)
+	r.judge(result, outcome.Cut)
 	return result
 }
 
@@ -337,9 +340,6 @@ func (r *Runner) done() bool {
 	r.recoveries()
 	if r.world.Time() >= r.asking.due {
 		r.ask()
-	}
-	if r.options.Until > 0 && r.world.Time() >= r.options.Until {
-		return true
 	}
 	if r.options.Health && r.health == nil && (r.left == 0 || r.world.Calm()) {
 		r.health = r.healthNow()
@@ -616,8 +616,8 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 }
 
 // judge asks the checkers, and decides whether the seed has shown anything.
-func (r *Runner) judge(result *Result) {
-	if r.options.Until > 0 {
+func (r *Runner) judge(result *Result, cut bool) {
+	if cut {
 		result.Verdict, result.Why = checker.Undecided, WhyCutShort
 		return
 	}

@@ -1,6 +1,8 @@
 package shrink
 
 import (
+	"math/bits"
+
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
@@ -57,36 +59,43 @@ func families(p *scenarios.Plan) (list []plan.Rates) {
 	return list
 }
 
-// elsewhere tries a plan with deviations at the given rates, and keeps it if it
-// fails with fewer entries than are known to.
+// elsewhere tries a plan with deviations at the given rates, and keeps it if it fails with
+// fewer entries than are known to.
 func (s *search) elsewhere(p *scenarios.Plan, rates plan.Rates) bool {
 	q := clone(p)
 	q.World.Rates, q.World.Deviations = rates, nil
-	got, err := s.runner.Run(q, scenarios.Options{Record: true, Decorate: s.options.Decorate})
-	if err != nil {
+	most := s.size.entries - Entries(q) - 1 // deviations of a plan that is smaller
+	if most < 0 {
 		return false
 	}
-	s.runs++
-	if got.Fingerprint() != s.want {
+	got, err := s.run(q, scenarios.Options{Record: true})
+	if err != nil || got.Fingerprint() != s.want {
 		return false
 	}
 	listed := clone(got.Recorded(""))
 	listed.Recorded = nil
-	few := listed
+	few, asked := listed, 0
 	Minimize(numbers(len(listed.World.Deviations)), func(keep []int) bool {
 		c := clone(listed)
 		c.World.Deviations = make([]plan.Deviation, 0, len(keep))
 		for _, i := range keep {
 			c.World.Deviations = append(c.World.Deviations, listed.World.Deviations[i])
 		}
-		_, fails := s.check(c)
+		if asked++; asked > boldness(most, len(listed.World.Deviations)) {
+			return false
+		}
+		fails := s.check(c)
 		if fails {
 			few = c
 		}
 		return fails
 	})
-	return Entries(few) < Entries(s.best) && s.try(few)
+	return s.try(few)
 }
+
+// boldness bounds the runs that look for so few among n deviations: ddmin finds them in about
+// as many if they are there, and goes on for n^2 runs if they are not.
+func boldness(few, n int) int { return 8 + 4*(few+1)*bits.Len(uint(n)) }
 
 // smaller returns plans that have only one node, client, tenant or fault of a
 // kind, then those that lack one, each with the workload as it is and as it was.

@@ -13,6 +13,11 @@ import (
 func clone(p *scenarios.Plan) *scenarios.Plan {
 	q := *p
 	q.Cluster.Tenants = slices.Clone(p.Cluster.Tenants)
+	for i := range q.Cluster.Tenants {
+		t := &q.Cluster.Tenants[i]
+		t.Shards = slices.Clone(t.Shards)
+	}
+	q.Cluster.Shared = cloneShared(p.Cluster.Shared)
 	q.Workload.Skip = slices.Clone(p.Workload.Skip)
 	if p.Workload.Loyal != nil {
 		loyal := *p.Workload.Loyal
@@ -52,6 +57,7 @@ func minimize[T any](s *search, items []T, make func(keep []T) []*scenarios.Plan
 // goes, and with them what clients draw, so each cut is tried with the workload as
 // it is and as it was in the beginning: fewer entries are worth more operations.
 func (s *search) topology() {
+	s.groups()
 	for _, whole := range []bool{false, true} {
 		base := s.best
 		minimize(s, numbers(base.Cluster.Nodes), func(keep []int) []*scenarios.Plan {
@@ -91,14 +97,12 @@ func within(skip []scenarios.Skip, clients int) []scenarios.Skip {
 	return slices.DeleteFunc(skip, func(k scenarios.Skip) bool { return k.Client >= clients })
 }
 
-// onNodes returns the plan without the nodes that are not kept. Their tenants go
-// too or, with move, to the first node that is kept.
-//
-// Of replica groups all nodes stay: who holds a shard, and who is a member of the meta
-// log, hangs on them.
+// onNodes returns the plan without the nodes that are not kept, and without what operators
+// want of them. Their tenants go too or, with move, to the first node that is kept. Of
+// replica groups see onSharedNodes.
 func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 	if p.Cluster.Shared != nil {
-		keep = numbers(p.Cluster.Nodes)
+		return onSharedNodes(p, keep, move)
 	}
 	var tenants []int
 	for i, t := range p.Cluster.Tenants {
@@ -106,7 +110,12 @@ func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 			tenants = append(tenants, i)
 		}
 	}
-	q := renumber(ofTenants(p, tenants), append(slices.Clone(keep), processesFrom(p.Cluster.Nodes, p.Cluster.Clients+len(p.Workload.Operators))...))
+	return keepNodes(ofTenants(p, tenants), keep)
+}
+
+// keepNodes gives the nodes that are kept the numbers 0, 1, ...
+func keepNodes(p *scenarios.Plan, keep []int) *scenarios.Plan {
+	q := renumber(p, append(slices.Clone(keep), processesFrom(p.Cluster.Nodes, p.Cluster.Clients+len(p.Workload.Operators))...))
 	q.Cluster.Nodes = len(keep)
 	for i := range q.Cluster.Tenants {
 		t := &q.Cluster.Tenants[i]
@@ -184,9 +193,11 @@ func ofTenants(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	}
 	for i := range q.Workload.Operators {
 		o := &q.Workload.Operators[i]
-		o.Commands = slices.DeleteFunc(o.Commands, func(c scenarios.CommandPlan) bool { return !slices.Contains(keep, c.Tenant) })
+		o.Commands = slices.DeleteFunc(o.Commands, func(c scenarios.CommandPlan) bool { return !c.OfNode() && !slices.Contains(keep, c.Tenant) })
 		for j := range o.Commands {
-			o.Commands[j].Tenant = slices.Index(keep, o.Commands[j].Tenant)
+			if c := &o.Commands[j]; !c.OfNode() {
+				c.Tenant = slices.Index(keep, c.Tenant)
+			}
 		}
 	}
 	return q

@@ -21,11 +21,16 @@ func ordinary(p *scenarios.Plan) int {
 // callsOf lists the operations that are not left out, client by client, without
 // the signals of a storm.
 func callsOf(p *scenarios.Plan) (all []call) {
-	for client := range ordinary(p) {
-		for number := range p.Workload.Operations {
-			if !p.Workload.Skips(client, number) {
-				all = append(all, call{client, number})
-			}
+	clients, operations := ordinary(p), p.Workload.Operations
+	skipped := make([]bool, clients*operations)
+	for _, k := range p.Workload.Skip {
+		for number := k.From; number < min(k.To, operations) && k.Client < clients; number++ {
+			skipped[k.Client*operations+number] = true
+		}
+	}
+	for i, skip := range skipped {
+		if !skip {
+			all = append(all, call{i / operations, i % operations})
 		}
 	}
 	return all

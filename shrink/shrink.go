@@ -12,11 +12,12 @@
 // as a seed, for want of acknowledged operations, is right here: only a finding
 // counts.
 //
-// The one rule to remember: every candidate is run, and only what was seen to
-// fail replaces what is known to fail.
+// The one rule to remember: every candidate is run, and only what is smaller and was
+// seen to fail replaces what is known to fail.
 package shrink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,40 +98,38 @@ func Entries(p *scenarios.Plan) int {
 // When ctx ends, what has been reached is the result, as if the budget were used
 // up.
 func Shrink(ctx context.Context, p *scenarios.Plan, o Options) (*Result, error) {
-	s := &search{
-		ctx: ctx, options: o, runner: scenarios.NewRunner(), began: cpuTime(), seen: map[xxh3.Uint128]bool{},
-	}
-	if s.options.Budget == 0 {
-		s.options.Budget = DefaultBudget
-	}
-	if s.options.Runs == 0 {
-		s.options.Runs = DefaultRuns
-	}
+	s := newSearch(ctx, o)
 	if err := s.begin(p); err != nil {
 		return nil, err
 	}
 	before := Entries(s.best)
-	s.whole = clone(s.best)
 	minimal := s.reduce()
 	return s.result(before, minimal)
 }
 
 // search is one shrinking under way.
 //
-// Invariant: best was run, and its first finding has fingerprint want.
+// Invariant: best was run, its first finding has fingerprint want, and each plan that
+// replaces it is smaller: see size.
 type search struct {
 	ctx     context.Context
 	options Options
 	runner  *scenarios.Runner
 	want    string
 	best    *scenarios.Plan
-	key     xxh3.Uint128    // hash of best
+	size    size            // of best
+	steps   uint64          // of the run of the plan as it was recorded; see patience
 	whole   *scenarios.Plan // as recorded, before anything was cut
 	began   time.Duration   // CPU time
 	runs    int
 	seen    map[xxh3.Uint128]bool // candidates that were run, and whether they fail
 	usual   bool                  // profiles were made the usual ones
 	changes int                   // accepted candidates
+}
+
+func newSearch(ctx context.Context, o Options) *search {
+	o.Budget, o.Runs = cmp.Or(o.Budget, DefaultBudget), cmp.Or(o.Runs, DefaultRuns)
+	return &search{ctx: ctx, options: o, runner: scenarios.NewRunner(), began: cpuTime(), seen: map[xxh3.Uint128]bool{}}
 }
 
 // begin runs the plan, lists its deviations, and sees that it fails so again.
@@ -142,7 +141,7 @@ func (s *search) begin(p *scenarios.Plan) error {
 	if s.runs++; len(got.Findings) == 0 {
 		return fmt.Errorf("%w: %s seed %s is %s", ErrHolds, p.Scenario, p.World.Seed, got.Verdict)
 	}
-	s.want = got.Fingerprint()
+	s.want, s.steps = got.Fingerprint(), got.Steps
 	listed := p
 	if p.World.Deviations == nil {
 		listed = got.Recorded("")
@@ -157,48 +156,60 @@ func (s *search) begin(p *scenarios.Plan) error {
 	if got.Fingerprint() != s.want {
 		return fmt.Errorf("%w: it was %s, and with its deviations listed it is %q", ErrUnstable, s.want, got.Fingerprint())
 	}
-	s.best, s.key = listed, hash(listed)
-	s.seen[s.key] = true
+	s.best, s.size, s.whole = listed, sizeOf(listed), clone(listed)
 	return nil
 }
-
-// hash tells plans apart.
-func hash(p *scenarios.Plan) xxh3.Uint128 { return xxh3.Hash128(p.Encode()) }
 
 // spent reports whether the budget is used up.
 func (s *search) spent() bool {
 	return s.runs >= s.options.Runs || s.ctx.Err() != nil || cpuTime()-s.began >= s.options.Budget
 }
 
-// try runs a candidate and keeps it if it fails as it should.
+// try runs a candidate that is smaller than the best plan and keeps it if it fails as it
+// should. One that is not smaller is not looked at, else two plans could replace each
+// other for ever.
 func (s *search) try(p *scenarios.Plan) bool {
-	key, fails := s.check(p)
-	if fails && key != s.key {
-		s.best, s.key = p, key
-		s.changes++
-		if s.options.Progress != nil {
-			s.options.Progress(Progress{s.runs, Entries(p), len(callsOf(p)), cpuTime() - s.began})
-		}
+	size := sizeOf(p)
+	if !size.less(s.size) || !s.check(p) {
+		return false
 	}
-	return fails
+	s.best, s.size = p, size
+	s.changes++
+	if s.options.Progress != nil {
+		s.options.Progress(Progress{s.runs, size.entries, size.calls, cpuTime() - s.began})
+	}
+	return true
 }
 
 // check reports whether a candidate fails as it should. One that is no valid plan
 // does not, and with the budget used up only what is known does.
-func (s *search) check(p *scenarios.Plan) (key xxh3.Uint128, fails bool) {
-	key = hash(p)
+func (s *search) check(p *scenarios.Plan) bool {
+	key := hash(p)
 	fails, known := s.seen[key]
 	if known || s.spent() {
-		return key, fails
+		return fails
 	}
-	got, err := s.runner.Run(p, scenarios.Options{Decorate: s.options.Decorate})
-	if err != nil {
-		return key, false
+	got, err := s.run(p, scenarios.Options{})
+	fails = err == nil && got.Fingerprint() == s.want
+	if err == nil {
+		s.seen[key] = fails
 	}
-	s.runs++
-	fails = got.Fingerprint() == s.want
-	s.seen[key] = fails
-	return key, fails
+	return fails
+}
+
+// patience is how many times the Steps of the first run a candidate may take. A cut may let
+// a cluster wait for what never comes until the run is over; what the plan is about has shown
+// by then, or does not.
+const patience = 2
+
+// run runs a candidate, for as long as patience lasts.
+func (s *search) run(p *scenarios.Plan, o scenarios.Options) (*scenarios.Result, error) {
+	o.Decorate, o.Steps = s.options.Decorate, patience*s.steps
+	got, err := s.runner.Run(p, o)
+	if err == nil {
+		s.runs++
+	}
+	return got, err
 }
 
 // reduce cuts until nothing more can be cut, the big cuts first, and reports

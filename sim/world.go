@@ -66,6 +66,10 @@ type Config struct {
 	Observer Observer  // may be nil
 	Record   bool      // keep the deviations that chance takes, for Deviations
 	Trace    bool      // keep the trace's entries, for Trace().Entries
+	// Until and Steps cut the run short: at that virtual time, ns, with whatever comes later
+	// still to come, and after so many Steps. 0 is never.
+	Until int64
+	Steps uint64
 	// MayDamage is the budget of faults: whether the bytes [from, to) of a file may
 	// be damaged now. It is asked before damage is done; nil is no damage at all.
 	MayDamage func(process env.ID, path string, from, to int64) bool
@@ -175,8 +179,8 @@ func (w *World) resetProcesses() {
 
 // Outcome says how a run ended.
 type Outcome struct {
-	// Done is whether everything finished; false is a stall.
-	Done bool
+	// Done is whether everything finished; false is a stall, unless the run was Cut short.
+	Done, Cut bool
 	// CalmAt and Ended are virtual times, ns.
 	CalmAt, Ended int64
 }
@@ -199,8 +203,23 @@ func (w *World) Run(done func() bool) Outcome {
 			out.Done, out.Ended = finished, w.now
 			return out
 		}
+		if w.isCut() {
+			out.Cut, out.Ended = true, w.now
+			return out
+		}
 		w.next()
 	}
+}
+
+// isCut reports whether the run ends here by its configuration, before the next item; the
+// time until then passes. A disruption that waits does not keep it.
+func (w *World) isCut() bool {
+	c := &w.config
+	if c.Until > 0 && w.queue.NextAt() > c.Until {
+		w.now = c.Until
+		return true
+	}
+	return c.Steps > 0 && w.steps >= c.Steps
 }
 
 // next lets the earliest item happen.

@@ -217,6 +217,27 @@ func TestAFrequentBugIsToldOnce(t *testing.T) {
 	}
 }
 
+// A replay that is cut short ends at that very time, also while a disruption waits for its
+// moment; one that ends before is judged.
+func TestReplayUntil(t *testing.T) {
+	for _, c := range []struct {
+		name, until string
+		code        int
+		simulated   int64 // ns; -1: whenever the run ends
+	}{
+		{"smoke:3", "2ms", campaign.ExitUndecided, 2_000_000},
+		{"partition:3", "2ms", campaign.ExitUndecided, 2_000_000},
+		{"partition:3", "1.5s", campaign.ExitUndecided, 1_500_000_000},
+		{"smoke:3", "10m", campaign.ExitHeld, -1},
+	} {
+		code, stdout, stderr := simrun(t, "replay", c.name, "--until", c.until, "--json")
+		var got replayed
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != c.code || c.simulated >= 0 && got.Simulated != c.simulated {
+			t.Errorf("%s until %s: exit %d, want %d at %d ns, %v: %s%s", c.name, c.until, code, c.code, c.simulated, err, stdout, stderr)
+		}
+	}
+}
+
 func TestHashesAsJSON(t *testing.T) {
 	_, text, _ := simrun(t, "hash", "smoke:1")
 	_, stdout, _ := simrun(t, "hash", "smoke:1", "--json")

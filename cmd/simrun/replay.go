@@ -70,7 +70,7 @@ unreadable; 6 the two runs differ.`,
 			return c.show(p, o, trace, dump)
 		},
 	}
-	cmd.Flags().DurationVar(&until, "until", 0, "stop at this virtual time and do not judge, e.g. 12ms")
+	cmd.Flags().DurationVar(&until, "until", 0, "stop at this virtual time, if the run goes on for so long, and do not judge, e.g. 12ms")
 	cmd.Flags().BoolVar(&trace, "trace", false, "tell the whole run in words")
 	cmd.Flags().BoolVar(&dump, "dump", false, "print the state of every slot at the end")
 	cmd.Flags().StringVar(&out, "out", ".simrun", "directory of artifacts, for latest")

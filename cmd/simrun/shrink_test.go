@@ -45,6 +45,31 @@ func TestShrinkWritesAPlanThatFailsSo(t *testing.T) {
 	}
 }
 
+// A plan of replica groups becomes small as well: it comes to an end, with three nodes, one
+// shard and no fault.
+func TestShrinkOfReplicaGroupsEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plan.json")
+	p, err := scenarioPlan(t, "failover", 2).Set([]string{"world.duration_ns=2000000", "world.calm_ns=1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, p.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := simrun(t, "shrink", path, "--json")
+	var got shrunk
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != campaign.ExitViolated || !got.Minimal || got.Before <= 2 || got.After != 2 {
+		t.Fatalf("exit %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	small, err := campaign.ReadPlan(got.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := &small.Cluster; c.Nodes != 3 || len(c.Shared.Shards) != 1 || len(c.Tenants) != 1 || len(small.World.Disruptions) != 0 {
+		t.Errorf("%d nodes, %d shards, %d tenants, disruptions %v", c.Nodes, len(c.Shared.Shards), len(c.Tenants), small.World.Disruptions)
+	}
+}
+
 // The contract that scripts rely on.
 func TestShrinkJSON(t *testing.T) {
 	dir := t.TempDir()

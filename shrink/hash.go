@@ -1,0 +1,30 @@
+package shrink
+
+import (
+	"encoding/binary"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// hash tells plans apart. Deviations, of which there may be thousands, go in as they are,
+// since writing them as JSON takes longer than the run of a small plan.
+func hash(p *scenarios.Plan) xxh3.Uint128 {
+	q := *p
+	listed := q.World.Deviations
+	if q.World.Deviations = nil; listed != nil {
+		q.World.Deviations = []plan.Deviation{}
+	}
+	b := q.Encode()
+	for i := range listed {
+		d := &listed[i]
+		b = append(b, byte(d.Site))
+		b = binary.LittleEndian.AppendUint16(b, d.Key.Kind)
+		for _, n := range [...]uint64{d.Scope, d.Key.A, d.Key.B, uint64(d.Key.Attempt), d.Value} {
+			b = binary.LittleEndian.AppendUint64(b, n)
+		}
+	}
+	return xxh3.Hash128(b)
+}

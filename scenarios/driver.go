@@ -328,7 +328,7 @@ func (d *driver) ended(r *core.Result) {
 			op.State = r.State
 		}
 		if d.story != nil {
-			d.story.told(d.env.Self(), o.index, op)
+			d.story.endOf(d.env.Self(), o.index, op)
 		}
 		d.open = append(d.open[:i], d.open[i+1:]...)
 		*d.left--

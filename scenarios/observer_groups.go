@@ -302,6 +302,9 @@ func (o *observer) knownDuties() {
 // configured notes a configuration that was not seen before.
 func (o *observer) configured(s *control.Shard) {
 	o.knownDuties()
+	if o.story != nil {
+		o.story.configured(s)
+	}
 	c := observe.Configuration{
 		Shard: s.ID, Version: s.Version, Index: s.Index, Epoch: s.Epoch, Leader: processOfMember(s.Leader), Min: s.Min, Reformed: s.Reformed,
 		At: o.world.Time(),

@@ -157,7 +157,7 @@ func (o *operator) begin() {
 		Kind: is.observe, Node: uint32(c.Node), Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
 	})
 	if o.story != nil {
-		o.story.add("%-9s WANTS %s, version %d over %d, %+v", o.story.who(o.env.Self()),
+		o.story.line(Call, int(o.env.Self()), "%-9s WANTS %s, version %d over %d, %+v", o.story.who(o.env.Self()),
 			&o.at, o.at.Place.Tenant.Version, o.at.Base, o.at.Place.Tenant.Limits)
 	}
 	o.operator.Begin(o.at)
@@ -190,12 +190,15 @@ func (o *operator) ended(r *core.CommandResult) {
 	}
 	o.run.Ended(o.index, outcome, o.world.Time())
 	if o.story != nil {
-		o.story.add("%-9s IS TOLD %s: %s %v", o.story.who(o.env.Self()), &o.at, outcome, r.Err(&o.at))
+		o.story.line(operatorKinds[outcome], int(o.env.Self()), "%-9s IS TOLD %s: %s %v", o.story.who(o.env.Self()), &o.at, outcome, r.Err(&o.at))
 	}
 	*o.left--
 	o.world.Saw(o.env.Self(), uint64(o.index), uint64(r.Outcome), uint64(r.Code), r.Value)
 	o.think()
 }
+
+// operatorKinds are the kinds of the lines that tell how a command ended.
+var operatorKinds = [...]Kind{history.Open: Deny, history.Acked: Ack, history.Refused: Deny, history.Unknown: Deny}
 
 // Status reports how far the operator is.
 func (o *operator) Status(s *env.Status) { *s = env.Status{uint64(o.next), uint64(o.index)} }

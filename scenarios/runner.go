@@ -83,6 +83,7 @@ type Result struct {
 	Deviations []plan.Deviation
 	History    *history.History
 	Story      []Told          // with Options.Story
+	Leads      []Leads         // with Options.Story: what was seen of configurations, in order
 	Health     []byte          // with Options.Health: JSON; nil if nobody coordinated, or shards are not shared
 	Dumps      []core.SlotDump // with Options.Story: the slots of the nodes that are up
 }
@@ -165,7 +166,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.story = nil
 	if o.Story {
-		r.story = &story{world: r.world, nodes: p.Cluster.Nodes, clients: p.Cluster.Clients}
+		r.story = newStory(r.world, p)
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.observer.seed = uint64(p.World.Seed)
@@ -188,11 +189,17 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
-		MayDamage: r.budget.mayDamage, Damaged: r.budget.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
+		MayDamage: r.budget.mayDamage, Damaged: r.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
 		Until: o.Until, Steps: o.Steps,
+	}
+	if r.story != nil {
+		config.Recorder = r.story
 	}
 	if err := r.world.Reset(config, &p.World); err != nil {
 		return nil, err
+	}
+	if r.story != nil {
+		r.story.lives = true
 	}
 	return r.live(), nil
 }
@@ -238,6 +245,14 @@ func (r *Runner) metaQuorums() [][]metalog.MemberID {
 	return [][]metalog.MemberID{founders}
 }
 
+// damaged is told which file is about to be damaged.
+func (r *Runner) damaged(id env.ID, path string) {
+	if r.story != nil {
+		r.story.damaged(id, path)
+	}
+	r.budget.damaged(id, path)
+}
+
 // wiped is told whose disk is lost.
 func (r *Runner) wiped(id env.ID) {
 	if r.founded.Shared != nil {
@@ -269,6 +284,7 @@ func (r *Runner) live() (result *Result) {
 			r.describe(result, sim.Outcome{Ended: r.world.Time()})
 			result.Findings = append(result.Findings[:0], panicFinding(failure, r.world.Time()))
 			result.Verdict = checker.Violated
+			r.tell(result, r.world.Time())
 			r.world = new(sim.World)
 		}
 	}()
@@ -278,10 +294,18 @@ func (r *Runner) live() (result *Result) {
 	r.collect(outcome)
 	r.describe(result, outcome)
 	if r.story != nil {
-		result.Story, result.Dumps = r.story.lines(&r.plan.World), r.dumps()
+		result.Dumps = r.dumps()
 	}
 	r.judge(result, outcome.Cut)
+	r.tell(result, outcome.Ended)
 	return result
+}
+
+// tell completes the story, if there is one.
+func (r *Runner) tell(result *Result, ended int64) {
+	if r.story != nil {
+		result.Story, result.Leads = r.story.finish(result.Findings, r.history.Ops, ended), r.story.leads
+	}
 }
 
 func panicFinding(failure any, at int64) checker.Finding {

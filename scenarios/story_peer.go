@@ -16,7 +16,7 @@ import (
 // sentToPeer tells a message between nodes, and reports whether it was one.
 func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
 	if len(payload) > 0 && payload[0] == core.MetaPrefix {
-		s.add("%-9s sends %d bytes of the meta log to %s", s.who(from), len(payload), s.who(to))
+		s.sends(from, to, "meta-log", fmt.Sprintf("%d bytes", len(payload)))
 		return true
 	}
 	if !peer.Is(payload) {
@@ -24,10 +24,19 @@ func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
 	}
 	m := &s.peer
 	if err := peer.Decode(payload, m); err != nil {
-		s.add("%-9s sends %d bytes to %s that are no message: %v", s.who(from), len(payload), s.who(to), err)
+		s.sends(from, to, "message", fmt.Sprintf("%d bytes that are none: %v", len(payload), err))
 		return true
 	}
-	s.add("%-9s sends %s to %s: %s", s.who(from), m.Kind, s.who(to), describePeer(m))
+	t := s.sends(from, to, m.Kind.String(), describePeer(m))
+	switch m.Kind {
+	case peer.Append:
+		t.Seq, t.To = uint64(m.At.Seq)+1, uint64(m.At.Seq)+uint64(countRecords(m.Tail))
+		fallthrough
+	case peer.Appended, peer.Pull, peer.Chunk, peer.AskIndex, peer.Index:
+		t.Tenant, t.Slot, t.Shard = m.Tenant, int(m.Slot), int(m.Shard)
+	case peer.Confirm, peer.Confirmed, peer.Survey, peer.Surveyed, peer.Outdated, peer.Verify, peer.Verified:
+		t.Shard = int(m.Shard)
+	}
 	return true
 }
 
@@ -95,11 +104,11 @@ func countRecords(tail []byte) (n int) {
 func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 	switch p {
 	case fault.EpochAdopted:
-		s.add("%-9s reaches %s (shard %d epoch %d)", s.who(id), fault.Name(p), key.A, key.B)
+		s.line(Point, int(id), "%-9s reaches %s (shard %d epoch %d)", s.who(id), fault.Name(p), key.A, key.B).Shard = int(key.A)
 	case fault.MemberPending:
-		s.add("%-9s reaches %s (shard %d node %d)", s.who(id), fault.Name(p), key.A, key.B)
+		s.line(Point, int(id), "%-9s reaches %s (shard %d node %d)", s.who(id), fault.Name(p), key.A, key.B).Shard = int(key.A)
 	case fault.ReadConfirmed:
-		s.add("%-9s reaches %s (shard %d round %d)", s.who(id), fault.Name(p), key.A, key.B)
+		s.line(Point, int(id), "%-9s reaches %s (shard %d round %d)", s.who(id), fault.Name(p), key.A, key.B).Shard = int(key.A)
 	default:
 		return false
 	}

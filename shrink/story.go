@@ -117,6 +117,10 @@ const lastRank = 5
 func (r *Result) rank(i int) int {
 	t := &r.Story[i]
 	switch {
+	case t.Kind == scenarios.Arrive: // the line of its sending says as much
+		return lastRank + 1
+	case t.Kind == scenarios.Object: // the finding is told below the story
+		return lastRank + 1
 	case t.About == scenarios.Fault:
 		return 0
 	case t.About == scenarios.Life:

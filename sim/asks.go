@@ -80,13 +80,19 @@ func (p *process) Send(to env.ID, key env.Key, payload []byte) {
 		w.config.Observer.Sent(p.id, to, key, payload)
 	}
 	sum, at := hashBytes(payload), int64(0)
+	w.sent++
 	arrivals := w.net.Send(w.now+p.charged, p.id, to, p.restarts(), key, payload)
 	for _, a := range arrivals {
-		w.net.Packet(a.Ref).Sum = sum
+		packet := w.net.Packet(a.Ref)
+		packet.Sum, packet.Message = sum, w.sent
 		w.queue.Push(queue.Item{At: a.At, Ref: a.Ref, What: queue.What{Kind: itemPacket, Process: uint16(to)}})
 	}
 	if len(arrivals) > 0 {
 		at = arrivals[0].At
+	}
+	if w.config.Recorder != nil {
+		w.arrivals = arrivals
+		w.flies(p.id, to, w.now+p.charged)
 	}
 	p.note(trace.Send, uint64(to), hashKey(key), sum, uint64(len(arrivals))<<56^uint64(at))
 }
@@ -106,6 +112,9 @@ func (p *process) Submit(op env.Op) {
 		w.config.Observer.Submitted(p.id, &p.op, path)
 	}
 	ref, at := p.disk.Submit(w.now+p.charged, &p.op)
+	if w.config.Recorder != nil {
+		w.config.Recorder.Works(p.id, ref)
+	}
 	if at >= 0 {
 		p.push(itemDisk, at, ref)
 	}

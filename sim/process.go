@@ -139,6 +139,7 @@ func (p *process) end(how crash, down int64) {
 	p.lose(how)
 	for _, a := range p.inbox[p.head:] {
 		if a.kind == env.Message {
+			w.meets(w.net.Packet(a.ref).Message, p.id, Died)
 			w.net.Release(a.ref)
 		}
 	}
@@ -291,7 +292,7 @@ func (p *process) step(a arrival) {
 	ev := &w.event
 	*ev = env.Event{}
 	ev.Kind, ev.Timer = a.kind, a.timer
-	detail, sum := uint64(a.timer), uint64(0)
+	detail, sum, message := uint64(a.timer), uint64(0), uint64(0)
 	switch a.kind {
 	case env.Timer:
 		if !p.timers[a.timer].fired { // withdrawn while it waited
@@ -301,7 +302,7 @@ func (p *process) step(a arrival) {
 	case env.Message:
 		packet := w.net.Packet(a.ref)
 		ev.From, ev.Data = packet.From, packet.Data
-		detail, sum = uint64(packet.From), packet.Sum
+		detail, sum, message = uint64(packet.From), packet.Sum, packet.Message
 		if packet.Damaged {
 			sum = hashBytes(packet.Data)
 		} else if w.config.Observer != nil {
@@ -309,6 +310,9 @@ func (p *process) step(a arrival) {
 		}
 	case env.DiskDone:
 		c := p.disk.Complete(a.ref)
+		if w.config.Recorder != nil {
+			w.config.Recorder.Worked(p.id, a.ref, c.Err)
+		}
 		if c.Quiet && c.Err == env.OK {
 			p.completedQuietly(c)
 			return
@@ -319,6 +323,9 @@ func (p *process) step(a arrival) {
 	p.local = p.clock.Local(w.now)
 	ev.At = min(a.at, p.local) // a broken clock may have stepped back since
 	w.trace.Note(w.now, uint32(p.id), trace.Step, uint64(a.kind), detail, sum, uint64(len(p.inbox)-p.head))
+	if w.config.Recorder != nil {
+		w.config.Recorder.Steps(p.id, a.kind, message)
+	}
 	p.charged = 0
 	w.steps++
 	w.stepping = p

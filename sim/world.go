@@ -64,6 +64,7 @@ type Config struct {
 	Programs []Program // process i has address i
 	Points   []string  // names of the fault points, indexed by env.Point
 	Observer Observer  // may be nil
+	Recorder Recorder  // may be nil
 	Record   bool      // keep the deviations that chance takes, for Deviations
 	Trace    bool      // keep the trace's entries, for Trace().Entries
 	// Until and Steps cut the run short: at that virtual time, ns, with whatever comes later
@@ -107,7 +108,9 @@ type World struct {
 	waiting   int     // disruptions that have not begun
 	calm      bool
 	steps     uint64
-	hits      []uint64 // by fault point
+	sent      uint64            // messages so far
+	arrivals  []network.Arrival // of the message sent last
+	hits      []uint64          // by fault point
 	event     env.Event
 	stepping  *process // whose Step is under way, else nil
 }
@@ -129,7 +132,7 @@ func (w *World) Reset(config Config, p *plan.Plan) error {
 		return err
 	}
 	w.config, w.plan = config, p
-	w.now, w.steps, w.calm = 0, 0, false
+	w.now, w.steps, w.sent, w.calm = 0, 0, 0, false
 	w.queue.Reset()
 	w.trace.Reset(config.Trace)
 	w.decider.Witness = w
@@ -244,21 +247,32 @@ func (w *World) next() {
 }
 
 func (w *World) arrive(ref uint32) {
+	message, to := w.net.Packet(ref).Message, w.net.Packet(ref).To
 	packet := w.net.Arrive(ref)
 	if packet == nil {
+		fate := Cut
+		if w.config.Recorder != nil && w.net.Holds(ref) {
+			fate = Held
+		}
+		w.meets(message, to, fate)
 		return
 	}
-	p := w.processes[packet.To]
+	p := w.processes[to]
 	if !p.up {
 		w.net.Release(ref)
+		w.meets(message, to, Down)
 		return
 	}
+	w.meets(message, to, Reached)
 	p.input(arrival{cause: cause{kind: env.Message}, ref: ref})
 }
 
 // Deviated implements chance.Witness: the trace has every deviation.
 func (w *World) Deviated(d *chance.Deviation) {
 	w.trace.Note(w.now, uint32(d.Scope), trace.Deviation, uint64(d.Site), d.Scope, hashKey(d.Key), d.Value)
+	if w.config.Recorder != nil {
+		w.config.Recorder.Deviated(d)
+	}
 }
 
 // Time is the true time, ns. It is constant within a Step.

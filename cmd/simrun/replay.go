@@ -46,7 +46,8 @@ type replayed struct {
 
 func (c *command) replay() *cobra.Command {
 	var until time.Duration
-	var trace, dump bool
+	var trace traceFlags
+	var dump bool
 	var out string
 	cmd := &cobra.Command{
 		Use:   "replay SCENARIO:SEED | FILE | latest",
@@ -58,7 +59,7 @@ bug is gone; 1 the checker objects, as recorded; 2 usage; 3 undecided, --until
 included; 5 it shows something else than was recorded, or the file is stale or
 unreadable; 6 the two runs differ.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if until < 0 {
 				return fmt.Errorf("--until %s: %w: want no negative time", until, campaign.ErrUsage)
 			}
@@ -66,12 +67,19 @@ unreadable; 6 the two runs differ.`,
 			if err != nil {
 				return err
 			}
-			o := scenarios.Options{Porcupine: true, Story: trace || dump, Until: int64(until)}
-			return c.show(p, o, trace, dump)
+			traced, err := trace.read(cmd)
+			if err != nil {
+				return err
+			}
+			o := scenarios.Options{Porcupine: true, Story: traced || dump, Until: int64(until)}
+			if !traced {
+				return c.show(p, o, nil, dump)
+			}
+			return c.show(p, o, &trace, dump)
 		},
 	}
 	cmd.Flags().DurationVar(&until, "until", 0, "stop at this virtual time, if the run goes on for so long, and do not judge, e.g. 12ms")
-	cmd.Flags().BoolVar(&trace, "trace", false, "tell the whole run in words")
+	trace.add(cmd)
 	cmd.Flags().BoolVar(&dump, "dump", false, "print the state of every slot at the end")
 	cmd.Flags().StringVar(&out, "out", ".simrun", "directory of artifacts, for latest")
 	return cmd
@@ -112,8 +120,9 @@ func latest(out string) (string, error) {
 	return paths[0], nil
 }
 
-// show replays a plan and prints what it showed.
-func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace, dump bool) error {
+// show replays a plan and prints what it showed, before that the lines of the story that
+// trace chooses, if it is not nil.
+func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace *traceFlags, dump bool) error {
 	runner := scenarios.NewRunner()
 	first, err := runner.Run(p, scenarios.Options{Until: o.Until})
 	if err != nil {
@@ -129,12 +138,8 @@ func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace, dump bool)
 		r.Exit, r.Why = campaign.ExitNondeterminism, fmt.Sprintf("two runs have different traces: %s and %s", hash, got.Trace)
 	}
 	c.code = r.Exit
-	if trace {
-		w := bufio.NewWriter(c.stdout)
-		for _, told := range got.Story {
-			fmt.Fprintln(w, told)
-		}
-		if err := w.Flush(); err != nil {
+	if trace != nil {
+		if err := trace.print(c, got.Story); err != nil {
 			return err
 		}
 	}

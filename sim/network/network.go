@@ -45,6 +45,7 @@ type Packet struct {
 	Data     []byte // owned by the network; valid until Release
 	Damaged  bool   // Data is not what was sent
 	Sum      uint64 // the caller's, a hash of what was sent
+	Message  uint64 // the caller's, its number
 }
 
 type link struct {
@@ -163,7 +164,14 @@ func (n *Network) Arrive(ref uint32) *Packet {
 	return p
 }
 
-// Packet returns packet ref, which has arrived and was not released.
+// Holds reports whether a cut keeps packet ref, which did not arrive.
+func (n *Network) Holds(ref uint32) bool {
+	p := &n.packets[ref]
+	held := n.link(p.From, p.To).held
+	return len(held) > 0 && held[len(held)-1] == ref
+}
+
+// Packet returns packet ref, which was not released.
 func (n *Network) Packet(ref uint32) *Packet { return &n.packets[ref] }
 
 // Release gives packet ref back.

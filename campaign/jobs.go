@@ -34,22 +34,29 @@ func (r Range) count() uint64 {
 // ErrUsage is wrapped by the errors for arguments that mean nothing.
 var ErrUsage = errors.New("cannot be understood")
 
+// FlagError says which flag has a value that cannot be, and what is wanted. It is an ErrUsage.
+type FlagError struct {
+	Flag  string // without dashes
+	Value any
+	Want  string
+}
+
+// Error names the flag and its value as they were written.
+func (e *FlagError) Error() string { return fmt.Sprintf("--%s %v: want %s", e.Flag, e.Value, e.Want) }
+
+// Is makes errors.Is(e, ErrUsage) true.
+func (*FlagError) Is(target error) bool { return target == ErrUsage }
+
 // ParseSeeds reads N, which stands for the seeds 1..N, or A-B.
 func ParseSeeds(text string) (Range, error) {
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {
 		from, to = "1", text
 	}
-	first, err := plan.ParseSeed(from)
-	if err != nil {
-		return Range{}, fmt.Errorf("--seeds %s: %w: %w", text, ErrUsage, err)
-	}
-	last, err := plan.ParseSeed(to)
-	if err != nil {
-		return Range{}, fmt.Errorf("--seeds %s: %w: %w", text, ErrUsage, err)
-	}
-	if last < first {
-		return Range{}, fmt.Errorf("--seeds %s: %w: the last seed, %d, is below the first, %d", text, ErrUsage, last, first)
+	first, err1 := plan.ParseSeed(from)
+	last, err2 := plan.ParseSeed(to)
+	if err1 != nil || err2 != nil || last < first {
+		return Range{}, &FlagError{"seeds", text, "N from 1 on, for the seeds 1 to N, or A-B for those from A to B; a seed is decimal, 0x and hexadecimal, or a git hash"}
 	}
 	return Range{first, last}, nil
 }
@@ -65,7 +72,7 @@ func ParseShard(text string) (Shard, error) {
 	k, err1 := strconv.Atoi(part)
 	n, err2 := strconv.Atoi(of)
 	if !ok || err1 != nil || err2 != nil || k < 1 || n < k {
-		return Shard{}, fmt.Errorf("--shard %s: %w: want k/n with 1 <= k <= n", text, ErrUsage)
+		return Shard{}, &FlagError{"shard", text, "k/n with 1 <= k <= n"}
 	}
 	return Shard{k, n}, nil
 }
@@ -79,7 +86,7 @@ func ParseShare(flag, text string) (int, error) {
 	whole, fraction, _ := strings.Cut(number, ".")
 	n, err := strconv.Atoi(whole + (fraction + "0000")[:4])
 	if !ok || whole == "" || err != nil || n < 0 || n > chance.Million || len(fraction) > 4 {
-		return 0, fmt.Errorf("--%s %s: %w: want a share from 0%% to 100%%", flag, text, ErrUsage)
+		return 0, &FlagError{flag, text, "a share from 0% to 100%"}
 	}
 	return n, nil
 }

@@ -74,7 +74,7 @@ func newStore(root string, o *Options) (*store, error) {
 	s.link(id)
 	s.prune(runs)
 	if s.err != nil {
-		return nil, errors.Join(unusable(errors.Unwrap(s.err)), s.seeds.Close())
+		return nil, errors.Join(unusable(s.err), s.seeds.Close())
 	}
 	return s, nil
 }
@@ -104,9 +104,13 @@ func (s *store) prune(runs string) {
 	}
 }
 
+// ErrArtifact is wrapped by the error for an artifact that could not be written. What the seeds
+// showed is true all the same.
+var ErrArtifact = errors.New("an artifact could not be written")
+
 func (s *store) keep(err error) {
 	if s.err == nil && err != nil {
-		s.err = fmt.Errorf("artifacts: %w", err)
+		s.err = err
 	}
 }
 
@@ -217,7 +221,10 @@ func (s *store) finish(summary *Summary) error {
 	data, err := summary.junit().encode()
 	s.keep(err)
 	s.write("junit.xml", data)
-	return s.err
+	if s.err != nil {
+		return fmt.Errorf("%w: %w; what is said of the seeds is true all the same; free the disk, or name another directory with --out", ErrArtifact, s.err)
+	}
+	return nil
 }
 
 func (s *store) close() { _ = s.seeds.Close() } // every line was written when it was known

@@ -10,8 +10,11 @@ package scenarios
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/core/strict"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -60,8 +63,14 @@ type UnknownError struct {
 	Known []string
 }
 
-// Error names what there is.
+// Error names what was meant, or, if nothing is near, what there is.
 func (e *UnknownError) Error() string {
+	if near := strict.Nearest(e.Name, e.Known); near != "" {
+		return fmt.Sprintf("no scenario or group %q; did you mean %s? simrun list scenarios names them", e.Name, near)
+	}
+	if slices.ContainsFunc(checker.All(), func(c checker.Checker) bool { return c.Name == e.Name }) {
+		return fmt.Sprintf("no scenario or group %q: that is a checker, and checkers judge every scenario; simrun list scenarios names what runs", e.Name)
+	}
 	return fmt.Sprintf("no scenario or group %q; there are %s", e.Name, strings.Join(e.Known, ", "))
 }
 

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/core/strict"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -39,9 +42,40 @@ func (p *Plan) Set(assignments []string) (*Plan, error) {
 	}
 	changed, err := DecodePlan(data)
 	if err != nil { // not the file's fault
-		return nil, fmt.Errorf("%w: --set %s: %v", plan.ErrInvalid, strings.Join(assignments, " "), err)
+		return nil, fmt.Errorf("%w: --set %s: %v%s", plan.ErrInvalid, strings.Join(assignments, " "), err, p.meant(assignments))
 	}
 	return changed, nil
+}
+
+// meant names what the last key of an assignment was to be, if the plan has no such key and one
+// that is near, to follow an error's text.
+func (p *Plan) meant(assignments []string) string {
+	tree, err := decodeExactly(p.Encode())
+	if err != nil {
+		return ""
+	}
+	for _, a := range assignments {
+		path, _, _ := strings.Cut(a, "=")
+		parent, key := "", path
+		if i := strings.LastIndexByte(path, '.'); i >= 0 {
+			parent, key = path[:i+1], path[i+1:]
+		}
+		object, _ := below(tree, strings.TrimSuffix(parent, ".")).(map[string]any)
+		if near := strict.Nearest(key, slices.Sorted(maps.Keys(object))); near != "" && near != key {
+			return fmt.Sprintf("; did you mean %s%s?", parent, near)
+		}
+	}
+	return ""
+}
+
+// below returns what is at a path of plain keys, nil if that is nothing.
+func below(node any, path string) any {
+	for path != "" {
+		key, rest, _ := strings.Cut(path, ".")
+		object, _ := node.(map[string]any)
+		node, path = object[key], rest
+	}
+	return node
 }
 
 // decodeExactly reads JSON and leaves numbers as they are written.

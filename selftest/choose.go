@@ -28,7 +28,7 @@ func (o *Options) chosen() ([]Mistake, error) {
 	}
 	if o.Kind != "" {
 		if !slices.Contains(kinds, o.Kind) {
-			return nil, fmt.Errorf("%w: kind %q, want one of %s", ErrUnknown, o.Kind, strings.Join(kinds, ", "))
+			return nil, fmt.Errorf("%w: kind %q%s; want one of %s", ErrUnknown, o.Kind, nearest(o.Kind, kinds), strings.Join(kinds, ", "))
 		}
 		all = slices.DeleteFunc(all, func(m Mistake) bool { return m.Kind != o.Kind })
 	}
@@ -48,7 +48,7 @@ func named(all []Mistake, names []string) (chosen []Mistake, err error) {
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(m Mistake) bool { return m.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("%w: %q; simrun list safety names them", ErrUnknown, name)
+			return nil, fmt.Errorf("%w: %q%s; simrun list safety names them", ErrUnknown, name, nearest(name, namesOf(all)))
 		}
 		chosen = append(chosen, all[i])
 	}

@@ -74,6 +74,9 @@ func All(root string) ([]Mistake, error) {
 		return nil, err
 	}
 	all = append(all, more...)
+	if err := known(all); err != nil {
+		return nil, err
+	}
 	return all, distinct(all)
 }
 

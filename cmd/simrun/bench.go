@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,12 @@ CPU time is that of the whole process; quote it, and ratios within one run. Wall
 time on a shared machine is noise.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(from(1, "seeds", o.Seeds, "a number from 1 on"), from(0, "workers", o.Workers, wantWorkers)); err != nil {
+				return err
+			}
+			if o.For <= 0 {
+				return &campaign.FlagError{Flag: "for", Value: o.For, Want: "a time like 5s, more than 0"}
+			}
 			found, err := scenarios.Find(append(args, "calm")[0])
 			if err != nil {
 				return err

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/scenarios"
@@ -42,8 +42,10 @@ func (c *command) list() *cobra.Command {
 	return &cobra.Command{
 		Use: "list [scenarios|checkers|faults|points|safety|runs ...]", Short: "list what there is", ValidArgs: names,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := cobra.OnlyValidArgs(&cobra.Command{Use: "list", ValidArgs: names}, args); err != nil {
-				return fmt.Errorf("%w: %w; there are %s", campaign.ErrUsage, err, strings.Join(names, ", "))
+			for _, arg := range args {
+				if !slices.Contains(names, arg) {
+					return fmt.Errorf("unknown list %q%s; there are %s", arg, didYouMean(arg, "", names), strings.Join(names, ", "))
+				}
 			}
 			return c.catalogues(args)
 		},

@@ -51,6 +51,9 @@ the same workload and the same moments, on a machine that goes its own way: noth
 is replayed. Exit codes are those of run.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := liveBounds(&o); err != nil {
+				return err
+			}
 			self, err := os.Executable()
 			if err != nil {
 				return err
@@ -66,6 +69,19 @@ is replayed. Exit codes are those of run.`,
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the workload and of the moments")
 	f.StringVar(&o.Dir, "dir", "", "empty directory for everything, which stays; otherwise a temporary one, which stays if a checker objects")
 	return cmd
+}
+
+// liveBounds refuses numbers that cannot be.
+func liveBounds(o *live.Options) error {
+	switch {
+	case o.Rounds < 1 || o.Rounds > live.MaxRounds:
+		return &campaign.FlagError{Flag: "rounds", Value: o.Rounds, Want: fmt.Sprintf("1..%d", live.MaxRounds)}
+	case o.Clients < 1 || o.Clients > live.MaxClients:
+		return &campaign.FlagError{Flag: "clients", Value: o.Clients, Want: fmt.Sprintf("1..%d", live.MaxClients)}
+	case o.Round <= 0 || o.Round > time.Minute:
+		return &campaign.FlagError{Flag: "round", Value: o.Round, Want: "a time like 100ms, up to a minute"}
+	}
+	return nil
 }
 
 // liveNode is the node process of live. It is not for people.

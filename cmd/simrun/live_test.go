@@ -36,9 +36,9 @@ func TestLiveSaysWhatItCannot(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"--rounds=0"}, campaign.ExitUsage, "0 rounds, want 1.."},
-		{[]string{"--clients=99"}, campaign.ExitUsage, "99 clients, want 1..16"},
-		{[]string{"--round=-1s"}, campaign.ExitUsage, "rounds of -1s"},
+		{[]string{"--rounds=0"}, campaign.ExitUsage, "--rounds 0: want 1..1000000"},
+		{[]string{"--clients=99"}, campaign.ExitUsage, "--clients 99: want 1..16"},
+		{[]string{"--round=-1s"}, campaign.ExitUsage, "--round -1s: want a time like 100ms, up to a minute"},
 		{[]string{"now"}, campaign.ExitUsage, "unknown command"},
 		{[]string{"--rounds=1", "--round=1us", "--clients=1"}, campaign.ExitUndecided, "UNDECIDED: 1 kills"},
 	} {

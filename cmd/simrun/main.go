@@ -164,18 +164,19 @@ const help = `simrun runs seeds of scenarios against the real core and says what
 func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "simrun", Short: "seeded simulation of a multi-tenant signal database", Long: help,
-		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true, Args: onlyCommands,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := io.WriteString(c.stdout, help)
 			return err
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd) },
+		PersistentPreRunE: prepare,
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.tenants(), c.live(), c.init(), c.serve(), c.liveNode(), c.version())
 	root.InitDefaultCompletionCmd()
 	if shells, _, err := root.Find([]string{"completion"}); err == nil {
-		shells.Args = cobra.NoArgs
+		shells.Args = onlyCommands
 		shells.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	return root
@@ -186,13 +187,13 @@ func (c *command) root() *cobra.Command {
 func fromEnvironment(cmd *cobra.Command) (failed error) {
 	flags := cmd.Flags()
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "SIMRUN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value, ok := os.LookupEnv(name)
 		if !ok || f.Changed || failed != nil || cmd.Name() == "run" && slices.ContainsFunc(rivals[f.Name], flags.Changed) {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			failed = fmt.Errorf("%s=%s: %w: %w", name, value, campaign.ErrUsage, err)
+			failed = fmt.Errorf("%s=%s: %w", name, value, &campaign.FlagError{Flag: f.Name, Value: value, Want: wantedOf(f)})
 		}
 	})
 	return failed

@@ -22,10 +22,10 @@ import (
 
 // asCommand makes the test binary the command itself: for the other process of
 // the determinism check, and for signals.
-const asCommand = "SIMRUN_TEST_AS_COMMAND"
+const asCommand = "TIDALSIM_TEST_AS_COMMAND"
 
 // liar makes that other process report wrong hashes.
-const liar = "SIMRUN_TEST_LIAR"
+const liar = "TIDALSIM_TEST_LIAR"
 
 func TestMain(m *testing.M) {
 	switch {
@@ -69,9 +69,9 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"all held", small(t, "run", "smoke"), campaign.ExitHeld, "HELD: 3 seeds"},
 		{"a checker objects", small(t, append([]string{"run", "smoke"}, stalls...)...), campaign.ExitViolated, "liveness"},
-		{"an unknown scenario", small(t, "run", "smokes"), campaign.ExitUsage, `no scenario or group "smokes"; there are smoke, calm`},
+		{"an unknown scenario", small(t, "run", "smokes"), campaign.ExitUsage, `no scenario or group "smokes"; did you mean smoke?`},
 		{"a malformed seed", small(t, "run", "--seed", "0xzz"), campaign.ExitUsage, `seed "0xzz"`},
-		{"a malformed range", []string{"run", "--seeds", "9-3", "--out="}, campaign.ExitUsage, "the last seed, 3, is below the first, 9"},
+		{"a malformed range", []string{"run", "--seeds", "9-3", "--out="}, campaign.ExitUsage, "--seeds 9-3: want N from 1 on"},
 		{"seeds named twice", small(t, "run", "smoke", "--seed", "7"), campaign.ExitUsage, "both say which seeds run"},
 		{"a number of seeds and a time", small(t, "run", "smoke", "--for", "1s"), campaign.ExitUsage, "want one of them"},
 		{"artifacts in a file", []string{"run", "smoke", "--seeds=1", "--out", "main.go"}, campaign.ExitUsage, "name another directory with --out"},
@@ -93,7 +93,7 @@ func TestExitCodes(t *testing.T) {
 		{"nothing to replay", []string{"replay", "latest", "--out", t.TempDir()}, campaign.ExitUsage, "has no finding"},
 		{"something required was not reached", small(t, "run", "calm", "--require-reached"), campaign.ExitNotReached, "recovery.cut"},
 		{"an unknown mistake", []string{"selftest", "--only", "nothing"}, campaign.ExitUsage, "no such mistake"},
-		{"a bench of nothing", []string{"bench", "--for", "0s"}, campaign.ExitUsage, "want at least one seed and some time"},
+		{"a bench of nothing", []string{"bench", "--for", "0s"}, campaign.ExitUsage, "--for 0s: want a time like 5s"},
 		{"a file that is no log", []string{"wal", "main.go"}, campaign.ExitUsage, "not a file of a slot's log"},
 		{"a segment", []string{"wal", "../../core/wal/testdata/v1/3-41.seg"}, campaign.ExitHeld, `"is":"header"`},
 		{"an unknown list", []string{"list", "things"}, campaign.ExitUsage, "things"},

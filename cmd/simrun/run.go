@@ -156,16 +156,13 @@ func (f *runFlags) options(names []string) (o campaign.Options, err error) {
 
 // bounds refuses numbers below 0.
 func (f *runFlags) bounds() error {
-	switch {
-	case f.workers < 0:
-		return fmt.Errorf("--workers %d: %w: want a number from 1 on, or 0 for one per CPU", f.workers, campaign.ErrUsage)
-	case f.duration < 0:
-		return fmt.Errorf("--for %s: %w: want a time like 30s, or 0 for the seeds of --seeds", f.duration, campaign.ErrUsage)
-	case f.maxViolated < 0:
-		return fmt.Errorf("--max-violated %d: %w: want a number from 1 on, or 0 for no bound", f.maxViolated, campaign.ErrUsage)
+	if f.duration < 0 {
+		return &campaign.FlagError{Flag: "for", Value: f.duration, Want: "a time like 30s, or 0 for the seeds of --seeds"}
 	}
-	return nil
+	return errors.Join(from(0, "workers", f.workers, wantWorkers), from(0, "max-violated", f.maxViolated, "a number from 1 on, or 0 for no bound"))
 }
+
+const wantWorkers = "a number from 1 on, or 0 for one per CPU"
 
 // exclusive refuses flags of which only one can hold.
 func exclusive(flags *pflag.FlagSet) error {
@@ -252,19 +249,23 @@ func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 	if summary == nil || err != nil && exitCode(err) != campaign.ExitInternal {
 		return err
 	}
+	word := summary.Word()
 	if err != nil { // what the seeds showed is true all the same
 		summary.Exit = campaign.ExitInternal
+	}
+	if err != nil && !errors.Is(err, campaign.ErrArtifact) { // not all seeds could be run
+		word = summary.Word()
 	}
 	c.code = summary.Exit
 	if c.json {
 		return errors.Join(failed, c.line(summary), err)
 	}
-	c.text(summary, &o)
+	c.text(summary, &o, word)
 	return errors.Join(failed, err)
 }
 
-// text prints a summary for people.
-func (c *command) text(s *campaign.Summary, o *campaign.Options) {
+// text prints a summary for people, with a verdict of one word.
+func (c *command) text(s *campaign.Summary, o *campaign.Options, word string) {
 	w := c.stdout
 	fmt.Fprintf(w, "%-25s %8s %8s %8s %9s %11s %10s %12s\n", "scenario", "seeds", "held", "violated", "undecided", "disruptions", "deviations", "acknowledged")
 	for _, p := range s.Scenarios {
@@ -305,7 +306,7 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options) {
 	}
 	seconds := float64(s.Wall) / 1e9
 	fmt.Fprintf(w, "%s: %d seeds, %d operations, %d acknowledged; %.1f s, %.0f seeds/s, %.0f s simulated; trace %s\n",
-		strings.ToUpper(s.Word()), s.Seeds, s.Operations, s.Acked, seconds, float64(s.Seeds)/seconds, float64(s.Simulated)/1e9, s.Trace)
+		strings.ToUpper(word), s.Seeds, s.Operations, s.Acked, seconds, float64(s.Seeds)/seconds, float64(s.Simulated)/1e9, s.Trace)
 	if o.Dir != "" {
 		fmt.Fprintf(w, "artifacts: %s\n", o.Dir+"/latest")
 	}

@@ -17,6 +17,7 @@ import (
 type screen struct {
 	w        io.Writer
 	terminal bool
+	width    func() int // columns of the terminal, asked anew for each line
 	painted  bool
 	last     time.Duration // elapsed time of the last plain line
 }
@@ -25,7 +26,30 @@ const plainEvery = 10 * time.Second
 
 func newScreen(w io.Writer) *screen {
 	file, ok := w.(*os.File)
-	return &screen{w: w, terminal: ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))}
+	s := &screen{w: w, terminal: ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))}
+	if s.terminal {
+		s.width = func() int { return columns(file) }
+	}
+	return s
+}
+
+// columns returns how wide a terminal is; one that does not know is as wide as they all were.
+func columns(file *os.File) int {
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil || width <= 0 {
+		return 80
+	}
+	return width
+}
+
+// paint repaints the line. One that fills the terminal would wrap, and what has wrapped is not
+// removed by the next one, so that the last column stays free.
+func (s *screen) paint(text string) {
+	if letters := []rune(text); len(letters) >= s.width() {
+		text = string(letters[:max(s.width()-1, 0)])
+	}
+	fmt.Fprintf(s.w, "\r\x1b[K%s", text)
+	s.painted = true
 }
 
 func (s *screen) show(p campaign.Progress) {
@@ -40,8 +64,7 @@ func (s *screen) show(p campaign.Progress) {
 func (s *screen) line(text string, elapsed time.Duration) {
 	switch {
 	case s.terminal:
-		fmt.Fprintf(s.w, "\r\x1b[K%s", text)
-		s.painted = true
+		s.paint(text)
 	case elapsed >= s.last+plainEvery:
 		fmt.Fprintln(s.w, text)
 		s.last = elapsed
@@ -59,12 +82,5 @@ func (s *screen) clear() {
 // shrinking shows how small a plan has become.
 func (s *screen) shrinking(p shrink.Progress) {
 	text := fmt.Sprintf("%d entries, %d operations after %d runs, %s of CPU", p.Entries, p.Operations, p.Runs, p.CPU.Round(time.Second))
-	switch {
-	case s.terminal:
-		fmt.Fprintf(s.w, "\r\x1b[K%s", text)
-		s.painted = true
-	case p.CPU >= s.last+plainEvery:
-		fmt.Fprintln(s.w, text)
-		s.last = p.CPU
-	}
+	s.line(text, p.CPU)
 }

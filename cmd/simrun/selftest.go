@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -45,8 +46,8 @@ survived, 2 there is no source, or a mistake does not fit it.`,
 			if o.Root, err = sourceRoot(); err != nil {
 				return err
 			}
-			if o.Seeds < 1 || o.Rate < 0 || o.Share < 0 || o.Share > 100 {
-				return fmt.Errorf("--budget %d --rate %d --share %d: %w: want at least 1 seed, a rate of at least 0 seeds, a share of 0 to 100", o.Seeds, o.Rate, o.Share, campaign.ErrUsage)
+			if err := selftestBounds(&o); err != nil {
+				return err
 			}
 			if all {
 				o.Share = 100
@@ -70,6 +71,19 @@ survived, 2 there is no source, or a mistake does not fit it.`,
 	flags.BoolVar(&markdown, "markdown", false, "print the table as Markdown")
 	return cmd
 }
+
+// selftestBounds refuses numbers that cannot be.
+func selftestBounds(o *selftest.Options) error {
+	if o.Share > 100 {
+		return &campaign.FlagError{Flag: "share", Value: o.Share, Want: wantShare}
+	}
+	return errors.Join(
+		from(1, "budget", o.Seeds, "at least 1 seed"), from(0, "rate", o.Rate, "a number of seeds, or 0 for none"), from(0, "share", o.Share, wantShare),
+		from(0, "workers", o.Workers, wantWorkers), from(0, "shrink", o.Shrink, "a number of seeds, or 0 for none"),
+	)
+}
+
+const wantShare = "a share of 0 to 100, in per cent"
 
 func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) error {
 	o.Done = func(r selftest.Result) {

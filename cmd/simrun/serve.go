@@ -127,8 +127,11 @@ when it is founded, 2 for wrong files and options, and where a cluster was found
 
 // serves runs the cluster in a directory that is there.
 func (c *command) serves(ctx context.Context, s serving) error {
-	if s.rate < 0 || s.rate > local.MaxRate || s.length < 0 {
-		return fmt.Errorf("%w: --rate %d --for %s, want 0..%d and no time below 0", campaign.ErrUsage, s.rate, s.length, local.MaxRate)
+	if s.rate < 0 || s.rate > local.MaxRate {
+		return &campaign.FlagError{Flag: "rate", Value: s.rate, Want: fmt.Sprintf("a number of signals per second, 0..%d", local.MaxRate)}
+	}
+	if s.length < 0 {
+		return &campaign.FlagError{Flag: "for", Value: s.length, Want: "a time like 30s, or 0 for no end"}
 	}
 	founded, wanted, err := s.files()
 	if err != nil {

@@ -51,7 +51,7 @@ type needed struct {
 
 func (c *command) tenants() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "tenants", Short: "check files that say which tenants are wanted", Args: cobra.NoArgs,
+		Use: "tenants", Short: "check files that say which tenants are wanted", Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var cluster string

@@ -83,7 +83,7 @@ func TestTenantsCheck(t *testing.T) {
 		{"a file that is too large", check(large), campaign.ExitUsage, "", "simrun: " + large + ": cannot be understood: more than 16777216 bytes\n"},
 		{"a directory", check("."), campaign.ExitUsage, "", "simrun: cannot be understood: read .: is a directory\n"},
 		{"no file", check(), campaign.ExitUsage, "", "simrun: accepts 1 arg(s), received 0\n"},
-		{"another command", []string{"tenants", "apply", threeTenants}, campaign.ExitUsage, "", "simrun: unknown command \"apply\" for \"simrun tenants\"\n"},
+		{"another command", []string{"tenants", "apply", threeTenants}, campaign.ExitUsage, "", "simrun: unknown command \"apply\" for \"simrun tenants\"; there are check\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, stdout, stderr := simrun(t, c.args...)

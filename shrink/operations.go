@@ -63,6 +63,10 @@ func withCalls(p *scenarios.Plan, keep []call) *scenarios.Plan {
 	return q
 }
 
+// effort bounds the Steps of the runs that cut operations, in all: operations are no entries,
+// and a hundred that are all necessary are found to be so in ten thousand runs.
+const effort = 5_000_000
+
 // operations cuts what clients do: first from the end, by halves, then whatever
 // can be left out.
 func (s *search) operations() {
@@ -74,10 +78,14 @@ func (s *search) operations() {
 			break
 		}
 	}
-	base := s.best
+	base, began := s.best, s.taken
 	minimize(s, callsOf(base), func(keep []call) []*scenarios.Plan {
+		if s.onCalls+s.taken-began > effort {
+			return nil
+		}
 		return []*scenarios.Plan{withCalls(base, keep)}
 	})
+	s.onCalls += s.taken - began
 }
 
 // before cuts off what is skipped from operation n on.

@@ -122,6 +122,8 @@ type search struct {
 	whole   *scenarios.Plan // as recorded, before anything was cut
 	began   time.Duration   // CPU time
 	runs    int
+	taken   uint64                // Steps of all candidates
+	onCalls uint64                // of those that cut operations one by one
 	seen    map[xxh3.Uint128]bool // candidates that were run, and whether they fail
 	usual   bool                  // profiles were made the usual ones
 	changes int                   // accepted candidates
@@ -208,6 +210,7 @@ func (s *search) run(p *scenarios.Plan, o scenarios.Options) (*scenarios.Result,
 	got, err := s.runner.Run(p, o)
 	if err == nil {
 		s.runs++
+		s.taken += got.Steps
 	}
 	return got, err
 }

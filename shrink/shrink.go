@@ -41,6 +41,9 @@ type Options struct {
 	Budget time.Duration // CPU time of this process; 0 means DefaultBudget
 	Runs   int           // candidates at most; 0 means DefaultRuns
 	Build  string        // of this binary, for the recording
+	// Acked is how many operations a candidate acknowledges at least, if the plan does: with
+	// none, a run is undecided once its bug is mended.
+	Acked int
 	// Decorate wraps every node, as scenarios.Options.Decorate does.
 	Decorate func(env.Env) env.Env
 	// Progress, if not nil, is called after every accepted candidate.
@@ -158,6 +161,7 @@ func (s *search) begin(p *scenarios.Plan) error {
 	if got.Fingerprint() != s.want {
 		return fmt.Errorf("%w: it was %s, and with its deviations listed it is %q", ErrUnstable, s.want, got.Fingerprint())
 	}
+	s.options.Acked = min(s.options.Acked, got.Acked)
 	s.best, s.size, s.whole = listed, sizeOf(listed), clone(listed)
 	return nil
 }
@@ -192,11 +196,16 @@ func (s *search) check(p *scenarios.Plan) bool {
 		return fails
 	}
 	got, err := s.run(p, scenarios.Options{})
-	fails = err == nil && got.Fingerprint() == s.want
+	fails = err == nil && s.isSame(got)
 	if err == nil {
 		s.seen[key] = fails
 	}
 	return fails
+}
+
+// isSame reports whether a run fails as the plan does, and shows enough beside that.
+func (s *search) isSame(got *scenarios.Result) bool {
+	return got.Fingerprint() == s.want && got.Acked >= s.options.Acked
 }
 
 // patience is how many times the Steps of the first run a candidate may take. A cut may let

@@ -166,6 +166,23 @@ func TestAPanicShrinks(t *testing.T) {
 	}
 }
 
+// A plan that is to prove something once its bug is mended acknowledges an operation; one
+// that is only to be small need not.
+func TestWhatIsToBeKeptAcknowledges(t *testing.T) {
+	decorate := func(e env.Env) env.Env { return panics{e} }
+	p := failing(t, "smoke", decorate, 1)[0]
+	for _, wanted := range []int{0, 1} {
+		r, err := Shrink(context.Background(), p, Options{Decorate: decorate, Acked: wanted})
+		if err != nil || !r.Minimal {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		got, err := scenarios.NewRunner().Run(r.Plan, scenarios.Options{Decorate: decorate})
+		if err != nil || got.Acked < wanted || wanted == 0 && got.Acked > 0 {
+			t.Errorf("%d operations are acknowledged, want at least %d, and no more than that, %v", got.Acked, wanted, err)
+		}
+	}
+}
+
 // Every cut of a valid plan is valid.
 func TestCutsAreValid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -84,7 +84,8 @@ func TestExitCodes(t *testing.T) {
 		{"too little was acknowledged", small(t, "run", "calm", "--set", "workload.operations=2"), campaign.ExitUndecided, "want at least 100"},
 		{"nothing ran", []string{"run", "smoke", "--seeds=1", "--shard=2/2", "--regressions=", "--out="}, campaign.ExitNothingRan, "no seed was run"},
 		{"a plan file that breaks off", []string{"replay", broken}, campaign.ExitNotReproduced, "unexpected end of JSON input"},
-		{"no such plan file", []string{"replay", "nowhere.json"}, campaign.ExitUsage, "nowhere.json"},
+		{"no such plan file", []string{"replay", "nowhere.json"}, campaign.ExitNotReproduced, "nowhere.json: no such file or directory; want the file of a plan that is there"},
+		{"no such directory of plans", []string{"replay", "nowhere/plan"}, campaign.ExitNotReproduced, "nowhere/plan"},
 		{"replay of a malformed seed", []string{"replay", "smoke:x"}, campaign.ExitUsage, `seed "x"`},
 		{"replay of a scenario without a seed", []string{"replay", "smoke"}, campaign.ExitUsage, "want SCENARIO:SEED"},
 		{"replay until before the beginning", []string{"replay", "smoke:1", "--until=-1s"}, campaign.ExitUsage, "want no negative time"},
@@ -373,7 +374,14 @@ func TestRecordingsThatDoNotReproduce(t *testing.T) {
 			for i := range p.World.Disruptions {
 				p.World.Disruptions[i].When.Nth, p.World.Disruptions[i].When.By = 1<<30, 0
 			}
-		}, campaign.ExitNotReproduced, "recorded was"},
+		}, campaign.ExitNotReproduced, "the plan is stale"},
+		{"violated, by another binary: its bug is gone", func(p *scenarios.Plan) { p.Recorded.Fingerprint, p.Recorded.Build = "no-loss/lost-ack", "old" }, campaign.ExitNotReproduced, `it no longer fails: "no-loss/lost-ack" was recorded`},
+		{"violated, by another binary, and its moments are gone", func(p *scenarios.Plan) {
+			p.Recorded.Fingerprint, p.Recorded.Build = "no-loss/lost-ack", "old"
+			for i := range p.World.Disruptions {
+				p.World.Disruptions[i].When.Nth, p.World.Disruptions[i].When.By = 1<<30, 0
+			}
+		}, campaign.ExitNotReproduced, "the plan is stale"},
 		{"recorded with another trace by this binary", func(p *scenarios.Plan) { p.Recorded.Trace = "0" }, campaign.ExitNondeterminism, "another trace"},
 		{"recorded with another trace by another binary", func(p *scenarios.Plan) { p.Recorded.Trace, p.Recorded.Build = "0", "old" }, campaign.ExitHeld, "another binary"},
 		{"of a future version", func(p *scenarios.Plan) { p.Version = 99 }, campaign.ExitNotReproduced, "version 99, this binary reads up to 1"},

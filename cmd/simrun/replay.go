@@ -34,6 +34,7 @@ type replayed struct {
 	Trace       string            `json:"trace"`
 	Recorded    string            `json:"recorded_trace,omitempty"`
 	Reproduced  bool              `json:"reproduced"`
+	Mended      bool              `json:"mended"`  // what was recorded failed, and does not any more
 	Entries     int               `json:"entries"` // disruptions and deviations that the plan lists
 	Unused      []string          `json:"unused"`  // those that had no effect
 	Findings    []checker.Finding `json:"findings"`
@@ -56,8 +57,8 @@ func (c *command) replay() *cobra.Command {
 and with the recorded one. "latest" is a finding of the newest run. Exit codes: 0 it
 held, as recorded, or it is a committed regression (a plan with a lesson), whose
 bug is gone; 1 the checker objects, as recorded; 2 usage; 3 undecided, --until
-included; 5 it shows something else than was recorded, or the file is stale or
-unreadable; 6 the two runs differ.`,
+included; 5 it does not reproduce: it no longer fails, or shows something else than
+was recorded, or the file is stale, unreadable or not there; 6 the two runs differ.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if until < 0 {
@@ -73,9 +74,9 @@ unreadable; 6 the two runs differ.`,
 			}
 			o := scenarios.Options{Porcupine: true, Story: traced || dump, Until: int64(until)}
 			if !traced {
-				return c.show(p, o, nil, dump)
+				return c.show(args[0], p, o, nil, dump)
 			}
-			return c.show(p, o, &trace, dump)
+			return c.show(args[0], p, o, &trace, dump)
 		},
 	}
 	cmd.Flags().DurationVar(&until, "until", 0, "stop at this virtual time, if the run goes on for so long, and do not judge, e.g. 12ms")
@@ -96,6 +97,9 @@ func find(text, out string) (*scenarios.Plan, error) {
 	}
 	scenario, seed, ok := strings.Cut(text, ":")
 	if _, err := os.Stat(text); errors.Is(err, fs.ErrNotExist) && !ok {
+		if filepath.Ext(text) != "" || strings.ContainsRune(text, filepath.Separator) {
+			return nil, fmt.Errorf("%w: %w; want the file of a plan that is there, SCENARIO:SEED, or latest", scenarios.ErrPlanFile, err)
+		}
 		return nil, fmt.Errorf("%w; want SCENARIO:SEED, the file of a plan, or latest", err)
 	} else if err == nil || !ok {
 		return campaign.ReadPlan(text)
@@ -120,9 +124,9 @@ func latest(out string) (string, error) {
 	return paths[0], nil
 }
 
-// show replays a plan and prints what it showed, before that the lines of the story that
-// trace chooses, if it is not nil.
-func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace *traceFlags, dump bool) error {
+// show replays the plan that the argument name means and prints what it showed, before that
+// the lines of the story that trace chooses, if it is not nil.
+func (c *command) show(name string, p *scenarios.Plan, o scenarios.Options, trace *traceFlags, dump bool) error {
 	runner := scenarios.NewRunner()
 	first, err := runner.Run(p, scenarios.Options{Until: o.Until})
 	if err != nil {
@@ -133,7 +137,7 @@ func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace *traceFlags
 	if err != nil {
 		return err
 	}
-	r := verdictOf(p, got)
+	r := verdictOf(name, p, got)
 	if hash != got.Trace {
 		r.Exit, r.Why = campaign.ExitNondeterminism, fmt.Sprintf("two runs have different traces: %s and %s", hash, got.Trace)
 	}
@@ -155,8 +159,8 @@ func (c *command) show(p *scenarios.Plan, o scenarios.Options, trace *traceFlags
 	return nil
 }
 
-// verdictOf compares what a replay showed with what was recorded.
-func verdictOf(p *scenarios.Plan, got *scenarios.Result) *replayed {
+// verdictOf compares what a replay of the plan that name means showed with what was recorded.
+func verdictOf(name string, p *scenarios.Plan, got *scenarios.Result) *replayed {
 	r := &replayed{
 		Schema: campaign.Schema, Type: "replay", Scenario: p.Scenario, Seed: p.World.Seed, Verdict: got.Verdict.String(), Why: got.Why,
 		Trace: got.Trace.String(), Reproduced: true, Unused: append([]string{}, got.Unused...), Findings: append([]checker.Finding{}, got.Findings...),
@@ -172,29 +176,52 @@ func verdictOf(p *scenarios.Plan, got *scenarios.Result) *replayed {
 	case checker.Undecided:
 		r.Exit = campaign.ExitUndecided
 	}
-	rec := p.Recorded
-	if rec == nil || got.Why == scenarios.WhyCutShort {
-		return r
+	if p.Recorded != nil && got.Why != scenarios.WhyCutShort {
+		r.compare(name, p, got)
 	}
+	return r
+}
+
+// compare says whether a run shows what was recorded of its plan.
+func (r *replayed) compare(name string, p *scenarios.Plan, got *scenarios.Result) {
+	rec := p.Recorded
 	r.Recorded = rec.Trace
 	shown := slices.ContainsFunc(got.Findings, func(f checker.Finding) bool { return f.Fingerprint() == rec.Fingerprint })
-	switch {
-	case rec.Fingerprint == "" && got.Verdict == checker.Held, rec.Fingerprint != "" && shown:
+	if rec.Fingerprint == "" && got.Verdict == checker.Held || rec.Fingerprint != "" && shown {
 		if r.Trace != rec.Trace && rec.Build == campaign.Build() {
 			r.Exit, r.Reproduced = campaign.ExitNondeterminism, false
 			r.Why = "this very binary recorded another trace: something else than the plan decides"
 		}
-	case p.Lesson != "" && got.Verdict == checker.Held && (got.Fired > 0 || len(p.World.Disruptions) == 0):
-		r.Reproduced = false
+		return
+	}
+	r.Reproduced = false
+	r.Mended = isMended(p, got)
+	switch {
+	case p.Lesson != "" && r.Mended && got.Verdict == checker.Held:
 		r.Why = fmt.Sprintf("a committed regression: it once showed %q, and holds; what it taught: %s", rec.Fingerprint, p.Lesson)
+		return
+	case r.Mended && p.Lesson == "" && rec.Build != campaign.Build():
+		r.Why = fmt.Sprintf(`it no longer fails: %q was recorded, by another binary, and this one does not show it. If that is the fix, keep the plan: %s shrink %s --keep NAME --lesson "WHAT IT TAUGHT" puts it among the regressions`,
+			rec.Fingerprint, program(), name)
+	case got.Verdict != checker.Violated && rec.Fingerprint != "" && !hasMoment(p, got):
+		r.Why = fmt.Sprintf("the plan is stale: recorded was %q, and now none of its disruptions begins, since what they wait for does not come; shrink a failing seed again", rec.Fingerprint)
 	default:
-		r.Reproduced = false
-		if r.Exit != campaign.ExitViolated || rec.Fingerprint != "" {
-			r.Exit = campaign.ExitNotReproduced
-		}
 		r.Why = fmt.Sprintf("recorded was %q, and now the run is %s; the code has changed since, or the plan is stale", rec.Fingerprint, got.Verdict)
 	}
-	return r
+	if r.Exit != campaign.ExitViolated || rec.Fingerprint != "" {
+		r.Exit = campaign.ExitNotReproduced
+	}
+}
+
+// isMended reports whether a plan that failed when it was recorded does not any more, though
+// what it does to the cluster still happens.
+func isMended(p *scenarios.Plan, got *scenarios.Result) bool {
+	return p.Recorded != nil && p.Recorded.Fingerprint != "" && got.Verdict != checker.Violated && got.Why != scenarios.WhyCutShort && hasMoment(p, got)
+}
+
+// hasMoment reports whether any of the plan's disruptions began, if it has some.
+func hasMoment(p *scenarios.Plan, got *scenarios.Result) bool {
+	return got.Fired > 0 || len(p.World.Disruptions) == 0
 }
 
 // dump prints the slots as JSON, one a line.

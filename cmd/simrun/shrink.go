@@ -32,8 +32,9 @@ type shrunk struct {
 	Runs        int       `json:"runs"`
 	CPU         int64     `json:"cpu_ns"`
 	Minimal     bool      `json:"minimal"`
-	Plan        string    `json:"plan"` // path
+	Plan        string    `json:"plan,omitempty"` // path; none if the plan was kept as it is
 	Test        string    `json:"test,omitempty"`
+	Kept        string    `json:"kept,omitempty"` // path among the regressions
 	Exit        int       `json:"exit"`
 }
 
@@ -43,6 +44,7 @@ type shrinkFlags struct {
 	runs      int
 	out, test string
 	artifacts string
+	keep      keepFlags
 }
 
 func (c *command) shrink() *cobra.Command {
@@ -54,8 +56,11 @@ func (c *command) shrink() *cobra.Command {
 shortest workload, the simplest values with which the run still shows the same
 fingerprint (checker/rule of the first finding). Deterministic; nothing is drawn
 anew. The plan is written beside the file, or to shrunk-SCENARIO-SEED.json, or to
---out. Exit codes: 1 shrunk (it fails, as it should), 5 the plan does not fail or
-is unreadable, 2 usage, 130/143 interrupted (the smallest plan so far is written).`,
+--out. With --keep NAME --lesson TEXT it is also put among the regressions, as
+DIR/SCENARIO/NAME.json; a recorded plan that no longer fails, since its bug is
+mended, is put there as it is. Exit codes: 1 shrunk (it fails, as it should), 0 kept
+as it is, since it no longer fails, 5 the plan does not fail, is stale, unreadable or
+not there, 2 usage, 130/143 interrupted (the smallest plan so far is written).`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.budget <= 0 || f.runs <= 0 {
@@ -63,6 +68,9 @@ is unreadable, 2 usage, 130/143 interrupted (the smallest plan so far is written
 			}
 			if f.test != "" && !strings.HasSuffix(f.test, "_test.go") {
 				return fmt.Errorf("--emit-test %s: %w: want a name that ends in _test.go", f.test, campaign.ErrUsage)
+			}
+			if err := f.keep.validate(); err != nil {
+				return err
 			}
 			return c.makeSmall(cmd, args[0], &f)
 		},
@@ -73,6 +81,7 @@ is unreadable, 2 usage, 130/143 interrupted (the smallest plan so far is written
 	flags.StringVar(&f.out, "out", "", "file, or directory, to write the plan to")
 	flags.StringVar(&f.test, "emit-test", "", "also write a Go test that replays the plan: FILE_test.go")
 	flags.StringVar(&f.artifacts, "artifacts", ".simrun", "directory of artifacts, for latest")
+	f.keep.add(flags)
 	return cmd
 }
 
@@ -86,21 +95,23 @@ func (c *command) makeSmall(cmd *cobra.Command, name string, f *shrinkFlags) err
 	if err != nil {
 		return err
 	}
+	if err := f.keep.isFree(p); err != nil {
+		return err
+	}
 	screen := newScreen(c.stderr)
 	r, err := shrink.Shrink(cmd.Context(), p, shrink.Options{
-		Budget: f.budget, Runs: f.runs, Build: campaign.Build(), Progress: screen.shrinking,
+		Budget: f.budget, Runs: f.runs, Build: campaign.Build(), Progress: screen.shrinking, Acked: f.keep.acked(),
 	})
 	screen.clear()
+	if errors.Is(err, shrink.ErrHolds) && f.keep.name != "" {
+		return c.keepAsItIs(p, f)
+	}
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, r.Plan.Encode(), 0o644); err != nil {
+	kept, err := writeShrunk(cmd, r.Plan, path, f)
+	if err != nil {
 		return err
-	}
-	if f.test != "" {
-		if err := writeTest(r.Plan, f.test); err != nil {
-			return err
-		}
 	}
 	c.code = campaign.ExitViolated
 	if cmd.Context().Err() != nil {
@@ -109,11 +120,28 @@ func (c *command) makeSmall(cmd *cobra.Command, name string, f *shrinkFlags) err
 	if c.json {
 		return c.line(&shrunk{
 			Schema: campaign.Schema, Type: "shrunk", Scenario: p.Scenario, Seed: p.World.Seed, Fingerprint: r.Fingerprint,
-			Before: r.Before, After: r.After, Operations: r.Operations, Runs: r.Runs, CPU: int64(r.CPU), Minimal: r.Minimal, Plan: path, Test: f.test, Exit: c.code,
+			Before: r.Before, After: r.After, Operations: r.Operations, Runs: r.Runs, CPU: int64(r.CPU), Minimal: r.Minimal, Plan: path, Test: f.test, Kept: kept, Exit: c.code,
 		})
 	}
-	c.shrunkText(r, path)
+	c.shrunkText(r, path, kept)
 	return nil
+}
+
+// writeShrunk writes the small plan, the test and, unless the shrinking was interrupted, the
+// regression, whose path it returns.
+func writeShrunk(cmd *cobra.Command, p *scenarios.Plan, path string, f *shrinkFlags) (kept string, err error) {
+	if err := os.WriteFile(path, p.Encode(), 0o644); err != nil {
+		return "", err
+	}
+	if f.test != "" {
+		if err := writeTest(p, f.test); err != nil {
+			return "", err
+		}
+	}
+	if f.keep.name == "" || cmd.Context().Err() != nil {
+		return "", nil
+	}
+	return f.keep.write(p)
 }
 
 // shrunkPath is where the small plan goes: beside the large one, if that is a file.
@@ -149,8 +177,8 @@ func writeTest(p *scenarios.Plan, path string) error {
 }
 
 // shrunkText tells the small plan in at most 30 lines, the last of which, alone,
-// repeats its run.
-func (c *command) shrunkText(r *shrink.Result, path string) {
+// repeats its run. kept is its path among the regressions, if it is there.
+func (c *command) shrunkText(r *shrink.Result, path, kept string) {
 	w, end := c.stdout, "1-minimal"
 	if !r.Minimal {
 		end = "budget used up"
@@ -159,6 +187,9 @@ func (c *command) shrunkText(r *shrink.Result, path string) {
 		r.Plan.Scenario, r.Plan.World.Seed, r.Before, r.After, end, r.Runs, r.CPU.Seconds())
 	for _, line := range r.Brief() {
 		fmt.Fprintln(w, line[:min(len(line), maxStory)])
+	}
+	if kept != "" {
+		fmt.Fprintf(w, "kept as %s: run fails until its bug is mended\n", kept)
 	}
 	fmt.Fprintf(w, "%s replay %s\n", program(), path)
 }

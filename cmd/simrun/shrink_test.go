@@ -108,7 +108,7 @@ func TestShrinkExitCodes(t *testing.T) {
 	}{
 		{"a plan that holds", []string{"shrink", "smoke:1"}, campaign.ExitNotReproduced, "the plan does not fail: smoke seed 0x1 is held"},
 		{"a broken file", []string{"shrink", broken}, campaign.ExitNotReproduced, "not a readable plan"},
-		{"no file", []string{"shrink", "nowhere.json"}, campaign.ExitUsage, "nowhere.json"},
+		{"no file", []string{"shrink", "nowhere.json"}, campaign.ExitNotReproduced, "nowhere.json"},
 		{"no budget", []string{"shrink", "smoke:1", "--budget", "0s"}, campaign.ExitUsage, "--budget"},
 		{"a test that is none", []string{"shrink", "smoke:1", "--emit-test", "plan.go"}, campaign.ExitUsage, "_test.go"},
 		{"nothing", []string{"shrink"}, campaign.ExitUsage, "accepts 1 arg"},
@@ -191,7 +191,7 @@ func TestDiff(t *testing.T) {
 		{"listed deviations", "lossy-network:3", listed, campaign.ExitHeld, []string{"EQUAL: ", "plan world.deviations.0.site: (none) | "}},
 		{"other seeds", "smoke:1", "smoke:2", campaign.ExitViolated, []string{"DIFFERENT from event ", `plan world.seed: "0x1" | "0x2"`, "A >", "B >", "STARTS, incarnation 1"}},
 		{"one value", listed, other, campaign.ExitViolated, []string{"DIFFERENT from event ", "plan world.disruptions.0.for_ns: "}},
-		{"no file", "smoke:1", "nowhere.json", campaign.ExitUsage, []string{"nowhere.json"}},
+		{"no file", "smoke:1", "nowhere.json", campaign.ExitNotReproduced, []string{"nowhere.json"}},
 		{"no such scenario", "smoke:1", "smokes:1", campaign.ExitUsage, []string{"smokes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

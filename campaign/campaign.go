@@ -13,10 +13,12 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
@@ -55,6 +57,8 @@ type Options struct {
 	Dir string
 	// Found is called for each violation, in order.
 	Found func(*Finding)
+	// decorate, if not nil, wraps every node: for mistakes that tests plant.
+	decorate func(env.Env) env.Env
 	// Progress is called about ten times per second.
 	Progress func(Progress)
 }
@@ -264,7 +268,7 @@ func (c *campaign) worker(jobs <-chan job, results chan<- *outcome) {
 			c.store.start(&j)
 		}
 		began := time.Now()
-		out := w.run(j)
+		out := w.safely(j)
 		out.wall = time.Since(began)
 		results <- out
 	}
@@ -290,6 +294,18 @@ type outcome struct {
 	err            error  // the plan cannot be run
 }
 
+// safely runs a job. A panic around the run, not in it, is a mistake of this program: it ends
+// the campaign, and what the seeds before it showed is reported.
+func (w *worker) safely(j job) (out *outcome) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			w.runner = scenarios.NewRunner()
+			out = &outcome{job: j, err: fmt.Errorf("%s: internal error: %v\n%s", j.name(), failure, debug.Stack())}
+		}
+	}()
+	return w.run(j)
+}
+
 type worker struct {
 	campaign *campaign
 	runner   *scenarios.Runner
@@ -303,7 +319,7 @@ func (w *worker) run(j job) *outcome {
 		out.err = err
 		return out
 	}
-	got, err := w.runner.Run(p, scenarios.Options{Porcupine: o.sampled("porcupine", &j, o.Porcupine)})
+	got, err := w.runner.Run(p, scenarios.Options{Porcupine: o.sampled("porcupine", &j, o.Porcupine), Decorate: o.decorate})
 	if err != nil {
 		out.err = fmt.Errorf("%s: %w", j.name(), err)
 		return out

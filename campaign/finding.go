@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
 	"github.com/tidaldb/tidalsim/sim/trace"
@@ -45,7 +46,7 @@ func (w *worker) investigate(j *job, p *scenarios.Plan, first *scenarios.Result)
 		}
 	}
 	f.Replay = "replay " + j.name()
-	got, err := w.runner.Run(p, scenarios.Options{Record: true, Trace: true})
+	got, err := w.runner.Run(p, scenarios.Options{Record: true, Trace: true, Decorate: w.campaign.options.decorate})
 	if err != nil || len(got.Findings) == 0 {
 		return f
 	}
@@ -70,7 +71,7 @@ func (f *Finding) again(set []string) string {
 // place finds the step and the last fault before the finding.
 func (f *Finding) place(p *scenarios.Plan, got *scenarios.Result) {
 	until := f.At
-	if until == 0 { // found at the end
+	if f.atTheEnd() {
 		until = got.Simulated
 	}
 	for _, e := range got.Entries {
@@ -81,10 +82,14 @@ func (f *Finding) place(p *scenarios.Plan, got *scenarios.Result) {
 		case e.What == trace.Step:
 			f.Step++
 		case e.What == trace.Disrupt && e.Args[1] == 1:
-			f.LastFault = fmt.Sprintf("%s, at %s", p.World.Disruptions[e.Args[0]], ms(e.At))
+			f.LastFault = fmt.Sprintf("%s, at %s", p.World.Disruptions[e.Args[0]], history.Instant(e.At))
 		}
 	}
 }
+
+// atTheEnd reports whether the finding was made when the run had ended, and is of no instant. A
+// panic may be at instant 0.
+func (f *Finding) atTheEnd() bool { return f.At == 0 && f.Checker != "panic" }
 
 // Record runs a plan and returns it as recorded, with what it showed.
 func Record(r *scenarios.Runner, p *scenarios.Plan) (*scenarios.Plan, *scenarios.Result, error) {
@@ -94,8 +99,6 @@ func Record(r *scenarios.Runner, p *scenarios.Plan) (*scenarios.Plan, *scenarios
 	}
 	return got.Recorded(Build()), got, nil
 }
-
-func ms(ns int64) string { return fmt.Sprintf("%d.%06d ms", ns/1e6, ns%1e6) }
 
 // maxText bounds a line of a report, in bytes.
 const maxText = 600
@@ -108,8 +111,8 @@ func (f *Finding) Lines(program string) []string {
 		name = "regression " + f.Regression
 	}
 	lines := []string{fmt.Sprintf("FAIL %s %s: %s objects (%s)", f.Scenario, name, f.Checker, f.Fingerprint)}
-	where := fmt.Sprintf("  step %d, virtual time %s", f.Step, ms(f.At))
-	if f.At == 0 {
+	where := fmt.Sprintf("  step %d, virtual time %s", f.Step, history.Instant(f.At))
+	if f.atTheEnd() {
 		where = fmt.Sprintf("  found when the run had ended, after %d steps", f.Step)
 	}
 	lines = append(lines, where)

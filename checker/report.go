@@ -64,15 +64,8 @@ func (v *verdict) done() Report {
 	return v.report
 }
 
-// instant prints true time in milliseconds without a float.
-func instant(ns int64) string {
-	sign := ""
-	if ns < 0 {
-		sign, ns = "-", -ns
-	}
-	text := fmt.Sprintf("%s%d.%06d", sign, ns/1e6, ns%1e6)
-	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + " ms"
-}
+// instant writes true time.
+func instant(ns int64) string { return history.Instant(ns) }
 
 func place(t tenant.ID, slot lineage.Slot) string { return slotPlace{t, slot}.String() }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -120,7 +121,7 @@ func (m Mark) names() (list []string) {
 }
 
 // String returns the line as it is printed.
-func (t Told) String() string { return fmt.Sprintf("%8d.%06d ms  %s", t.At/1e6, t.At%1e6, t.Text) }
+func (t Told) String() string { return fmt.Sprintf("%18s  %s", history.Instant(t.At), t.Text) }
 
 // recorded is a line as JSON; part of the contract of replay --trace --json.
 type recorded struct {

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
-	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -282,7 +280,7 @@ func (r *Runner) live() (result *Result) {
 	defer func() {
 		if failure := recover(); failure != nil {
 			r.describe(result, sim.Outcome{Ended: r.world.Time()})
-			result.Findings = append(result.Findings[:0], panicFinding(failure, r.world.Time()))
+			result.Findings = append(result.Findings[:0], r.panicked(failure))
 			result.Verdict = checker.Violated
 			r.tell(result, r.world.Time())
 			r.world = new(sim.World)
@@ -306,14 +304,6 @@ func (r *Runner) tell(result *Result, ended int64) {
 	if r.story != nil {
 		result.Story, result.Leads = r.story.finish(result.Findings, r.history.Ops, ended), r.story.leads
 	}
-}
-
-func panicFinding(failure any, at int64) checker.Finding {
-	rule := "runtime"
-	if _, ok := failure.(assert.Failure); ok {
-		rule = "assertion"
-	}
-	return checker.Finding{Checker: "panic", Rule: rule, At: at, Text: fmt.Sprintf("%v\n%s", failure, debug.Stack())}
 }
 
 func (r *Runner) programs() []sim.Program {

@@ -66,7 +66,7 @@ func (s *story) Flies(f sim.Flight) {
 	for range s.hits[chance.NetDelay] { // of copies, each by itself
 		when := ""
 		if f.Copies == 1 {
-			when = ", which arrives after " + inMs(f.Arrives-f.Leaves)
+			when = ", which arrives after " + history.Instant(f.Arrives-f.Leaves)
 		}
 		s.network(Chance, f.Message, "DELAYS %s%s", when)
 	}
@@ -74,9 +74,6 @@ func (s *story) Flies(f sim.Flight) {
 		s.network(Chance, f.Message, "DAMAGES %s")
 	}
 }
-
-// inMs prints a time in milliseconds.
-func inMs(ns int64) string { return fmt.Sprintf("%d.%06d ms", ns/1e6, ns%1e6) }
 
 // Meets implements sim.Recorder.
 func (s *story) Meets(message uint64, to env.ID, fate sim.Fate) {

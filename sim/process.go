@@ -118,9 +118,9 @@ func (p *process) boot() {
 	if w.config.Observer != nil {
 		w.config.Observer.Booted(p.id, p.incarnation, p.local)
 	}
-	w.stepping, p.charged = p, 0 // what New asks is asked in a Step
+	w.stepping, w.running, p.charged = p, p, 0 // what New asks is asked in a Step
 	p.machine = p.program.New(p)
-	w.stepping = nil
+	w.stepping, w.running = nil, nil
 	if p.dying != alive {
 		p.end(p.dying, p.down)
 		return
@@ -328,9 +328,9 @@ func (p *process) step(a arrival) {
 	}
 	p.charged = 0
 	w.steps++
-	w.stepping = p
+	w.stepping, w.running = p, p
 	p.machine.Step(ev)
-	w.stepping = nil
+	w.stepping, w.running = nil, nil
 	if a.kind == env.Message {
 		w.net.Release(a.ref)
 	}
@@ -358,7 +358,9 @@ func (p *process) afterStep() {
 		return
 	}
 	p.busy = max(p.busy, w.now+max(p.charged, MinStep))
+	w.running = p
 	p.machine.Status(&p.status)
+	w.running = nil
 	s := &p.status
 	w.trace.Note(w.now, uint32(p.id), trace.Status,
 		trace.Mix(s[0], s[1]), trace.Mix(s[2], s[3]), trace.Mix(s[4], s[5]), trace.Mix(s[6], s[7]))

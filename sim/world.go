@@ -113,6 +113,7 @@ type World struct {
 	hits      []uint64          // by fault point
 	event     env.Event
 	stepping  *process // whose Step is under way, else nil
+	running   *process // whose machine's code runs, else nil
 }
 
 // The kinds of queue items. Ref is in the comment.
@@ -133,6 +134,7 @@ func (w *World) Reset(config Config, p *plan.Plan) error {
 	}
 	w.config, w.plan = config, p
 	w.now, w.steps, w.sent, w.calm = 0, 0, 0, false
+	w.stepping, w.running = nil, nil
 	w.queue.Reset()
 	w.trace.Reset(config.Trace)
 	w.decider.Witness = w
@@ -289,6 +291,15 @@ func (w *World) Charged() int64 {
 		return 0
 	}
 	return w.stepping.charged
+}
+
+// Running returns the process whose machine's code runs, and in which of its lives: after a
+// panic, the one that panicked. It is false if it was no machine's.
+func (w *World) Running() (id env.ID, life env.Incarnation, ok bool) {
+	if w.running == nil {
+		return 0, 0, false
+	}
+	return w.running.id, w.running.incarnation, true
 }
 
 // Steps is the number of Steps so far.

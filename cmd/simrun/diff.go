@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
@@ -241,7 +242,7 @@ func (c *command) diffText(d *compared) {
 			fmt.Fprintf(w, "    %s\n", told)
 		}
 	}
-	fmt.Fprintf(w, "DIFFERENT from event %d on, at %d.%06d ms; of %d and %d events\n", d.Step, d.At/1e6, d.At%1e6, d.A.Events, d.B.Events)
+	fmt.Fprintf(w, "DIFFERENT from event %d on, at %s; of %d and %d events\n", d.Step, history.Instant(d.At), d.A.Events, d.B.Events)
 }
 
 func orNone(text string) string {

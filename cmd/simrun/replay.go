@@ -16,6 +16,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
@@ -254,8 +255,8 @@ func (c *command) replayText(r *replayed) {
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		when := fmt.Sprintf("at %d.%06d ms", f.At/1e6, f.At%1e6)
-		if f.At == 0 {
+		when := "at " + history.Instant(f.At)
+		if f.At == 0 && f.Checker != "panic" {
 			when = "at the end"
 		}
 		fmt.Fprintf(w, "  %s %s: %s\n", f.Fingerprint(), when, f.Text)
@@ -273,7 +274,7 @@ func (c *command) replayText(r *replayed) {
 			fmt.Fprintf(w, "    %s\n", u)
 		}
 	}
-	fmt.Fprintf(w, "  %d operations, %d acknowledged, %d.%06d ms simulated; trace %s\n", r.Operations, r.Acked, r.Simulated/1e6, r.Simulated%1e6, r.Trace)
+	fmt.Fprintf(w, "  %d operations, %d acknowledged, %s simulated; trace %s\n", r.Operations, r.Acked, history.Instant(r.Simulated), r.Trace)
 	if r.Recorded != "" && r.Recorded != r.Trace && r.Reproduced {
 		fmt.Fprintln(w, "  reproduced by another binary than the one that recorded it; the trace was", r.Recorded)
 	}

@@ -197,10 +197,10 @@ func TestUnknownNamesAreNamed(t *testing.T) {
 
 func TestDisruptionsParseBack(t *testing.T) {
 	for text, want := range map[string]Disruption{
-		"power process 1 when batch.submitting nth 3 from 2ms after 10us for 5ms": {
+		"power process 1 when batch.submitting nth 3 from 2ms after 0.01ms for 5ms": {
 			Kind: Power, Process: 1, When: Anchor{Point: "batch.submitting", Nth: 3, At: 2e6, After: 1e4}, For: 5e6},
-		"cut-hold process 0 peer all at 7ns for 1s":               {Kind: CutHold, Peer: -1, When: Anchor{At: 7}, For: 1e9},
-		"hold-into process 2 peer 0 at 0ms for 1500us":            {Kind: HoldInto, Process: 2, When: Anchor{}, For: 15e5},
+		"cut-hold process 0 peer all at 0.000007ms for 1000ms":    {Kind: CutHold, Peer: -1, When: Anchor{At: 7}, For: 1e9},
+		"hold-into process 2 peer 0 at 0ms for 1.5ms":             {Kind: HoldInto, Process: 2, When: Anchor{}, For: 15e5},
 		"rot process 2 files .seg bytes 0..4096 at 30ms amount 1": {Kind: Rot, Process: 2, Files: ".seg", ToByte: 4096, When: Anchor{At: 3e7}, Amount: 1},
 		"kill process 1 when batch.submitting of 0 nth 2":         {Kind: Kill, Process: 1, When: Anchor{Point: "batch.submitting", Of: Other(0), Nth: 2}},
 		"kill process 0 when (unsynced) nth 2":                    {Kind: Kill, When: Anchor{Unsynced: true, Nth: 2}},
@@ -216,8 +216,13 @@ func TestDisruptionsParseBack(t *testing.T) {
 			t.Fatalf("%q parses to %+v, %v; want %+v", d, got, err, d)
 		}
 	})
+	for text, at := range map[string]int64{"5s": 5e9, "1.5ms": 15e5, "10us": 1e4, "7ns": 7, "-0.25ms": -25e4, "1.000000001s": 1e9 + 1} {
+		if d, err := ParseDisruption("kill process 1 at " + text); err != nil || d.When.At != at {
+			t.Errorf("%s is %d ns, %v; want %d", text, d.When.At, err, at)
+		}
+	}
 	for _, text := range []string{
-		"", "explode process 1 at 1ms", "kill process", "kill process -1", "kill process 1 at 5", "kill process 1 at xms",
+		"", "explode process 1 at 1ms", "kill process", "kill process -1", "kill process 1 at 5", "kill process 1 at 1.ms", "kill process 1 at 1.5ns", "kill process 1 at 1.0000001ms", "kill process 1 at 1.-5ms", "kill process 1 at xms",
 		"kill process 1 at 9223372036854775807s", "kill process 1 often yes", "kill process 1 nth -1", "rot process 1 bytes 1-2",
 	} {
 		if d, err := ParseDisruption(text); !errors.Is(err, ErrDisruption) {

@@ -13,7 +13,7 @@ var ErrDisruption = errors.New("not a disruption")
 // String tells the disruption in one line, a kind followed by pairs of a word and
 // a value, which is what reports print and ParseDisruption reads:
 //
-//	power process 1 when batch.submitting nth 3 from 2ms after 10us for 5ms
+//	power process 1 when batch.submitting nth 3 from 2ms after 0.01ms for 5ms
 //	cut-hold process 0 peer all at 7ms for 20ms
 //	kill process 0 when slot.refetching of 2 after 1ms for 512ms
 //	rot process 2 files .seg bytes 0..4096 at 30ms
@@ -77,35 +77,54 @@ func (a Anchor) String() string {
 // unsynced stands in the place of a fault point; no point has such a name.
 const unsynced = "(unsynced)"
 
+// units are those that are read; ms is written.
 var units = [...]struct {
 	name string
 	ns   int64
-}{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}}
+}{{"ms", 1e6}, {"us", 1e3}, {"ns", 1}, {"s", 1e9}} // "s" last: the others end with it too
 
-// spanText is exact: the largest unit that leaves an integer.
+// spanText is exact: milliseconds, with as many decimals as it takes.
 func spanText(ns int64) string {
-	for _, u := range units {
-		if ns%u.ns == 0 && (ns != 0 || u.ns == 1e6) {
-			return strconv.FormatInt(ns/u.ns, 10) + u.name
-		}
+	sign := ""
+	if ns < 0 {
+		sign, ns = "-", -ns
 	}
-	return ""
+	text := fmt.Sprintf("%s%d.%06d", sign, ns/1e6, ns%1e6)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + "ms"
 }
 
 func parseSpan(text string) (int64, error) {
-	for i := range units {
-		u := units[(i+1)%len(units)] // "s" last: the others end with it too
-		number, ok := strings.CutSuffix(text, u.name)
-		if !ok {
-			continue
+	for _, u := range units {
+		if number, ok := strings.CutSuffix(text, u.name); ok {
+			if n, ok := parseUnits(number, u.ns); ok {
+				return n, nil
+			}
+			break
 		}
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || n > 1<<62/u.ns || n < -1<<62/u.ns {
-			return 0, fmt.Errorf("%q is not a span like 5ms", text)
-		}
-		return n * u.ns, nil
 	}
 	return 0, fmt.Errorf("%q is not a span like 5ms", text)
+}
+
+// parseUnits reads a decimal number of units of so many ns; it is false for one that is no
+// whole number of ns, or too large.
+func parseUnits(number string, unit int64) (int64, bool) {
+	whole, fraction, point := strings.Cut(number, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || n > 1<<62/unit || n < -1<<62/unit || point && fraction == "" {
+		return 0, false
+	}
+	n *= unit
+	for _, digit := range fraction {
+		if unit /= 10; digit < '0' || digit > '9' || unit == 0 {
+			return 0, false
+		}
+		if part := int64(digit-'0') * unit; strings.HasPrefix(whole, "-") {
+			n -= part
+		} else {
+			n += part
+		}
+	}
+	return n, true
 }
 
 // ParseDisruption is the inverse of String. The result need not be valid in any

@@ -69,8 +69,10 @@ type Result struct {
 	// Minimal: without any one of its entries the plan does not fail so. False if
 	// the budget was used up before that was known.
 	Minimal bool
-	Story   []scenarios.Told // the whole run in words; see Brief
-	History []Operation      // the operations of the finding
+	Story   []scenarios.Told  // the whole run in words; see Brief
+	Leads   []scenarios.Leads // who led which shard
+	History []Operation       // the operations of the finding
+	focus   focus             // what the finding is about
 }
 
 // Operation is one operation at fault.
@@ -262,7 +264,8 @@ func (s *search) result(before int, minimal bool) (*Result, error) {
 	r := &Result{
 		Plan: got.Recorded(s.options.Build), Fingerprint: s.want, Finding: root,
 		Operations: got.Operations,
-		Before:     before, After: Entries(s.best), Runs: s.runs, CPU: cpuTime() - s.began, Minimal: minimal, Story: got.Story,
+		Before:     before, After: Entries(s.best), Runs: s.runs, CPU: cpuTime() - s.began, Minimal: minimal, Story: got.Story, Leads: got.Leads,
+		focus: focusOf(&root, got.History.Ops, got.Plan),
 	}
 	for _, i := range root.Ops {
 		if i < len(got.History.Ops) {

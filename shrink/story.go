@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tidaldb/tidalsim/scenarios"
 )
@@ -13,7 +14,10 @@ import (
 // Bounds of a short story, lines.
 const (
 	maxEntries = 7  // of a plan that are told in words
-	maxTold    = 13 // of the run
+	maxLeads   = 2  // shards of which is said who leads
+	maxEpochs  = 4  // of each of them
+	maxTold    = 11 // of the run
+	maxOwn     = 6  // of them that are about the finding before anything else is told
 	maxFinding = 2
 )
 
@@ -26,17 +30,21 @@ func Words(p *scenarios.Plan) []string {
 		lines = append(lines, fmt.Sprintf("fault %d: %s", i, w.Disruptions[i]))
 	}
 	if s := p.Workload.Storm; s != nil {
-		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %d ns for %d ns", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, s.From, s.For))
+		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %s for %s", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, time.Duration(s.From), time.Duration(s.For)))
 	}
 	if l := p.Workload.Loyal; l != nil {
-		lines = append(lines, fmt.Sprintf("loyal: %s ask whoever a disruption hits, every %d ns, %d reads each", count(l.Clients, "client"), l.Every, l.Reads))
+		lines = append(lines, fmt.Sprintf("loyal: %s ask whoever a disruption hits, every %s, %d reads each", count(l.Clients, "client"), time.Duration(l.Every), l.Reads))
 	}
 	for _, at := range commandsOf(p) {
 		k := p.Workload.Operators[at.operator].Commands[at.index]
+		if k.OfNode() {
+			lines = append(lines, fmt.Sprintf("operator %d: %s node %d", at.operator, k.Kind, k.Node))
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("operator %d: %s tenant %s, %+d versions, limits %+v", at.operator, k.Kind, c.Tenants[k.Tenant].Config.ID, k.Step, k.Limits))
 	}
 	for _, k := range w.Clocks {
-		lines = append(lines, fmt.Sprintf("clock of process %d: %+d ppm, wall clock off by %+d ns", k.Process, k.DriftPPM, k.Wall))
+		lines = append(lines, fmt.Sprintf("clock of process %d: %+d ppm, wall clock off by %s", k.Process, k.DriftPPM, time.Duration(k.Wall)))
 	}
 	for _, t := range w.Terms {
 		lines = append(lines, fmt.Sprintf("fault point %s of process %d: %s", t.Point, t.Process, t.Term))
@@ -59,8 +67,8 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Brief tells the result in at most 24 lines: the entries, what of the run
-// matters, the finding.
+// Brief tells the result in at most 24 lines: the entries, who leads the shards, what of the
+// run matters, the finding.
 func (r *Result) Brief() []string {
 	var lines []string
 	for i, entry := range Words(r.Plan) {
@@ -69,6 +77,9 @@ func (r *Result) Brief() []string {
 			break
 		}
 		lines = append(lines, "  "+entry)
+	}
+	for _, leads := range r.leaders() {
+		lines = append(lines, "  "+leads)
 	}
 	last := -1
 	for _, i := range r.matters() {
@@ -89,59 +100,70 @@ func (r *Result) Brief() []string {
 	return lines
 }
 
-// matters chooses the lines of the story that are told, in order: faults, starts
-// and ends of nodes; the operations of the finding; their messages; what was going
-// on when a fault began; other calls; the rest, from the end of the run backwards.
+// matters chooses the lines of the story that are told, in order: some about the operations
+// and the record of the finding; faults, starts and ends of nodes; the others about the
+// finding; messages of its operations; what its slot did; what was going on when a fault
+// began; other calls; the rest. Where there are too many, those near the finding are told.
 func (r *Result) matters() []int {
-	var chosen []int
-	for rank := 0; rank <= lastRank && len(chosen) < maxTold; rank++ {
-		var fits []int
-		for i := range r.Story {
-			if r.rank(i) == rank {
-				fits = append(fits, i)
-			}
+	fits := make([][]int, lastRank+1)
+	for i := range r.Story {
+		if rank := r.rank(i); rank <= lastRank {
+			fits[rank] = append(fits[rank], i)
 		}
-		if room := maxTold - len(chosen); len(fits) > room {
-			first := room / 2 // how it began and how it ended
-			fits = append(fits[:first:first], fits[len(fits)-(room-first):]...)
-		}
-		chosen = append(chosen, fits...)
+	}
+	chosen := slices.Clone(r.nearest(fits[rankOwn], maxOwn))
+	for _, lines := range fits {
+		lines = slices.DeleteFunc(lines, func(i int) bool { return slices.Contains(chosen, i) })
+		chosen = append(chosen, r.nearest(lines, maxTold-len(chosen))...)
 	}
 	slices.Sort(chosen)
 	return chosen
 }
 
-const lastRank = 5
+// How much a line of the story matters; the first most.
+const (
+	rankFault   = iota // faults, and starts and ends of nodes
+	rankOwn            // what the finding is about: its operations, its record
+	rankMessage        // messages of its operations, configurations of its shard
+	rankSlot           // what its slot did
+	rankAmid           // what was going on when a fault began
+	rankCall           // other calls
+	lastRank           // everything else
+	rankNowhere        // what is told elsewhere
+)
 
-// rank says how much line i of the story matters; 0 is most.
+// rank says how much line i of the story matters.
 func (r *Result) rank(i int) int {
 	t := &r.Story[i]
 	switch {
 	case t.Kind == scenarios.Arrive: // the line of its sending says as much
-		return lastRank + 1
+		return rankNowhere
 	case t.Kind == scenarios.Object: // the finding is told below the story
-		return lastRank + 1
+		return rankNowhere
+	case t.Kind == scenarios.Configure: // who leads first is told above it
+		if t.At > 0 && t.Shard == r.focus.shard {
+			return rankMessage
+		}
+		return rankNowhere
 	case t.About == scenarios.Fault:
-		return 0
+		return rankFault
 	case t.About == scenarios.Life:
 		if strings.HasPrefix(t.Text, "client") || strings.HasSuffix(t.Text, "incarnation 1") {
 			return lastRank
 		}
-		return 0
-	case t.About != scenarios.Detail && r.atFault(t.Op):
-		return 1
+		return rankFault
+	case (t.About == scenarios.Called || t.About == scenarios.Ended) && slices.Contains(r.focus.calls, t.Op), r.focus.isOf(t):
+		return rankOwn
 	case t.About == scenarios.Detail && r.concerns(t.Text):
-		return 2
+		return rankMessage
+	case r.focus.isIn(t) && (t.About != scenarios.Detail || t.Kind != scenarios.Point):
+		return rankSlot
 	case i+1 < len(r.Story) && r.Story[i+1].About == scenarios.Fault:
-		return 3
+		return rankAmid
 	case t.About != scenarios.Detail:
-		return 4
+		return rankCall
 	}
 	return lastRank
-}
-
-func (r *Result) atFault(op int) bool {
-	return slices.ContainsFunc(r.History, func(o Operation) bool { return o.Index == op })
 }
 
 // identity is how a message is told from others in a story.

@@ -57,7 +57,8 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //
 // A read is judged if, from its beginning to its deadline, at most one node was hurt, or had
 // been so shortly before: it has to come back, and into the in-sync set. Its deadline is
-// ReadDeadline, and longer if the node ran all the while. Where messages are lost for no disruption's sake
+// ReadDeadline, and longer if the node ran all the while; it counts from when the node is back if
+// the set was at min when the node was hurt. Where messages are lost for no disruption's sake
 // nothing is judged; nor is a read of a tenant before its creation was answered, or from
 // when its drop was asked for.
 func judgeAvailability(run *observe.Run, o Options) Report {
@@ -78,6 +79,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 		}
 	}
 	judgeRemovals(v, run)
+	judgeSuccessors(v, run)
 	switch {
 	case len(ops) == 0:
 		v.cannotTell("nothing was asked")
@@ -103,6 +105,7 @@ func answeredInTime(v *verdict, a *observe.Availability, ops []history.Op, i int
 	}
 	v.report.Checked++
 	switch took := op.ReturnAt - op.InvokeAt; {
+	case op.Outcome == history.Acked && op.ReturnAt-wholeAgain(a, op) <= deadline:
 	case op.Outcome != history.Acked:
 		v.find("unanswered", op.ReturnAt, []int{i}, "%s, at level %s, began at %s and ended %s (%s) %s later, although at most one node was hurt",
 			describe(ops, i), op.Level, instant(op.InvokeAt), op.Outcome, op.Reason, instant(took))
@@ -110,6 +113,19 @@ func answeredInTime(v *verdict, a *observe.Availability, ops []history.Op, i int
 		v.find("late", op.ReturnAt, []int{i}, "%s, at level %s, began at %s and was answered %s later, although at most one node was hurt; its deadline is %s",
 			describe(ops, i), op.Level, instant(op.InvokeAt), instant(took), instant(deadline))
 	}
+}
+
+// wholeAgain returns from when on the deadline of a read counts. A leader knows that what was
+// committed before it is so when a record of its own is: in a set that was at min when a member
+// was hurt, because another one is drained, when that member is back.
+func wholeAgain(a *observe.Availability, op *history.Op) int64 {
+	since := op.InvokeAt
+	for i := range a.Outages {
+		if o := &a.Outages[i]; o.From <= op.ReturnAt && o.To > since && a.AtMin(op.Tenant, op.Slot, o.From) {
+			since = o.To
+		}
+	}
+	return since
 }
 
 // deadlineOf returns how long a read may take; false if more than one node was hurt within that
@@ -248,4 +264,57 @@ func leaderIn(run *observe.Run, l *observe.Leave) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// judgeSuccessors looks for how long the leaders of sets kept in them those whom they replaced.
+func judgeSuccessors(v *verdict, run *observe.Run) {
+	list := run.Configurations.List
+	for i := range list {
+		c := &list[i]
+		for j := i - 1; j >= 0; j-- {
+			before := &list[j]
+			if before.Shard != c.Shard || before.Epoch == c.Epoch {
+				continue
+			}
+			if before.Version+1 == c.Version && !c.Reformed && deafAlone(&run.Availability, before.Leader.Node, c.At) {
+				keepsOut(v, run, before, c)
+			}
+			break
+		}
+	}
+}
+
+// keepsOut looks when the leader of the epoch before is out of the set that an election made.
+func keepsOut(v *verdict, run *observe.Run, before, c *observe.Configuration) {
+	list, old, bound := run.Configurations.List, before.Leader.Node, run.Availability.Silence*3/4
+	if before.At > c.At-run.Availability.Silence || !holdsNode(c.InSync, old) || len(c.InSync) <= c.Min {
+		return
+	}
+	for i := range list {
+		next := &list[i]
+		if next.Shard != c.Shard || next.Version <= c.Version || next.Epoch == c.Epoch && holdsNode(next.InSync, old) {
+			continue
+		}
+		if v.report.Checked++; next.At > c.At+bound {
+			v.find("waits-again", next.At, nil, "shard %d: node %d, which was deaf, was replaced at %s, and node %d, which leads in epoch %d, kept it in the set until %s",
+				c.Shard, old, instant(c.At), c.Leader.Node, c.Epoch, instant(next.At))
+		}
+		return
+	}
+}
+
+// deafAlone reports whether a node heard nobody when it was replaced, and for a Silence before
+// and after that, while nothing hurt another node.
+func deafAlone(a *observe.Availability, node uint32, at int64) bool {
+	deaf := false
+	for i := range a.Outages {
+		switch o := &a.Outages[i]; {
+		case o.From > at+a.Silence || o.To+StopBound(a, o.Disk, o.Partial, true) < at-a.Silence:
+		case o.Node != node || o.Unbounded:
+			return false
+		default:
+			deaf = deaf || o.Deaf && o.From <= at-a.Silence/2 && o.To >= at+a.Silence
+		}
+	}
+	return deaf
 }

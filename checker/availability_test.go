@@ -208,3 +208,68 @@ func TestGapsThatAreNotJudgedAreCounted(t *testing.T) {
 		t.Errorf("%d gaps are counted as not judged, and %d as judged; want 1 and 0", a.Unjudged, r.Checked)
 	}
 }
+
+// Node 0 leads shard 1, and is deaf from 1000 ms to 4000 ms; node 2 leads from 1400 ms on.
+func TestSuccessorsOfTheDeaf(t *testing.T) {
+	members := func(nodes ...uint32) (list []observe.Process) {
+		for _, node := range nodes {
+			list = append(list, observe.Process{Node: node, Incarnation: 1})
+		}
+		return list
+	}
+	replaced := func(out int64, changes ...func(*world)) func(*world) {
+		return func(w *world) {
+			w.has(7, 5)
+			w.run.Shared = true
+			w.run.Availability = observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Outages: []observe.Outage{{Node: 0, Deaf: true, From: 1000 * ms, To: 4000 * ms}}}
+			w.run.Configurations.List = []observe.Configuration{
+				{Shard: 1, Version: 3, Epoch: 1, Leader: members(0)[0], InSync: members(0, 1, 2), Min: 2, At: 100 * ms},
+				{Shard: 1, Version: 4, Epoch: 2, Leader: members(2)[0], InSync: members(0, 1, 2), Min: 2, At: 1400 * ms},
+				{Shard: 1, Version: 5, Epoch: 2, Leader: members(2)[0], InSync: members(1, 2), Min: 2, At: out * ms},
+			}
+			for _, change := range changes {
+				change(w)
+			}
+		}
+	}
+	before := func(change func(c *observe.Configuration)) func(*world) {
+		return func(w *world) { change(&w.run.Configurations.List[0]) }
+	}
+	judged(t, "availability", []given{
+		{name: "it is out in time", verdict: Held, make: replaced(1625)},
+		{name: "it is waited for again", verdict: Violated, make: replaced(1626), want: []string{
+			"waits-again [] 1626 ms: shard 1: node 0, which was deaf, was replaced at 1400 ms, and node 2, which leads in epoch 2, kept it in the set until 1626 ms",
+		}},
+		{name: "it was not deaf", verdict: Held, make: replaced(1626, func(w *world) { w.run.Availability.Outages[0].Deaf = false })},
+		{name: "it hears again", verdict: Held, make: replaced(1626, func(w *world) { w.run.Availability.Outages[0].To = 1650 * ms })},
+		{name: "another node is hurt", verdict: Held, why: "nothing was asked while at most one node was hurt", make: replaced(1626, func(w *world) {
+			w.run.Availability.Outages = append(w.run.Availability.Outages, observe.Outage{Node: 3, Disk: true, From: 1500 * ms, To: 1600 * ms})
+		})},
+		{name: "the set is at min", verdict: Held, make: replaced(1626, func(w *world) { w.run.Configurations.List[1].Min = 3 })},
+		{name: "it led for a moment only", verdict: Held, make: replaced(1626, before(func(c *observe.Configuration) { c.At = 1101 * ms }))},
+		{name: "a version was not seen", verdict: Held, make: replaced(1626, before(func(c *observe.Configuration) { c.Version = 2 }))},
+		{name: "nobody is to say when it left", verdict: Held, make: replaced(1626, func(w *world) { w.run.Configurations.List = w.run.Configurations.List[:2] })},
+	})
+}
+
+// Node 1 is down from 0 to 3000 ms, and the shard of the slot that is read needs all that are in
+// its set.
+func TestReadsOfASetAtMinWaitForTheNode(t *testing.T) {
+	read := func(took int64, set observe.Set) func(*world) {
+		return func(w *world) {
+			w.run.Availability = observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Outages: []observe.Outage{{Node: 1, Alone: true, To: 3000 * ms}}}
+			w.run.Availability.Homes = []observe.Home{{Tenant: home, Slot: 1, Shard: 4}, {Tenant: home, Slot: 0, Shard: 3}}
+			w.run.Availability.Sets = []observe.Set{{Shard: 4, Size: 2, Min: 2}, set}
+			w.took(history.Session, took)
+		}
+	}
+	judged(t, "availability", []given{
+		{name: "the set was at min", verdict: Held, make: read(3997*ms, observe.Set{Shard: 3, Size: 2, Min: 2})},
+		{name: "the set was at min, and the node is back for long", verdict: Violated, make: read(3997*ms+1, observe.Set{Shard: 3, Size: 2, Min: 2}), want: []string{
+			"late [0] 4000.000001 ms: read #0 of client 7 (tenant 2 slot 0, entity 5), at level session, began at 3 ms and was answered 3997.000001 ms later, although at most one node was hurt; its deadline is 1000 ms",
+		}},
+		{name: "the set was above min", verdict: Violated, make: read(1001*ms, observe.Set{Shard: 3, Size: 3, Min: 2}), want: []string{
+			"late [0] 1004 ms: read #0 of client 7 (tenant 2 slot 0, entity 5), at level session, began at 3 ms and was answered 1001 ms later, although at most one node was hurt; its deadline is 1000 ms",
+		}},
+	})
+}

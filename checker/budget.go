@@ -95,12 +95,19 @@ func drainedAt(b *observe.Budget, node uint32, index uint64) bool {
 	return drained
 }
 
-// hurtBefore reports whether a disruption had hit a node, or what connects it, so that its
-// leader may have taken it for gone.
+// hurtBefore reports whether a disruption had hit a node, or what connects it to any other, so
+// that its leader or the coordinator may have taken it for gone.
 func hurtBefore(a *observe.Availability, node uint32, at int64) bool {
 	return slices.ContainsFunc(a.Outages, func(o observe.Outage) bool {
-		return (o.Node == node || !o.Alone) && o.From <= at && o.To+ReadDeadline(a.Silence) >= at
+		return hides(&o, node) && o.From <= at && o.To+ReadDeadline(a.Silence) >= at
 	})
+}
+
+// hides reports whether a disruption may let others take a node for gone: it hit the node, or
+// what connects it to another one, or a clock by which another one waits.
+func hides(o *observe.Outage, node uint32) bool {
+	connects := !o.Alone && !o.Disk && (o.Peer < 0 || o.Peer == int64(node))
+	return o.Node == node || o.Unbounded || connects
 }
 
 // judgeDuties looks at each configuration of a shard beside the one before it, if that was seen.
@@ -131,7 +138,7 @@ func judgeChange(v *verdict, run *observe.Run, before, c *observe.Configuration)
 		}
 	}
 	at, drained := drainedSince(b, c.Leader.Node, c.Index)
-	if before.Epoch == c.Epoch || c.Reformed || !drained || c.At < at+run.Availability.Silence {
+	if before.Epoch == c.Epoch || c.Reformed || !drained || c.At < at+run.Availability.Silence/6 {
 		return
 	}
 	for _, m := range before.InSync {

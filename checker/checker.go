@@ -135,6 +135,8 @@ func All() []Checker {
 		{nameSession, "a session reads what it has written and never less than it has read, a bounded read is not older than its bound, and every answer is what the log adds up to", judgeSession},
 		{nameDurableAck, "before every acknowledgement the record was durable on the disks that the ack rule names", judgeDurableAck},
 		{nameInSync, "whoever is in sync, or about to be, has on its device all that anybody was ever told, at every acknowledgement and at every entry of the control plane", judgeInSync},
+		{nameProgress, "a leader counts on a replica only for what this life of its log has acknowledged in the leader's epoch, and a replica takes for committed only what it has", judgeProgress},
+		{nameReform, "the leader of a reformed set begins when every member has told of its logs, with the best of them, and the reform is over when every member has what the leader adopted", judgeReform},
 		{namePrefix, "the replicas of a log are prefixes of one, and in the end all have the same records and the same state", judgePrefix},
 		{nameReplicasEqual, "the state of every replica is what the log up to its last record adds up to: entities, sessions, floors, answers, level, limits and lineage", judgeReplicasEqual},
 		{nameDamage, "a recovery finds each whole record that its files hold, and calls a log damaged only where the world harmed the disk; no file goes and no claim is made too early", judgeDamage},

@@ -54,6 +54,8 @@ func busy(n int) *world {
 	w.configuration(1, nil)
 	w.run.Shares.Count++
 	w.run.ReadIndex.Answered(observe.OldRead{Tenant: home})
+	w.run.Progress.Count++
+	w.run.Reforms.Count++
 	w.run.Copies.Announced(observe.Process{Incarnation: 1}, home, 0, w.log().End().Seq, w.tick())
 	return w
 }

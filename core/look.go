@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/tidaldb/tidalsim/core/group"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -23,4 +24,24 @@ func (n *Node) Phase(t tenant.ID, slot lineage.Slot) (replica.Phase, error) {
 		return n.slots[i].Phase(), n.slots[i].Failure()
 	}
 	return replica.Closed, nil
+}
+
+// AppendCounted appends to dst what the node, as the leader of a slot, counts on in the other
+// replicas, and returns the epoch in which it does. It is false if it does not lead the slot.
+func (n *Node) AppendCounted(dst []group.Counted, t tenant.ID, slot lineage.Slot) ([]group.Counted, lineage.ShardEpoch, bool) {
+	i := n.slotOf(t, slot)
+	if i < 0 || i >= len(n.groupBy) {
+		return dst, 0, false
+	}
+	return n.groupBy[i].AppendCounted(dst, i)
+}
+
+// Committed returns up to where a slot's log is committed, as the leader has told the node, and
+// where the log ends here. It is false if the slot is not here, or not open.
+func (n *Node) Committed(t tenant.ID, slot lineage.Slot) (committed, end lineage.Seq, ok bool) {
+	i := n.slotOf(t, slot)
+	if i < 0 || n.slots[i].Dropped() || !n.slots[i].IsOpen() {
+		return 0, 0, false
+	}
+	return n.slots[i].Told(), n.slots[i].End().Seq, true
 }

@@ -36,6 +36,9 @@ var deposedLeader = &Scenario{
 			Clients: 1, Reads: 160, Every: d.log("loyal every", 0, millisecond, 4*millisecond),
 			Around: d.between("loyal around", 0, 12, 24) * millisecond, BoundedPermille: d.between("loyal bounded", 0, 100, 500),
 		}
+		if d.oneIn(3, "several under way", 0) { // then the tail that is cut off is longer
+			w.Concurrency = 4
+		}
 		if d.oneIn(3, "nothing but bounded", 0) { // a read that waits for a confirmation would hold up the next one
 			w.Loyal.BoundedPermille = 1000
 		}
@@ -71,8 +74,20 @@ func (d *draw) takeTurns(p *Plan) int64 {
 					p.World.Disruptions = append(p.World.Disruptions, f)
 				}
 			}
+			d.stallsToo(p, i, f)
 		}
 		at += f.For + d.between("turn after", i, s.Silence, 3*s.Silence)
 	}
 	return at
+}
+
+// stallsToo lets the disk of a node that is cut off stand still, sometimes, from then on until
+// after the node is back: it has to cut what it has not written yet.
+func (d *draw) stallsToo(p *Plan, i int, cut plan.Disruption) {
+	if !d.oneIn(3, "turn stalls", i) {
+		return
+	}
+	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+		Kind: plan.Stall, Process: cut.Process, When: cut.When, For: cut.For + d.log("turn stalls on", i, 4*millisecond, p.Cluster.Shared.Silence),
+	})
 }

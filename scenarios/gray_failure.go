@@ -3,6 +3,7 @@ package scenarios
 import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -14,6 +15,9 @@ var grayFailure = &Scenario{
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3+2*int(d.between("two more nodes", 0, 0, 1)))
 		p.Workload.Think = d.log("steady think", 0, 8*millisecond, 16*millisecond)
+		for i := range p.Cluster.Tenants { // a refusal shows nothing here
+			p.Cluster.Tenants[i].Config.Limits = tenant.Limits{Rate: 100_000}
+		}
 		// A write waits at any time, so that a pause is seen from its beginning.
 		p.Workload.ReadPermille = min(p.Workload.ReadPermille, 400)
 		p.Workload.Operations = int(min(int64(p.Workload.Operations), 4*second/p.Workload.Think))
@@ -40,7 +44,7 @@ func (d *draw) hurt(p *Plan, victim uint32) {
 		Process: victim, For: d.log("gray for", 0, 512*millisecond, 4096*millisecond),
 		When: plan.Anchor{At: d.between("gray at", 0, 400*millisecond, 1000*millisecond)},
 	}
-	if d.oneIn(4, "gray leader of the meta log", 0) { // it leads when it is hurt
+	if d.oneIn(3, "gray leader of the meta log", 0) { // it leads when it is hurt
 		f.When = plan.Anchor{Point: fault.Name(fault.MetaLeading), At: foundedBy, After: d.log("gray after", 0, millisecond, 512*millisecond), By: 1000 * millisecond}
 	}
 	switch d.between("gray kind", 0, 0, 7) {

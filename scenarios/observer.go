@@ -12,6 +12,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/group"
 	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
@@ -44,7 +45,9 @@ type observer struct {
 	seed     uint64        // of what is drawn here
 	damage   damageView    // of logs that are opened, and of their files
 	looks    []look        // that are due when the Step under way has ended
-	state    []byte        // of the replica looked at last
+	beliefs  []look        // likewise, of what a node counts on
+	counted  []group.Counted
+	state    []byte // of the replica looked at last
 	record   record.Record
 	names    []string      // of a directory that is looked at
 	segments []segmentFile // likewise
@@ -100,11 +103,15 @@ type slotWrites struct {
 	reborn bool
 	begun  int64 // when it was begun, true time, ns
 	died   lineage.Seq
+
+	acks     acknowledged
+	believed believed
 }
 
 // place is where one record stands. Records of one batch stand side by side.
 type place struct {
 	seq      lineage.Seq
+	epoch    lineage.ShardEpoch
 	chain    lineage.Chain
 	batch    uint32
 	path     string
@@ -117,7 +124,7 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 		shared: shared, health: o.health,
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0], names: o.names[:0], segments: o.segments[:0],
-		looks: o.looks[:0], state: o.state, damage: o.damage,
+		looks: o.looks[:0], beliefs: o.beliefs[:0], counted: o.counted[:0], state: o.state, damage: o.damage,
 	}
 	for len(o.files) < nodes {
 		o.files = append(o.files, keyed.List[file]{})
@@ -166,6 +173,9 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 		o.story.hit(id, p, key)
 	}
 	o.lookAt(id, p, key)
+	if o.shared != nil {
+		o.reckonsAt(id, p, key)
+	}
 	o.noteOpening(id, p, key)
 	if o.shared != nil && o.hitShared(id, p, key, local) {
 		return
@@ -291,7 +301,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		n := len(w.places)
 		w.places = slices.Grow(w.places, 1)[:n+1]
 		p := &w.places[n]
-		p.seq, p.chain, p.batch, p.path, p.from, p.to = r.Seq, chain, w.batch, path, from, from+int64(size)
+		p.seq, p.epoch, p.chain, p.batch, p.path, p.from, p.to = r.Seq, r.Epoch, chain, w.batch, path, from, from+int64(size)
 		from += int64(size)
 	}
 }
@@ -458,7 +468,7 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 		return
 	}
 	if o.shared != nil {
-		o.handed(to, payload)
+		o.handed(to, from, payload)
 		o.arrives(to, from, payload)
 		o.heardHealth(to, from, payload)
 	}

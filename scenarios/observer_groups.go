@@ -224,14 +224,17 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 			return
 		}
 		o.durableThere(from, m)
+		o.acknowledges(from, m)
 		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
 	}
 }
 
 // members is who was told last to be in a shard's set.
 type members struct {
-	version uint64
-	inSync  []control.Member
+	version  uint64
+	epoch    lineage.ShardEpoch
+	reformed bool // and nobody knows what is committed
+	inSync   []control.Member
 }
 
 // tellsChanges notes what is said to nodes of their duties, and who leaves a set.
@@ -269,7 +272,7 @@ func (o *observer) leaves(s *control.Shard) {
 	last := o.shared.members.Find(k)
 	if last == nil {
 		last = o.shared.members.Add(k)
-		last.version = 0
+		*last = members{inSync: last.inSync[:0]}
 	}
 	if s.Version <= last.version {
 		return
@@ -284,6 +287,10 @@ func (o *observer) leaves(s *control.Shard) {
 		}
 	}
 	o.run.Availability.Sets = append(o.run.Availability.Sets, observe.Set{Shard: s.ID, Size: len(s.InSync), Min: s.Min, At: o.world.Time()})
+	if last.reformed && !s.Reformed && last.epoch == s.Epoch {
+		o.reformEnds(s, last.inSync)
+	}
+	last.epoch, last.reformed = s.Epoch, s.Reformed
 	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
 	o.configured(s)
 }
@@ -465,11 +472,18 @@ func (o *observer) arrives(to, from env.ID, payload []byte) {
 	}
 }
 
-// handed notes the epoch of records that a node is about to look at.
-func (o *observer) handed(to env.ID, payload []byte) {
-	if peer.KindOf(payload) == peer.Append && peer.View(payload, &o.shared.peer) == nil {
-		m := &o.shared.peer
-		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+// handed notes the epoch of records that a node is about to look at, and what it is told of
+// the logs of others.
+func (o *observer) handed(to, from env.ID, payload []byte) {
+	switch m := &o.shared.peer; peer.KindOf(payload) {
+	case peer.Append:
+		if peer.View(payload, m) == nil {
+			o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+		}
+	case peer.Appended:
+		o.acknowledgedTo(to, from, payload)
+	case peer.Surveyed:
+		o.surveyedBy(to, from, payload)
 	}
 }
 

@@ -42,6 +42,7 @@ type sharedView struct {
 	divided  keyed.List[divided] // by tenant
 	peer     peer.Message
 
+	surveys  []survey
 	pending  []pendingMember // asked for, and not known to be refused
 	reviewed uint64          // the entry of the control plane's log up to which copies were looked at
 	lives    []*core.Node    // by process: the last life of each node, running or not
@@ -79,6 +80,8 @@ type leading struct {
 	node  env.ID
 	epoch lineage.ShardEpoch
 	told  lineage.Seq // the last record that a client was told of
+	// adopted is where the log ended with which the epoch began.
+	adopted lineage.Seq
 
 	utmost      utmost
 	acked       lineage.ShardEpoch // in which the node acknowledged something last, at ackedAt
@@ -159,7 +162,8 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
 		if epoch := lineage.ShardEpoch(key.Attempt); epoch > l.epoch {
-			l.node, l.epoch, l.incarnation = id, epoch, o.boots[id].incarnation
+			l.node, l.epoch, l.incarnation, l.adopted = id, epoch, o.boots[id].incarnation, seq
+			o.adopts(id, t, slot, epoch, seq)
 			w := o.writesOf(id, t, slot)
 			o.run.Leads(t, slot, epoch, seq, w.chainAt, o.world.Time(), int64(w.received), uint64(o.boots[id].incarnation))
 		}
@@ -171,11 +175,16 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 
 // chainAt returns the chain that the node wrote at a seq, if that was seen.
 func (w *slotWrites) chainAt(seq lineage.Seq) (lineage.Chain, bool) {
-	i, found := slices.BinarySearchFunc(w.places, seq, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
+	i, found := w.find(seq)
 	if !found {
 		return 0, false
 	}
 	return w.places[i].chain, true
+}
+
+// find returns where a record is among the places.
+func (w *slotWrites) find(seq lineage.Seq) (int, bool) {
+	return slices.BinarySearchFunc(w.places, seq, func(p place, seq lineage.Seq) int { return cmp.Compare(p.seq, seq) })
 }
 
 // ackedByAll looks whether the record of an acknowledgement is on the platters of all

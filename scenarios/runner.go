@@ -211,6 +211,7 @@ func (r *Runner) view() *sharedView {
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
 		v.place(p.Tenant.ID, p.Slot, p.Shard)
+		r.run.Availability.Homes = append(r.run.Availability.Homes, observe.Home{Tenant: p.Tenant.ID, Slot: p.Slot, Shard: p.Shard})
 	}
 	return v
 }
@@ -351,6 +352,7 @@ func (r *Runner) newDriver(e env.Env) env.Machine {
 // slot serves and has nothing under way.
 func (r *Runner) done() bool {
 	r.sample()
+	r.reckon()
 	r.recoveries()
 	if r.world.Time() >= r.asking.due {
 		r.ask()
@@ -508,7 +510,7 @@ func (r *Runner) outages(calmAt int64) {
 			to = min(to, calmAt)
 		}
 		isNode := int(d.Process) < r.plan.Cluster.Nodes
-		outage := observe.Outage{Node: d.Process, Alone: (stops || d.Kind == plan.Pause) && isNode, From: from, To: to}
+		outage := observe.Outage{Node: d.Process, Peer: d.Peer, Alone: (stops || d.Kind == plan.Pause) && isNode, From: from, To: to}
 		switch d.Kind {
 		case plan.SlowDisk, plan.Stall, plan.DiskFull, plan.SyncFail, plan.WriteFail:
 			outage.Disk = true

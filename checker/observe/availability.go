@@ -2,11 +2,14 @@ package observe
 
 import (
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
 // Outage is a disruption that had an effect.
 type Outage struct {
 	Node uint32
+	// Peer is the other node, if what connects two was hurt; -1: that is all others.
+	Peer int64
 	// Alone says that the node was down, or did not run, and that this was all.
 	Alone bool
 	// Disk says that its disk was slow, stood still, was full or failed, so that the node
@@ -34,6 +37,13 @@ type Set struct {
 	Size  int
 	Min   int // that are needed to acknowledge
 	At    int64
+}
+
+// Home says in which shard a slot is.
+type Home struct {
+	Tenant tenant.ID
+	Slot   lineage.Slot
+	Shard  lineage.Shard
 }
 
 // Coordinator is a node that began to tell the others what the control plane decided.
@@ -64,6 +74,8 @@ type Availability struct {
 	// Sets and Coordinators ascend in time.
 	Sets         []Set
 	Coordinators []Coordinator
+	// Homes says in which shards slots are.
+	Homes []Home
 	// Silence is how long a node may say nothing until it is replaced, ns; 0: it never is.
 	Silence int64
 	// Slow is how long a node's disk may make nothing durable until it is replaced, ns.
@@ -75,7 +87,7 @@ type Availability struct {
 }
 
 func (a *Availability) reset() {
-	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0], Gaps: a.Gaps[:0], Sets: a.Sets[:0], Coordinators: a.Coordinators[:0]}
+	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0], Gaps: a.Gaps[:0], Sets: a.Sets[:0], Homes: a.Homes[:0], Coordinators: a.Coordinators[:0]}
 }
 
 // Hit lets every pause begin no earlier than the disruption that led to it, and notes
@@ -115,6 +127,18 @@ func (a *Availability) SetAt(shard lineage.Shard, at int64) (last Set) {
 		}
 	}
 	return last
+}
+
+// AtMin reports whether the set of a slot's shard, as it was told last until an instant, had no
+// more members than it needs.
+func (a *Availability) AtMin(t tenant.ID, slot lineage.Slot, at int64) bool {
+	for _, h := range a.Homes {
+		if h.Tenant == t && h.Slot == slot {
+			set := a.SetAt(h.Shard, at)
+			return set.Min > 0 && set.Size <= set.Min
+		}
+	}
+	return false
 }
 
 // CoordinatorAt returns the node that coordinated last until an instant; false if none did.

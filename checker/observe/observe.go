@@ -104,6 +104,8 @@ type Run struct {
 	Configurations Configurations
 	Shares         Shares
 	ReadIndex      ReadIndex
+	Progress       Progress
+	Reforms        Reforms
 
 	lifecycle // of tenants
 
@@ -138,6 +140,8 @@ func (r *Run) Reset() {
 	r.Configurations.reset()
 	r.Shares.reset()
 	r.ReadIndex.reset()
+	r.Progress.reset()
+	r.Reforms.reset()
 	r.lifecycle.reset()
 }
 

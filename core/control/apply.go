@@ -307,7 +307,6 @@ func inSync(_ *Plane, x *change) Refusal { return unless(x.shard.IsInSync(x.Memb
 
 func inSyncToLead(_ *Plane, x *change) Refusal {
 	// Only a member without which nothing was acknowledged is promoted.
-	//safety:only-in-sync-promoted false by=configuration on=failover
 	if !x.shard.IsInSync(x.Member) && !x.shard.IsEligible(x.Member.Node) {
 		return NotInSync
 	}

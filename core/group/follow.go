@@ -99,7 +99,7 @@ func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
 		g.gathered(e, from, m)
 		return
 	}
-	g.leader, g.knows, g.heard = from, true, e.Now()
+	g.leader, g.knows = from, true
 	switch m.Kind {
 	case peer.Confirm:
 		g.echo = max(g.echo, m.Round)

@@ -179,7 +179,7 @@ func (g *Group) choose(e env.Env) {
 	}
 	for _, m := range g.known.InSync {
 		// A member that was not asked may be the only one that has what was committed.
-		//safety:all-in-sync-asked by=no-loss on=all-members-restart
+		//safety:all-in-sync-asked by=reform on=all-members-restart
 		if m != g.self && !slices.Contains(g.gather.answered, m) {
 			return
 		}
@@ -197,7 +197,7 @@ func (g *Group) choose(e env.Env) {
 		}
 		j, _ := slices.BinarySearchFunc(g.gather.logs, best, compareLogs)
 		for ; j < len(g.gather.logs) && compareLogs(g.gather.logs[j], best) == 0; j++ {
-			//safety:best-log-adopted by=no-loss on=all-members-restart
+			//safety:best-log-adopted by=reform on=all-members-restart
 			if l := &g.gather.logs[j]; l.better(&best) {
 				best, s.blocked = *l, s.blocked && !l.Whole
 			}

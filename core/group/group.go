@@ -83,9 +83,11 @@ type Group struct {
 	wanted lineage.ShardEpoch // the highest epoch heard of
 	led    lineage.ShardEpoch // the last epoch in which the node led
 	role   Role
-	leader env.ID   // of epoch, as far as it is known
-	heard  env.Time // when the leader of epoch was heard last
-	knows  bool     // leader is known
+	leader env.ID // of epoch, as far as it is known
+	knows  bool   // leader is known
+	before env.ID // who led before, in the last epoch of which that was known, if succeeds
+
+	succeeds bool
 
 	slots    []slot
 	numbers  []int      // by place in slots, ascending
@@ -402,6 +404,9 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	if epoch <= g.epoch {
 		return
 	}
+	if g.knows {
+		g.before, g.succeeds = g.leader, true
+	}
 	g.stepDown(e)
 	g.epoch, g.knows, g.echo = epoch, false, 0
 	fault.Hit(e, fault.EpochAdopted, env.Key{A: uint64(g.known.ID), B: uint64(epoch)})
@@ -443,21 +448,20 @@ func (g *Group) takeRole(e env.Env) {
 		return
 	}
 	g.led = g.epoch
-	before, replaced := g.leader, g.heard != 0
 	g.leader, g.knows = g.self.Node, true
 	g.refuseReads(wire.NotYet) // they were to be answered by what another leader has said
 	for i := range g.peers {
 		// Others have said nothing to who did not lead. The leader before has, and need
 		// not be waited for once more if it has been silent for long.
 		o := &g.peers[i]
-		if o.node != before || o.heard == 0 {
+		if !g.succeeds || o.node != g.before || o.heard == 0 {
 			o.heard = e.Now()
 		}
 		o.answered = o.heard
 		// What it said shows that it speaks, not that it hears. It was mostly replaced
 		// because it does not: the coordinator has waited for it already.
 		//safety:deaf-leader-waited-for-once false by=availability on=gray-failure
-		if replaced && o.node == before && len(g.known.InSync) > g.known.Min {
+		if g.succeeds && o.node == g.before && len(g.known.InSync) > g.known.Min {
 			o.answered = min(o.answered, e.Now().Add(-g.patience.Silence/2))
 		}
 	}
@@ -531,7 +535,7 @@ func (g *Group) lacks(m control.Member, s *slot) bool {
 	}
 	c := &g.asked.command
 	// Others may count on it already.
-	//safety:readmission-counted false by=durable-ack on=disk-loss
+	//safety:readmission-counted false by=in-sync on=disk-loss
 	if g.asked.on && c.Kind == control.Readmit && c.Member == m && c.Tenant == s.tenant && c.Slot == s.slot {
 		return false
 	}
@@ -568,7 +572,7 @@ func (g *Group) advance(e env.Env, s *slot) {
 		commit = min(commit, g.ackedBy(s, m))
 	}
 	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) {
-		//safety:pending-acks-waited-for by=durable-ack on=reconfigure-under-fire
+		//safety:pending-acks-waited-for by=in-sync on=reconfigure-under-fire
 		commit = min(commit, g.ackedBy(s, m))
 	}
 	// One copy is lost with one disk. Records are shipped all the same.

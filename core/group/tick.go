@@ -204,7 +204,7 @@ func (g *Group) opened(s *slot) bool {
 	}
 	for _, m := range g.known.InSync {
 		// A member that lacks what the leader has adopted may lack what was committed.
-		//safety:settled-when-durable-on-all false by=no-loss on=all-members-restart
+		//safety:settled-when-durable-on-all false by=reform on=all-members-restart
 		if m != g.self && !g.excluded(m, s) && g.ackedBy(s, m) < s.r.Opening() {
 			return false
 		}
@@ -302,7 +302,7 @@ func (g *Group) hasAll(i int) bool {
 			continue
 		}
 		// Who is to be promoted one day has to have everything.
-		//safety:joins-when-complete by=durable-ack on=reconfigure-under-fire
+		//safety:joins-when-complete by=in-sync on=reconfigure-under-fire
 		if !g.complete(s, i) {
 			return false
 		}

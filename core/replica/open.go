@@ -305,7 +305,7 @@ func (r *Replica) confirmNames(e env.Env) {
 		//safety:snapshot-rewritten by=liveness on=disk-trouble
 		r.scriptRewrite(e, &files[1])
 		// What a name covers stays until the name is durable.
-		//safety:names-durable-before-removal by=liveness on=crash-restart
+		//safety:names-durable-before-removal by=damage on=crash-restart
 		r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 2))
 	}
 }

@@ -27,7 +27,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	session := r.state.Session(m.Session)
 	// A session has the number of the record that began it. This replica may have been
 	// replaced as the leader, and have heard nothing of it.
-	//safety:unheard-session-not-expired false by=unknown on=gray-failure
+	//safety:unheard-session-not-expired false by=unknown on=deposed-leader
 	if session == nil && r.config.Shared && lineage.Seq(m.Session) > r.state.Position.Seq {
 		return Outcome{Code: wire.NotServing}
 	}

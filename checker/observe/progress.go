@@ -1,0 +1,65 @@
+package observe
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Misbelief is what a node takes for true of a log and nothing bears out.
+type Misbelief uint8
+
+// The misbeliefs.
+const (
+	// Unacknowledged: a leader counts on a replica for a record that the replica has not
+	// acknowledged to it, in its epoch.
+	Unacknowledged Misbelief = iota + 1
+	// OfAnEarlierLife: a leader counts what a replica acknowledged of a log that the leader
+	// has let begin anew since.
+	OfAnEarlierLife
+	// BeyondTheLog: a replica takes records for committed that are not in its log.
+	BeyondTheLog
+)
+
+var misbeliefNames = [...]string{"", "unacknowledged", "earlier-life", "beyond-the-log"}
+
+// String returns the name of m.
+func (m Misbelief) String() string {
+	if int(m) < len(misbeliefNames) {
+		return misbeliefNames[m]
+	}
+	return fmt.Sprintf("misbelief-%d", uint8(m))
+}
+
+// Belief is one of them, and where it showed.
+type Belief struct {
+	Kind   Misbelief
+	Tenant tenant.ID
+	Slot   lineage.Slot
+	Node   uint32             // that believes it
+	Of     uint32             // the node whose log it is about
+	Epoch  lineage.ShardEpoch // in which it counts
+	Seq    lineage.Seq        // up to here
+	Last   lineage.Seq        // what there is to it: acknowledged, or in the log
+	At     int64              // true time, ns
+}
+
+// Progress records whether nodes knew of logs what they counted on. The zero value is empty
+// and ready.
+type Progress struct {
+	Count int      // of what was looked at
+	Wrong []Belief // at most maxNoted
+	More  int      // beyond those
+}
+
+func (p *Progress) reset() { *p = Progress{Wrong: p.Wrong[:0]} }
+
+// Believes notes a belief that nothing bears out.
+func (p *Progress) Believes(b Belief) {
+	if len(p.Wrong) == maxNoted {
+		p.More++
+		return
+	}
+	p.Wrong = append(p.Wrong, b)
+}

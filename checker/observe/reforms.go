@@ -1,0 +1,63 @@
+package observe
+
+import (
+	"fmt"
+
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// Haste is what was wrong with a reform: with how the leader of a set of which nobody knows
+// what is committed began its epoch, or with how the reform ended.
+type Haste uint8
+
+// The kinds of haste.
+const (
+	Unasked      Haste = iota + 1 // a member of the set had not told of its logs when the leader began
+	WorseLog                      // a member had told of a better log than the one that was adopted
+	SettledEarly                  // the reform was over, and a member lacked what the leader had adopted
+)
+
+var hasteNames = [...]string{"", "unasked", "worse-log", "settled-early"}
+
+// String returns the name of h.
+func (h Haste) String() string {
+	if int(h) < len(hasteNames) {
+		return hasteNames[h]
+	}
+	return fmt.Sprintf("haste-%d", uint8(h))
+}
+
+// Reform is the beginning or the end of a reform that went wrong, for one slot.
+type Reform struct {
+	Kind   Haste
+	Tenant tenant.ID
+	Slot   lineage.Slot
+	Shard  lineage.Shard
+	Epoch  lineage.ShardEpoch
+	Leader uint32
+	Of     uint32      // the member
+	Seq    lineage.Seq // the last record that was adopted; of SettledEarly, the one after it
+	Better lineage.Seq // WorseLog: the end of the member's log
+	Lacks  string      // SettledEarly: what is missing on the member's device, in words
+	At     int64       // true time, ns
+}
+
+// Reforms records how leaders of reformed sets began, and how reforms ended. The zero value
+// is empty and ready.
+type Reforms struct {
+	Count int      // logs that were adopted, and copies that were looked at
+	Wrong []Reform // at most maxNoted
+	More  int      // beyond those
+}
+
+func (r *Reforms) reset() { *r = Reforms{Wrong: r.Wrong[:0]} }
+
+// Hasty notes what was wrong.
+func (r *Reforms) Hasty(x Reform) {
+	if len(r.Wrong) == maxNoted {
+		r.More++
+		return
+	}
+	r.Wrong = append(r.Wrong, x)
+}

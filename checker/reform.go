@@ -1,0 +1,47 @@
+package checker
+
+import "github.com/tidaldb/tidalsim/checker/observe"
+
+const nameReform = "reform"
+
+// judgeReform looks at sets that were formed anew, of members that have all restarted: nobody
+// knows what is committed, and one member may have lost what another one has. It compares the
+// log that the leader begins its epoch with, of each slot, with what the members told of their
+// logs, by the lineage of the last record, then by length; and at the entry that ends the
+// reform it looks at their devices. Its rules:
+//
+//	unasked        the leader began its epoch, and a member had not told it of its log
+//	worse-log      a member had told of a better log than the leader began with
+//	settled-early  the reform was over, and a member's device lacked what the leader had adopted,
+//	               or the record that begins the epoch
+//
+// Members that are excluded from a slot are left out.
+func judgeReform(run *observe.Run, _ Options) Report {
+	v, r := newVerdict(nameReform), &run.Reforms
+	v.report.Checked = r.Count
+	for i := range r.Wrong {
+		x := &r.Wrong[i]
+		at := place(x.Tenant, x.Slot)
+		switch x.Kind {
+		case observe.Unasked:
+			v.find("unasked", x.At, nil, "%s: at %s node %d began epoch %d of shard %d behind seq %d, and node %d, a member of the reformed set, had not told it of its log",
+				at, instant(x.At), x.Leader, x.Epoch, x.Shard, x.Seq, x.Of)
+		case observe.WorseLog:
+			v.find("worse-log", x.At, nil, "%s: at %s node %d began epoch %d of shard %d behind seq %d, and node %d had told it of a better log, which ends at seq %d",
+				at, instant(x.At), x.Leader, x.Epoch, x.Shard, x.Seq, x.Of, x.Better)
+		case observe.SettledEarly:
+			v.find("settled-early", x.At, nil, "%s: at %s the reform of shard %d is over in epoch %d, and node %d lacks seq %d, with which node %d began it: %s",
+				at, instant(x.At), x.Shard, x.Epoch, x.Of, x.Seq, x.Leader, x.Lacks)
+		}
+	}
+	v.report.More += r.More
+	switch {
+	case len(run.Ops()) == 0:
+		v.cannotTell("nothing was asked")
+	case !run.Shared:
+		v.leftOut("no shard is a replica group")
+	case r.Count == 0:
+		v.leftOut("no set was formed anew")
+	}
+	return v.done()
+}

@@ -1,0 +1,123 @@
+package scenarios
+
+import (
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/tenant"
+)
+
+// What the observer looks at for the progress judge: what nodes count on, in memory, when a
+// Step has ended, beside what replicas have acknowledged, in messages.
+
+// acknowledged is what a replica has told a leader of its log last: in which epoch, by which
+// life of the node and of the log, and up to where at most.
+type acknowledged struct {
+	epoch lineage.ShardEpoch
+	from  env.Incarnation
+	life  uint64
+	seq   lineage.Seq
+}
+
+// believed is what a leader knew of the life of a replica's log when it was looked at last.
+type believed struct {
+	by    observe.Process
+	epoch lineage.ShardEpoch
+	of    env.Incarnation
+	life  uint64
+}
+
+// acknowledges notes an acknowledgement on its way.
+func (o *observer) acknowledges(from env.ID, m *peer.Message) {
+	w := o.writesOf(from, m.Tenant, m.Slot)
+	if a := &w.acks; a.epoch != m.Epoch || a.from != m.From || a.life != m.Round {
+		*a = acknowledged{m.Epoch, m.From, m.Round, 0}
+	}
+	w.acks.seq = max(w.acks.seq, m.At.Seq)
+}
+
+// reckonsAt notes that a fault point calls for a look at what its node counts on.
+func (o *observer) reckonsAt(id env.ID, p env.Point, key env.Key) {
+	switch p {
+	case fault.BatchDurable, fault.SlotLeading, fault.LogCut:
+		o.reckons(id, tenant.ID(key.A), lineage.Slot(key.Kind))
+	}
+}
+
+func (o *observer) reckons(id env.ID, t tenant.ID, slot lineage.Slot) {
+	for i := range o.beliefs {
+		if b := &o.beliefs[i]; b.node == id && b.tenant == t && b.slot == slot {
+			return
+		}
+	}
+	o.beliefs = append(o.beliefs, look{node: id, tenant: t, slot: slot})
+}
+
+// acknowledgedTo notes an acknowledgement that a leader is handed. One that is of another
+// life than the leader knew, or asks for a new one, calls for a look at what becomes of it.
+func (o *observer) acknowledgedTo(to, from env.ID, payload []byte) {
+	m := &o.shared.peer
+	if peer.View(payload, m) != nil {
+		return
+	}
+	if w := o.writesOf(from, m.Tenant, m.Slot); m.Mark == 1 || m.Round != w.believed.life {
+		o.reckons(to, m.Tenant, m.Slot)
+	}
+}
+
+// reckon looks at what the nodes count on that the last Step called for.
+func (r *Runner) reckon() {
+	o := &r.observer
+	for i := range o.beliefs {
+		b := &o.beliefs[i]
+		if n := r.node(int(b.node)); n != nil {
+			o.looksAt(n, b.node, b.tenant, b.slot)
+		}
+	}
+	o.beliefs = o.beliefs[:0]
+}
+
+func (o *observer) looksAt(n *core.Node, id env.ID, t tenant.ID, slot lineage.Slot) {
+	o.run.Progress.Count++
+	if told, end, ok := n.Committed(t, slot); ok && told > end {
+		o.run.Progress.Believes(observe.Belief{
+			Kind: observe.BeyondTheLog, Tenant: t, Slot: slot, Node: uint32(id), Of: uint32(id), Seq: told, Last: end, At: o.world.Time(),
+		})
+	}
+	counted, epoch, leads := n.AppendCounted(o.counted[:0], t, slot)
+	o.counted = counted
+	for i := 0; leads && i < len(counted); i++ {
+		o.countsOn(id, t, slot, epoch, &counted[i])
+	}
+}
+
+// countsOn compares what a leader counts on in a replica with what that has acknowledged.
+func (o *observer) countsOn(id env.ID, t tenant.ID, slot lineage.Slot, epoch lineage.ShardEpoch, c *group.Counted) {
+	w := o.writesOf(c.Member.Node, t, slot)
+	now := believed{o.process(id), epoch, c.Member.Incarnation, c.Life}
+	before := w.believed
+	w.believed = now
+	if c.Seq == 0 {
+		return
+	}
+	b := observe.Belief{Tenant: t, Slot: slot, Node: uint32(id), Of: uint32(c.Member.Node), Epoch: epoch, Seq: c.Seq, At: o.world.Time()}
+	if before.by == now.by && before.epoch == epoch && before.of == now.of && now.life < before.life {
+		b.Kind = observe.OfAnEarlierLife
+		w.believed.life = before.life
+		o.run.Progress.Believes(b)
+		return
+	}
+	switch a := &w.acks; {
+	case a.epoch > epoch, a.epoch == epoch && a.from > now.of, a.epoch == epoch && a.from == now.of && a.life > now.life:
+		return // the leader has not heard of it yet
+	case a.epoch == epoch && a.from == now.of && a.life == now.life:
+		b.Last = a.seq
+	}
+	if b.Kind = observe.Unacknowledged; c.Seq > b.Last {
+		o.run.Progress.Believes(b)
+	}
+}

@@ -1,0 +1,117 @@
+package scenarios
+
+import (
+	"testing"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/group"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// grouped is a stage whose log, of node 0, has two records of epoch 1, and is one of a shard.
+func grouped(t *testing.T) *stage {
+	s := play(t, plan.Rates{}, nil, makes, writes, writes, syncs, func(*stage) {})
+	s.o.shared = &sharedView{}
+	return s
+}
+
+// A leader counts on a replica for what this life of its log has acknowledged in the leader's
+// epoch. What the leader cannot have heard of yet is no reason to object.
+func TestTheObserverSeesWhatNobodyAcknowledged(t *testing.T) {
+	member := control.Member{Node: 1, Incarnation: 7}
+	acked := func(epoch lineage.ShardEpoch, from env.Incarnation, life uint64, seq lineage.Seq) peer.Message {
+		return peer.Message{Kind: peer.Appended, Tenant: 2, Epoch: epoch, From: from, Round: life, At: lineage.Position{Seq: seq}}
+	}
+	for _, c := range []struct {
+		name    string
+		said    []peer.Message
+		counted []group.Counted
+		want    observe.Misbelief // 0: none
+		last    lineage.Seq
+	}{
+		{"what was acknowledged", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"less than was acknowledged last", []peer.Message{acked(3, 7, 1, 4), acked(3, 7, 1, 2)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"nothing", nil, []group.Counted{{Member: member, Life: 1}}, 0, 0},
+		{"more than was acknowledged", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 5}}, observe.Unacknowledged, 4},
+		{"what nobody has acknowledged", nil, []group.Counted{{Member: member, Life: 1, Seq: 1}}, observe.Unacknowledged, 0},
+		{"of the epoch before", []peer.Message{acked(2, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, observe.Unacknowledged, 0},
+		{"of an earlier life of the node", []peer.Message{acked(3, 6, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, observe.Unacknowledged, 0},
+		{"of the next epoch", []peer.Message{acked(3, 7, 1, 4), acked(4, 7, 1, 2)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"of a later life of the node", []peer.Message{acked(3, 7, 1, 4), acked(3, 8, 1, 0)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"of a log that has begun anew since", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 2}, {Member: member, Life: 1, Seq: 4}}, observe.OfAnEarlierLife, 0},
+		{"of a node that has restarted meanwhile", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{
+			{Member: control.Member{Node: 1, Incarnation: 6}, Life: 2}, {Member: member, Life: 1, Seq: 4},
+		}, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := grouped(t)
+			for i := range c.said {
+				s.o.acknowledges(1, &c.said[i])
+			}
+			for i := range c.counted {
+				s.o.countsOn(0, 2, 0, 3, &c.counted[i])
+			}
+			switch wrong := s.run.Progress.Wrong; {
+			case c.want == 0 && len(wrong) > 0:
+				t.Errorf("noted %+v, want nothing", wrong)
+			case c.want != 0 && (len(wrong) != 1 || wrong[0].Kind != c.want || wrong[0].Last != c.last || wrong[0].Of != 1):
+				t.Errorf("noted %+v, want %s, acknowledged up to %d", wrong, c.want, c.last)
+			}
+		})
+	}
+}
+
+// The leader of a reformed set begins when all members have told of their logs, with the best.
+func TestTheObserverSeesWhatWasAdopted(t *testing.T) {
+	told := func(m peer.Message, logs ...peer.Log) []byte {
+		for i := range logs {
+			m.Tail = peer.AppendLog(m.Tail, &logs[i])
+		}
+		m.Kind, m.From, m.Shard, m.Epoch = peer.Surveyed, 7, 5, 3
+		return peer.Encode(nil, &m)
+	}
+	log := func(whole bool, epoch lineage.ShardEpoch, seq lineage.Seq) peer.Log {
+		return peer.Log{Tenant: 2, Whole: whole, End: lineage.Position{Seq: seq, Chain: 1}, Lineage: lineage.Lineage{Placement: 1, Epoch: epoch}}
+	}
+	other := peer.Log{Tenant: 1, Whole: true}
+	shard := control.Shard{ID: 5, Epoch: 3, Reformed: true, InSync: []control.Member{{Node: 0, Incarnation: 4}, {Node: 1, Incarnation: 7}}}
+	excluded := shard
+	excluded.Excluded = []control.Exclusion{{Member: control.Member{Node: 1, Incarnation: 7}, Tenant: 2}}
+	for _, c := range []struct {
+		name  string
+		shard control.Shard
+		told  [][]byte
+		want  observe.Haste // 0: all is well
+	}{
+		{"as long", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 2))}, 0},
+		{"shorter", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 1))}, 0},
+		{"longer", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 3))}, observe.WorseLog},
+		{"shorter, and of a later epoch", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 2, 1))}, observe.WorseLog},
+		{"longer, and of no use", shard, [][]byte{told(peer.Message{Size: 1}, log(false, 1, 3))}, 0},
+		{"longer, and excluded", excluded, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 3))}, 0},
+		{"the member has no such log", shard, [][]byte{told(peer.Message{Size: 1}, other)}, 0},
+		{"nobody was asked", shard, nil, observe.Unasked},
+		{"a part is missing", shard, [][]byte{told(peer.Message{Size: 2}, other)}, observe.Unasked},
+		{"in two parts", shard, [][]byte{told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2, Offset: 1}, log(true, 1, 2))}, 0},
+		{"a part twice", shard, [][]byte{told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2, Offset: 1}, log(true, 1, 3))}, observe.WorseLog},
+		{"its logs have changed meanwhile", shard, [][]byte{told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2, Offset: 1, Mark: 1}, log(true, 1, 2))}, observe.Unasked},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := grouped(t)
+			for i := range c.told {
+				s.o.surveyedBy(0, 1, c.told[i])
+			}
+			s.o.adoptsIn(&c.shard, 0, 2, 0, 2)
+			switch wrong := s.run.Reforms.Wrong; {
+			case c.want == 0 && len(wrong) > 0:
+				t.Errorf("noted %+v, want nothing", wrong)
+			case c.want != 0 && (len(wrong) != 1 || wrong[0].Kind != c.want || wrong[0].Of != 1):
+				t.Errorf("noted %+v, want %s of node 1", wrong, c.want)
+			}
+		})
+	}
+}

@@ -210,14 +210,17 @@ func (s *search) isSame(got *scenarios.Result) bool {
 	return got.Fingerprint() == s.want && got.Acked >= s.options.Acked
 }
 
-// patience is how many times the Steps of the first run a candidate may take. A cut may let
-// a cluster wait for what never comes until the run is over; what the plan is about has shown
-// by then, or does not.
-const patience = 2
+// patience is how many times the Steps of the first run a candidate may take, and leastSteps
+// how many it may take if that one was short. A cut may let a cluster wait for what never
+// comes until the run is over; what the plan is about has shown by then, or does not.
+const (
+	patience   = 2
+	leastSteps = 20_000
+)
 
 // run runs a candidate, for as long as patience lasts.
 func (s *search) run(p *scenarios.Plan, o scenarios.Options) (*scenarios.Result, error) {
-	o.Decorate, o.Steps = s.options.Decorate, patience*s.steps
+	o.Decorate, o.Steps = s.options.Decorate, max(patience*s.steps, leastSteps)
 	got, err := s.runner.Run(p, o)
 	if err == nil {
 		s.runs++

@@ -82,17 +82,39 @@ func TestAPlantedMistakeShrinks(t *testing.T) {
 
 // What is called minimal is: without any one entry the plan holds or fails otherwise.
 func TestMinimalMeansMinimal(t *testing.T) {
-	p := failing(t, "crash-restart", withoutSync, 1)[0]
-	small, err := Shrink(context.Background(), p, Options{Decorate: withoutSync})
-	if err != nil {
+	for _, name := range []string{"crash-restart", "failover"} {
+		p := failing(t, name, withoutSync, 1)[0]
+		small, err := Shrink(context.Background(), p, Options{Decorate: withoutSync})
+		if err != nil || !small.Minimal {
+			t.Fatalf("%+v, %v", small, err)
+		}
+		s := &search{best: small.Plan, whole: small.Plan}
+		r := scenarios.NewRunner()
+		for _, q := range s.smaller() {
+			if got, err := r.Run(q, scenarios.Options{Decorate: withoutSync}); err == nil && got.Fingerprint() == small.Fingerprint && Entries(q) < small.After {
+				t.Errorf("%s: one entry less fails in the same way: %q", name, Words(q))
+			}
+		}
+	}
+}
+
+// A candidate that goes on and on is stopped, and does not count, whatever it has shown.
+func TestPatienceEnds(t *testing.T) {
+	p := failing(t, "failover", withoutSync, 1)[0]
+	s := newSearch(context.Background(), Options{Decorate: withoutSync})
+	if err := s.begin(p); err != nil {
 		t.Fatal(err)
 	}
-	s := &search{best: small.Plan, whole: small.Plan}
-	r := scenarios.NewRunner()
-	for _, q := range s.smaller() {
-		if got, err := r.Run(q, scenarios.Options{Decorate: withoutSync}); err == nil && got.Fingerprint() == small.Fingerprint && Entries(q) < small.After {
-			t.Errorf("one entry less fails in the same way: %q", Words(q))
-		}
+	got, err := s.run(p, scenarios.Options{})
+	if err != nil || got.Fingerprint() != s.want {
+		t.Fatalf("within its patience: %q, %v; want %s", got.Fingerprint(), err, s.want)
+	}
+	if got.Steps <= leastSteps {
+		t.Fatalf("%d Steps are too few to show anything", got.Steps)
+	}
+	s.steps = 0 // as if the first run had been short
+	if got, err = s.run(p, scenarios.Options{}); err != nil || got.Steps != leastSteps || got.Why != scenarios.WhyCutShort || got.Fingerprint() != "" {
+		t.Errorf("without patience: %d Steps, %q, %s, %v", got.Steps, got.Fingerprint(), got.Why, err)
 	}
 }
 

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +13,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
-	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/host/local"
 )
 
@@ -33,15 +29,6 @@ type coordinates struct {
 	Schema      int    `json:"schema"`
 	Type        string `json:"type"` // "ready"
 	Coordinator env.ID `json:"coordinator"`
-}
-
-// heeded is what serve prints as JSON of a line of stdin.
-type heeded struct {
-	Schema int    `json:"schema"`
-	Type   string `json:"type"` // "heeded"
-	Line   string `json:"line"`
-	Done   bool   `json:"done"`
-	Why    string `json:"why,omitempty"` // not done
 }
 
 // served is what serve prints as JSON in the end: how the client's signals ended.
@@ -75,7 +62,8 @@ tenants. Each node answers HTTP requests to this machine: /health is what it kno
 whole cluster, as JSON; /metrics the same for Prometheus; /livez and /readyz are for who
 restarts or routes to it. With --tenants the tenants are brought to what a tenants file
 says, by commands that compare and set. A client sends --rate signals a second, 0 for none. Lines on stdin
-are heeded one after the other: "drain NODE", "undrain NODE", "tenants FILE", and
+are heeded one after the other: "drain NODE", which says what it waits for and lets the
+others go on meanwhile, "undrain NODE", which also calls it off, "tenants FILE", and
 "accept-loss SHARD" for a shard of which every disk that had what was acknowledged is lost:
 it begins anew with what is there. Exit codes: 0 when it was interrupted or the time was over, 2 for wrong files and options.`,
 		Args: cobra.MaximumNArgs(1),
@@ -189,18 +177,18 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 		return err
 	}
 	err := c.begins(ctx, cluster, s, wanted)
-	console := c.console(ctx)
 	if s.length > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.length)
 		defer cancel()
 	}
+	k := c.newConsole(ctx, cluster)
+	defer k.end()
 	for err == nil {
 		select {
 		case <-ctx.Done():
 			return nil
-		case line := <-console:
-			err = c.heed(ctx, cluster, line)
+		case err = <-k.failed:
 		case <-time.After(100 * time.Millisecond):
 			err = cluster.Ended()
 		}
@@ -209,76 +197,6 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 		return nil
 	}
 	return err
-}
-
-// console returns the lines of stdin. Of a stdin that ends there are none.
-func (c *command) console(ctx context.Context) <-chan string {
-	lines := make(chan string)
-	go func() {
-		for s := bufio.NewScanner(c.in); s.Scan(); {
-			select {
-			case lines <- s.Text():
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return lines
-}
-
-// heed does what a line says, and tells how it ended. What goes wrong there is told, and is
-// no reason to end.
-func (c *command) heed(ctx context.Context, cluster *local.Cluster, line string) error {
-	words := strings.Fields(line)
-	if len(words) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	err := c.obey(ctx, cluster, words)
-	if c.json {
-		told := heeded{Schema: campaign.Schema, Type: "heeded", Line: line, Done: err == nil}
-		if err != nil {
-			told.Why = err.Error()
-		}
-		return c.line(told)
-	}
-	if err != nil {
-		fmt.Fprintf(c.stdout, "%s: %v\n", line, err)
-		return nil
-	}
-	fmt.Fprintf(c.stdout, "%s: done\n", line)
-	return nil
-}
-
-func (c *command) obey(ctx context.Context, cluster *local.Cluster, words []string) error {
-	const usage = `want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"`
-	if len(words) != 2 {
-		return errors.New(usage)
-	}
-	if words[0] == "tenants" {
-		file, err := readBounded(words[1])
-		if err != nil {
-			return err
-		}
-		return c.wants(ctx, cluster, words[1], file)
-	}
-	if words[0] == "accept-loss" {
-		shard, err := strconv.ParseUint(words[1], 10, 32)
-		if err != nil {
-			return fmt.Errorf("%q is no shard, want its number", words[1])
-		}
-		return cluster.AcceptLoss(ctx, lineage.Shard(shard))
-	}
-	do := map[string]func(context.Context, env.ID) error{"drain": cluster.Drain, "undrain": cluster.Undrain}[words[0]]
-	node, err := strconv.ParseUint(words[1], 10, 32)
-	switch {
-	case do == nil:
-		return errors.New(usage)
-	case err != nil || node >= uint64(cluster.Nodes()):
-		return fmt.Errorf("%q is no node, want 0..%d", words[1], cluster.Nodes()-1)
-	}
-	return do(ctx, env.ID(node))
 }
 
 // begins waits until all nodes serve, carries out what is wanted, and lets a client work.

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidaldb/tidalsim/campaign"
 )
@@ -69,19 +71,62 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// until keeps what is printed, and calls end with a text in it.
-type until struct {
+// typist types lines as soon as what was printed since the last ones has a text in it, and ends
+// the command after them.
+type typist struct {
 	strings.Builder
-	text string
-	end  func()
+	steps []typed
+	seen  int // bytes in which a text was found
+	lines chan string
+	end   func()
 }
 
-func (u *until) Write(p []byte) (int, error) {
-	n, err := u.Builder.Write(p)
-	if strings.Contains(u.String(), u.text) {
-		u.end()
+// typed is what is typed when a text was printed.
+type typed struct{ when, line string }
+
+func newTypist(end func(), steps ...typed) (*typist, io.Reader) {
+	in, out := io.Pipe()
+	t := &typist{steps: steps, lines: make(chan string, len(steps)), end: end}
+	go func() {
+		for line := range t.lines {
+			if _, err := io.WriteString(out, line); err != nil {
+				return
+			}
+		}
+	}()
+	return t, in
+}
+
+func (t *typist) Write(p []byte) (int, error) {
+	n, err := t.Builder.Write(p)
+	for len(t.steps) > 0 {
+		at := strings.Index(t.String()[t.seen:], t.steps[0].when)
+		if at < 0 {
+			break
+		}
+		t.seen += at + len(t.steps[0].when)
+		if line := t.steps[0].line; line != "" {
+			t.lines <- line
+		} else {
+			t.end()
+		}
+		t.steps = t.steps[1:]
 	}
 	return n, err
+}
+
+// told returns what was printed of the lines, and what a drain waits for only once: how often
+// that changes is the cluster's affair.
+func told(out string) string {
+	_, got, _ := strings.Cut(out, "knows all figures\n")
+	var lines []string
+	for line := range strings.Lines(got) {
+		if name, _, waits := strings.Cut(line, ": waits for "); waits && len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], name+": waits for ") {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "")
 }
 
 // Who types commands is told how each ended.
@@ -90,19 +135,21 @@ func TestServeHeedsLines(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"tenants": [{"id": "1", "limits": {"rate": 77}}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lines := "drain 1\n\nundrain 1\ndrain 3\nstop 1\ndrain\naccept-loss 1\naccept-loss 9\naccept-loss one\ntenants none.json\ntenants " + file + "\n"
 	ctx, interrupt := context.WithCancel(t.Context())
-	out := &until{text: "tenants " + file + ": done\n", end: interrupt}
+	out, in := newTypist(interrupt, typed{"knows all figures\n", "drain 1\n"}, typed{"drain 1: done\n",
+		"\nundrain 1\ndrain 3\nstop 1\ndrain\nundrian 1\naccept-loss 1\naccept-loss 9\naccept-loss one\ntenants none.json\ntenants " + file + "\n"},
+		typed{"tenants " + file + ": done\n", ""})
 	var stderr strings.Builder
-	if code := execute(ctx, []string{"serve", "--rate", "0"}, strings.NewReader(lines), out, &stderr); code != campaign.ExitHeld {
+	if code := execute(ctx, []string{"serve", "--rate", "0"}, in, out, &stderr); code != campaign.ExitHeld {
 		t.Fatalf("exit code %d: %s%s", code, out, &stderr)
 	}
-	_, got, _ := strings.Cut(out.String(), "knows all figures\n")
-	want := `drain 1: done
+	want := `drain 1: waits for WHAT
+drain 1: done
 undrain 1: done
 drain 3: "3" is no node, want 0..2
 stop 1: want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"
 drain: want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"
+undrian 1: want "drain NODE", "undrain NODE", "accept-loss SHARD" or "tenants FILE"; did you mean undrain?
 accept-loss 1: done
 accept-loss 9: accept-loss shard 9: invalid: the request is malformed; see the limits of signals
 accept-loss one: "one" is no shard, want its number
@@ -111,8 +158,63 @@ configure base 1 tenant 1 version 2 limits {77 0 0 0} residency []
 tenants ` + file + `: done
 signals: 0 acked, 0 refused, 0 unknown
 `
+	got := regexp.MustCompile(`waits for (others|the sets).*`).ReplaceAllString(told(out.String()), "waits for WHAT")
 	if got != want {
 		t.Errorf("it told\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A drain that waits says so at once, others are heeded meanwhile, and one of them may be what it
+// waits for, or may call it off.
+func TestADrainThatWaits(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		line, after string // what is typed while drain 2 waits, and what ends the test
+		want        string
+	}{
+		{"for the end of another one", "undrain 1\n", "drain 2: done\n", "undrain 1: done\ndrain 2: done\n"},
+		{"and is called off", "undrain 2\n", "undrain 2: done\n", "drain 2: called off by \"undrain 2\"\nundrain 2: done\n"},
+		{"and is typed twice", "drain 2\nundrain 2\n", "undrain 2: done\n", "drain 2: node 2 is being drained already\ndrain 2: called off by \"undrain 2\"\nundrain 2: done\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, interrupt := context.WithCancel(t.Context())
+			out, in := newTypist(interrupt, typed{"knows all figures\n", "drain 1\n"}, typed{"drain 1: done\n", "drain 2\n"}, typed{"drain 2: waits for ", c.line}, typed{c.after, ""})
+			began := time.Now()
+			if code := execute(ctx, []string{"serve", "--rate", "0"}, in, out, io.Discard); code != campaign.ExitHeld {
+				t.Fatalf("exit code %d: %s", code, out)
+			}
+			_, got, _ := strings.Cut(told(out.String()), "drain 1: done\n")
+			waits, got, _ := strings.Cut(got, "\n")
+			if !strings.HasPrefix(waits, "drain 2: waits for node 1 to have duties again, as one node is drained at a time; ") {
+				t.Errorf("it waits for %s", waits)
+			}
+			got = strings.TrimSuffix(got, "signals: 0 acked, 0 refused, 0 unknown\n")
+			if i := strings.Index(got, "drain 2: waits"); i >= 0 { // once node 1 has duties, it waits for less
+				rest := got[i:]
+				got = got[:i] + rest[strings.IndexByte(rest, '\n')+1:]
+			}
+			if got != c.want || time.Since(began) > 9*time.Second {
+				t.Errorf("after %s it told\n%s\nwant\n%s", time.Since(began), got, c.want)
+			}
+		})
+	}
+}
+
+// The same as JSON.
+func TestADrainAsJSON(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	out, in := newTypist(interrupt, typed{`"type":"ready"`, "drain 1\n"}, typed{`"type":"heeded"`, ""})
+	if code := execute(ctx, []string{"serve", "--rate", "0", "--json"}, in, out, io.Discard); code != campaign.ExitHeld {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	for _, want := range []string{
+		`{"schema":1,"type":"waiting","line":"drain 1","for":["`,
+		`{"schema":1,"type":"heeded","line":"drain 1","done":true}` + "\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
 	}
 }
 

@@ -135,11 +135,11 @@ func configure(f *founding) *core.Cluster {
 	return c
 }
 
-// listen gives every node an address, and the two processes that come and go, which listen
-// there themselves.
+// listen gives every node an address, and the processes that come and go, which listen there
+// themselves: the client, the operator, and one for the drain of each node.
 func (c *Cluster) listen() (nodes []net.Listener, err error) {
 	n := len(c.options.Cluster.Nodes)
-	for id := range env.ID(n + 2) {
+	for id := range env.ID(n + 2 + n) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			for _, l := range nodes {
@@ -150,7 +150,10 @@ func (c *Cluster) listen() (nodes []net.Listener, err error) {
 		c.addresses[id] = l.Addr().String()
 		nodes = append(nodes, l)
 	}
-	return nodes[:n], errors.Join(nodes[n].Close(), nodes[n+1].Close())
+	for _, l := range nodes[n:] {
+		err = errors.Join(err, l.Close())
+	}
+	return nodes[:n], err
 }
 
 func (c *Cluster) startNode(id env.ID, l net.Listener) error {

@@ -27,7 +27,7 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 		if err != nil || len(commands) == 0 {
 			return done, err
 		}
-		results, err := c.operate(ctx, commands)
+		results, err := c.operate(ctx, c.operator(), commands)
 		if err != nil {
 			return done, err
 		}
@@ -46,28 +46,17 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 	}
 }
 
-// Drain takes the duties of a node away, or with Undrain lets it have some again, and returns
-// when that is so. If ctx ends before, what was begun goes on.
-func (c *Cluster) Drain(ctx context.Context, node env.ID) error {
-	return c.duties(ctx, control.Command{Kind: control.Drain, Node: node})
-}
-
-// Undrain lets a node have duties again. It also calls off a drain that is under way.
-func (c *Cluster) Undrain(ctx context.Context, node env.ID) error {
-	return c.duties(ctx, control.Command{Kind: control.Undrain, Node: node})
-}
-
 // AcceptLoss lets a shard of which every disk that had what was acknowledged is lost begin
 // anew, and returns when it has a set that a leader can come from. Its clients are told that it
 // is corrupt until then, and what was acknowledged is gone for good. A shard of which anybody
 // may still have that has such a set already, and nothing happens.
 func (c *Cluster) AcceptLoss(ctx context.Context, shard lineage.Shard) error {
-	return c.duties(ctx, control.Command{Kind: control.AcceptLoss, Shard: shard})
+	return c.duties(ctx, c.operator(), control.Command{Kind: control.AcceptLoss, Shard: shard})
 }
 
-func (c *Cluster) duties(ctx context.Context, command control.Command) error {
+func (c *Cluster) duties(ctx context.Context, by env.ID, command control.Command) error {
 	for {
-		results, err := c.operate(ctx, []control.Command{command})
+		results, err := c.operate(ctx, by, []control.Command{command})
 		if err != nil {
 			return fmt.Errorf("%v: %w", &command, err)
 		}
@@ -83,10 +72,10 @@ func (c *Cluster) duties(ctx context.Context, command control.Command) error {
 	}
 }
 
-// operate lets an operator ask for commands, one after the other.
-func (c *Cluster) operate(ctx context.Context, commands []control.Command) ([]core.CommandResult, error) {
+// operate lets an operator, as the process by, ask for commands, one after the other.
+func (c *Cluster) operate(ctx context.Context, by env.ID, commands []control.Command) ([]core.CommandResult, error) {
 	ended := make(chan []core.CommandResult, 1)
-	p, err := c.start(env.ID(len(c.nodes)+1), nil, func(e env.Env) env.Machine {
+	p, err := c.start(by, nil, func(e env.Env) env.Machine {
 		return &operator{Operator: core.NewOperator(e, core.DefaultPatience, c.options.Cluster.Meta...), commands: commands, ended: ended}
 	})
 	if err != nil {

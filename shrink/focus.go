@@ -158,7 +158,7 @@ func (r *Result) leadersOf(shard int) string {
 		epoch = int(l.Epoch)
 		parts = append(parts, fmt.Sprintf("node %d in epoch %d", l.Leader, l.Epoch))
 		if l.At > 0 {
-			parts[len(parts)-1] += fmt.Sprintf(" from %d.%06d ms", l.At/1e6, l.At%1e6)
+			parts[len(parts)-1] += " from " + history.Instant(l.At)
 		}
 	}
 	if n := len(parts) - maxEpochs; n > 0 {

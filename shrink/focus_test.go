@@ -58,7 +58,7 @@ func TestWhoLeads(t *testing.T) {
 		leads = append(leads, scenarios.Leads{At: int64(epoch+3) * 1e6, Shard: 1, Epoch: 2 + 1, Leader: 1}, scenarios.Leads{At: int64(epoch+4) * 1e6, Shard: 1, Epoch: 4, Leader: 2})
 	}
 	r := Result{Leads: leads, focus: focus{shard: 2}}
-	want := "shard 2 is led by node 1 in epoch 1, node 0 in epoch 2 from 2.500000 ms\nshard 0 is led by node 2 in epoch 1; and 2 shards more"
+	want := "shard 2 is led by node 1 in epoch 1, node 0 in epoch 2 from 2.5 ms\nshard 0 is led by node 2 in epoch 1; and 2 shards more"
 	if got := strings.Join(r.leaders(), "\n"); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
@@ -142,17 +142,17 @@ func TestABriefStoryIsToldAroundItsFinding(t *testing.T) {
 	want := `
   5 nodes, 1 client, 2 tenants, 0 operations
   shard 2 is led by node 4 in epoch 3
-        10.000000 ms  node 0 reaches something 10
-        10.000000 ms  FAULT 0 BEGINS ...
-        20.000000 ms  node 0 sends record 3 ...
-        99.000000 ms  node 0 reaches something 99
-        99.000000 ms  node 0 sends record 4
-       100.000000 ms  node 0 reaches something 100
-       100.000000 ms  node 0 sends ack of 4
-       101.000000 ms  node 0 reaches something 101 ...
-       105.000000 ms  node 1 has 4 durably ...
-       190.000000 ms  node 0 reaches something 190
-       190.000000 ms  the calm part begins
+               10 ms  node 0 reaches something 10
+               10 ms  FAULT 0 BEGINS ...
+               20 ms  node 0 sends record 3 ...
+               99 ms  node 0 reaches something 99
+               99 ms  node 0 sends record 4
+              100 ms  node 0 reaches something 100
+              100 ms  node 0 sends ack of 4
+              101 ms  node 0 reaches something 101 ...
+              105 ms  node 1 has 4 durably ...
+              190 ms  node 0 reaches something 190
+              190 ms  the calm part begins
   durable-ack/ack-before-durable: tenant 2 slot 0: seq 4 was acknowledged at 100 ms before it was durable: of node 1`
 	if diff := cmp.Diff(strings.Split(want, "\n")[1:], r.Brief()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
@@ -30,10 +30,10 @@ func Words(p *scenarios.Plan) []string {
 		lines = append(lines, fmt.Sprintf("fault %d: %s", i, w.Disruptions[i]))
 	}
 	if s := p.Workload.Storm; s != nil {
-		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %s for %s", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, time.Duration(s.From), time.Duration(s.For)))
+		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %s for %s", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, history.Instant(s.From), history.Instant(s.For)))
 	}
 	if l := p.Workload.Loyal; l != nil {
-		lines = append(lines, fmt.Sprintf("loyal: %s ask whoever a disruption hits, every %s, %d reads each", count(l.Clients, "client"), time.Duration(l.Every), l.Reads))
+		lines = append(lines, fmt.Sprintf("loyal: %s ask whoever a disruption hits, every %s, %d reads each", count(l.Clients, "client"), history.Instant(l.Every), l.Reads))
 	}
 	for _, at := range commandsOf(p) {
 		k := p.Workload.Operators[at.operator].Commands[at.index]
@@ -44,7 +44,7 @@ func Words(p *scenarios.Plan) []string {
 		lines = append(lines, fmt.Sprintf("operator %d: %s tenant %s, %+d versions, limits %+v", at.operator, k.Kind, c.Tenants[k.Tenant].Config.ID, k.Step, k.Limits))
 	}
 	for _, k := range w.Clocks {
-		lines = append(lines, fmt.Sprintf("clock of process %d: %+d ppm, wall clock off by %s", k.Process, k.DriftPPM, time.Duration(k.Wall)))
+		lines = append(lines, fmt.Sprintf("clock of process %d: %+d ppm, wall clock off by %s", k.Process, k.DriftPPM, history.Instant(k.Wall)))
 	}
 	for _, t := range w.Terms {
 		lines = append(lines, fmt.Sprintf("fault point %s of process %d: %s", t.Point, t.Process, t.Term))

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/zeebo/xxh3"
@@ -27,13 +28,35 @@ func (w *World) mayDamage(p *process, path string, from, to int64) bool {
 
 // mayWipe reports whether everything on the disk may be damaged by disruption i.
 func (w *World) mayWipe(i int, p *process) bool {
-	for _, f := range p.disk.Files() {
-		if !w.mayDamage(p, f.Path, 0, f.Size) {
-			w.forbidden(i)
-			return false
+	may := true
+	if w.config.MayWipe != nil {
+		may = w.config.MayWipe(p.id)
+	} else {
+		may = !slices.ContainsFunc(p.disk.Files(), func(f disk.File) bool { return !w.mayDamage(p, f.Path, 0, f.Size) })
+	}
+	if !may {
+		w.forbidden(i)
+	}
+	return may && (w.config.MayDamage != nil || w.config.MayWipe != nil)
+}
+
+// failing says what becomes of disruption i, which lets operations on a disk fail.
+func (w *World) failing(i int, p *process) state {
+	if w.config.MayFail != nil && !w.config.MayFail(p.id) {
+		w.forbidden(i)
+		return void
+	}
+	return active
+}
+
+// Failing reports whether a disruption lets operations on the disk of a process fail now.
+func (w *World) Failing(id env.ID) bool {
+	for i := range w.armed {
+		if w.armed[i].state == active && w.plan.Disruptions[i].Process == uint32(id) && faultKinds[w.plan.Disruptions[i].Kind] != 0 {
+			return true
 		}
 	}
-	return w.config.MayDamage != nil
+	return false
 }
 
 // lost tells the owner of the world that everything on the disk is lost.

@@ -144,6 +144,8 @@ func (w *World) strike(i int, d *plan.Disruption, p *process) state {
 	case plan.MonoStep:
 		effect = p.up // each start has an origin of its own
 		p.clock.Stepped -= d.Amount
+	case plan.SyncFail, plan.WriteFail, plan.ReadFail, plan.EntryFail, plan.NoSpace:
+		return w.failing(i, p)
 	default:
 		return active
 	}
@@ -179,7 +181,7 @@ func (w *World) apply(i int) {
 		w.pace(p)
 	case plan.DiskFull:
 		p.disk.SetFull(w.lasting(d) > 0)
-	case plan.SyncFail, plan.WriteFail:
+	case plan.SyncFail, plan.WriteFail, plan.ReadFail, plan.EntryFail, plan.NoSpace:
 		w.fault(i, p.disk)
 	case plan.Drift:
 		p.setDrift(w.drift(d.Process))
@@ -199,20 +201,33 @@ func (w *World) lasting(d *plan.Disruption) (until int64) {
 	return until
 }
 
-// pace makes a disk as slow as the slowest of its active disruptions says.
+// pace makes a disk, and single files, as slow as the slowest of the active disruptions says.
 func (w *World) pace(p *process) {
-	slow, stall := int64(1), int64(0)
+	whole, files := disk.Pace{Slow: 1}, []disk.Pace(nil)
 	for i := range w.armed {
 		d := &w.plan.Disruptions[i]
-		switch {
-		case w.armed[i].state != active || d.Process != uint32(p.id):
-		case d.Kind == plan.SlowDisk:
-			slow = max(slow, d.Amount)
-		case d.Kind == plan.Stall:
-			stall = max(stall, w.armed[i].until)
+		if w.armed[i].state != active || d.Process != uint32(p.id) || d.Kind != plan.SlowDisk && d.Kind != plan.Stall {
+			continue
 		}
+		pace := disk.Pace{Suffix: d.Files, Slow: 1}
+		if d.Kind == plan.SlowDisk {
+			pace.Slow = d.Amount
+		} else {
+			pace.Stall = w.armed[i].until
+		}
+		if d.Files != "" {
+			files = append(files, pace)
+			continue
+		}
+		whole.Slow, whole.Stall = max(whole.Slow, pace.Slow), max(whole.Stall, pace.Stall)
 	}
-	p.disk.SetPace(w.now, slow, stall, p.started)
+	p.disk.SetPace(w.now, whole.Slow, whole.Stall, files, p.started)
+}
+
+// faultKinds are the faults of a disk by the kind of disruption that puts them into force.
+var faultKinds = [plan.KindCount]disk.FaultKind{
+	plan.SyncFail: disk.SyncFault, plan.WriteFail: disk.WriteFault, plan.ReadFail: disk.ReadFault,
+	plan.EntryFail: disk.EntryFault, plan.NoSpace: disk.SpaceFault,
 }
 
 // fault puts a fault into force, or ends it.
@@ -222,10 +237,8 @@ func (w *World) fault(i int, d *disk.Disk) {
 		d.Withdraw(&a.fault)
 		return
 	}
-	a.fault = disk.Fault{Kind: disk.SyncFault, Suffix: w.plan.Disruptions[i].Files, Limit: w.plan.Disruptions[i].Amount}
-	if w.plan.Disruptions[i].Kind == plan.WriteFail {
-		a.fault.Kind = disk.WriteFault
-	}
+	e := &w.plan.Disruptions[i]
+	a.fault = disk.Fault{Kind: faultKinds[e.Kind], Suffix: e.Files, Limit: e.Amount}
 	d.Inject(&a.fault)
 }
 

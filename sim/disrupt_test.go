@@ -41,11 +41,7 @@ func (w *witness) Step(ev *env.Event) {
 	switch ev.Kind {
 	case env.Started:
 		w.note("starts")
-		kind := env.OpCreate
-		if slices.Contains(e.List(""), "log") {
-			kind = env.OpOpen
-		}
-		e.Submit(env.Op{Kind: kind, File: 1, Path: "log", ID: 1})
+		w.open()
 		e.SetTimer(0, e.Now().Add(env.Millisecond/2))
 	case env.Timer:
 		w.note("ticks")
@@ -61,10 +57,21 @@ func (w *witness) Step(ev *env.Event) {
 		}
 		w.heard = ev.Data[0]
 	case env.DiskDone:
-		if ev.Op != 1 {
+		switch {
+		case ev.Op == 1 && ev.Err != env.OK:
+			w.open() // again
+		case ev.Op != 1:
 			w.note("%s: %s", [...]string{2: "append", 3: "sync"}[ev.Op], ev.Err.Error())
 		}
 	}
+}
+
+func (w *witness) open() {
+	kind := env.OpCreate
+	if slices.Contains(w.env.List(""), "log") {
+		kind = env.OpOpen
+	}
+	w.env.Submit(env.Op{Kind: kind, File: 1, Path: "log", ID: 1})
 }
 
 func (w *witness) Status(*env.Status) {}
@@ -130,6 +137,12 @@ func TestWhatLastsHasItsEffectAndEnds(t *testing.T) {
 		{plan.Disruption{Kind: plan.SyncFail, Files: "og", Amount: 1}, nil, []string{"0 sync: " + eio}, nil},
 		{plan.Disruption{Kind: plan.WriteFail, Files: "log"}, []string{"0 append: ok"}, []string{"0 append: " + eio}, nil},
 		{plan.Disruption{Kind: plan.Drift, Amount: 1000}, nil, nil, nil},
+		{plan.Disruption{Kind: plan.SlowDisk, Files: "log", Amount: 1000}, []string{"0 sync: ok"}, nil, nil},
+		{plan.Disruption{Kind: plan.SlowDisk, Files: "another", Amount: 1000}, nil, nil, nil},
+		{plan.Disruption{Kind: plan.Stall, Files: "log"}, []string{"0 append: ok", "0 sync: ok"}, nil, nil},
+		{plan.Disruption{Kind: plan.Stall, Files: "another"}, nil, nil, nil},
+		{plan.Disruption{Kind: plan.NoSpace, Files: "log"}, []string{"0 sync: ok"}, []string{"0 sync: " + full}, nil},
+		{plan.Disruption{Kind: plan.NoSpace, Amount: 2}, nil, []string{"0 sync: " + full}, nil},
 	} {
 		for name, span := range map[string]int64{"its time": 5 * ms, "the calm part": 3000 * ms} {
 			t.Run(fmt.Sprintf("%s until %s", c.d.Kind, name), func(t *testing.T) {
@@ -234,6 +247,8 @@ func TestWhatFindsNothingIsUnused(t *testing.T) {
 		"a step back of no clock":         {Kind: plan.MonoStep, Amount: ms},
 		"a failing sync that nobody asks": {Kind: plan.SyncFail, For: 5 * ms},
 		"a failing write to no file":      {Kind: plan.WriteFail, Process: 1, Files: ".no", For: 5 * ms},
+		"a failing read that nobody asks": {Kind: plan.ReadFail, Process: 1, For: 5 * ms},
+		"an entry that nobody wants":      {Kind: plan.EntryFail, Process: 1, For: 5 * ms},
 		"rot without a budget":            {Kind: plan.Rot},
 		"a wipe without a budget":         {Kind: plan.Wipe},
 	} {
@@ -342,3 +357,72 @@ func (s *starter) Step(ev *env.Event) {
 }
 
 func (s *starter) Status(*env.Status) {}
+
+// scribe makes a directory and reads its file twice a millisecond, and notes what comes of it.
+type scribe struct {
+	env   env.Env
+	world *sim.World
+	notes *[]fact
+	made  int
+}
+
+func (s *scribe) Step(ev *env.Event) {
+	switch e := s.env; ev.Kind {
+	case env.Started:
+		e.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "log", ID: 1})
+		e.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("text"), ID: 1})
+		e.SetTimer(0, e.Now().Add(env.Millisecond/2))
+	case env.Timer:
+		s.made++
+		e.Submit(env.Op{Kind: env.OpRead, File: 1, Length: 4, ID: 2})
+		e.Submit(env.Op{Kind: env.OpMkdir, Path: fmt.Sprint("d", s.made), ID: 3})
+		e.SetTimer(0, e.Now().Add(env.Millisecond/2))
+	case env.DiskDone:
+		if ev.Op != 1 {
+			*s.notes = append(*s.notes, fact{s.world.Time(), [...]string{2: "read ", 3: "mkdir "}[ev.Op] + ev.Err.Error()})
+		}
+	}
+}
+
+func (s *scribe) Status(*env.Status) {}
+
+func TestReadsAndEntriesFail(t *testing.T) {
+	const eio, full = "input/output error", "no space left on device"
+	for text, want := range map[string][]string{
+		"read-fail process 0 at 5ms for 5ms":                  {"mkdir ok", "read " + eio},
+		"read-fail process 0 files log at 5ms for 5ms":        {"mkdir ok", "read " + eio},
+		"entry-fail process 0 at 5ms for 5ms":                 {"mkdir " + eio, "read ok"},
+		"entry-fail process 0 files log at 5ms for 5ms":       {"mkdir ok", "read ok"},
+		"no-space process 0 at 5ms for 5ms":                   {"mkdir " + full, "read ok"},
+		"no-space process 0 files d15 at 5ms for 5ms":         {"mkdir " + full, "mkdir ok", "read ok"},
+		"read-fail process 0 at 5ms for 5ms amount 3":         {"mkdir ok", "read " + eio, "read ok"},
+		"stall-disk process 0 files log at 5ms for 5ms":       {"mkdir ok"},
+		"slow-disk process 0 files d at 5ms for 5ms amount 9": {"mkdir ok", "read ok"},
+	} {
+		t.Run(text, func(t *testing.T) {
+			d, err := plan.ParseDisruption(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := plan.Quiet()
+			p.Duration, p.Disruptions = 20*ms, []plan.Disruption{d}
+			var w sim.World
+			var notes []fact
+			config := sim.Config{Programs: []sim.Program{{New: func(e env.Env) env.Machine { return &scribe{env: e, world: &w, notes: &notes} }}}}
+			if err := w.Reset(config, p); err != nil {
+				t.Fatal(err)
+			}
+			w.Run(func() bool { return w.Time() > 15*ms })
+			usual := []string{"mkdir ok", "read ok"}
+			for _, part := range []struct {
+				name     string
+				from, to int64
+				want     []string
+			}{{"before", ms, 5 * ms, usual}, {"meanwhile", 5*ms + ms/4, 10 * ms, want}, {"afterwards", 10*ms + ms/4, 15 * ms, usual}} {
+				if diff := cmp.Diff(part.want, within(notes, part.from, part.to)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", part.name, diff)
+				}
+			}
+		})
+	}
+}

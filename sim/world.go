@@ -74,8 +74,12 @@ type Config struct {
 	// MayDamage is the budget of faults: whether the bytes [from, to) of a file may
 	// be damaged now. It is asked before damage is done; nil is no damage at all.
 	MayDamage func(process env.ID, path string, from, to int64) bool
-	// Forbidden is told of each disruption that comes to nothing because MayDamage, which
-	// was asked just before, forbids it. nil: nobody is told.
+	// MayWipe is asked before everything on a disk is lost; nil asks MayDamage for each file.
+	MayWipe func(process env.ID) bool
+	// MayFail is asked before disk operations of a process begin to fail; nil is yes.
+	MayFail func(process env.ID) bool
+	// Forbidden is told of each disruption that comes to nothing because MayDamage or MayFail,
+	// which was asked just before, forbids it. nil: nobody is told.
 	Forbidden func(disruption int)
 	// Wiped is told whose disk is about to be lost; it may be nil.
 	Wiped func(process env.ID)

@@ -81,11 +81,41 @@ func (d *Disk) enqueue(ref uint32) {
 func (d *Disk) start(now int64, ref uint32) {
 	o := &d.ops[ref]
 	begins := max(now, o.since, d.stall, d.rate)
-	d.rate = begins + d.scaled(d.profile.PerOp)
-	work, transfer := d.spans(&o.op, int64(len(o.data)))
+	d.rate = begins + d.scaled(d.profile.PerOp, d.slow)
+	slow, stall := d.slow, int64(0)
+	if len(d.paces) > 0 {
+		slow, stall = d.paceOf(&o.op)
+	}
+	work, transfer := d.spans(&o.op, int64(len(o.data)), slow)
+	d.serving++
+	if slow != d.slow || stall > begins { // it holds up nothing but what is behind it
+		o.due = max(begins, stall) + work + transfer
+		return
+	}
 	d.transfer = max(d.transfer, begins) + transfer
 	o.due = max(begins+work+transfer, d.transfer)
-	d.serving++
+}
+
+// Pace is how slow the device is with some files.
+type Pace struct {
+	Suffix string // of the path by which the file was bound, or that the operation names; as of a Fault
+	Slow   int64  // times slower than the profile
+	Stall  int64  // no operation starts before
+}
+
+// paceOf returns how many times slower an operation is than the profile, and before when it
+// does not start.
+func (d *Disk) paceOf(op *env.Op) (slow, stall int64) {
+	path, slow := op.Path, d.slow
+	if path == "" {
+		path = d.PathOf(op.File)
+	}
+	for i := range d.paces {
+		if p := &d.paces[i]; aims(p.Suffix, path) || op.To != "" && aims(p.Suffix, op.To) {
+			slow, stall = max(slow, p.Slow), max(stall, p.Stall)
+		}
+	}
+	return slow, stall
 }
 
 // Finish tells that the device has done operation ref, at the time that it was
@@ -122,10 +152,10 @@ func (d *Disk) Due(ref uint32) int64 {
 }
 
 // SetPace makes the disk slow times slower than its profile (1 is full speed) and
-// keeps operations from starting before stall. What the device is at starts anew;
-// moved is told when each such operation is now due.
-func (d *Disk) SetPace(now, slow, stall int64, moved func(ref uint32, at int64)) {
-	d.slow, d.stall = slow, stall
+// keeps operations from starting before stall; single files may be slower. What the device
+// is at starts anew; moved is told when each such operation is now due.
+func (d *Disk) SetPace(now, slow, stall int64, files []Pace, moved func(ref uint32, at int64)) {
+	d.slow, d.stall, d.paces = slow, stall, append(d.paces[:0], files...)
 	d.transfer, d.rate = 0, 0
 	for _, ref := range d.flying() {
 		before := d.ops[ref].due
@@ -147,8 +177,9 @@ func (d *Disk) idle() {
 	d.transfer, d.rate = 0, 0
 }
 
-// spans is how long the device works on op and how long it transfers for it.
-func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
+// spans is how long the device works on op and how long it transfers for it, when it is
+// slow times slower.
+func (d *Disk) spans(op *env.Op, size, slow int64) (work, transfer int64) {
 	p := &d.profile
 	switch op.Kind {
 	case env.OpAppend, env.OpWrite, env.OpTruncate:
@@ -160,7 +191,7 @@ func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	default:
 		work = p.Meta
 	}
-	work, transfer = d.scaled(work), d.scaled(transfer)
+	work, transfer = d.scaled(work, slow), d.scaled(transfer, slow)
 	if p.Jitter > 0 {
 		h := d.decider.Uniform(chance.DiskJitter, d.scope^uint64(op.Kind)<<32, op.Key)
 		work += int64(chance.Below(h, uint64(times(work+transfer, p.Jitter, 1000))+1))
@@ -168,8 +199,8 @@ func (d *Disk) spans(op *env.Op, size int64) (work, transfer int64) {
 	return work, transfer
 }
 
-func (d *Disk) scaled(span int64) int64 {
-	permille := d.slow * d.profile.Slow
+func (d *Disk) scaled(span, slow int64) int64 {
+	permille := slow * d.profile.Slow
 	if permille == 1000 { // most of the time; three divisions for each operation
 		return min(span, forever)
 	}

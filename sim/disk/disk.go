@@ -71,6 +71,7 @@ type Disk struct {
 	transfer int64    // when the device has transferred all that was submitted
 	rate     int64    // when it may start another operation without exceeding its rate
 	stall    int64    // no operation starts before
+	paces    []Pace   // of single files
 	full     bool
 	faults   []*Fault // in force
 	failures []Failure
@@ -257,6 +258,12 @@ func (d *Disk) release(ref uint32) {
 
 func (d *Disk) apply(op *env.Op, data []byte) (int64, []byte, env.Errno) {
 	switch op.Kind {
+	case env.OpCreate, env.OpOpen, env.OpMkdir, env.OpRename, env.OpRemove:
+		if err := d.refusesEntry(op); err != env.OK {
+			return 0, nil, err
+		}
+	}
+	switch op.Kind {
 	case env.OpCreate:
 		return 0, nil, d.create(op)
 	case env.OpOpen:
@@ -281,12 +288,18 @@ func (d *Disk) applyFile(h *handle, op *env.Op, data []byte) (int64, []byte, env
 	case env.OpWrite:
 		return d.write(h, op.Offset, data, op.Key)
 	case env.OpTruncate:
+		if err := d.refuses(h.bound, EntryFault); err != env.OK {
+			return 0, nil, err
+		}
 		d.truncate(f, op.Length, op.Key)
 	case env.OpSync:
 		return 0, nil, d.sync(h)
 	case env.OpClose:
 		h.node = nil
 	case env.OpRead:
+		if err := d.refuses(h.bound, ReadFault); err != env.OK {
+			return 0, nil, err
+		}
 		d.out = append(d.out[:0], f.slice(op.Offset, op.Length)...)
 		return int64(len(d.out)), d.out, env.OK
 	}

@@ -268,7 +268,7 @@ func (d *Disk) syncDir(path string) env.Errno {
 	if err != env.OK {
 		return err
 	}
-	failed := d.strikes(SyncFault, path)
+	failed := d.refuses(path, SyncFault, SpaceFault)
 	kept := 0
 	for i := range d.pending {
 		op := &d.pending[i]
@@ -278,15 +278,12 @@ func (d *Disk) syncDir(path string) env.Errno {
 			fallthrough
 		case !ours:
 			kept++
-		case !failed:
+		case failed == env.OK:
 			d.settle(op)
 		}
 	}
 	d.pending = d.pending[:kept]
-	if failed {
-		return env.IOError
-	}
-	return env.OK
+	return failed
 }
 
 // List returns the names in the directory at path in ascending order, those of

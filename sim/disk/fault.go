@@ -3,6 +3,8 @@ package disk
 import (
 	"slices"
 	"strings"
+
+	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // FaultKind is what a Fault makes fail.
@@ -12,12 +14,24 @@ type FaultKind uint8
 const (
 	SyncFault  FaultKind = iota + 1 // syncs of files and directories
 	WriteFault                      // appends and writes, after a part was written
+	ReadFault                       // reads
+	EntryFault                      // what changes or looks up an entry, and truncates: nothing happens
+	SpaceFault                      // syncs, and what makes a new entry: env.NoSpace
 )
 
-// Fault makes operations fail with env.IOError from Inject to Withdraw.
+// errno is what an operation that fails so says.
+func (k FaultKind) errno() env.Errno {
+	if k == SpaceFault {
+		return env.NoSpace
+	}
+	return env.IOError
+}
+
+// Fault makes operations fail from Inject to Withdraw: by SpaceFault with env.NoSpace, by
+// the others with env.IOError.
 type Fault struct {
 	Kind   FaultKind
-	Suffix string // of the path by which the file was bound, or of the directory's path
+	Suffix string // of the path by which the file was bound, or of the path that the operation names: see aims
 	Limit  int64  // of operations that fail; 0 is none
 	Struck int64  // operations that failed so far
 }
@@ -30,10 +44,19 @@ func (d *Disk) Withdraw(f *Fault) {
 	d.faults = slices.DeleteFunc(d.faults, func(other *Fault) bool { return other == f })
 }
 
+// aims reports whether what is aimed at suffix hits a path: one that ends so or, if suffix
+// ends with a slash, that directory and what is below it.
+func aims(suffix, path string) bool {
+	if strings.HasSuffix(suffix, "/") {
+		return strings.HasPrefix(path, suffix) || path == suffix[:len(suffix)-1]
+	}
+	return strings.HasSuffix(path, suffix)
+}
+
 // strikes reports whether an operation fails, and counts it.
 func (d *Disk) strikes(kind FaultKind, path string) bool {
 	for _, f := range d.faults {
-		if f.Kind == kind && (f.Limit == 0 || f.Struck < f.Limit) && strings.HasSuffix(path, f.Suffix) {
+		if f.Kind == kind && (f.Limit == 0 || f.Struck < f.Limit) && aims(f.Suffix, path) {
 			f.Struck++
 			d.failures = append(d.failures, Failure{kind, path})
 			return true
@@ -42,10 +65,37 @@ func (d *Disk) strikes(kind FaultKind, path string) bool {
 	return false
 }
 
+// refuses returns how an operation fails to which the first kind of fault applies that is in
+// force, env.OK if it does not.
+func (d *Disk) refuses(path string, kinds ...FaultKind) env.Errno {
+	if len(d.faults) == 0 { // most of the time
+		return env.OK
+	}
+	for _, kind := range kinds {
+		if d.strikes(kind, path) {
+			return kind.errno()
+		}
+	}
+	return env.OK
+}
+
+// refusesEntry is refuses for what works on entries; a rename names two paths.
+func (d *Disk) refusesEntry(op *env.Op) env.Errno {
+	kinds := []FaultKind{EntryFault, SpaceFault}
+	if op.Kind == env.OpOpen || op.Kind == env.OpRemove {
+		kinds = kinds[:1]
+	}
+	err := d.refuses(op.Path, kinds...)
+	if err == env.OK && op.Kind == env.OpRename {
+		err = d.refuses(op.To, kinds...)
+	}
+	return err
+}
+
 // Failure is an operation that failed because a Fault was in force.
 type Failure struct {
 	Kind FaultKind
-	Path string // by which the file was bound, or the directory's
+	Path string // by which the file was bound, or that the operation names
 }
 
 // Failures returns what failed so far, in order. It belongs to the disk.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,6 +96,26 @@ func TestFaultsAreAimed(t *testing.T) {
 		{"write", Fault{Kind: WriteFault}, env.Op{Kind: env.OpWrite, File: 1, Data: []byte("data")}, env.IOError},
 		{"append, aimed at syncs", Fault{Kind: SyncFault}, add("data"), env.OK},
 		{"a limit that was reached", Fault{Kind: WriteFault, Limit: 3, Struck: 3}, add("data"), env.OK},
+		{"a file below the directory", Fault{Kind: WriteFault, Suffix: "d/"}, add("data"), env.IOError},
+		{"the directory itself", Fault{Kind: SyncFault, Suffix: "d/"}, syncDir("d"), env.IOError},
+		{"a file below another directory", Fault{Kind: WriteFault, Suffix: "e/"}, add("data"), env.OK},
+		{"read", Fault{Kind: ReadFault, Suffix: ".seg"}, env.Op{Kind: env.OpRead, File: 1, Length: 1}, env.IOError},
+		{"read of another file", Fault{Kind: ReadFault, Suffix: ".idx"}, env.Op{Kind: env.OpRead, File: 1, Length: 1}, env.OK},
+		{"open", Fault{Kind: EntryFault, Suffix: ".seg"}, open("d/a.seg"), env.IOError},
+		{"create", Fault{Kind: EntryFault}, create("d/b.seg"), env.IOError},
+		{"mkdir", Fault{Kind: EntryFault}, env.Op{Kind: env.OpMkdir, Path: "e"}, env.IOError},
+		{"remove", Fault{Kind: EntryFault}, remove("d/a.seg"), env.IOError},
+		{"rename, aimed at the old name", Fault{Kind: EntryFault, Suffix: "a.seg"}, rename("d/a.seg", "d/b.seg"), env.IOError},
+		{"rename, aimed at the new name", Fault{Kind: EntryFault, Suffix: "b.seg"}, rename("d/a.seg", "d/b.seg"), env.IOError},
+		{"truncate", Fault{Kind: EntryFault}, env.Op{Kind: env.OpTruncate, File: 1}, env.IOError},
+		{"append, aimed at entries", Fault{Kind: EntryFault}, add("data"), env.OK},
+		{"no space for a sync", Fault{Kind: SpaceFault}, syncFile(), env.NoSpace},
+		{"no space for a directory's sync", Fault{Kind: SpaceFault}, syncDir("d"), env.NoSpace},
+		{"no space for a new file", Fault{Kind: SpaceFault}, create("d/b.seg"), env.NoSpace},
+		{"no space for a new directory", Fault{Kind: SpaceFault}, env.Op{Kind: env.OpMkdir, Path: "e"}, env.NoSpace},
+		{"no space for a new name", Fault{Kind: SpaceFault}, rename("d/a.seg", "d/b.seg"), env.NoSpace},
+		{"no space, and a file goes", Fault{Kind: SpaceFault}, remove("d/a.seg"), env.OK},
+		{"no space, and a file is opened", Fault{Kind: SpaceFault}, open("d/a.seg"), env.OK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(chance.Rates{})
@@ -388,7 +409,7 @@ func TestPaceHoldsForWhatIsInFlight(t *testing.T) {
 		{"undisturbed again", 8, 1, 0, "[18 18 -1]", "0 1 "},
 	} {
 		moved := ""
-		b.disk.SetPace(c.now, c.slow, c.stall, func(ref uint32, at int64) {
+		b.disk.SetPace(c.now, c.slow, c.stall, nil, func(ref uint32, at int64) {
 			moved += fmt.Sprint(ref, " ")
 			if at != b.disk.Due(ref) {
 				t.Errorf("%s: %d moves to %d, but is due at %d", c.name, ref, at, b.disk.Due(ref))
@@ -402,12 +423,83 @@ func TestPaceHoldsForWhatIsInFlight(t *testing.T) {
 	if got := b.disk.Due(2); got != 28 {
 		t.Errorf("the operation behind is due at %d, want 28", got)
 	}
-	b.disk.SetPace(20, 1, 100, func(ref uint32, _ int64) {
+	b.disk.SetPace(20, 1, 100, nil, func(ref uint32, _ int64) {
 		if ref == 1 {
 			t.Error("what the device has done moves")
 		}
 	})
 	if b.disk.Due(9) != -1 {
 		t.Error("what was never submitted is due")
+	}
+}
+
+// What fails on an entry changes nothing.
+func TestAFailedEntryChangesNothing(t *testing.T) {
+	for _, kind := range []FaultKind{EntryFault, SpaceFault} {
+		b := newBench(chance.Rates{})
+		b.do(env.Op{Kind: env.OpMkdir, Path: "d"}, create("d/a"), add("text"), syncFile(), syncDir("d"), syncDir(""))
+		b.disk.Inject(&Fault{Kind: kind})
+		for _, op := range []env.Op{rename("d/a", "d/b"), create("d/c"), {Kind: env.OpMkdir, Path: "e"}} {
+			if got := b.do(op); got.Err != kind.errno() {
+				t.Errorf("%s ends with %v, want %v", op.Kind, got.Err, kind.errno())
+			}
+		}
+		if got := fmt.Sprint(b.disk.List(""), b.disk.List("d")); got != "[d/] [a]" || b.disk.Unsynced() {
+			t.Errorf("lists %s, unsynced: %v; want [d/] [a], false", got, b.disk.Unsynced())
+		}
+	}
+}
+
+// A sync that finds no space drops what it should have made durable, as any sync that fails.
+func TestASyncWithoutSpaceDropsWhatItCovers(t *testing.T) {
+	b := newBench(chance.Rates{})
+	b.do(create("f"), syncDir(""), add("one "), syncFile(), add("two"))
+	b.disk.Inject(&Fault{Kind: SpaceFault, Limit: 1})
+	if got := b.do(syncFile()); got.Err != env.NoSpace {
+		t.Fatalf("the sync ends with %v", got.Err)
+	}
+	if got := b.do(syncFile()); got.Err != env.OK {
+		t.Fatalf("the next sync ends with %v", got.Err)
+	}
+	b.power()
+	if got := string(b.disk.Content("f")); got != "one " {
+		t.Errorf("left %q, want %q", got, "one ")
+	}
+}
+
+// One slow file holds up nothing but what is behind it on the same file: what was submitted
+// last is durable first.
+func TestASlowFileIsOvertaken(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		pace Pace
+		want string // completions in order
+		last int64  // when the last one is done
+	}{
+		{"nothing", Pace{Suffix: "none", Slow: 100, Stall: 9000}, "append 1, append 2, sync 1, sync 2", 20},
+		{"slow", Pace{Suffix: "a.seg", Slow: 100}, "append 2, sync 2, append 1, sync 1", 2000},
+		{"stalled", Pace{Suffix: "a.seg", Slow: 1, Stall: 500}, "append 2, sync 2, append 1, sync 1", 520},
+		{"its directory", Pace{Suffix: "d/", Slow: 1, Stall: 500}, "append 2, sync 2, append 1, sync 1", 520},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(chance.Rates{})
+			b.disk.Reset(Profile{Write: 10, Sync: 10, Depth: 8, Capacity: 1 << 20, Sector: 512, Slow: 1000})
+			b.do(env.Op{Kind: env.OpMkdir, Path: "d"}, create("d/a.seg"), env.Op{Kind: env.OpCreate, File: 2, Path: "b.seg"})
+			b.disk.SetPace(b.now, 1, 0, []Pace{c.pace}, b.started)
+			for file := env.File(1); file <= 2; file++ {
+				b.submit(env.Op{Kind: env.OpAppend, File: file, ID: env.OpID(file), Data: []byte("x")})
+			}
+			for file := env.File(1); file <= 2; file++ {
+				b.submit(env.Op{Kind: env.OpSync, File: file, ID: env.OpID(10 + file)})
+			}
+			var order []string
+			for len(b.flying) > 0 {
+				done := b.next()
+				order = append(order, fmt.Sprint([]string{"append ", "sync "}[done.ID/10], done.ID%10))
+			}
+			if got := strings.Join(order, ", "); got != c.want || b.now != c.last {
+				t.Errorf("%s, the last at %d; want %s, at %d", got, b.now, c.want, c.last)
+			}
+		})
 	}
 }

@@ -99,9 +99,9 @@ func (d *Disk) truncate(f *inode, length int64, key env.Key) {
 // cache shows them still, and as on Linux they count as clean: no later sync
 // brings them to the platter, only writing them again.
 func (d *Disk) sync(h *handle) env.Errno {
-	if d.strikes(SyncFault, h.bound) {
+	if err := d.refuses(h.bound, SyncFault, SpaceFault); err != env.OK {
 		d.forget(h.node)
-		return env.IOError
+		return err
 	}
 	for i := range h.node.writes {
 		h.node.settle(&h.node.writes[i])

@@ -19,7 +19,8 @@ type Disruption struct {
 	For     int64  `json:"for_ns"`           // how long it lasts
 	Amount  int64  `json:"amount,omitempty"` // by kind
 	// Files aims a disk fault at the files (and, for syncs, the directories) whose
-	// path ends so; empty is all.
+	// path ends so or, if Files ends with a slash, at that directory and all that is
+	// below it; empty is all.
 	Files string `json:"files,omitempty"`
 	// FromByte and ToByte aim rot at the bytes [FromByte, ToByte) of a file; a
 	// ToByte of 0 is its end.
@@ -42,8 +43,8 @@ const (
 	CutOutOf                  // only links out of the process lose everything
 	HoldInto                  // only links into the process keep everything until healed
 	HoldOutOf                 // only links out of the process keep everything until healed
-	SlowDisk                  // the disk is Amount times slower
-	Stall                     // the disk completes nothing
+	SlowDisk                  // operations on Files are Amount times slower
+	Stall                     // no operation on Files completes
 	DiskFull                  // the disk takes no more bytes
 	SyncFail                  // syncs of Files fail, Amount of them at most, and drop what they should have made durable
 	WriteFail                 // writes to Files fail, Amount of them at most, after a part was written
@@ -52,10 +53,13 @@ const (
 	WallStep                  // the wall clock steps by Amount ns
 	MonoStep                  // the monotonic clock steps back by Amount ns, which real ones never do
 	Drift                     // the monotonic clock runs Amount ppm faster than the plan's clocks say
+	ReadFail                  // reads of Files fail, Amount of them at most
+	EntryFail                 // Files cannot be created, opened, renamed, removed, cut or made a directory, Amount times at most
+	NoSpace                   // no space for the metadata of Files: syncs fail as by SyncFail, nothing is created, renamed or made a directory, Amount times at most
 )
 
 // KindCount is above the number of every kind.
-const KindCount = int(Drift) + 1
+const KindCount = int(NoSpace) + 1
 
 // span says what a kind makes of Disruption.For.
 type span uint8
@@ -86,8 +90,8 @@ var shapes = [...]shape{
 	CutOutOf:  {name: "cut-out-of", span: lasts, peer: true},
 	HoldInto:  {name: "hold-into", span: lasts, peer: true},
 	HoldOutOf: {name: "hold-out-of", span: lasts, peer: true},
-	SlowDisk:  {name: "slow-disk", span: lasts, amount: true},
-	Stall:     {name: "stall-disk", span: lasts},
+	SlowDisk:  {name: "slow-disk", span: lasts, files: true, amount: true},
+	Stall:     {name: "stall-disk", span: lasts, files: true},
 	DiskFull:  {name: "disk-full", span: lasts},
 	SyncFail:  {name: "sync-fail", span: lasts, files: true, amount: true},
 	WriteFail: {name: "write-fail", span: lasts, files: true, amount: true},
@@ -96,6 +100,9 @@ var shapes = [...]shape{
 	WallStep:  {name: "wall-step", amount: true},
 	MonoStep:  {name: "monotonic-step", amount: true},
 	Drift:     {name: "drift", span: lasts, amount: true},
+	ReadFail:  {name: "read-fail", span: lasts, files: true, amount: true},
+	EntryFail: {name: "entry-fail", span: lasts, files: true, amount: true},
+	NoSpace:   {name: "no-space", span: lasts, files: true, amount: true},
 }
 
 // Kinds lists every kind of disruption.

@@ -68,6 +68,7 @@ type host struct {
 	// What a failed sync of a directory dropped: names that are seen and names that are
 	// not. No later sync makes up for it.
 	dropped, droppedGone map[string]*content
+	unlinked             []string // directories that were removed, until a sync of the one above
 	dirs                 map[string]bool
 	handles              map[env.File]*content
 	queue                []env.Op // submitted and not completed
@@ -303,6 +304,9 @@ func (h *host) applyName(op *env.Op) (int64, []byte, env.Errno) {
 		}
 		h.syncDir(op.Path + "/")
 	default:
+		if op.Kind == env.OpRemove && h.dirs[op.Path] {
+			return 0, nil, h.removeDir(op.Path)
+		}
 		if f == nil {
 			return 0, nil, env.NotExist
 		}
@@ -325,7 +329,23 @@ func (h *host) applyExisting(op *env.Op, f *content) (int64, []byte, env.Errno) 
 	return 0, nil, env.OK
 }
 
+func (h *host) removeDir(path string) env.Errno {
+	if len(h.List(path)) > 0 {
+		return env.NotEmpty
+	}
+	delete(h.dirs, path)
+	h.unlinked = append(h.unlinked, path+"/")
+	return env.OK
+}
+
 func (h *host) syncDir(prefix string) {
+	for path := range h.durable { // of a directory that went, whatever it held
+		gone := func(dir string) bool { return strings.HasPrefix(dir, prefix) && strings.HasPrefix(path, dir) }
+		if slices.ContainsFunc(h.unlinked, gone) {
+			delete(h.durable, path)
+		}
+	}
+	h.unlinked = slices.DeleteFunc(h.unlinked, func(dir string) bool { return strings.HasPrefix(dir, prefix) })
 	for path, f := range h.durable {
 		if strings.HasPrefix(path, prefix) && h.names[path] == nil && h.droppedGone[path] != f {
 			delete(h.durable, path)

@@ -196,6 +196,7 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	case ev.Err == env.NoSpace && written, ev.Err == env.BadHandle && r.flight.full:
 		r.flight.full = true // a file that could not be made has no handle either
 	case ev.Err != env.OK: // never retried: after a failed sync the data may be gone
+		r.doubted = r.doubted || r.flight.rotated // its directory was synced too
 		r.stop(fmt.Errorf("making records up to %d durable in %s: %w", r.flight.end, r.dir(), ev.Err))
 		return
 	}

@@ -44,6 +44,12 @@ const (
 func (r *Replica) Open(e env.Env, started env.Time) {
 	r.started = started
 	r.phase = Making
+	r.makeDirectories(e)
+	r.run(e)
+}
+
+// makeDirectories adds the steps that make the directory of the log, and those above it.
+func (r *Replica) makeDirectories(e env.Env) {
 	id := r.config.Identity
 	chain := []string{wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir()}
 	for i, dir := range chain {
@@ -54,7 +60,6 @@ func (r *Replica) Open(e env.Env, started env.Time) {
 		//safety:directory-sync-after-mkdir by=durable-ack on=smoke
 		r.scriptAdd(r.at(e, env.OpSyncDir, dir, uint64(i)))
 	}
-	r.run(e)
 }
 
 // advance goes on to the next phase when a script is done.

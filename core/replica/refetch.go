@@ -79,6 +79,14 @@ func (r *Replica) beginRefetch(e env.Env) {
 	for _, f := range newestFirst(names) {
 		r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+f.name, uint64(f.first)))
 	}
+	if r.doubted {
+		// Of what is seen to be gone a power failure may bring back everything: the sync that
+		// failed has dropped the removals, and no later one is about them.
+		r.scriptAdd(r.at(e, env.OpRemove, r.dir(), 2))
+	}
+	if r.doubted || names == nil { // or it stopped before it had a directory
+		r.makeDirectories(e)
+	}
 	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 1))
 	manifest := r.dir() + "/" + wal.ManifestName
 	r.scriptWrite(e, manifest, wal.AppendManifest(nil, r.config.Identity), 0)
@@ -111,7 +119,7 @@ func newestFirst(names []string) (files []found) {
 
 // refetched goes on with what was fetched.
 func (r *Replica) refetched(e env.Env) {
-	r.state, r.failure = state.New(), nil
+	r.state, r.failure, r.doubted = state.New(), nil, false
 	r.pending, r.frames, r.segments = r.pending[:0], r.frames[:0], r.segments[:0]
 	r.snapshot = snapshot{}
 	if installed := r.moved.installed; installed != nil {

@@ -166,6 +166,9 @@ type Replica struct {
 	phase Phase
 	// closing: its tenant is being dropped, or new limits wait for their turn. dropped: that is done, and it has stopped.
 	closing, dropped bool
+	// doubted: a sync of its directory may have failed, so that a power failure may bring back
+	// what is seen to be gone, whatever is synced later.
+	doubted bool
 
 	script   script
 	recovery *recovery // nil: the slot is not being opened

@@ -82,11 +82,16 @@ func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
 	switch {
 	case err == env.NoSpace && r.abandonSnapshot(e, op.Kind):
 		return
+	case err == env.NotEmpty && r.phase == Refetching: // what was under way as the log stopped came to be since
+		r.script.ops = r.script.ops[:0]
+		r.beginRefetch(e)
+		return
 	case err == env.NoSpace && (r.phase < Starting || r.phase > Stopped) && !isSync:
 		r.script.paused = true
 		return
 	}
 	r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", op.Kind, r.dir(), r.script.next+1, len(r.script.ops), r.phase, err))
+	r.doubted = r.doubted || op.Kind == env.OpSyncDir
 	if op.Kind == env.OpSyncDir && op.Path != r.dir() {
 		// Other slots use these directories too, and would take the next sync's word
 		// for what this one has dropped.

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -355,6 +356,31 @@ func TestARefetchFailsAndIsTriedAgain(t *testing.T) {
 		}
 		if h.State().Position != ours.ends[15] {
 			t.Fatalf("operation %d of a refetch failed; at last the log is at %v, want %v", n, h.State().Position, ours.ends[15])
+		}
+	}
+}
+
+// A sync of the directory fails amid a refetch, and the next attempt finds it empty. A power
+// failure brings nothing back of what was in it.
+func TestADirectoryWhoseSyncFailedIsMadeAnew(t *testing.T) {
+	ours := newTape().begin(1).signals(17)
+	snapshot := snapshotAt(t, ours, 15)
+	for _, then := range [][]byte{nil, snapshot} {
+		h := following(t, small, ours, 12, 12)
+		h.fail = failing(env.IOError, 0, false, on(env.OpSyncDir))
+		if err := h.Refetch(h, nil); err != nil {
+			t.Fatal(err)
+		}
+		h.run()
+		h.fail = nil
+		if h.Phase() != replica.Stopped {
+			t.Fatalf("after the sync failed the log is %v", h)
+		}
+		h.mustRefetch(then)
+		want := h.List(home.Dir())
+		h.power()
+		if got := h.List(home.Dir()); !slices.Equal(got, want) {
+			t.Errorf("after a power failure there is %q, want %q", got, want)
 		}
 	}
 }

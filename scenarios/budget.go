@@ -29,8 +29,8 @@ const (
 	NodeFile Row = "node-file"
 	// OnlyCopyTwice: the only copy of a slot is damaged in a second place.
 	OnlyCopyTwice Row = "only-copy-twice"
-	// Unconfirmed: bytes of the only copy are damaged behind which nothing durable confirms
-	// them, so that the damage cannot be told from a torn tail.
+	// Unconfirmed: bytes are damaged behind which nothing durable confirms them, so that the
+	// damage cannot be told from a torn tail.
 	Unconfirmed Row = "unconfirmed-bytes"
 )
 
@@ -47,7 +47,7 @@ type Veto struct {
 
 // budget is the oracle that says which bytes may rot, and which disks may be lost: damage
 // beyond what nodes promise to survive shows nothing. The only copy of a slot is damaged in
-// one place at most, and only where what is durable elsewhere confirms the damaged record,
+// one place at most, and a copy only where what is durable elsewhere confirms the damaged record,
 // so that the damage is corruption and cannot be taken for a torn tail. The node's own file
 // and manifests are never damaged: a node that cannot read them asks for help.
 //
@@ -76,6 +76,25 @@ func (b *budget) mayDamage(id env.ID, path string, from, to int64) bool {
 	return row == "" || b.unlimited
 }
 
+// mayWipe implements sim.Config.MayWipe. Without replica groups there is one copy of
+// everything.
+func (b *budget) mayWipe(id env.ID) bool {
+	b.why = NodeFile
+	if b.shared != nil {
+		b.why = b.shared(id)
+	}
+	return b.why == "" || b.unlimited
+}
+
+// mayFail implements sim.Config.MayFail. Only of replica groups anything is promised when a
+// disk fails that nobody restarts.
+func (b *budget) mayFail(id env.ID) bool {
+	if b.shared != nil {
+		b.why = b.shared(id)
+	}
+	return b.why == "" || b.unlimited
+}
+
 // forbidden implements sim.Config.Forbidden: the disruption is vetoed by the first row that
 // forbade it.
 func (b *budget) forbidden(disruption int, kind plan.Kind) {
@@ -85,16 +104,15 @@ func (b *budget) forbidden(disruption int, kind plan.Kind) {
 
 // forbids returns the row by which bytes may not be damaged; "" if they may.
 func (b *budget) forbids(id env.ID, path string, _, to int64) Row {
-	if b.shared != nil {
-		return b.shared(id)
-	}
 	d := b.world.Disk(id)
 	identity, ok := identityOf(d, path)
 	switch {
 	case !ok:
 		return NodeFile
-	case b.run.Damaged(identity.Tenant, identity.Slot):
+	case b.shared == nil && b.run.Damaged(identity.Tenant, identity.Slot):
 		return OnlyCopyTwice
+	case b.shared != nil && b.shared(id) != "":
+		return b.shared(id)
 	}
 	if _, ok := snapshotAt(path); ok {
 		return unless(isDurable(d, path) && newestSnapshot(d.List(dirOf(path)), dirOf(path)) == path, Unconfirmed)

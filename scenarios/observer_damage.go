@@ -58,7 +58,7 @@ func (o *observer) harmTo(id env.ID, t tenant.ID, slot lineage.Slot) (harm obser
 	}
 	for _, f := range d.Failures() {
 		switch concerns := strings.HasPrefix(f.Path, dir) || strings.HasPrefix(dir, f.Path); {
-		case concerns && f.Kind == disk.SyncFault:
+		case concerns && (f.Kind == disk.SyncFault || f.Kind == disk.SpaceFault):
 			harm |= observe.SyncFailed
 		case concerns:
 			harm |= observe.WriteFailed
@@ -93,9 +93,15 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 		if i := o.opens(id, t, slot); i >= 0 {
 			ended := o.damage.opening[i]
 			ended.Outcome, ended.End, ended.At = observe.FoundEnd, lineage.Seq(key.B), o.world.Time()
-			ended.Kept, _ = o.held(id, t, slot)
+			if ended.Kept, _ = o.held(id, t, slot); o.harmTo(id, t, slot)&observe.Rotted != 0 {
+				ended.Kept = ended.End // it may have rotted since it was read
+			}
 			o.run.Openings.Opened(ended)
 			o.damage.opening = slices.Delete(o.damage.opening, i, i+1)
+		}
+	case fault.SlotRefetching:
+		if o.shared != nil {
+			o.refetches(id, t, slot)
 		}
 	case fault.LogCutting:
 		o.writesOf(id, t, slot).cutting = true
@@ -353,7 +359,13 @@ func (o *observer) letsGo(id env.ID, path string) {
 
 // excludes looks whether a replica that is to be excluded from a slot has a reason.
 func (o *observer) excludes(c *control.Command) {
-	if c.Kind != control.Exclude || o.harmTo(c.Member.Node, c.Tenant, c.Slot) != 0 {
+	if c.Kind != control.Exclude {
+		return
+	}
+	if o.harmTo(c.Member.Node, c.Tenant, c.Slot) != 0 {
+		if k := o.run.Health.TrackOf(uint32(c.Member.Node), c.Tenant, c.Slot); k != nil {
+			k.Persist(0, o.world.Time()) // nobody counts on what it has, even if it has it
+		}
 		return
 	}
 	o.run.Openings.Hazard(observe.Hazard{

@@ -414,7 +414,7 @@ func (o *observer) asksToRemove(c *control.Command) {
 	}
 	o.shared.removals = append(o.shared.removals, asked)
 	coordinated := slices.Contains(o.run.Health.Led, uint32(c.By.Node))
-	if current := plane.Node(c.Member.Node); coordinated || current == nil || current.Incarnation != c.Member.Incarnation {
+	if current := plane.Node(c.Member.Node); coordinated || current == nil || current.Incarnation != c.Member.Incarnation || !o.present(c.Member) {
 		return
 	}
 	o.run.Budget.Removes(observe.Removal{

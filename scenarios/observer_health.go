@@ -191,6 +191,17 @@ func (o *observer) rotates(id env.ID, path string) {
 	}
 }
 
+// refetches forgets the files of a log that were to be made and never were, as a node is about
+// to replace the log.
+func (o *observer) refetches(id env.ID, t tenant.ID, slot lineage.Slot) {
+	files := o.files[id].All()
+	for i := range files {
+		if f := &files[i]; f.tenant == t && f.slot == slot && o.world.Disk(id).Size(f.path) < 0 {
+			f.gone = true
+		}
+	}
+}
+
 // letGo notes that what a node has of a tenant is about to be removed.
 func (o *observer) letGo(id env.ID, t tenant.ID) {
 	for _, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
@@ -207,9 +218,14 @@ func (o *observer) reports(r *observe.Report, id env.ID) {
 	r.Free = uint64(max(0, o.world.Disk(id).Free()))
 	plane, _ := o.shared.plane()
 	gone, last, waits := 0, file{}, false
-	for _, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
+	failed := len(o.world.Disk(id).Failures()) > 0
+	for kind, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
+		isSnapshot := kind == 1
 		for i := range files {
 			f := &files[i]
+			if failed && isSnapshot && o.world.Disk(id).Size(f.path) < 0 { // it did not get its name, or not yet
+				continue
+			}
 			if f.gone {
 				gone++
 				continue

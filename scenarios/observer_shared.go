@@ -266,7 +266,7 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 	}
 	has := func(m control.Member) bool {
 		w := o.writesOf(m.Node, t, slot)
-		return m.Node != but && !w.lost && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
+		return m.Node != but && !w.lost && !o.world.Failing(m.Node) && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
 	}
 	return slices.ContainsFunc(shard.InSync, has) || slices.ContainsFunc(shard.Eligible, has)
 }
@@ -316,7 +316,7 @@ func (o *observer) metaSurvives(but env.ID) bool {
 	for _, members := range quorums {
 		whole := 0
 		for _, m := range members {
-			if held, ok := o.metaHeld(m); ok && m.Address() != but {
+			if held, ok := o.metaHeld(m); ok && m.Address() != but && !o.world.Failing(m.Address()) {
 				whole++
 				complete = complete || held.Last >= applied.Index
 			}

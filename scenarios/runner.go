@@ -187,7 +187,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
-		MayDamage: r.budget.mayDamage, Damaged: r.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
+		MayDamage: r.budget.mayDamage, MayWipe: r.budget.mayWipe, MayFail: r.budget.mayFail, Damaged: r.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
 		Until: o.Until, Steps: o.Steps,
 	}
 	if r.story != nil {
@@ -443,7 +443,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			}
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
 			dump.Node = uint32(i)
-			if r.run.Shared {
+			if r.run.Shared && r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 { // else a part that nobody has read since may be damaged still
 				retain(&r.run, r.world.Disk(env.ID(i)), dump.Node, d.Tenant, d.Slot)
 			}
 			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}
@@ -512,7 +512,7 @@ func (r *Runner) outages(calmAt int64) {
 		isNode := int(d.Process) < r.plan.Cluster.Nodes
 		outage := observe.Outage{Node: d.Process, Peer: d.Peer, Alone: (stops || d.Kind == plan.Pause) && isNode, From: from, To: to}
 		switch d.Kind {
-		case plan.SlowDisk, plan.Stall, plan.DiskFull, plan.SyncFail, plan.WriteFail:
+		case plan.SlowDisk, plan.Stall, plan.DiskFull, plan.SyncFail, plan.WriteFail, plan.ReadFail, plan.EntryFail, plan.NoSpace:
 			outage.Disk = true
 		case plan.WallStep, plan.MonoStep, plan.Drift:
 			outage.Unbounded = true

@@ -14,6 +14,10 @@ import (
 // once more with the same families of deviations everywhere; those that happen are
 // listed and made few. The seed is the same, and no family is new.
 
+// boldEffort bounds the Steps of the runs with deviations elsewhere, in all: there are some for
+// each entry and each family, and they need not lead to anything.
+const boldEffort = 3_000_000
+
 // bold looks for one cut that holds with deviations elsewhere, the big ones first.
 func (s *search) bold() bool {
 	rates := families(s.whole)
@@ -22,10 +26,12 @@ func (s *search) bold() bool {
 	}
 	for _, p := range s.smaller() {
 		for _, r := range rates {
-			if s.spent() {
+			if s.spent() || s.onBold > boldEffort {
 				return false
 			}
-			if s.elsewhere(p, r) {
+			began := s.taken
+			found := s.elsewhere(p, r)
+			if s.onBold += s.taken - began; found {
 				return true
 			}
 		}
@@ -76,13 +82,13 @@ func (s *search) elsewhere(p *scenarios.Plan, rates plan.Rates) bool {
 	listed.Recorded = nil
 	few, asked := listed, 0
 	Minimize(numbers(len(listed.World.Deviations)), func(keep []int) bool {
+		if asked++; asked > boldness(most, len(listed.World.Deviations)) {
+			return false
+		}
 		c := clone(listed)
 		c.World.Deviations = make([]plan.Deviation, 0, len(keep))
 		for _, i := range keep {
 			c.World.Deviations = append(c.World.Deviations, listed.World.Deviations[i])
-		}
-		if asked++; asked > boldness(most, len(listed.World.Deviations)) {
-			return false
 		}
 		fails := s.check(c)
 		if fails {

@@ -65,7 +65,7 @@ func withCalls(p *scenarios.Plan, keep []call) *scenarios.Plan {
 
 // effort bounds the Steps of the runs that cut operations, in all: operations are no entries,
 // and a hundred that are all necessary are found to be so in ten thousand runs.
-const effort = 5_000_000
+const effort = 4_000_000
 
 // operations cuts what clients do: first from the end, by halves, then whatever
 // can be left out.

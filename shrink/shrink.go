@@ -129,6 +129,7 @@ type search struct {
 	runs    int
 	taken   uint64                // Steps of all candidates
 	onCalls uint64                // of those that cut operations one by one
+	onBold  uint64                // of those with deviations elsewhere
 	seen    map[xxh3.Uint128]bool // candidates that were run, and whether they fail
 	usual   bool                  // profiles were made the usual ones
 	changes int                   // accepted candidates
@@ -237,7 +238,7 @@ func (s *search) reduce() (minimal bool) {
 		s.entries()
 		s.operations()
 		s.values()
-		if s.changes == before {
+		if s.changes == before && !s.bold() {
 			return !s.spent()
 		}
 	}
@@ -246,7 +247,7 @@ func (s *search) reduce() (minimal bool) {
 
 // entries cuts entries until none can be left out.
 func (s *search) entries() {
-	for before := -1; s.changes != before || s.bold(); {
+	for before := -1; s.changes != before; {
 		before = s.changes
 		s.topology()
 		s.wholeFamilies()

@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"core/replica", "core/metalog", "core/control"},
 	{"core/group", "core/desired"},
 	{"core"},
-	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame"},
+	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame", "host/meter"},
 	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network", "host/probe"},
 	{"sim/plan"},
 	{"sim", "checker", "host"},

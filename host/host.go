@@ -22,6 +22,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/host/disk"
+	"github.com/tidaldb/tidalsim/host/meter"
 	"github.com/tidaldb/tidalsim/host/network"
 )
 
@@ -48,6 +49,7 @@ type Process struct {
 	inbox   *inbox
 	network *network.Network
 	disk    *disk.Disk
+	meter   *meter.Meter
 	home    *home
 	looking chan struct{} // holds one for each inspection that waits in the inbox
 	done    chan struct{}
@@ -64,9 +66,10 @@ func Start(c Config) (p *Process, err error) {
 			h.close()
 		}
 	}()
-	p = &Process{home: h, inbox: newInbox(), looking: make(chan struct{}, MaxInspections), done: make(chan struct{})}
+	p = &Process{home: h, meter: meter.New(), inbox: newInbox(), looking: make(chan struct{}, MaxInspections), done: make(chan struct{})}
 	clock := newClock(c.Seed ^ uint64(h.start))
 	p.inbox.put(env.Event{Kind: env.Started, At: clock.now()}) // before a message can be there
+	c.Disk.Measure = p.meter.Disk
 	p.disk, err = disk.Open(filepath.Join(c.Dir, dataName), c.Disk, func(d disk.Completion) {
 		p.inbox.put(env.Event{Kind: env.DiskDone, At: clock.now(), Op: d.ID, Err: d.Err, N: d.N, Data: d.Data})
 	})
@@ -99,6 +102,9 @@ func (p *Process) run() {
 	p.loop.failure = cmp.Or(err, p.home.close())
 	close(p.done)
 }
+
+// Meter returns what counts this life of the process, for Prometheus.
+func (p *Process) Meter() *meter.Meter { return p.meter }
 
 // MaxInspections bounds the inspections that wait for a process to come to them, those
 // included that were given up. Beyond it more wait for these.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/host/disk"
+	"github.com/tidaldb/tidalsim/host/meter"
 	"github.com/tidaldb/tidalsim/host/network"
 )
 
@@ -42,6 +43,7 @@ type loop struct {
 	clock   *clock
 	disk    *disk.Disk
 	network *network.Network
+	meter   *meter.Meter
 	machine env.Machine
 
 	now    env.Time // constant within a Step
@@ -56,7 +58,7 @@ type loop struct {
 
 func newLoop(c *Config, nonce env.Nonce, clock *clock, p *Process) *loop {
 	return &loop{
-		self: c.ID, nonce: nonce, seed: c.Seed, clock: clock, disk: p.disk, network: p.network, timers: newTimers(),
+		self: c.ID, nonce: nonce, seed: c.Seed, clock: clock, disk: p.disk, network: p.network, meter: p.meter, timers: newTimers(),
 	}
 }
 
@@ -99,7 +101,9 @@ func (l *loop) turn() {
 
 func (l *loop) step(ev *env.Event) {
 	l.event = *ev
+	began := time.Now()
 	l.machine.Step(&l.event)
+	l.meter.Step(ev, time.Since(began))
 	l.event.Data = nil
 }
 
@@ -127,6 +131,7 @@ func (l *loop) Charge(env.Duration) {}
 func (l *loop) Send(to env.ID, _ env.Key, payload []byte) {
 	if !l.dead {
 		l.network.Send(to, payload)
+		l.meter.Sent(len(payload))
 	}
 }
 

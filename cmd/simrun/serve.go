@@ -58,9 +58,9 @@ func (c *command) serve() *cobra.Command {
 		Short: "run a real cluster on this machine, with health and metrics over HTTP",
 		Long: `Run the nodes of a cluster in this process, on real files and loopback TCP, until
 interrupted: those that a cluster file founds, or three nodes with three shards and three
-tenants. Each node answers HTTP requests to this machine: /health is what it knows of the
-whole cluster, as JSON; /metrics the same for Prometheus; /livez and /readyz are for who
-restarts or routes to it. With --tenants the tenants are brought to what a tenants file
+tenants. Each node answers HTTP requests to this machine: / shows what it knows of the whole
+cluster, as tables; /health tells it as JSON; /metrics tells it to Prometheus, with what the
+process counts; /livez and /readyz are for who restarts or routes to it. With --tenants the tenants are brought to what a tenants file
 says, by commands that compare and set. A client sends --rate signals a second, 0 for none. Lines on stdin
 are heeded one after the other: "drain NODE", which says what it waits for and lets the
 others go on meanwhile, "undrain NODE", which also calls it off, "tenants FILE", and
@@ -245,7 +245,7 @@ func (c *command) tellProbes(cluster *local.Cluster, dir string) error {
 		return c.line(told)
 	}
 	for node, url := range told.Probes {
-		fmt.Fprintf(c.stdout, "node %d  %s/health  /metrics  /livez  /readyz\n", node, url)
+		fmt.Fprintf(c.stdout, "node %d  %s/  /health  /metrics  /livez  /readyz\n", node, url)
 	}
 	return nil
 }

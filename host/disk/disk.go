@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tidaldb/tidalsim/core/env"
 )
@@ -36,6 +37,9 @@ type Config struct {
 	// system, that files move to when they are removed, for an observer: the file
 	// p becomes Keep/p/n, n counting up. The machine cannot tell.
 	Keep string
+	// Measure, if not nil, is told of every operation that has ended: how long that took from
+	// when it was submitted, and what it wrote or read. Several goroutines tell it at once.
+	Measure func(kind env.OpKind, took time.Duration, bytes int64, err env.Errno)
 }
 
 // DefaultWorkers lets every slot of a small node wait for a sync of its own. More
@@ -79,6 +83,7 @@ type chain struct {
 // task is an operation that is not done.
 type task struct {
 	op     env.Op
+	since  time.Time // it was submitted, with Config.Measure
 	chains [3]chain
 	next   [3]*task // the next task in each
 	n      int      // chains that it is in
@@ -105,6 +110,9 @@ func Open(path string, c Config, done func(Completion)) (*Disk, error) {
 func (d *Disk) Submit(op env.Op) {
 	op.Data = bytes.Clone(op.Data)
 	t := &task{op: op}
+	if d.config.Measure != nil {
+		t.since = time.Now()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -179,6 +187,9 @@ func (d *Disk) work() {
 		d.mu.Unlock()
 		c := Completion{ID: t.op.ID}
 		c.N, c.Data, c.Err = d.apply(&t.op)
+		if d.config.Measure != nil {
+			d.config.Measure(t.op.Kind, time.Since(t.since), c.N, c.Err)
+		}
 		if !t.op.Quiet || c.Err != env.OK {
 			d.done(c) // before those behind it can begin: completions of a chain are in order
 		}

@@ -166,7 +166,7 @@ func (c *Cluster) startNode(id env.ID, l net.Listener) error {
 	if c.options.Port > 0 {
 		address = "127.0.0.1:" + strconv.Itoa(c.options.Port+int(id))
 	}
-	s, err := probe.Serve(probe.Config{Address: address, Inspect: p.Inspect})
+	s, err := probe.Serve(probe.Config{Address: address, Inspect: p.Inspect, Counts: p.Meter()})
 	if err != nil {
 		return fmt.Errorf("the probe of node %d: %w", id, err)
 	}

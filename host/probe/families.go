@@ -1,6 +1,13 @@
 package probe
 
-import "github.com/tidaldb/tidalsim/core/health"
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidaldb/tidalsim/core/health"
+)
 
 // The gauges. The unit stands last in a name, and is a base unit.
 
@@ -19,6 +26,23 @@ var (
 	shardLeader  = desc("shard_leader", "1 for the node that leads a shard.", "shard", "region", "node")
 	tenantState  = desc("tenant_state", "1 for whether a tenant is there to stay, 0 for what is not so.", "tenant", "state")
 )
+
+// buildInfo is 1 for what this binary is.
+func buildInfo() prometheus.Collector {
+	version, revision := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tidal_build_info", Help: "1 for what this binary was built from.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
+	}, func() float64 { return 1 })
+}
 
 var refused = desc("tenant_refused_requests", "Requests refused for a quota, in each slot since its leader began to lead.", "tenant", "resource")
 

@@ -49,8 +49,9 @@ type Config struct {
 	// neither authentication nor encryption, and the answers name tenants.
 	Anywhere bool
 	Inspect  Inspect
-	Patience time.Duration // how long an answer may take; 0 means Patience
-	Log      *log.Logger   // of what goes wrong with connections; nil: nobody is told
+	Patience time.Duration        // how long an answer may take; 0 means Patience
+	Counts   prometheus.Collector // of the process, told at /metrics too; may be nil
+	Log      *log.Logger          // of what goes wrong with connections; nil: nobody is told
 }
 
 // ErrNotLoopback is wrapped by the error for a listener that others can reach.
@@ -112,10 +113,11 @@ func (s *Server) Close() error {
 
 // Handler answers requests; of the configuration it needs Inspect, and Patience.
 //
+//	GET /         what it knows of its cluster, for people: tables in HTML
 //	GET /livez    200 while the process steps, else 503
 //	GET /readyz   200 while it serves what it has to, else 503
 //	GET /health   what it knows of its cluster: docs/health.schema.json
-//	GET /metrics  the same for Prometheus
+//	GET /metrics  the same for Prometheus, with what the process counts; as OpenMetrics for who accepts that
 //
 // What is not 200 says why, in a line.
 func Handler(c *Config) http.Handler {
@@ -124,12 +126,16 @@ func Handler(c *Config) http.Handler {
 		p.patience = Patience
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(NewCollector(p.inspect, p.patience))
+	registry.MustRegister(NewCollector(p.inspect, p.patience), buildInfo())
+	if c.Counts != nil {
+		registry.MustRegister(c.Counts)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", p.check(func(env.Machine) error { return nil }))
 	mux.HandleFunc("GET /readyz", p.check(ready))
 	mux.HandleFunc("GET /health", p.health)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", p.page)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, EnableOpenMetricsTextCreatedSamples: true}))
 	return mux
 }
 

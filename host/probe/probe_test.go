@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +18,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/health"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/host"
+	"github.com/tidaldb/tidalsim/host/meter"
 	"github.com/tidaldb/tidalsim/host/probe"
 	"github.com/tidaldb/tidalsim/internal/golden"
 )
@@ -139,7 +145,9 @@ func TestAnswers(t *testing.T) {
 		{"has no figures when stuck", never, "GET", "/metrics", 500, "it is stuck"},
 		{"does not tell figures", of(mute{}), "GET", "/metrics", 500, "the machine tells nothing of its health"},
 		{"cannot be changed", well, "POST", "/health", 405, "Method Not Allowed\n"},
-		{"has nothing else", well, "GET", "/", 404, "404 page not found\n"},
+		{"shows tables", well, "GET", "/", 200, "<h1>Health of the cluster</h1>"},
+		{"shows none when stuck", never, "GET", "/", 503, "it is stuck\n"},
+		{"has nothing else", well, "GET", "/nothing", 404, "404 page not found\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := get(t, probe.Handler(&probe.Config{Inspect: c.inspect, Patience: time.Millisecond}), c.method, c.path)
@@ -168,7 +176,60 @@ func TestHealthIsTheJSON(t *testing.T) {
 func TestGoldenMetrics(t *testing.T) {
 	for name, tells := range map[string]func(*health.Cluster){"full": full, "blank": blank} {
 		r := get(t, probe.Handler(&probe.Config{Inspect: of(&machine{tells: tells})}), "GET", "/metrics")
-		golden.Text(t, "testdata/"+name+".txt", body(t, r), *rewrite)
+		golden.Text(t, "testdata/"+name+".txt", withoutBuild(body(t, r)), *rewrite)
+	}
+}
+
+// withoutBuild returns metrics without what differs between builds.
+func withoutBuild(text string) string {
+	lines := slices.Collect(strings.Lines(text))
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "tidal_build_info") }), "")
+}
+
+// What is told to Prometheus can be read by its own parser, and is named as it wants; who asks
+// for OpenMetrics gets that.
+func TestMetricsAsTheyAreScraped(t *testing.T) {
+	m := meter.New()
+	m.Step(&env.Event{Kind: env.Timer}, time.Millisecond)
+	h := probe.Handler(&probe.Config{Inspect: of(&machine{tells: full}), Counts: m})
+	text := body(t, get(t, h, "GET", "/metrics"))
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, kind := range map[string]dto.MetricType{
+		"tidal_build_info": dto.MetricType_GAUGE, "tidal_control_index": dto.MetricType_GAUGE, "tidal_messages_sent_total": dto.MetricType_COUNTER,
+		"tidal_step_seconds": dto.MetricType_HISTOGRAM, "tidal_disk_operation_seconds": dto.MetricType_HISTOGRAM,
+	} {
+		if f := families[name]; f == nil || f.GetType() != kind {
+			t.Errorf("%s: %v, want a %v", name, f, kind)
+		}
+	}
+	if problems, err := testutil.CollectAndLint(m); err != nil || len(problems) > 0 {
+		t.Errorf("%v: %+v", err, problems)
+	}
+	request := httptest.NewRequest("GET", "/metrics", nil)
+	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, request)
+	text = body(t, w.Result())
+	if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(text, "\n# EOF\n") {
+		t.Errorf("%s: %s", kind, text)
+	}
+	for _, want := range []string{
+		"# TYPE tidal_messages_sent counter\n", "tidal_messages_sent_total 0.0\n", "tidal_messages_sent_created ", "# TYPE tidal_step_seconds histogram\n",
+		`tidal_step_seconds_bucket{event="timer",le="0.001024"} 1`, `tidal_step_seconds_count{event="timer"} 1`, "tidal_build_info{goversion=",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	line := regexp.MustCompile(`^(# (HELP|TYPE|UNIT) [a-z_:]+ .+|[a-z_:]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+|# EOF)$`)
+	for l := range strings.Lines(text) {
+		if !line.MatchString(strings.TrimSuffix(l, "\n")) {
+			t.Errorf("a line is no OpenMetrics: %s", l)
+		}
 	}
 }
 

@@ -249,23 +249,7 @@ func TestALogThatFailedBeforeTheLeaderKnewIsNotReadmitted(t *testing.T) {
 // log is replaced: a crash amid that would leave nothing.
 func TestAnEligibleMemberIsNotReplacedByASnapshot(t *testing.T) {
 	w := alone(t)
-	w.held = of(peer.Pull, 1)
-	w.nodes[0].mustWrite(0, 1)
-	w.run()
-	w.lose(of(peer.Pull, 1))
-	n := w.nodes[1]
-	behind := peer.Message{
-		Kind: peer.Append, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: w.nodes[0].logs[0].End(),
-	}
-	behind.At.Seq += 10
-	w.nodes[0].Send(1, env.Key{}, peer.Encode(nil, &behind))
-	w.run() // node 1 asks for what it lacks
-	at, from, size, part := w.nodes[0].logs[0].Chunk(w.nodes[0], 0, 0)
-	chunk := peer.Message{
-		Kind: peer.Chunk, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: at, Offset: from, Size: uint64(size), Tail: part,
-	}
-	w.nodes[0].Send(1, env.Key{}, peer.Encode(nil, &chunk))
-	w.run()
+	n := w.offered(1)
 	if got := n.logs[0].Phase(); got != replica.Following || n.logs[0].Busy() {
 		t.Fatalf("the log of an eligible member is %s, busy %v", got, n.logs[0].Busy())
 	}
@@ -277,6 +261,46 @@ func TestAnEligibleMemberIsNotReplacedByASnapshot(t *testing.T) {
 	w.held = nil
 	w.settle()
 	w.wishes()
+	n.has(0, map[uint64]bool{1: true})
+}
+
+// offered lets a node lack a record, ask for it, and get a snapshot instead. What that lets it
+// do to its disk is under way from then on.
+func (w *world) offered(i int) *node {
+	w.held = of(peer.Pull, env.ID(i))
+	w.nodes[0].mustWrite(0, 1)
+	w.run()
+	w.lose(of(peer.Pull, env.ID(i)))
+	behind := peer.Message{
+		Kind: peer.Append, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: w.nodes[0].logs[0].End(),
+	}
+	behind.At.Seq += 10
+	w.nodes[0].Send(env.ID(i), env.Key{}, peer.Encode(nil, &behind))
+	w.run() // the node asks for what it lacks
+	at, from, size, part := w.nodes[0].logs[0].Chunk(w.nodes[0], 0, 0)
+	chunk := peer.Message{
+		Kind: peer.Chunk, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: at, Offset: from, Size: uint64(size), Tail: part,
+	}
+	w.nodes[0].Send(env.ID(i), env.Key{}, peer.Encode(nil, &chunk))
+	w.nodes[i].stuck = true
+	w.run()
+	w.nodes[i].stuck = false
+	return w.nodes[i]
+}
+
+// Nor is a member in sync: a crash amid that would leave a place that counts with nothing. It
+// waits until it has heard that it was removed.
+func TestAMemberInSyncIsNotReplacedByASnapshot(t *testing.T) {
+	w := serving(t)
+	n := w.offered(1)
+	if got := n.logs[0].Phase(); got != replica.Following || n.logs[0].Busy() {
+		t.Fatalf("the log of a member in sync is %s, busy %v", got, n.logs[0].Busy())
+	}
+	if c, ok := n.group.Wish(n); ok {
+		t.Fatalf("wish %v, want none", &c)
+	}
+	w.held = nil
+	w.settle()
 	n.has(0, map[uint64]bool{1: true})
 }
 

@@ -250,10 +250,11 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
 		return
 	}
 	*p = pull{later: true, count: p.count}
-	// While the log is replaced a crash leaves nothing, and a node that is eligible, or becomes
-	// so when its earlier life is removed from the set, may have to lead then.
+	// While the log is replaced a crash leaves nothing. So nobody's is who holds a place in the
+	// set, as far as is known here, or becomes eligible when its earlier life leaves the set. A
+	// member in sync that needs a snapshot was removed, and will be told.
 	s.yields = g.known.IsEligible(g.self.Node)
-	if s.yields || g.counted(s) && !g.known.IsInSync(g.self) {
+	if s.yields || g.counted(s) {
 		return
 	}
 	if s.r.Refetch(e, c.data) != nil {

@@ -79,7 +79,9 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 		}
 	}
 	judgeRemovals(v, run)
-	judgeSuccessors(v, run)
+	if !a.Lossy {
+		judgeSuccessors(v, run)
+	}
 	switch {
 	case len(ops) == 0:
 		v.cannotTell("nothing was asked")

@@ -93,11 +93,15 @@ func (c *Client) lookElsewhere(k *call) {
 	}
 }
 
-// patient is how many attempts the wait for an answer counts. A read that another
-// replica may answer does not wait for long.
-func (k *call) patient() uint32 {
-	if k.kind == wire.Query {
+// patient is how many attempts the wait for an answer counts. What another replica may answer
+// does not wait for long for one that says nothing: a change a little longer than a read, since
+// a leader that is slow may still answer it.
+func (c *Client) patient(k *call) uint32 {
+	switch {
+	case k.kind == wire.Query:
 		return min(k.attempts, 2)
+	case c.cluster.Shared != nil:
+		return min(k.attempts, 3)
 	}
 	return k.attempts
 }

@@ -48,7 +48,7 @@ func (c *Client) transmit(l *link, k *call) {
 	}
 	c.send(l.node, &m, k.attempts)
 	k.hop.sent = l.node
-	k.due = c.env.Now().Add(c.backoff(k.patient(), k.id))
+	k.due = c.env.Now().Add(c.backoff(c.patient(k), k.id))
 	k.attempts++
 }
 

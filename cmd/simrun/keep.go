@@ -61,13 +61,17 @@ func (k *keepFlags) isFree(p *scenarios.Plan) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("--keep %s: %w", k.name, err)
+		return k.unusable(err)
 	}
 	return k.taken(p)
 }
 
 func (k *keepFlags) taken(p *scenarios.Plan) error {
 	return fmt.Errorf("--keep %s: %w: %s is there already; choose another name, or remove it", k.name, campaign.ErrUsage, k.path(p))
+}
+
+func (k *keepFlags) unusable(err error) error {
+	return fmt.Errorf("--keep %s: %w: %w; name the directory of the committed plans with --regressions", k.name, campaign.ErrUsage, err)
 }
 
 // acked is how many acknowledged operations a plan that is kept has at least: without any, it
@@ -86,7 +90,7 @@ func (k *keepFlags) write(p *scenarios.Plan) (path string, err error) {
 	kept.Lesson = k.lesson
 	path = k.path(p)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", fmt.Errorf("--keep %s: %w", k.name, err)
+		return "", k.unusable(err)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -75,6 +77,22 @@ func TestAFindingIsShrunkAndKept(t *testing.T) {
 	}
 }
 
+// What was interrupted is written, and not kept: it may be far from small.
+func TestWhatIsInterruptedIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	path := stalling(t, dir)
+	var out, complaint bytes.Buffer
+	code := execute(ctx, []string{"shrink", path, "--keep", "never-ends", "--lesson", "x", "--regressions", dir}, strings.NewReader(""), &out, &complaint)
+	if code != campaign.ExitInterrupted || !strings.Contains(complaint.String(), "not kept, since shrinking was interrupted") || strings.Contains(out.String(), "kept as") {
+		t.Errorf("exit %d:\n%s%s", code, &out, &complaint)
+	}
+	if found, _ := filepath.Glob(filepath.Join(dir, "*", "*.json")); len(found) > 0 {
+		t.Errorf("there are %q", found)
+	}
+}
+
 func TestWhatIsNotKept(t *testing.T) {
 	dir := t.TempDir()
 	taken := filepath.Join(dir, "crash-restart", "taken.json")
@@ -113,6 +131,9 @@ func TestWhatIsNotKept(t *testing.T) {
 				t.Errorf("exit %d, want %d and %q:\n%s%s", code, c.code, c.says, stdout, stderr)
 			}
 		})
+	}
+	if code, stdout, stderr := simrun(t, "shrink", mended(t, nil), "--keep", "name", "--lesson", "x", "--regressions", taken); code != campaign.ExitUsage || !strings.Contains(stderr, "not a directory; name the directory") {
+		t.Errorf("regressions in a file: exit %d:\n%s%s", code, stdout, stderr)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 	text, _ := os.ReadFile(taken)

@@ -138,7 +138,11 @@ func writeShrunk(cmd *cobra.Command, p *scenarios.Plan, path string, f *shrinkFl
 			return "", err
 		}
 	}
-	if f.keep.name == "" || cmd.Context().Err() != nil {
+	switch {
+	case f.keep.name == "":
+		return "", nil
+	case cmd.Context().Err() != nil:
+		fmt.Fprintf(cmd.ErrOrStderr(), "--keep %s: not kept, since shrinking was interrupted; shrink %s on\n", f.keep.name, path)
 		return "", nil
 	}
 	return f.keep.write(p)

@@ -69,7 +69,7 @@ func Start(c Config) (p *Process, err error) {
 	p = &Process{home: h, meter: meter.New(), inbox: newInbox(), looking: make(chan struct{}, MaxInspections), done: make(chan struct{})}
 	clock := newClock(c.Seed ^ uint64(h.start))
 	p.inbox.put(env.Event{Kind: env.Started, At: clock.now()}) // before a message can be there
-	c.Disk.Measure = p.meter.Disk
+	c.Disk.Measure = p.meter.Did
 	p.disk, err = disk.Open(filepath.Join(c.Dir, dataName), c.Disk, func(d disk.Completion) {
 		p.inbox.put(env.Event{Kind: env.DiskDone, At: clock.now(), Op: d.ID, Err: d.Err, N: d.N, Data: d.Data})
 	})
@@ -103,7 +103,7 @@ func (p *Process) run() {
 	close(p.done)
 }
 
-// Meter returns what counts this life of the process, for Prometheus.
+// Meter returns what counts this life of the process.
 func (p *Process) Meter() *meter.Meter { return p.meter }
 
 // MaxInspections bounds the inspections that wait for a process to come to them, those

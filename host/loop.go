@@ -131,7 +131,7 @@ func (l *loop) Charge(env.Duration) {}
 func (l *loop) Send(to env.ID, _ env.Key, payload []byte) {
 	if !l.dead {
 		l.network.Send(to, payload)
-		l.meter.Sent(len(payload))
+		l.meter.Send(len(payload))
 	}
 }
 

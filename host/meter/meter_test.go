@@ -1,12 +1,8 @@
 package meter_test
 
 import (
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/host/meter"
@@ -17,53 +13,36 @@ func TestWhatIsCounted(t *testing.T) {
 	m.Step(&env.Event{Kind: env.Message, Data: make([]byte, 30)}, 3*time.Microsecond)
 	m.Step(&env.Event{Kind: env.Message, Data: make([]byte, 12)}, 5*time.Microsecond)
 	m.Step(&env.Event{Kind: env.Timer}, time.Second)
-	m.Disk(env.OpAppend, time.Millisecond, 4096, env.OK)
-	m.Disk(env.OpAppend, time.Millisecond, 0, env.NoSpace)
-	m.Disk(env.OpOpen, time.Millisecond, 999, env.OK) // the size of the file
-	m.Sent(7)
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(m)
-	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
-		t.Errorf("%v: %+v", err, problems)
-	}
-	err := testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP tidal_disk_bytes_total Bytes that disk operations have written or read.
-# TYPE tidal_disk_bytes_total counter
-tidal_disk_bytes_total{operation="append"} 4096
-tidal_disk_bytes_total{operation="read"} 0
-tidal_disk_bytes_total{operation="write"} 0
-# HELP tidal_messages_received_bytes_total Bytes of those.
-# TYPE tidal_messages_received_bytes_total counter
-tidal_messages_received_bytes_total 42
-# HELP tidal_messages_received_total Messages that the machine was told.
-# TYPE tidal_messages_received_total counter
-tidal_messages_received_total 2
-# HELP tidal_messages_sent_bytes_total Bytes of those.
-# TYPE tidal_messages_sent_bytes_total counter
-tidal_messages_sent_bytes_total 7
-# HELP tidal_messages_sent_total Messages that were handed to the network.
-# TYPE tidal_messages_sent_total counter
-tidal_messages_sent_total 1
-`), "tidal_disk_bytes_total", "tidal_messages_received_bytes_total", "tidal_messages_received_total", "tidal_messages_sent_bytes_total", "tidal_messages_sent_total")
-	if err != nil {
-		t.Error(err)
-	}
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	samples := map[string][2]uint64{} // how many, of how many kinds
-	for _, f := range families {
-		n := uint64(0)
-		for _, metric := range f.Metric {
-			n += metric.GetHistogram().GetSampleCount()
+	m.Did(env.OpAppend, time.Millisecond, 4096, env.OK)
+	m.Did(env.OpAppend, time.Millisecond, 0, env.NoSpace)
+	m.Did(env.OpOpen, time.Millisecond, 999, env.OK) // the size of the file
+	m.Send(7)
+	for name, c := range map[string]struct{ got, want uint64 }{
+		"received": {m.Received.Load(), 2}, "received bytes": {m.ReceivedBytes.Load(), 42}, "sent": {m.Sent.Load(), 1}, "sent bytes": {m.SentBytes.Load(), 7},
+		"appended bytes": {m.DiskBytes[env.OpAppend].Load(), 4096}, "opened bytes": {m.DiskBytes[env.OpOpen].Load(), 0}, "failed appends": {m.DiskErrors[env.OpAppend].Load(), 1},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %d, want %d", name, c.got, c.want)
 		}
-		samples[f.GetName()] = [2]uint64{n, uint64(len(f.Metric))}
 	}
-	for name, want := range map[string][2]uint64{"tidal_step_seconds": {3, 4}, "tidal_disk_operation_seconds": {3, 12}} {
-		if samples[name] != want {
-			t.Errorf("%s has %d samples of as many kinds, want %d", name, samples[name], want)
-		}
+	if count, sum, _ := m.Disk[env.OpAppend].Read(); count != 2 || sum != 2*time.Millisecond {
+		t.Errorf("%d appends took %s", count, sum)
+	}
+	if count, _, _ := m.Steps[env.Started].Read(); count != 0 {
+		t.Errorf("%d starts", count)
+	}
+}
+
+// A span at a bound does not exceed it.
+func TestBuckets(t *testing.T) {
+	m := meter.New()
+	h := &m.Steps[env.Timer]
+	for _, d := range []time.Duration{0, time.Microsecond, time.Microsecond + 1, 4 * time.Microsecond, 262144 * time.Microsecond, time.Hour} {
+		h.Add(d)
+	}
+	count, _, upTo := h.Read()
+	if count != 6 || len(upTo) != meter.Buckets || upTo[1e-6] != 2 || upTo[4e-6] != 4 || upTo[0.065536] != 4 || upTo[0.262144] != 5 {
+		t.Errorf("%d spans: %v", count, upTo)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/health"
+	"github.com/tidaldb/tidalsim/host/meter"
 )
 
 // Machine is what a machine must offer to be asked for more than whether it steps.
@@ -49,9 +50,9 @@ type Config struct {
 	// neither authentication nor encryption, and the answers name tenants.
 	Anywhere bool
 	Inspect  Inspect
-	Patience time.Duration        // how long an answer may take; 0 means Patience
-	Counts   prometheus.Collector // of the process, told at /metrics too; may be nil
-	Log      *log.Logger          // of what goes wrong with connections; nil: nobody is told
+	Patience time.Duration // how long an answer may take; 0 means Patience
+	Counts   *meter.Meter  // of the process, told at /metrics too; may be nil
+	Log      *log.Logger   // of what goes wrong with connections; nil: nobody is told
 }
 
 // ErrNotLoopback is wrapped by the error for a listener that others can reach.
@@ -128,7 +129,7 @@ func Handler(c *Config) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(NewCollector(p.inspect, p.patience), buildInfo())
 	if c.Counts != nil {
-		registry.MustRegister(c.Counts)
+		registry.MustRegister(Counts(c.Counts))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", p.check(func(env.Machine) error { return nil }))

@@ -206,7 +206,9 @@ func TestMetricsAsTheyAreScraped(t *testing.T) {
 			t.Errorf("%s: %v, want a %v", name, f, kind)
 		}
 	}
-	if problems, err := testutil.CollectAndLint(m); err != nil || len(problems) > 0 {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(probe.Counts(m))
+	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 		t.Errorf("%v: %+v", err, problems)
 	}
 	request := httptest.NewRequest("GET", "/metrics", nil)

@@ -32,7 +32,7 @@ var floors = [][]string{
 	{"sim/plan"},
 	{"sim", "checker", "host"},
 	{"scenarios", "host/live", "host/local"},
-	{"shrink"},
+	{"shrink", "report"},
 	{"campaign", "selftest/..."},
 	{"selftest"},
 	{"cmd/simrun"},

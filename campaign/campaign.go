@@ -12,6 +12,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -257,6 +258,9 @@ func (c *campaign) keep(f *Finding) {
 	}
 	if f.Regression == "" && len(c.options.Set) > 0 {
 		f.Replay = f.again(c.options.Set)
+	}
+	if filepath.Base(f.Plan) == planName { // the first of its kind
+		c.store.picture(f)
 	}
 }
 

@@ -203,14 +203,15 @@ func TestArtifacts(t *testing.T) {
 		return err
 	})
 	want := []string{
-		"findings/liveness.never-returned/history.jsonl.gz", "findings/liveness.never-returned/plan.json", "findings/liveness.never-returned/trace.jsonl.gz",
-		"junit.xml", "run.json", "seeds.jsonl", "summary.md",
+		"findings/liveness.never-returned/finding.json", "findings/liveness.never-returned/history.jsonl.gz", "findings/liveness.never-returned/plan.json",
+		"findings/liveness.never-returned/report.html", "findings/liveness.never-returned/trace.jsonl.gz",
+		"junit.xml", "report.html", "run.json", "seeds.jsonl", "summary.md",
 	}
 	if diff := cmp.Diff(want, files); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if plans, _ := filepath.Glob(filepath.Join(latest, "findings", "liveness.never-returned", "*.json")); len(plans) != keptFindings {
-		t.Errorf("%d plans of one fingerprint are kept, want %d", len(plans), keptFindings)
+	if plans, _ := filepath.Glob(filepath.Join(latest, "findings", "liveness.never-returned", "*.json")); len(plans)-1 != keptFindings { // finding.json beside them
+		t.Errorf("%d plans of one fingerprint are kept, want %d", len(plans)-1, keptFindings)
 	}
 }
 

@@ -26,6 +26,7 @@ type Finding struct {
 	LastFault   string    `json:"last_fault,omitempty"`
 	More        int       `json:"more"`           // other findings of the run
 	Plan        string    `json:"plan,omitempty"` // path
+	Page        string    `json:"page,omitempty"` // path of its picture
 
 	Replay string          `json:"replay"` // what to run, without the program's name
 	Result *scenarios.Plan `json:"-"`      // the plan with its deviations listed; nil if it held when it ran again
@@ -132,6 +133,9 @@ func (f *Finding) Lines(program string) []string {
 	}
 	if f.Plan != "" {
 		lines = append(lines, "  plan: "+f.Plan)
+	}
+	if f.Page != "" {
+		lines = append(lines, "  picture: "+f.Page)
 	}
 	return append(lines, program+" "+f.Replay)
 }

@@ -21,8 +21,10 @@ import (
 //	DIR/runs/<id>/seeds.jsonl   a line when a seed begins, one when it ends
 //	DIR/runs/<id>/summary.md    for a pull request
 //	DIR/runs/<id>/junit.xml     for a CI server
+//	DIR/runs/<id>/report.html   for a reader, by kind of finding
 //	DIR/runs/<id>/findings/<fingerprint>/
 //	    plan.json, history.jsonl.gz, trace.jsonl.gz   of the first seed
+//	    finding.json, report.html                     what was found there, and its picture
 //	    <scenario>-<seed>.json                        plans of further seeds
 //	DIR/latest                  link to the newest run
 //
@@ -37,6 +39,9 @@ type store struct {
 	found map[string]int // plans kept, by fingerprint
 	err   error          // the first that was met; reported at the end
 }
+
+// planName is the plan of the first seed of a kind of finding, in its directory.
+const planName = "plan.json"
 
 const (
 	keptRuns     = 20 // runs
@@ -163,7 +168,7 @@ func (s *store) finding(f *Finding) string {
 	}
 	dir := filepath.Join("findings", strings.ReplaceAll(f.Fingerprint, "/", "."))
 	s.keep(os.MkdirAll(filepath.Join(s.dir, dir), 0o755))
-	name := "plan.json"
+	name := planName
 	if n > 1 {
 		name = fmt.Sprintf("%s-%s.json", f.Scenario, f.Seed)
 	}
@@ -221,6 +226,11 @@ func (s *store) finish(summary *Summary) error {
 	data, err := summary.junit().encode()
 	s.keep(err)
 	s.write("junit.xml", data)
+	if page, err := ReadRun(s.dir); err != nil {
+		s.keep(err)
+	} else {
+		s.keep(WritePage(filepath.Join(s.dir, PageName), page.Write))
+	}
 	if s.err != nil {
 		return fmt.Errorf("%w: %w; what is said of the seeds is true all the same; free the disk, or name another directory with --out", ErrArtifact, s.err)
 	}

@@ -245,9 +245,20 @@ func (s *story) finding(f *checker.Finding, ops []history.Op, ended int64) Told 
 		slot, err2 := strconv.Atoi(match[2])
 		if err1 == nil && err2 == nil {
 			t.Tenant, t.Slot = id, slot
+			t.Of = s.before(&t)
 		}
 	}
 	return t
+}
+
+// before is the last line that is about the slot of a finding and came at its instant.
+func (s *story) before(t *Told) int {
+	for i := s.last(); i >= 0 && s.told[i].At >= t.At; i-- {
+		if x := &s.told[i]; x.At == t.At && x.Tenant == t.Tenant && x.Slot == t.Slot {
+			return i
+		}
+	}
+	return none
 }
 
 // merge puts findings behind all that had happened by then. Lines keep what they follow from.

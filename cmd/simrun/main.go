@@ -173,7 +173,7 @@ func (c *command) root() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON lines instead of text")
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(c.run(), c.replay(), c.shrink(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.tenants(), c.live(), c.init(), c.serve(), c.liveNode(), c.version())
+	root.AddCommand(c.run(), c.replay(), c.shrink(), c.report(), c.diff(), c.hash(), c.list(), c.selftest(), c.bench(), c.wal(), c.tenants(), c.live(), c.init(), c.serve(), c.liveNode(), c.version())
 	root.InitDefaultCompletionCmd()
 	if shells, _, err := root.Find([]string{"completion"}); err == nil {
 		shells.Args = onlyCommands

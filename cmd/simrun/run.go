@@ -309,6 +309,9 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options, word string) {
 		strings.ToUpper(word), s.Seeds, s.Operations, s.Acked, seconds, float64(s.Seeds)/seconds, float64(s.Simulated)/1e9, s.Trace)
 	if o.Dir != "" {
 		fmt.Fprintf(w, "artifacts: %s\n", o.Dir+"/latest")
+		if s.Exit != campaign.ExitHeld {
+			fmt.Fprintf(w, "page of the run: %s\n", o.Dir+"/latest/"+campaign.PageName)
+		}
 	}
 }
 

@@ -31,13 +31,6 @@ type coordinates struct {
 	Coordinator env.ID `json:"coordinator"`
 }
 
-// works is what serve prints as JSON when its client is at work.
-type works struct {
-	Schema  int    `json:"schema"`
-	Type    string `json:"type"`    // "working"
-	Metrics string `json:"metrics"` // URL: how its calls ended
-}
-
 // served is what serve prints as JSON in the end: how the client's signals ended.
 type served struct {
 	Schema  int    `json:"schema"`
@@ -84,7 +77,7 @@ it begins anew with what is there. Exit codes: 0 when it was interrupted or the 
 	f := cmd.Flags()
 	f.StringVar(&s.tenants, "tenants", "", "tenants file: what is wanted of tenants")
 	f.StringVar(&s.dir, "dir", "", "directory of the nodes, which stays; otherwise a temporary one")
-	f.IntVar(&s.port, "port", 0, "port of the first node's probe, the others and the client have those after it; 0 is any")
+	f.IntVar(&s.port, "port", 0, "port of the first node's probe, the others have those after it; 0 is any")
 	f.IntVar(&s.rate, "rate", 100, "signals per second of a client; 0 is none")
 	f.DurationVar(&s.length, "for", 0, "for how long; 0 is until it is interrupted")
 	return cmd
@@ -224,14 +217,7 @@ func (c *command) begins(ctx context.Context, cluster *local.Cluster, s serving,
 	if s.rate == 0 {
 		return nil
 	}
-	if err := cluster.Work(ctx, s.rate); err != nil {
-		return err
-	}
-	if c.json {
-		return c.line(works{Schema: campaign.Schema, Type: "working", Metrics: cluster.Scraped()})
-	}
-	_, err := fmt.Fprintf(c.stdout, "client  %s\n", cluster.Scraped())
-	return err
+	return cluster.Work(ctx, s.rate)
 }
 
 // wants brings tenants to what a file says, and prints the commands that did so.

@@ -58,8 +58,8 @@ func (o *Options) validate() error {
 	if n > MaxNodes || o.Cluster.Nodes[n-1].ID != env.ID(n-1) {
 		return fmt.Errorf("%w: want at most %d nodes with the ids 0, 1, ..., and not %d of which the last is %d", ErrOptions, MaxNodes, n, o.Cluster.Nodes[n-1].ID)
 	}
-	if o.Port < 0 || o.Port > 1<<16-n-1 {
-		return fmt.Errorf("%w: port %d, want 0, or %d free ones up to 65535", ErrOptions, o.Port, n+1)
+	if o.Port < 0 || o.Port > 1<<16-n {
+		return fmt.Errorf("%w: port %d, want 0, or %d free ones up to 65535", ErrOptions, o.Port, n)
 	}
 	return nil
 }
@@ -91,7 +91,6 @@ type Cluster struct {
 	probes    []*probe.Server
 	client    *host.Process // nil: none is at work
 	work      *worker
-	scraped   *probe.Server // of the client
 }
 
 // Start starts the nodes of a cluster, and their probes. It does not wait until they serve.
@@ -163,20 +162,16 @@ func (c *Cluster) startNode(id env.ID, l net.Listener) error {
 		return err
 	}
 	c.nodes = append(c.nodes, p)
-	s, err := probe.Serve(probe.Config{Address: c.probeAddress(id), Inspect: p.Inspect, Counts: p.Meter()})
+	address := "127.0.0.1:0"
+	if c.options.Port > 0 {
+		address = "127.0.0.1:" + strconv.Itoa(c.options.Port+int(id))
+	}
+	s, err := probe.Serve(probe.Config{Address: address, Inspect: p.Inspect, Counts: p.Meter()})
 	if err != nil {
 		return fmt.Errorf("the probe of node %d: %w", id, err)
 	}
 	c.probes = append(c.probes, s)
 	return nil
-}
-
-// probeAddress is where a process is asked how it is: the client behind the nodes.
-func (c *Cluster) probeAddress(id env.ID) string {
-	if c.options.Port == 0 {
-		return "127.0.0.1:0"
-	}
-	return "127.0.0.1:" + strconv.Itoa(c.options.Port+int(id))
 }
 
 func (c *Cluster) start(id env.ID, l net.Listener, machine func(env.Env) env.Machine) (*host.Process, error) {
@@ -199,10 +194,8 @@ func (c *Cluster) Probe(node env.ID) string { return "http://" + c.probes[node].
 // Close ends all processes, as a kill does, and waits until their directories are free.
 func (c *Cluster) Close() error {
 	var err error
-	for _, s := range append(slices.Clone(c.probes), c.scraped) {
-		if s != nil {
-			err = errors.Join(err, s.Close())
-		}
+	for _, s := range c.probes {
+		err = errors.Join(err, s.Close())
 	}
 	for _, p := range append(slices.Clone(c.nodes), c.client) {
 		if p != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +110,6 @@ func TestAClusterIsBroughtToWhatIsWanted(t *testing.T) {
 		return len(h.Tenants) == 3 && h.Tenants[0].Quota.Rate != nil && *h.Tenants[0].Quota.Rate == 1234 && h.Tenants[2].ID == "9"
 	}
 	until(t, c, "tenants are as wanted", wanted)
-	scraped(t, c, []string{c.Scraped(), c.Probe(1) + "/metrics"})
 	if w := c.Worked(); w.Acked == 0 {
 		t.Errorf("the client's signals ended as %+v", w)
 	}
@@ -133,31 +131,6 @@ func TestAClusterIsBroughtToWhatIsWanted(t *testing.T) {
 	}
 	again, _ := start(t, dir)
 	until(t, again, "tenants are as they were", wanted)
-}
-
-// scraped looks for what the client and a node count.
-func scraped(t *testing.T, c *local.Cluster, urls []string) {
-	t.Helper()
-	all := ""
-	for _, url := range urls {
-		r, err := http.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r.Body)
-		if r.Body.Close(); err != nil || r.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s, %v", url, r.Status, err)
-		}
-		all += string(text)
-	}
-	for _, want := range []string{
-		`tidal_client_call_seconds_count\{outcome="acked"\} [1-9]`, `tidal_step_seconds_count\{event="message"\} [1-9]`, `tidal_disk_operation_seconds_count\{operation="sync"\} [1-9]`,
-		`tidal_disk_bytes_total\{operation="append"\} [1-9]`, `tidal_messages_sent_bytes_total [1-9]`, `tidal_messages_received_total [1-9]`,
-	} {
-		if !regexp.MustCompile(want).MatchString(all) {
-			t.Errorf("nobody counts %s", want)
-		}
-	}
 }
 
 func TestAWrongFileIsRefusedWhole(t *testing.T) {

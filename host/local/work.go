@@ -3,16 +3,13 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
+	"sync/atomic"
 
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
-	"github.com/tidaldb/tidalsim/host/meter"
-	"github.com/tidaldb/tidalsim/host/probe"
 )
 
 // MaxRate is how many signals per second a client here sends at most.
@@ -33,7 +30,7 @@ func (c *Cluster) Work(ctx context.Context, rate int) error {
 	}
 	now := *c.options.Cluster
 	now.Tenants = nil
-	w := &worker{calls: meter.NewCalls(), began: map[uint64]env.Time{}, every: env.Second / env.Duration(min(max(rate, 1), MaxRate))}
+	w := &worker{every: env.Second / env.Duration(min(max(rate, 1), MaxRate))}
 	for i := range plane.Tenants() {
 		if t := &plane.Tenants()[i]; !t.Dropping {
 			now.Tenants = append(now.Tenants, control.TenantConfig{Config: t.Config, Shards: t.Shards})
@@ -48,18 +45,7 @@ func (c *Cluster) Work(ctx context.Context, rate int) error {
 		return err
 	}
 	c.client, c.work = p, w
-	if c.scraped, err = probe.Serve(probe.Config{Address: c.probeAddress(env.ID(len(c.nodes))), Calls: w.calls}); err != nil {
-		return fmt.Errorf("the metrics of the client: %w", err)
-	}
 	return nil
-}
-
-// Scraped returns where the client tells Prometheus how its calls ended; "" if none is at work.
-func (c *Cluster) Scraped() string {
-	if c.scraped == nil {
-		return ""
-	}
-	return "http://" + c.scraped.Addr().String() + "/metrics"
 }
 
 // Worked is how the signals of the client ended so far.
@@ -75,7 +61,7 @@ func (c *Cluster) Worked() Worked {
 		return Worked{}
 	}
 	w := c.work
-	return Worked{w.calls.Acked.Count(), w.calls.Refused.Count(), w.calls.Unknown.Count()}
+	return Worked{w.acked.Load(), w.refused.Load(), w.unknown.Load()}
 }
 
 // The client's work: few entities of each tenant, and calls that are not answered do not
@@ -92,23 +78,22 @@ type worker struct {
 	env     env.Env
 	every   env.Duration
 	tenants []tenant.ID
-	next    uint64              // signal
-	began   map[uint64]env.Time // of calls under way
-	calls   *meter.Calls
+	next    uint64 // signal
+
+	acked, refused, unknown atomic.Uint64
 }
 
 // Step implements env.Machine.
 func (w *worker) Step(ev *env.Event) {
 	for _, r := range w.Client.Step(ev) {
-		ended := &w.calls.Unknown
 		switch r.Outcome {
 		case core.Acked:
-			ended = &w.calls.Acked
+			w.acked.Add(1)
 		case core.Refused:
-			ended = &w.calls.Refused
+			w.refused.Add(1)
+		default:
+			w.unknown.Add(1)
 		}
-		ended.Add(time.Duration(w.env.Now().Sub(w.began[r.Call])))
-		delete(w.began, r.Call)
 	}
 	if ev.Kind != env.Started && (ev.Kind != env.Timer || ev.Timer != workTimer) {
 		return
@@ -117,9 +102,7 @@ func (w *worker) Step(ev *env.Event) {
 	if len(w.tenants) > 0 && w.Pending() < workPending {
 		w.next++
 		entity := signal.Entity(w.next / uint64(len(w.tenants)) % workEntities)
-		if call, made := w.Write(w.tenants[w.next%uint64(len(w.tenants))], signal.Signal{Entity: entity, Weight: 1}); made {
-			w.began[call] = w.env.Now()
-		}
+		w.Write(w.tenants[w.next%uint64(len(w.tenants))], signal.Signal{Entity: entity, Weight: 1})
 	}
 }
 

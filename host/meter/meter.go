@@ -74,20 +74,6 @@ func (m *Meter) Send(bytes int) {
 	m.SentBytes.Add(uint64(bytes))
 }
 
-// Calls counts the calls of a client by how they ended, from when they were made.
-type Calls struct {
-	Began                   time.Time // when all was 0
-	Acked, Refused, Unknown Histogram
-}
-
-// LeastCall is the least bound of its buckets.
-const LeastCall = 100 * time.Microsecond // up to 26 s
-
-// NewCalls returns counts at 0.
-func NewCalls() *Calls {
-	return &Calls{time.Now(), Histogram{least: LeastCall}, Histogram{least: LeastCall}, Histogram{least: LeastCall}}
-}
-
 // Buckets is how many buckets have a bound: each four times the one before.
 const Buckets = 10
 
@@ -106,14 +92,6 @@ func (h *Histogram) Add(d time.Duration) {
 	}
 	h.counts[i].Add(1)
 	h.sum.Add(int64(d))
-}
-
-// Count returns how many spans there are.
-func (h *Histogram) Count() (n uint64) {
-	for i := range h.counts {
-		n += h.counts[i].Load()
-	}
-	return n
 }
 
 // Read returns how many spans there are, how long they are together, and by bound how many do

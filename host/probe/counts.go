@@ -1,8 +1,6 @@
 package probe
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidaldb/tidalsim/core/env"
@@ -33,28 +31,13 @@ func (counts) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// ofCalls tells Prometheus how the calls of a client ended.
-type ofCalls struct{ *meter.Calls }
-
-var callSeconds = desc("client_call_seconds", "How long calls of the client took, by how they ended.", "outcome")
-
-// Describe implements prometheus.Collector.
-func (ofCalls) Describe(to chan<- *prometheus.Desc) { to <- callSeconds }
-
-// Collect implements prometheus.Collector.
-func (c ofCalls) Collect(to chan<- prometheus.Metric) {
-	histogram(to, callSeconds, c.Began, &c.Acked, "acked")
-	histogram(to, callSeconds, c.Began, &c.Refused, "refused")
-	histogram(to, callSeconds, c.Began, &c.Unknown, "unknown")
-}
-
 // Collect implements prometheus.Collector.
 func (c counts) Collect(to chan<- prometheus.Metric) {
 	for kind := env.Started; kind <= env.DiskDone; kind++ {
-		histogram(to, stepSeconds, c.Began, &c.Steps[kind], kind.String())
+		c.histogram(to, stepSeconds, &c.Steps[kind], kind.String())
 	}
 	for kind := env.OpAppend; kind <= env.OpSyncDir; kind++ {
-		histogram(to, diskSeconds, c.Began, &c.Disk[kind], kind.String())
+		c.histogram(to, diskSeconds, &c.Disk[kind], kind.String())
 		c.counter(to, diskErrors, c.DiskErrors[kind].Load(), kind.String())
 		if meter.Moves(kind) {
 			c.counter(to, diskBytes, c.DiskBytes[kind].Load(), kind.String())
@@ -70,7 +53,7 @@ func (c counts) counter(to chan<- prometheus.Metric, d *prometheus.Desc, value u
 	to <- prometheus.MustNewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, float64(value), c.Began, labels...)
 }
 
-func histogram(to chan<- prometheus.Metric, d *prometheus.Desc, began time.Time, h *meter.Histogram, labels ...string) {
+func (c counts) histogram(to chan<- prometheus.Metric, d *prometheus.Desc, h *meter.Histogram, labels ...string) {
 	count, sum, upTo := h.Read()
-	to <- prometheus.MustNewConstHistogramWithCreatedTimestamp(d, count, sum.Seconds(), upTo, began, labels...)
+	to <- prometheus.MustNewConstHistogramWithCreatedTimestamp(d, count, sum.Seconds(), upTo, c.Began, labels...)
 }

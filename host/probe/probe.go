@@ -52,10 +52,7 @@ type Config struct {
 	Inspect  Inspect
 	Patience time.Duration // how long an answer may take; 0 means Patience
 	Counts   *meter.Meter  // of the process, told at /metrics too; may be nil
-	// Calls are those of a client. A client's server has them at /metrics, and nothing else:
-	// it needs no Inspect.
-	Calls *meter.Calls
-	Log   *log.Logger // of what goes wrong with connections; nil: nobody is told
+	Log      *log.Logger   // of what goes wrong with connections; nil: nobody is told
 }
 
 // ErrNotLoopback is wrapped by the error for a listener that others can reach.
@@ -129,21 +126,16 @@ func Handler(c *Config) http.Handler {
 	if p.patience == 0 {
 		p.patience = Patience
 	}
-	registry, mux := prometheus.NewRegistry(), http.NewServeMux()
-	registry.MustRegister(buildInfo())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(NewCollector(p.inspect, p.patience), buildInfo())
 	if c.Counts != nil {
 		registry.MustRegister(Counts(c.Counts))
 	}
-	if c.Calls != nil {
-		registry.MustRegister(ofCalls{c.Calls})
-	}
-	if c.Inspect != nil {
-		registry.MustRegister(NewCollector(p.inspect, p.patience))
-		mux.HandleFunc("GET /livez", p.check(func(env.Machine) error { return nil }))
-		mux.HandleFunc("GET /readyz", p.check(ready))
-		mux.HandleFunc("GET /health", p.health)
-		mux.HandleFunc("GET /{$}", p.page)
-	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", p.check(func(env.Machine) error { return nil }))
+	mux.HandleFunc("GET /readyz", p.check(ready))
+	mux.HandleFunc("GET /health", p.health)
+	mux.HandleFunc("GET /{$}", p.page)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, EnableOpenMetricsTextCreatedSamples: true}))
 	return mux
 }

@@ -235,26 +235,6 @@ func TestMetricsAsTheyAreScraped(t *testing.T) {
 	}
 }
 
-// A client's server has its metrics, and nothing else.
-func TestAClientsMetrics(t *testing.T) {
-	calls := meter.NewCalls()
-	calls.Acked.Add(3 * time.Millisecond)
-	calls.Refused.Add(time.Millisecond)
-	h := probe.Handler(&probe.Config{Calls: calls})
-	text := body(t, get(t, h, "GET", "/metrics"))
-	for _, want := range []string{`tidal_client_call_seconds_bucket{outcome="acked",le="0.0016"} 0`, `tidal_client_call_seconds_bucket{outcome="acked",le="0.0064"} 1`,
-		`tidal_client_call_seconds_count{outcome="refused"} 1`, `tidal_client_call_seconds_count{outcome="unknown"} 0`} {
-		if !strings.Contains(text, want+"\n") {
-			t.Errorf("no %s in\n%s", want, text)
-		}
-	}
-	for _, path := range []string{"/", "/livez", "/health"} {
-		if r := get(t, h, "GET", path); r.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", path, r.Status)
-		}
-	}
-}
-
 // The collector tells what it has described, and names it as Prometheus wants.
 func TestMetricsArePedantic(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()

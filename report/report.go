@@ -1,0 +1,209 @@
+// Package report draws what happened. A page is one HTML file that opens from a disk,
+// without a network: of one seed, with lanes, messages, faults and the finding, or of a whole
+// run, by kind of finding. It judges nothing, and shows nothing that a recording or a summary
+// does not say.
+//
+// The one rule to remember: whatever comes from a run reaches the page as data, as JSON or
+// as columns, and the page's program puts it there as text.
+package report
+
+import (
+	"bufio"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"strings"
+
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// Seed is what the page of one seed shows.
+type Seed struct {
+	Name    string // SCENARIO:SEED, or the path of a plan
+	Verdict string
+	Why     string // undecided: why
+	Replay  string // the command line that repeats the run
+	Build   string // of the binary that drew it
+
+	Plan      *scenarios.Plan
+	Story     []scenarios.Told
+	Leads     []scenarios.Leads
+	Findings  []Finding
+	Simulated int64 // virtual ns
+	CalmAt    int64 // virtual ns
+	Asked     int   // operations
+	Acked     int
+	Trace     string
+
+	// Porcupine is the page of the search of the partition at fault, nil if there is none;
+	// Searched says which that is, or why there is none.
+	Porcupine []byte
+	Searched  string
+}
+
+// Finding is what a checker says.
+type Finding struct {
+	Fingerprint string `json:"fingerprint"`
+	Text        string `json:"text"`
+	At          int64  `json:"at"` // virtual ns, where it is marked
+}
+
+// Of returns the page of a run that was told (Options.Story).
+func Of(got *scenarios.Result, name, replay, build string) *Seed {
+	s := &Seed{
+		Findings: []Finding{},
+		Name:     name, Verdict: got.Verdict.String(), Why: got.Why, Replay: replay, Build: build,
+		Plan: got.Plan, Story: got.Story, Leads: got.Leads, Simulated: got.Simulated, CalmAt: got.CalmAt,
+		Asked: got.Operations, Acked: got.Acked, Trace: got.Trace.String(),
+	}
+	for i := range got.Findings {
+		f := &got.Findings[i]
+		at := f.At
+		if at == 0 {
+			at = got.Simulated
+		}
+		s.Findings = append(s.Findings, Finding{f.Fingerprint(), f.Text, at})
+	}
+	s.Porcupine, s.Searched = search(got)
+	return s
+}
+
+// lane is a process on the page.
+type lane struct {
+	Name string `json:"name"`
+	Is   string `json:"is"` // node, client or operator
+}
+
+// band is a disruption on the page.
+type band struct {
+	Kind    string `json:"kind"`
+	Text    string `json:"text"`
+	Process uint32 `json:"process"`
+	Peer    int64  `json:"peer"` // of a cut; -1 for all
+	Cut     bool   `json:"cut"`
+}
+
+// leads is a configuration of a shard on the page.
+type leads struct {
+	At      int64    `json:"at"`
+	Shard   uint32   `json:"shard"`
+	Epoch   uint64   `json:"epoch"`
+	Version uint64   `json:"version"`
+	Leader  uint32   `json:"leader"`
+	InSync  []uint32 `json:"in_sync"`
+	Min     int      `json:"min"`
+}
+
+// page is what a page of a seed is told as JSON.
+type page struct {
+	Name      string    `json:"name"`
+	Verdict   string    `json:"verdict"`
+	Why       string    `json:"why,omitempty"`
+	Replay    string    `json:"replay"`
+	Build     string    `json:"build"`
+	Trace     string    `json:"trace"`
+	Simulated int64     `json:"simulated"`
+	CalmAt    int64     `json:"calm"`
+	Asked     int       `json:"operations"`
+	Acked     int       `json:"acked"`
+	Findings  []Finding `json:"findings"`
+	Lanes     []lane    `json:"lanes"`
+	Faults    []band    `json:"faults"`
+	Leads     []leads   `json:"leads"`
+	Kinds     []string  `json:"kinds"`
+	Searched  string    `json:"searched"`
+	Columns   *layout   `json:"columns"`
+}
+
+// Write writes the page.
+func (s *Seed) Write(w *bufio.Writer) error {
+	columns, text, layout, err := encode(s.Story)
+	if err != nil {
+		return err
+	}
+	p := page{
+		Name: s.Name, Verdict: s.Verdict, Why: s.Why, Replay: s.Replay, Build: s.Build, Trace: s.Trace, Simulated: s.Simulated, CalmAt: s.CalmAt,
+		Asked: s.Asked, Acked: s.Acked, Findings: s.Findings, Lanes: lanes(s.Plan), Faults: faults(&s.Plan.World),
+		Kinds: scenarios.RecordedKinds(), Searched: s.Searched, Columns: layout, Leads: []leads{},
+	}
+	for i := range s.Leads {
+		l := &s.Leads[i]
+		shown := leads{At: l.At, Shard: uint32(l.Shard), Epoch: uint64(l.Epoch), Version: l.Version, Leader: uint32(l.Leader), InSync: []uint32{}, Min: l.Min}
+		for _, id := range l.InSync {
+			shown.InSync = append(shown.InSync, uint32(id))
+		}
+		p.Leads = append(p.Leads, shown)
+	}
+	about, err := json.Marshal(&p) // escapes < and >, so that it cannot end its element
+	if err != nil {
+		return err
+	}
+	return fill(w, "seed.html", map[string]string{
+		"title": html.EscapeString(s.Name + ": " + s.Verdict), "about": string(about),
+		"columns": base64.StdEncoding.EncodeToString(columns), "text": base64.StdEncoding.EncodeToString(text),
+		"porcupine": base64.StdEncoding.EncodeToString(s.Porcupine),
+	})
+}
+
+func lanes(p *scenarios.Plan) (list []lane) {
+	c := &p.Cluster
+	for i := range c.Nodes + c.Clients + len(p.Workload.Operators) {
+		is := "node"
+		switch {
+		case i >= c.Nodes+c.Clients:
+			is = "operator"
+		case i >= c.Nodes:
+			is = "client"
+		}
+		list = append(list, lane{fmt.Sprintf("%s %d", is, i), is})
+	}
+	return list
+}
+
+func faults(p *plan.Plan) []band {
+	list := []band{}
+	for i := range p.Disruptions {
+		d := &p.Disruptions[i]
+		list = append(list, band{d.Kind.String(), d.String(), d.Process, d.Peer, d.Kind.IsCut()})
+	}
+	return list
+}
+
+// fill writes a page of the assets: each {{name}} is replaced by its value, each
+// {{file name}} by a file of the assets.
+func fill(w io.Writer, name string, values map[string]string) error {
+	frame, err := assets.ReadFile("assets/" + name)
+	if err != nil {
+		return err
+	}
+	rest := string(frame)
+	for {
+		before, after, found := strings.Cut(rest, "{{")
+		if _, err := io.WriteString(w, before); err != nil || !found {
+			return err
+		}
+		word, tail, _ := strings.Cut(after, "}}")
+		value, known := values[word]
+		if file, isFile := strings.CutPrefix(word, "file "); isFile {
+			data, err := assets.ReadFile("assets/" + file)
+			if err != nil {
+				return err
+			}
+			value, known = string(data), true
+		}
+		if !known {
+			return fmt.Errorf("report: the page %s wants %q, which nobody knows", name, word)
+		}
+		if _, err := io.WriteString(w, value); err != nil {
+			return err
+		}
+		rest = tail
+	}
+}

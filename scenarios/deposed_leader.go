@@ -82,12 +82,17 @@ func (d *draw) takeTurns(p *Plan) int64 {
 }
 
 // stallsToo lets the disk of a node that is cut off stand still, sometimes, from then on until
-// after the node is back: it has to cut what it has not written yet.
+// after the node is back, or its segments only: then it learns of the next epoch while a batch is
+// under way, and has to cut what it has not written yet.
 func (d *draw) stallsToo(p *Plan, i int, cut plan.Disruption) {
 	if !d.oneIn(3, "turn stalls", i) {
 		return
 	}
-	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+	f := plan.Disruption{
 		Kind: plan.Stall, Process: cut.Process, When: cut.When, For: cut.For + d.log("turn stalls on", i, 4*millisecond, p.Cluster.Shared.Silence),
-	})
+	}
+	if d.oneIn(2, "turn stalls segments", i) {
+		f.Files = ".seg"
+	}
+	p.World.Disruptions = append(p.World.Disruptions, f)
 }

@@ -43,7 +43,19 @@ var tenantLifecycle = &Scenario{
 		for i := range int(d.between("lifecycle crashes", 0, 1, 4)) {
 			d.lifecycleCrash(p, i)
 		}
+		if d.oneIn(3, "removal fails", 0) {
+			d.failsToRemove(p)
+		}
 	},
+}
+
+// failsToRemove lets a disk hold on to what is left of a tenant that was dropped.
+func (d *draw) failsToRemove(p *Plan) {
+	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
+		Kind: plan.EntryFail, Process: d.node(p, "fails to remove", 0), Files: "trash", Amount: d.between("failing removals", 0, 1, 3),
+		When: plan.Anchor{Point: fault.Name(fault.TenantRemoving), Nth: uint32(d.log("nth removal", 0, 1, 4))},
+		For:  d.log("removals fail for", 0, 16*millisecond, 1024*millisecond),
+	})
 }
 
 // lifecycle draws what an operator does: all tenants that are not there at first

@@ -482,8 +482,7 @@ func (r *Runner) causes() {
 		d := &r.plan.World.Disruptions[i]
 		if from, to, struck := r.world.Struck(i); struck {
 			h := observe.Hurt{Process: d.Process, Peer: -1, From: from, To: to}
-			switch d.Kind {
-			case plan.CutDrop, plan.CutHold, plan.CutInto, plan.CutOutOf, plan.HoldInto, plan.HoldOutOf:
+			if d.Kind.OfLinks() {
 				h.Peer = d.Peer
 			}
 			c.Hurt = append(c.Hurt, h)
@@ -519,15 +518,15 @@ func (r *Runner) outages(calmAt int64) {
 		}
 		outage.Partial = r.isPartial(d)
 		switch d.Kind {
-		case plan.CutDrop, plan.CutHold, plan.CutInto, plan.HoldInto:
+		case plan.CutDrop, plan.CutHold, plan.CutInto, plan.HoldInto, plan.Shut, plan.ShutInto:
 			outage.Deaf = isNode && !outage.Partial && (d.Peer < 0 || d.Peer < int64(r.plan.Cluster.Nodes))
 		}
 		outage.Unbounded = outage.Unbounded || !isNode || d.Peer >= int64(r.plan.Cluster.Nodes)
 		a.Outages = append(a.Outages, outage)
 	}
 	slices.SortFunc(a.Outages, func(x, y observe.Outage) int { return cmp.Compare(x.From, y.From) })
-	for site := chance.NetLoss; site <= chance.NetCorrupt; site++ {
-		a.Lossy = a.Lossy || r.plan.World.Rates[site] > 0
+	for site := range chance.Deviations {
+		a.Lossy = a.Lossy || site.OfLink() && r.plan.World.Rates[site] > 0
 	}
 	a.Lossy = a.Lossy || len(r.plan.World.Deviations) > 0
 	a.Hit()
@@ -545,12 +544,7 @@ func (r *Runner) outages(calmAt int64) {
 // isPartial reports whether a disruption is a cut between a node and some of the others only:
 // the cuts of its kind that wait for the same moment leave out another node.
 func (r *Runner) isPartial(d *plan.Disruption) bool {
-	switch d.Kind {
-	case plan.CutDrop, plan.CutHold, plan.CutInto, plan.CutOutOf, plan.HoldInto, plan.HoldOutOf:
-	default:
-		return false
-	}
-	if d.Peer < 0 {
+	if !d.Kind.OfLinks() || d.Peer < 0 {
 		return false
 	}
 	others := 0

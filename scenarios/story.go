@@ -260,7 +260,7 @@ func (s *story) disrupted(at int64, i int, what, struck uint64) {
 	}
 	t := s.put(at, kind, int(d.Process), text)
 	t.About, t.Op, t.Of = Fault, i, s.began[i]
-	if d.Kind.IsCut() {
+	if d.Kind.OfLinks() {
 		t.Peer = int(d.Peer)
 	}
 	switch {

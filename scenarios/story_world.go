@@ -45,7 +45,7 @@ func (s *story) network(kind Kind, m uint64, format string, operands ...any) *To
 func (s *story) Flies(f sim.Flight) {
 	sent := &s.told[s.flights[f.Message-1].send]
 	mark := Mark(0)
-	for site, m := range [...]Mark{chance.NetDelay: Late, chance.NetDuplicate: Doubled, chance.NetCorrupt: Damaged} {
+	for site, m := range [...]Mark{chance.NetDelay: Late, chance.NetLate: Late, chance.NetDuplicate: Doubled, chance.NetCorrupt: Damaged} {
 		if s.hits[site] > 0 {
 			mark |= m
 		}
@@ -63,7 +63,7 @@ func (s *story) Flies(f sim.Flight) {
 	for range s.hits[chance.NetDuplicate] {
 		s.network(Chance, f.Message, "DOUBLES %s")
 	}
-	for range s.hits[chance.NetDelay] { // of copies, each by itself
+	for range s.hits[chance.NetDelay] + s.hits[chance.NetLate] { // of copies, each by itself
 		when := ""
 		if f.Copies == 1 {
 			when = ", which arrives after " + history.Instant(f.Arrives-f.Leaves)

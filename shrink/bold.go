@@ -53,7 +53,7 @@ func families(p *scenarios.Plan) (list []plan.Rates) {
 		}
 		var alone plan.Rates
 		alone[site] = 300_000 // with every message lost nothing goes on
-		if site > chance.NetCorrupt {
+		if !site.OfLink() {
 			alone[site] = chance.Million // asked at crashes only
 			disks[site] = chance.Million
 		}

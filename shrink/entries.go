@@ -6,6 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/chance"
+	"github.com/tidaldb/tidalsim/sim/network"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -34,7 +35,7 @@ func clone(p *scenarios.Plan) *scenarios.Plan {
 	}
 	w := &q.World
 	w.Clocks, w.Terms = slices.Clone(w.Clocks), slices.Clone(w.Terms)
-	w.Deviations, w.Disruptions = slices.Clone(w.Deviations), slices.Clone(w.Disruptions)
+	w.Deviations, w.Disruptions, w.Links = slices.Clone(w.Deviations), slices.Clone(w.Disruptions), slices.Clone(w.Links)
 	return &q
 }
 
@@ -214,12 +215,16 @@ func renumber(p *scenarios.Plan, processes []int) *scenarios.Plan {
 	for i := range w.Clocks {
 		w.Clocks[i].Process = number(w.Clocks[i].Process)
 	}
+	w.Links = slices.DeleteFunc(w.Links, func(l network.LinkProfile) bool { return gone(l.From) || gone(l.To) })
+	for i := range w.Links {
+		w.Links[i].From, w.Links[i].To = number(w.Links[i].From), number(w.Links[i].To)
+	}
 	w.Terms = slices.DeleteFunc(w.Terms, func(t plan.Term) bool { return gone(t.Process) })
 	for i := range w.Terms {
 		w.Terms[i].Process = number(w.Terms[i].Process)
 	}
 	w.Disruptions = slices.DeleteFunc(w.Disruptions, func(d plan.Disruption) bool {
-		return gone(d.Process) || gone(d.Waits()) || d.Kind.IsCut() && d.Peer >= 0 && gone(uint32(d.Peer))
+		return gone(d.Process) || gone(d.Waits()) || d.Kind.OfLinks() && d.Peer >= 0 && gone(uint32(d.Peer))
 	})
 	for i := range w.Disruptions {
 		d := &w.Disruptions[i]
@@ -227,7 +232,7 @@ func renumber(p *scenarios.Plan, processes []int) *scenarios.Plan {
 		if d.When.Of != 0 {
 			d.When.Of = plan.Other(number(d.When.Of.Or(0)))
 		}
-		if d.Kind.IsCut() && d.Peer >= 0 {
+		if d.Kind.OfLinks() && d.Peer >= 0 {
 			d.Peer = int64(number(uint32(d.Peer)))
 		}
 	}
@@ -249,7 +254,7 @@ func renumber(p *scenarios.Plan, processes []int) *scenarios.Plan {
 // ends returns the processes that the scope of a deviation names: those of a link,
 // or the one of a disk.
 func ends(d *plan.Deviation) (from, to uint32, link bool) {
-	return uint32(d.Scope >> 32), uint32(d.Scope), d.Site <= chance.NetCorrupt
+	return uint32(d.Scope >> 32), uint32(d.Scope), d.Site.OfLink()
 }
 
 // fault is the place of one entry that is neither a process nor a tenant.
@@ -265,6 +270,7 @@ const (
 	disruptions list = iota
 	clocks
 	terms
+	links
 	commands // of operators, one operator after the other
 	deviations
 )
@@ -272,7 +278,7 @@ const (
 // faultsOf lists the entries of a plan that are not processes or tenants.
 func faultsOf(p *scenarios.Plan) (all []fault) {
 	w := &p.World
-	for l, n := range []int{len(w.Disruptions), len(w.Clocks), len(w.Terms), len(commandsOf(p)), len(w.Deviations)} {
+	for l, n := range []int{len(w.Disruptions), len(w.Clocks), len(w.Terms), len(w.Links), len(commandsOf(p)), len(w.Deviations)} {
 		for i := range n {
 			all = append(all, fault{list(l), i})
 		}
@@ -296,7 +302,7 @@ func commandsOf(p *scenarios.Plan) (all []command) {
 func withFaults(p *scenarios.Plan, keep []fault) *scenarios.Plan {
 	q := clone(p)
 	w := &q.World
-	w.Disruptions, w.Clocks, w.Terms, w.Deviations = []plan.Disruption{}, nil, nil, []plan.Deviation{}
+	w.Disruptions, w.Clocks, w.Terms, w.Links, w.Deviations = []plan.Disruption{}, nil, nil, nil, []plan.Deviation{}
 	for i := range q.Workload.Operators {
 		q.Workload.Operators[i].Commands = []scenarios.CommandPlan{}
 	}
@@ -309,6 +315,8 @@ func withFaults(p *scenarios.Plan, keep []fault) *scenarios.Plan {
 			w.Clocks = append(w.Clocks, p.World.Clocks[f.index])
 		case terms:
 			w.Terms = append(w.Terms, p.World.Terms[f.index])
+		case links:
+			w.Links = append(w.Links, p.World.Links[f.index])
 		case commands:
 			c := all[f.index]
 			o := &q.Workload.Operators[c.operator]

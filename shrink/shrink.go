@@ -96,7 +96,7 @@ func Entries(p *scenarios.Plan) int {
 	if p.Workload.Storm != nil {
 		storm = 1
 	}
-	return storm + len(p.Workload.Operators) + len(commandsOf(p)) + len(w.Disruptions) + len(w.Deviations) + len(w.Clocks) + len(w.Terms) + c.Nodes - 1 + c.Clients - 1 + len(c.Tenants) - 1
+	return storm + len(p.Workload.Operators) + len(commandsOf(p)) + len(w.Disruptions) + len(w.Deviations) + len(w.Clocks) + len(w.Terms) + len(w.Links) + c.Nodes - 1 + c.Clients - 1 + len(c.Tenants) - 1
 }
 
 // Shrink makes the plan small. Its deviations are listed first, if they are not.

@@ -187,6 +187,7 @@ func networkValues() []value {
 		number(func(p *scenarios.Plan) *int64 { return &p.World.Network.PerKiB }, 0, usual.PerKiB),
 		number(func(p *scenarios.Plan) *int64 { return &p.World.Network.Queue }, usual.Queue),
 		number(func(p *scenarios.Plan) *int64 { return &p.World.Network.MaxDelay }, usual.MaxDelay),
+		number(func(p *scenarios.Plan) *int64 { return &p.World.Network.MaxLate }, 0),
 	}
 }
 

@@ -35,11 +35,14 @@ func drawTrouble(t *rapid.T) plan.Disruption {
 		d.For = span
 	}
 	switch d.Kind {
+	case plan.SlowLink: // what was sent is still on its way then
+		d.Amount = rapid.Int64Range(1, 20).Draw(t, "amount")
 	case plan.SlowDisk:
 		d.Amount = rapid.Int64Range(1, 1000).Draw(t, "amount")
 	case plan.Drift:
 		d.Amount = rapid.Int64Range(-plan.MaxDrift, plan.MaxDrift).Draw(t, "amount")
-	case plan.CutDrop, plan.CutHold, plan.CutInto, plan.CutOutOf, plan.HoldInto, plan.HoldOutOf:
+	}
+	if d.Kind.OfLinks() {
 		d.Peer = rapid.SampledFrom([]int64{-1, int64(1 - d.Process)}).Draw(t, "peer")
 	}
 	return d

@@ -264,19 +264,26 @@ func (w *World) relink(p *process) {
 	}
 }
 
-// setLink gives a link the mode that the active cuts leave it; loss beats hold.
+// setLink gives a link the mode and the pace that the active disruptions leave it; loss
+// beats hold.
 func (w *World) setLink(from, to env.ID) {
-	mode := network.Open
+	mode, shut, slow := network.Open, false, int64(1)
 	for i := range w.armed {
 		d := &w.plan.Disruptions[i]
 		switch {
-		case w.armed[i].state != active || !cuts(d, from, to):
+		case w.armed[i].state != active || !ofLink(d, from, to):
+		case d.Kind == plan.SlowLink:
+			slow = max(slow, d.Amount)
+		case d.Kind.Shuts():
+			shut = true
 		case !d.Kind.Holds():
 			mode = network.Drop
 		case mode == network.Open:
 			mode = network.Hold
 		}
 	}
+	w.net.Shut(from, to, shut)
+	w.net.SetPace(from, to, slow)
 	if mode != network.Open {
 		w.net.Cut(from, to, mode)
 		return
@@ -286,16 +293,16 @@ func (w *World) setLink(from, to env.ID) {
 	}
 }
 
-// cuts reports whether d, when active, stops the link.
-func cuts(d *plan.Disruption, from, to env.ID) bool {
+// ofLink reports whether d, when active, stops the link, or slows it.
+func ofLink(d *plan.Disruption, from, to env.ID) bool {
 	into := uint32(to) == d.Process && (d.Peer < 0 || d.Peer == int64(from))
 	outOf := uint32(from) == d.Process && (d.Peer < 0 || d.Peer == int64(to))
 	switch d.Kind {
-	case plan.CutDrop, plan.CutHold:
+	case plan.CutDrop, plan.CutHold, plan.Shut, plan.SlowLink:
 		return into || outOf
-	case plan.CutInto, plan.HoldInto:
+	case plan.CutInto, plan.HoldInto, plan.ShutInto:
 		return into
-	case plan.CutOutOf, plan.HoldOutOf:
+	case plan.CutOutOf, plan.HoldOutOf, plan.ShutOutOf:
 		return outOf
 	}
 	return false

@@ -148,6 +148,9 @@ func (w *World) Reset(config Config, p *plan.Plan) error {
 		w.decider.ResetListed(uint64(p.Seed), listed(p.Deviations))
 	}
 	w.net.Reset(p.Network, len(config.Programs), &w.decider)
+	for i := range p.Links {
+		w.net.SetLink(&p.Links[i])
+	}
 	w.hits = slices.Grow(w.hits[:0], len(config.Points))[:len(config.Points)]
 	clear(w.hits)
 	w.resetProcesses()

@@ -33,6 +33,7 @@ const (
 	DiskLost                 // an unsynced write is lost in a power failure
 	DiskTorn                 // an unsynced write is cut at a sector in a power failure
 	DiskEntry                // an unsynced directory entry is lost in a power failure
+	NetLate                  // a message is late by seconds, while its link goes on
 	Deviations               // number of deviation sites
 
 	NetJitter Site = iota - Deviations + 127 // latency within its range; numbered apart, so that a new family shifts nothing
@@ -46,7 +47,7 @@ const (
 
 var siteNames = [Deviations]string{
 	"net.loss", "net.duplicate", "net.delay", "net.corrupt",
-	"disk.in-flight", "disk.lost", "disk.torn", "disk.entry",
+	"disk.in-flight", "disk.lost", "disk.torn", "disk.entry", "net.late",
 }
 
 // String returns the name of a deviation site.
@@ -56,6 +57,9 @@ func (s Site) String() string {
 	}
 	return fmt.Sprintf("site-%d", uint8(s))
 }
+
+// OfLink reports whether the deviations of s are of messages, and their scopes links.
+func (s Site) OfLink() bool { return s <= NetCorrupt || s == NetLate }
 
 // ParseSite is the inverse of String for deviation sites.
 func ParseSite(name string) (Site, bool) {

@@ -7,7 +7,8 @@
 //
 // A link keeps its order unless a deviation delays a message. Whether a message
 // is lost, doubled or late is decided when it is sent; whether a cut stops it
-// when it arrives, so that a cut hits what is in flight.
+// when it arrives, so that a cut hits what is in flight. A link that is shut takes nothing
+// new, and what is in flight arrives.
 package network
 
 import (
@@ -23,6 +24,17 @@ type Profile struct {
 	Queue    int64 `json:"queue_bytes"`     // more in flight on one link is dropped
 	MaxDelay int64 `json:"max_delay_ns"`    // a deviation delays by up to this
 	Header   int64 `json:"header_bytes"`    // added to each payload
+	// MaxLate is how long a deviation keeps a message back while its link goes on, a quarter of
+	// it at least.
+	MaxLate int64 `json:"max_late_ns,omitempty"`
+}
+
+// LinkProfile says what one link costs, if that differs from the Profile.
+type LinkProfile struct {
+	From    uint32 `json:"from"`
+	To      uint32 `json:"to"`
+	Latency int64  `json:"latency_ns"`
+	PerKiB  int64  `json:"per_kib_ns"`
 }
 
 // DefaultProfile is one data centre; docs/calibration.md compares it with loopback.
@@ -50,6 +62,10 @@ type Packet struct {
 
 type link struct {
 	mode   CutMode
+	shut   bool  // it takes nothing new
+	slow   int64 // times slower
+	delay  int64 // latency
+	perKiB int64
 	sent   int64 // when the last message has left
 	last   int64 // arrival of the last message in order
 	queued int64 // bytes in flight
@@ -71,13 +87,26 @@ type Network struct {
 func (n *Network) Reset(p Profile, processes int, decider *chance.Decider) {
 	n.profile, n.decider, n.size = p, decider, processes
 	n.packets, n.free, n.sent = n.packets[:0], n.free[:0], n.sent[:0]
-	for i := range n.links {
-		n.links[i] = link{held: n.links[i].held[:0]}
-	}
 	for len(n.links) < processes*processes {
 		n.links = append(n.links, link{})
 	}
+	for i := range n.links {
+		n.links[i] = link{held: n.links[i].held[:0], slow: 1, delay: p.Latency, perKiB: p.PerKiB}
+	}
 }
+
+// SetLink gives a link a profile of its own.
+func (n *Network) SetLink(p *LinkProfile) {
+	l := n.link(env.ID(p.From), env.ID(p.To))
+	l.delay, l.perKiB = p.Latency, p.PerKiB
+}
+
+// SetPace makes a link slow times slower than its profile says; 1 is full speed. What is on
+// its way goes on as it was.
+func (n *Network) SetPace(from, to env.ID, slow int64) { n.link(from, to).slow = slow }
+
+// Shut makes a link lose what is sent from now on, or ends that. What is on its way arrives.
+func (n *Network) Shut(from, to env.ID, shut bool) { n.link(from, to).shut = shut }
 
 func (n *Network) link(from, to env.ID) *link { return &n.links[int(from)*n.size+int(to)] }
 
@@ -95,7 +124,7 @@ func (n *Network) Send(now int64, from, to env.ID, restarts uint64, key env.Key,
 	l := n.link(from, to)
 	scope := chance.InStart(uint64(from)<<32|uint64(to), restarts)
 	size := int64(len(data)) + n.profile.Header
-	if l.queued+size > n.profile.Queue || n.decider.DeviateEach(chance.NetLoss, scope, key) != 0 {
+	if l.shut || l.queued+size > n.profile.Queue || n.decider.DeviateEach(chance.NetLoss, scope, key) != 0 {
 		return n.sent
 	}
 	n.sent = append(n.sent, n.dispatch(now, l, scope, from, to, key, data))
@@ -110,14 +139,16 @@ func (n *Network) Send(now int64, from, to env.ID, restarts uint64, key env.Key,
 func (n *Network) dispatch(now int64, l *link, scope uint64, from, to env.ID, key env.Key, data []byte) Arrival {
 	p := &n.profile
 	size := int64(len(data)) + p.Header
-	l.sent = max(l.sent, now) + size*p.PerKiB/1024
-	at := l.sent + p.Latency
+	l.sent = max(l.sent, now) + size*l.perKiB/1024*l.slow
+	at := l.sent + l.delay*l.slow
 	if p.Jitter > 0 {
 		h := n.decider.Uniform(chance.NetJitter, scope, key)
-		at += int64(chance.Below(h, uint64(p.Latency*p.Jitter/1000)+1))
+		at += int64(chance.Below(h, uint64(l.delay*p.Jitter/1000)+1)) * l.slow
 	}
 	if v := n.decider.DeviateEach(chance.NetDelay, scope, key); v != 0 {
 		at += 1 + int64(chance.Below(v, uint64(p.MaxDelay)))
+	} else if v := n.decider.DeviateEach(chance.NetLate, scope, key); v != 0 {
+		at += p.MaxLate/4 + 1 + int64(chance.Below(v, uint64(p.MaxLate-p.MaxLate/4+1)))
 	} else {
 		at = max(at, l.last+1)
 		l.last = at

@@ -2,8 +2,11 @@ package network
 
 import (
 	"fmt"
+	"io"
 	"math/bits"
+	"net"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
@@ -130,7 +133,7 @@ func TestAFullQueueDrops(t *testing.T) {
 // A link sends one message after the other: a burst takes as long as its bytes.
 func TestBandwidth(t *testing.T) {
 	w := newWire(chance.Rates{})
-	w.net.profile = Profile{Latency: 1000, PerKiB: 1024, Queue: 1 << 20, Header: 24}
+	w.net.Reset(Profile{Latency: 1000, PerKiB: 1024, Queue: 1 << 20, Header: 24}, 3, &w.decider)
 	arrivals := func(now int64, from, to env.ID, n int) (at []int64) {
 		for i := range n {
 			a := w.net.Send(now, from, to, 0, env.Key{B: uint64(i)}, make([]byte, 1000))
@@ -162,7 +165,7 @@ func TestLatencyAndDelayStayInTheirRange(t *testing.T) {
 		lo, hi int64
 	}{{chance.Rates{}, 1000, 1500}, {chance.Rates{chance.NetDelay: chance.Million}, 1001, 4500}} {
 		w := newWire(c.rates)
-		w.net.profile = p
+		w.net.Reset(p, 3, &w.decider)
 		least, most := int64(1<<62), int64(0)
 		for i := range int64(500) {
 			now := i * 10_000
@@ -245,5 +248,109 @@ func TestResetForgets(t *testing.T) {
 	w := newWire(chance.Rates{})
 	if first, second := run(w), run(w); first != second {
 		t.Errorf("first %s, then %s", first, second)
+	}
+}
+
+// A link that is shut takes nothing new, and what is in flight arrives.
+func TestAShutLinkLetsThroughWhatWasSentBefore(t *testing.T) {
+	w := newWire(chance.Rates{})
+	w.send(0, 2)
+	w.net.Shut(0, 1, true)
+	w.send(10, 2)
+	w.flying = append(w.flying, w.net.Send(10, 1, 0, 0, env.Key{}, []byte("back"))...)
+	w.net.Shut(0, 1, false)
+	w.send(20, 1)
+	if got := fmt.Sprint(w.arrive()); got != "[0 1 0 back]" {
+		t.Errorf("arrived: %s, want what was sent before and after, and what goes the other way", got)
+	}
+}
+
+// A real connection that is shut for writing does the same.
+func TestAsOnARealSocketAShutLinkLetsThroughWhatWasSentBefore(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	sender, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	receiver, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	if _, err := sender.Write([]byte("01")); err != nil {
+		t.Fatal(err)
+	}
+	if err := sender.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sender.Write([]byte("23")); err == nil {
+		t.Error("a connection that is shut takes something new")
+	}
+	real, err := io.ReadAll(receiver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(chance.Rates{})
+	w.send(0, 2)
+	w.net.Shut(0, 1, true)
+	w.send(10, 2)
+	if got := strings.Join(w.arrive(), ""); got != string(real) {
+		t.Errorf("a real connection lets through %q, the link %q", real, got)
+	}
+}
+
+// A message that is late by seconds is overtaken by everything else on its link.
+func TestALateMessageComesSecondsLater(t *testing.T) {
+	const n = 400
+	w := &wire{}
+	profile := DefaultProfile
+	profile.MaxLate = 4_000_000_000
+	w.decider.Reset(5, chance.Rates{chance.NetLate: 100_000}, false)
+	w.net.Reset(profile, 3, &w.decider)
+	w.send(0, n)
+	late := 0
+	for _, a := range w.flying {
+		switch after := a.At; {
+		case after > profile.MaxLate+1_000_000, after > 10_000_000 && after < profile.MaxLate/4:
+			t.Errorf("a message arrives after %d ns", after)
+		case after >= profile.MaxLate/4:
+			late++
+		}
+	}
+	if got := len(w.arrive()); late < n/20 || late > n/5 || got != n {
+		t.Errorf("a tenth is late, yet %d of %d are, and %d arrive", late, n, got)
+	}
+}
+
+func TestALinkHasAPaceOfItsOwn(t *testing.T) {
+	profile := DefaultProfile
+	profile.Jitter = 0
+	for _, c := range []struct {
+		name     string
+		change   func(*Network)
+		there    int64 // when a message of a KiB arrives
+		elsewise int64 // likewise, the other way
+	}{
+		{"as all links", func(*Network) {}, 150_800, 150_800},
+		{"three times slower", func(n *Network) { n.SetPace(0, 1, 3) }, 452_400, 150_800},
+		{"at full speed again", func(n *Network) { n.SetPace(0, 1, 3); n.SetPace(0, 1, 1) }, 150_800, 150_800},
+		{"a profile of its own", func(n *Network) { n.SetLink(&LinkProfile{From: 0, To: 1, Latency: 30_000_000, PerKiB: 100}) }, 30_000_100, 150_800},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWire(chance.Rates{})
+			w.net.Reset(profile, 3, &w.decider)
+			c.change(&w.net)
+			data := make([]byte, 1024-profile.Header)
+			there := w.net.Send(0, 0, 1, 0, env.Key{}, data)[0].At
+			back := w.net.Send(0, 1, 0, 0, env.Key{}, data)[0].At
+			if there != c.there || back != c.elsewise {
+				t.Errorf("arrives after %d ns, and back after %d; want %d, %d", there, back, c.there, c.elsewise)
+			}
+		})
 	}
 }

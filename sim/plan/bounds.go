@@ -65,6 +65,10 @@ var bounds = [...]Bound{
 	{"network.per_kib_ns", 0, 1e9, "ns", "a link of 1 KiB/s is slow enough"},
 	{"network.queue_bytes", 0, 1 << 50, "bytes", "messages are kept in memory; beyond it they are dropped"},
 	{"network.max_delay_ns", 0, MaxDuration, "ns", overflow},
+	{"network.max_late_ns", 0, MaxDuration, "ns", overflow},
+	{"links", 0, MaxEntries, "entries", hostile},
+	{"links.latency_ns", 0, MaxDuration, "ns", overflow},
+	{"links.per_kib_ns", 0, 1e9, "ns", "a link of 1 KiB/s is slow enough"},
 	{"network.header_bytes", 0, 1 << 20, "bytes", "no header is larger"},
 
 	{"when.at_ns", 0, MaxDuration, "ns", hostile},
@@ -80,6 +84,7 @@ var bounds = [...]Bound{
 	{"amount of read-fail", 0, MaxEntries, "reads", "0 is all in the span"},
 	{"amount of entry-fail", 0, MaxEntries, "operations", "0 is all in the span"},
 	{"amount of no-space", 0, MaxEntries, "operations", "0 is all in the span"},
+	{"amount of slow-link", 1, 1000, "times", "a link a thousand times slower stands still"},
 	{"amount of rot", 0, 1, "", "0 is one bit, 1 one sector"},
 	{"amount of wall-step", -MaxDuration, MaxDuration, "ns", noClock},
 	{"amount of monotonic-step", 0, MaxDuration, "ns", "it steps back only"},

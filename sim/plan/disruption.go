@@ -14,7 +14,7 @@ import (
 type Disruption struct {
 	Kind    Kind   `json:"kind"`
 	Process uint32 `json:"process"`
-	Peer    int64  `json:"peer"` // cuts: the other end, -1 for all
+	Peer    int64  `json:"peer"` // of links: the other end, -1 for all
 	When    Anchor `json:"when"`
 	For     int64  `json:"for_ns"`           // how long it lasts
 	Amount  int64  `json:"amount,omitempty"` // by kind
@@ -56,10 +56,14 @@ const (
 	ReadFail                  // reads of Files fail, Amount of them at most
 	EntryFail                 // Files cannot be created, opened, renamed, removed, cut or made a directory, Amount times at most
 	NoSpace                   // no space for the metadata of Files: syncs fail as by SyncFail, nothing is created, renamed or made a directory, Amount times at most
+	Shut                      // links to and from Peer take nothing new; what is on its way arrives
+	ShutInto                  // only links into the process take nothing new
+	ShutOutOf                 // only links out of the process take nothing new
+	SlowLink                  // links to and from Peer are Amount times slower
 )
 
 // KindCount is above the number of every kind.
-const KindCount = int(NoSpace) + 1
+const KindCount = int(SlowLink) + 1
 
 // span says what a kind makes of Disruption.For.
 type span uint8
@@ -103,6 +107,10 @@ var shapes = [...]shape{
 	ReadFail:  {name: "read-fail", span: lasts, files: true, amount: true},
 	EntryFail: {name: "entry-fail", span: lasts, files: true, amount: true},
 	NoSpace:   {name: "no-space", span: lasts, files: true, amount: true},
+	Shut:      {name: "shut", span: lasts, peer: true},
+	ShutInto:  {name: "shut-into", span: lasts, peer: true},
+	ShutOutOf: {name: "shut-out-of", span: lasts, peer: true},
+	SlowLink:  {name: "slow-link", span: lasts, peer: true, amount: true},
 }
 
 // Kinds lists every kind of disruption.
@@ -128,8 +136,11 @@ func (k Kind) shape() shape {
 	return shape{}
 }
 
-// IsCut reports whether k stops links, and so uses Disruption.Peer.
-func (k Kind) IsCut() bool { return k.shape().peer }
+// OfLinks reports whether k stops links, or slows them, and so uses Disruption.Peer.
+func (k Kind) OfLinks() bool { return k.shape().peer }
+
+// Shuts reports whether k is a cut that acts at the sender.
+func (k Kind) Shuts() bool { return k == Shut || k == ShutInto || k == ShutOutOf }
 
 // Holds reports whether k is a cut that keeps what it stops.
 func (k Kind) Holds() bool { return k == CutHold || k == HoldInto || k == HoldOutOf }
@@ -220,7 +231,7 @@ func (d *Disruption) validate(n int, points []string) error {
 
 func (d *Disruption) validatePeer(n int) error {
 	switch {
-	case !d.Kind.IsCut():
+	case !d.Kind.OfLinks():
 		return nil // 0 and -1 are both to be found in plans
 	case d.Peer < -1 || d.Peer >= int64(n):
 		return fmt.Errorf("peer is %d, want -1..%d", d.Peer, n-1)

@@ -80,6 +80,8 @@ type Plan struct {
 	Network network.Profile `json:"network"`
 	Disk    disk.Profile    `json:"disk"`
 	Clocks  []Clock         `json:"clocks,omitempty"`
+	// Links are those that differ from Network; the last one of a link counts.
+	Links []network.LinkProfile `json:"links,omitempty"`
 
 	// Rates are the probabilities of deviations, used while Deviations is nil.
 	Rates Rates `json:"rates,omitempty"`
@@ -146,6 +148,11 @@ func (p *Plan) Validate(n int, points []string) error {
 			return fmt.Errorf("%w: clocks[%d]: %w", ErrInvalid, i, err)
 		}
 	}
+	for i, l := range p.Links {
+		if err := cmp.Or(isProcess(l.From, n), isProcess(l.To, n), within("links.latency_ns", l.Latency), within("links.per_kib_ns", l.PerKiB)); err != nil {
+			return fmt.Errorf("%w: links[%d]: %w", ErrInvalid, i, err)
+		}
+	}
 	for i := range p.Disruptions {
 		if err := p.Disruptions[i].validate(n, points); err != nil {
 			return fmt.Errorf("%w: disruptions[%d]: %w", ErrInvalid, i, err)
@@ -170,7 +177,7 @@ func (p *Plan) validateSize() error {
 	return cmp.Or(
 		within("duration_ns", p.Duration), within("calm_ns", p.Calm),
 		within("disruptions", int64(len(p.Disruptions))), within("deviations", int64(len(p.Deviations))),
-		within("terms", int64(len(p.Terms))))
+		within("terms", int64(len(p.Terms))), within("links", int64(len(p.Links))))
 }
 
 func (p *Plan) validateProfiles() error {
@@ -184,5 +191,6 @@ func (p *Plan) validateProfiles() error {
 		within("disk.slowdown_permille", d.Slow),
 		within("network.latency_ns", w.Latency), within("network.jitter_permille", w.Jitter),
 		within("network.per_kib_ns", w.PerKiB), within("network.queue_bytes", w.Queue),
-		within("network.max_delay_ns", w.MaxDelay), within("network.header_bytes", w.Header))
+		within("network.max_delay_ns", w.MaxDelay), within("network.header_bytes", w.Header),
+		within("network.max_late_ns", w.MaxLate))
 }

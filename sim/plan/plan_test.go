@@ -82,6 +82,9 @@ func drawPlan(t *rapid.T) *Plan {
 		Seed: Seed(rapid.Uint64().Draw(t, "seed")), Duration: 1, Calm: 1,
 		Network: network.DefaultProfile, Disk: disk.DefaultProfile, Disruptions: []Disruption{},
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "links") {
+		p.Links = append(p.Links, network.LinkProfile{From: 1, To: 2, Latency: drawIn(t, "links.latency_ns"), PerKiB: drawIn(t, "links.per_kib_ns")})
+	}
 	p.Rates[chance.NetDelay] = rapid.Uint32Range(0, chance.Million).Draw(t, "rate")
 	for range rapid.IntRange(0, 4).Draw(t, "disruptions") {
 		p.Disruptions = append(p.Disruptions, drawDisruption(t))
@@ -166,6 +169,9 @@ func TestWhatIsRefused(t *testing.T) {
 		"a wall clock of a day":    {func(p *Plan) { p.Clocks = []Clock{{Wall: 24 * MaxDuration}} }, "clocks.wall_ns"},
 		"disk depth":               {func(p *Plan) { p.Disk.Depth = 33 }, "disk.depth is 33, want 1..32"},
 		"sector":                   {func(p *Plan) { p.Disk.Sector = 0 }, "disk.sector_bytes"},
+		"a link to nobody":         {func(p *Plan) { p.Links = []network.LinkProfile{{To: 3}} }, "links[0]: process is 3, want 0..2"},
+		"a link that is a year":    {func(p *Plan) { p.Links = []network.LinkProfile{{Latency: MaxDuration + 1}} }, "links.latency_ns"},
+		"a link that is not slow":  {func(p *Plan) { p.Disruptions = []Disruption{{Kind: SlowLink, Peer: 1, For: 1}} }, "amount of slow-link is 0, want 1..1000"},
 		"a racing clock":           {func(p *Plan) { p.Clocks = []Clock{{DriftPPM: 1_000_000}} }, "clocks[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {

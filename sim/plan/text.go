@@ -23,7 +23,7 @@ func (d Disruption) String() string {
 	switch {
 	case d.Peer == -1:
 		b.WriteString(" peer all")
-	case d.Kind.IsCut() || d.Peer != 0:
+	case d.Kind.OfLinks() || d.Peer != 0:
 		fmt.Fprintf(&b, " peer %d", d.Peer)
 	}
 	if d.Files != "" {

@@ -269,8 +269,12 @@ func leaderIn(run *observe.Run, l *observe.Leave) (uint32, bool) {
 }
 
 // judgeSuccessors looks for how long the leaders of sets kept in them those whom they replaced.
+// Where what they ask for may be lost, or come late, for no disruption's sake, they ask again.
 func judgeSuccessors(v *verdict, run *observe.Run) {
 	list := run.Configurations.List
+	if run.Availability.Lossy {
+		return
+	}
 	for i := range list {
 		c := &list[i]
 		for j := i - 1; j >= 0; j-- {

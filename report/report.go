@@ -171,7 +171,7 @@ func faults(p *plan.Plan) []band {
 	list := []band{}
 	for i := range p.Disruptions {
 		d := &p.Disruptions[i]
-		list = append(list, band{d.Kind.String(), d.String(), d.Process, d.Peer, d.Kind.IsCut()})
+		list = append(list, band{d.Kind.String(), d.String(), d.Process, d.Peer, d.Kind.OfLinks()})
 	}
 	return list
 }

@@ -280,12 +280,23 @@ func (o *observer) heardHealth(to, from env.ID, payload []byte) {
 		h.confirms(to, from, payload, now)
 	case kind != peer.Heartbeat && kind != peer.Report || !o.isNode(from) || peer.View(payload, m) != nil:
 	case kind == peer.Heartbeat:
-		if s := &h.sights[int(to)*o.nodes+int(from)]; m.From >= s.life {
+		if s := &h.sights[int(to)*o.nodes+int(from)]; m.From >= s.life && !o.knowsLater(to, from, m.From) {
 			*s = sight{m.From, now}
 		}
 	case kind == peer.Report:
 		o.run.Health.Delivered(o.process(to), observe.Process{Node: uint32(from), Incarnation: o.startOf(control.Member{Node: from, Incarnation: m.From})}, uint64(m.Mark), now)
 	}
+}
+
+// knowsLater reports whether a node has applied that another one has a later life than the one
+// whose message comes late.
+func (o *observer) knowsLater(by, of env.ID, life env.Incarnation) bool {
+	n := o.shared.lives[by]
+	if n == nil {
+		return false
+	}
+	plane, _ := n.Plane()
+	return plane != nil && plane.Node(of) != nil && life < plane.Node(of).Incarnation
 }
 
 // confirms notes that a node has confirmed who leads a shard. The bytes are read as they are

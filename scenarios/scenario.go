@@ -37,7 +37,7 @@ func All() []*Scenario {
 func light() []*Scenario {
 	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle,
 		sharedSmoke, multiSlot, sharesUnderFire, failover, partition, deposedLeader, slowFollower, diskLoss, rejoin, allRestart, regionOutage, controlChurn, underFire, belowMin,
-		sharedLifecycle, nodeDrain, drainCancel, grayFailure, slowFile, failingDisk}
+		sharedLifecycle, nodeDrain, drainCancel, grayFailure, slowFile, failingDisk, lateMessages, staggeredCuts}
 }
 
 // heavy scenarios take more, and run by name only.

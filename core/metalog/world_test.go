@@ -622,7 +622,7 @@ func (s *stage) trouble(rng *rand.Rand) {
 		if d.Kind != plan.Rot && d.Kind != plan.MonoStep {
 			d.For = 1 + rng.Int64N(800*ms)
 		}
-		if d.Kind.IsCut() && rng.IntN(2) == 0 {
+		if d.Kind.OfLinks() && rng.IntN(2) == 0 {
 			d.Peer = int64((int(d.Process) + 1 + rng.IntN(s.members-1)) % s.members)
 		}
 		s.plan.Disruptions = append(s.plan.Disruptions, d)

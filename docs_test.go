@@ -158,6 +158,14 @@ func TestLinksResolve(t *testing.T) {
 	}
 }
 
+func TestPictureNamesEveryKindOfLine(t *testing.T) {
+	var documented []string
+	for _, row := range rows(section(t, "docs/picture.md", "Kinds")) {
+		documented = append(documented, codes(row[0])...)
+	}
+	same(t, "kinds of lines", documented, scenarios.RecordedKinds()[1:])
+}
+
 func TestArchitectureNamesEveryPackage(t *testing.T) {
 	page := text(t, architecture)
 	seen := map[string]bool{}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -79,7 +81,7 @@ func TestARecordingOfATinyPlan(t *testing.T) {
 // Every message has one end or, if it is doubled, two; each line follows from an earlier
 // one; and every fault of chance that the trace has is told.
 func TestARecordingTellsEverything(t *testing.T) {
-	for _, name := range []string{"lossy-network", "disk-trouble", "partition", "disk-loss"} {
+	for _, name := range []string{"lossy-network", "disk-trouble", "partition", "disk-loss", "late-messages", "staggered-cuts"} {
 		s, err := Find(name)
 		if err != nil {
 			t.Fatal(err)
@@ -140,5 +142,31 @@ func TestFindingsAreMarked(t *testing.T) {
 	f := s.finding(&checker.Finding{Checker: "rate", Rule: "window", Text: "tenant 7 slot 3 took too much\nmore"}, nil, 42)
 	if f.At != 42 || f.Tenant != 7 || f.Slot != 3 || f.Text != ">>>>>>>> FINDING rate/window: tenant 7 slot 3 took too much" {
 		t.Errorf("%+v", f)
+	}
+}
+
+// panicking ends its process by a panic at the third operation of its disk.
+type panicking struct {
+	env.Env
+	left *int
+}
+
+func (b panicking) Submit(op env.Op) {
+	if *b.left--; *b.left == 0 {
+		assert.Fail("the third operation")
+	}
+	b.Env.Submit(op)
+}
+
+// What led to a panic is told, and the panic is marked.
+func TestAPanicIsTold(t *testing.T) {
+	left := 3
+	got, err := NewRunner().Run(tiny(), Options{Story: true, Decorate: func(e env.Env) env.Env { return panicking{e, &left} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := got.Story[len(got.Story)-1]
+	if len(got.Story) < 4 || last.Kind != Object || !strings.Contains(last.Text, "FINDING panic/assertion") {
+		t.Errorf("%d lines, the last one %q", len(got.Story), last.Text)
 	}
 }

@@ -60,6 +60,10 @@ func describePeer(m *peer.Message) string {
 		after, changes, err := control.DecodeChanges(m.Tail)
 		text := fmt.Sprintf("number %x, after %d up to %d", uint64(m.Mark), after, m.Index)
 		for i := range changes {
+			if len(text) > maxWords {
+				text += fmt.Sprintf("; and %d more", len(changes)-i)
+				break
+			}
 			text += "; " + changes[i].String()
 		}
 		if err != nil {
@@ -115,6 +119,10 @@ func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 	return true
 }
 
+// maxWords is how long a line grows before what follows is only counted, bytes: a node of a
+// large cluster tells of thousands of slots at once.
+const maxWords = 1000
+
 // figures tells what a node says of the shards that it leads.
 func figures(tail []byte) (text string) {
 	var f peer.Figures
@@ -122,12 +130,19 @@ func figures(tail []byte) (text string) {
 		return ": " + err.Error()
 	}
 	for i := range f.Led {
+		if len(text) > maxWords {
+			return text + fmt.Sprintf("; and %d more shards", len(f.Led)-i)
+		}
 		s := &f.Led[i]
 		text += fmt.Sprintf("; shard %d epoch %d: %d entities, %d bytes, %d signals in %d ms", s.Shard, s.Epoch, s.Entities, s.Bytes, s.Signals, s.Window/env.Millisecond)
 		for _, o := range s.Others {
 			text += fmt.Sprintf(", node %d lacks %d", o.Node, o.Records)
 		}
-		for _, u := range s.Slots {
+		for k, u := range s.Slots {
+			if len(text) > maxWords {
+				text += fmt.Sprintf(", and %d more slots", len(s.Slots)-k)
+				break
+			}
 			text += fmt.Sprintf(", tenant %s slot %d at seq %d has grant %d, %d entities, %d bytes, needs %v", u.Tenant, u.Slot, u.Seq, u.Granted, u.Entities, u.Bytes, u.Needs)
 		}
 	}

@@ -58,7 +58,7 @@ func (s *story) Flies(f sim.Flight) {
 	case mark == Lost && s.hits[chance.NetLoss] > 0:
 		s.network(Lose, f.Message, "LOSES %s: chance")
 	case mark == Lost:
-		s.network(Lose, f.Message, "LOSES %s: the link takes no more")
+		s.network(Lose, f.Message, "LOSES %s: the link is full, or shut")
 	}
 	for range s.hits[chance.NetDuplicate] {
 		s.network(Chance, f.Message, "DOUBLES %s")

@@ -43,6 +43,9 @@ type Options struct {
 	Until int64
 	// Steps ends the run after so many Steps, without judging it; 0 is never.
 	Steps uint64
+	// Lenient leaves the data of events as it is when their Steps have ended; else a node or a
+	// client that keeps it finds it overwritten.
+	Lenient bool
 	// Unlimited lets every drawn fault happen, also what the budget of faults forbids: to
 	// show the loss that it avoids.
 	Unlimited bool
@@ -186,7 +189,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		r.budget.shared = r.observer.maySpare
 	}
 	config := sim.Config{
-		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Record: o.Record, Trace: o.Trace || o.Story,
+		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Poison: !o.Lenient, Record: o.Record, Trace: o.Trace || o.Story,
 		MayDamage: r.budget.mayDamage, MayWipe: r.budget.mayWipe, MayFail: r.budget.mayFail, Damaged: r.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
 		Until: o.Until, Steps: o.Steps,
 	}
@@ -509,7 +512,7 @@ func (r *Runner) outages(calmAt int64) {
 			to = min(to, calmAt)
 		}
 		isNode := int(d.Process) < r.plan.Cluster.Nodes
-		outage := observe.Outage{Node: d.Process, Peer: d.Peer, Alone: (stops || d.Kind == plan.Pause) && isNode, From: from, To: to}
+		outage := observe.Outage{Node: d.Process, Peer: d.Peer, Alone: (stops || d.Kind == plan.Pause || d.Kind == plan.Suspend) && isNode, From: from, To: to}
 		switch d.Kind {
 		case plan.SlowDisk, plan.Stall, plan.DiskFull, plan.SyncFail, plan.WriteFail, plan.ReadFail, plan.EntryFail, plan.NoSpace:
 			outage.Disk = true

@@ -176,7 +176,11 @@ func (w *World) apply(i int) {
 	p := w.processes[d.Process]
 	switch d.Kind {
 	case plan.Pause:
-		p.pause(w.lasting(d))
+		p.pause(w.still(d.Process))
+	case plan.Suspend:
+		p.pause(w.still(d.Process))
+		w.pace(p)
+		w.relink(p)
 	case plan.SlowDisk, plan.Stall:
 		w.pace(p)
 	case plan.DiskFull:
@@ -201,12 +205,23 @@ func (w *World) lasting(d *plan.Disruption) (until int64) {
 	return until
 }
 
+// still is until when the active disruptions keep a process from running, 0 if none does.
+func (w *World) still(process uint32) (until int64) {
+	for i := range w.armed {
+		d := &w.plan.Disruptions[i]
+		if w.armed[i].state == active && (d.Kind == plan.Pause || d.Kind == plan.Suspend) && d.Process == process {
+			until = max(until, w.armed[i].until)
+		}
+	}
+	return until
+}
+
 // pace makes a disk, and single files, as slow as the slowest of the active disruptions says.
 func (w *World) pace(p *process) {
 	whole, files := disk.Pace{Slow: 1}, []disk.Pace(nil)
 	for i := range w.armed {
 		d := &w.plan.Disruptions[i]
-		if w.armed[i].state != active || d.Process != uint32(p.id) || d.Kind != plan.SlowDisk && d.Kind != plan.Stall {
+		if w.armed[i].state != active || d.Process != uint32(p.id) || d.Kind != plan.SlowDisk && d.Kind != plan.Stall && d.Kind != plan.Suspend {
 			continue
 		}
 		pace := disk.Pace{Suffix: d.Files, Slow: 1}
@@ -298,6 +313,8 @@ func ofLink(d *plan.Disruption, from, to env.ID) bool {
 	into := uint32(to) == d.Process && (d.Peer < 0 || d.Peer == int64(from))
 	outOf := uint32(from) == d.Process && (d.Peer < 0 || d.Peer == int64(to))
 	switch d.Kind {
+	case plan.Suspend:
+		return uint32(to) == d.Process
 	case plan.CutDrop, plan.CutHold, plan.Shut, plan.SlowLink:
 		return into || outOf
 	case plan.CutInto, plan.HoldInto, plan.ShutInto:

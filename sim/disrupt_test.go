@@ -124,6 +124,7 @@ func TestWhatLastsHasItsEffectAndEnds(t *testing.T) {
 		{plan.Disruption{Kind: plan.Power}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.Wipe}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.Pause}, silent, nil, nil},
+		{plan.Disruption{Kind: plan.Suspend}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.CutDrop, Peer: -1}, []string{"0 hears", "1 hears"}, nil, []string{"0 misses", "1 misses"}},
 		{plan.Disruption{Kind: plan.CutHold, Peer: 1}, []string{"0 hears", "1 hears"}, nil, nil},
 		{plan.Disruption{Kind: plan.CutInto, Peer: 1}, []string{"0 hears"}, nil, []string{"0 misses"}},

@@ -331,10 +331,20 @@ func (p *process) step(a arrival) {
 	w.stepping, w.running = p, p
 	p.machine.Step(ev)
 	w.stepping, w.running = nil, nil
+	if w.config.Poison {
+		poison(ev.Data)
+	}
 	if a.kind == env.Message {
 		w.net.Release(a.ref)
 	}
 	p.afterStep()
+}
+
+// poison overwrites data that was lent.
+func poison(data []byte) {
+	for i := range data {
+		data[i] = 0xa5
+	}
 }
 
 // completedQuietly takes note of an operation whose success nobody wants to be told of.

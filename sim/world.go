@@ -67,6 +67,9 @@ type Config struct {
 	Recorder Recorder  // may be nil
 	Record   bool      // keep the deviations that chance takes, for Deviations
 	Trace    bool      // keep the trace's entries, for Trace().Entries
+	// Poison overwrites the data of an event when its Step has ended, so that a machine that
+	// keeps what it was lent is found out.
+	Poison bool
 	// Until and Steps cut the run short: at that virtual time, ns, with whatever comes later
 	// still to come, and after so many Steps. 0 is never.
 	Until int64

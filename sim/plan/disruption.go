@@ -60,10 +60,11 @@ const (
 	ShutInto                  // only links into the process take nothing new
 	ShutOutOf                 // only links out of the process take nothing new
 	SlowLink                  // links to and from Peer are Amount times slower
+	Suspend                   // the machine sleeps: its process does not run, its disk does nothing, what arrives is lost; then its clocks have jumped ahead
 )
 
 // KindCount is above the number of every kind.
-const KindCount = int(SlowLink) + 1
+const KindCount = int(Suspend) + 1
 
 // span says what a kind makes of Disruption.For.
 type span uint8
@@ -110,6 +111,7 @@ var shapes = [...]shape{
 	Shut:      {name: "shut", span: lasts, peer: true},
 	ShutInto:  {name: "shut-into", span: lasts, peer: true},
 	ShutOutOf: {name: "shut-out-of", span: lasts, peer: true},
+	Suspend:   {name: "suspend", span: lasts},
 	SlowLink:  {name: "slow-link", span: lasts, peer: true, amount: true},
 }
 

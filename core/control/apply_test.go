@@ -188,6 +188,7 @@ var verdicts = []struct {
 	{after([]Command{excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), excludes(1, m(2, 1), 7, 2)}, lost), reforms(1, m(1, 2)), Done}, // nobody is whole
 	// A reform begins anew when a member restarts amid it, and only then.
 	{after(lost, []Command{reforms(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), Done},
+	{after(lost, []Command{reforms(1, m(1, 2)), starts(0, 1, 1, 2), starts(0, 2, 2, 0)}), reforms(1, m(1, 2)), Done}, // or when one is lost
 	{after(lost, []Command{reforms(1, m(0, 2))}), reforms(1, m(1, 2)), NotRestarted},
 	{after(lost, []Command{reforms(1, m(0, 2)), settles(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), NotRestarted},
 

@@ -161,6 +161,8 @@ var decisions = []struct {
 		"elect shard 1 epoch 2 version 2 member 0/2: node 1, leader in incarnation 2, is silent for 5000 ms of 300 ms"},
 	{"a member restarts while a leader gathers logs", after(lost, []Command{reforms(1, m(1, 2)), restarts(0, 3)}), nil,
 		"reform shard 1 epoch 2 version 2 member 0/3: node 0, in incarnation 2 of a set that is being reformed, has restarted, and all are there"},
+	{"a member loses its disk while a leader gathers logs", after(lost, []Command{reforms(1, m(1, 2)), starts(0, 1, 1, 2), starts(0, 2, 2, 0), restarts(0, 7)}), nil,
+		"reform shard 1 epoch 2 version 2 member 1/2: node 0, in incarnation 2 of a set that is being reformed, has restarted, and all are there"},
 
 	{"a leader is drained", []Command{drains(2)}, nil,
 		"elect shard 1 epoch 1 version 1 member 1/1: node 2, leader in incarnation 1, is drained"},

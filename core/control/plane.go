@@ -345,6 +345,9 @@ func (p *Plane) reformable(s *Shard) bool {
 	if s.LossAccepted && p.IsStuck(s) {
 		return true
 	}
+	if s.Reformed && slices.ContainsFunc(s.InSync, p.isLost) {
+		return p.leavesWhole(s) // its log is waited for, and nobody has it
+	}
 	if !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
 		return false
 	}

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -60,9 +61,17 @@ func ofGroups(v *verdict, run *observe.Run, nothing string) {
 		v.cannotTell("nothing was asked")
 	case !run.Shared:
 		v.leftOut("no shard is a replica group")
+	case v.report.Checked == 0 && soleCopies(run):
+		v.leftOut("no shard has more than one replica")
 	case v.report.Checked == 0:
 		v.cannotTell("%s", nothing)
 	}
+}
+
+// soleCopies reports whether every shard is known to have one replica, which nobody has to agree with.
+func soleCopies(run *observe.Run) bool {
+	sets := run.Availability.Sets
+	return len(sets) > 0 && !slices.ContainsFunc(sets, func(s observe.Set) bool { return s.Size > 1 })
 }
 
 func discontinuous(v *verdict, f *observe.Fault) {

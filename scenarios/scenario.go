@@ -30,7 +30,7 @@ type Scenario struct {
 
 // All returns the scenarios in the order in which they are listed and run.
 func All() []*Scenario {
-	return append(light(), heavy()...)
+	return slices.Concat(light(), stormy(), heavy())
 }
 
 // light scenarios take a few milliseconds of CPU time a seed.
@@ -40,6 +40,9 @@ func light() []*Scenario {
 		sharedLifecycle, nodeDrain, drainCancel, grayFailure, slowFile, failingDisk, lateMessages, staggeredCuts}
 }
 
+// stormy scenarios take a few times as much, and run by name only.
+func stormy() []*Scenario { return []*Scenario{storm} }
+
 // heavy scenarios take more, and run by name only.
 func heavy() []*Scenario { return []*Scenario{manyTenants, fleet} }
 
@@ -48,7 +51,7 @@ const Default = "default"
 
 // Groups returns the names of the groups with their members.
 func Groups() []Group {
-	return []Group{{Name: Default, Members: light()}, {Name: "heavy", Members: heavy()}}
+	return []Group{{Name: Default, Members: light()}, {Name: "storms", Members: stormy()}, {Name: "heavy", Members: heavy()}}
 }
 
 // Group is a set of scenarios that run together.

@@ -18,6 +18,7 @@ const nameConfiguration = "configuration"
 //	not-a-replica   a member of the set is on a node that holds no replica
 //	node-twice      two members of the set are on one node
 //	nobody-whole    every member is excluded from some slot, and nobody is eligible
+//	ungiven         the set names an incarnation that is not durable in its directory
 //	eligible-at-min somebody outside of a set that has its minimum is eligible
 //
 // and of one version after the other, but that the first life that appears on a node takes
@@ -113,6 +114,9 @@ func singleVersion(v *verdict, c *observe.Configuration) {
 		if i > 0 && c.InSync[i-1].Node == m.Node {
 			v.find("node-twice", c.At, nil, "%s: node %d is in the set twice", version(c), m.Node)
 		}
+	}
+	for _, m := range c.Ungiven {
+		v.find("ungiven", c.At, nil, "%s: %s is in the set, and its directory does not know durably that it is", version(c), processText(m))
 	}
 	if len(c.Eligible) > 0 && (len(c.InSync) >= c.Min || c.Contains(c.Eligible[0])) {
 		v.find("eligible-at-min", c.At, nil, "%s: %s is eligible beside a set of %d, of which %d are enough", version(c), processText(c.Eligible[0]), len(c.InSync), c.Min)

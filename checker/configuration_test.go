@@ -106,6 +106,9 @@ func TestConfiguration(t *testing.T) {
 			"nobody-whole [] 1 ms: shard 4: version 1: every member is excluded from tenant 2 slot 0",
 			"nobody-whole [] 1 ms: shard 4: version 1: every member is excluded from tenant 2 slot 0",
 		}},
+		{name: "a member that its directory does not know of", verdict: Violated, make: func(w *world) {
+			w.configuration(1, func(c *observe.Configuration) { c.Ungiven = c.InSync[1:2] })
+		}, want: []string{"ungiven [] 1 ms: shard 4: version 1: incarnation 1 of node 1 is in the set, and its directory does not know durably that it is"}},
 		{name: "an epoch that goes back", verdict: Violated, make: func(w *world) {
 			w.configuration(1, ledBy(first(1)))
 			w.configuration(2, nil)

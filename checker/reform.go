@@ -12,6 +12,7 @@ const nameReform = "reform"
 //
 //	unasked        the leader began its epoch, and a member had not told it of its log
 //	worse-log      a member had told of a better log than the leader began with
+//	lost-counted   a set was formed anew of a node whose disk had been lost since it was in the set
 //	settled-early  the reform was over, and a member's device lacked what the leader had adopted,
 //	               or the record that begins the epoch
 //
@@ -29,6 +30,9 @@ func judgeReform(run *observe.Run, _ Options) Report {
 		case observe.WorseLog:
 			v.find("worse-log", x.At, nil, "%s: at %s node %d began epoch %d of shard %d behind seq %d, and node %d had told it of a better log, which ends at seq %d",
 				at, instant(x.At), x.Leader, x.Epoch, x.Shard, x.Seq, x.Of, x.Better)
+		case observe.LostCounted:
+			v.find("lost-counted", x.At, nil, "shard %d: at %s its set is formed anew in epoch %d with node %d, whose disk has been lost since it was in the set",
+				x.Shard, instant(x.At), x.Epoch, x.Of)
 		case observe.SettledEarly:
 			v.find("settled-early", x.At, nil, "%s: at %s the reform of shard %d is over in epoch %d, and node %d lacks seq %d, with which node %d began it: %s",
 				at, instant(x.At), x.Shard, x.Epoch, x.Of, x.Seq, x.Leader, x.Lacks)

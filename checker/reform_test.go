@@ -33,6 +33,9 @@ func TestReform(t *testing.T) {
 		{name: "another log is better", verdict: Violated, make: wrong(observe.WorseLog), want: []string{
 			"worse-log [] 9 ms: tenant 2 slot 0: at 9 ms node 1 began epoch 5 of shard 3 behind seq 6, and node 2 had told it of a better log, which ends at seq 8",
 		}},
+		{name: "a lost disk counts", verdict: Violated, make: wrong(observe.LostCounted), want: []string{
+			"lost-counted [] 9 ms: shard 3: at 9 ms its set is formed anew in epoch 5 with node 2, whose disk has been lost since it was in the set",
+		}},
 		{name: "it is over too early", verdict: Violated, make: wrong(observe.SettledEarly), want: []string{
 			"settled-early [] 9 ms: tenant 2 slot 0: at 9 ms the reform of shard 3 is over in epoch 5, and node 2 lacks seq 6, with which node 1 began it: the record was never written",
 		}},

@@ -57,6 +57,8 @@ type observer struct {
 type boot struct {
 	incarnation env.Incarnation
 	local       env.Time
+	given       env.Incarnation // that was seen to be durable in the directory
+	wipes       int             // how often the disk had been lost until then
 }
 
 // file is how long a segment is once everything submitted to it is done.
@@ -152,9 +154,9 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 		}
 	}
 	if o.shared != nil && o.isNode(id) {
-		o.shared.starts = append(o.shared.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation)})
+		o.shared.starts = append(o.shared.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation), o.boots[id].wipes})
 	}
-	o.boots[id] = boot{incarnation, local}
+	o.boots[id] = boot{incarnation, local, 0, o.world.Disk(id).Wipes()}
 	o.emptied(id)
 	o.bootDamage(id)
 	if o.isNode(id) { // what a crash left of them is looked up anew

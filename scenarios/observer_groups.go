@@ -290,6 +290,9 @@ func (o *observer) leaves(s *control.Shard) {
 	if last.reformed && !s.Reformed && last.epoch == s.Epoch {
 		o.reformEnds(s, last.inSync)
 	}
+	if s.Reformed && s.Version == last.version+1 {
+		o.reformBegins(s, last.inSync)
+	}
 	last.epoch, last.reformed = s.Epoch, s.Reformed
 	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
 	o.configured(s)
@@ -318,6 +321,9 @@ func (o *observer) configured(s *control.Shard) {
 	}
 	for _, m := range s.InSync {
 		c.InSync = append(c.InSync, processOfMember(m))
+		if o.present(m) && !o.isGiven(m) {
+			c.Ungiven = append(c.Ungiven, processOfMember(m))
+		}
 	}
 	for _, m := range s.Eligible {
 		c.Eligible = append(c.Eligible, processOfMember(m))
@@ -329,6 +335,17 @@ func (o *observer) configured(s *control.Shard) {
 		c.Excluded = append(c.Excluded, observe.SlotExclusion{Member: processOfMember(x.Member), Tenant: x.Tenant, Slot: x.Slot})
 	}
 	o.run.Configurations.Told(c)
+}
+
+// isGiven reports whether a member's directory knows durably of an incarnation, or a later one.
+func (o *observer) isGiven(m control.Member) bool {
+	b := &o.boots[m.Node]
+	if b.given < m.Incarnation {
+		if catalog, err := core.DecodeCatalog(o.world.Disk(m.Node).Platter("node")); err == nil {
+			b.given = catalog.Given
+		}
+	}
+	return b.given >= m.Incarnation
 }
 
 func processOfMember(m control.Member) observe.Process {

@@ -112,6 +112,23 @@ func (w *slotWrites) epochAt(seq lineage.Seq) (lineage.ShardEpoch, bool) {
 	return 0, false
 }
 
+// reformBegins looks at the members of a set that is formed anew: on each node the disk is the
+// one on which the set before counted.
+func (o *observer) reformBegins(s *control.Shard, before []control.Member) {
+	for _, m := range s.InSync {
+		i := slices.IndexFunc(before, func(b control.Member) bool { return b.Node == m.Node })
+		if i < 0 {
+			continue
+		}
+		o.run.Reforms.Count++
+		if o.diskOf(m) > o.diskOf(before[i]) {
+			o.run.Reforms.Hasty(observe.Reform{
+				Kind: observe.LostCounted, Shard: s.ID, Epoch: s.Epoch, Leader: uint32(s.Leader.Node), Of: uint32(m.Node), At: o.world.Time(),
+			})
+		}
+	}
+}
+
 // reformEnds looks at the devices of a set whose reform is over: each member has of each log
 // what the leader adopted, and the record that begins the epoch.
 func (o *observer) reformEnds(s *control.Shard, before []control.Member) {

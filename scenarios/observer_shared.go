@@ -53,6 +53,20 @@ type sharedView struct {
 type start struct {
 	member control.Member
 	number uint64
+	wipes  int
+}
+
+// diskOf returns how often its node's disk had been lost when an incarnation began.
+func (o *observer) diskOf(m control.Member) int {
+	if m.Incarnation > 0 && o.memberOf(m.Node) == m {
+		return o.boots[m.Node].wipes
+	}
+	for i := range o.shared.starts {
+		if s := &o.shared.starts[i]; s.member == m {
+			return s.wipes
+		}
+	}
+	return 0
 }
 
 // startOf returns the number of the start that had an incarnation, 0 if none had.

@@ -26,6 +26,7 @@ type Configuration struct {
 	Eligible []Process // who left the set last, and may lead if nobody in it can; at most one
 	Replicas []uint32  // nodes, ascending
 	Excluded []SlotExclusion
+	Ungiven  []Process // members whose directories, in the lives that run, do not know of them durably
 	Min      int
 	Reformed bool  // the set is being reformed
 	At       int64 // when it was first seen on a wire, true time, ns
@@ -68,6 +69,7 @@ func (c *Configurations) Told(told Configuration) {
 	told.Eligible = tail(&c.processes, told.Eligible)
 	told.Replicas = tail(&c.nodes, told.Replicas)
 	told.Excluded = tail(&c.excluded, told.Excluded)
+	told.Ungiven = tail(&c.processes, told.Ungiven)
 	c.List = append(c.List, told)
 }
 

@@ -16,9 +16,10 @@ const (
 	Unasked      Haste = iota + 1 // a member of the set had not told of its logs when the leader began
 	WorseLog                      // a member had told of a better log than the one that was adopted
 	SettledEarly                  // the reform was over, and a member lacked what the leader had adopted
+	LostCounted                   // the disk of a member had been lost since it was in the set before. Of all slots
 )
 
-var hasteNames = [...]string{"", "unasked", "worse-log", "settled-early"}
+var hasteNames = [...]string{"", "unasked", "worse-log", "settled-early", "lost-counted"}
 
 // String returns the name of h.
 func (h Haste) String() string {

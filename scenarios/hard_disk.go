@@ -150,7 +150,7 @@ func (d *draw) diskFault(p *Plan, name string, i int) plan.Disruption {
 	case 8:
 		f.Kind, f.Files, f.Amount = plan.DiskFull, "", 0
 	default:
-		f.Kind, f.For, f.Amount = plan.Rot, 0, f.Amount%2
+		f.Kind, f.For = plan.Rot, 0
 		f.Files = []string{".seg", ".seg", ".snap"}[d.between(name+" rots", i, 0, 2)]
 		f.When = plan.Anchor{At: span(p)/2 + d.between(name+" rots at", i, 0, span(p)/4)}
 	}

@@ -104,12 +104,46 @@ func (w *World) rot(i int, p *process) bool {
 		p.disk.Damage(at.path, offset, []byte{1 << (draw(2) % 8)})
 		return true
 	}
-	junk := make([]byte, at.to-at.from)
-	for k := range junk {
-		junk[k] = byte(draw(3+uint64(k))) | 1 // no byte stays as it was
+	mask := make([]byte, at.to-at.from)
+	switch d.Amount {
+	case plan.StaleSector:
+		stale(mask, p.disk.Content(at.path)[at.from:at.to], draw(1))
+	case plan.MisdirectedWrite:
+		misdirect(mask, p.disk.Content(at.path)[at.from:at.to], w.donor(p, at, draw(1), draw(2)))
+	default:
+		for k := range mask {
+			mask[k] = byte(draw(3+uint64(k))) | 1 // no byte stays as it was
+		}
 	}
-	p.disk.Damage(at.path, at.from, junk)
+	p.disk.Damage(at.path, at.from, mask)
 	return true
+}
+
+// stale lets a sector be as it was when less of it had been written: from some byte on it
+// holds zeros.
+func stale(mask, content []byte, draw uint64) {
+	cut := chance.Below(draw, uint64(len(content)))
+	copy(mask[cut:], content[cut:])
+}
+
+// misdirect lets a sector hold what was meant for another one.
+func misdirect(mask, content, other []byte) {
+	for k := range mask {
+		mask[k] = content[k]
+		if k < len(other) {
+			mask[k] ^= other[k]
+		}
+	}
+}
+
+// donor returns the bytes of a sector of the disk that were written to a place that they were
+// not meant for.
+func (w *World) donor(p *process, at place, which, where uint64) []byte {
+	files := p.disk.Files()
+	f := files[chance.Below(which, uint64(len(files)))]
+	sectors := (f.Size + p.disk.Sector() - 1) / p.disk.Sector()
+	from := int64(chance.Below(where, uint64(max(1, sectors)))) * p.disk.Sector()
+	return p.disk.Content(f.Path)[from:min(f.Size, from+at.to-at.from)]
 }
 
 // places appends the sectors of f that d is aimed at and that may be damaged.

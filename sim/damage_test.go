@@ -193,3 +193,70 @@ func TestWipeReplacesTheDiskWithinTheBudget(t *testing.T) {
 		t.Errorf("one file may not be damaged, yet the disk was replaced; unused: %v", w.Unused())
 	}
 }
+
+// archive writes two synced files, in which every sector is another one.
+type archive struct{ env env.Env }
+
+func (a *archive) Step(ev *env.Event) {
+	if ev.Kind != env.Started || len(a.env.List("")) > 0 {
+		return
+	}
+	for i, path := range []string{"a", "b"} {
+		f := env.File(i + 1)
+		a.env.Submit(env.Op{Kind: env.OpCreate, File: f, Path: path})
+		a.env.Submit(env.Op{Kind: env.OpAppend, File: f, Data: tome(i)})
+		a.env.Submit(env.Op{Kind: env.OpSync, File: f})
+	}
+	a.env.Submit(env.Op{Kind: env.OpSyncDir})
+}
+
+func (a *archive) Status(*env.Status) {}
+
+// tome is the content of file i: three sectors and a half.
+func tome(i int) (all []byte) {
+	for k := range 7 * 256 {
+		all = append(all, byte(1+i*8+k/512))
+	}
+	return all
+}
+
+// A stale sector ends in zeros; a misdirected write is the content of another sector.
+func TestSectorsAreStaleAndMisdirected(t *testing.T) {
+	changed := map[int64]int{}
+	for seed := plan.Seed(1); seed <= 40; seed++ {
+		for _, amount := range []int64{plan.StaleSector, plan.MisdirectedWrite} {
+			p := plan.Quiet()
+			p.Seed, p.Duration, p.Disk.Sector = seed, 20*ms, 512
+			p.Disruptions = []plan.Disruption{
+				{Kind: plan.Rot, Amount: amount, Files: "a", When: plan.Anchor{At: 5 * ms}},
+				{Kind: plan.Power, When: plan.Anchor{At: 6 * ms}},
+			}
+			var w sim.World
+			if err := w.Reset(sim.Config{Programs: []sim.Program{{New: func(e env.Env) env.Machine { return &archive{e} }}}, MayDamage: anything}, p); err != nil {
+				t.Fatal(err)
+			}
+			w.Run(func() bool { return w.Time() > 10*ms })
+			was, is := tome(0), w.Disk(0).Content("a")
+			for from := 0; from < len(was); from += 512 {
+				old, now := was[from:min(from+512, len(was))], is[from:min(from+512, len(was))]
+				if bytes.Equal(old, now) {
+					continue
+				}
+				changed[amount]++
+				kept := bytes.TrimRight(now, "\x00")
+				switch {
+				case amount == plan.StaleSector && !bytes.HasPrefix(old, kept):
+					t.Errorf("seed %s: a stale sector holds %x", seed, now)
+				case amount == plan.MisdirectedWrite && (len(kept) == 0 || !bytes.Equal(kept, bytes.Repeat(kept[:1], len(kept))) || kept[0] == old[0]):
+					t.Errorf("seed %s: a sector that was written over holds %x", seed, now)
+				}
+			}
+			if !bytes.Equal(w.Disk(0).Content("b"), tome(1)) {
+				t.Errorf("seed %s: another file changes", seed)
+			}
+		}
+	}
+	if changed[plan.StaleSector] < 30 || changed[plan.MisdirectedWrite] < 20 || changed[plan.StaleSector] > 40 || changed[plan.MisdirectedWrite] > 40 {
+		t.Errorf("sectors that changed, by amount: %v; want one in most of 40 seeds", changed)
+	}
+}

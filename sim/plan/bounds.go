@@ -85,7 +85,7 @@ var bounds = [...]Bound{
 	{"amount of entry-fail", 0, MaxEntries, "operations", "0 is all in the span"},
 	{"amount of no-space", 0, MaxEntries, "operations", "0 is all in the span"},
 	{"amount of slow-link", 1, 1000, "times", "a link a thousand times slower stands still"},
-	{"amount of rot", 0, 1, "", "0 is one bit, 1 one sector"},
+	{"amount of rot", 0, MisdirectedWrite, "", "0 is one bit, 1 one sector, 2 one that is stale, 3 one that holds what was meant for another"},
 	{"amount of wall-step", -MaxDuration, MaxDuration, "ns", noClock},
 	{"amount of monotonic-step", 0, MaxDuration, "ns", "it steps back only"},
 	{"amount of drift", -2 * MaxDrift, 2 * MaxDrift, "ppm", "from one end of clocks.drift_ppm to the other; what results is kept within it"},

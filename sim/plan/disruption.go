@@ -48,7 +48,7 @@ const (
 	DiskFull                  // the disk takes no more bytes
 	SyncFail                  // syncs of Files fail, Amount of them at most, and drop what they should have made durable
 	WriteFail                 // writes to Files fail, Amount of them at most, after a part was written
-	Rot                       // a bit (Amount 0) or a sector (1) of what may be damaged in Files is damaged
+	Rot                       // a bit (Amount 0) or a sector (RottenSector and what follows it) of what may be damaged in Files is damaged
 	Wipe                      // the process dies, if it runs, and its disk is replaced by an empty one; it restarts after For
 	WallStep                  // the wall clock steps by Amount ns
 	MonoStep                  // the monotonic clock steps back by Amount ns, which real ones never do
@@ -61,6 +61,13 @@ const (
 	ShutOutOf                 // only links out of the process take nothing new
 	SlowLink                  // links to and from Peer are Amount times slower
 	Suspend                   // the machine sleeps: its process does not run, its disk does nothing, what arrives is lost; then its clocks have jumped ahead
+)
+
+// The amounts of Rot that damage a sector.
+const (
+	RottenSector     = iota + 1 // no byte is as it was
+	StaleSector                 // it is as it was when less of it had been written
+	MisdirectedWrite            // it holds what was meant for another sector of the disk
 )
 
 // KindCount is above the number of every kind.

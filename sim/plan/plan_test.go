@@ -158,7 +158,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"an endless pause":         {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Pause, For: MaxDuration + 1}} }, "for_ns"},
 		"an amount of a kill":      {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Kill, Amount: 1}} }, "kill has none"},
 		"slower than slow":         {func(p *Plan) { p.Disruptions = []Disruption{{Kind: SlowDisk, For: 1, Amount: 1001}} }, "amount of slow-disk is 1001, want 1..1000"},
-		"half a sector of rot":     {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Rot, Amount: 2}} }, "amount of rot"},
+		"half a sector of rot":     {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Rot, Amount: 4}} }, "amount of rot"},
 		"a pause of files":         {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Pause, For: 1, Files: ".seg"}} }, "not aimed at files"},
 		"a name with a space":      {func(p *Plan) { p.Disruptions = []Disruption{{Kind: Rot, Files: "a b"}} }, "without spaces"},
 		"bytes of a failed sync":   {func(p *Plan) { p.Disruptions = []Disruption{{Kind: SyncFail, For: 1, ToByte: 1}} }, "not aimed at bytes"},

@@ -84,3 +84,41 @@ func (nobody) Received(_, _ env.ID, _ []byte, _ int64)  {}
 func (nobody) Submitted(env.ID, *env.Op, string)        {}
 func (nobody) Hit(env.ID, env.Point, env.Key, env.Time) {}
 func (nobody) Booted(env.ID, env.Incarnation, env.Time) {}
+
+// A run that is done goes on for a disruption that begins at an instant, and for a second only
+// for a moment that may never come.
+func TestARunThatIsDoneLingers(t *testing.T) {
+	never := plan.Anchor{Point: "writing", Nth: 1_000_000}
+	by := never
+	by.By = 3000 * ms
+	for _, c := range []struct {
+		name  string
+		when  []plan.Anchor
+		calms int64 // when the calm part begins
+	}{
+		{"no disruption", nil, 20 * ms},
+		{"at an instant", []plan.Anchor{{At: 2000 * ms}}, 2000 * ms},
+		{"at a moment that does not come", []plan.Anchor{never}, 1020 * ms},
+		{"at a moment, or by an instant", []plan.Anchor{by}, 3000 * ms},
+		{"one of each", []plan.Anchor{never, {At: 500 * ms}, by}, 3000 * ms},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var lines []string
+			var starts int
+			w, p := new(sim.World), plan.Quiet()
+			p.Duration = 10_000 * ms
+			for _, when := range c.when {
+				p.Disruptions = append(p.Disruptions, plan.Disruption{Kind: plan.Pause, When: when, For: 1})
+			}
+			if err := w.Reset(sim.Config{Points: []string{"writing"}, Observer: nobody{}, Programs: []sim.Program{
+				{New: func(e env.Env) env.Machine { return &diary{env: e, lines: &lines, starts: &starts} }},
+			}}, p); err != nil {
+				t.Fatal(err)
+			}
+			out := w.Run(func() bool { return w.Time() >= 20*ms })
+			if out.CalmAt < c.calms || out.CalmAt > c.calms+ms {
+				t.Errorf("the calm part began at %d, want it within 1 ms of %d", out.CalmAt, c.calms)
+			}
+		})
+	}
+}

@@ -45,7 +45,7 @@ const (
 // arm makes every disruption wait for its moment.
 func (w *World) arm() {
 	w.armed = append(w.armed[:0], make([]armed, len(w.plan.Disruptions))...)
-	w.waiting = len(w.armed)
+	w.waiting, w.open = len(w.armed), 0
 	w.unsynced = w.unsynced[:0]
 	w.anchored = slices.Grow(w.anchored[:0], len(w.config.Points))[:len(w.config.Points)]
 	for i := range w.anchored {
@@ -53,6 +53,9 @@ func (w *World) arm() {
 	}
 	for i := range w.plan.Disruptions {
 		d := &w.plan.Disruptions[i]
+		if d.When.IsOpen() {
+			w.open++
+		}
 		if d.When.By > 0 {
 			w.queue.Push(queue.Item{At: d.When.By, Ref: uint32(i), What: queue.What{Kind: itemDisrupt}})
 		}
@@ -98,6 +101,9 @@ func (w *World) trigger(i int) {
 	d, a := &w.plan.Disruptions[i], &w.armed[i]
 	if d.When.Unsynced && !a.triggered {
 		w.processes[d.Waits()].watch--
+	}
+	if !a.triggered && d.When.IsOpen() {
+		w.open--
 	}
 	a.triggered = true
 }

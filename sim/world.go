@@ -113,6 +113,7 @@ type World struct {
 	anchored  [][]int // by fault point: the disruptions that wait for it
 	unsynced  []int   // the disruptions that wait for unsynced data
 	waiting   int     // disruptions that have not begun
+	open      int     // those of them whose moments may never come
 	calm      bool
 	steps     uint64
 	sent      uint64            // messages so far
@@ -205,10 +206,16 @@ type Outcome struct {
 // must be cheap.
 func (w *World) Run(done func() bool) Outcome {
 	var out Outcome
-	limit := w.plan.Duration
+	limit, since := w.plan.Duration, int64(-1)
 	for {
 		finished := done()
-		if !w.calm && (finished && w.waiting == 0 || w.queue.Len() == 0 || w.queue.NextAt() > limit) {
+		switch {
+		case !finished:
+			since = -1
+		case since < 0:
+			since = w.now
+		}
+		if !w.calm && (finished && (w.waiting == 0 || w.waiting == w.open && w.now >= since+lingers) || w.queue.Len() == 0 || w.queue.NextAt() > limit) {
 			out.CalmAt = w.now
 			limit = w.now + w.plan.Calm
 			w.beginCalm()
@@ -225,6 +232,10 @@ func (w *World) Run(done func() bool) Outcome {
 		w.next()
 	}
 }
+
+// lingers is how long a run that is done goes on for moments that have not come, ns. With nothing
+// to do most of them never come. Disruptions that begin at an instant are waited for.
+const lingers = 1_000_000_000
 
 // isCut reports whether the run ends here by its configuration, before the next item; the
 // time until then passes. A disruption that waits does not keep it.

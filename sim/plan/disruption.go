@@ -198,6 +198,9 @@ type Anchor struct {
 	By int64 `json:"by_ns,omitempty"`
 }
 
+// IsOpen reports whether the anchor waits for a moment that may never come.
+func (a Anchor) IsOpen() bool { return (a.Point != "" || a.Unsynced) && a.By == 0 }
+
 // Whose names a process, if it is another one than the disruption's. The zero value is the
 // disruption's own; Other makes one.
 type Whose uint32

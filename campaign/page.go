@@ -13,7 +13,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/report"
-	"github.com/tidaldb/tidalsim/scenarios"
 )
 
 // PageName is the page of a finding, or of a run, in its directory.
@@ -39,6 +38,9 @@ func WritePage(path string, write func(*bufio.Writer) error) (failed error) {
 	}
 	return w.Flush()
 }
+
+// maxShown bounds what a page of a run says of a finding, bytes: a panic has a stack.
+const maxShown = 2000
 
 // maxNamed bounds the seeds of one kind of finding that a page names.
 const maxNamed = 20
@@ -118,7 +120,7 @@ func kindOf(dir string, l *SeedLine) report.Kind {
 	if data, err := os.ReadFile(filepath.Join(dir, in, "finding.json")); err == nil {
 		var f Finding
 		if json.Unmarshal(data, &f) == nil {
-			k.Text, k.At, k.LastFault, k.Replay = f.Text, f.At, f.LastFault, "simrun "+f.Replay
+			k.Text, k.At, k.LastFault, k.Replay = f.Text[:min(len(f.Text), maxShown)], f.At, f.LastFault, "simrun "+f.Replay
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, in, PageName)); err == nil {
@@ -131,14 +133,14 @@ func kindOf(dir string, l *SeedLine) report.Kind {
 func (s *store) picture(f *Finding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	got, err := scenarios.NewRunner().Run(f.Result, scenarios.Options{Story: true, Porcupine: true})
+	drawn, err := report.Draw(f.Result, Name(f.Scenario, f.Seed), "simrun "+f.Replay, Build())
 	if err != nil {
 		s.keep(err)
 		return
 	}
 	dir := filepath.Dir(f.Plan)
 	f.Page = filepath.Join(dir, PageName)
-	s.keep(WritePage(f.Page, report.Of(got, Name(f.Scenario, f.Seed), "simrun "+f.Replay, Build()).Write))
+	s.keep(WritePage(f.Page, drawn.Write))
 	data, err := json.MarshalIndent(f, "", " ")
 	s.keep(err)
 	s.keep(os.WriteFile(filepath.Join(dir, "finding.json"), append(data, '\n'), 0o644))

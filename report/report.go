@@ -36,6 +36,7 @@ type Seed struct {
 	Story     []scenarios.Told
 	Leads     []scenarios.Leads
 	Findings  []Finding
+	From, To  int64 // what the story tells, virtual ns; a To of 0: everything
 	Simulated int64 // virtual ns
 	CalmAt    int64 // virtual ns
 	Asked     int   // operations
@@ -110,6 +111,8 @@ type page struct {
 	Build     string    `json:"build"`
 	Trace     string    `json:"trace"`
 	Simulated int64     `json:"simulated"`
+	From      int64     `json:"from"`
+	To        int64     `json:"to"`
 	CalmAt    int64     `json:"calm"`
 	Asked     int       `json:"operations"`
 	Acked     int       `json:"acked"`
@@ -129,7 +132,7 @@ func (s *Seed) Write(w *bufio.Writer) error {
 		return err
 	}
 	p := page{
-		Name: s.Name, Verdict: s.Verdict, Why: s.Why, Replay: s.Replay, Build: s.Build, Trace: s.Trace, Simulated: s.Simulated, CalmAt: s.CalmAt,
+		Name: s.Name, Verdict: s.Verdict, Why: s.Why, Replay: s.Replay, Build: s.Build, Trace: s.Trace, From: s.From, To: s.To, Simulated: s.Simulated, CalmAt: s.CalmAt,
 		Asked: s.Asked, Acked: s.Acked, Findings: s.Findings, Lanes: lanes(s.Plan), Faults: faults(&s.Plan.World),
 		Kinds: scenarios.RecordedKinds(), Searched: s.Searched, Columns: layout, Leads: []leads{},
 	}

@@ -170,3 +170,40 @@ func TestAPanicIsTold(t *testing.T) {
 		t.Errorf("%d lines, the last one %q", len(got.Story), last.Text)
 	}
 }
+
+// Of a large run a part can be told: its lines are those of the whole, and what it follows
+// from outside is left out.
+func TestAPartOfARunIsTold(t *testing.T) {
+	found, err := Find("failover")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := recordedLines(t, found[0].Plan(5)).Story
+	const from, to = 230 * millisecond, 250 * millisecond
+	got, err := NewRunner().Run(found[0].Plan(5), Options{Story: true, StoryFrom: from, StoryTo: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, told []string
+	alone := []Kind{Point, Call, Ack, Deny, Submit, Start, Stop} // they say nothing of an earlier line
+	for i := range whole {
+		if x := &whole[i]; x.At >= from && x.At <= to && slices.Contains(alone, x.Kind) {
+			want = append(want, x.String())
+		}
+	}
+	for i := range got.Story {
+		x := &got.Story[i]
+		if outside := x.At < from || x.At > to; outside && x.About != Fault && x.About != Life && x.Kind != Configure {
+			t.Fatalf("it is told that %s", x)
+		}
+		if x.Of >= i {
+			t.Fatalf("line %d follows from line %d", i, x.Of)
+		}
+		if x.At >= from && x.At <= to && slices.Contains(alone, x.Kind) {
+			told = append(told, x.String())
+		}
+	}
+	if diff := cmp.Diff(want, told); diff != "" || len(want) < 50 {
+		t.Errorf("%d lines (-of the whole +told):\n%s", len(want), diff)
+	}
+}

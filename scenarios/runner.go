@@ -38,7 +38,10 @@ type Options struct {
 	Record    bool // keep the deviations, so that the plan can be written out
 	Trace     bool // keep the trace's entries
 	Story     bool // tell the run in words
-	Health    bool // keep what the coordinator says of the cluster as the disruptive part ends
+	// StoryFrom and StoryTo, if not 0, bound what is told, virtual ns: of a large run the whole
+	// story takes gigabytes. Faults, lives of processes and findings are told always.
+	StoryFrom, StoryTo int64
+	Health             bool // keep what the coordinator says of the cluster as the disruptive part ends
 	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
 	Until int64
 	// Steps ends the run after so many Steps, without judging it; 0 is never.
@@ -168,6 +171,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.story = nil
 	if o.Story {
 		r.story = newStory(r.world, p)
+		r.story.from, r.story.to = o.StoryFrom, o.StoryTo
 	}
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.observer.seed = uint64(p.World.Seed)

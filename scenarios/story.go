@@ -28,14 +28,17 @@ type story struct {
 	nodes, clients int
 	told           []Told
 	leads          []Leads
-	passed         int  // entries of the trace that have their lines
-	lives          bool // the world has begun
+	passed         int   // entries of the trace that have their lines
+	lives          bool  // the world has begun
+	from, to       int64 // true time, ns: the rest is not told, but for faults, lives and findings; a to of 0 is no end
+	spare          Told  // what is not told
 	in             wire.Message
 	peer           peer.Message
 
-	cause   []int // by process: the line that its Step follows from
-	calls   []int // by operation of the history: the line of its call
-	flights []flight
+	cause   []int                  // by process: the line that its Step follows from
+	calls   []int                  // by operation of the history: the line of its call
+	flights []flight               // messages, from the one behind before on
+	before  uint64                 // messages that were sent before the first that is told
 	hits    [chance.Deviations]int // of the message under way, by site
 	disks   [][]int
 	keyed   map[operated]int // the last operation under a key; looked up only
@@ -58,8 +61,19 @@ func newStory(world *sim.World, p *Plan) *story {
 // add adds a line that is about nothing but its words.
 func (s *story) add(format string, operands ...any) { s.line(Point, none, format, operands...) }
 
-// line adds a line about a process. The result is valid until the next line.
+// tells reports whether what happens now is told.
+func (s *story) tells() bool {
+	now := s.world.Time()
+	return now >= s.from && (s.to == 0 || now <= s.to)
+}
+
+// line adds a line about a process, if what happens now is told. The result is valid until
+// the next line.
 func (s *story) line(kind Kind, process int, format string, operands ...any) *Told {
+	if !s.tells() {
+		s.spare = Told{}
+		return &s.spare
+	}
 	s.pass()
 	return s.put(s.world.Time(), kind, process, fmt.Sprintf(format, operands...))
 }
@@ -110,6 +124,9 @@ func (s *story) hit(id env.ID, p env.Point, key env.Key) {
 }
 
 func (s *story) submitted(id env.ID, op *env.Op, path string) {
+	if !s.tells() {
+		return
+	}
 	if op.Kind == env.OpSyncDir && path == "" {
 		path = "/"
 	}
@@ -132,6 +149,12 @@ func (s *story) submitted(id env.ID, op *env.Op, path string) {
 
 func (s *story) sent(from, to env.ID, payload []byte) {
 	clear(s.hits[:])
+	if !s.tells() {
+		if len(s.flights) == 0 {
+			s.before++
+		}
+		return
+	}
 	if s.sentToPeer(from, to, payload) {
 		return
 	}
@@ -149,7 +172,7 @@ func (s *story) sent(from, to env.ID, payload []byte) {
 // sends adds the line of a message.
 func (s *story) sends(from, to env.ID, kind, about string) *Told {
 	t := s.line(Send, int(from), "%-9s sends %s to %s: %s", s.who(from), kind, s.who(to), about)
-	t.Peer, t.Message = int(to), uint64(len(s.flights)+1)
+	t.Peer, t.Message = int(to), s.before+uint64(len(s.flights)+1)
 	s.flights = append(s.flights, flight{send: s.last(), arrive: none, kind: kind})
 	return t
 }
@@ -170,6 +193,9 @@ func describe(m *wire.Message) string {
 }
 
 func (s *story) asks(id env.ID, index int, op *history.Op) {
+	if !s.tells() {
+		return
+	}
 	t := s.line(Call, int(id), "%-9s CALLS #%d %s tenant %s slot %d entity %d", s.who(id), index, op.Kind, op.Tenant, op.Slot, op.Signal.Entity)
 	t.About, t.Op, t.Tenant, t.Slot = Called, index, op.Tenant, int(op.Slot)
 	for len(s.calls) <= index {
@@ -211,9 +237,10 @@ func (s *story) configured(c *control.Shard) {
 	}
 	s.leads = append(s.leads, Leads{At: at, Shard: c.ID, Epoch: c.Epoch, Version: c.Version, Leader: c.Leader.Node, InSync: set, Min: c.Min})
 	text := fmt.Sprintf("SHARD %d: epoch %d version %d, led by node %d, in sync %v of at least %d", c.ID, c.Epoch, c.Version, c.Leader.Node, set, c.Min)
-	if s.lives {
-		s.pass()
+	if s.lives && !s.tells() {
+		return
 	}
+	s.pass()
 	s.put(at, Configure, none, text).Shard = int(c.ID)
 }
 
@@ -240,7 +267,7 @@ func (s *story) entry(e *trace.Entry) {
 		t := s.put(e.At, Stop, process, fmt.Sprintf("%-9s ENDS, %s", s.who(env.ID(e.Process)), how))
 		t.About = Life
 		s.cause[process] = s.last()
-		clear(s.disks[process])
+		s.disks[process] = s.disks[process][:0]
 	case trace.Calm:
 		t := s.put(e.At, Calm, none, "the calm part begins: everything is healed")
 		t.About, t.Op = Fault, none

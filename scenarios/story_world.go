@@ -30,9 +30,17 @@ type operated struct {
 	key env.Key
 }
 
+// flight returns message m, nil if its sending was not told.
+func (s *story) flight(m uint64) *flight {
+	if i := m - s.before - 1; m > s.before && i < uint64(len(s.flights)) {
+		return &s.flights[i]
+	}
+	return nil
+}
+
 // network adds a line about message m, which follows from its sending.
 func (s *story) network(kind Kind, m uint64, format string, operands ...any) *Told {
-	f := &s.flights[m-1]
+	f := s.flight(m)
 	sent := s.told[f.send]
 	what := fmt.Sprintf("%s from %s to %s", f.kind, s.who(env.ID(sent.Process)), s.who(env.ID(sent.Peer)))
 	t := s.line(kind, sent.Peer, "network   "+format, append([]any{what}, operands...)...)
@@ -43,7 +51,11 @@ func (s *story) network(kind Kind, m uint64, format string, operands ...any) *To
 
 // Flies implements sim.Recorder.
 func (s *story) Flies(f sim.Flight) {
-	sent := &s.told[s.flights[f.Message-1].send]
+	told := s.flight(f.Message)
+	if told == nil {
+		return
+	}
+	sent := &s.told[told.send]
 	mark := Mark(0)
 	for site, m := range [...]Mark{chance.NetDelay: Late, chance.NetLate: Late, chance.NetDuplicate: Doubled, chance.NetCorrupt: Damaged} {
 		if s.hits[site] > 0 {
@@ -77,7 +89,10 @@ func (s *story) Flies(f sim.Flight) {
 
 // Meets implements sim.Recorder.
 func (s *story) Meets(message uint64, to env.ID, fate sim.Fate) {
-	f := &s.flights[message-1]
+	f := s.flight(message)
+	if f == nil || !s.tells() {
+		return
+	}
 	switch fate {
 	case sim.Reached:
 		s.arrives(f, to, message)
@@ -117,7 +132,10 @@ func (s *story) Steps(id env.ID, kind env.EventKind, message uint64) {
 	s.pass()
 	switch kind {
 	case env.Message:
-		s.cause[id] = s.flights[message-1].arrive
+		s.cause[id] = none
+		if f := s.flight(message); f != nil {
+			s.cause[id] = f.arrive
+		}
 	case env.DiskDone:
 		s.cause[id] = s.done
 	case env.Timer:
@@ -127,6 +145,9 @@ func (s *story) Steps(id env.ID, kind env.EventKind, message uint64) {
 
 // Works implements sim.Recorder.
 func (s *story) Works(id env.ID, ref uint32) {
+	if !s.tells() {
+		return
+	}
 	refs := s.disks[id]
 	for len(refs) <= int(ref) {
 		refs = append(refs, none)
@@ -137,7 +158,12 @@ func (s *story) Works(id env.ID, ref uint32) {
 
 // Worked implements sim.Recorder.
 func (s *story) Worked(id env.ID, ref uint32, err env.Errno) {
+	s.done = none
+	if !s.tells() || int(ref) >= len(s.disks[id]) || s.disks[id][ref] == none {
+		return
+	}
 	submitted := s.disks[id][ref]
+	s.disks[id][ref] = none
 	s.done = submitted
 	op := &s.told[submitted]
 	op.Until = s.world.Time()
@@ -245,14 +271,14 @@ func (s *story) finding(f *checker.Finding, ops []history.Op, ended int64) Told 
 		slot, err2 := strconv.Atoi(match[2])
 		if err1 == nil && err2 == nil {
 			t.Tenant, t.Slot = id, slot
-			t.Of = s.before(&t)
+			t.Of = s.justBefore(&t)
 		}
 	}
 	return t
 }
 
-// before is the last line that is about the slot of a finding and came at its instant.
-func (s *story) before(t *Told) int {
+// justBefore is the last line that is about the slot of a finding and came at its instant.
+func (s *story) justBefore(t *Told) int {
 	for i := s.last(); i >= 0 && s.told[i].At >= t.At; i-- {
 		if x := &s.told[i]; x.At == t.At && x.Tenant == t.Tenant && x.Slot == t.Slot {
 			return i

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/report"
-	"github.com/tidaldb/tidalsim/scenarios"
 )
 
 // reported is what report prints as JSON.
@@ -98,13 +97,11 @@ func (c *command) reportSeed(t target, to string) error {
 	if err != nil {
 		return err
 	}
-	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Story: true, Porcupine: true})
+	drawn, err := report.Draw(p, campaign.Name(p.Scenario, p.World.Seed), program()+" replay "+t.name, campaign.Build())
 	if err != nil {
 		return err
 	}
-	name := campaign.Name(p.Scenario, p.World.Seed)
-	drawn := report.Of(got, name, program()+" replay "+t.name, campaign.Build())
-	return c.page(t, to, got.Verdict.String(), drawn.Write)
+	return c.page(t, to, drawn.Verdict, drawn.Write)
 }
 
 // reportRun draws a run from its artifacts.

@@ -27,7 +27,7 @@ class Page {
     const a = this.r.about;
     element('name').textContent = a.name;
     element('verdict').textContent = a.verdict; element('verdict').classList.add(a.verdict);
-    element('figures').textContent = `${a.operations} operations, ${a.acked} acknowledged; ${ms(a.simulated, 3)} simulated; ${this.r.n} lines; built as ${a.build}` + (a.why ? '; ' + a.why : '');
+    element('figures').textContent = `${a.operations} operations, ${a.acked} acknowledged; ${ms(a.simulated, 3)} simulated; ${this.r.n} lines${a.to ? `, of ${ms(a.from, 3)} to ${ms(a.to, 3)} only, because the run is too large to be drawn whole` : ''}; built as ${a.build}` + (a.why ? '; ' + a.why : '');
     element('replay').textContent = a.replay;
     element('copy').addEventListener('click', () => this.copy());
     a.findings.slice(0, 1).forEach(f => this.finding(f, element('findings')));
@@ -66,7 +66,7 @@ class Page {
       this.lanes.show(at - span / 2, at + span / 2);
       if (line >= 0 && line < r.n) this.select(line, false);
     } else if (r.found.length) this.go(this.r.root);
-    else this.lanes.show(0, r.end);
+    else this.lanes.show(0, r.about.to || r.end);
   }
 
   // go selects a line and shows so much around it that a few hundred lines are in view.

@@ -222,6 +222,16 @@ func (w *World) still(process uint32) (until int64) {
 	return until
 }
 
+// asleep is until when a machine sleeps, 0 if it does not.
+func (w *World) asleep(id env.ID) (until int64) {
+	for i := range w.armed {
+		if d := &w.plan.Disruptions[i]; w.armed[i].state == active && d.Kind == plan.Suspend && d.Process == uint32(id) {
+			until = max(until, w.armed[i].until)
+		}
+	}
+	return until
+}
+
 // pace makes a disk, and single files, as slow as the slowest of the active disruptions says.
 func (w *World) pace(p *process) {
 	whole, files := disk.Pace{Slow: 1}, []disk.Pace(nil)

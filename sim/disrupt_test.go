@@ -431,3 +431,23 @@ func TestReadsAndEntriesFail(t *testing.T) {
 		})
 	}
 }
+
+// A process that dies on a machine that sleeps starts when the machine wakes.
+func TestNothingStartsOnAMachineThatSleeps(t *testing.T) {
+	p := plan.Quiet()
+	p.Duration = 20 * ms
+	p.Disruptions = []plan.Disruption{
+		{Kind: plan.Suspend, When: plan.Anchor{At: 5 * ms}, For: 6 * ms},
+		{Kind: plan.Kill, When: plan.Anchor{At: 7 * ms}, For: ms},
+	}
+	var w sim.World
+	notes, _ := witnessed(t, &w, p, nil)
+	for _, n := range notes {
+		if n.what == "0 starts" && n.at > 0 && n.at != 11*ms {
+			t.Errorf("it starts at %d ns, want when the machine wakes, at %d ns", n.at, 11*ms)
+		}
+	}
+	if got := within(notes, 12*ms, 18*ms); !slices.Equal(got, usual) {
+		t.Errorf("afterwards: %q, want %q", got, usual)
+	}
+}

@@ -101,6 +101,10 @@ func (p *process) boot() {
 	if p.up || w.now < p.bootAt {
 		return
 	}
+	if until := w.asleep(p.id); until > w.now { // nothing starts on a machine that sleeps
+		p.restart(until - w.now)
+		return
+	}
 	p.incarnation++
 	p.up, p.dying = true, alive
 	p.disk.Started(p.restarts())

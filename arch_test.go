@@ -21,7 +21,7 @@ const module = "github.com/tidaldb/tidalsim"
 // packages below it that no other line names.
 var floors = [][]string{
 	{"core/env", "core/assert", "core/lineage", "core/strict"},
-	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden"},
+	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden", "internal/yardstick"},
 	{"core/record"},
 	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state", "core/health"},
 	{"core/replica", "core/metalog", "core/control"},

@@ -10,7 +10,8 @@ import (
 // After a restart of all members a shard comes back however many slots it has: a member
 // tells of its logs in parts, none of which is larger than a message.
 func TestASurveyOfManySlotsTravelsInParts(t *testing.T) {
-	for _, slots := range []int{1, peer.MaxLogs, peer.MaxLogs + 1} {
+	const oneMessage = peer.MaxTail / 48 // logs of which one message could tell, without their placement epochs
+	for _, slots := range []int{1, peer.MaxLogs, peer.MaxLogs + 1, oneMessage + 1} {
 		w := newWorldOf(t, slots)
 		w.run()
 		w.openSession(0, slots-1)

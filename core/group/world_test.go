@@ -3,6 +3,7 @@ package group_test
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,7 @@ type node struct {
 	logs        []*replica.Replica
 
 	files   map[string][]byte
+	entries map[string][]string // names that were ever in a directory
 	handles map[env.File]string
 	queue   []env.Op
 	// fails makes an operation fail; nil: none does. stuck: none completes.
@@ -109,7 +111,7 @@ func newWorldOf(t *testing.T, slots int) *world {
 		n.Incarnation, n.Registered = 1, 1 // all have appeared, in their first life
 	}
 	for id := range env.ID(3) {
-		w.nodes = append(w.nodes, &node{world: w, id: id, files: map[string][]byte{}})
+		w.nodes = append(w.nodes, &node{world: w, id: id, files: map[string][]byte{}, entries: map[string][]string{}})
 		w.nodes[id].start()
 	}
 	return w
@@ -213,7 +215,11 @@ func (w *world) step() bool {
 // deliver delivers a message that is on its way.
 func (w *world) deliver(i int) {
 	m := w.messages[i]
-	w.messages = slices.Delete(w.messages, i, i+1)
+	if i == 0 { // thousands may wait
+		w.messages = w.messages[1:]
+	} else {
+		w.messages = slices.Delete(w.messages, i, i+1)
+	}
 	w.hand(&m)
 }
 
@@ -490,7 +496,8 @@ func (n *node) apply(op *env.Op) (int64, []byte, env.Errno) {
 	case env.OpMkdir, env.OpSyncDir:
 		return 0, nil, env.OK
 	case env.OpCreate:
-		n.files[op.Path], n.handles[op.File] = nil, op.Path
+		n.enter(op.Path, nil)
+		n.handles[op.File] = op.Path
 		return 0, nil, env.OK
 	}
 	path := op.Path
@@ -513,7 +520,7 @@ func (n *node) apply(op *env.Op) (int64, []byte, env.Errno) {
 		return 0, slices.Clone(data[min(op.Offset, int64(len(data))):min(op.Offset+op.Length, int64(len(data)))]), env.OK
 	case env.OpRename:
 		delete(n.files, path)
-		n.files[op.To] = data
+		n.enter(op.To, data)
 	case env.OpRemove:
 		delete(n.files, path)
 	case env.OpClose:
@@ -552,13 +559,23 @@ func (n *node) Submit(op env.Op) {
 }
 
 func (n *node) List(dir string) (names []string) {
-	for path := range n.files {
-		if name, ok := strings.CutPrefix(path, dir+"/"); ok && !strings.Contains(name, "/") {
+	for _, name := range n.entries[dir] {
+		if _, there := n.files[dir+"/"+name]; there {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// enter makes a file with a name.
+func (n *node) enter(path string, data []byte) {
+	n.files[path] = data
+	dir, name := filepath.Split(path)
+	dir = strings.TrimSuffix(dir, "/")
+	if !slices.Contains(n.entries[dir], name) {
+		n.entries[dir] = append(n.entries[dir], name)
+	}
 }
 
 // entityOf is what a request is about.

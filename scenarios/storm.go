@@ -75,8 +75,8 @@ func (d *draw) weather(p *Plan) {
 	}
 }
 
-// waivedLostDisks keeps lost disks out of storms: in one of five hundred seeds with them the calm
-// part does not end, though somebody else has all that was told. docs/failure-model.md says more.
+// waivedLostDisks keeps lost disks out of storms: with them the calm part did not end in some
+// seeds, though somebody else had all that was told. docs/failure-model.md says more.
 const waivedLostDisks = true
 
 // losingDisks is the place of losing among the families.

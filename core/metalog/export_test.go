@@ -6,6 +6,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/tidaldb/tidalsim/core/env"
 )
 
 // Confirmed is how many bytes of the file were durable when it got its name: damage
@@ -36,11 +38,12 @@ func Encode(prefix byte, cluster uint64, m *raftpb.Message) []byte {
 
 // EncodeAdmission returns what a leader sends to tell a directory under which ID it is
 // admitted.
-func EncodeAdmission(prefix byte, cluster uint64, from, id MemberID) []byte {
+func EncodeAdmission(prefix byte, cluster uint64, from, id MemberID, directory env.Nonce) []byte {
 	le, envelope := binary.LittleEndian, messageEnvelope()
 	b := le.AppendUint64(envelope.Begin([]byte{prefix}), cluster)
 	b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, uint64(from)), 0), 1)
-	b = le.AppendUint64(append(b, messageAdmitted), uint64(id))
+	b = le.AppendUint64(le.AppendUint64(append(b, messageAdmitted), directory.A), directory.B)
+	b = le.AppendUint64(b, uint64(id))
 	envelope.Finish(b[1:])
 	return b
 }

@@ -150,7 +150,7 @@ func (l *Log) announced(e env.Env, at env.ID, body []byte) {
 	le := binary.LittleEndian
 	directory, challenge := env.Nonce{A: le.Uint64(body), B: le.Uint64(body[8:])}, le.Uint64(body[16:])
 	if id := l.fold.memberOf(directory); id != 0 {
-		l.tellMember(e, at, id)
+		l.tellMember(e, at, directory, id)
 		return
 	}
 	now, before := l.challengeAt(e, l.ticks), l.challengeAt(e, max(l.ticks, challengeFor)-challengeFor)
@@ -172,13 +172,15 @@ func (l *Log) announced(e env.Env, at env.ID, body []byte) {
 	}
 }
 
-// tellMember tells a directory under which ID it is a member, or that it is none any more.
-func (l *Log) tellMember(e env.Env, at env.ID, id MemberID) {
+// tellMember tells a directory under which ID it is a member, or that it is none any more:
+// directory 16, ID 8. Another directory may be at the address when the answer arrives.
+func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID) {
 	le := binary.LittleEndian
 	switch {
 	case id.Address() != at:
 	case l.isMember(id):
-		l.postAt(e, at, 0, messageAdmitted, uint64(id), le.AppendUint64(nil, uint64(id)))
+		body := le.AppendUint64(le.AppendUint64(nil, directory.A), directory.B)
+		l.postAt(e, at, 0, messageAdmitted, uint64(id), le.AppendUint64(body, uint64(id)))
 	default:
 		l.postAt(e, at, id, messageOutdated, uint64(id), le.AppendUint64(nil, ^uint64(0)))
 	}
@@ -186,10 +188,18 @@ func (l *Log) tellMember(e env.Env, at env.ID, id MemberID) {
 
 // answered takes an answer to an announcement, or to a message that was not counted.
 func (l *Log) answered(e env.Env, m *held) {
-	if len(m.body) != 8 {
+	le, body := binary.LittleEndian, m.body
+	if m.kind == messageAdmitted {
+		// An answer to the directory that was here before, and is lost, says nothing to this one.
+		if len(body) != 24 || le.Uint64(body) != l.directory.A || le.Uint64(body[8:]) != l.directory.B {
+			return
+		}
+		body = body[16:]
+	}
+	if len(body) != 8 {
 		return
 	}
-	value := binary.LittleEndian.Uint64(m.body)
+	value := le.Uint64(body)
 	switch {
 	case m.kind == messageChallenge && value != l.challenge:
 		l.challenge = value

@@ -20,6 +20,7 @@ type puppet struct {
 	cluster     uint64           // 0: that of the member
 	claims      metalog.MemberID // to be; 0: the founder at its address
 	admits      metalog.MemberID // what the member is told that it is, first of all; 0: nothing
+	directory   func() env.Nonce // of admits
 	to          metalog.MemberID // 0: the founder at 0
 	from, until env.Duration     // since its start: when it speaks
 	say         func(n uint32) *raftpb.Message
@@ -37,7 +38,7 @@ func (p *puppet) Step(ev *env.Event) {
 		p.SetTimer(0, p.Now().Add(p.from))
 	case env.Timer:
 		if p.admits != 0 {
-			p.Send(0, env.Key{Kind: 10}, metalog.EncodeAdmission('m', 77, metalog.Founder(p.Self()), p.admits))
+			p.Send(0, env.Key{Kind: 10}, metalog.EncodeAdmission('m', 77, metalog.Founder(p.Self()), p.admits, p.directory()))
 			p.admits = 0
 			p.SetTimer(0, p.Now().Add(10*env.Millisecond))
 			return
@@ -104,7 +105,7 @@ func TestWhoCannotStandForgetsTheLeader(t *testing.T) {
 	s.plan.Disruptions = []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{Point: "disk"}, For: ms}}
 	granted := false
 	s.puppet = func(e env.Env) env.Machine {
-		p := &puppet{Env: e, to: 2<<32 | metalog.Founder(0), admits: 2<<32 | metalog.Founder(0), from: 20 * env.Millisecond, until: 31 * env.Millisecond}
+		p := &puppet{Env: e, to: 2<<32 | metalog.Founder(0), admits: 2<<32 | metalog.Founder(0), directory: func() env.Nonce { return s.directories[0] }, from: 20 * env.Millisecond, until: 31 * env.Millisecond}
 		p.say = func(uint32) *raftpb.Message {
 			return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(5))}
 		}
@@ -124,6 +125,40 @@ func TestWhoCannotStandForgetsTheLeader(t *testing.T) {
 	}
 	if !granted {
 		t.Error("the candidate never got its vote")
+	}
+}
+
+// An admission is of one directory. One that was on its way to the directory before at the
+// address admits nobody: the next directory would speak as a member that has voted.
+func TestAnAdmissionIsOfOneDirectory(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		directory func(s *stage) env.Nonce
+		serves    bool
+	}{
+		{"of the one that is there", func(s *stage) env.Nonce { return s.directories[0] }, true},
+		{"of the one before", func(*stage) env.Nonce { return founders(1)[0] }, false},
+		{"of none", func(*stage) env.Nonce { return env.Nonce{} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(1, 3)
+			s.clients, s.plan.Duration, s.plan.Calm = 0, 100*ms, 1
+			s.plan.Disruptions = []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{Point: "disk"}, For: ms}}
+			id := 2<<32 | metalog.Founder(0)
+			s.puppet = func(e env.Env) env.Machine {
+				return &puppet{
+					Env: e, to: id, admits: id, directory: func() env.Nonce { return c.directory(s) }, from: 20 * env.Millisecond, until: 31 * env.Millisecond,
+					say: func(uint32) *raftpb.Message {
+						return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(5))}
+					},
+					hear: func(*raftpb.Message) {},
+				}
+			}
+			s.run(t)
+			if got := s.node(0).log.Status(); got.Serving != c.serves || c.serves && got.Member != id {
+				t.Errorf("the member is %+v, serves: want %v", got, c.serves)
+			}
+		})
 	}
 }
 

@@ -283,7 +283,7 @@ func TestInterruptsLeaveValidResults(t *testing.T) {
 // Whatever a command is at, the first interrupt ends it soon.
 func TestEveryLongCommandCanBeInterrupted(t *testing.T) {
 	for _, args := range [][]string{
-		{"bench", "calm", "--for", "60s"}, {"hash", "smoke:1"}, {"selftest", "--only", "ack-after-sync"}, {"live", "--rounds", "1000"},
+		{"bench", "calm", "--for", "60s"}, {"hash", "smoke:1"}, {"report", "smoke:1"}, {"selftest", "--only", "ack-after-sync"}, {"live", "--rounds", "1000"},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

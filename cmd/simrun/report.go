@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,7 @@ network. FINDING is a directory of .simrun/latest/findings, PLAN the file of a p
 the directory of a run; "latest" is the first finding of the newest run, or that run if
 it found nothing. Exit codes: 0 the page is written; 2 usage; 5 the plan is unreadable.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			target, err := reportTarget(args[0], out)
 			if err != nil {
 				return err
@@ -41,7 +43,7 @@ it found nothing. Exit codes: 0 the page is written; 2 usage; 5 the plan is unre
 			if target.run != "" {
 				return c.reportRun(target, to)
 			}
-			return c.reportSeed(target, to)
+			return c.reportSeed(cmd.Context(), target, to)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", ".simrun", "directory of artifacts, for latest and for pages of seeds")
@@ -91,15 +93,35 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// reportSeed runs a plan and draws it.
-func (c *command) reportSeed(t target, to string) error {
+// reportSeed runs a plan and draws it. A large run takes minutes and cannot be stopped: who
+// interrupts it does not wait for it.
+func (c *command) reportSeed(ctx context.Context, t target, to string) error {
 	p, err := find(t.name, "")
 	if err != nil {
 		return err
 	}
-	drawn, err := report.Draw(p, campaign.Name(p.Scenario, p.World.Seed), program()+" replay "+t.name, campaign.Build())
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
+	}
+	var drawn *report.Seed
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { // execute catches what is not in a goroutine
+			if failure := recover(); failure != nil {
+				err = fmt.Errorf("internal error: %v\n%s", failure, debug.Stack())
+			}
+			done <- err
+		}()
+		drawn, err = report.Draw(p, campaign.Name(p.Scenario, p.World.Seed), program()+" replay "+t.name, campaign.Build())
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-done:
+		if err != nil {
+			return err
+		}
 	}
 	return c.page(t, to, drawn.Verdict, drawn.Write)
 }

@@ -58,9 +58,6 @@ func newStory(world *sim.World, p *Plan) *story {
 	return s
 }
 
-// add adds a line that is about nothing but its words.
-func (s *story) add(format string, operands ...any) { s.line(Point, none, format, operands...) }
-
 // tells reports whether what happens now is told.
 func (s *story) tells() bool {
 	now := s.world.Time()

@@ -168,7 +168,7 @@ type other struct {
 // New returns a group that knows nothing of its shard but the epoch that is durable
 // on the node.
 func New(self control.Member, shard lineage.Shard, epoch lineage.ShardEpoch, p Patience, key uint16, owner Owner) *Group {
-	return &Group{self: self, owner: owner, patience: p, key: key, known: control.Shard{ID: shard}, epoch: epoch, wanted: epoch, led: epoch}
+	return &Group{self: self, owner: owner, patience: p, key: key, known: control.Shard{ID: shard}, epoch: epoch, wanted: epoch}
 }
 
 // Shard returns which shard it is.

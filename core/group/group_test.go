@@ -416,6 +416,26 @@ func TestAFollowerTakesNothingBeforeTheEpochIsDurable(t *testing.T) {
 	}
 }
 
+// A place of the founding is given to the first life that appears. An earlier life may have made
+// the epoch durable, and has never led in it: it had not appeared.
+func TestAFoundingPlaceIsLedByTheLifeThatAppears(t *testing.T) {
+	w := serving(t)
+	n := w.nodes[0]
+	self := control.Member{Node: 0, Incarnation: 17}
+	g := group.New(self, shard, 1, group.DefaultPatience, 0x100, n)
+	s := control.Shard{
+		ID: shard, Index: 3, Version: 3, Epoch: 1, Leader: control.Member{Node: 0, Incarnation: 1}, Min: 2,
+		InSync: []control.Member{{Node: 0, Incarnation: 1}, {Node: 1, Incarnation: 6}}, Replicas: []env.ID{0, 1}, Since: []uint64{1, 1},
+	}
+	if g.Configure(n, &s); g.Role() != group.Following {
+		t.Fatalf("the node is %s before its place is its own", g.Role())
+	}
+	s.Index, s.Version, s.Leader, s.InSync = 4, 4, self, []control.Member{self, {Node: 1, Incarnation: 6}}
+	if g.Configure(n, &s); g.Role() != group.Leading {
+		t.Errorf("the node is %s, and the place is its own", g.Role())
+	}
+}
+
 // A process that led in an epoch does not lead in it again after a restart.
 func TestWhoRestartedDoesNotLeadInTheSameEpoch(t *testing.T) {
 	w := serving(t)

@@ -51,6 +51,8 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //	removed     a member that nothing had hurt left a set whose leader had heard nobody for half
 //	            a Silence: all others seem silent to a leader that is deaf
 //
+// Where messages are lost or late for no disruption's sake the bound is twice as long.
+//
 // A gap between two acknowledgements counts from when a client waited, and from when the node
 // was hurt last. Several nodes at once, or a set at min, may have to wait for a node to come
 // back: that is the judge liveness's, and Unjudged counts it.
@@ -172,6 +174,9 @@ func judgeGap(v *verdict, run *observe.Run, g *observe.Gap) {
 	v.report.Checked++
 	coordinator, known := a.CoordinatorAt(h.since) // while nobody coordinates, one is still to be elected
 	bound := StopBound(a, h.disk, h.partial, h.nodes > 0 && (!known || coordinator == h.node))
+	if a.Lossy { // each step of a take-over may have to be repeated
+		bound *= 2
+	}
 	if g.To-h.since <= bound {
 		return
 	}

@@ -146,9 +146,13 @@ func TestAvailabilityOfChanges(t *testing.T) {
 		{name: "the set is at min", verdict: Held, make: gap(9500, 12000, hurt(1, 9500, 15000))},
 		{name: "a clock is changed", verdict: Held, why: none, make: gap(1000, 3000, with(hurt(1, 500, 4000), func(o *outage) { o.Unbounded = true }))},
 		{name: "messages are lost besides", verdict: Violated, make: func(w *world) {
-			gap(1000, 1901, hurt(1, 500, 4000))(w)
+			gap(1000, 2801, hurt(1, 500, 4000))(w)
 			w.run.Availability.Lossy = true
-		}, want: stopped("1000", "1901", "1000", "900")},
+		}, want: stopped("1000", "2801", "1000", "1800")},
+		{name: "messages are lost besides, within the bound", verdict: Held, make: func(w *world) {
+			gap(1000, 2800, hurt(1, 500, 4000))(w)
+			w.run.Availability.Lossy = true
+		}},
 		{name: "a member leaves on purpose at the same time", verdict: Held, make: func(w *world) {
 			gap(1000, 3000, hurt(1, 1000, 4000))(w)
 			w.run.Budget.Duties = []observe.Duties{{Node: 2, Index: 5, Drain: true}}

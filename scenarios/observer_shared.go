@@ -181,10 +181,21 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 			w := o.writesOf(id, t, slot)
 			o.run.Leads(t, slot, epoch, seq, w.chainAt, o.world.Time(), int64(w.received), uint64(o.boots[id].incarnation))
 		}
+	case fault.ConfigAppended:
+		o.limitsTakeTheirTurn(id, t, slot)
+		return false
 	default:
 		return false
 	}
 	return true
+}
+
+// limitsTakeTheirTurn forgets what a leader has just denied: new limits waited for their turn, and
+// until then nothing else is admitted (docs/decisions/0012-new-limits-take-their-turn.md).
+func (o *observer) limitsTakeTheirTurn(id env.ID, t tenant.ID, slot lineage.Slot) {
+	if l := o.shared.leader(t, slot); o.leads(id, t, slot) && l.denied.Reason == wire.NotServing.String() {
+		l.denied.Before = 0
+	}
 }
 
 // chainAt returns the chain that the node wrote at a seq, if that was seen.

@@ -75,13 +75,6 @@ func (d *draw) weather(p *Plan) {
 	}
 }
 
-// waivedLostDisks keeps lost disks out of storms: with them the calm part did not end in some
-// seeds, though somebody else had all that was told. docs/failure-model.md says more.
-const waivedLostDisks = true
-
-// losingDisks is the place of losing among the families.
-const losingDisks = 4
-
 // families draws which families of faults meet: each is left out in two of three seeds, but
 // crashes never are.
 func (d *draw) families() []func(p *Plan, i int) {
@@ -90,9 +83,6 @@ func (d *draw) families() []func(p *Plan, i int) {
 	}
 	met := []func(p *Plan, i int){d.crashing}
 	for k, family := range all {
-		if k == losingDisks && waivedLostDisks {
-			continue
-		}
 		if d.oneIn(3, "family", k) {
 			met = append(met, family)
 		}
@@ -173,11 +163,7 @@ func (d *draw) draining(p *Plan, i int) {
 
 // restarting stops all nodes about at once.
 func (d *draw) restarting(p *Plan, i int) {
-	before := len(p.World.Disruptions)
 	d.restartAll(p, i, d.between("round at", i, foundedBy, p.World.Duration/8))
-	if last := len(p.World.Disruptions); waivedLostDisks && last > before && p.World.Disruptions[last-1].Kind == plan.Wipe {
-		p.World.Disruptions = p.World.Disruptions[:last-1]
-	}
 }
 
 // drifting lets clocks be wrong.

@@ -1,0 +1,57 @@
+package scenarios
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/metalog"
+)
+
+// A drain that is taken back, and asked for again soon, may be told to no node in between: the
+// observer reads from the control plane who is drained, whenever it sees a new configuration.
+func TestTheObserverKnowsOfDrainsThatNobodyWasToldOf(t *testing.T) {
+	plane := control.New(&control.Cluster{
+		Meta:   []env.ID{0, 1, 2},
+		Nodes:  []control.NodeConfig{{ID: 0, Region: "eu"}, {ID: 1, Region: "eu"}, {ID: 2, Region: "eu"}},
+		Shards: []control.ShardConfig{{ID: 1, Region: "eu", Replicas: []env.ID{0, 2}}},
+	})
+	s := grouped(t)
+	s.o.shared.plane = func() (*control.Plane, metalog.Position) { return plane, metalog.Position{} }
+	duties := func(of uint32, index uint64, drain bool) observe.Duties {
+		return observe.Duties{Node: of, Index: index, Drain: drain, At: s.world.Time()}
+	}
+	index, version := uint64(10), uint64(0)
+	for _, step := range []struct {
+		name string
+		does []control.Kind // to node 1
+		want []observe.Duties
+	}{
+		{"nobody was ever drained", nil, nil},
+		{"node 1 is drained by entry 11", []control.Kind{control.Drain}, []observe.Duties{duties(1, 11, true)}},
+		{"nothing is new", nil, nil},
+		{"the drain is taken back", []control.Kind{control.Undrain}, []observe.Duties{duties(1, 12, false)}},
+		{"it is asked for again, and taken back", []control.Kind{control.Drain, control.Undrain}, []observe.Duties{duties(1, 14, false)}},
+		{"and again", []control.Kind{control.Drain, control.Undrain, control.Drain}, []observe.Duties{duties(1, 17, true)}},
+	} {
+		for _, kind := range step.does {
+			index++
+			if got := plane.Do(index, &control.Command{Kind: kind, Node: 1}); got.Refusal != control.Done {
+				t.Fatalf("%s: %s is refused: %v", step.name, kind, got.Refusal)
+			}
+		}
+		before := len(s.run.Budget.Duties)
+		version++
+		s.o.configured(&control.Shard{ID: lineage.Shard(1), Version: version})
+		added := slices.DeleteFunc(slices.Clone(s.run.Budget.Duties[before:]), func(d observe.Duties) bool { return d.Node != 1 && !d.Drain })
+		if !slices.Equal(added, step.want) {
+			t.Errorf("%s: noted %+v, want %+v", step.name, added, step.want)
+		}
+	}
+	if last := s.run.Budget.Duties[len(s.run.Budget.Duties)-1]; last != duties(1, 17, true) {
+		t.Errorf("the last that is known is %+v", last)
+	}
+}

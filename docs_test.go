@@ -419,6 +419,20 @@ func TestMistakesThatNoSeedFindsAreTold(t *testing.T) {
 	}
 }
 
+// A bug of which a plan is kept stands in the README's record.
+func TestEveryRegressionIsTold(t *testing.T) {
+	told := section(t, "README.md", "Bugs that it found")
+	plans, err := filepath.Glob("testdata/regressions/*/*.json")
+	if err != nil || len(plans) < 20 {
+		t.Fatalf("%d regressions: %v", len(plans), err)
+	}
+	for _, path := range plans {
+		if name := strings.TrimSuffix(filepath.Base(path), ".json"); !strings.Contains(told, "`"+name+"`") {
+			t.Errorf("README.md lacks a row with `%s`: what was wrong, what found it, what is left of it", name)
+		}
+	}
+}
+
 // Each row by which the fault budget vetoes stands in the failure model, and no other does.
 func TestVetoesAreRowsOfTheFailureModel(t *testing.T) {
 	_, part, found := strings.Cut(text(t, "docs/failure-model.md"), "## Not survivable")

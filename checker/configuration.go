@@ -35,12 +35,16 @@ const nameConfiguration = "configuration"
 //	                that lacked acknowledged records
 //	eligible-missed the set fell below its minimum, and the member that left it is not eligible,
 //	                although it lacked nothing and its process goes on
+//	unstarted       a node was registered more often than it was started
 //	order           a later version was made by an earlier entry of the control plane
 func judgeConfiguration(run *observe.Run, _ Options) Report {
 	v, c := newVerdict(nameConfiguration), &run.Configurations
 	slices.SortStableFunc(c.List, func(a, b observe.Configuration) int {
 		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Version, b.Version))
 	})
+	for _, r := range c.Unstarted {
+		v.find("unstarted", 0, nil, "entry %d registers incarnation %d of node %d, which was not started so often", r.Index, r.Incarnation, r.Node)
+	}
 	for i := range c.List {
 		is := &c.List[i]
 		v.report.Checked++

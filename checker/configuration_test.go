@@ -109,6 +109,10 @@ func TestConfiguration(t *testing.T) {
 		{name: "a member that its directory does not know of", verdict: Violated, make: func(w *world) {
 			w.configuration(1, func(c *observe.Configuration) { c.Ungiven = c.InSync[1:2] })
 		}, want: []string{"ungiven [] 1 ms: shard 4: version 1: incarnation 1 of node 1 is in the set, and its directory does not know durably that it is"}},
+		{name: "a start that there has not been", verdict: Violated, make: func(w *world) {
+			w.configuration(1, nil)
+			w.run.Configurations.Unstarted = []observe.Registration{{Process: observe.Process{Node: 1, Incarnation: 15}, Index: 15}}
+		}, want: []string{"unstarted [] 0 ms: entry 15 registers incarnation 15 of node 1, which was not started so often"}},
 		{name: "an epoch that goes back", verdict: Violated, make: func(w *world) {
 			w.configuration(1, ledBy(first(1)))
 			w.configuration(2, nil)

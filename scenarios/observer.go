@@ -34,24 +34,25 @@ type observer struct {
 	nodes int
 	story *story // nil: nobody wants to be told
 
-	boots    []boot             // by node
-	arrivals [][recent]arrival  // by client, by frame modulo recent
-	local    env.Time           // the clock of the node that refused last, when it did
-	files    []keyed.List[file] // segments that were written, by node, and then by path
-	writes   keyed.List[slotWrites]
-	limits   []limitsAsked // the last of each operator
-	shared   *sharedView   // nil: shards have one replica each
-	health   healthView    // of shards that are shared
-	seed     uint64        // of what is drawn here
-	damage   damageView    // of logs that are opened, and of their files
-	looks    []look        // that are due when the Step under way has ended
-	beliefs  []look        // likewise, of what a node counts on
-	counted  []group.Counted
-	state    []byte // of the replica looked at last
-	record   record.Record
-	names    []string      // of a directory that is looked at
-	segments []segmentFile // likewise
-	answer   wire.Message
+	boots      []boot             // by node
+	registered []registered       // likewise
+	arrivals   [][recent]arrival  // by client, by frame modulo recent
+	local      env.Time           // the clock of the node that refused last, when it did
+	files      []keyed.List[file] // segments that were written, by node, and then by path
+	writes     keyed.List[slotWrites]
+	limits     []limitsAsked // the last of each operator
+	shared     *sharedView   // nil: shards have one replica each
+	health     healthView    // of shards that are shared
+	seed       uint64        // of what is drawn here
+	damage     damageView    // of logs that are opened, and of their files
+	looks      []look        // that are due when the Step under way has ended
+	beliefs    []look        // likewise, of what a node counts on
+	counted    []group.Counted
+	state      []byte // of the replica looked at last
+	record     record.Record
+	names      []string      // of a directory that is looked at
+	segments   []segmentFile // likewise
+	answer     wire.Message
 }
 
 type boot struct {
@@ -125,7 +126,8 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 	*o = observer{
 		shared: shared, health: o.health,
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
-		arrivals: o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0], names: o.names[:0], segments: o.segments[:0],
+		registered: append(o.registered[:0], make([]registered, nodes)...),
+		arrivals:   o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0], names: o.names[:0], segments: o.segments[:0],
 		looks: o.looks[:0], beliefs: o.beliefs[:0], counted: o.counted[:0], state: o.state, damage: o.damage,
 	}
 	for len(o.files) < nodes {

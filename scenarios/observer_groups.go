@@ -249,6 +249,9 @@ func (o *observer) tellsChanges(payload []byte) {
 		return
 	}
 	for i := range changes {
+		if c := &changes[i]; c.Node != nil {
+			o.registers(c.Node)
+		}
 		if c := &changes[i]; c.Node != nil && c.Node.Incarnation > 0 {
 			o.run.Configurations.Registered(observe.Registration{Process: processOfMember(control.Member{Node: c.Node.ID, Incarnation: c.Node.Incarnation}), Index: c.Index})
 		}
@@ -264,6 +267,26 @@ func (o *observer) tellsChanges(payload []byte) {
 		}
 	}
 	o.reviewEntries()
+}
+
+// registers notes that a start of a node was registered, and whether there was one.
+func (o *observer) registers(n *control.Node) {
+	b := &o.registered[n.ID]
+	if n.Registered <= b.last {
+		return
+	}
+	b.last = n.Registered
+	if b.count++; b.count > uint64(o.boots[n.ID].incarnation) {
+		o.run.Configurations.Unstarted = append(o.run.Configurations.Unstarted, observe.Registration{
+			Process: processOfMember(control.Member{Node: n.ID, Incarnation: n.Registered}), Index: n.Index,
+		})
+	}
+}
+
+// registered is the last start of a node that was registered, and how many there were.
+type registered struct {
+	last  env.Incarnation
+	count uint64
 }
 
 // leaves compares a shard's set with the one before it, if that was told too.

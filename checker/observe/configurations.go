@@ -44,6 +44,8 @@ type Registration struct {
 type Configurations struct {
 	List  []Configuration
 	Lives []Registration
+	// Unstarted are registrations of nodes beyond how often these had been started.
+	Unstarted []Registration
 
 	// Memory that the lists of List are parts of.
 	processes []Process
@@ -53,7 +55,7 @@ type Configurations struct {
 
 func (c *Configurations) reset() {
 	*c = Configurations{
-		List: c.List[:0], Lives: c.Lives[:0],
+		List: c.List[:0], Lives: c.Lives[:0], Unstarted: c.Unstarted[:0],
 		processes: c.processes[:0], nodes: c.nodes[:0], excluded: c.excluded[:0],
 	}
 }

@@ -178,4 +178,4 @@ func (n *Node) troubles() []peer.Trouble {
 }
 
 // listen tells groups whether the node hears.
-func (n *Node) listen(g *group.Group) { g.Deaf(!n.hearsMeta()) }
+func (n *Node) listen(g *group.Group) { g.Deaf(n.env, !n.hearsMeta()) }

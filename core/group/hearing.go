@@ -13,8 +13,15 @@ import (
 // Neither can serve, and both would keep their shard for ever.
 
 // Deaf says whether the node has heard nothing of the meta log lately. Then the silence of
-// others is no reason to remove them.
-func (g *Group) Deaf(deaf bool) { g.deaf = deaf }
+// others is no reason to remove them, and when it hears again they have the time to answer.
+func (g *Group) Deaf(e env.Env, deaf bool) {
+	if g.deaf && !deaf {
+		for i := range g.peers {
+			g.peers[i].answered = e.Now()
+		}
+	}
+	g.deaf = deaf
+}
 
 // bound returns for how long a member may be silent, or lack a record, before the leader asks
 // for its removal. A leader that hears none of several members leaves the coordinator the time

@@ -46,10 +46,30 @@ func TestALeaderThatHearsNothingRemovesNobody(t *testing.T) {
 	} {
 		w := serving(t)
 		w.held = to(0)
-		w.nodes[0].group.Deaf(c.deaf)
+		w.nodes[0].group.Deaf(w.nodes[0], c.deaf)
 		if got, ok := w.wish(c.after); ok != c.want {
 			t.Errorf("%s: wish %v (%v), want %v", c.name, &got, ok, c.want)
 		}
+	}
+}
+
+// A leader that hears again gives all others the time to answer: while it was deaf it could not
+// hear them, and one of them may be all that it has left.
+func TestALeaderThatHearsAgainWaitsForAnswers(t *testing.T) {
+	w := serving(t)
+	w.without(2)
+	l := w.nodes[0]
+	w.held = to(0)
+	l.group.Deaf(l, true)
+	if c, ok := w.wish(5000 * env.Millisecond); ok {
+		t.Fatalf("deaf, it wants %v", &c)
+	}
+	l.group.Deaf(l, false)
+	if c, ok := w.wish(280 * env.Millisecond); ok {
+		t.Errorf("it hears again, and wants %v at once", &c)
+	}
+	if c, ok := w.wish(40 * env.Millisecond); !ok || c.Kind != control.Remove || c.Member != w.nodes[1].self() {
+		t.Errorf("node 1 does not answer, and the leader wants %v (%v)", &c, ok)
 	}
 }
 

@@ -60,6 +60,8 @@ type budget struct {
 	// shared, if shards are replica groups, returns the row by which the disk of a node may
 	// not be lost; "" if it may.
 	shared func(env.ID) Row
+	// older likewise returns the row by which an older copy may not take the place of a disk.
+	older func(env.ID) Row
 	// unlimited: nothing is vetoed, to show the loss that a veto avoids.
 	unlimited bool
 
@@ -82,6 +84,15 @@ func (b *budget) mayWipe(id env.ID) bool {
 	b.why = NodeFile
 	if b.shared != nil {
 		b.why = b.shared(id)
+	}
+	return b.why == "" || b.unlimited
+}
+
+// mayRestore implements sim.Config.MayRestore: an older copy lacks what was told since.
+func (b *budget) mayRestore(id env.ID) bool {
+	b.why = NodeFile
+	if b.older != nil {
+		b.why = b.older(id)
 	}
 	return b.why == "" || b.unlimited
 }

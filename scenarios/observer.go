@@ -158,8 +158,9 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	if o.shared != nil && o.isNode(id) {
 		o.shared.starts = append(o.shared.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation), o.boots[id].wipes})
 	}
+	lost := o.world.Disk(id).Wipes() > o.boots[id].wipes
 	o.boots[id] = boot{incarnation, local, 0, o.world.Disk(id).Wipes()}
-	o.emptied(id)
+	o.emptied(id, lost)
 	o.bootDamage(id)
 	if o.isNode(id) { // what a crash left of them is looked up anew
 		o.files[id].Reset()

@@ -527,9 +527,10 @@ func (o *observer) handed(to, from env.ID, payload []byte) {
 	}
 }
 
-// emptied notes that a node starts from a disk that has nothing of what it promised.
-func (o *observer) emptied(id env.ID) {
-	if o.shared != nil && o.isNode(id) && o.boots[id].incarnation > 1 && o.world.Disk(id).Content("node") == nil {
+// emptied notes that a node starts from a disk that may have nothing of what it promised: it
+// was lost since the last start, and another one, or an older copy of it, is in its place.
+func (o *observer) emptied(id env.ID, lost bool) {
+	if o.shared != nil && o.isNode(id) && o.boots[id].incarnation > 1 && (lost || o.world.Disk(id).Content("node") == nil) {
 		o.run.Claims.Note(observe.Claim{Kind: observe.Forgets, By: o.process(id), At: o.world.Time()})
 	}
 }

@@ -121,7 +121,7 @@ func (o *observer) reformBegins(s *control.Shard, before []control.Member) {
 			continue
 		}
 		o.run.Reforms.Count++
-		if o.diskOf(m) > o.diskOf(before[i]) {
+		if o.lostSince(before[i], m) {
 			o.run.Reforms.Hasty(observe.Reform{
 				Kind: observe.LostCounted, Shard: s.ID, Epoch: s.Epoch, Leader: uint32(s.Leader.Node), Of: uint32(m.Node), At: o.world.Time(),
 			})

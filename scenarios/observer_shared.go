@@ -32,6 +32,7 @@ type sharedView struct {
 	// agree, likewise.
 	quorums  func() [][]metalog.MemberID
 	meta     []env.ID              // founding members of the meta log
+	aged     []metalog.MemberID    // those whose disk an older copy has taken the place of
 	shards   keyed.List[slotShard] // by tenant and slot
 	leading  keyed.List[leading]   // likewise
 	voices   keyed.List[voice]     // by node and shard
@@ -47,6 +48,7 @@ type sharedView struct {
 	reviewed uint64          // the entry of the control plane's log up to which copies were looked at
 	lives    []*core.Node    // by process: the last life of each node, running or not
 	starts   []start         // of nodes that are over
+	copies   []olderCopy     // that took the place of disks
 }
 
 // start says which incarnation a start of a node had; the judges count starts.
@@ -54,6 +56,26 @@ type start struct {
 	member control.Member
 	number uint64
 	wipes  int
+}
+
+// olderCopy is a copy that took the place of a node's disk.
+type olderCopy struct {
+	node  env.ID
+	wipes int    // how often the disk had been lost then, this loss included
+	start uint64 // at whose beginning the copy was made
+}
+
+// lostSince reports whether what one life of a node had on its disk was lost before another
+// one began. A copy that was made when the first was over has all of it.
+func (o *observer) lostSince(before, m control.Member) bool {
+	over := o.startOf(before)
+	for loss := o.diskOf(before) + 1; loss <= o.diskOf(m); loss++ {
+		whole := func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over }
+		if !slices.ContainsFunc(o.shared.copies, whole) {
+			return true
+		}
+	}
+	return false
 }
 
 // diskOf returns how often its node's disk had been lost when an incarnation began.
@@ -162,6 +184,7 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	case fault.RecoverySyncing, fault.LogCutting:
 		o.recovered(id, t, slot, seq)
 		o.writesOf(id, t, slot).refetching = false
+		o.reopened(id, t, slot)
 	case fault.SlotCreating: // whatever was here once is gone
 		w := o.writesOf(id, t, slot)
 		w.places, w.passed, w.durable, w.snapshot, w.covers, w.refetching = w.places[:0], 0, 0, "", 0, false
@@ -310,6 +333,20 @@ func (o *observer) diskLost(id env.ID) {
 	}
 }
 
+// reopened takes note that a log is open that an older copy of a lost disk has. It counts as
+// far as it is what was there.
+func (o *observer) reopened(id env.ID, t tenant.ID, slot lineage.Slot) {
+	w := o.writesOf(id, t, slot)
+	if !w.lost {
+		return
+	}
+	w.lost = false
+	if _, other := o.held(id, t, slot); other > 0 {
+		w.forgetFrom(other)
+		w.durable = min(w.durable, other-1)
+	}
+}
+
 // goes keeps what is durable of a log whose disk is about to be lost, beyond what was told of
 // it: its node may have acknowledged that to the leader.
 func (o *observer) goes(w *slotWrites, told lineage.Seq) {
@@ -357,7 +394,42 @@ func (o *observer) metaSurvives(but env.ID) bool {
 // has no file under this identity.
 func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 	held, err := metalog.HeldBy(o.world.Disk(m.Address()).Platter(core.MetaFile))
-	return held, err == nil && held.Member == m
+	return held, err == nil && held.Member == m && !slices.Contains(o.shared.aged, m)
+}
+
+// mayAge returns the row by which an older copy may not take the place of a node's disk, ""
+// if it may. Beside what maySpare asks for, all other members of the meta log have everything
+// that the node's member has, and nobody is being elected: a member whose copy is of its last
+// start shows no lower count of starts than the others saw, so it counts as before, and has
+// forgotten its entries and its vote.
+func (o *observer) mayAge(id env.ID) Row {
+	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
+		return row
+	}
+	_, applied := o.shared.plane()
+	own, _ := metalog.HeldBy(o.world.Disk(id).Platter(core.MetaFile))
+	for _, members := range o.shared.quorums() {
+		for _, m := range members {
+			held, ok := o.metaHeld(m)
+			if m.Address() != id && (!ok || held.Last < max(own.Last, applied.Index) || held.LastTerm < own.Term || held.Term > held.LastTerm) {
+				return MetaMajority
+			}
+		}
+	}
+	return ""
+}
+
+// ages takes note that an older copy is about to take the place of a node's disk. Its member
+// of the meta log is not counted on any more under its identity.
+func (o *observer) ages(id env.ID) {
+	o.shared.copies = append(o.shared.copies, olderCopy{id, o.world.Disk(id).Wipes() + 1, uint64(o.boots[id].incarnation)})
+	for _, members := range o.shared.quorums() {
+		for _, m := range members {
+			if m.Address() == id {
+				o.shared.aged = append(o.shared.aged, m)
+			}
+		}
+	}
 }
 
 // told returns up to where a slot's log was told to anybody; end is where it ends.

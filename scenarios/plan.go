@@ -321,7 +321,7 @@ func (p *Plan) validateWorld(all *core.Cluster) error {
 	}
 	for i := range p.World.Disruptions {
 		d := &p.World.Disruptions[i]
-		ends := d.Kind == plan.Kill || d.Kind == plan.Power || d.Kind == plan.Wipe
+		ends := d.Kind == plan.Kill || d.Kind == plan.Power || d.Kind == plan.Wipe || d.Kind == plan.Restore
 		if ends && int(d.Process) >= c.Nodes && int(d.Process) < p.processes() { // a driver's calls are its memory
 			return fmt.Errorf("%w: world.disruptions[%d]: process %d is a client or an operator, want one of the nodes 0..%d: only they restart", plan.ErrInvalid, i, d.Process, c.Nodes-1)
 		}

@@ -190,11 +190,11 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	}
 	r.budget = budget{world: r.world, run: &r.run, rots: r.observer.rots, unlimited: o.Unlimited}
 	if r.founded.Shared != nil {
-		r.budget.shared = r.observer.maySpare
+		r.budget.shared, r.budget.older = r.observer.maySpare, r.observer.mayAge
 	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Poison: !o.Lenient, Record: o.Record, Trace: o.Trace || o.Story,
-		MayDamage: r.budget.mayDamage, MayWipe: r.budget.mayWipe, MayFail: r.budget.mayFail, Damaged: r.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
+		MayDamage: r.budget.mayDamage, MayWipe: r.budget.mayWipe, MayRestore: r.budget.mayRestore, MayFail: r.budget.mayFail, Damaged: r.damaged, Forbidden: r.forbidden, Wiped: r.wiped,
 		Until: o.Until, Steps: o.Steps,
 	}
 	if r.story != nil {
@@ -259,10 +259,13 @@ func (r *Runner) damaged(id env.ID, path string) {
 	r.budget.damaged(id, path)
 }
 
-// wiped is told whose disk is lost.
-func (r *Runner) wiped(id env.ID) {
+// wiped is told whose disk is lost, and whether an older copy takes its place.
+func (r *Runner) wiped(id env.ID, restored bool) {
 	if r.founded.Shared != nil {
 		r.observer.diskLost(id)
+		if restored {
+			r.observer.ages(id)
+		}
 	}
 }
 

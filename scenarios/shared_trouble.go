@@ -188,12 +188,21 @@ func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
 func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 	when := d.amid(p, "loss", i)
 	if d.oneIn(2, "wipe", i) {
-		return plan.Disruption{Kind: plan.Wipe, Process: victim, When: when, For: d.log("gone", i, millisecond, 1024*millisecond)}
+		return plan.Disruption{Kind: d.lossKind(i), Process: victim, When: when, For: d.log("gone", i, millisecond, 1024*millisecond)}
 	}
 	return plan.Disruption{
 		Kind: plan.SyncFail, Process: victim, Files: ".seg", When: when,
 		For: d.log("failing", i, 4*millisecond, 256*millisecond), Amount: d.between("amount", i, 1, 3),
 	}
+}
+
+// lossKind draws what is in the place of a disk that is lost: an empty one or, in one of three
+// cases, an older copy.
+func (d *draw) lossKind(i int) plan.Kind {
+	if d.oneIn(3, "older copy", i) {
+		return plan.Restore
+	}
+	return plan.Wipe
 }
 
 // rejoin keeps a node away for long, while the log goes on and segments go.
@@ -247,9 +256,9 @@ func (d *draw) restartAll(p *Plan, round int, at int64) {
 		}
 		p.World.Disruptions = append(p.World.Disruptions, f)
 	}
-	if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk
+	if d.oneIn(2, "wipe", round) { // amid it, one of them loses its disk, or has an older copy of it
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
-			Kind: plan.Wipe, Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
+			Kind: d.lossKind(100 + round), Process: d.node(p, "wiped", 0), For: d.log("wiped for", round, millisecond, 256*millisecond),
 			When: plan.Anchor{At: at + d.log("wiped after", round, microsecond, 256*millisecond)},
 		})
 	}

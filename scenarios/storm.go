@@ -116,7 +116,7 @@ func (d *draw) losing(p *Plan, i int) {
 	if when.By > 0 {
 		when.By = max(when.By, settledBy)
 	}
-	d.strikes(p, plan.Disruption{Kind: plan.Wipe, Process: d.node(p, "lost disk", i), When: when, For: d.log("gone", i, millisecond, 1024*millisecond)})
+	d.strikes(p, plan.Disruption{Kind: d.lossKind(i), Process: d.node(p, "lost disk", i), When: when, For: d.log("gone", i, millisecond, 1024*millisecond)})
 }
 
 func (d *draw) stalling(p *Plan, i int) {

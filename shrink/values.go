@@ -173,7 +173,7 @@ func disruptionValues(d *plan.Disruption, at func(*scenarios.Plan) *plan.Disrupt
 		number(func(p *scenarios.Plan) *int64 { return &at(p).FromByte }, 0),
 	}
 	switch d.Kind {
-	case plan.Power, plan.Wipe: // what keeps more is simpler
+	case plan.Power, plan.Wipe, plan.Restore: // what keeps more is simpler
 		all = append(all, number(func(p *scenarios.Plan) *plan.Kind { return &at(p).Kind }, int64(plan.Kill), int64(plan.Power)))
 	}
 	return all

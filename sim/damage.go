@@ -26,10 +26,13 @@ func (w *World) mayDamage(p *process, path string, from, to int64) bool {
 	return w.config.MayDamage != nil && w.config.MayDamage(p.id, path, from, to)
 }
 
-// mayWipe reports whether everything on the disk may be damaged by disruption i.
+// mayWipe reports whether everything on the disk may be damaged by disruption i, a wipe or a
+// restore.
 func (w *World) mayWipe(i int, p *process) bool {
-	may := true
-	if w.config.MayWipe != nil {
+	may, restores := true, w.plan.Disruptions[i].Kind == plan.Restore && w.config.MayRestore != nil
+	if restores {
+		may = w.config.MayRestore(p.id)
+	} else if w.config.MayWipe != nil {
 		may = w.config.MayWipe(p.id)
 	} else {
 		may = !slices.ContainsFunc(p.disk.Files(), func(f disk.File) bool { return !w.mayDamage(p, f.Path, 0, f.Size) })
@@ -37,7 +40,7 @@ func (w *World) mayWipe(i int, p *process) bool {
 	if !may {
 		w.forbidden(i)
 	}
-	return may && (w.config.MayDamage != nil || w.config.MayWipe != nil)
+	return may && (w.config.MayDamage != nil || w.config.MayWipe != nil || restores)
 }
 
 // failing says what becomes of disruption i, which lets operations on a disk fail.
@@ -59,10 +62,11 @@ func (w *World) Failing(id env.ID) bool {
 	return false
 }
 
-// lost tells the owner of the world that everything on the disk is lost.
-func (w *World) lost(p *process) {
+// lost tells the owner of the world that everything on the disk is lost, or that an older
+// copy takes its place.
+func (w *World) lost(p *process, restored bool) {
 	if w.config.Wiped != nil {
-		w.config.Wiped(p.id)
+		w.config.Wiped(p.id, restored)
 	}
 }
 

@@ -53,6 +53,7 @@ func (w *World) arm() {
 	}
 	for i := range w.plan.Disruptions {
 		d := &w.plan.Disruptions[i]
+		w.processes[d.Process].copied = w.processes[d.Process].copied || d.Kind == plan.Restore
 		if d.When.IsOpen() {
 			w.open++
 		}
@@ -140,8 +141,13 @@ func (w *World) strike(i int, d *plan.Disruption, p *process) state {
 		effect = p.crash(powered, d.For)
 	case plan.Wipe:
 		if effect = w.mayWipe(i, p); effect {
-			w.lost(p)
+			w.lost(p, false)
 			p.crash(wiped, d.For)
+		}
+	case plan.Restore:
+		if effect = p.image.Taken() && w.mayWipe(i, p); effect {
+			w.lost(p, true)
+			p.crash(restored, d.For)
 		}
 	case plan.Rot:
 		effect = w.rot(i, p)
@@ -342,8 +348,8 @@ func ofLink(d *plan.Disruption, from, to env.ID) bool {
 }
 
 // crash ends the process now, or, within its own Step, when the Step returns. It
-// reports whether there was anything to end: of a process that is down, power and
-// wipe still take what is on its disk.
+// reports whether there was anything to end: of a process that is down, power, wipe
+// and restore still take what is on its disk.
 func (p *process) crash(how crash, down int64) bool {
 	switch {
 	case !p.up && how == killed:

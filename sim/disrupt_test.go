@@ -123,6 +123,7 @@ func TestWhatLastsHasItsEffectAndEnds(t *testing.T) {
 		{plan.Disruption{Kind: plan.Kill}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.Power}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.Wipe}, silent, nil, []string{"0 misses"}},
+		{plan.Disruption{Kind: plan.Restore}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.Pause}, silent, nil, nil},
 		{plan.Disruption{Kind: plan.Suspend}, silent, nil, []string{"0 misses"}},
 		{plan.Disruption{Kind: plan.CutDrop, Peer: -1}, []string{"0 hears", "1 hears"}, nil, []string{"0 misses", "1 misses"}},
@@ -256,6 +257,7 @@ func TestWhatFindsNothingIsUnused(t *testing.T) {
 		"an entry that nobody wants":      {Kind: plan.EntryFail, Process: 1, For: 5 * ms},
 		"rot without a budget":            {Kind: plan.Rot},
 		"a wipe without a budget":         {Kind: plan.Wipe},
+		"a restore without a budget":      {Kind: plan.Restore},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plan.Quiet()

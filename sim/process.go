@@ -22,6 +22,8 @@ type process struct {
 	program Program
 	machine env.Machine
 	disk    *disk.Disk
+	copied  bool                       // a disruption may restore its disk, so that each start takes a copy
+	image   disk.Image                 // the disk at the last start, if copied
 	started func(ref uint32, at int64) // tells that the disk is at an operation
 	clock   clock.Clock
 	terms   *failpoint.Failpoints // nil: no terms
@@ -82,6 +84,7 @@ const (
 	killed
 	powered
 	wiped
+	restored
 )
 
 func newProcess(w *World, id env.ID) *process {
@@ -92,7 +95,8 @@ func newProcess(w *World, id env.ID) *process {
 
 func (p *process) reset(program Program, profile disk.Profile) {
 	p.disk.Reset(profile)
-	*p = process{world: p.world, id: p.id, program: program, disk: p.disk, started: p.started, inbox: p.inbox[:0]}
+	p.image.Forget()
+	*p = process{world: p.world, id: p.id, program: program, disk: p.disk, image: p.image, started: p.started, inbox: p.inbox[:0]}
 }
 
 // boot starts the next incarnation, unless a later start has been ordered since.
@@ -104,6 +108,9 @@ func (p *process) boot() {
 	if until := w.asleep(p.id); until > w.now { // nothing starts on a machine that sleeps
 		p.restart(until - w.now)
 		return
+	}
+	if p.copied {
+		p.disk.Take(&p.image)
 	}
 	p.incarnation++
 	p.up, p.dying = true, alive
@@ -159,6 +166,8 @@ func (p *process) lose(how crash) {
 	switch how {
 	case wiped:
 		p.disk.Wipe()
+	case restored:
+		p.disk.Restore(&p.image)
 	case powered:
 		p.disk.Power()
 	default:

@@ -79,13 +79,16 @@ type Config struct {
 	MayDamage func(process env.ID, path string, from, to int64) bool
 	// MayWipe is asked before everything on a disk is lost; nil asks MayDamage for each file.
 	MayWipe func(process env.ID) bool
+	// MayRestore is asked before an older copy takes the place of a disk; nil asks as for a wipe.
+	MayRestore func(process env.ID) bool
 	// MayFail is asked before disk operations of a process begin to fail; nil is yes.
 	MayFail func(process env.ID) bool
 	// Forbidden is told of each disruption that comes to nothing because MayDamage or MayFail,
 	// which was asked just before, forbids it. nil: nobody is told.
 	Forbidden func(disruption int)
-	// Wiped is told whose disk is about to be lost; it may be nil.
-	Wiped func(process env.ID)
+	// Wiped is told whose disk is about to be lost, and whether an older copy takes its place;
+	// it may be nil.
+	Wiped func(process env.ID, restored bool)
 	// Damaged is told which file rot is about to damage; it may be nil.
 	Damaged func(process env.ID, path string)
 }

@@ -4,6 +4,8 @@ package metalog
 type Holding struct {
 	Member MemberID // whose file it is
 	Last   Index    // index of the last entry that the file has, or that its state includes
+	// LastTerm is the term of that entry, and Term the last one that the member has heard of.
+	LastTerm, Term uint64
 }
 
 // FileName is the name of a member's file in its directory.
@@ -17,5 +19,10 @@ func HeldBy(data []byte) (Holding, error) {
 	if err != nil {
 		return Holding{}, err
 	}
-	return Holding{Member: c.member, Last: Index(c.snapshot.GetMetadata().GetIndex() + uint64(len(c.entries)))}, nil
+	at := c.snapshot.GetMetadata()
+	held := Holding{Member: c.member, Last: Index(at.GetIndex() + uint64(len(c.entries))), LastTerm: at.GetTerm(), Term: c.votes.GetTerm()}
+	if n := len(c.entries); n > 0 {
+		held.LastTerm = c.entries[n-1].GetTerm()
+	}
+	return held, nil
 }

@@ -101,7 +101,7 @@ type Failure struct {
 // Failures returns what failed so far, in order. It belongs to the disk.
 func (d *Disk) Failures() []Failure { return d.failures }
 
-// Wipes is how often everything on the disk was lost.
+// Wipes is how often everything on the disk was lost, or replaced by an older copy.
 func (d *Disk) Wipes() int { return d.wipes }
 
 // SetFull makes the disk take no more bytes, or ends that.

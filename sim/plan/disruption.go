@@ -61,6 +61,7 @@ const (
 	ShutOutOf                 // only links out of the process take nothing new
 	SlowLink                  // links to and from Peer are Amount times slower
 	Suspend                   // the machine sleeps: its process does not run, its disk does nothing, what arrives is lost; then its clocks have jumped ahead
+	Restore                   // the process dies, if it runs, and its disk is replaced by a copy of what it held when the process started last; it restarts after For
 )
 
 // The amounts of Rot that damage a sector.
@@ -71,7 +72,7 @@ const (
 )
 
 // KindCount is above the number of every kind.
-const KindCount = int(Suspend) + 1
+const KindCount = int(Restore) + 1
 
 // span says what a kind makes of Disruption.For.
 type span uint8
@@ -120,6 +121,7 @@ var shapes = [...]shape{
 	ShutOutOf: {name: "shut-out-of", span: lasts, peer: true},
 	Suspend:   {name: "suspend", span: lasts},
 	SlowLink:  {name: "slow-link", span: lasts, peer: true, amount: true},
+	Restore:   {name: "restore", span: down},
 }
 
 // Kinds lists every kind of disruption.

@@ -23,7 +23,7 @@ const (
 	SetTimer                  // asks: timer, instant
 	Hit                       // fault point: point, key hash, action
 	Halt                      // the process ends itself
-	Crash                     // the process is ended: 1 by itself, 2 kill, 3 power, 4 wipe
+	Crash                     // the process is ended: 1 by itself, 2 kill, 3 power, 4 wipe, 5 restore
 	Boot                      // the process starts: incarnation
 	Disrupt                   // disruption: index in the plan, 1 begins 2 ends 3 comes to nothing, operations that failed
 	Deviation                 // decision that is not benign: site, scope, key hash, value

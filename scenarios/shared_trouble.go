@@ -358,6 +358,9 @@ var controlChurn = &Scenario{
 			case 3:
 				f.Kind, f.When.Point, f.When.At = plan.Kill, fault.Name(fault.MetaLeading), foundedBy
 			}
+			if i > 0 && d.oneIn(4, "churn disk", i) {
+				f.Kind, f.Peer, f.When = d.lossKind(i), 0, plan.Anchor{At: settledBy + d.between("churn disk at", i, 0, p.World.Duration/5)}
+			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		}
 	},

@@ -187,11 +187,12 @@ func (p *Plan) total() int {
 
 // Bounds of a plan's cluster and workload.
 const (
-	maxProcesses  = 1000
-	maxSlots      = 64 // of one tenant
-	maxOperations = 1_000_000
-	maxStorm      = 10_000_000  // signals per second
-	maxStormFor   = 60 * second // ns
+	maxProcesses   = 1000
+	maxSlots       = 64 // of one tenant
+	maxOperations  = 1_000_000
+	maxConcurrency = 32
+	maxStorm       = 10_000_000  // signals per second
+	maxStormFor    = 60 * second // ns
 )
 
 var (
@@ -278,8 +279,8 @@ func (p *Plan) validateParts() error {
 	switch {
 	case c.Nodes < 1 || c.Clients < 1 || p.processes() > maxProcesses:
 		return fmt.Errorf("%w: cluster of %d nodes and %d clients, want at least 1 each and at most %d", plan.ErrInvalid, c.Nodes, c.Clients, maxProcesses)
-	case w.Operations < 0 || w.Operations > maxOperations || w.Concurrency < 1 || w.Concurrency > 16:
-		return fmt.Errorf("%w: workload of %d operations, %d at once; want 0..%d, 1..16", plan.ErrInvalid, w.Operations, w.Concurrency, maxOperations)
+	case w.Operations < 0 || w.Operations > maxOperations || w.Concurrency < 1 || w.Concurrency > maxConcurrency:
+		return fmt.Errorf("%w: workload of %d operations, %d at once; want 0..%d, 1..%d", plan.ErrInvalid, w.Operations, w.Concurrency, maxOperations, maxConcurrency)
 	case w.Think < 0 || w.Think > plan.MaxDuration || w.ReadPermille < 0 || w.ReadPermille > 1000 || w.Hot < 0 || w.Hot > 1000 || w.Entities < 1, w.TenantsEach < 0,
 		w.From < 0, w.From > plan.MaxDuration,
 		w.PutPermille < 0, w.DeletePermille < 0, w.PutPermille+w.DeletePermille > 1000:

@@ -48,7 +48,7 @@ func (d *draw) tight(p *Plan) {
 	if d.oneIn(4, "replaced soon", 0) {
 		s.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
 	}
-	p.Workload.Concurrency = int(d.log("tight concurrency", 0, 1, 16))
+	p.Workload.Concurrency = int(d.log("tight concurrency", 0, 1, 32))
 }
 
 // weather draws what happens to messages and to power failures, and how far apart nodes are.

@@ -152,13 +152,22 @@ func (d *draw) freezing(p *Plan, i int) {
 	d.strikes(p, f)
 }
 
-// draining has an operator drain a node and give it duties again.
+// draining has an operator drain a node and give it duties again. In one of three cases that
+// node, or the next one, loses its disk amid that.
 func (d *draw) draining(p *Plan, i int) {
-	node := int(d.node(p, "drained", i))
+	node, at := int(d.node(p, "drained", i)), d.between("drained at", i, 0, span(p)/2)
 	p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: []CommandPlan{
-		{Kind: "drain", Node: node, Think: d.between("drained at", i, 0, span(p)/2)},
+		{Kind: "drain", Node: node, Think: at},
 		{Kind: "undrain", Node: node, Think: d.log("drained for", i, millisecond, 512*millisecond)},
 	}})
+	if !d.oneIn(3, "loss amid a drain", i) {
+		return
+	}
+	next := int(d.between("loses amid a drain", i, 0, 1))
+	d.strikes(p, plan.Disruption{
+		Kind: d.lossKind(200 + i), Process: uint32((node + next) % p.Cluster.Nodes), For: d.log("gone amid a drain", i, millisecond, 256*millisecond),
+		When: plan.Anchor{At: max(settledBy, at+d.log("lost after the drain", i, millisecond, 256*millisecond))},
+	})
 }
 
 // restarting stops all nodes about at once.

@@ -90,7 +90,7 @@ type slotWrites struct {
 	// If others share the slot: the node's clock when its last record came, and what was
 	// known to be durable when its last life ended, whatever became of the disk since.
 	received env.Time
-	diedIn   env.Incarnation
+	deaths   []death // the last of them, oldest first
 	// refetching: its files are being replaced by those of another replica.
 	refetching bool
 	// lost: the disk was lost, and the log has not been begun anew.
@@ -105,10 +105,31 @@ type slotWrites struct {
 	// what it found.
 	reborn bool
 	begun  int64 // when it was begun, true time, ns
-	died   lineage.Seq
 
 	acks     acknowledged
 	believed believed
+}
+
+// death is what was durable of a log when a life of its node ended.
+type death struct {
+	in  env.Incarnation
+	had lineage.Seq
+}
+
+// maxDeaths is how many deaths of a node are remembered: a set may name a life for as long as its
+// leader has not heard of the next ones.
+const maxDeaths = 4
+
+func (w *slotWrites) dies(d death) {
+	if len(w.deaths) == maxDeaths {
+		w.deaths = slices.Delete(w.deaths, 0, 1)
+	}
+	w.deaths = append(w.deaths, d)
+}
+
+// hadThen reports whether a life of the node that is over had a record when it ended.
+func (w *slotWrites) hadThen(in env.Incarnation, seq lineage.Seq) bool {
+	return slices.ContainsFunc(w.deaths, func(d death) bool { return d.in == in && d.had >= seq })
 }
 
 // place is where one record stands. Records of one batch stand side by side.
@@ -152,7 +173,7 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	for i := range o.writes.All() {
 		if w := &o.writes.All()[i]; w.node == id {
 			w.received, w.reborn = local, true
-			w.diedIn, w.died = o.memberOf(id).Incarnation, w.durable
+			w.dies(death{o.memberOf(id).Incarnation, w.durable})
 		}
 	}
 	if o.shared != nil && o.isNode(id) {
@@ -335,7 +356,7 @@ func (o *observer) writesOf(id env.ID, t tenant.ID, slot lineage.Slot) *slotWrit
 		return w
 	}
 	w := o.writes.Add(key)
-	*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], gone: w.gone[:0], received: o.boots[id].local}
+	*w = slotWrites{node: id, tenant: t, slot: slot, places: w.places[:0], gone: w.gone[:0], deaths: w.deaths[:0], received: o.boots[id].local}
 	return w
 }
 

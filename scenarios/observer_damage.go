@@ -138,6 +138,9 @@ func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.
 		Manifest: o.world.Disk(id).Content(slotDir(t, slot)+"/"+wal.ManifestName) != nil,
 	}
 	x.Held, x.Other = o.held(id, t, slot)
+	if w.refetching {
+		x.Harm |= observe.Replaced
+	}
 	if !w.refetching && !w.letGo { // else what was there was to go
 		x.Durable = w.durable
 	} else {

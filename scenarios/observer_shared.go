@@ -251,7 +251,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 		if shard.Excludes(member, m.Tenant, m.Slot) {
 			continue
 		}
-		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.diedIn == member.Incarnation && w.died >= m.Seq {
+		if w := o.writesOf(member.Node, m.Tenant, m.Slot); w.hadThen(member.Incarnation, m.Seq) {
 			continue // it was there when that member still lived
 		}
 		if lacks := o.lacks(member.Node, m); lacks != "" && missing == "" {
@@ -350,6 +350,9 @@ func (o *observer) reopened(id env.ID, t tenant.ID, slot lineage.Slot) {
 // goes keeps what is durable of a log whose disk is about to be lost, beyond what was told of
 // it: its node may have acknowledged that to the leader.
 func (o *observer) goes(w *slotWrites, told lineage.Seq) {
+	if w.lost && len(w.gone) > 0 { // nothing was there since it was lost before
+		return
+	}
 	w.gone, w.goneIn = w.gone[:0], o.memberOf(w.node).Incarnation
 	for i := range w.places {
 		p := &w.places[i]

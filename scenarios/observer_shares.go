@@ -90,7 +90,7 @@ func (o *observer) lackedInSync(t tenant.ID, slot lineage.Slot, at lineage.Posit
 			continue
 		}
 		w := o.writesOf(m.Node, t, slot)
-		if w.diedIn == m.Incarnation && w.died >= at.Seq {
+		if w.hadThen(m.Incarnation, at.Seq) {
 			continue // it was there when that member still lived
 		}
 		if lacks := o.missing(m.Node, w, at.Seq); lacks != "" {

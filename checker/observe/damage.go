@@ -16,6 +16,7 @@ const (
 	WriteFailed                  // a write to a file of the log failed
 	Wiped                        // the disk was replaced by an empty one
 	Injected                     // a term of the plan made an operation fail
+	Replaced                     // a process ended while another replica's files took the place of the log
 )
 
 // Outcome is what became of opening a log.

@@ -13,7 +13,10 @@ import (
 //  1. It reads the name of its data directory. A directory that has none gets one, durably.
 //  2. As a member of the meta log it is that directory: the log opens.
 //  3. It asks the leader of the meta log to register it: directory, nonce of the start, and
-//     the last incarnation that is durable here. It repeats that until it is answered.
+//     the last incarnation that is durable here. It repeats that until it is answered. The
+//     leader answers with a challenge first, which the next question repeats. A challenge is
+//     good until another start of the node is registered, so a question that arrives after
+//     its start has ended, however late, registers nothing behind the next one.
 //     The index of the entry is its incarnation.
 //  4. It makes the incarnation durable in the directory.
 //  5. From then on it speaks: it says that it lives, takes configurations, opens its slots.
@@ -26,12 +29,14 @@ const supports = 1
 
 // identity is how far a start has come.
 type identity struct {
-	opened  bool // the directory's name is durable
-	asks    bool // to be registered
-	given   env.Incarnation
-	writing bool // the node file, with the name or the incarnation
-	again   bool // there was no room for it
-	lost    bool // nothing is served: the founding file names another directory
+	opened bool // the directory's name is durable
+	asks   bool // to be registered
+	given  env.Incarnation
+	// challenge is what the leader of the meta log wants repeated; 0: it has said nothing yet.
+	challenge uint64
+	writing   bool // the node file, with the name or the incarnation
+	again     bool // there was no room for it
+	lost      bool // nothing is served: the founding file names another directory
 }
 
 // identify looks at the directory's name, and gives it one if it has none.
@@ -95,10 +100,10 @@ func (n *Node) askToRegister() {
 		Kind: control.Register, Node: n.self.Node, Directory: n.catalog.Directory, Nonce: n.env.Nonce(),
 		Given: n.catalog.Given, Supports: supports,
 	}
-	m := peer.Message{Kind: peer.Register, Tail: c.Append(nil)}
+	m := peer.Message{Kind: peer.Register, Round: n.identity.challenge, Tail: c.Append(nil)}
 	for _, to := range n.cluster.Shared.Control.Meta {
 		if to != n.self.Node {
-			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to))
+			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to)<<32^m.Round&(1<<32-1))
 		}
 	}
 	n.register(n.self.Node, &m)
@@ -136,6 +141,11 @@ func (n *Node) register(from env.ID, m *peer.Message) {
 		n.answerRegistration(from, c.Nonce)
 		return
 	}
+	if challenge := n.challengeOf(from); from != n.self.Node && m.Round != challenge {
+		answer := peer.Message{Kind: peer.Registered, Round: challenge, Tail: appendNonce(nil, c.Nonce)}
+		n.sendPeer(from, &answer, uint64(from), challenge)
+		return
+	}
 	i, now := 0, n.env.Now()
 	for ; i < len(n.registering) && n.registering[i].node != from; i++ {
 	}
@@ -153,6 +163,16 @@ func (n *Node) register(from env.ID, m *peer.Message) {
 	client := uint64(n.self.Node)<<32 | registers | uint64(from)%decisions
 	_ = n.log.Propose(n.env, client, number, m.Tail) // refused: it is repeated
 	n.metaStepped()
+}
+
+// challengeOf returns what the next start of a node has to repeat: it is another one for each
+// start of the leader, and after each start of the node that is registered. It is never 0.
+func (n *Node) challengeOf(id env.ID) uint64 {
+	registered := uint64(0)
+	if x := n.plane.Node(id); x != nil {
+		registered = uint64(x.Registered)
+	}
+	return (n.env.Nonce().B+registered)<<1 | 1
 }
 
 // answerRegistration tells a start its incarnation, if it has one.
@@ -183,6 +203,18 @@ func (n *Node) answerRegistrations() {
 		}
 		n.registering = append(n.registering[:i], n.registering[i+1:]...)
 		n.answerRegistration(r.node, r.nonce)
+	}
+}
+
+// answeredRegistration takes the incarnation of this start, or a challenge.
+func (n *Node) answeredRegistration(m *peer.Message) {
+	id := &n.identity
+	switch nonce := nonceOf(m.Tail); {
+	case m.Index > 0:
+		n.registered(env.Incarnation(m.Index), nonce)
+	case id.asks && nonce == n.env.Nonce() && m.Round != id.challenge:
+		id.challenge = m.Round
+		n.askToRegister()
 	}
 }
 

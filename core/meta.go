@@ -189,7 +189,7 @@ func (n *Node) metaMessage(from env.ID, m *peer.Message) {
 	case peer.Register:
 		n.register(from, m)
 	case peer.Registered:
-		n.registered(env.Incarnation(m.Index), nonceOf(m.Tail))
+		n.answeredRegistration(m)
 	case peer.Poll:
 		n.leader, n.located = from, true
 		n.tell(from, m.Round)

@@ -44,8 +44,8 @@ const (
 	Report                     // N answers, by what Round it was asked for; Mark: number of the report; Tail: the figures
 	Verify                     // N asks a member of the meta log whether it leads the shard in Epoch; Round: of its confirmations
 	Verified                   // the member answers: it did so after it was asked
-	Register                   // N, which has no incarnation yet, wants one; Tail: the command; to every member of the meta log
-	Registered                 // the member that leads the meta log answers; Index: the incarnation; Tail: the nonce of the start that has it, 16
+	Register                   // N, which has no incarnation yet, wants one; Round: the challenge that it was given last; Tail: the command; to every member of the meta log
+	Registered                 // the member that leads the meta log answers; Index: the incarnation; 0: Round is a challenge, which is to be repeated; Tail: the nonce of the start, 16
 	kinds
 )
 
@@ -126,8 +126,8 @@ var layouts = [kinds][]field{
 	Report:     {pRound, pMark, pTail},
 	Verify:     {pShard, pRound},
 	Verified:   {pShard, pRound},
-	Register:   {pTail},
-	Registered: {pIndex, pTail},
+	Register:   {pRound, pTail},
+	Registered: {pIndex, pRound, pTail},
 }
 
 // A message between nodes, little endian, part of the format; never change:

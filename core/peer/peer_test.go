@@ -74,7 +74,7 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"report":    {"Round", "Mark", "Tail"},
 		"verify":    append(slices.Clone(shard), "Round"),
 		"verified":  append(slices.Clone(shard), "Round"),
-		"register":  {"Tail"}, "registered": {"Index", "Tail"},
+		"register":  {"Round", "Tail"}, "registered": {"Index", "Round", "Tail"},
 	}
 	got := map[string][]string{}
 	for _, k := range kinds() {

@@ -111,10 +111,12 @@ type Group struct {
 	isSole bool
 	named  env.Time // when the node was told that it leads in known.Epoch
 	deaf   bool     // the node has not heard the meta log lately
-	echo   uint64   // following: the last round that the leader asked for
-	ticks  uint32
-	beat   env.Time // when members are asked to confirm next
-	gather gathering
+	// ledDeaf: it was so while the node led.
+	ledDeaf bool
+	echo    uint64 // following: the last round that the leader asked for
+	ticks   uint32
+	beat    env.Time // when members are asked to confirm next
+	gather  gathering
 
 	out  []byte
 	ends []lineage.End // of a log that somebody asks for, while it is looked at

@@ -13,14 +13,16 @@ import (
 // Neither can serve, and both would keep their shard for ever.
 
 // Deaf says whether the node has heard nothing of the meta log lately. Then the silence of
-// others is no reason to remove them, and when it hears again they have the time to answer.
+// others is no reason to remove them, and when a leader hears again they have the time to answer.
+// A node that is told, as it hears again, that it leads has heard others all the while.
 func (g *Group) Deaf(e env.Env, deaf bool) {
-	if g.deaf && !deaf {
-		for i := range g.peers {
+	leads := g.role == Leading
+	for i := range g.peers {
+		if leads && g.ledDeaf && !deaf {
 			g.peers[i].answered = e.Now()
 		}
 	}
-	g.deaf = deaf
+	g.deaf, g.ledDeaf = deaf, leads && deaf
 }
 
 // bound returns for how long a member may be silent, or lack a record, before the leader asks

@@ -1,5 +1,5 @@
 // Package browser opens pages in a real Chromium, for tests of package report. It is a module
-// of its own, so that nobody else links what it needs.
+// of its own, so that no other module depends on the driver of Chromium.
 package browser
 
 import (
@@ -16,10 +16,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// ErrNoChromium is returned where there is no Chromium.
+// ErrNoChromium says that the machine has no Chromium.
 var ErrNoChromium = errors.New("no Chromium on this machine; on Debian: apt-get install chromium")
 
-// path returns where Chromium is.
+// path returns the path of the Chromium binary.
 func path() (string, error) {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -48,7 +48,7 @@ func Start(ctx context.Context) (browser context.Context, stop func(), err error
 	return browser, stop, nil
 }
 
-// Screen is what a page is looked at on.
+// Screen is the size of a window, in CSS pixels, and its colour scheme.
 type Screen struct {
 	Width, Height int64
 	Dark          bool
@@ -86,7 +86,7 @@ func Open(browser context.Context, s Screen, url string) (*Tab, error) {
 	return t, chromedp.Do(t.ctx, chromedp.Navigate(url))
 }
 
-// listen keeps what the page complains of.
+// listen keeps the errors and warnings of the page.
 func (t *Tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
 	for m, err := range messages {
 		if err != nil {
@@ -100,7 +100,8 @@ func (t *Tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
 	}
 }
 
-// Complaints returns errors and warnings of the page's console, and what it threw.
+// Complaints returns the errors and warnings of the page's console, and its uncaught
+// exceptions.
 func (t *Tab) Complaints() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,7 +125,7 @@ func (t *Tab) Wait(expression string, patience time.Duration) error {
 // Screenshot returns the whole page as a PNG.
 func (t *Tab) Screenshot() ([]byte, error) { return chromedp.Run(t.ctx, chromedp.FullScreenshot(100)) }
 
-// Work is how much of a processor's time the page's thread has taken so far.
+// Work is the CPU time that the page's thread has taken so far.
 func (t *Tab) Work() (time.Duration, error) {
 	m, err := chromedp.Call(t.ctx, performance.GetMetrics, cdp.Empty{})
 	if err != nil {

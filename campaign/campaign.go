@@ -41,8 +41,8 @@ type Options struct {
 	Regressions string
 	// Workers is the number of worlds at work at once; 0 is one per CPU.
 	Workers int
-	// MaxViolated ends a scenario when so many of its seeds, in their order, are violated;
-	// those after them do not count, whether they ran or not. 0 is no bound.
+	// MaxViolated ends a scenario after this many violated seeds, in the order of seeds. Later
+	// seeds do not count, even if they ran. 0 is no bound.
 	MaxViolated int
 	// FailFast ends the campaign at the first violation.
 	FailFast bool
@@ -298,8 +298,8 @@ type outcome struct {
 	err            error  // the plan cannot be run
 }
 
-// safely runs a job. A panic around the run, not in it, is a mistake of this program: it ends
-// the campaign, and what the seeds before it showed is reported.
+// safely runs a job. A panic outside the simulated world is a bug of this program: it ends the
+// campaign, which still reports the seeds before it.
 func (w *worker) safely(j job) (out *outcome) {
 	defer func() {
 		if failure := recover(); failure != nil {

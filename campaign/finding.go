@@ -88,8 +88,8 @@ func (f *Finding) place(p *scenarios.Plan, got *scenarios.Result) {
 	}
 }
 
-// atTheEnd reports whether the finding was made when the run had ended, and is of no instant. A
-// panic may be at instant 0.
+// atTheEnd reports whether the finding was made when the run had ended, and so has no instant.
+// A panic always has one, which may be 0.
 func (f *Finding) atTheEnd() bool { return f.At == 0 && f.Checker != "panic" }
 
 // Record runs a plan and returns it as recorded, with what it showed.

@@ -163,12 +163,13 @@ func (s Shard) share(ranges []Range) (n int) {
 	return int(whole)
 }
 
-// stop lets no more seeds of a scenario begin. It may be called while jobs are handed out.
+// stop keeps further seeds of a scenario from beginning. It may be called while jobs are handed
+// out.
 func (s *source) stop(scenario *scenarios.Scenario) {
 	s.stopped[slices.Index(s.options.Scenarios, scenario)].Store(true)
 }
 
-// allStopped reports whether there is no scenario left of which seeds may begin.
+// allStopped reports whether every scenario has stopped.
 func (s *source) allStopped() bool {
 	for i := range s.stopped {
 		if !s.stopped[i].Load() {

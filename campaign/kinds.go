@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Kind is what seeds have in common that show one fingerprint. A frequent bug is found in
-// hundreds of them, and nobody reads hundreds of reports.
+// Kind groups the findings of one fingerprint. A frequent bug shows in hundreds of seeds, and
+// nobody reads hundreds of reports.
 type Kind struct {
 	Fingerprint string   `json:"fingerprint"`
 	Checker     string   `json:"checker"`
@@ -34,7 +34,7 @@ func (s *Summary) kind(f *Finding) {
 	}
 }
 
-// name is how replay wants the run.
+// name is the argument with which replay repeats the run.
 func (f *Finding) name() string {
 	if f.Regression != "" {
 		return f.Regression

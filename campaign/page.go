@@ -129,7 +129,7 @@ func kindOf(dir string, l *SeedLine) report.Kind {
 	return k
 }
 
-// picture says what was found, and draws it, beside the plan, which ran before.
+// picture draws a finding and writes page and finding.json beside its plan.
 func (s *store) picture(f *Finding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,9 +20,10 @@ type Regression struct {
 	Plan     *scenarios.Plan
 }
 
-// Regressions reads all committed plans below a directory, in order of path. A plan that
-// lies where nobody runs it is an error, as is one that cannot be read: it would be green
-// and prove nothing. Files that people read (README.md) and hidden ones may lie anywhere.
+// Regressions reads all committed plans below a directory, in order of path. A plan outside the
+// directory of a scenario is an error, as is one that cannot be read: no run would replay it,
+// and every run would be green. Files that people read (README.md) and hidden ones may lie
+// anywhere.
 func Regressions(dir string) (all []Regression, err error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("--regressions %s: %w: %w; name the directory of the committed plans, or none with --regressions=", dir, ErrUsage, notADirectory(err))
@@ -47,7 +48,7 @@ func Regressions(dir string) (all []Regression, err error) {
 	return all, errors.Join(append(wrong, walked)...)
 }
 
-// notADirectory is why a path is none.
+// notADirectory is the reason why a path cannot hold regressions.
 func notADirectory(err error) error {
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func placed(dir, path string) (*scenarios.Scenario, error) {
 }
 
 // loadRegressions returns the jobs of the scenarios' committed plans, in the order of the
-// scenarios, then of paths. What is wrong with those of other scenarios is an error too.
+// scenarios, then of paths. A misplaced or unreadable plan of another scenario is an error too.
 func loadRegressions(o *Options) (jobs []job, err error) {
 	if o.Regressions == "" {
 		return nil, nil

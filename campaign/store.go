@@ -109,8 +109,8 @@ func (s *store) prune(runs string) {
 	}
 }
 
-// ErrArtifact is wrapped by the error for an artifact that could not be written. What the seeds
-// showed is true all the same.
+// ErrArtifact is wrapped by the error for an artifact that could not be written. The verdicts
+// of the seeds stand all the same.
 var ErrArtifact = errors.New("an artifact could not be written")
 
 func (s *store) keep(err error) {

@@ -233,12 +233,13 @@ func (s *Summary) add(o *outcome) {
 	per.Stopped = s.MaxViolated > 0 && per.Violated >= s.MaxViolated
 }
 
-// stopped reports whether a job is a seed of a scenario of which enough are violated.
+// stopped reports whether a job is a seed of a scenario that has stopped.
 func (s *Summary) stopped(j *job) bool {
 	return j.regression == "" && s.Scenarios[s.building[j.scenario.Name]].Stopped
 }
 
-// notRun returns how many seeds of scenarios that stopped do not run, if each has so many.
+// notRun returns how many seeds the stopped scenarios leave out, with so many seeds for each
+// scenario.
 func (s *Summary) notRun(each int) (n int) {
 	for i := range s.Scenarios {
 		if per := &s.Scenarios[i]; per.Stopped && each > per.Seeds {

@@ -51,7 +51,7 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //	removed     a member that nothing had hurt left a set whose leader had heard nobody for half
 //	            a Silence: all others seem silent to a leader that is deaf
 //
-// Where messages are lost or late for no disruption's sake the bound is twice as long.
+// In a run with rates of lost or late messages the bound is twice as long.
 //
 // A gap between two acknowledgements counts from when a client waited, and from when the node
 // was hurt last. Several nodes at once, or a set at min, may have to wait for a node to come
@@ -59,10 +59,9 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //
 // A read is judged if, from its beginning to its deadline, at most one node was hurt, or had
 // been so shortly before: it has to come back, and into the in-sync set. Its deadline is
-// ReadDeadline, and longer if the node ran all the while; it counts from when the node is back if
-// the set was at min when the node was hurt. Where messages are lost for no disruption's sake
-// nothing is judged; nor is a read of a tenant before its creation was answered, or from
-// when its drop was asked for.
+// ReadDeadline, and longer if the node ran all the while; it counts from when the node is back
+// if the set was at min when the node was hurt. In a run with such rates no read is judged; nor
+// is a read of a tenant before its creation was answered, or from when its drop was asked for.
 func judgeAvailability(run *observe.Run, o Options) Report {
 	v, a := newVerdict(nameAvailability), &run.Availability
 	ops := run.Ops()
@@ -119,9 +118,9 @@ func answeredInTime(v *verdict, a *observe.Availability, ops []history.Op, i int
 	}
 }
 
-// wholeAgain returns from when on the deadline of a read counts. A leader knows that what was
-// committed before it is so when a record of its own is: in a set that was at min when a member
-// was hurt, because another one is drained, when that member is back.
+// wholeAgain returns the instant from which the deadline of a read counts. A new leader serves
+// reads when a record of its own epoch is committed. A set that was at min when a member was
+// hurt commits nothing before that member is back.
 func wholeAgain(a *observe.Availability, op *history.Op) int64 {
 	since := op.InvokeAt
 	for i := range a.Outages {
@@ -273,8 +272,9 @@ func leaderIn(run *observe.Run, l *observe.Leave) (uint32, bool) {
 	return 0, false
 }
 
-// judgeSuccessors looks for how long the leaders of sets kept in them those whom they replaced.
-// Where what they ask for may be lost, or come late, for no disruption's sake, they ask again.
+// judgeSuccessors measures how long each new leader keeps the deaf leader that it replaced in
+// the set. A run with rates of lost or late messages is left out: there the request to remove
+// it may have to be repeated.
 func judgeSuccessors(v *verdict, run *observe.Run) {
 	list := run.Configurations.List
 	if run.Availability.Lossy {
@@ -295,7 +295,8 @@ func judgeSuccessors(v *verdict, run *observe.Run) {
 	}
 }
 
-// keepsOut looks when the leader of the epoch before is out of the set that an election made.
+// keepsOut looks for the configuration without the leader of the epoch before, and for when it
+// came.
 func keepsOut(v *verdict, run *observe.Run, before, c *observe.Configuration) {
 	list, old, bound := run.Configurations.List, before.Leader.Node, run.Availability.Silence*3/4
 	if before.At > c.At-run.Availability.Silence || !holdsNode(c.InSync, old) || len(c.InSync) <= c.Min {

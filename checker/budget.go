@@ -95,7 +95,7 @@ func drainedAt(b *observe.Budget, node uint32, index uint64) bool {
 	return drained
 }
 
-// hurtBefore reports whether a disruption had hit a node, or what connects it to any other, so
+// hurtBefore reports whether a disruption had hit a node or one of its links shortly before, so
 // that its leader or the coordinator may have taken it for gone.
 func hurtBefore(a *observe.Availability, node uint32, at int64) bool {
 	return slices.ContainsFunc(a.Outages, func(o observe.Outage) bool {
@@ -103,8 +103,8 @@ func hurtBefore(a *observe.Availability, node uint32, at int64) bool {
 	})
 }
 
-// hides reports whether a disruption may let others take a node for gone: it hit the node, or
-// what connects it to another one, or a clock by which another one waits.
+// hides reports whether a disruption may let others take a node for gone: it hit the node, one
+// of its links, or a clock by which another node waits.
 func hides(o *observe.Outage, node uint32) bool {
 	connects := !o.Alone && !o.Disk && (o.Peer < 0 || o.Peer == int64(node))
 	return o.Node == node || o.Unbounded || connects

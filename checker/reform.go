@@ -4,9 +4,9 @@ import "github.com/tidaldb/tidalsim/checker/observe"
 
 const nameReform = "reform"
 
-// judgeReform looks at sets that were formed anew, of members that have all restarted: nobody
-// knows what is committed, and one member may have lost what another one has. It compares the
-// log that the leader begins its epoch with, of each slot, with what the members told of their
+// judgeReform looks at sets that were formed anew after all members restarted: no member knows
+// what is committed, and one member may lack records that another one has. It compares the log
+// that the leader begins its epoch with, of each slot, with what the members told of their
 // logs, by the lineage of the last record, then by length; and at the entry that ends the
 // reform it looks at their devices. Its rules:
 //

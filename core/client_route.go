@@ -93,9 +93,9 @@ func (c *Client) lookElsewhere(k *call) {
 	}
 }
 
-// patient is how many attempts the wait for an answer counts. What another replica may answer
-// does not wait for long for one that says nothing: a change a little longer than a read, since
-// a leader that is slow may still answer it.
+// patient bounds the attempts by which the wait for an answer grows. A call that another
+// replica may answer does not wait long for a silent node. A change waits a little longer than
+// a query, since a slow leader may still answer it.
 func (c *Client) patient(k *call) uint32 {
 	switch {
 	case k.kind == wire.Query:

@@ -2,15 +2,15 @@ package report
 
 import "github.com/tidaldb/tidalsim/scenarios"
 
-// maxLines is how many lines a page has at most, about: beyond, a browser takes seconds and
-// a story gigabytes. A Step makes linesPerStep of them, about.
+// maxLines is about how many lines a page has at most. With more, a browser takes seconds and a
+// story takes gigabytes. A Step makes about linesPerStep lines.
 const (
 	maxLines     = 1_000_000
 	linesPerStep = 3
 )
 
-// Draw runs a plan and returns its page. Of a run that is too large to be drawn whole the page
-// has what is around the first finding, or, if nothing was found, how it began.
+// Draw runs a plan and returns its page. The page of a run that is too large to be drawn whole
+// shows what is around the first finding or, if nothing was found, the beginning.
 func Draw(p *scenarios.Plan, name, replay, build string) (*Seed, error) {
 	runner := scenarios.NewRunner()
 	first, err := runner.Run(p, scenarios.Options{})
@@ -27,7 +27,8 @@ func Draw(p *scenarios.Plan, name, replay, build string) (*Seed, error) {
 	return s, nil
 }
 
-// window returns which part of a run makes so many lines, virtual ns; zeros for all of it.
+// window returns the part of a run that makes so many lines, in virtual ns; zeros for all of
+// it.
 func window(got *scenarios.Result, lines int64) (from, to int64) {
 	all := int64(got.Steps) * linesPerStep
 	if all <= lines {

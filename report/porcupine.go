@@ -17,7 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// Bounds of the search that is drawn. It is for reading: what it says is no verdict.
+// Bounds of the search that is drawn. It is only for reading, and gives no verdict.
 const (
 	searchFor = time.Second
 	maxDrawn  = 1000 // operations
@@ -30,8 +30,8 @@ type partition struct {
 	entity signal.Entity
 }
 
-// search returns porcupine's own page of the partition at fault, and which that is or why
-// there is none.
+// search returns porcupine's own page of the partition at fault, and the name of that partition
+// or why there is none.
 func search(got *scenarios.Result) (page []byte, about string) {
 	ops := got.History.Ops
 	at, until, why := atFault(got)

@@ -43,8 +43,8 @@ type Seed struct {
 	Acked     int
 	Trace     string
 
-	// Porcupine is the page of the search of the partition at fault, nil if there is none;
-	// Searched says which that is, or why there is none.
+	// Porcupine is the page of the search of the partition at fault, nil if there is none.
+	// Searched names the partition, or says why there is none.
 	Porcupine []byte
 	Searched  string
 }

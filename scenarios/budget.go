@@ -79,7 +79,7 @@ func (b *budget) mayDamage(id env.ID, path string, from, to int64) bool {
 }
 
 // mayWipe implements sim.Config.MayWipe. Without replica groups there is one copy of
-// everything.
+// everything, so that no disk may be lost.
 func (b *budget) mayWipe(id env.ID) bool {
 	b.why = NodeFile
 	if b.shared != nil {

@@ -81,9 +81,9 @@ func (d *draw) takeTurns(p *Plan) int64 {
 	return at
 }
 
-// stallsToo lets the disk of a node that is cut off stand still, sometimes, from then on until
-// after the node is back, or its segments only: then it learns of the next epoch while a batch is
-// under way, and has to cut what it has not written yet.
+// stallsToo, in one case of three, lets the disk of a node that is cut off stand still, or only
+// its segments, until after the node is back. Then the node learns of the next epoch while a
+// batch is under way, and has to cut records that it has not written yet.
 func (d *draw) stallsToo(p *Plan, i int, cut plan.Disruption) {
 	if !d.oneIn(3, "turn stalls", i) {
 		return

@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// The scenarios in which the disks of replica groups do what real ones do.
+// The scenarios in which the disks of replica groups fail in the ways of real disks.
 
 // slowFile lets single files be slow, or stand still, while the others of their disk go on:
 // what was submitted first is durable last.
@@ -95,7 +95,7 @@ var failingDisk = &Scenario{
 				d.restartAmid(p, i, f)
 			}
 		}
-		// A fault that the budget does not allow, or that nothing meets, is a crash.
+		// If the budget vetoes the fault, or no operation meets it, the seed still has this crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 			Kind: plan.Power, Process: d.node(p, "crash node", 0), When: plan.Anchor{At: span(p)/2 + d.between("crash", 0, 0, span(p)/4)}, For: d.log("crash down", 0, millisecond, 256*millisecond),
 		})
@@ -161,7 +161,7 @@ func (d *draw) diskFault(p *Plan, name string, i int) plan.Disruption {
 // fails.
 const settledBy = 8 * foundedBy
 
-// amidDisk draws when a disk fails: at a moment after which there is something to do for it.
+// amidDisk draws when a disk fails: at a moment after which it is asked for something.
 func (d *draw) amidDisk(p *Plan, name string, i int) plan.Anchor {
 	if d.oneIn(2, name+" amid", i) {
 		a := d.amid(p, name, i)

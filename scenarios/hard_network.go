@@ -6,7 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// The scenarios in which the network between replica groups does what real ones do.
+// The scenarios in which the network between replica groups fails in the ways of real networks.
 
 // lateMessages lets single messages come seconds late, when others have led since, while
 // everything else on their links goes on.
@@ -33,7 +33,7 @@ func (d *draw) late(p *Plan) {
 	s.Silence, s.Slow = d.between("silence", 0, 150*millisecond, 300*millisecond), d.between("slow", 0, 300*millisecond, 600*millisecond)
 }
 
-// replacement keeps a node away until another one does what it did.
+// replacement keeps a node away until another one has taken its duties over.
 func (d *draw) replacement(p *Plan, i int) {
 	f := plan.Disruption{
 		Kind: plan.Power, Process: d.node(p, "replaced node", i), When: d.amid(p, "replaced", i),

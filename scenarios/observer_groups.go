@@ -269,7 +269,8 @@ func (o *observer) tellsChanges(payload []byte) {
 	o.reviewEntries()
 }
 
-// registers notes that a start of a node was registered, and whether there was one.
+// registers notes that a start of a node was registered. A node that has registered more often
+// than it has started is a finding.
 func (o *observer) registers(n *control.Node) {
 	b := &o.registered[n.ID]
 	if n.Registered <= b.last {
@@ -512,8 +513,8 @@ func (o *observer) arrives(to, from env.ID, payload []byte) {
 	}
 }
 
-// handed notes the epoch of records that a node is about to look at, and what it is told of
-// the logs of others.
+// handed notes a message that a node is about to take: the epoch of its records, or what it
+// says of the logs of others.
 func (o *observer) handed(to, from env.ID, payload []byte) {
 	switch m := &o.shared.peer; peer.KindOf(payload) {
 	case peer.Append:

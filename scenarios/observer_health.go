@@ -191,8 +191,8 @@ func (o *observer) rotates(id env.ID, path string) {
 	}
 }
 
-// refetches forgets the files of a log that were to be made and never were, as a node is about
-// to replace the log.
+// refetches forgets the files of a log that the node asked for and the disk never made, when
+// the node is about to replace the log.
 func (o *observer) refetches(id env.ID, t tenant.ID, slot lineage.Slot) {
 	files := o.files[id].All()
 	for i := range files {
@@ -288,8 +288,8 @@ func (o *observer) heardHealth(to, from env.ID, payload []byte) {
 	}
 }
 
-// knowsLater reports whether a node has applied that another one has a later life than the one
-// whose message comes late.
+// knowsLater reports whether a node has applied an entry by which another node has a later life
+// than this one, so that a message of this life comes late.
 func (o *observer) knowsLater(by, of env.ID, life env.Incarnation) bool {
 	n := o.shared.lives[by]
 	if n == nil {

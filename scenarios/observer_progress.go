@@ -11,11 +11,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What the observer looks at for the progress judge: what nodes count on, in memory, when a
-// Step has ended, beside what replicas have acknowledged, in messages.
+// The observer of the judge progress: when a Step has ended it compares what nodes count on, in
+// memory, with what replicas have acknowledged, in messages.
 
-// acknowledged is what a replica has told a leader of its log last: in which epoch, by which
-// life of the node and of the log, and up to where at most.
+// acknowledged is the last acknowledgement of a replica: the epoch, the life of the node and of
+// the log, and the highest record.
 type acknowledged struct {
 	epoch lineage.ShardEpoch
 	from  env.Incarnation
@@ -23,7 +23,7 @@ type acknowledged struct {
 	seq   lineage.Seq
 }
 
-// believed is what a leader knew of the life of a replica's log when it was looked at last.
+// believed is the life of a replica's log that the leader knew at the last look.
 type believed struct {
 	by    observe.Process
 	epoch lineage.ShardEpoch
@@ -31,7 +31,7 @@ type believed struct {
 	life  uint64
 }
 
-// acknowledges notes an acknowledgement on its way.
+// acknowledges notes an acknowledgement that a replica sends.
 func (o *observer) acknowledges(from env.ID, m *peer.Message) {
 	w := o.writesOf(from, m.Tenant, m.Slot)
 	if a := &w.acks; a.epoch != m.Epoch || a.from != m.From || a.life != m.Round {
@@ -57,8 +57,9 @@ func (o *observer) reckons(id env.ID, t tenant.ID, slot lineage.Slot) {
 	o.beliefs = append(o.beliefs, look{node: id, tenant: t, slot: slot})
 }
 
-// acknowledgedTo notes an acknowledgement that a leader is handed. One that is of another
-// life than the leader knew, or asks for a new one, calls for a look at what becomes of it.
+// acknowledgedTo notes an acknowledgement that a leader is handed. The observer looks at what
+// the leader makes of it if the log has another life than the leader knew, or is to begin a new
+// one.
 func (o *observer) acknowledgedTo(to, from env.ID, payload []byte) {
 	m := &o.shared.peer
 	if peer.View(payload, m) != nil {
@@ -69,7 +70,7 @@ func (o *observer) acknowledgedTo(to, from env.ID, payload []byte) {
 	}
 }
 
-// reckon looks at what the nodes count on that the last Step called for.
+// reckon takes the looks that the last Step called for.
 func (r *Runner) reckon() {
 	o := &r.observer
 	for i := range o.beliefs {
@@ -95,7 +96,8 @@ func (o *observer) looksAt(n *core.Node, id env.ID, t tenant.ID, slot lineage.Sl
 	}
 }
 
-// countsOn compares what a leader counts on in a replica with what that has acknowledged.
+// countsOn compares what a leader counts on in a replica with what the replica has
+// acknowledged.
 func (o *observer) countsOn(id env.ID, t tenant.ID, slot lineage.Slot, epoch lineage.ShardEpoch, c *group.Counted) {
 	w := o.writesOf(c.Member.Node, t, slot)
 	now := believed{o.process(id), epoch, c.Member.Incarnation, c.Life}

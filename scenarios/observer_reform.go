@@ -12,9 +12,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What the observer looks at for the reform judge: what members of a reformed set tell of
-// their logs, what the leader begins its epoch with, and what the devices have when the
-// reform is over.
+// The observer of the judge reform: it notes what the members of a reformed set tell of their
+// logs, with which log the leader begins its epoch, and what the devices have when the reform
+// is over.
 
 // survey is what a member has told a leader of its logs, in one epoch. Parts come in order.
 type survey struct {
@@ -76,7 +76,7 @@ func (o *observer) adopts(id env.ID, t tenant.ID, slot lineage.Slot, epoch linea
 	}
 }
 
-// adoptsIn does so, by the configuration of the shard that is in force.
+// adoptsIn looks at it under the configuration of the shard that is in force.
 func (o *observer) adoptsIn(shard *control.Shard, id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
 	epoch := shard.Epoch
 	o.run.Reforms.Count++
@@ -101,7 +101,8 @@ func (o *observer) adoptsIn(shard *control.Shard, id env.ID, t tenant.ID, slot l
 	}
 }
 
-// epochAt returns the shard epoch of a record that the node wrote, if that was seen.
+// epochAt returns the shard epoch of a record that the node wrote, if the observer saw the
+// write.
 func (w *slotWrites) epochAt(seq lineage.Seq) (lineage.ShardEpoch, bool) {
 	if seq == 0 {
 		return 0, true

@@ -78,7 +78,8 @@ func (o *observer) lostSince(before, m control.Member) bool {
 	return false
 }
 
-// diskOf returns how often its node's disk had been lost when an incarnation began.
+// diskOf returns how often a member's node had lost its disk when the member's incarnation
+// began.
 func (o *observer) diskOf(m control.Member) int {
 	if m.Incarnation > 0 && o.memberOf(m.Node) == m {
 		return o.boots[m.Node].wipes
@@ -116,7 +117,7 @@ type leading struct {
 	node  env.ID
 	epoch lineage.ShardEpoch
 	told  lineage.Seq // the last record that a client was told of
-	// adopted is where the log ended with which the epoch began.
+	// adopted is the last record of the log with which the leader began its epoch.
 	adopted lineage.Seq
 
 	utmost      utmost
@@ -213,8 +214,9 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	return true
 }
 
-// limitsTakeTheirTurn forgets what a leader has just denied: new limits waited for their turn, and
-// until then nothing else is admitted (docs/decisions/0012-new-limits-take-their-turn.md).
+// limitsTakeTheirTurn forgets that a leader has just refused a call as one that does not serve:
+// new limits waited for their turn, and until then the leader admits nothing else
+// (docs/decisions/0012-new-limits-take-their-turn.md).
 func (o *observer) limitsTakeTheirTurn(id env.ID, t tenant.ID, slot lineage.Slot) {
 	if l := o.shared.leader(t, slot); o.leads(id, t, slot) && l.denied.Reason == wire.NotServing.String() {
 		l.denied.Before = 0

@@ -11,9 +11,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 )
 
-// panicked makes a finding of a panic, in the function that recovers from it. It names the
-// process, its life and the instant; of the stack, what lies between the panic and the
-// simulator. What panics in no machine's code is the simulator's own mistake.
+// panicked makes a finding of a panic, in the function that recovers from it. The finding names
+// the process, its life and the instant, and has the frames between the panic and the
+// simulator. A panic outside every machine's code is a bug of the simulator.
 func (r *Runner) panicked(failure any) checker.Finding {
 	f := checker.Finding{Checker: "panic", Rule: "runtime", At: r.world.Time()}
 	if _, ok := failure.(assert.Failure); ok {
@@ -30,7 +30,7 @@ func (r *Runner) panicked(failure any) checker.Finding {
 	return f
 }
 
-// role is what a process is.
+// role is the kind of a process: node, client or operator.
 func (r *Runner) role(process int) string {
 	switch c := r.plan.Cluster; {
 	case process < c.Nodes:

@@ -10,8 +10,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// A recording is a run told line by line, in the order in which things happened. Each line
-// says what it is about in fields as well as in words, and which line it follows from, so
+// A recording has the events of a run, a line each, in the order in which they happened. Each
+// line says what it is about in fields as well as in words, and which line it follows from, so
 // that a reader, a filter and a picture need no other source.
 
 // Told is one line of a run told in words.

@@ -40,7 +40,7 @@ func light() []*Scenario {
 		sharedLifecycle, nodeDrain, drainCancel, grayFailure, slowFile, failingDisk, lateMessages, staggeredCuts}
 }
 
-// stormy scenarios take a few times as much, and run by name only.
+// stormy scenarios take two or three times as long as the others, and run by name only.
 func stormy() []*Scenario { return []*Scenario{storm} }
 
 // heavy scenarios take more, and run by name only.

@@ -47,8 +47,8 @@ func (p *Plan) Set(assignments []string) (*Plan, error) {
 	return changed, nil
 }
 
-// meant names what the last key of an assignment was to be, if the plan has no such key and one
-// that is near, to follow an error's text.
+// meant names the key of the plan that is nearest to the last key of an assignment, if the plan
+// lacks the latter. Its text follows the text of an error.
 func (p *Plan) meant(assignments []string) string {
 	tree, err := decodeExactly(p.Encode())
 	if err != nil {

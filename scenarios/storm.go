@@ -24,7 +24,7 @@ var storm = &Scenario{
 		for i := range int(d.between("troubles", 0, 2, 6)) {
 			kinds[d.between("trouble", i, 0, int64(len(kinds)-1))](p, i)
 		}
-		// What the budget does not allow, or nothing meets, is a crash.
+		// If the budget vetoes all else, or nothing meets it, the seed still has this crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 			Kind: plan.Power, Process: d.node(p, "sure crash", 0), When: plan.Anchor{At: max(foundedBy, span(p)/3) + d.between("sure crash at", 0, 0, span(p)/4)}, For: d.log("sure crash down", 0, millisecond, 256*millisecond),
 		})
@@ -41,7 +41,8 @@ func (d *draw) tight(p *Plan) {
 		c.ShipBytes, c.ChunkBytes = int(d.log("tight ship", 0, 256, 2048)), int(d.log("tight chunk", 0, 64, 512))
 	}
 	r := &p.World.Rates
-	// How long writes stop is bounded by patience; what is lost is sent again later than that.
+	// The bound on a pause of writes follows from Silence, and a lost message is sent again later
+	// than a short bound allows.
 	if r[chance.NetLoss]+r[chance.NetCorrupt]+r[chance.NetLate] == 0 && d.oneIn(2, "tight patience", 0) {
 		s.Silence, s.Slow = d.between("silence", 0, 150*millisecond, 300*millisecond), d.between("slow", 0, 300*millisecond, 600*millisecond)
 	}

@@ -17,11 +17,11 @@ import (
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
 
-// story tells a run in words: what was asked and answered, what went to disks and
-// wires and became of it, which moments were passed. It is only for reading; nothing is
-// judged by it.
+// story tells a run in words: calls and answers, operations of disks and their outcomes,
+// messages and their fates, the fault points that were passed. It is only for reading, and no
+// judge uses it.
 //
-// Invariant: told has, in their places, all entries of the trace before passed.
+// Invariant: told has, in order, the lines of all entries of the trace before passed.
 type story struct {
 	world          *sim.World
 	plan           *plan.Plan

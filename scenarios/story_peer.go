@@ -119,8 +119,8 @@ func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 	return true
 }
 
-// maxWords is how long a line grows before what follows is only counted, bytes: a node of a
-// large cluster tells of thousands of slots at once.
+// maxWords bounds a line, bytes: what follows is only counted. One message of a large cluster
+// may be about thousands of slots.
 const maxWords = 1000
 
 // figures tells what a node says of the shards that it leads.

@@ -49,7 +49,7 @@ var tenantLifecycle = &Scenario{
 	},
 }
 
-// failsToRemove lets a disk hold on to what is left of a tenant that was dropped.
+// failsToRemove lets a disk fail to remove the files of a tenant that was dropped.
 func (d *draw) failsToRemove(p *Plan) {
 	p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 		Kind: plan.EntryFail, Process: d.node(p, "fails to remove", 0), Files: "trash", Amount: d.between("failing removals", 0, 1, 3),

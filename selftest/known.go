@@ -9,8 +9,8 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// known returns an error for a mistake that expects a checker, or wants a scenario, that there
-// is not: nobody would ever object as expected.
+// known returns an error for a mistake that names a checker or a scenario that does not exist:
+// the self-test could never find it.
 func known(all []Mistake) error {
 	checkers := []string{Any, determinism}
 	for _, c := range checker.All() {

@@ -15,7 +15,7 @@ import (
 // listed and made few. The seed is the same, and no family is new.
 
 // boldEffort bounds the Steps of the runs with deviations elsewhere, in all: there are some for
-// each entry and each family, and they need not lead to anything.
+// each entry and each family, and they may all be in vain.
 const boldEffort = 3_000_000
 
 // bold looks for one cut that holds with deviations elsewhere, the big ones first.
@@ -99,8 +99,8 @@ func (s *search) elsewhere(p *scenarios.Plan, rates plan.Rates) bool {
 	return s.try(few)
 }
 
-// boldness bounds the runs that look for so few among n deviations: ddmin finds them in about
-// as many if they are there, and goes on for n^2 runs if they are not.
+// boldness bounds the runs that look for a few among n deviations. If those suffice, ddmin
+// finds them in about so many runs; else it goes on for n^2 runs.
 func boldness(few, n int) int { return 8 + 4*(few+1)*bits.Len(uint(n)) }
 
 // smaller returns plans that have only one node, client, tenant or fault of a

@@ -98,8 +98,8 @@ func within(skip []scenarios.Skip, clients int) []scenarios.Skip {
 	return slices.DeleteFunc(skip, func(k scenarios.Skip) bool { return k.Client >= clients })
 }
 
-// onNodes returns the plan without the nodes that are not kept, and without what operators
-// want of them. Their tenants go too or, with move, to the first node that is kept. Of
+// onNodes returns the plan without the nodes that are not kept, and without the commands of
+// operators about them. Their tenants go too or, with move, to the first node that is kept. For
 // replica groups see onSharedNodes.
 func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 	if p.Cluster.Shared != nil {

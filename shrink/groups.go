@@ -79,8 +79,9 @@ func enough(p *scenarios.Plan, keep []int) []int {
 	return keep
 }
 
-// members returns those of a group that are kept, under their new numbers, and others that
-// may be members until there are at least so many, if there are.
+// members returns the members of a group that are kept, under their new numbers, and fills up
+// with other nodes that may be members until there are least of them, as far as there are such
+// nodes.
 func members(group []env.ID, keep []int, least int, may func(node int) bool) (kept []env.ID) {
 	for _, id := range group {
 		if i := slices.Index(keep, int(id)); i >= 0 {

@@ -63,8 +63,8 @@ func withCalls(p *scenarios.Plan, keep []call) *scenarios.Plan {
 	return q
 }
 
-// effort bounds the Steps of the runs that cut operations, in all: operations are no entries,
-// and a hundred that are all necessary are found to be so in ten thousand runs.
+// effort bounds the Steps of the runs that cut operations, in all: operations are not entries,
+// and it takes ten thousand runs to find that a hundred of them are all necessary.
 const effort = 4_000_000
 
 // operations cuts what clients do: first from the end, by halves, then whatever

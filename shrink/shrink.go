@@ -212,8 +212,9 @@ func (s *search) isSame(got *scenarios.Result) bool {
 }
 
 // patience is how many times the Steps of the first run a candidate may take, and leastSteps
-// how many it may take if that one was short. A cut may let a cluster wait for what never
-// comes until the run is over; what the plan is about has shown by then, or does not.
+// how many it may take if that one was short. After a cut a cluster may wait until the end of
+// the run for something that never comes. A bug that has not shown within patience is taken not
+// to show.
 const (
 	patience   = 2
 	leastSteps = 20_000

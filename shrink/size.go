@@ -13,8 +13,8 @@ import (
 // the first part that differs decides, and every part is a number that cannot fall for
 // ever.
 //
-// What counts comes first. A cut of an entry may bring operations back, and a cut of an
-// operation may make values odd again, but never the other way round.
+// The parts are in order of weight. A cut of an entry may bring operations back, and a cut of
+// an operation may make values odd again, but not the other way round.
 type size struct {
 	entries    int // see Entries
 	parts      int // shards, their replicas, and slots
@@ -73,8 +73,8 @@ func calls(p *scenarios.Plan) int {
 	return n
 }
 
-// rank says how far a value is from the simplest: 0 if it is that, its place if it is
-// another simple one, else more the farther it is.
+// rank says how far a value is from the simplest one. The simplest has rank 0, another simple
+// one its place in the list, and any other more the farther it is.
 func (v *value) rank(p *scenarios.Plan) uint64 {
 	now := v.get(p)
 	if i := slices.Index(v.simple, now); i >= 0 {

@@ -140,8 +140,8 @@ func misdirect(mask, content, other []byte) {
 	}
 }
 
-// donor returns the bytes of a sector of the disk that were written to a place that they were
-// not meant for.
+// donor returns what a misdirected write leaves at a place: the bytes of a sector of the disk,
+// which the draws which and where choose.
 func (w *World) donor(p *process, at place, which, where uint64) []byte {
 	files := p.disk.Files()
 	f := files[chance.Below(which, uint64(len(files)))]

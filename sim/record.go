@@ -5,14 +5,14 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// Recorder is told what becomes of everything, so that a run can be told and drawn. Nobody
-// is in an ordinary run, and what is told changes nothing. As with an Observer, World.Time
-// tells when, and what is passed is valid during the call only.
+// Recorder is told what becomes of every message and disk operation, so that a run can be told
+// and drawn. An ordinary run has none, and a recorder changes nothing in a run. As with an
+// Observer, World.Time tells when, and arguments are valid during the call only.
 type Recorder interface {
 	// Flies is called when the network has taken a message, right behind Observer.Sent and
 	// the deviations that hit it.
 	Flies(f Flight)
-	// Meets is called when a copy of a message comes to an end, or to a cut that keeps it.
+	// Meets is called when a copy of a message arrives or is lost, or when a cut holds it.
 	Meets(message uint64, to env.ID, fate Fate)
 	// Steps is called before a Step; message is 0 if it is not about one.
 	Steps(id env.ID, kind env.EventKind, message uint64)
@@ -22,7 +22,7 @@ type Recorder interface {
 	// Worked is called when a disk operation is done, before the process's Step if it is
 	// told of it.
 	Worked(id env.ID, ref uint32, err env.Errno)
-	// Deviated is called with each fault of chance, amid what it hits.
+	// Deviated is called with each fault of chance, during the operation that it hits.
 	Deviated(d *chance.Deviation)
 }
 

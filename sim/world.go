@@ -70,8 +70,8 @@ type Config struct {
 	// Poison overwrites the data of an event when its Step has ended, so that a machine that
 	// keeps what it was lent is found out.
 	Poison bool
-	// Until and Steps cut the run short: at that virtual time, ns, with whatever comes later
-	// still to come, and after so many Steps. 0 is never.
+	// Until cuts the run short at that virtual time, ns, and Steps after so many Steps; later
+	// events do not happen. 0 is never.
 	Until int64
 	Steps uint64
 	// MayDamage is the budget of faults: whether the bytes [from, to) of a file may
@@ -83,8 +83,8 @@ type Config struct {
 	MayRestore func(process env.ID) bool
 	// MayFail is asked before disk operations of a process begin to fail; nil is yes.
 	MayFail func(process env.ID) bool
-	// Forbidden is told of each disruption that comes to nothing because MayDamage or MayFail,
-	// which was asked just before, forbids it. nil: nobody is told.
+	// Forbidden, if not nil, is told of each disruption that comes to nothing because MayDamage,
+	// MayWipe or MayFail, which was asked just before, forbids it.
 	Forbidden func(disruption int)
 	// Wiped is told whose disk is about to be lost, and whether an older copy takes its place;
 	// it may be nil.
@@ -236,12 +236,12 @@ func (w *World) Run(done func() bool) Outcome {
 	}
 }
 
-// lingers is how long a run that is done goes on for moments that have not come, ns. With nothing
-// to do most of them never come. Disruptions that begin at an instant are waited for.
+// lingers is how long a run that is done goes on for moments that have not come, ns. Most of
+// them never come when the nodes are idle. Disruptions that begin at an instant are waited for.
 const lingers = 1_000_000_000
 
-// isCut reports whether the run ends here by its configuration, before the next item; the
-// time until then passes. A disruption that waits does not keep it.
+// isCut reports whether the run ends here by its configuration, before the next item; the time
+// until then passes. A disruption that waits for a moment does not delay that.
 func (w *World) isCut() bool {
 	c := &w.config
 	if c.Until > 0 && w.queue.NextAt() > c.Until {
@@ -317,8 +317,8 @@ func (w *World) Charged() int64 {
 	return w.stepping.charged
 }
 
-// Running returns the process whose machine's code runs, and in which of its lives: after a
-// panic, the one that panicked. It is false if it was no machine's.
+// Running returns the process whose machine's code runs, and its life; after a panic, those of
+// the machine that panicked. It is false while no machine's code runs.
 func (w *World) Running() (id env.ID, life env.Incarnation, ok bool) {
 	if w.running == nil {
 		return 0, 0, false

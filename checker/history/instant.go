@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Instant writes true time, ns, in milliseconds: 12.345678 ms. Every text of every report
-// writes an instant so, without zeros at its end, so that who searches for one finds it
-// everywhere. Plans have a language of their own, which writes 12.345678ms.
+// Instant writes true time, ns, in milliseconds: 12.345678 ms. All texts of all reports write
+// instants this way, without trailing zeros, so that a text search for an instant finds it
+// everywhere. Plans write 12.345678ms, without the space.
 func Instant(ns int64) string {
 	sign := ""
 	if ns < 0 {

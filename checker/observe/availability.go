@@ -80,7 +80,7 @@ type Availability struct {
 	Silence int64
 	// Slow is how long a node's disk may make nothing durable until it is replaced, ns.
 	Slow int64
-	// Lossy says that messages were lost, late or damaged for no disruption's sake.
+	// Lossy says that chance lost, delayed or damaged messages, beside the disruptions.
 	Lossy bool
 	// Unjudged counts gaps in which several nodes were hurt, or the set was at min.
 	Unjudged int
@@ -129,8 +129,8 @@ func (a *Availability) SetAt(shard lineage.Shard, at int64) (last Set) {
 	return last
 }
 
-// AtMin reports whether the set of a slot's shard, as it was told last until an instant, had no
-// more members than it needs.
+// AtMin reports whether the in-sync set of a slot's shard, in the last configuration that was
+// told by an instant, had no more members than its minimum.
 func (a *Availability) AtMin(t tenant.ID, slot lineage.Slot, at int64) bool {
 	for _, h := range a.Homes {
 		if h.Tenant == t && h.Slot == slot {

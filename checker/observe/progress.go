@@ -7,7 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Misbelief is what a node takes for true of a log and nothing bears out.
+// Misbelief is the kind of a claim about a log that a node relies on, and that no message or
+// log supports.
 type Misbelief uint8
 
 // The misbeliefs.
@@ -15,8 +16,8 @@ const (
 	// Unacknowledged: a leader counts on a replica for a record that the replica has not
 	// acknowledged to it, in its epoch.
 	Unacknowledged Misbelief = iota + 1
-	// OfAnEarlierLife: a leader counts what a replica acknowledged of a log that the leader
-	// has let begin anew since.
+	// OfAnEarlierLife: a leader counts an acknowledgement of a log that the leader has since asked
+	// to begin anew.
 	OfAnEarlierLife
 	// BeyondTheLog: a replica takes records for committed that are not in its log.
 	BeyondTheLog
@@ -32,7 +33,7 @@ func (m Misbelief) String() string {
 	return fmt.Sprintf("misbelief-%d", uint8(m))
 }
 
-// Belief is one of them, and where it showed.
+// Belief is a misbelief of one node, with the log and the record that it is about.
 type Belief struct {
 	Kind   Misbelief
 	Tenant tenant.ID
@@ -45,8 +46,7 @@ type Belief struct {
 	At     int64              // true time, ns
 }
 
-// Progress records whether nodes knew of logs what they counted on. The zero value is empty
-// and ready.
+// Progress records the misbeliefs of nodes about logs. The zero value is empty and ready.
 type Progress struct {
 	Count int      // of what was looked at
 	Wrong []Belief // at most maxNoted
@@ -55,7 +55,7 @@ type Progress struct {
 
 func (p *Progress) reset() { *p = Progress{Wrong: p.Wrong[:0]} }
 
-// Believes notes a belief that nothing bears out.
+// Believes notes a misbelief.
 func (p *Progress) Believes(b Belief) {
 	if len(p.Wrong) == maxNoted {
 		p.More++

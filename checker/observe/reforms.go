@@ -7,8 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Haste is what was wrong with a reform: with how the leader of a set of which nobody knows
-// what is committed began its epoch, or with how the reform ended.
+// Haste is what went wrong with a reform: the leader began its epoch too early or with the
+// wrong log, or the reform ended too early.
 type Haste uint8
 
 // The kinds of haste.

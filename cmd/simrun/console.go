@@ -48,13 +48,13 @@ type console struct {
 	drains map[env.ID]*drain // under way
 }
 
-// drain is one that is under way.
+// drain is a drain that is under way.
 type drain struct {
 	callOff context.CancelCauseFunc
 	ended   chan struct{}
 }
 
-// newConsole begins to heed lines. Of a stdin that ends there are none.
+// newConsole begins to heed lines. A stdin that has ended has no lines.
 func (c *command) newConsole(ctx context.Context, cluster *local.Cluster) *console {
 	k := &console{c: c, cluster: cluster, failed: make(chan error, 1), drains: map[env.ID]*drain{}}
 	k.ctx, k.cancel = context.WithCancel(ctx)
@@ -91,8 +91,8 @@ func (k *console) end() {
 	k.work.Wait()
 }
 
-// heed does what a line says, and tells how it ended. What goes wrong there is told, and is no
-// reason to end.
+// heed does what a line says, and tells how it ended. An error is printed, and does not end the
+// command.
 func (k *console) heed(line string) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -199,7 +199,7 @@ func (k *console) drain(ctx context.Context, line string, node env.ID, waits str
 	}
 }
 
-// waits tells what a drain waits for, unless that was told last, and returns it.
+// waits prints what a drain waits for, unless it is what was printed last, and returns it.
 func (k *console) waits(ctx context.Context, line string, node env.ID, told string) string {
 	ctx, cancel := context.WithTimeout(ctx, knownWithin)
 	defer cancel()
@@ -220,7 +220,7 @@ func (k *console) waits(ctx context.Context, line string, node env.ID, told stri
 	return text
 }
 
-// callOff ends the drain of a node that is under way, and waits until nobody asks for it.
+// callOff ends the drain of a node that is under way, and waits until its goroutine has ended.
 func (k *console) callOff(line string, node env.ID) {
 	k.mu.Lock()
 	d := k.drains[node]

@@ -51,7 +51,7 @@ func (k *keepFlags) path(p *scenarios.Plan) string {
 	return filepath.Join(k.dir, p.Scenario, k.name+".json")
 }
 
-// isFree reports that a name is taken, before any work is done for it.
+// isFree returns an error if a name is taken. It is asked before any work is done.
 func (k *keepFlags) isFree(p *scenarios.Plan) error {
 	if k.name == "" {
 		return nil
@@ -74,8 +74,8 @@ func (k *keepFlags) unusable(err error) error {
 	return fmt.Errorf("--keep %s: %w: %w; name the directory of the committed plans with --regressions", k.name, campaign.ErrUsage, err)
 }
 
-// acked is how many acknowledged operations a plan that is kept has at least: without any, it
-// would be undecided, and prove nothing, when its bug is mended.
+// acked is the least number of acknowledged operations of a plan that is kept. A run without
+// any would be undecided, and prove nothing, once its bug is mended.
 func (k *keepFlags) acked() int {
 	if k.name == "" {
 		return 0

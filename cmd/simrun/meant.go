@@ -95,11 +95,11 @@ func variable(flag string) string {
 
 const variables = "SIMRUN_"
 
-// foreign are variables of that name that cobra reads.
+// foreign are the variables with our prefix that cobra reads.
 var foreign = []string{variables + "ACTIVE_HELP"}
 
-// unknownVariable returns an error for a variable that sets no flag of any command: somebody
-// believes that it does.
+// unknownVariable returns an error for a SIMRUN_ variable that sets no flag of any command: it
+// is most likely mistyped.
 func unknownVariable(root *cobra.Command, environment []string) error {
 	var flags []string
 	every(root, func(cmd *cobra.Command) { flags = append(flags, flagNames(cmd)...) })

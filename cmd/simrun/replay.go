@@ -125,8 +125,8 @@ func latest(out string) (string, error) {
 	return paths[0], nil
 }
 
-// show replays the plan that the argument name means and prints what it showed, before that
-// the lines of the story that trace chooses, if it is not nil.
+// show replays the plan that the argument name means. It prints the lines of the story that
+// trace chooses, if trace is not nil, and then what the run showed.
 func (c *command) show(name string, p *scenarios.Plan, o scenarios.Options, trace *traceFlags, dump bool) error {
 	runner := scenarios.NewRunner()
 	first, err := runner.Run(p, scenarios.Options{Until: o.Until})

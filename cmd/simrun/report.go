@@ -93,8 +93,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// reportSeed runs a plan and draws it. A large run takes minutes and cannot be stopped: who
-// interrupts it does not wait for it.
+// reportSeed runs a plan and draws it. A large run takes minutes and cannot be stopped, so that
+// an interrupt does not wait for it.
 func (c *command) reportSeed(ctx context.Context, t target, to string) error {
 	p, err := find(t.name, "")
 	if err != nil {

@@ -91,8 +91,8 @@ the command line says outweighs it.`,
 // regressions is where committed plans are, unless told otherwise.
 const regressions = "testdata/regressions"
 
-// withoutRegressions lets seeds run where nobody has named committed plans and none are, and
-// says so.
+// withoutRegressions lets seeds run in a directory without committed plans, and says so, unless
+// the flag names some.
 func (c *command) withoutRegressions(flags *pflag.FlagSet, o *campaign.Options) {
 	if _, err := os.Stat(regressions); flags.Changed("regressions") || !errors.Is(err, fs.ErrNotExist) {
 		return

@@ -33,7 +33,7 @@ func newScreen(w io.Writer) *screen {
 	return s
 }
 
-// columns returns how wide a terminal is; one that does not know is as wide as they all were.
+// columns returns the width of a terminal, 80 if it is not known.
 func columns(file *os.File) int {
 	width, _, err := term.GetSize(int(file.Fd()))
 	if err != nil || width <= 0 {
@@ -42,8 +42,8 @@ func columns(file *os.File) int {
 	return width
 }
 
-// paint repaints the line. One that fills the terminal would wrap, and what has wrapped is not
-// removed by the next one, so that the last column stays free.
+// paint repaints the line. The last column stays free: a line that fills the terminal would
+// wrap, and the next line would not remove what has wrapped.
 func (s *screen) paint(text string) {
 	if letters := []rune(text); len(letters) >= s.width() {
 		text = string(letters[:max(s.width()-1, 0)])

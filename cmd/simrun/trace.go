@@ -35,7 +35,7 @@ func (f *traceFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.node, "node", none, "of the trace only what this process does, or is sent")
 }
 
-// read says whether a trace is wanted: who chooses lines of it wants it.
+// read reports whether a trace is wanted. A flag that chooses lines of a trace asks for one.
 func (f *traceFlags) read(cmd *cobra.Command) (wanted bool, err error) {
 	f.id = tenant.Reserved
 	if f.tenant != "" {
@@ -56,8 +56,8 @@ func (f *traceFlags) read(cmd *cobra.Command) (wanted bool, err error) {
 	return wanted, nil
 }
 
-// shows reports whether a line is printed. What concerns everybody, a fault, a configuration,
-// the finding, is told to everybody.
+// shows reports whether a line is printed. A fault, a configuration and the finding are printed
+// whichever node, tenant or slot is chosen.
 func (f *traceFlags) shows(t *scenarios.Told) bool {
 	if f.around >= 0 {
 		if at := time.Duration(t.At); at < f.around-f.window || at > f.around+f.window {

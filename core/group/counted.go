@@ -7,7 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// Counted is what a leader takes a replica of a log to have.
+// Counted is what a leader counts on in another replica of a log.
 type Counted struct {
 	Member control.Member
 	Life   uint64      // of the log there: what an earlier one acknowledged counts no more

@@ -29,8 +29,8 @@ func (g *Group) drained(e env.Env, o *other) (control.Member, bool) {
 	if !slices.Contains(g.drains, o.node) {
 		return control.Member{}, false
 	}
-	// What a drain leaves behind is acknowledged by enough, and a member that is gone, and not
-	// removed yet, is none of them.
+	// The members that stay after a drain must be enough to commit. A member that is gone but not
+	// yet removed does not count as one of them.
 	//safety:drained-leaves-those-that-answer false by=availability on=drain-cancel
 	if g.heardBesides(e, o.node) < g.known.Min {
 		return control.Member{}, false

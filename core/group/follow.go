@@ -250,9 +250,10 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
 		return
 	}
 	*p = pull{later: true, count: p.count}
-	// While the log is replaced a crash leaves nothing. So nobody's is who holds a place in the
-	// set, as far as is known here, or becomes eligible when its earlier life leaves the set. A
-	// member in sync that needs a snapshot was removed, and will be told.
+	// A crash while the log is replaced leaves no log at all. So a node does not replace its log
+	// while it is in the in-sync set, as far as it knows, or while it is eligible or may become so
+	// when its earlier life leaves the set. A member in sync that needs a snapshot was removed,
+	// and will be told.
 	s.yields = g.known.IsEligible(g.self.Node)
 	if s.yields || g.counted(s) {
 		return

@@ -13,8 +13,9 @@ import (
 // Neither can serve, and both would keep their shard for ever.
 
 // Deaf says whether the node has heard nothing of the meta log lately. Then the silence of
-// others is no reason to remove them, and when a leader hears again they have the time to answer.
-// A node that is told, as it hears again, that it leads has heard others all the while.
+// others is no reason to remove them. When a leader hears again, all others get a whole Silence
+// to answer. A node that learns of its own leadership as it hears again has heard the others all
+// the while.
 func (g *Group) Deaf(e env.Env, deaf bool) {
 	leads := g.role == Leading
 	for i := range g.peers {

@@ -190,7 +190,7 @@ func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID)
 func (l *Log) answered(e env.Env, m *held) {
 	le, body := binary.LittleEndian, m.body
 	if m.kind == messageAdmitted {
-		// An answer to the directory that was here before, and is lost, says nothing to this one.
+		// An answer to the directory that was here before, and is lost, does not concern this one.
 		if len(body) != 24 || le.Uint64(body) != l.directory.A || le.Uint64(body[8:]) != l.directory.B {
 			return
 		}

@@ -80,8 +80,9 @@ func (r *Replica) beginRefetch(e env.Env) {
 		r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+f.name, uint64(f.first)))
 	}
 	if r.doubted {
-		// Of what is seen to be gone a power failure may bring back everything: the sync that
-		// failed has dropped the removals, and no later one is about them.
+		// A power failure may bring back every file that is seen to be gone: the failed sync has
+		// dropped the removals, and no later sync covers them. So the directory itself is removed and
+		// made anew.
 		r.scriptAdd(r.at(e, env.OpRemove, r.dir(), 2))
 	}
 	if r.doubted || names == nil { // or it stopped before it had a directory

@@ -167,7 +167,7 @@ type Replica struct {
 	// closing: its tenant is being dropped, or new limits wait for their turn. dropped: that is done, and it has stopped.
 	closing, dropped bool
 	// doubted: a sync of its directory may have failed, so that a power failure may bring back
-	// what is seen to be gone, whatever is synced later.
+	// removed files, whatever is synced later.
 	doubted bool
 
 	script   script

@@ -185,8 +185,8 @@ func (r *Replica) Durable() lineage.Position { return r.durable }
 // End returns the last record of the log, durable or not.
 func (r *Replica) End() lineage.Position { return r.end }
 
-// Told returns up to where the log is committed, as the sequencer said. It is never behind
-// the end of the log.
+// Told returns up to where the log is committed, as the sequencer said. It is never behind the
+// last record that the state has applied.
 func (r *Replica) Told() lineage.Seq { return max(r.told, r.state.Position.Seq) }
 
 // Matched returns up to where the log is durable here and the sequencer's.

@@ -15,8 +15,8 @@ func Nearest(name string, names []string) string {
 	return best
 }
 
-// distance returns how many bytes must be put in, taken out or changed, or swapped with the one
-// beside them, to make b of a (optimal string alignment).
+// distance returns the least number of insertions, deletions, substitutions and swaps of
+// adjacent bytes that make b of a (optimal string alignment).
 func distance(a, b string) int {
 	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

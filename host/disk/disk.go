@@ -37,8 +37,8 @@ type Config struct {
 	// system, that files move to when they are removed, for an observer: the file
 	// p becomes Keep/p/n, n counting up. The machine cannot tell.
 	Keep string
-	// Measure, if not nil, is told of every operation that has ended: how long that took from
-	// when it was submitted, and what it wrote or read. Several goroutines tell it at once.
+	// Measure, if not nil, is told of every operation that has ended: how long it took from when
+	// it was submitted, and what it wrote or read. Several goroutines call it at once.
 	Measure func(kind env.OpKind, took time.Duration, bytes int64, err env.Errno)
 }
 

@@ -11,9 +11,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Drain takes the duties of a node away, and returns when that is so. If ctx ends before, what
-// was begun goes on, until Undrain. Nodes may be drained beside each other and beside other
-// commands, each node once at a time; the control plane has them wait for one another.
+// Drain takes the duties of a node away, and returns when the node has none. If ctx ends
+// before, the drain goes on in the control plane, until Undrain. Nodes may be drained beside
+// each other and beside other commands, each node once at a time; the control plane has them
+// wait for one another.
 func (c *Cluster) Drain(ctx context.Context, node env.ID) error {
 	return c.duties(ctx, c.drainer(node), control.Command{Kind: control.Drain, Node: node})
 }
@@ -24,7 +25,7 @@ func (c *Cluster) Undrain(ctx context.Context, node env.ID) error {
 }
 
 // DrainWaits says what has to happen before a node has no duties, in the words that follow
-// "waits for"; nothing if only the control plane has to say that it is so.
+// "waits for"; nothing if only the last word of the control plane is missing.
 func (c *Cluster) DrainWaits(ctx context.Context, node env.ID) ([]string, error) {
 	plane, err := c.plane(ctx)
 	if err != nil {
@@ -69,8 +70,9 @@ func shardsText(ids []string) string {
 	return "shards " + strings.Join(ids, ", ")
 }
 
-// operator is the process that asks for what is done one after the other.
+// operator is the process that asks for the commands that are done one after the other.
 func (c *Cluster) operator() env.ID { return env.ID(len(c.nodes) + 1) }
 
-// drainer is the process that asks for the drain of a node: one that waits keeps no other.
+// drainer is the process that asks for the drain of a node. Each node has its own, so that one
+// drain that waits holds up no other.
 func (c *Cluster) drainer(node env.ID) env.ID { return c.operator() + 1 + node }

@@ -1,6 +1,6 @@
 // Package meter counts what a process does: Steps, messages and disk operations, with how long
-// they take. It knows nothing of what the machine is about, nor of who wants to know, and tells
-// of one life of the process: all begin at 0 with each.
+// they take. It knows neither the machine nor the readers of its figures. All figures begin at
+// 0 with each life of the process.
 //
 // The one rule to remember: counting waits for nobody, so that it may be done within a Step.
 package meter
@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Meter counts. It may be used by several goroutines at once; who reads one figure after the
-// other sees each at an instant of its own.
+// Meter counts. Several goroutines may use it at once. A reader sees each figure at an instant
+// of its own.
 type Meter struct {
 	Began time.Time // when all was 0
 
@@ -57,7 +57,7 @@ func Moves(kind env.OpKind) bool {
 	return kind == env.OpAppend || kind == env.OpWrite || kind == env.OpRead
 }
 
-// Did counts a disk operation that has ended: bytes is what it wrote or read.
+// Did counts a disk operation that has ended, with the bytes that it wrote or read.
 func (m *Meter) Did(kind env.OpKind, took time.Duration, bytes int64, err env.Errno) {
 	m.Disk[kind].Add(took)
 	switch {

@@ -103,8 +103,8 @@ type Pace struct {
 	Stall  int64  // no operation starts before
 }
 
-// paceOf returns how many times slower an operation is than the profile, and before when it
-// does not start.
+// paceOf returns how many times slower an operation is than the profile, and the instant before
+// which it does not start.
 func (d *Disk) paceOf(op *env.Op) (slow, stall int64) {
 	path, slow := op.Path, d.slow
 	if path == "" {

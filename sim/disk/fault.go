@@ -19,7 +19,7 @@ const (
 	SpaceFault                      // syncs, and what makes a new entry: env.NoSpace
 )
 
-// errno is what an operation that fails so says.
+// errno is the error of an operation that such a fault hits.
 func (k FaultKind) errno() env.Errno {
 	if k == SpaceFault {
 		return env.NoSpace

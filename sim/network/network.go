@@ -24,8 +24,8 @@ type Profile struct {
 	Queue    int64 `json:"queue_bytes"`     // more in flight on one link is dropped
 	MaxDelay int64 `json:"max_delay_ns"`    // a deviation delays by up to this
 	Header   int64 `json:"header_bytes"`    // added to each payload
-	// MaxLate is how long a deviation keeps a message back while its link goes on, a quarter of
-	// it at least.
+	// MaxLate is the longest time, ns, for which a deviation holds a message back while its link
+	// goes on. The shortest is a quarter of it.
 	MaxLate int64 `json:"max_late_ns,omitempty"`
 }
 
@@ -101,8 +101,8 @@ func (n *Network) SetLink(p *LinkProfile) {
 	l.delay, l.perKiB = p.Latency, p.PerKiB
 }
 
-// SetPace makes a link slow times slower than its profile says; 1 is full speed. What is on
-// its way goes on as it was.
+// SetPace makes a link slow times slower than its profile says; 1 is full speed. Messages in
+// flight are not affected.
 func (n *Network) SetPace(from, to env.ID, slow int64) { n.link(from, to).slow = slow }
 
 // Shut makes a link lose what is sent from now on, or ends that. What is on its way arrives.

@@ -77,7 +77,7 @@ func (a Anchor) String() string {
 // unsynced stands in the place of a fault point; no point has such a name.
 const unsynced = "(unsynced)"
 
-// units are those that are read; ms is written.
+// units are the units that a plan may have; plans are written in ms.
 var units = [...]struct {
 	name string
 	ns   int64

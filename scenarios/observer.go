@@ -191,9 +191,23 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	}
 }
 
+// startsAt notes the clock of a process in its first Step, from which on its buckets go on: it may
+// have been paused since it was started.
+func (o *observer) startsAt(id env.ID, local env.Time) {
+	o.boots[id].local = local
+	for i := range o.writes.All() {
+		if w := &o.writes.All()[i]; w.node == id && w.reborn {
+			w.received = local
+		}
+	}
+}
+
 // Hit implements sim.Observer. The key of a slot's points is {slot, tenant, seq}.
 func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
+	if p == fault.NodeStarted {
+		o.startsAt(id, local)
+	}
 	b := o.boots[id]
 	if o.story != nil {
 		o.story.hit(id, p, key)

@@ -333,9 +333,14 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		w := o.writesOf(id, r.Tenant, r.Slot)
 		if first {
 			w.batch++
-			if again := w.forgetFrom(r.Seq); again.path == path { // there was no room for it before
+			switch again := w.forgetFrom(r.Seq); again.path { // there was no room for it before
+			case "":
+			case path:
 				f.size -= from - again.from
 				from = again.from
+			default: // it is in the next segment now
+				o.fileOf(id, again.path).size = again.from
+				f = o.fileOf(id, path)
 			}
 		}
 		n := len(w.places)

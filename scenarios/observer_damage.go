@@ -344,6 +344,11 @@ func (o *observer) mayLetGo(id env.ID, w *slotWrites) bool {
 			w.letGo = true
 		}
 	}
+	// The coordinator itself lets go before it has told anybody.
+	plane, _ := o.shared.plane()
+	if s := plane.Shard(shard); s != nil && !slices.Contains(s.Replicas, id) {
+		w.letGo = true
+	}
 	return w.letGo
 }
 

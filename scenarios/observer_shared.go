@@ -68,14 +68,28 @@ type olderCopy struct {
 // lostSince reports whether what one life of a node had on its disk was lost before another
 // one began. A copy that was made when the first was over has all of it.
 func (o *observer) lostSince(before, m control.Member) bool {
-	over := o.startOf(before)
-	for loss := o.diskOf(before) + 1; loss <= o.diskOf(m); loss++ {
-		whole := func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over }
-		if !slices.ContainsFunc(o.shared.copies, whole) {
+	over, had := o.startOf(before), o.diskOf(before)
+	for loss := o.diskOf(m); loss > had; { // the last one decides what there is
+		i := slices.IndexFunc(o.shared.copies, func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over })
+		if i < 0 {
 			return true
 		}
+		loss = o.wipesAt(m.Node, o.shared.copies[i].start)
 	}
 	return false
+}
+
+// wipesAt returns how often a node's disk had been lost when a start of it began.
+func (o *observer) wipesAt(id env.ID, start uint64) int {
+	if start == uint64(o.boots[id].incarnation) {
+		return o.boots[id].wipes
+	}
+	for i := range o.shared.starts {
+		if s := &o.shared.starts[i]; s.member.Node == id && s.number == start {
+			return s.wipes
+		}
+	}
+	return 0
 }
 
 // diskOf returns how often a member's node had lost its disk when the member's incarnation
@@ -192,6 +206,7 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		w.lost = false
 	case fault.SlotRefetching: // a crash amid it may leave what was there
 		o.writesOf(id, t, slot).refetching = true
+		o.boots[id].renewed = true
 	case fault.SlotFollowing:
 		if w := o.writesOf(id, t, slot); w.refetching {
 			w.refetching, w.places, w.durable = false, w.places[:0], 0
@@ -408,6 +423,9 @@ func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 // start shows no lower count of starts than the others saw, so it counts as before, and has
 // forgotten its entries and its vote.
 func (o *observer) mayAge(id env.ID) Row {
+	if o.boots[id].renewed {
+		return WaivedCopy
+	}
 	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
 		return row
 	}

@@ -32,9 +32,6 @@ const (
 	// Unconfirmed: bytes are damaged behind which nothing durable confirms them, so that the
 	// damage cannot be told from a torn tail.
 	Unconfirmed Row = "unconfirmed-bytes"
-	// WaivedCopy: a disk would be replaced by a copy from before one of its logs was replaced by
-	// another replica's. That is survivable, and the observer cannot tell the two logs apart yet.
-	WaivedCopy Row = "waived-copy"
 )
 
 // Rows returns all rows.

@@ -58,7 +58,6 @@ type observer struct {
 type boot struct {
 	incarnation env.Incarnation
 	local       env.Time
-	renewed     bool            // a log was replaced by another replica's since then
 	given       env.Incarnation // that was seen to be durable in the directory
 	wipes       int             // how often the disk had been lost until then
 }
@@ -181,7 +180,7 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 		o.shared.starts = append(o.shared.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation), o.boots[id].wipes})
 	}
 	lost := o.world.Disk(id).Wipes() > o.boots[id].wipes
-	o.boots[id] = boot{incarnation, local, false, 0, o.world.Disk(id).Wipes()}
+	o.boots[id] = boot{incarnation, local, 0, o.world.Disk(id).Wipes()}
 	o.emptied(id, lost)
 	o.bootDamage(id)
 	if o.isNode(id) { // what a crash left of them is looked up anew

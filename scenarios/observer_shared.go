@@ -206,7 +206,6 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		w.lost = false
 	case fault.SlotRefetching: // a crash amid it may leave what was there
 		o.writesOf(id, t, slot).refetching = true
-		o.boots[id].renewed = true
 	case fault.SlotFollowing:
 		if w := o.writesOf(id, t, slot); w.refetching {
 			w.refetching, w.places, w.durable = false, w.places[:0], 0
@@ -423,9 +422,6 @@ func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 // start shows no lower count of starts than the others saw, so it counts as before, and has
 // forgotten its entries and its vote.
 func (o *observer) mayAge(id env.ID) Row {
-	if o.boots[id].renewed {
-		return WaivedCopy
-	}
 	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
 		return row
 	}

@@ -419,7 +419,7 @@ func TestMistakesThatNoSeedFindsAreTold(t *testing.T) {
 	}
 }
 
-// A bug of which a plan is kept stands in the README's record.
+// Each committed regression is named in the README's record of bugs.
 func TestEveryRegressionIsTold(t *testing.T) {
 	told := section(t, "README.md", "Bugs that it found")
 	plans, err := filepath.Glob("testdata/regressions/*/*.json")

@@ -27,8 +27,9 @@ func modules(t *testing.T) (dirs []string) {
 	return dirs
 }
 
-// A module that takes this one from its directory has to ask for what this one asks for, or the
-// go command refuses it on a fresh clone: after each change of a go.mod, go mod tidy in all.
+// A module that replaces this one by its directory has to require the same versions, or the go
+// command refuses it on a fresh clone. After each change of a go.mod run go mod tidy in all
+// modules.
 func TestEveryModuleIsUpToDate(t *testing.T) {
 	dirs := modules(t)
 	if len(dirs) < 2 || !slices.Contains(dirs, ".") {

@@ -93,8 +93,8 @@ func quoted(text string) string {
 	return string(data)
 }
 
-// Both pages, on a desk and on a telephone, by day and by night: nobody complains, nothing is
-// wider than the screen, and axe-core has no serious objection.
+// Both pages, on a desk and on a telephone, in light and in dark colours: the console has no
+// error or warning, nothing is wider than the screen, and axe-core has no serious objection.
 func TestPagesOnScreens(t *testing.T) {
 	pages := map[string]string{"seed": file(t, failed(t).Write), "run": file(t, wide().Write)}
 	for _, name := range []string{"seed", "run"} {
@@ -173,8 +173,8 @@ func TestAClickShowsWhereAMessageCameFrom(t *testing.T) {
 
 func abs(x float64) float64 { return max(x, -x) }
 
-// Filters leave what they name and what concerns everybody; the search finds lines in any case
-// of letters, and goes to the next.
+// Filters leave the lines that they name and those of faults, configurations and findings. The
+// search ignores the case of letters, and goes to the next line.
 func TestFiltersAndSearch(t *testing.T) {
 	tab := opened(t, Screen{1400, 900, false}, file(t, failed(t).Write))
 	choose := func(id, value string) {
@@ -206,7 +206,7 @@ func TestFiltersAndSearch(t *testing.T) {
 	}
 }
 
-// Whoever has no mouse moves, zooms and goes from line to line.
+// The keyboard alone moves, zooms and goes from line to line.
 func TestTheLanesObeyKeys(t *testing.T) {
 	tab := opened(t, Screen{1400, 900, false}, file(t, failed(t).Write))
 	window := func() []float64 {
@@ -285,9 +285,9 @@ func TestHalfAMillionLines(t *testing.T) {
 	}
 }
 
-// zoomed zooms in from all, out again, in and to the side, and returns in ascending order what
-// each frame costs: the time of the processor that the page's thread takes, to ask for it
-// included, until all is drawn, however much else the machine does.
+// zoomed zooms in from the whole run, out again, in and to the side. It returns the costs of
+// the frames in ascending order: the CPU time that the page's thread takes until all is drawn,
+// the question for that time included. The load of the machine does not count.
 func zoomed(t *testing.T, tab *Tab) (costs []time.Duration) {
 	t.Helper()
 	ask[any](t, tab, `void (globalThis.scratch = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true}), page.lanes.show(0, page.r.end))`)

@@ -87,7 +87,7 @@ func synthetic(lines int) *report.Seed {
 	return s
 }
 
-// wide is the page of a run of five thousand seeds that found five kinds of things.
+// wide is the page of a run of five thousand seeds with five kinds of findings.
 func wide() *report.Run {
 	r := &report.Run{ID: "20261130T120000.000-1", Build: "test", Started: "2026-11-30T12:00:00Z", Command: "simrun run --seeds 1000", Verdict: "violated", Seeds: 5000, Held: 4200, Violated: 790, Undecided: 10}
 	for i, s := range scenarios.All() {

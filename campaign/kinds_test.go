@@ -13,7 +13,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Which seeds are reported hangs on their order alone, and not on who was first.
+// The order of seeds alone decides which of them are reported, and not the order in which
+// workers end.
 func TestAScenarioStopsAfterEnoughViolatedSeeds(t *testing.T) {
 	var first string
 	for _, workers := range []int{1, 4, 7} {
@@ -51,7 +52,7 @@ func TestAScenarioStopsAfterEnoughViolatedSeeds(t *testing.T) {
 	}
 }
 
-// One that stops does not stop the others, and what is left of the work is known.
+// A scenario that stops does not stop the others, and the count of the remaining work is right.
 func TestOthersGoOn(t *testing.T) {
 	o := Options{Scenarios: light(t)[:2], Seeds: []Range{{1, 10}}}
 	source, err := newSource(&o)

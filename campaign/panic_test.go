@@ -49,7 +49,8 @@ simrun replay smoke:0x1`
 	}
 }
 
-// What goes wrong around a run is this program's mistake, and no crash of it either.
+// A panic outside the simulated world ends the campaign with an error, and does not crash the
+// program.
 func TestAPanicAroundARunEndsTheCampaign(t *testing.T) {
 	o := Options{Scenarios: light(t)[:1], Seeds: []Range{{1, 3}}, Workers: 2, decorate: func(env.Env) env.Env { return nil }}
 	o.Found = func(*Finding) {}

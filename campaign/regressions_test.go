@@ -11,8 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// A plan that nobody runs is green and proves nothing, so every file has to be in its place
-// and readable, whichever scenarios run.
+// A plan that no run replays proves nothing, so that every file has to be in its place and
+// readable, whichever scenarios run.
 func TestARegressionThatWouldNotRunIsAnError(t *testing.T) {
 	plan := string(scenarios.All()[0].Plan(5).Encode())
 	for _, c := range []struct {

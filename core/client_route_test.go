@@ -99,8 +99,8 @@ func grouped(t testing.TB) *caller {
 	return c
 }
 
-// A node that leads by what another one says, and does not serve yet, is asked again, a few
-// times; then the call turns to others. So it does at once if nobody says so.
+// A node that leads according to another node, and does not serve yet, is asked again a few
+// times; then the call turns to others. Without such a word the call turns to others at once.
 func TestACallInsistsForAWhile(t *testing.T) {
 	refusal := func(code wire.Code, leader env.ID) *wire.Message {
 		m := &wire.Message{Kind: wire.Refusal, Code: code}

@@ -20,7 +20,7 @@ func grouped(t *testing.T) *stage {
 }
 
 // A leader counts on a replica for what this life of its log has acknowledged in the leader's
-// epoch. What the leader cannot have heard of yet is no reason to object.
+// epoch. The judge does not object to what the leader cannot have heard of yet.
 func TestTheObserverSeesWhatNobodyAcknowledged(t *testing.T) {
 	member := control.Member{Node: 1, Incarnation: 7}
 	acked := func(epoch lineage.ShardEpoch, from env.Incarnation, life uint64, seq lineage.Seq) peer.Message {

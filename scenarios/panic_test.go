@@ -40,7 +40,7 @@ func TestAPanicNamesItsProcess(t *testing.T) {
 	}
 }
 
-// What no machine's code does is the simulator's mistake, and is called so.
+// A panic outside every machine's code is reported as one of the simulator.
 func TestAPanicOfTheSimulator(t *testing.T) {
 	runner := NewRunner()
 	if _, err := runner.Run(smoke.Plan(1), Options{}); err != nil {

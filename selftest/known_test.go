@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A mistake that waits for a checker that there is not survives for ever, or is found by chance.
+// A mistake that names a missing checker would survive for ever, or be found by chance.
 func TestAMistakeNamesWhatThereIs(t *testing.T) {
 	for _, c := range []struct {
 		m    Mistake

@@ -177,7 +177,7 @@ func shrinkTo(t *testing.T, scenario, fingerprint string, decorate func(env.Env)
 	return nil
 }
 
-// What operators want of nodes is told as such.
+// The story names the commands of operators about nodes.
 func TestWordsOfCommands(t *testing.T) {
 	p := sharedPlan()
 	p.Workload.Operators[0].Commands = append(p.Workload.Operators[0].Commands, scenarios.CommandPlan{Kind: "drop", Tenant: 1, Step: 1})

@@ -90,7 +90,7 @@ func TestShardsAndSlotsGo(t *testing.T) {
 	}
 }
 
-// What is cut of a tenant leaves commands about nodes as they are.
+// A cut of a tenant leaves the commands about nodes as they are.
 func TestCommandsAboutNodesHangOnNoTenant(t *testing.T) {
 	if q := ofTenants(sharedPlan(), []int{1}); len(q.Workload.Operators[0].Commands) != 2 || q.Workload.Operators[0].Commands[0].Tenant != 0 {
 		t.Errorf("without tenant 0: %+v", q.Workload.Operators)

@@ -7,7 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// A candidate that is taken for another one is never run.
+// Plans that differ have different hashes: the search skips a candidate whose hash it has seen.
 func TestPlansThatDifferAreToldApart(t *testing.T) {
 	found, err := scenarios.Find("lossy-network")
 	if err != nil {

@@ -77,7 +77,7 @@ func TestAFindingIsShrunkAndKept(t *testing.T) {
 	}
 }
 
-// What was interrupted is written, and not kept: it may be far from small.
+// An interrupted shrinking writes its plan and does not keep it: it may be far from small.
 func TestWhatIsInterruptedIsNotKept(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())

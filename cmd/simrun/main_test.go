@@ -108,7 +108,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// What nobody runs is never green: run says which file it is and where it belongs.
+// run refuses a regression that no run would replay, and says which file it is and where it
+// belongs.
 func TestRegressionsHaveAPlace(t *testing.T) {
 	dir := t.TempDir()
 	stray := filepath.Join(dir, "x.json")

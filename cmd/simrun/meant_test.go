@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/campaign"
 )
 
-// Somebody who mistypes is told what was meant; somebody whose value cannot be is told the
-// flag, the value and what is wanted.
+// The error for a mistyped name has the nearest existing one. The error for an impossible value
+// has the flag, the value and the values that the flag takes.
 func TestMistypedWords(t *testing.T) {
 	for _, c := range []struct{ line, says string }{
 		{"rnu", `unknown command "rnu" for "simrun"; did you mean run?`},
@@ -60,7 +60,7 @@ func TestMistypedWords(t *testing.T) {
 	}
 }
 
-// Who sets a variable believes that it does something.
+// A SIMRUN_ variable that sets no flag is an error.
 func TestUnknownVariables(t *testing.T) {
 	for _, c := range []struct{ name, says string }{
 		{"SIMRUN_SEDES", "simrun: unknown variable SIMRUN_SEDES=7: no command has a flag --sedes; did you mean SIMRUN_SEEDS?\n"},
@@ -79,7 +79,7 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-// A line that wraps is not removed by the next one, and fills the terminal with what was.
+// The line of progress never wraps: the next one would not remove a wrapped line.
 func TestProgressIsNoWiderThanTheTerminal(t *testing.T) {
 	for _, width := range []int{1, 20, 40, 80, 300} {
 		var out bytes.Buffer
@@ -92,7 +92,7 @@ func TestProgressIsNoWiderThanTheTerminal(t *testing.T) {
 	}
 }
 
-// What the seeds showed is true, whether it could be written down or not.
+// An artifact that cannot be written does not change the verdict.
 func TestAnArtifactThatIsLostIsNoVerdict(t *testing.T) {
 	dir := t.TempDir()
 	var out, complaint bytes.Buffer

@@ -115,8 +115,8 @@ func (t *typist) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// told returns what was printed of the lines, and what a drain waits for only once: how often
-// that changes is the cluster's affair.
+// told returns what was printed of the lines. It leaves out all but the first line on what a
+// drain waits for, since how often that changes depends on timing.
 func told(out string) string {
 	_, got, _ := strings.Cut(out, "knows all figures\n")
 	var lines []string
@@ -164,8 +164,8 @@ signals: 0 acked, 0 refused, 0 unknown
 	}
 }
 
-// A drain that waits says so at once, others are heeded meanwhile, and one of them may be what it
-// waits for, or may call it off.
+// A drain that waits says so at once. Other lines are done meanwhile; one of them may be what
+// the drain waits for, or may call it off.
 func TestADrainThatWaits(t *testing.T) {
 	for _, c := range []struct {
 		name        string

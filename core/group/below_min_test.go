@@ -264,8 +264,8 @@ func TestAnEligibleMemberIsNotReplacedByASnapshot(t *testing.T) {
 	n.has(0, map[uint64]bool{1: true})
 }
 
-// offered lets a node lack a record, ask for it, and get a snapshot instead. What that lets it
-// do to its disk is under way from then on.
+// offered lets a node lack a record, ask for it, and get a snapshot instead. The disk
+// operations that follow are under way when it returns.
 func (w *world) offered(i int) *node {
 	w.held = of(peer.Pull, env.ID(i))
 	w.nodes[0].mustWrite(0, 1)
@@ -288,8 +288,8 @@ func (w *world) offered(i int) *node {
 	return w.nodes[i]
 }
 
-// Nor is a member in sync: a crash amid that would leave a place that counts with nothing. It
-// waits until it has heard that it was removed.
+// A member in sync does not replace its log either: a crash amid that would leave a counted
+// place without a log. It waits until it has heard that it was removed.
 func TestAMemberInSyncIsNotReplacedByASnapshot(t *testing.T) {
 	w := serving(t)
 	n := w.offered(1)

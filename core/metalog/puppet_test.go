@@ -128,8 +128,8 @@ func TestWhoCannotStandForgetsTheLeader(t *testing.T) {
 	}
 }
 
-// An admission is of one directory. One that was on its way to the directory before at the
-// address admits nobody: the next directory would speak as a member that has voted.
+// An admission is for one directory. An admission for an earlier directory at the same address
+// is ignored: the new directory would otherwise speak as a member that has voted.
 func TestAnAdmissionIsOfOneDirectory(t *testing.T) {
 	for _, c := range []struct {
 		name      string

@@ -361,7 +361,7 @@ func TestARefetchFailsAndIsTriedAgain(t *testing.T) {
 }
 
 // A sync of the directory fails amid a refetch, and the next attempt finds it empty. A power
-// failure brings nothing back of what was in it.
+// failure brings none of its files back.
 func TestADirectoryWhoseSyncFailedIsMadeAnew(t *testing.T) {
 	ours := newTape().begin(1).signals(17)
 	snapshot := snapshotAt(t, ours, 15)

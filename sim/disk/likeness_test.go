@@ -82,7 +82,7 @@ func virtual(prepare []env.Op, disturb func(d *disk.Disk, started func(uint32, i
 	return all(ops)
 }
 
-// A file that takes long is overtaken: what was submitted first is not done first.
+// Operations on other files overtake a slow one: the first submitted is not the first done.
 func TestAsOnARealDiskASlowFileIsOvertaken(t *testing.T) {
 	files := []env.Op{{Kind: env.OpCreate, File: 1, Path: "slow", ID: 1}, {Kind: env.OpCreate, File: 2, Path: "quick", ID: 2}}
 	work := func(size int) []env.Op {

@@ -13,11 +13,11 @@ import (
 //  1. It reads the name of its data directory. A directory that has none gets one, durably.
 //  2. As a member of the meta log it is that directory: the log opens.
 //  3. It asks the leader of the meta log to register it: directory, nonce of the start, and
-//     the last incarnation that is durable here. It repeats that until it is answered. The
-//     leader answers with a challenge first, which the next question repeats. A challenge is
-//     good until another start of the node is registered, so a question that arrives after
-//     its start has ended, however late, registers nothing behind the next one.
-//     The index of the entry is its incarnation.
+//     the last incarnation that is durable here. It repeats this request until it is answered.
+//     The leader first answers with a challenge, which the next request carries. A challenge is
+//     valid until another start of the node is registered. So a request that arrives after its
+//     start has ended registers nothing once the next start is registered.
+//     The index of the entry that registers the start is its incarnation.
 //  4. It makes the incarnation durable in the directory.
 //  5. From then on it speaks: it says that it lives, takes configurations, opens its slots.
 //
@@ -32,7 +32,8 @@ type identity struct {
 	opened bool // the directory's name is durable
 	asks   bool // to be registered
 	given  env.Incarnation
-	// challenge is what the leader of the meta log wants repeated; 0: it has said nothing yet.
+	// challenge is the last challenge of the leader of the meta log, which the next request
+	// repeats; 0: none has arrived yet.
 	challenge uint64
 	writing   bool // the node file, with the name or the incarnation
 	again     bool // there was no room for it
@@ -165,8 +166,8 @@ func (n *Node) register(from env.ID, m *peer.Message) {
 	n.metaStepped()
 }
 
-// challengeOf returns what the next start of a node has to repeat: it is another one for each
-// start of the leader, and after each start of the node that is registered. It is never 0.
+// challengeOf returns the challenge that the next start of a node has to repeat. It changes
+// with each start of the leader and with each registered start of the node. It is never 0.
 func (n *Node) challengeOf(id env.ID) uint64 {
 	registered := uint64(0)
 	if x := n.plane.Node(id); x != nil {

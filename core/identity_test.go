@@ -8,9 +8,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// A start is registered when it has repeated the challenge that the leader of the meta log gave
-// it. The challenge is another one as soon as a start of the node is registered: a question of a
-// start before, which the network delivers late, registers nothing.
+// The leader of the meta log registers a start that repeats its challenge. The challenge
+// changes when a start of the node is registered, so that a late request of an earlier start
+// registers nothing.
 func TestAStartRepeatsAChallenge(t *testing.T) {
 	f := newFleet(t)
 	f.settle()

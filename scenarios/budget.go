@@ -88,7 +88,8 @@ func (b *budget) mayWipe(id env.ID) bool {
 	return b.why == "" || b.unlimited
 }
 
-// mayRestore implements sim.Config.MayRestore: an older copy lacks what was told since.
+// mayRestore implements sim.Config.MayRestore. An older copy lacks what the node has promised
+// since.
 func (b *budget) mayRestore(id env.ID) bool {
 	b.why = NodeFile
 	if b.older != nil {

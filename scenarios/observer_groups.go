@@ -528,8 +528,8 @@ func (o *observer) handed(to, from env.ID, payload []byte) {
 	}
 }
 
-// emptied notes that a node starts from a disk that may have nothing of what it promised: it
-// was lost since the last start, and another one, or an older copy of it, is in its place.
+// emptied notes that a node starts without the disk of its last start, from an empty one or
+// from an older copy, which may lack all that the node has promised.
 func (o *observer) emptied(id env.ID, lost bool) {
 	if o.shared != nil && o.isNode(id) && o.boots[id].incarnation > 1 && (lost || o.world.Disk(id).Content("node") == nil) {
 		o.run.Claims.Note(observe.Claim{Kind: observe.Forgets, By: o.process(id), At: o.world.Time()})

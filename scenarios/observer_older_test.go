@@ -6,8 +6,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 )
 
-// What a life had on its disk is lost with the disk, unless the copy that takes its place was
-// made when that life was over.
+// A lost disk takes along all that a life had on it, unless the copy in its place was made
+// after that life had ended.
 func TestACopyHasWhatLivesBeforeItHad(t *testing.T) {
 	lives := []start{{control.Member{Node: 1, Incarnation: 10}, 1, 0}, {control.Member{Node: 1, Incarnation: 20}, 2, 0}, {control.Member{Node: 1, Incarnation: 30}, 3, 1}, {control.Member{Node: 1, Incarnation: 40}, 4, 2}}
 	for name, c := range map[string]struct {

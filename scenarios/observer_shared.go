@@ -65,8 +65,8 @@ type olderCopy struct {
 	start uint64 // at whose beginning the copy was made
 }
 
-// lostSince reports whether what one life of a node had on its disk was lost before another
-// one began. A copy that was made when the first was over has all of it.
+// lostSince reports whether the node lost what it had on its disk in the life before, until the
+// life m began. An older copy that was made after the life before had ended has all of it.
 func (o *observer) lostSince(before, m control.Member) bool {
 	over, had := o.startOf(before), o.diskOf(before)
 	for loss := o.diskOf(m); loss > had; { // the last one decides what there is
@@ -349,8 +349,8 @@ func (o *observer) diskLost(id env.ID) {
 	}
 }
 
-// reopened takes note that a log is open that an older copy of a lost disk has. It counts as
-// far as it is what was there.
+// reopened notes that a log of a lost disk is open again, from an older copy. Its records count
+// up to the first that differs from the lost log.
 func (o *observer) reopened(id env.ID, t tenant.ID, slot lineage.Slot) {
 	w := o.writesOf(id, t, slot)
 	if !w.lost {
@@ -416,11 +416,11 @@ func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 	return held, err == nil && held.Member == m && !slices.Contains(o.shared.aged, m)
 }
 
-// mayAge returns the row by which an older copy may not take the place of a node's disk, ""
-// if it may. Beside what maySpare asks for, all other members of the meta log have everything
-// that the node's member has, and nobody is being elected: a member whose copy is of its last
-// start shows no lower count of starts than the others saw, so it counts as before, and has
-// forgotten its entries and its vote.
+// mayAge returns the row by which an older copy may not take the place of a node's disk, "" if
+// it may. Beside what maySpare asks for, all other members of the meta log have everything that
+// the node's member has, and no election is under way. A member on such a copy shows the same
+// count of starts as before, so that the others still count on it, though it has forgotten its
+// latest entries and its vote.
 func (o *observer) mayAge(id env.ID) Row {
 	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
 		return row
@@ -438,8 +438,8 @@ func (o *observer) mayAge(id env.ID) Row {
 	return ""
 }
 
-// ages takes note that an older copy is about to take the place of a node's disk. Its member
-// of the meta log is not counted on any more under its identity.
+// ages notes that an older copy is about to take the place of a node's disk. Its member of the
+// meta log is not counted on any more under its identity.
 func (o *observer) ages(id env.ID) {
 	o.shared.copies = append(o.shared.copies, olderCopy{id, o.world.Disk(id).Wipes() + 1, uint64(o.boots[id].incarnation)})
 	for _, members := range o.shared.quorums() {

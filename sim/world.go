@@ -84,7 +84,7 @@ type Config struct {
 	// MayFail is asked before disk operations of a process begin to fail; nil is yes.
 	MayFail func(process env.ID) bool
 	// Forbidden, if not nil, is told of each disruption that comes to nothing because MayDamage,
-	// MayWipe or MayFail, which was asked just before, forbids it.
+	// MayWipe, MayRestore or MayFail, which was asked just before, forbids it.
 	Forbidden func(disruption int)
 	// Wiped is told whose disk is about to be lost, and whether an older copy takes its place;
 	// it may be nil.

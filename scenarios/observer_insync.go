@@ -83,7 +83,7 @@ func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, whe
 	o.run.InSync.Count++
 	copies := 0
 	for _, node := range shard.Replicas {
-		if o.lacksTold(node, t, slot, told) == "" || o.wentWithItsDisk(shard, node, t, slot, told) {
+		if o.lacksTold(node, t, slot, told) == "" || o.wentWithItsDisk(shard, node, t, slot, told) || o.hadInSet(shard, node, t, slot, told.seq) {
 			copies++
 		}
 	}
@@ -103,6 +103,13 @@ func (o *observer) wentWithItsDisk(s *control.Shard, node env.ID, t tenant.ID, s
 		slices.ContainsFunc(w.gone, func(p lineage.Position) bool {
 			return p.Seq == told.seq && (told.chain == 0 || p.Chain == told.chain)
 		})
+}
+
+// hadInSet reports whether the life of a node that the set names had a record when it ended, and
+// the disk was lost after that: nobody has heard of the next life, which may not be registered yet.
+func (o *observer) hadInSet(s *control.Shard, node env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) bool {
+	i := slices.IndexFunc(s.InSync, func(m control.Member) bool { return m.Node == node })
+	return i >= 0 && o.world.Disk(node).Wipes() > o.diskOf(s.InSync[i]) && o.writesOf(node, t, slot).hadThen(s.InSync[i].Incarnation, seq)
 }
 
 // review looks at all copies of a slot that have to be whole.

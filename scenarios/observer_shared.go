@@ -275,7 +275,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 		}
 	}
 	for _, node := range shard.Replicas { // also of who has left the set since
-		if o.lacks(node, m) == "" {
+		if o.lacks(node, m) == "" || o.hadInSet(shard, node, m.Tenant, m.Slot, m.Seq) {
 			copies++
 		}
 	}

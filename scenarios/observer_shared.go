@@ -330,6 +330,10 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 	}
 	has := func(m control.Member) bool {
 		w := o.writesOf(m.Node, t, slot)
+		// A member whose disk was lost is none any more, though the node may have fetched all since.
+		if o.world.Disk(m.Node).Wipes() > o.diskOf(m) {
+			return false
+		}
 		return m.Node != but && !w.lost && !o.world.Failing(m.Node) && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
 	}
 	return slices.ContainsFunc(shard.InSync, has) || slices.ContainsFunc(shard.Eligible, has)

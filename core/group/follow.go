@@ -147,7 +147,7 @@ func (g *Group) holdsPlace(node env.ID) bool {
 func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
 	switch s.r.Receive(e, m.At, m.Commit, m.Tail) {
 	case replica.Took:
-		s.pull.on = false
+		s.pull.on, s.pull.coming = false, nil
 		g.acknowledge(e, s, len(m.Tail) == 0)
 		g.readApplied(e)
 	case replica.Behind, replica.Differs:
@@ -274,7 +274,8 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 		return
 	}
 	s := &g.slots[i]
-	if m.Mark > 0 && m.Offset > 0 { // it is fetching a snapshot
+	// It is fetching a snapshot. If that is at hand no more, records may do by now.
+	if m.Mark > 0 && m.Offset > 0 && s.r.HandsOut(m.Mark) {
 		g.sendChunk(e, s, to, m.Mark, m.Offset)
 		return
 	}

@@ -234,6 +234,11 @@ func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.
 	return o.at, offset, len(o.data), o.data[offset:min(offset+uint64(r.config.chunkBytes()), uint64(len(o.data)))]
 }
 
+// HandsOut reports whether a snapshot at a record is at hand, of which parts were handed out.
+func (r *Replica) HandsOut(mark lineage.Seq) bool {
+	return r.moved != nil && r.moved.outgoing.data != nil && r.moved.outgoing.at.Seq == mark
+}
+
 // Release lets go of the snapshot that was handed out: nobody needs it any more.
 func (r *Replica) Release() {
 	if r.moved != nil {

@@ -80,9 +80,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 		}
 	}
 	judgeRemovals(v, run)
-	if !a.Lossy {
-		judgeSuccessors(v, run)
-	}
+	judgeSuccessors(v, run)
 	switch {
 	case len(ops) == 0:
 		v.cannotTell("nothing was asked")

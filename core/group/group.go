@@ -180,6 +180,10 @@ func (g *Group) Shard() lineage.Shard { return g.known.ID }
 // the group.
 func (g *Group) Known() *control.Shard { return &g.known }
 
+// Placed returns the entry of the meta log that placed the shard here last, as far as the node
+// knows; 0 if it knows of none.
+func (g *Group) Placed() uint64 { return g.placed }
+
 // Epoch returns the epoch that is durable here.
 func (g *Group) Epoch() lineage.ShardEpoch { return g.epoch }
 
@@ -298,7 +302,8 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	}
 }
 
-// bar lets nothing count that a log acknowledged in a life that has failed.
+// bar lets nothing count that a log acknowledged in a life that has failed. How far that log is
+// behind is unknown from here on, also when the exclusion is over.
 func (g *Group) bar() {
 	for _, x := range g.known.Excluded {
 		i, j := g.peerOf(x.Member.Node), g.find(x.Tenant, x.Slot)
@@ -306,7 +311,7 @@ func (g *Group) bar() {
 			continue
 		}
 		if p := &g.progressOf(&g.slots[j])[i]; g.barred(i, &g.slots[j], p.life) {
-			p.acked = 0
+			p.acked, p.at = 0, 0
 		}
 	}
 }

@@ -45,3 +45,12 @@ func (n *Node) Committed(t tenant.ID, slot lineage.Slot) (committed, end lineage
 	}
 	return n.slots[i].Told(), n.slots[i].End().Seq, true
 }
+
+// Placed returns the entry of the meta log that placed a shard here last, as far as the node
+// knows; 0 if it knows of none.
+func (n *Node) Placed(shard lineage.Shard) uint64 {
+	if g := n.group(shard); g != nil {
+		return g.Placed()
+	}
+	return 0
+}

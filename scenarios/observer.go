@@ -71,6 +71,7 @@ type file struct {
 	slot   lineage.Slot
 	shard  lineage.Shard
 	gone   bool
+	placed uint64 // the entry that had placed the shard on the node, as the node knew it when the file was made; 0: none
 }
 
 // slotWrites is where the records of a slot were put.
@@ -294,7 +295,7 @@ func (o *observer) fileOf(id env.ID, path string) *file {
 	f := files.Find(key)
 	if f == nil {
 		f = files.Add(key)
-		*f = o.newFile(path, max(0, o.world.Disk(id).Size(path)))
+		*f = o.newFile(id, path, max(0, o.world.Disk(id).Size(path)))
 	}
 	if f.path != path { // asking for it as an assertion would cost memory every time
 		assert.Fail("%s and %s have one hash", f.path, path)

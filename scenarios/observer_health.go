@@ -139,19 +139,39 @@ func (o *observer) takeStock(id env.ID, t tenant.ID, slot lineage.Slot) {
 func (o *observer) hasSnapshot(id env.ID, path string, size int64) {
 	snapshots, key := &o.health.snapshots[id], fileKey(path)
 	if f := snapshots.Find(key); f != nil {
-		f.size, f.gone = size, false
+		f.size, f.gone, f.placed = size, false, o.placedOn(id, f.shard)
 		return
 	}
-	*snapshots.Add(key) = o.newFile(path, size)
+	*snapshots.Add(key) = o.newFile(id, path, size)
 }
 
 // newFile returns the entry of a file of a log.
-func (o *observer) newFile(path string, size int64) file {
+func (o *observer) newFile(id env.ID, path string, size int64) file {
 	f := file{path: path, size: size}
 	if t, slot, _, ok := wal.SlotOfPath(path); ok && o.shared != nil {
 		f.tenant, f.slot, f.shard = t, slot, o.shared.shardOf(t, slot)
+		f.placed = o.placedOn(id, f.shard)
 	}
 	return f
+}
+
+// placedOn returns the entry that placed a shard on a node, as far as the node knows; 0 if it
+// knows of none.
+func (o *observer) placedOn(id env.ID, shard lineage.Shard) uint64 {
+	if o.shared == nil || !o.isNode(id) || o.shared.lives[id] == nil {
+		return 0
+	}
+	return o.shared.lives[id].Placed(shard)
+}
+
+// placedBy returns the entry that placed a shard on a node; 0 if the shard is not there.
+func placedBy(plane *control.Plane, shard lineage.Shard, node env.ID) uint64 {
+	if s := plane.Shard(shard); s != nil {
+		if i := slices.Index(s.Replicas, node); i >= 0 {
+			return s.Since[i]
+		}
+	}
+	return 0
 }
 
 // changesFiles notes a file of a log that is made, named or removed.
@@ -181,7 +201,7 @@ func (o *observer) changesFiles(id env.ID, op *env.Op, path string) {
 // disk may have had no room for what was: then it is shorter than what was on its way.
 func (o *observer) rotates(id env.ID, path string) {
 	made := o.fileOf(id, path)
-	made.gone = false
+	made.gone, made.placed = false, o.placedOn(id, made.shard)
 	files := o.files[id].All()
 	for i := len(files) - 1; i >= 0; i-- {
 		if f := &files[i]; f != made && f.tenant == made.tenant && f.slot == made.slot && !f.gone {
@@ -266,10 +286,11 @@ func (o *observer) isGone(id env.ID, f *file) bool {
 	return f.gone && d.Size(f.path) < 0 && d.Platter(f.path) == nil
 }
 
-// holds reports whether a node is to have a file, by what was decided last.
+// holds reports whether a node is to have a file, by what was decided last. A file of an
+// earlier placement goes before the node makes anything for the next one.
 func holds(plane *control.Plane, f *file, node env.ID) bool {
-	s := plane.Shard(f.shard)
-	return s != nil && plane.Tenant(f.tenant) != nil && slices.Contains(s.Replicas, node)
+	placed := placedBy(plane, f.shard, node)
+	return placed > 0 && placed == f.placed && plane.Tenant(f.tenant) != nil
 }
 
 // heardHealth notes who was heard of by a node, and what it was told.

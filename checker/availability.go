@@ -50,6 +50,8 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //	            that began
 //	removed     a member that nothing had hurt left a set whose leader had heard nobody for half
 //	            a Silence: all others seem silent to a leader that is deaf
+//	holds-on    a node coordinated on for twoElections longer than Stall after its meta log had
+//	            asked a disk for something that stood still, and nothing else was hurt
 //
 // In a run with rates of lost or late messages the bound is twice as long.
 //
@@ -81,6 +83,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 	}
 	judgeRemovals(v, run)
 	judgeSuccessors(v, run)
+	judgeHolds(v, a)
 	switch {
 	case len(ops) == 0:
 		v.cannotTell("nothing was asked")
@@ -327,4 +330,38 @@ func deafAlone(a *observe.Availability, node uint32, at int64) bool {
 		}
 	}
 	return deaf
+}
+
+// judgeHolds looks at coordinators whose disks stand still: the meta log decides nothing before
+// the coordinator's own disk has what it decides. A run with rates of lost or late messages is
+// left out: there the next leader's election may have to be repeated.
+func judgeHolds(v *verdict, a *observe.Availability) {
+	if a.Lossy || a.Stall == 0 {
+		return
+	}
+	for _, h := range a.Holds {
+		for i := range a.Outages {
+			o := &a.Outages[i]
+			until := min(h.Spoke, o.To)
+			if !o.Still || o.Node != h.Node || h.Asked < o.From || until <= h.Asked || hurtBesides(a, i, h.Asked, until) {
+				continue
+			}
+			v.report.Checked++
+			if until-h.Asked > a.Stall+twoElections {
+				v.find("holds-on", until, nil, "node %d coordinated until %s, and its disk, which stood still, had been asked to write the meta log at %s",
+					h.Node, instant(until), instant(h.Asked))
+			}
+			break
+		}
+	}
+}
+
+// hurtBesides reports whether anything but an outage hurt a node in a time, or shortly before.
+func hurtBesides(a *observe.Availability, but int, from, to int64) bool {
+	for i := range a.Outages {
+		if o := &a.Outages[i]; i != but && o.From <= to && o.To+StopBound(a, o.Disk, o.Partial, true) >= from {
+			return true
+		}
+	}
+	return false
 }

@@ -277,3 +277,44 @@ func TestReadsOfASetAtMinWaitForTheNode(t *testing.T) {
 		}},
 	})
 }
+
+// Node 1 coordinates, and its disk stands still from 1000 ms to 4000 ms; its meta log asks the
+// disk for something at 1100 ms. Stall is 400 ms.
+func TestCoordinatorsWhoseDisksStandStill(t *testing.T) {
+	holds := func(spoke int64, changes ...func(*observe.Availability)) func(*world) {
+		return func(w *world) {
+			w.has(7, 5)
+			w.run.Shared = true
+			a := &w.run.Availability
+			*a = observe.Availability{
+				Silence: 300 * ms, Slow: 600 * ms, Stall: 400 * ms,
+				Outages: []observe.Outage{{Node: 1, Disk: true, Still: true, From: 1000 * ms, To: 4000 * ms}},
+				Holds:   []observe.Hold{{Node: 1, Asked: 1100 * ms, Spoke: spoke * ms}},
+			}
+			for _, change := range changes {
+				change(a)
+			}
+		}
+	}
+	hurt := func(o observe.Outage) func(*observe.Availability) {
+		return func(a *observe.Availability) { a.Outages = append(a.Outages, o) }
+	}
+	holdsOn := func(until string) []string {
+		return []string{"holds-on [] " + until + " ms: node 1 coordinated until " + until + " ms, and its disk, which stood still, had been asked to write the meta log at 1100 ms"}
+	}
+	const none = "nothing was asked while at most one node was hurt"
+	judged(t, "availability", []given{
+		{name: "it yields in time", verdict: Held, make: holds(2300)},
+		{name: "it does not", verdict: Violated, make: holds(2301), want: holdsOn("2301")},
+		{name: "it speaks on when the disk moves again", verdict: Violated, make: holds(5000), want: holdsOn("4000")},
+		{name: "the disk moves again in time", verdict: Held, make: holds(5000, func(a *observe.Availability) { a.Outages[0].To = 2300 * ms })},
+		{name: "the disk may have done what it was asked for before", verdict: Held, make: holds(2301, func(a *observe.Availability) { a.Outages[0].From = 1101 * ms })},
+		{name: "the disk is slow only", verdict: Held, make: holds(2301, func(a *observe.Availability) { a.Outages[0].Still = false })},
+		{name: "the disk of another node stands still", verdict: Held, make: holds(2301, func(a *observe.Availability) { a.Outages[0].Node = 2 })},
+		{name: "nobody else may be there to lead", verdict: Held, why: none, make: holds(2301, hurt(observe.Outage{Node: 2, Alone: true, From: 500 * ms, To: 600 * ms}))},
+		{name: "it is cut off too", verdict: Held, make: holds(2301, hurt(observe.Outage{Node: 1, Deaf: true, From: 2000 * ms, To: 2100 * ms}))},
+		{name: "another node is hurt later", verdict: Violated, make: holds(2301, hurt(observe.Outage{Node: 2, Alone: true, From: 2302 * ms, To: 3000 * ms})), want: holdsOn("2301")},
+		{name: "messages are lost besides", verdict: Held, why: none, make: holds(2301, func(a *observe.Availability) { a.Lossy = true })},
+		{name: "coordinators need not yield", verdict: Held, make: holds(2301, func(a *observe.Availability) { a.Stall = 0 })},
+	})
+}

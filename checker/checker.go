@@ -155,7 +155,7 @@ func All() []Checker {
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
 		{nameBudget, "one node at most is taken out of its duties, no set is left with fewer members than it needs, and a node without duties is given none while another one can have it", judgeBudget},
 		{nameHealth, "each figure of the health of the cluster that a node tells was so at some instant within its age, and what nobody could know is unknown", judgeHealth},
-		{nameAvailability, "while at most one node is hurt, every read is answered within its deadline, and changes of no shard above min stop for longer than a few detection bounds", judgeAvailability},
+		{nameAvailability, "while at most one node is hurt, every read is answered within its deadline, and changes of no shard above min stop for longer than a few detection bounds; a coordinator whose disk stands still hands over", judgeAvailability},
 		{nameLiveness, "after the calm part everything has finished", judgeLiveness},
 	}
 }

@@ -254,6 +254,9 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	}
 	if o.shared != nil {
 		o.changesFiles(id, op, path)
+		if isMeta(path) {
+			o.shared.metaAsked[id] = o.world.Time()
+		}
 	}
 	switch op.Kind {
 	case env.OpCreate:

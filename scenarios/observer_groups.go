@@ -187,6 +187,7 @@ func (o *observer) said(from, to env.ID, payload []byte) {
 		return
 	case peer.Configs:
 		o.run.Availability.Coordinates(uint32(from), o.world.Time())
+		o.run.Availability.HoldsOn(uint32(from), o.shared.metaAsked[from], o.world.Time())
 		o.tellsChanges(payload)
 		return
 	}

@@ -5,10 +5,13 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
+	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
 // A drain that is taken back, and asked for again soon, may be told to no node in between: the
@@ -53,5 +56,48 @@ func TestTheObserverKnowsOfDrainsThatNobodyWasToldOf(t *testing.T) {
 	}
 	if last := s.run.Budget.Duties[len(s.run.Budget.Duties)-1]; last != duties(1, 17, true) {
 		t.Errorf("the last that is known is %+v", last)
+	}
+}
+
+// A coordinator that speaks although its meta log has asked the disk for nothing for longer than
+// Stall is noted, from when it asked last: be it for the log, for a new one or for the directory.
+func TestTheObserverNotesForHowLongACoordinatorHoldsOn(t *testing.T) {
+	configs := peer.Encode(nil, &peer.Message{Kind: peer.Configs})
+	after := func(ns int64, does act) act {
+		return func(s *stage) {
+			if s.world.Time() < ns { // the puppet wakes soon again
+				s.next--
+				return
+			}
+			does(s)
+		}
+	}
+	speaks := func(s *stage) { s.o.said(0, 1, configs) }
+	asks := func(path string) act { return func(s *stage) { s.o.Submitted(0, &env.Op{Kind: env.OpSync}, path) } }
+	for _, c := range []struct {
+		name  string
+		acts  []act
+		asked []int64 // of each that is noted, ms
+		spoke []int64
+	}{
+		{"it speaks soon after it asked", []act{after(50*millisecond, asks(core.MetaFile)), after(150*millisecond, speaks)}, nil, nil},
+		{"it speaks long after", []act{after(50*millisecond, asks(core.MetaFile)), after(155*millisecond, speaks), after(200*millisecond, speaks)}, []int64{50}, []int64{200}},
+		{"it asks for more", []act{after(50*millisecond, asks("meta/log.tmp")), after(155*millisecond, speaks), asks("meta"), after(280*millisecond, speaks)}, []int64{50, 160}, []int64{155, 280}},
+		{"another log asks", []act{after(50*millisecond, asks("metadata/log")), after(155*millisecond, speaks)}, []int64{0}, []int64{155}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			shared := func(s *stage) {
+				s.o.shared = &sharedView{metaAsked: make([]int64, 1)}
+				s.run.Availability.Stall = 100 * millisecond
+			}
+			s := play(t, plan.Rates{}, nil, append([]act{shared}, c.acts...)...)
+			var want []observe.Hold
+			for i := range c.asked {
+				want = append(want, observe.Hold{Asked: c.asked[i] * millisecond, Spoke: c.spoke[i] * millisecond})
+			}
+			if got := s.run.Availability.Holds; !slices.Equal(got, want) {
+				t.Errorf("noted %+v, want %+v", got, want)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
@@ -30,18 +31,20 @@ type sharedView struct {
 	plane func() (*control.Plane, metalog.Position)
 	// quorums returns the sets of members of the meta log of each of which a majority has to
 	// agree, likewise.
-	quorums  func() [][]metalog.MemberID
-	meta     []env.ID              // founding members of the meta log
-	aged     []metalog.MemberID    // those whose disk an older copy has taken the place of
-	shards   keyed.List[slotShard] // by tenant and slot
-	leading  keyed.List[leading]   // likewise
-	voices   keyed.List[voice]     // by node and shard
-	tellers  keyed.List[told]      // by shard
-	drains   []drainAsked
-	removals []removalAsked
-	grants   keyed.List[grants]  // likewise
-	divided  keyed.List[divided] // by tenant
-	peer     peer.Message
+	quorums func() [][]metalog.MemberID
+	meta    []env.ID // founding members of the meta log
+	// metaAsked is when the meta log of each node asked its disk for something last, true time, ns.
+	metaAsked []int64
+	aged      []metalog.MemberID    // those whose disk an older copy has taken the place of
+	shards    keyed.List[slotShard] // by tenant and slot
+	leading   keyed.List[leading]   // likewise
+	voices    keyed.List[voice]     // by node and shard
+	tellers   keyed.List[told]      // by shard
+	drains    []drainAsked
+	removals  []removalAsked
+	grants    keyed.List[grants]  // likewise
+	divided   keyed.List[divided] // by tenant
+	peer      peer.Message
 
 	surveys  []survey
 	pending  []pendingMember // asked for, and not known to be refused
@@ -411,6 +414,12 @@ func (o *observer) metaSurvives(but env.ID) bool {
 		}
 	}
 	return complete
+}
+
+// isMeta reports whether a path is the directory of the meta log, or of a file in it.
+func isMeta(path string) bool {
+	dir, _, _ := strings.Cut(core.MetaFile, "/")
+	return path == dir || strings.HasPrefix(path, dir+"/")
 }
 
 // metaHeld returns what a power failure now would leave a member of the meta log; false if it

@@ -153,7 +153,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 			r.run.Residency.Place(region)
 		}
 		a := &r.run.Availability
-		a.Silence, a.Slow = s.Silence, s.Slow
+		a.Silence, a.Slow, a.Stall = s.Silence, s.Slow, int64(r.cluster.Shared.Meta.Stall)
 		for i := range s.Shards {
 			n := len(s.Shards[i].Replicas)
 			a.Sets = append(a.Sets, observe.Set{Shard: s.Shards[i].ID, Size: n, Min: min(2, n)})
@@ -214,7 +214,7 @@ func (r *Runner) view() *sharedView {
 	if r.founded.Shared == nil {
 		return nil
 	}
-	v := &sharedView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Shared.Control.Meta, lives: r.lives}
+	v := &sharedView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Shared.Control.Meta, lives: r.lives, metaAsked: make([]int64, r.plan.Cluster.Nodes)}
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
 		v.place(p.Tenant.ID, p.Slot, p.Shard)
@@ -526,6 +526,7 @@ func (r *Runner) outages(calmAt int64) {
 		case plan.WallStep, plan.MonoStep, plan.Drift:
 			outage.Unbounded = true
 		}
+		outage.Still = d.Kind == plan.Stall && d.Files == ""
 		outage.Partial = r.isPartial(d)
 		switch d.Kind {
 		case plan.CutDrop, plan.CutHold, plan.CutInto, plan.HoldInto, plan.Shut, plan.ShutInto:

@@ -15,6 +15,8 @@ type Outage struct {
 	// Disk says that its disk was slow, stood still, was full or failed, so that the node
 	// spoke all the while.
 	Disk bool
+	// Still says that its disk finished nothing, of any file.
+	Still bool
 	// Deaf says that it heard no other node.
 	Deaf bool
 	// Partial says that it did not hear, or was not heard by, some nodes, and others did.
@@ -52,6 +54,14 @@ type Coordinator struct {
 	At   int64
 }
 
+// Hold is a time in which a node coordinated and its meta log asked nothing new of its disk:
+// the log has one operation under way at a time.
+type Hold struct {
+	Node  uint32
+	Asked int64 // when the log asked the disk for something last, true time, ns
+	Spoke int64 // when the node spoke last as the coordinator, true time, ns
+}
+
 // Pause is how long nobody was told that a change of a shard is in the log, because
 // its leader was replaced.
 type Pause struct {
@@ -74,12 +84,16 @@ type Availability struct {
 	// Sets and Coordinators ascend in time.
 	Sets         []Set
 	Coordinators []Coordinator
+	Holds        []Hold // those that last longer than Stall
 	// Homes says in which shards slots are.
 	Homes []Home
 	// Silence is how long a node may say nothing until it is replaced, ns; 0: it never is.
 	Silence int64
 	// Slow is how long a node's disk may make nothing durable until it is replaced, ns.
 	Slow int64
+	// Stall is how long an operation of the coordinator's disk may last until the coordinator
+	// hands over, ns.
+	Stall int64
 	// Lossy says that chance lost, delayed or damaged messages, beside the disruptions.
 	Lossy bool
 	// Unjudged counts gaps in which several nodes were hurt, or the set was at min.
@@ -87,7 +101,7 @@ type Availability struct {
 }
 
 func (a *Availability) reset() {
-	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0], Gaps: a.Gaps[:0], Sets: a.Sets[:0], Homes: a.Homes[:0], Coordinators: a.Coordinators[:0]}
+	*a = Availability{Outages: a.Outages[:0], Pauses: a.Pauses[:0], Gaps: a.Gaps[:0], Sets: a.Sets[:0], Homes: a.Homes[:0], Coordinators: a.Coordinators[:0], Holds: a.Holds[:0]}
 }
 
 // Hit lets every pause begin no earlier than the disruption that led to it, and notes
@@ -156,4 +170,17 @@ func (a *Availability) Coordinates(node uint32, at int64) {
 	if n := len(a.Coordinators); n == 0 || a.Coordinators[n-1].Node != node {
 		a.Coordinators = append(a.Coordinators, Coordinator{node, at})
 	}
+}
+
+// HoldsOn notes that a node spoke as the coordinator, and when its meta log asked its disk for
+// something last.
+func (a *Availability) HoldsOn(node uint32, asked, at int64) {
+	if at-asked <= a.Stall {
+		return
+	}
+	if n := len(a.Holds); n > 0 && a.Holds[n-1].Node == node && a.Holds[n-1].Asked == asked {
+		a.Holds[n-1].Spoke = at
+		return
+	}
+	a.Holds = append(a.Holds, Hold{node, asked, at})
 }

@@ -127,5 +127,8 @@ func crashRates(d *draw) (r plan.Rates) {
 	if !d.oneIn(4, "no tears", 0) {
 		r[chance.DiskTorn] = uint32(d.log("tears", 0, 200_000, 800_000))
 	}
+	if d.oneIn(2, "old blocks", 0) {
+		r[chance.DiskOld] = uint32(d.log("old blocks rate", 0, 100_000, 800_000))
+	}
 	return r
 }

@@ -59,6 +59,8 @@ type Recovery struct {
 // Otherwise it is a torn tail, and is cut even if good frames follow: of two
 // unsynced appends a crash may lose the first and keep the second. Neither was
 // acknowledged. By the second confirmation only the last segment can be torn.
+// Old blocks in place of what was appended are a torn tail as well, though whole
+// frames, or a whole header, may stand there.
 //
 // Data of a newer version is never cut, confirmed or not: the error wraps
 // ErrVersion. After any error, what apply was given is to be thrown away.
@@ -137,6 +139,12 @@ func (p *replay) segment(s *Segment, isFirst, isLast bool) error {
 	header, damage := DecodeHeader(s.Data)
 	offset := 0
 	if damage == nil {
+		damage = p.stranger(&header, first)
+		if damage != nil && (!isLast || p.fits(s)) {
+			return corrupt(s, 0, "%v", damage)
+		}
+	}
+	if damage == nil {
 		if err := p.enter(s, &header, first); err != nil {
 			return err
 		}
@@ -173,18 +181,33 @@ func (p *replay) reach(s *Segment, first lineage.Seq, isFirst bool) error {
 	return nil
 }
 
-// enter checks the header against the directory, the file's name and the log
-// before. The checksum of the header matched, so a difference is no torn write.
+// stranger says why a header is of another file. Its checksum matched, so no torn write
+// explains that. Old blocks do: a power failure may leave them where the last segment got its
+// first ones.
+func (p *replay) stranger(h *Header, first lineage.Seq) error {
+	switch {
+	case h.Identity != p.id:
+		return fmt.Errorf("the header is of %v, the directory of %v", h.Identity, p.id)
+	case h.First != first:
+		return fmt.Errorf("the header says first record %d, the name says %d", h.First, first)
+	}
+	return nil
+}
+
+// fits reports whether the record behind the header of a segment is the one that follows
+// p.at. Of old blocks both are of another file, as a sector holds both. Where the record fits,
+// the header was damaged later.
+func (p *replay) fits(s *Segment) bool {
+	_, _, _, err := DecodeFrame(s.Data[HeaderSize:], &p.rec)
+	return err == nil && p.misfit() == nil
+}
+
+// enter checks the header of a segment of this log against the log before.
 func (p *replay) enter(s *Segment, h *Header, first lineage.Seq) error {
 	if p.unanchored {
 		p.at.Chain, p.unanchored = h.Before, false
 	}
-	switch {
-	case h.Identity != p.id:
-		return corrupt(s, 0, "the header is of %v, the directory of %v", h.Identity, p.id)
-	case h.First != first:
-		return corrupt(s, 0, "the header says first record %d, the name says %d", h.First, first)
-	case h.Before != p.at.Chain:
+	if h.Before != p.at.Chain {
 		return corrupt(s, 0, "the header says chain %016x at record %d, the log before says %016x",
 			uint64(h.Before), first-1, uint64(p.at.Chain))
 	}

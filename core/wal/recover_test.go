@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +155,33 @@ var recoverCases = []struct {
 	{name: "header torn right after the snapshot", script: "append 3, rotate, append 2", base: 3,
 		damage: func(_ *writer, f []wal.Segment) []wal.Segment { clear(f[1].Data[:20]); return f[1:] },
 		want:   `end 3 synced 3 tail "" remove 3-4.seg`},
+
+	{name: "old blocks of the segment before where the last one begins", script: "append 3, rotate, append 2",
+		damage: func(_ *writer, f []wal.Segment) []wal.Segment {
+			f[1].Data = slices.Clone(f[0].Data)
+			return f
+		},
+		want: `end 3 synced 3 tail "3-1.seg" remove 3-4.seg`},
+	{name: "old blocks of another tenant's segment where the last one begins", script: "append 3, rotate, append 2",
+		damage: func(_ *writer, f []wal.Segment) []wal.Segment {
+			other := newWriter(wal.Identity{Tenant: 8, Slot: 2, Placement: 1, Shard: 3})
+			other.append(5)
+			f[1].Data = slices.Clone(other.segments[0].Data)
+			return f
+		},
+		want: `end 3 synced 3 tail "3-1.seg" remove 3-4.seg`},
+	{name: "old blocks of the segment before behind the last frame", script: "append 3, rotate, append 2",
+		damage: func(_ *writer, f []wal.Segment) []wal.Segment {
+			f[1].Data = append(f[1].Data, f[0].Data[100:]...)
+			return f
+		},
+		want: `end 5 synced 3 tail "3-4.seg" cut 3-4.seg`},
+	{name: "old blocks where a segment in the middle begins", script: "append 3, rotate, append 2, rotate, append 1",
+		damage: func(_ *writer, f []wal.Segment) []wal.Segment {
+			f[1].Data = slices.Clone(f[0].Data)
+			return f
+		},
+		want: "corrupt 3-4.seg: the header says first record 1, the name says 4"},
 
 	{name: "junk over the border of two frames joins nothing", script: "append 2, sync, append 2",
 		damage: func(w *writer, f []wal.Segment) []wal.Segment {

@@ -34,6 +34,7 @@ const (
 	DiskTorn                 // an unsynced write is cut at a sector in a power failure
 	DiskEntry                // an unsynced directory entry is lost in a power failure
 	NetLate                  // a message is late by seconds, while its link goes on
+	DiskOld                  // after a power failure, old blocks show where an unsynced write made its file longer
 	Deviations               // number of deviation sites
 
 	NetJitter Site = iota - Deviations + 127 // latency within its range; numbered apart, so that a new family shifts nothing
@@ -47,7 +48,7 @@ const (
 
 var siteNames = [Deviations]string{
 	"net.loss", "net.duplicate", "net.delay", "net.corrupt",
-	"disk.in-flight", "disk.lost", "disk.torn", "disk.entry", "net.late",
+	"disk.in-flight", "disk.lost", "disk.torn", "disk.entry", "net.late", "disk.old",
 }
 
 // String returns the name of a deviation site.
@@ -179,6 +180,9 @@ func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
 	}
 	return d.deviate(site, scope, key)
 }
+
+// May reports whether a deviation at a site is possible at all in this run, or still.
+func (d *Decider) May(site Site) bool { return d.may>>site&1 != 0 }
 
 // DeviateEach is Deviate for what is done again under one key: after a deviation the next
 // one is decided by itself. Else a message that is repeated without an attempt of its own,

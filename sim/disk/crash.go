@@ -60,8 +60,11 @@ func (d *Disk) mount(n *inode) {
 		}
 		return
 	}
+	n.shown = 0
 	for i := range n.writes {
-		d.decide(n, &n.writes[i])
+		if w := &n.writes[i]; w.truncate || !w.clip(n.shown) {
+			d.decide(n, w)
+		}
 	}
 	n.writes = n.writes[:0]
 	n.bytes = n.bytes[:0]
@@ -79,7 +82,59 @@ func (d *Disk) decide(f *inode, w *write) {
 		f.tear(w, v, d.profile.Sector)
 		return
 	}
-	f.settle(w)
+	if v := d.decider.Deviate(chance.DiskOld, d.scope, w.key); v != 0 && !w.truncate {
+		d.showOld(f, w, v)
+		return
+	}
+	d.settleWrite(f, w)
+}
+
+// showOld keeps the length of a write, and of its bytes only those in the sector that the file
+// reached before. Behind that sector the blocks show what they held for another file, or for
+// this one before it was cut: a file system that journals lengths before it writes data leaves
+// that (ext4 with data=writeback). Most often they hold what stood at the same offset, so that
+// records begin where records of the file would.
+func (d *Disk) showOld(f *inode, w *write, value uint64) {
+	sector := d.profile.Sector
+	kept := min(w.size, (w.offset+sector-1)/sector*sector-w.offset)
+	if f.shown = (w.offset + w.size + sector - 1) / sector * sector; kept == w.size {
+		f.shown = 0
+	}
+	data := make([]byte, max(w.size, min(f.shown, int64(len(f.cache)))-w.offset))
+	copy(data, f.bytes[w.from:w.from+kept])
+	if old := d.freed(f, w.offset+kept, value); old != nil {
+		from := w.offset + kept
+		if value>>1%4 == 0 {
+			from = int64(chance.Below(value<<8, uint64(len(old))/uint64(sector)+1)) * sector
+		}
+		copy(data[kept:], old[min(from, int64(len(old))):])
+	}
+	f.platter = put(f.platter, w.offset, data)
+}
+
+// clip takes off a write what lies below an offset, where old blocks show already: no sector
+// holds both. It reports whether nothing is left.
+func (w *write) clip(below int64) (isEmpty bool) {
+	n := min(w.size, max(0, below-w.offset))
+	w.offset, w.from, w.size = w.offset+n, w.from+n, w.size-n
+	return n > 0 && w.size == 0
+}
+
+// freed returns bytes whose blocks a file may have been given: its own from before it was cut, or
+// those of a file that was removed, and that reached beyond an offset. It is nil if there are
+// none.
+func (d *Disk) freed(f *inode, beyond int64, value uint64) []byte {
+	if int64(len(f.old)) > beyond && value>>3%2 == 0 {
+		return f.old
+	}
+	n := d.made
+	for i := range n { // from one that the value chooses
+		x := d.inodes[(int(chance.Below(value<<16, uint64(n)))+i)%n]
+		if x != f && !x.dir && x.gone && int64(len(x.platter)) > beyond {
+			return x.platter
+		}
+	}
+	return f.old
 }
 
 // tear keeps a part of a write: the sectors before a cut, or all but one sector,

@@ -160,7 +160,7 @@ func (d *Disk) inode(dir bool) *inode {
 	d.made++
 	*n = inode{
 		dir: dir, seen: n.seen[:0], durable: n.durable[:0], cache: n.cache[:0], platter: n.platter[:0],
-		writes: n.writes[:0], bytes: n.bytes[:0],
+		writes: n.writes[:0], bytes: n.bytes[:0], old: n.old[:0],
 	}
 	return n
 }

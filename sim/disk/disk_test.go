@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -165,6 +166,52 @@ func TestATornWriteKeepsWholeSectorsOrZeros(t *testing.T) {
 		if !seen[want] {
 			t.Errorf("never left %q", want)
 		}
+	}
+}
+
+func TestOldBlocksShowBehindWhatWasDurable(t *testing.T) {
+	cut := func(length int64) env.Op { return env.Op{Kind: env.OpTruncate, File: 1, Length: length} }
+	for _, c := range []struct {
+		name string
+		do   func(b *bench)
+		want []string // what may be left, and has to be in some seed
+	}{
+		{"of nothing", func(b *bench) { b.do(create("f"), syncDir(""), add("AA"), syncFile(), add("BBCCCC")) },
+			[]string{"AABB\x00\x00\x00\x00"}},
+		{"of the file before it was cut", func(b *bench) {
+			b.do(create("f"), syncDir(""), add("AAAAxxxxyyyy"), syncFile(), cut(2), syncFile(), env.Op{Kind: env.OpWrite, File: 1, Offset: 2, Data: []byte("BBCCCCDDDD")})
+		}, []string{"AABBxxxxyyyy", "AABByyyy\x00\x00\x00\x00"}},
+		{"of a file that was removed", func(b *bench) {
+			b.do(create("g"), syncDir(""), add("wwwwxxxxyyyy"), syncFile(), env.Op{Kind: env.OpRemove, Path: "g"}, syncDir(""))
+			b.do(create("f"), syncDir(""), add("AA"), syncFile(), add("BBCCCCDDDD"))
+		}, []string{"AABBxxxxyyyy", "AABBwwwwxxxx"}},
+		{"in whole sectors, whatever was appended there", func(b *bench) {
+			b.do(create("g"), syncDir(""), add("wwwwxxxxyyyyzzzz"), syncFile(), env.Op{Kind: env.OpRemove, Path: "g"}, syncDir(""))
+			b.do(create("f"), syncDir(""), add("AA"), syncFile(), add("BBCC"), add("CC"), add("DD"), add("DD"))
+		}, []string{"AABBxxxxyyyy"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := map[string]bool{}
+			for seed := range uint64(200) {
+				b := newBench(chance.Rates{chance.DiskOld: chance.Million})
+				b.decider.Reset(seed, chance.Rates{chance.DiskOld: chance.Million}, false)
+				profile := DefaultProfile
+				profile.Sector = 4
+				b.disk.Reset(profile)
+				c.do(b)
+				b.disk.Power()
+				got := string(b.disk.Content("f"))
+				seen[got] = true
+				if got[:4] != "AABB" {
+					t.Fatalf("seed %d: old blocks in the sector that the file reached: %q", seed, got)
+				}
+			}
+			for _, want := range c.want {
+				if !seen[want] {
+					t.Errorf("never left %q, of %q", want, slices.Sorted(maps.Keys(seen)))
+				}
+			}
+		})
 	}
 }
 

@@ -25,6 +25,10 @@ type inode struct {
 	// Files: what was written since the last sync, in order, with its bytes.
 	writes []write
 	bytes  []byte
+	// Files: what stood on the platter when it was cut last, if old blocks may show, and up to
+	// which offset the power failure under way has shown some.
+	old   []byte
+	shown int64
 }
 
 // write is one unsynced change of a file.
@@ -104,15 +108,18 @@ func (d *Disk) sync(h *handle) env.Errno {
 		return err
 	}
 	for i := range h.node.writes {
-		h.node.settle(&h.node.writes[i])
+		d.settleWrite(h.node, &h.node.writes[i])
 	}
 	d.forget(h.node)
 	return env.OK
 }
 
-// settle applies a write to the platter.
-func (f *inode) settle(w *write) {
+// settleWrite applies a write to the platter.
+func (d *Disk) settleWrite(f *inode, w *write) {
 	if w.truncate {
+		if w.offset < int64(len(f.platter)) && d.decider.May(chance.DiskOld) {
+			f.old = append(f.old[:0], f.platter...)
+		}
 		f.platter = f.platter[:min(w.offset, int64(len(f.platter)))]
 		return
 	}

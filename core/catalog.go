@@ -90,17 +90,6 @@ type shardEpoch struct {
 // ErrForeign is wrapped by the error for a data directory of another cluster.
 var ErrForeign = errors.New("data directory of another cluster")
 
-func appendNonce(dst []byte, n env.Nonce) []byte {
-	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, n.A), n.B)
-}
-
-func nonceOf(b []byte) env.Nonce {
-	if len(b) != 16 {
-		return env.Nonce{}
-	}
-	return env.Nonce{A: binary.LittleEndian.Uint64(b), B: binary.LittleEndian.Uint64(b[8:])}
-}
-
 // Founded returns the name and the content of the file that is written into a node's data
 // directory before any process runs: it gives the directory its name.
 func Founded(cluster uint64, directory env.Nonce) (name string, content []byte) {

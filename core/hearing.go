@@ -27,13 +27,13 @@ const saidKept = 32
 type hearing struct {
 	// Of the coordinator: the last number, when numbers were said first, by number modulo
 	// saidKept, and what leaders said of their shards.
-	number   uint64
+	number   peer.Announcement
 	said     [saidKept]env.Time
 	troubles []noticed
 
 	// Of any node: who spoke last as the coordinator, with which number, and when.
 	from  env.ID
-	mark  uint64
+	mark  peer.Announcement
 	heard env.Time
 	hears bool // heard is valid
 
@@ -49,11 +49,12 @@ type noticed struct {
 
 // say returns the number under which the coordinator speaks now. Numbers of two processes
 // differ.
-func (n *Node) say() uint64 {
+func (n *Node) say() peer.Announcement {
 	h, now := &n.hearing, n.env.Now()
-	fresh := h.number>>32 != uint64(n.self.Incarnation)
+	first := peer.Announcement(n.self.Incarnation) << 32
+	fresh := h.number>>32 != first>>32
 	if fresh {
-		h.number = uint64(n.self.Incarnation) << 32
+		h.number = first
 	}
 	if fresh || now.Sub(h.said[h.number%saidKept]) >= n.cluster.Shared.Patience.Silence/16 {
 		h.number++
@@ -64,14 +65,14 @@ func (n *Node) say() uint64 {
 
 // saidAt returns when this process, as the coordinator, first said something under a number;
 // false if it did not, or too long ago.
-func (h *hearing) saidAt(number uint64) (env.Time, bool) {
+func (h *hearing) saidAt(number peer.Announcement) (env.Time, bool) {
 	known := number > 0 && number <= h.number && number+saidKept > h.number && number>>32 == h.number>>32
 	return h.said[number%saidKept], known
 }
 
 // echo returns the number that a heartbeat to a member of the meta log repeats, 0 if another
 // member coordinates.
-func (h *hearing) echo(to env.ID) uint64 {
+func (h *hearing) echo(to env.ID) peer.Announcement {
 	if h.hears && h.from == to {
 		return h.mark
 	}
@@ -79,7 +80,7 @@ func (h *hearing) echo(to env.ID) uint64 {
 }
 
 // heardMeta takes note of a message of the coordinator.
-func (n *Node) heardMeta(from env.ID, mark uint64) {
+func (n *Node) heardMeta(from env.ID, mark peer.Announcement) {
 	h := &n.hearing
 	if h.hears && h.from == from && mark < h.mark { // it was on its way for long
 		return
@@ -132,16 +133,7 @@ func (h *hearing) confirmed(token uint64, succeeded bool) {
 	}
 }
 
-// troubled takes what a leader says of its shards.
-func (n *Node) troubled(of control.Member, tail []byte) {
-	found, err := peer.DecodeTroubles(tail, n.hearing.found[:0])
-	if n.hearing.found = found; err != nil {
-		n.malformed++
-		return
-	}
-	n.notice(of, found)
-}
-
+// notice takes what a leader says of its shards.
 func (n *Node) notice(of control.Member, found []peer.Trouble) {
 	h, now := &n.hearing, n.env.Now()
 	for i := range found {

@@ -34,7 +34,7 @@ type identity struct {
 	given  env.Incarnation
 	// challenge is the last challenge of the leader of the meta log, which the next request
 	// repeats; 0: none has arrived yet.
-	challenge uint64
+	challenge peer.Challenge
 	writing   bool // the node file, with the name or the incarnation
 	again     bool // there was no room for it
 	lost      bool // nothing is served: the founding file names another directory
@@ -101,13 +101,13 @@ func (n *Node) askToRegister() {
 		Kind: control.Register, Node: n.self.Node, Directory: n.catalog.Directory, Nonce: n.env.Nonce(),
 		Given: n.catalog.Given, Supports: supports,
 	}
-	m := peer.Message{Kind: peer.Register, Round: n.identity.challenge, Tail: c.Append(nil)}
+	m := peer.Register{ControlHeader: n.says(), Challenge: n.identity.challenge, Command: c.Append(nil)}
 	for _, to := range n.cluster.Shared.Control.Meta {
 		if to != n.self.Node {
-			n.sendPeer(to, &m, uint64(n.self.Node), uint64(to)<<32^m.Round&(1<<32-1))
+			n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(n.self.Node), uint64(to)<<32^uint64(m.Challenge)&(1<<32-1))
 		}
 	}
-	n.register(n.self.Node, &m)
+	n.register(n.self.Node, m.Challenge, m.Command)
 }
 
 // tickIdentity repeats what was not answered.
@@ -130,11 +130,11 @@ type registration struct {
 
 // register lets a start have its incarnation, if this node leads the meta log: the one that
 // it has already, or a new one.
-func (n *Node) register(from env.ID, m *peer.Message) {
+func (n *Node) register(from env.ID, repeated peer.Challenge, command []byte) {
 	if !n.leads {
 		return
 	}
-	c, err := control.DecodeCommand(m.Tail)
+	c, err := control.DecodeCommand(command)
 	if err != nil || c.Kind != control.Register || c.Node != from {
 		return
 	}
@@ -142,9 +142,9 @@ func (n *Node) register(from env.ID, m *peer.Message) {
 		n.answerRegistration(from, c.Nonce)
 		return
 	}
-	if challenge := n.challengeOf(from); from != n.self.Node && m.Round != challenge {
-		answer := peer.Message{Kind: peer.Registered, Round: challenge, Tail: appendNonce(nil, c.Nonce)}
-		n.sendPeer(from, &answer, uint64(from), challenge)
+	if challenge := n.challengeOf(from); from != n.self.Node && repeated != challenge {
+		answer := peer.Registered{ControlHeader: n.says(), Challenge: challenge, Nonce: c.Nonce}
+		n.sendPeer(from, answer.Encode(n.peerOut[:0]), uint64(from), uint64(challenge))
 		return
 	}
 	i, now := 0, n.env.Now()
@@ -162,18 +162,18 @@ func (n *Node) register(from env.ID, m *peer.Message) {
 	n.count++
 	number := uint64(n.log.Status().Term)<<32 | n.count&(1<<32-1)
 	client := uint64(n.self.Node)<<32 | registers | uint64(from)%decisions
-	_ = n.log.Propose(n.env, client, number, m.Tail) // refused: it is repeated
+	_ = n.log.Propose(n.env, client, number, command) // refused: it is repeated
 	n.metaStepped()
 }
 
 // challengeOf returns the challenge that the next start of a node has to repeat. It changes
 // with each start of the leader and with each registered start of the node. It is never 0.
-func (n *Node) challengeOf(id env.ID) uint64 {
+func (n *Node) challengeOf(id env.ID) peer.Challenge {
 	registered := uint64(0)
 	if x := n.plane.Node(id); x != nil {
 		registered = uint64(x.Registered)
 	}
-	return (n.env.Nonce().B+registered)<<1 | 1
+	return peer.Challenge((n.env.Nonce().B+registered)<<1 | 1)
 }
 
 // answerRegistration tells a start its incarnation, if it has one.
@@ -186,8 +186,8 @@ func (n *Node) answerRegistration(to env.ID, nonce env.Nonce) {
 		n.registered(x.Registered, nonce)
 		return
 	}
-	m := peer.Message{Kind: peer.Registered, Index: uint64(x.Registered), Tail: appendNonce(nil, nonce)}
-	n.sendPeer(to, &m, uint64(to), m.Index)
+	m := peer.Registered{ControlHeader: n.says(), Given: x.Registered, Nonce: nonce}
+	n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(to), uint64(m.Given))
 }
 
 // answerRegistrations answers the starts that are registered by now.
@@ -208,13 +208,13 @@ func (n *Node) answerRegistrations() {
 }
 
 // answeredRegistration takes the incarnation of this start, or a challenge.
-func (n *Node) answeredRegistration(m *peer.Message) {
+func (n *Node) answeredRegistration(m *peer.Registered) {
 	id := &n.identity
-	switch nonce := nonceOf(m.Tail); {
-	case m.Index > 0:
-		n.registered(env.Incarnation(m.Index), nonce)
-	case id.asks && nonce == n.env.Nonce() && m.Round != id.challenge:
-		id.challenge = m.Round
+	switch {
+	case m.Given > 0:
+		n.registered(m.Given, m.Nonce)
+	case id.asks && m.Nonce == n.env.Nonce() && m.Challenge != id.challenge:
+		id.challenge = m.Challenge
 		n.askToRegister()
 	}
 }

@@ -18,20 +18,21 @@ func TestAStartRepeatsAChallenge(t *testing.T) {
 	id := (leader.env.Self() + 1) % env.ID(len(f.berths))
 	f.berths[id].kill()
 	known := f.plane().Node(id)
-	asks := func(nonce, challenge uint64) env.Nonce {
+	asks := func(nonce uint64, challenge peer.Challenge) env.Nonce {
 		c := control.Command{
 			Kind: control.Register, Node: id, Directory: known.Directory, Nonce: env.Nonce{A: nonce}, Given: known.Registered, Supports: supports,
 		}
-		leader.register(id, &peer.Message{Kind: peer.Register, Round: challenge, Tail: c.Append(nil)})
+		leader.register(id, challenge, c.Append(nil))
 		f.advance(200 * env.Millisecond)
 		f.run()
 		return f.plane().Node(id).Nonce
 	}
 	first := leader.challengeOf(id)
 	for _, step := range []struct {
-		name             string
-		nonce, challenge uint64
-		registers        bool
+		name      string
+		nonce     uint64
+		challenge peer.Challenge
+		registers bool
 	}{
 		{"no challenge", 1, 0, false},
 		{"another challenge", 2, first + 2, false},

@@ -42,7 +42,7 @@ type slotKnown struct {
 
 // reported takes a node's report. What comes late tells of what was, so that it does not
 // replace what was asked for later.
-func (n *Node) reported(from env.ID, life env.Incarnation, round, number uint64, f *peer.Figures) {
+func (n *Node) reported(from env.ID, life env.Incarnation, round peer.PollNumber, f *peer.Figures) {
 	asked, ours := n.polls.asked(round)
 	i := n.sightingOf(from)
 	if !n.leads || !ours || i < 0 {

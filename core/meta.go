@@ -7,7 +7,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/group"
-	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/peer"
 )
@@ -176,39 +175,35 @@ func (n *Node) configureFromPlane() {
 }
 
 // metaMessage takes a message about the control plane.
-func (n *Node) metaMessage(from env.ID, m *peer.Message) {
-	switch m.Kind {
-	case peer.Heartbeat:
+func (n *Node) metaMessage(from env.ID, m peer.ControlMessage) {
+	switch m := m.(type) {
+	case *peer.Heartbeat:
 		n.sighted(from, m)
-	case peer.Configs:
+	case *peer.Configs:
 		n.told(from, m)
-	case peer.Propose:
+	case *peer.Propose:
 		n.propose(from, m)
-	case peer.Proposed:
-		n.proposed(m.Index, m.Round, m.Tail)
-	case peer.Register:
-		n.register(from, m)
-	case peer.Registered:
+	case *peer.Proposed:
+		n.proposed(m.Client, m.Number, m.Result)
+	case *peer.Register:
+		n.register(from, m.Challenge, m.Command)
+	case *peer.Registered:
 		n.answeredRegistration(m)
-	case peer.Poll:
+	case *peer.Poll:
 		n.leader, n.located = from, true
-		n.tell(from, m.Round)
-	case peer.Verify:
-		n.verify(from, m)
-	case peer.Verified:
-		n.isVerified(m)
-	case peer.Report:
-		if peer.DecodeFigures(m.Tail, &n.reporting.read) != nil {
-			n.malformed++
-			return
-		}
-		n.reported(from, m.From, m.Round, uint64(m.Mark), &n.reporting.read)
+		n.tell(from, m.Number)
+	case *peer.Verify:
+		n.verify(verification{by: control.Member{Node: from, Incarnation: m.From}, shard: m.Shard, epoch: m.Epoch, round: m.Round})
+	case *peer.Verified:
+		n.isVerified(m.Shard, m.Epoch, m.Round)
+	case *peer.Report:
+		n.reported(from, m.From, m.Asked, &m.Figures)
 	}
 }
 
 // sighted takes a sign of life of a node. Who leads the meta log tells it what has
 // changed since it was told last.
-func (n *Node) sighted(from env.ID, m *peer.Message) {
+func (n *Node) sighted(from env.ID, m *peer.Heartbeat) {
 	if n.log == nil {
 		return
 	}
@@ -218,14 +213,14 @@ func (n *Node) sighted(from env.ID, m *peer.Message) {
 			s.At = now
 		}
 		s.Node, s.Incarnation, s.heard, s.Known = from, m.From, now, true
-		s.index = m.Index
+		s.index = m.Told
 		// A node that hears nothing does not count as heard.
-		at, recent := n.hearing.saidAt(uint64(m.Mark))
+		at, recent := n.hearing.saidAt(m.Heard)
 		if recent {
 			s.At = max(s.At, at)
 		}
 		if n.leads {
-			n.troubled(control.Member{Node: from, Incarnation: m.From}, m.Tail)
+			n.notice(control.Member{Node: from, Incarnation: m.From}, m.Troubles)
 			n.push(i)
 			if m.From > n.plane.Node(from).Incarnation && n.self.Incarnation > 0 {
 				n.coordinate()
@@ -257,34 +252,34 @@ const maxChanges = peer.MaxTail / 2
 // push tells a node what has changed since what it was told last.
 func (n *Node) push(i int) {
 	s := &n.sightings[i]
-	m := peer.Message{Kind: peer.Configs, Round: n.plane.Index(), Mark: lineage.Seq(n.say())}
+	m := peer.Configs{ControlHeader: n.says(), Last: n.plane.Index(), Number: n.say()}
 	n.changes = n.plane.Since(s.index, n.changes[:0])
-	m.Tail, m.Index = control.AppendChanges(n.tail[:0], s.index, n.plane.Index(), n.changes, maxChanges)
-	n.tail = m.Tail
-	n.sendPeer(s.Node, &m, uint64(s.Node), m.Index)
+	m.Changes, m.Told = control.AppendChanges(n.tail[:0], s.index, n.plane.Index(), n.changes, maxChanges)
+	n.tail = m.Changes
+	n.sendPeer(s.Node, m.Encode(n.peerOut[:0]), uint64(s.Node), m.Told)
 }
 
 // told takes what the leader of the meta log says.
-func (n *Node) told(from env.ID, m *peer.Message) {
+func (n *Node) told(from env.ID, m *peer.Configs) {
 	if !n.ready {
 		return
 	}
 	n.leader, n.located = from, true
-	n.heardMeta(from, uint64(m.Mark))
+	n.heardMeta(from, m.Number)
 	// What was in force only before this start was registered says nothing to it: it may be
 	// on its way since then.
-	if m.Round < uint64(n.self.Incarnation) {
+	if m.Last < uint64(n.self.Incarnation) {
 		return
 	}
 	if n.isLeaving() { // it is told again
 		return
 	}
-	after, changes, err := control.DecodeChanges(m.Tail)
+	after, changes, err := control.DecodeChanges(m.Changes)
 	if err != nil {
 		n.malformed++
 		return
 	}
-	n.take(n.reader.Take(after, m.Index, m.Round, changes))
+	n.take(n.reader.Take(after, m.Told, m.Last, changes))
 }
 
 // tickMeta says that the node lives, lets the coordinator look, and repeats proposals.
@@ -323,11 +318,10 @@ func (n *Node) beat() {
 	}
 	for {
 		part := troubles[:min(len(troubles), peer.MaxTroubles)]
-		n.tail = peer.AppendTroubles(n.tail[:0], part)
 		for _, to := range n.cluster.Shared.Control.Meta {
 			if to != n.self.Node {
-				m := peer.Message{Kind: peer.Heartbeat, Index: n.reader.Index(), Mark: lineage.Seq(n.hearing.echo(to)), Tail: n.tail}
-				n.sendPeer(to, &m, uint64(n.self.Node)<<32|uint64(len(troubles)), uint64(to))
+				m := peer.Heartbeat{ControlHeader: n.says(), Told: n.reader.Index(), Heard: n.hearing.echo(to), Troubles: part}
+				n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(n.self.Node)<<32|uint64(len(troubles)), uint64(to))
 			}
 		}
 		if troubles = troubles[len(part):]; len(troubles) == 0 {
@@ -418,20 +412,21 @@ func (n *Node) proposeWishes() {
 // sendProposal sends a proposal to a member of the meta log, or puts it in here.
 func (n *Node) sendProposal(p *proposal) {
 	p.sent = n.env.Now()
-	m := peer.Message{Kind: peer.Propose, Round: p.number, Index: p.client, Tail: p.command.Append(nil)}
+	command := p.command.Append(nil)
 	switch {
 	case n.leads:
-		_ = n.log.Propose(n.env, m.Index, m.Round, m.Tail) // refused: it is repeated
+		_ = n.log.Propose(n.env, p.client, p.number, command) // refused: it is repeated
 		n.outcomes()
 	case n.located && n.leader != n.self.Node:
-		n.sendPeer(n.leader, &m, m.Index, m.Round)
+		m := peer.Propose{ControlHeader: n.says(), Number: p.number, Client: p.client, Command: command}
+		n.sendPeer(n.leader, m.Encode(n.peerOut[:0]), p.client, p.number)
 	}
 }
 
 // propose puts another node's command into the meta log.
-func (n *Node) propose(from env.ID, m *peer.Message) {
-	if n.leads && env.ID(m.Index>>32) == from && !n.isDeaf(from) {
-		_ = n.log.Propose(n.env, m.Index, m.Round, m.Tail) // refused: it is repeated
+func (n *Node) propose(from env.ID, m *peer.Propose) {
+	if n.leads && env.ID(m.Client>>32) == from && !n.isDeaf(from) {
+		_ = n.log.Propose(n.env, m.Client, m.Number, m.Command) // refused: it is repeated
 		n.metaStepped()
 	}
 }
@@ -445,14 +440,14 @@ func (n *Node) outcomes() {
 		case out.Read && out.Number&hearingBit != 0:
 			n.hearing.confirmed(out.Number, out.Err == nil)
 		case out.Read && out.Err == nil:
-			n.stillLeads(out.Number)
+			n.stillLeads(peer.PollNumber(out.Number))
 		}
 		if out.Read || out.Err == metalog.ErrUnknown {
 			continue
 		}
 		if to := env.ID(out.Client >> 32); to != n.self.Node {
-			m := peer.Message{Kind: peer.Proposed, Index: out.Client, Round: out.Number, Tail: out.Result}
-			n.sendPeer(to, &m, out.Client, out.Number)
+			m := peer.Proposed{ControlHeader: n.says(), Number: out.Number, Client: out.Client, Result: out.Result}
+			n.sendPeer(to, m.Encode(n.peerOut[:0]), out.Client, out.Number)
 			continue
 		}
 		n.proposed(out.Client, out.Number, out.Result)

@@ -23,9 +23,9 @@ const pollEvery = 200 * env.Millisecond
 
 // polls is what the coordinator knows of its questions.
 type polls struct {
-	round uint64       // of the last one
-	next  env.Time     // when it asks again
-	sent  [64]env.Time // when, by round modulo 64
+	round peer.PollNumber // of the last one
+	next  env.Time        // when it asks again
+	sent  [64]env.Time    // when, by round modulo 64
 
 	// confirmed: what the node has applied is all that was decided until then, if isConfirmed.
 	confirmed   env.Time
@@ -35,12 +35,11 @@ type polls struct {
 // reporting is what a node keeps between two reports.
 type reporting struct {
 	asker   env.ID // who asked last, and in which round; 0: nobody yet
-	round   uint64
-	reports uint64
+	round   peer.PollNumber
+	reports peer.ReportNumber
 	figures peer.Figures        // that are being told
 	others  []peer.OtherFigures // of all shards in figures, which have parts of it
 	slots   []peer.SlotFigures
-	read    peer.Figures // that were told here
 	windows []window
 	told    []told // by slot here
 	divided []int  // slots here whose tenants have several
@@ -69,31 +68,31 @@ func (n *Node) poll() {
 		return
 	}
 	n.polls.next = now.Add(pollEvery)
-	if n.polls.round>>32 != uint64(n.self.Incarnation) {
-		n.polls.round = uint64(n.self.Incarnation) << 32
+	if first := peer.PollNumber(n.self.Incarnation) << 32; n.polls.round>>32 != first>>32 {
+		n.polls.round = first
 	}
 	n.polls.round++
 	n.polls.sent[n.polls.round%64] = now
 	for i := range n.sightings {
 		if to := n.sightings[i].Node; to != n.self.Node {
-			m := peer.Message{Kind: peer.Poll, Round: n.polls.round}
-			n.sendPeer(to, &m, uint64(to), m.Round)
+			m := peer.Poll{ControlHeader: n.says(), Number: n.polls.round}
+			n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(to), uint64(m.Number))
 		}
 	}
 	n.tell(n.self.Node, n.polls.round)
-	_ = n.log.Read(n.env, n.polls.round) // refused: it is asked again
+	_ = n.log.Read(n.env, uint64(n.polls.round)) // refused: it is asked again
 	n.outcomes()
 }
 
 // stillLeads takes note that the node still led the meta log after a question was sent.
-func (n *Node) stillLeads(round uint64) {
+func (n *Node) stillLeads(round peer.PollNumber) {
 	if at, ours := n.polls.asked(round); ours {
 		n.polls.confirmed, n.polls.isConfirmed = max(at, n.polls.confirmed), true
 	}
 }
 
 // asked returns when a question was sent, false if it was not, or too long ago.
-func (p *polls) asked(round uint64) (env.Time, bool) {
+func (p *polls) asked(round peer.PollNumber) (env.Time, bool) {
 	return p.sent[round%64], round <= p.round && round+64 > p.round && round>>32 == p.round>>32
 }
 
@@ -102,7 +101,7 @@ func (p *polls) asked(round uint64) (env.Time, bool) {
 const maxFigures = 3000
 
 // tell tells who asked in a round what there is to tell here.
-func (n *Node) tell(to env.ID, round uint64) {
+func (n *Node) tell(to env.ID, round peer.PollNumber) {
 	if !n.ready {
 		return
 	}
@@ -274,15 +273,14 @@ func (n *Node) needs(i int) (needs [quota.Resources]control.Need) {
 }
 
 // sendReport sends what is to be told, or takes it, if it is this node that asks.
-func (n *Node) sendReport(to env.ID, round uint64, f *peer.Figures) {
+func (n *Node) sendReport(to env.ID, round peer.PollNumber, f *peer.Figures) {
 	n.reporting.reports++
 	number := n.reporting.reports
-	fault.Hit(n.env, fault.ReportMaking, env.Key{A: nobody, B: number})
+	fault.Hit(n.env, fault.ReportMaking, env.Key{A: nobody, B: uint64(number)})
 	if to == n.self.Node {
-		n.reported(to, n.self.Incarnation, round, number, f)
+		n.reported(to, n.self.Incarnation, round, f)
 		return
 	}
-	m := peer.Message{Kind: peer.Report, Round: round, Mark: lineage.Seq(number), Tail: f.Append(n.tail[:0])}
-	n.tail = m.Tail
-	n.sendPeer(to, &m, uint64(n.self.Node), number)
+	m := peer.Report{ControlHeader: n.says(), Asked: round, Number: number, Figures: *f}
+	n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(n.self.Node), uint64(number))
 }

@@ -25,15 +25,16 @@ type reports struct {
 func (f *fleet) collect() *reports {
 	r := new(reports)
 	f.lost = func(l *letter) bool {
-		var m peer.Message
-		if l.kind() != peer.Report || peer.View(l.payload, &m) != nil {
+		if l.kind() != peer.KindReport {
 			return false
 		}
-		var figures peer.Figures
-		if err := peer.DecodeFigures(slices.Clone(m.Tail), &figures); err != nil {
-			f.Errorf("node %d tells %d bytes: %v", l.from, len(m.Tail), err)
+		m, err := new(peer.Inbox).Decode(l.payload)
+		if err != nil {
+			f.Errorf("node %d tells %d bytes: %v", l.from, len(l.payload), err)
+			return false
 		}
-		r.from, r.sizes, r.told = append(r.from, l.from), append(r.sizes, len(m.Tail)), append(r.told, figures)
+		figures := m.(*peer.Report).Figures
+		r.from, r.sizes, r.told = append(r.from, l.from), append(r.sizes, len(figures.Append(nil))), append(r.told, figures)
 		return false
 	}
 	return r
@@ -146,7 +147,7 @@ func TestLateReportsChangeNothing(t *testing.T) {
 	}
 	node := n.sightingOf(4)
 	for _, c := range []struct {
-		round    uint64
+		round    peer.PollNumber
 		epoch    lineage.ShardEpoch
 		entities uint64
 		want     uint64 // known afterwards of the shard
@@ -162,14 +163,14 @@ func TestLateReportsChangeNothing(t *testing.T) {
 		{round, 1, 18, 17, 18},                // and one before it does not
 		{(round>>32 - 1) << 32, 2, 9, 17, 18}, // of an earlier life
 	} {
-		n.reported(4, 1, c.round, 1, figures(c.epoch, c.entities))
+		n.reported(4, 1, c.round, figures(c.epoch, c.entities))
 		if got := n.knowledge.shards[3].figures.Entities; got != c.want || n.knowledge.nodes[node].free != c.free {
 			t.Errorf("%d entities in epoch %d for question %x of %x: %d are known, of %d free; want %d and %d",
 				c.entities, c.epoch, c.round, round, got, n.knowledge.nodes[node].free, c.want, c.free)
 		}
 	}
 	other := f.berths[3].node
-	other.reported(4, 1, round, 1, figures(1, 5))
+	other.reported(4, 1, round, figures(1, 5))
 	if other.knowledge.nodes != nil {
 		t.Error("who does not lead the meta log keeps a report")
 	}

@@ -24,7 +24,7 @@ const (
 	shareEvery             = 20 * env.Millisecond
 )
 
-// Kinds of keys: those of messages between nodes are peer.Kind, offset by keyPeer.
+// Kinds of keys: that of a message between nodes is its peer.Kind, offset by keyPeer.
 const (
 	keyPeer uint16 = 0x280
 	keyMeta uint16 = 0x2c0
@@ -54,7 +54,7 @@ type sharing struct {
 	leavePause  env.Duration // the last pause; 0: there was none since a slot was removed
 	leaveAgain  env.Time     // until then nothing is removed
 	reading     group.Read   // that is being handed to its group
-	peerIn      peer.Message
+	inbox       peer.Inbox
 	peerOut     []byte
 	tenancy     tenancy
 	reporting
@@ -96,21 +96,19 @@ func (n *Node) stepShared(ev *env.Event) bool {
 		return false
 	}
 	n.env.Charge(n.cluster.Constants.Costs.Check)
-	m := &n.peerIn
-	if peer.Decode(ev.Data, m) != nil {
+	m, err := n.inbox.Decode(ev.Data)
+	if err != nil {
 		n.malformed++
 		return true
 	}
 	wants := n.unadopted
-	switch m.Kind {
-	case peer.Heartbeat, peer.Configs, peer.Propose, peer.Proposed, peer.Poll, peer.Report, peer.Verify, peer.Verified, peer.Register, peer.Registered:
+	switch m := m.(type) {
+	case peer.ControlMessage:
 		n.metaMessage(ev.From, m)
 		wants = true
-	default:
-		if g := n.group(m.Shard); g != nil && n.ready {
-			if i := n.slotOf(m.Tenant, m.Slot); i >= 0 {
-				n.worked = i
-			}
+	case peer.ShardMessage:
+		if g := n.group(m.OfShard().Shard); g != nil && n.ready {
+			n.works(m)
 			g.Message(n.env, ev.From, m)
 			_, higher := g.Wants()
 			wants = wants || higher
@@ -120,6 +118,18 @@ func (n *Node) stepShared(ev *env.Event) bool {
 		n.adoptEpochs()
 	}
 	return true
+}
+
+// works takes note of the slot that a message is about. One about a whole shard counts as
+// work for slot 0 of tenant 0: the status of a node is part of its trace, and was always so.
+func (n *Node) works(m peer.ShardMessage) {
+	var of peer.LogHeader
+	if log, ok := m.(peer.LogMessage); ok {
+		of = *log.OfLog()
+	}
+	if i := n.slotOf(of.Tenant, of.Slot); i >= 0 {
+		n.worked = i
+	}
 }
 
 // group returns the group of a shard, nil if the node has none.
@@ -381,9 +391,12 @@ func (n *Node) shared() bool {
 	return len(n.adopting) == 0 && !n.isLeaving() && len(n.removal.waiting) == 0 && !n.dropping() && n.metaSettled()
 }
 
-// send sends a message to another node.
-func (n *Node) sendPeer(to env.ID, m *peer.Message, a, b uint64) {
-	m.From = n.self.Incarnation
-	n.peerOut = peer.Encode(n.peerOut[:0], m)
-	n.env.Send(to, env.Key{Kind: keyPeer + uint16(m.Kind), Attempt: n.ticks, A: a, B: b}, n.peerOut)
+// says returns the header of a message of this node about the control plane.
+func (n *Node) says() peer.ControlHeader { return peer.ControlHeader{From: n.self.Incarnation} }
+
+// sendPeer sends a message about the control plane to another node, which was encoded in
+// out; a and b tell it from others of its kind.
+func (n *Node) sendPeer(to env.ID, out []byte, a, b uint64) {
+	n.peerOut = out
+	n.env.Send(to, env.Key{Kind: keyPeer + uint16(peer.KindOf(out)), Attempt: n.ticks, A: a, B: b}, out)
 }

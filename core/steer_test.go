@@ -178,7 +178,7 @@ func TestWhatIsToldOfATenantThatIsBeingDropped(t *testing.T) {
 	f := newFleet(t)
 	leader := f.leader(1)
 	session := f.open(leader, 8, 0)
-	f.lost = func(l *letter) bool { return l.kind() == peer.Appended } // so that a change is under way
+	f.lost = func(l *letter) bool { return l.kind() == peer.KindAppended } // so that a change is under way
 	f.put(leader, 8, 0, session, 1)
 	f.steer(f.coordinator().id, dropOf(8, 0))
 	f.advance(200 * env.Millisecond)
@@ -209,8 +209,9 @@ func TestLimitsAreInForceEverywhereBeforeAnOperatorIsTold(t *testing.T) {
 		for shard := lineage.Shard(1); shard <= 2; shard++ {
 			f := newFleet(t)
 			f.lost = func(l *letter) bool {
-				var m peer.Message
-				return l.kind() == peer.Appended && peer.Decode(l.payload, &m) == nil && m.Shard == shard
+				m, err := new(peer.Inbox).Decode(l.payload)
+				appended, ok := m.(*peer.Appended)
+				return err == nil && ok && appended.Shard == shard
 			}
 			for range 10 {
 				if got := f.steer(f.coordinator().id, command); got != nil {

@@ -186,7 +186,7 @@ func TestWhoStartsOpensNothingThatIsBeingDropped(t *testing.T) {
 	f := newFleet(t)
 	f.must(createOf(9, few, 1))
 	session := f.open(f.leader(1), 9, 0)
-	f.lost = func(l *letter) bool { return l.kind() == peer.Appended }
+	f.lost = func(l *letter) bool { return l.kind() == peer.KindAppended }
 	f.put(f.leader(1), 9, 0, session, 1)
 	f.steer(f.coordinator().id, dropOf(9, 0))
 	down := slices.IndexFunc(f.berths, func(b *berth) bool { return b.id < 3 && !b.leads(1) && b != f.coordinator() })
@@ -379,7 +379,7 @@ func TestWhoStartsServesNothingOfWhatWasDropped(t *testing.T) {
 	entity := f.berths[3].entityBefore(7, 1)
 	for _, b := range f.berths[1:4] {
 		b.kill()
-		f.lost = func(l *letter) bool { return l.kind() == peer.Configs && l.to == b.id }
+		f.lost = func(l *letter) bool { return l.kind() == peer.KindConfigs && l.to == b.id }
 		b.start()
 		f.advance(300 * env.Millisecond)
 		for _, m := range []wire.Message{

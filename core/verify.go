@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/control"
-	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
 )
@@ -20,7 +19,7 @@ type verification struct {
 	by    control.Member
 	shard lineage.Shard
 	epoch lineage.ShardEpoch
-	round uint64 // of confirmations, of the one that asks
+	round peer.Round // of confirmations, of the one that asks
 }
 
 // verifying marks the tokens of these reads: those of polls are the rounds of polls.
@@ -28,7 +27,7 @@ const verifying = 1 << 63
 
 // Verify implements group.Owner. What is lost, or refused, is asked again. A read that is
 // done at once would tell the group of it amid the call that asks, so it begins behind that.
-func (s *sharing) Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round uint64) {
+func (s *sharing) Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
 	s.wanted = append(s.wanted, verification{by: s.self, shard: shard, epoch: epoch, round: round})
 }
 
@@ -37,25 +36,24 @@ func (n *Node) verifyWanted() {
 	for len(n.wanted) > 0 {
 		v := n.wanted[0]
 		n.wanted = n.wanted[:copy(n.wanted, n.wanted[1:])]
-		m := peer.Message{Kind: peer.Verify, From: v.by.Incarnation, Shard: v.shard, Epoch: v.epoch, Round: v.round}
 		switch {
 		case n.log != nil:
-			n.verify(n.self.Node, &m)
+			n.verify(v)
 		case n.located:
-			n.sendPeer(n.leader, &m, uint64(v.shard), v.round)
+			m := peer.Verify{ControlHeader: n.says(), Shard: v.shard, Epoch: v.epoch, Round: v.round}
+			n.sendPeer(n.leader, m.Encode(n.peerOut[:0]), uint64(v.shard), uint64(v.round))
 		}
 	}
 }
 
 // verify begins a read of the meta log for a node. What was asked before under the same
 // round is not asked twice.
-func (n *Node) verify(from env.ID, m *peer.Message) {
+func (n *Node) verify(v verification) {
 	if n.log == nil {
 		return
 	}
-	v := verification{by: control.Member{Node: from, Incarnation: m.From}, shard: m.Shard, epoch: m.Epoch, round: m.Round}
 	n.verifications = slices.DeleteFunc(n.verifications, func(o verification) bool {
-		return o.by.Node == from && o.shard == v.shard && (o.by != v.by || o.epoch != v.epoch || o.round != v.round)
+		return o.by.Node == v.by.Node && o.shard == v.shard && (o.by != v.by || o.epoch != v.epoch || o.round != v.round)
 	})
 	n.verified++
 	v.token = verifying | n.verified
@@ -77,17 +75,17 @@ func (n *Node) readForVerification(token uint64, failed bool) {
 	if failed || !n.plane.Leads(v.by, v.shard, v.epoch) {
 		return
 	}
-	m := peer.Message{Kind: peer.Verified, Shard: v.shard, Epoch: v.epoch, Round: v.round}
 	if v.by.Node == n.self.Node {
-		n.isVerified(&m)
+		n.isVerified(v.shard, v.epoch, v.round)
 		return
 	}
-	n.sendPeer(v.by.Node, &m, uint64(v.shard), v.round)
+	m := peer.Verified{ControlHeader: n.says(), Shard: v.shard, Epoch: v.epoch, Round: v.round}
+	n.sendPeer(v.by.Node, m.Encode(n.peerOut[:0]), uint64(v.shard), uint64(v.round))
 }
 
 // isVerified takes the answer.
-func (n *Node) isVerified(m *peer.Message) {
-	if g := n.group(m.Shard); g != nil {
-		g.Verified(n.env, m.Epoch, m.Round)
+func (n *Node) isVerified(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
+	if g := n.group(shard); g != nil {
+		g.Verified(n.env, epoch, round)
 	}
 }

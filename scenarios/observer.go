@@ -517,9 +517,7 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 		return
 	}
 	if o.shared != nil {
-		o.handed(to, from, payload)
-		o.arrives(to, from, payload)
-		o.heardHealth(to, from, payload)
+		o.receivedBy(to, from, payload)
 	}
 	if frame, ok := wire.FrameOf(payload); ok {
 		for int(from) >= len(o.arrivals) {

@@ -179,55 +179,71 @@ func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
 
 // said notes what a node tells another one about a shard.
 func (o *observer) said(from, to env.ID, payload []byte) {
-	kind := peer.KindOf(payload)
-	m := &o.shared.peer
-	switch kind {
-	// What a member of the meta log read of an epoch it does not say in it.
-	case 0, peer.Heartbeat, peer.Poll, peer.Report, peer.Verified, peer.Register, peer.Registered:
+	m, err := o.shared.inbox.View(payload)
+	if err != nil || !o.isNode(from) {
 		return
-	case peer.Configs:
+	}
+	switch m := m.(type) {
+	case peer.ShardMessage:
+		o.saidOfShard(from, to, m)
+	case peer.ControlMessage:
+		o.saidOfControl(from, m)
+	}
+}
+
+// saidOfControl notes a message about the control plane.
+func (o *observer) saidOfControl(from env.ID, m peer.ControlMessage) {
+	switch m := m.(type) {
+	case *peer.Configs:
 		o.run.Availability.Coordinates(uint32(from), o.world.Time())
 		o.run.Availability.HoldsOn(uint32(from), o.shared.metaAsked[from], o.world.Time())
-		o.tellsChanges(payload)
-		return
-	}
-	if !o.isNode(from) || peer.View(payload, m) != nil {
-		return
-	}
-	switch kind {
-	case peer.Propose:
+		o.tellsChanges(m)
+	case *peer.Propose:
 		o.proposes(m)
-		return
-	case peer.Proposed:
+	case *peer.Proposed:
 		o.carriedOut(from, m)
-		return
+	case *peer.Verify:
+		o.claims(&observe.Claim{Kind: observe.Says, By: o.process(from), Shard: m.Shard, Epoch: m.Epoch, What: m.Kind().String(), At: o.world.Time()})
+	// What a member of the meta log read of an epoch it does not say in it.
+	case *peer.Verified:
+	case *peer.Heartbeat, *peer.Poll, *peer.Report, *peer.Register, *peer.Registered:
 	}
-	by, now := o.process(from), o.world.Time()
-	c := observe.Claim{Kind: observe.Says, By: by, Shard: m.Shard, Epoch: m.Epoch, What: kind.String(), At: now}
+}
+
+// saidOfShard notes a message about a shard.
+func (o *observer) saidOfShard(from, to env.ID, m peer.ShardMessage) {
+	by, now, of := o.process(from), o.world.Time(), m.OfShard()
+	c := observe.Claim{Kind: observe.Says, By: by, Shard: of.Shard, Epoch: of.Epoch, What: m.Kind().String(), At: now}
 	o.claims(&c)
-	if hasBytes(m) {
-		o.run.Residency.Shipped(m.Tenant, m.Slot, by.Node, uint32(to), c.What, now)
+	if log := bytesOf(m); log != nil {
+		o.run.Residency.Shipped(log.Tenant, log.Slot, by.Node, uint32(to), c.What, now)
 	}
-	switch kind {
-	case peer.Confirm, peer.Survey:
-		if kind == peer.Confirm {
-			o.health.asksFor(from, m.Shard, m.Round, now)
-		}
-		c.Kind = observe.Leads
-		o.claims(&c)
-	case peer.Append:
+	switch m := m.(type) {
+	case *peer.Confirm:
+		o.health.asksFor(from, m.Shard, m.Round, now)
+		o.leadsBy(c)
+	case *peer.Survey:
+		o.leadsBy(c)
+	case *peer.Append:
 		o.run.Copies.Announced(by, m.Tenant, m.Slot, m.Commit, now)
 		o.tellsOf(from, m.Tenant, m.Slot, m.Commit, observe.AtCommit)
-	case peer.Index:
+	case *peer.Index:
 		o.tellsOf(from, m.Tenant, m.Slot, m.At.Seq, observe.AtCommit)
-	case peer.Appended:
-		if m.Mark == 1 { // of a log that is about to begin anew
+	case *peer.Appended:
+		if m.Anew {
 			return
 		}
 		o.durableThere(from, m)
 		o.acknowledges(from, m)
-		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Commit, now)
+		o.run.Copies.Applied(by, m.Tenant, m.Slot, m.Applied, now)
+	case *peer.Pull, *peer.Chunk, *peer.Confirmed, *peer.Surveyed, *peer.Outdated, *peer.AskIndex:
 	}
+}
+
+// leadsBy notes that a node claims to lead, by what only a leader says.
+func (o *observer) leadsBy(c observe.Claim) {
+	c.Kind = observe.Leads
+	o.claims(&c)
 }
 
 // members is who was told last to be in a shard's set.
@@ -239,13 +255,12 @@ type members struct {
 }
 
 // tellsChanges notes what is said to nodes of their duties, and who leaves a set.
-func (o *observer) tellsChanges(payload []byte) {
-	const nothing = 16 + 3*8 + 8 // header, index, round, mark; and after which entry
-	m := &o.shared.peer
-	if len(payload) <= nothing || peer.View(payload, m) != nil {
+func (o *observer) tellsChanges(m *peer.Configs) {
+	const nothing = 8 // after which entry
+	if len(m.Changes) <= nothing {
 		return
 	}
-	_, changes, err := control.DecodeChanges(m.Tail)
+	_, changes, err := control.DecodeChanges(m.Changes)
 	if err != nil {
 		return
 	}
@@ -425,8 +440,8 @@ func (o *observer) drainAnswered(from, to env.ID, request uint64) {
 
 // proposes notes on which configuration a command was decided. Each client of the meta
 // log asks for one at a time.
-func (o *observer) proposes(m *peer.Message) {
-	c, err := control.DecodeCommand(m.Tail)
+func (o *observer) proposes(m *peer.Propose) {
+	c, err := control.DecodeCommand(m.Command)
 	if err == nil {
 		o.excludes(&c)
 	}
@@ -436,11 +451,11 @@ func (o *observer) proposes(m *peer.Message) {
 	if err != nil || c.Version == 0 { // it is about no shard
 		return
 	}
-	d := o.shared.decided.Find(keyed.Key{A: m.Index})
+	d := o.shared.decided.Find(keyed.Key{A: m.Client})
 	if d == nil {
-		d = o.shared.decided.Add(keyed.Key{A: m.Index})
+		d = o.shared.decided.Add(keyed.Key{A: m.Client})
 	}
-	*d = decided{m.Round, c.Shard, c.Version, c.Kind}
+	*d = decided{m.Number, c.Shard, c.Version, c.Kind}
 	o.asksToCount(m, &c)
 }
 
@@ -473,16 +488,16 @@ type removalAsked struct {
 }
 
 // carriedOut notes which configuration a command has made.
-func (o *observer) carriedOut(from env.ID, m *peer.Message) {
-	r, err := control.DecodeResult(m.Tail)
+func (o *observer) carriedOut(from env.ID, m *peer.Proposed) {
+	r, err := control.DecodeResult(m.Result)
 	if err != nil {
 		return
 	}
-	o.forgetPending(m.Index, m.Round)
+	o.forgetPending(m.Client, m.Number)
 	if r.Refusal != control.Done {
 		return
 	}
-	if d := o.shared.decided.Find(keyed.Key{A: m.Index}); d != nil && d.number == m.Round {
+	if d := o.shared.decided.Find(keyed.Key{A: m.Client}); d != nil && d.number == m.Number {
 		o.run.Claims.Note(observe.Claim{
 			Kind: observe.Changes, By: o.process(from), Shard: d.shard, Epoch: r.Epoch, What: d.kind.String(),
 			Based: d.version, Version: r.Version, At: o.world.Time(),
@@ -490,21 +505,51 @@ func (o *observer) carriedOut(from env.ID, m *peer.Message) {
 	}
 }
 
-// hasBytes reports whether a message between nodes carries anything of a tenant: what it
-// has in its tail, if it is about a slot. The tail of a pull has epochs and seqs only.
-func hasBytes(m *peer.Message) bool {
-	return len(m.Tail) > 0 && m.Placement > 0 && m.Kind != peer.Pull
+// bytesOf returns the log of which a message carries records or a part of a snapshot; nil if
+// it carries nothing of a tenant. A Pull has epochs and seqs only.
+func bytesOf(m peer.ShardMessage) *peer.LogHeader {
+	switch m := m.(type) {
+	case *peer.Append:
+		if len(m.Records) > 0 {
+			return &m.LogHeader
+		}
+	case *peer.Chunk:
+		if len(m.Data) > 0 {
+			return &m.LogHeader
+		}
+	case *peer.Pull, *peer.Appended, *peer.Confirm, *peer.Confirmed, *peer.Survey, *peer.Surveyed, *peer.Outdated, *peer.AskIndex, *peer.Index:
+	}
+	return nil
+}
+
+// receivedBy notes what a node is about to take.
+func (o *observer) receivedBy(to, from env.ID, payload []byte) {
+	var between peer.Message // nil: it is a client's
+	if peer.Is(payload) {
+		m, err := o.shared.inbox.View(payload)
+		if err != nil {
+			return
+		}
+		between = m
+	}
+	switch m := between.(type) {
+	case peer.ShardMessage:
+		o.handed(to, from, m)
+	case peer.ControlMessage:
+		o.handedOfControl(to, from, m)
+	}
+	o.arrives(to, from, payload, between)
 }
 
 // arrives looks at where a tenant's bytes are handed over, if some tenant may not be
 // everywhere: what was sent may have waited in a link or in the node's input queue.
-func (o *observer) arrives(to, from env.ID, payload []byte) {
+func (o *observer) arrives(to, from env.ID, payload []byte, between peer.Message) {
 	if !o.run.Residency.Limited() {
 		return
 	}
-	if peer.Is(payload) {
-		if m := &o.shared.peer; peer.View(payload, m) == nil && hasBytes(m) {
-			o.run.Residency.Reached(observe.Delivered, m.Tenant, m.Slot, uint32(from), uint32(to), m.Kind.String(), o.world.Time())
+	if m, ok := between.(peer.ShardMessage); ok {
+		if log := bytesOf(m); log != nil {
+			o.run.Residency.Reached(observe.Delivered, log.Tenant, log.Slot, uint32(from), uint32(to), m.Kind().String(), o.world.Time())
 		}
 		return
 	}
@@ -516,16 +561,33 @@ func (o *observer) arrives(to, from env.ID, payload []byte) {
 
 // handed notes a message that a node is about to take: the epoch of its records, or what it
 // says of the logs of others.
-func (o *observer) handed(to, from env.ID, payload []byte) {
-	switch m := &o.shared.peer; peer.KindOf(payload) {
-	case peer.Append:
-		if peer.View(payload, m) == nil {
-			o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+func (o *observer) handed(to, from env.ID, m peer.ShardMessage) {
+	switch m := m.(type) {
+	case *peer.Append:
+		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+	case *peer.Appended:
+		o.acknowledgedTo(to, from, m)
+	case *peer.Surveyed:
+		o.surveyedBy(to, from, m)
+	case *peer.Confirmed:
+		if o.isNode(from) {
+			o.health.confirms(to, from, m, o.world.Time())
 		}
-	case peer.Appended:
-		o.acknowledgedTo(to, from, payload)
-	case peer.Surveyed:
-		o.surveyedBy(to, from, payload)
+	case *peer.Pull, *peer.Chunk, *peer.Confirm, *peer.Survey, *peer.Outdated, *peer.AskIndex, *peer.Index:
+	}
+}
+
+// handedOfControl notes a message about the control plane that a node is about to take.
+func (o *observer) handedOfControl(to, from env.ID, m peer.ControlMessage) {
+	if !o.isNode(from) {
+		return
+	}
+	switch m := m.(type) {
+	case *peer.Heartbeat:
+		o.heardOf(to, from, m)
+	case *peer.Report:
+		o.reportedTo(to, from, m)
+	case *peer.Configs, *peer.Propose, *peer.Proposed, *peer.Poll, *peer.Verify, *peer.Verified, *peer.Register, *peer.Registered:
 	}
 }
 

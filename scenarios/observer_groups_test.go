@@ -62,7 +62,7 @@ func TestTheObserverKnowsOfDrainsThatNobodyWasToldOf(t *testing.T) {
 // A coordinator that speaks although its meta log has asked the disk for nothing for longer than
 // Stall is noted, from when it asked last: be it for the log, for a new one or for the directory.
 func TestTheObserverNotesForHowLongACoordinatorHoldsOn(t *testing.T) {
-	configs := peer.Encode(nil, &peer.Message{Kind: peer.Configs})
+	configs := new(peer.Configs).Encode(nil)
 	after := func(ns int64, does act) act {
 		return func(s *stage) {
 			if s.world.Time() < ns { // the puppet wakes soon again

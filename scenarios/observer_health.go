@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 
@@ -47,7 +46,7 @@ type confirmed struct {
 
 // round is the last round of confirmations that a leader asked for, and when it did so first.
 type round struct {
-	number uint64
+	number peer.Round
 	at     int64 // true time, ns
 }
 
@@ -293,20 +292,17 @@ func holds(plane *control.Plane, f *file, node env.ID) bool {
 	return placed > 0 && placed == f.placed && plane.Tenant(f.tenant) != nil
 }
 
-// heardHealth notes who was heard of by a node, and what it was told.
-func (o *observer) heardHealth(to, from env.ID, payload []byte) {
-	m, h, now := &o.shared.peer, &o.health, o.world.Time()
-	switch kind := peer.KindOf(payload); {
-	case kind == peer.Confirmed && o.isNode(from):
-		h.confirms(to, from, payload, now)
-	case kind != peer.Heartbeat && kind != peer.Report || !o.isNode(from) || peer.View(payload, m) != nil:
-	case kind == peer.Heartbeat:
-		if s := &h.sights[int(to)*o.nodes+int(from)]; m.From >= s.life && !o.knowsLater(to, from, m.From) {
-			*s = sight{m.From, now}
-		}
-	case kind == peer.Report:
-		o.run.Health.Delivered(o.process(to), observe.Process{Node: uint32(from), Incarnation: o.startOf(control.Member{Node: from, Incarnation: m.From})}, uint64(m.Mark), now)
+// heardOf notes that a node hears that another one lives.
+func (o *observer) heardOf(to, from env.ID, m *peer.Heartbeat) {
+	if s := &o.health.sights[int(to)*o.nodes+int(from)]; m.From >= s.life && !o.knowsLater(to, from, m.From) {
+		*s = sight{m.From, o.world.Time()}
 	}
+}
+
+// reportedTo notes that a node is handed the figures of another one.
+func (o *observer) reportedTo(to, from env.ID, m *peer.Report) {
+	by := observe.Process{Node: uint32(from), Incarnation: o.startOf(control.Member{Node: from, Incarnation: m.From})}
+	o.run.Health.Delivered(o.process(to), by, uint64(m.Number), o.world.Time())
 }
 
 // knowsLater reports whether a node has applied an entry by which another node has a later life
@@ -320,19 +316,16 @@ func (o *observer) knowsLater(by, of env.ID, life env.Incarnation) bool {
 	return plane != nil && plane.Node(of) != nil && life < plane.Node(of).Incarnation
 }
 
-// confirms notes that a node has confirmed who leads a shard. The bytes are read as they are
-// drawn in core/peer: shard and epoch follow the header.
-func (h *healthView) confirms(leader, by env.ID, payload []byte, at int64) {
-	const head = 16
-	le := binary.LittleEndian
-	key := confirmedKey(leader, lineage.Shard(le.Uint64(payload[head:])), by)
+// confirms notes that a node has confirmed who leads a shard.
+func (h *healthView) confirms(leader, by env.ID, m *peer.Confirmed, at int64) {
+	key := confirmedKey(leader, m.Shard, by)
 	c := h.confirmed.Find(key)
 	if c == nil {
 		c = h.confirmed.Add(key)
 		*c = confirmed{}
 	}
-	c.epoch, c.at = max(c.epoch, lineage.ShardEpoch(le.Uint64(payload[head+8:]))), at
-	if r := h.rounds.Find(roundKey(leader, lineage.Shard(le.Uint64(payload[head:])))); r != nil && r.number == le.Uint64(payload[head+16:]) {
+	c.epoch, c.at = max(c.epoch, m.Epoch), at
+	if r := h.rounds.Find(roundKey(leader, m.Shard)); r != nil && r.number == m.Round {
 		c.asked = r.at
 	}
 }
@@ -342,7 +335,7 @@ func roundKey(leader env.ID, shard lineage.Shard) keyed.Key {
 }
 
 // asksFor notes that a leader asks for a round of confirmations.
-func (h *healthView) asksFor(leader env.ID, shard lineage.Shard, number uint64, at int64) {
+func (h *healthView) asksFor(leader env.ID, shard lineage.Shard, number peer.Round, at int64) {
 	k := roundKey(leader, shard)
 	r := h.rounds.Find(k)
 	if r == nil {

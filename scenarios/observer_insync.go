@@ -209,13 +209,13 @@ func (o *observer) mayComeTrue(p *pendingMember, plane *control.Plane) bool {
 
 // asksToCount notes the command by which a leader lets a member count, and looks at what
 // the member has: the leader asks when the member is whole.
-func (o *observer) asksToCount(m *peer.Message, c *control.Command) {
+func (o *observer) asksToCount(m *peer.Propose, c *control.Command) {
 	if c.Kind != control.Join && c.Kind != control.Readmit {
 		return
 	}
-	o.forgetPending(m.Index, ^uint64(0))
+	o.forgetPending(m.Client, ^uint64(0))
 	p := pendingMember{
-		client: m.Index, number: m.Round, kind: c.Kind, shard: c.Shard, epoch: c.Epoch, version: c.Version,
+		client: m.Client, number: m.Number, kind: c.Kind, shard: c.Shard, epoch: c.Epoch, version: c.Version,
 		member: c.Member, tenant: c.Tenant, slot: c.Slot,
 	}
 	o.shared.pending = append(o.shared.pending, p)

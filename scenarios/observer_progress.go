@@ -19,7 +19,7 @@ import (
 type acknowledged struct {
 	epoch lineage.ShardEpoch
 	from  env.Incarnation
-	life  uint64
+	life  peer.Life
 	seq   lineage.Seq
 }
 
@@ -28,14 +28,14 @@ type believed struct {
 	by    observe.Process
 	epoch lineage.ShardEpoch
 	of    env.Incarnation
-	life  uint64
+	life  peer.Life
 }
 
 // acknowledges notes an acknowledgement that a replica sends.
-func (o *observer) acknowledges(from env.ID, m *peer.Message) {
+func (o *observer) acknowledges(from env.ID, m *peer.Appended) {
 	w := o.writesOf(from, m.Tenant, m.Slot)
-	if a := &w.acks; a.epoch != m.Epoch || a.from != m.From || a.life != m.Round {
-		*a = acknowledged{m.Epoch, m.From, m.Round, 0}
+	if a := &w.acks; a.epoch != m.Epoch || a.from != m.From || a.life != m.Life {
+		*a = acknowledged{m.Epoch, m.From, m.Life, 0}
 	}
 	w.acks.seq = max(w.acks.seq, m.At.Seq)
 }
@@ -60,12 +60,8 @@ func (o *observer) reckons(id env.ID, t tenant.ID, slot lineage.Slot) {
 // acknowledgedTo notes an acknowledgement that a leader is handed. The observer looks at what
 // the leader makes of it if the log has another life than the leader knew, or is to begin a new
 // one.
-func (o *observer) acknowledgedTo(to, from env.ID, payload []byte) {
-	m := &o.shared.peer
-	if peer.View(payload, m) != nil {
-		return
-	}
-	if w := o.writesOf(from, m.Tenant, m.Slot); m.Mark == 1 || m.Round != w.believed.life {
+func (o *observer) acknowledgedTo(to, from env.ID, m *peer.Appended) {
+	if w := o.writesOf(from, m.Tenant, m.Slot); m.Anew || m.Life != w.believed.life {
 		o.reckons(to, m.Tenant, m.Slot)
 	}
 }

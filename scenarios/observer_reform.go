@@ -28,21 +28,13 @@ type survey struct {
 }
 
 // surveyedBy notes a part that a leader is handed.
-func (o *observer) surveyedBy(to, from env.ID, payload []byte) {
-	m := &o.shared.peer
-	if peer.View(payload, m) != nil {
-		return
-	}
-	logs, err := peer.DecodeLogs(m.Tail)
-	if err != nil {
-		return
-	}
+func (o *observer) surveyedBy(to, from env.ID, m *peer.Surveyed) {
 	s := o.surveyOf(m.Shard, m.Epoch, to, control.Member{Node: from, Incarnation: m.From})
-	if changes := uint64(m.Mark); changes > s.changes || len(s.logs) == 0 {
-		s.changes, s.size, s.logs = changes, m.Size, s.logs[:0]
+	if m.Changes > s.changes || len(s.logs) == 0 {
+		s.changes, s.size, s.logs = m.Changes, m.Size, s.logs[:0]
 	}
-	if uint64(m.Mark) == s.changes && m.Offset == uint64(len(s.logs)) {
-		s.logs = append(s.logs, logs...)
+	if m.Changes == s.changes && m.First == uint64(len(s.logs)) {
+		s.logs = append(s.logs, m.Logs...)
 	}
 }
 

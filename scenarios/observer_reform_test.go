@@ -23,27 +23,28 @@ func grouped(t *testing.T) *stage {
 // epoch. The judge does not object to what the leader cannot have heard of yet.
 func TestTheObserverSeesWhatNobodyAcknowledged(t *testing.T) {
 	member := control.Member{Node: 1, Incarnation: 7}
-	acked := func(epoch lineage.ShardEpoch, from env.Incarnation, life uint64, seq lineage.Seq) peer.Message {
-		return peer.Message{Kind: peer.Appended, Tenant: 2, Epoch: epoch, From: from, Round: life, At: lineage.Position{Seq: seq}}
+	acked := func(epoch lineage.ShardEpoch, from env.Incarnation, life peer.Life, seq lineage.Seq) peer.Appended {
+		of := peer.LogHeader{ShardHeader: peer.ShardHeader{From: from, Epoch: epoch}, Tenant: 2}
+		return peer.Appended{LogHeader: of, Life: life, At: lineage.Position{Seq: seq}}
 	}
 	for _, c := range []struct {
 		name    string
-		said    []peer.Message
+		said    []peer.Appended
 		counted []group.Counted
 		want    observe.Misbelief // 0: none
 		last    lineage.Seq
 	}{
-		{"what was acknowledged", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
-		{"less than was acknowledged last", []peer.Message{acked(3, 7, 1, 4), acked(3, 7, 1, 2)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"what was acknowledged", []peer.Appended{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"less than was acknowledged last", []peer.Appended{acked(3, 7, 1, 4), acked(3, 7, 1, 2)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
 		{"nothing", nil, []group.Counted{{Member: member, Life: 1}}, 0, 0},
-		{"more than was acknowledged", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 5}}, observe.Unacknowledged, 4},
+		{"more than was acknowledged", []peer.Appended{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 5}}, observe.Unacknowledged, 4},
 		{"what nobody has acknowledged", nil, []group.Counted{{Member: member, Life: 1, Seq: 1}}, observe.Unacknowledged, 0},
-		{"of the epoch before", []peer.Message{acked(2, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, observe.Unacknowledged, 0},
-		{"of an earlier life of the node", []peer.Message{acked(3, 6, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, observe.Unacknowledged, 0},
-		{"of the next epoch", []peer.Message{acked(3, 7, 1, 4), acked(4, 7, 1, 2)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
-		{"of a later life of the node", []peer.Message{acked(3, 7, 1, 4), acked(3, 8, 1, 0)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
-		{"of a log that has begun anew since", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 2}, {Member: member, Life: 1, Seq: 4}}, observe.OfAnEarlierLife, 0},
-		{"of a node that has restarted meanwhile", []peer.Message{acked(3, 7, 1, 4)}, []group.Counted{
+		{"of the epoch before", []peer.Appended{acked(2, 7, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, observe.Unacknowledged, 0},
+		{"of an earlier life of the node", []peer.Appended{acked(3, 6, 1, 4)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, observe.Unacknowledged, 0},
+		{"of the next epoch", []peer.Appended{acked(3, 7, 1, 4), acked(4, 7, 1, 2)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"of a later life of the node", []peer.Appended{acked(3, 7, 1, 4), acked(3, 8, 1, 0)}, []group.Counted{{Member: member, Life: 1, Seq: 4}}, 0, 0},
+		{"of a log that has begun anew since", []peer.Appended{acked(3, 7, 1, 4)}, []group.Counted{{Member: member, Life: 2}, {Member: member, Life: 1, Seq: 4}}, observe.OfAnEarlierLife, 0},
+		{"of a node that has restarted meanwhile", []peer.Appended{acked(3, 7, 1, 4)}, []group.Counted{
 			{Member: control.Member{Node: 1, Incarnation: 6}, Life: 2}, {Member: member, Life: 1, Seq: 4},
 		}, 0, 0},
 	} {
@@ -67,12 +68,9 @@ func TestTheObserverSeesWhatNobodyAcknowledged(t *testing.T) {
 
 // The leader of a reformed set begins when all members have told of their logs, with the best.
 func TestTheObserverSeesWhatWasAdopted(t *testing.T) {
-	told := func(m peer.Message, logs ...peer.Log) []byte {
-		for i := range logs {
-			m.Tail = peer.AppendLog(m.Tail, &logs[i])
-		}
-		m.Kind, m.From, m.Shard, m.Epoch = peer.Surveyed, 7, 5, 3
-		return peer.Encode(nil, &m)
+	told := func(m peer.Surveyed, logs ...peer.Log) peer.Surveyed {
+		m.ShardHeader, m.Logs = peer.ShardHeader{From: 7, Shard: 5, Epoch: 3}, logs
+		return m
 	}
 	log := func(whole bool, epoch lineage.ShardEpoch, seq lineage.Seq) peer.Log {
 		return peer.Log{Tenant: 2, Whole: whole, End: lineage.Position{Seq: seq, Chain: 1}, Lineage: lineage.Lineage{Placement: 1, Epoch: epoch}}
@@ -84,26 +82,26 @@ func TestTheObserverSeesWhatWasAdopted(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		shard control.Shard
-		told  [][]byte
+		told  []peer.Surveyed
 		want  observe.Haste // 0: all is well
 	}{
-		{"as long", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 2))}, 0},
-		{"shorter", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 1))}, 0},
-		{"longer", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 3))}, observe.WorseLog},
-		{"shorter, and of a later epoch", shard, [][]byte{told(peer.Message{Size: 1}, log(true, 2, 1))}, observe.WorseLog},
-		{"longer, and of no use", shard, [][]byte{told(peer.Message{Size: 1}, log(false, 1, 3))}, 0},
-		{"longer, and excluded", excluded, [][]byte{told(peer.Message{Size: 1}, log(true, 1, 3))}, 0},
-		{"the member has no such log", shard, [][]byte{told(peer.Message{Size: 1}, other)}, 0},
+		{"as long", shard, []peer.Surveyed{told(peer.Surveyed{Size: 1}, log(true, 1, 2))}, 0},
+		{"shorter", shard, []peer.Surveyed{told(peer.Surveyed{Size: 1}, log(true, 1, 1))}, 0},
+		{"longer", shard, []peer.Surveyed{told(peer.Surveyed{Size: 1}, log(true, 1, 3))}, observe.WorseLog},
+		{"shorter, and of a later epoch", shard, []peer.Surveyed{told(peer.Surveyed{Size: 1}, log(true, 2, 1))}, observe.WorseLog},
+		{"longer, and of no use", shard, []peer.Surveyed{told(peer.Surveyed{Size: 1}, log(false, 1, 3))}, 0},
+		{"longer, and excluded", excluded, []peer.Surveyed{told(peer.Surveyed{Size: 1}, log(true, 1, 3))}, 0},
+		{"the member has no such log", shard, []peer.Surveyed{told(peer.Surveyed{Size: 1}, other)}, 0},
 		{"nobody was asked", shard, nil, observe.Unasked},
-		{"a part is missing", shard, [][]byte{told(peer.Message{Size: 2}, other)}, observe.Unasked},
-		{"in two parts", shard, [][]byte{told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2, Offset: 1}, log(true, 1, 2))}, 0},
-		{"a part twice", shard, [][]byte{told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2, Offset: 1}, log(true, 1, 3))}, observe.WorseLog},
-		{"its logs have changed meanwhile", shard, [][]byte{told(peer.Message{Size: 2}, other), told(peer.Message{Size: 2, Offset: 1, Mark: 1}, log(true, 1, 2))}, observe.Unasked},
+		{"a part is missing", shard, []peer.Surveyed{told(peer.Surveyed{Size: 2}, other)}, observe.Unasked},
+		{"in two parts", shard, []peer.Surveyed{told(peer.Surveyed{Size: 2}, other), told(peer.Surveyed{Size: 2, First: 1}, log(true, 1, 2))}, 0},
+		{"a part twice", shard, []peer.Surveyed{told(peer.Surveyed{Size: 2}, other), told(peer.Surveyed{Size: 2}, other), told(peer.Surveyed{Size: 2, First: 1}, log(true, 1, 3))}, observe.WorseLog},
+		{"its logs have changed meanwhile", shard, []peer.Surveyed{told(peer.Surveyed{Size: 2}, other), told(peer.Surveyed{Size: 2, First: 1, Changes: 1}, log(true, 1, 2))}, observe.Unasked},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := grouped(t)
 			for i := range c.told {
-				s.o.surveyedBy(0, 1, c.told[i])
+				s.o.surveyedBy(0, 1, &c.told[i])
 			}
 			s.o.adoptsIn(&c.shard, 0, 2, 0, 2)
 			switch wrong := s.run.Reforms.Wrong; {

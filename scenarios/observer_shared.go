@@ -44,7 +44,7 @@ type sharedView struct {
 	removals  []removalAsked
 	grants    keyed.List[grants]  // likewise
 	divided   keyed.List[divided] // by tenant
-	peer      peer.Message
+	inbox     peer.Inbox
 
 	surveys  []survey
 	pending  []pendingMember // asked for, and not known to be refused
@@ -291,7 +291,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 // durableThere looks whether what a follower acknowledges to its leader is on its
 // platter. What was, counts for the leader, even if the disk is lost before the leader
 // says so to anybody.
-func (o *observer) durableThere(from env.ID, m *peer.Message) {
+func (o *observer) durableThere(from env.ID, m *peer.Appended) {
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
 }

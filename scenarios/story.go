@@ -33,7 +33,7 @@ type story struct {
 	from, to       int64 // true time, ns: the rest is not told, but for faults, lives and findings; a to of 0 is no end
 	spare          Told  // what is not told
 	in             wire.Message
-	peer           peer.Message
+	inbox          peer.Inbox
 
 	cause   []int                  // by process: the line that its Step follows from
 	calls   []int                  // by operation of the history: the line of its call

@@ -22,72 +22,121 @@ func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
 	if !peer.Is(payload) {
 		return false
 	}
-	m := &s.peer
-	if err := peer.Decode(payload, m); err != nil {
+	m, err := s.inbox.Decode(payload)
+	if err != nil {
 		s.sends(from, to, "message", fmt.Sprintf("%d bytes that are none: %v", len(payload), err))
 		return true
 	}
-	t := s.sends(from, to, m.Kind.String(), describePeer(m))
-	switch m.Kind {
-	case peer.Append:
-		t.Seq, t.To = uint64(m.At.Seq)+1, uint64(m.At.Seq)+uint64(countRecords(m.Tail))
-		fallthrough
-	case peer.Appended, peer.Pull, peer.Chunk, peer.AskIndex, peer.Index:
-		t.Tenant, t.Slot, t.Shard = m.Tenant, int(m.Slot), int(m.Shard)
-	case peer.Confirm, peer.Confirmed, peer.Survey, peer.Surveyed, peer.Outdated, peer.Verify, peer.Verified:
-		t.Shard = int(m.Shard)
+	switch m := m.(type) {
+	case peer.ShardMessage:
+		t := s.sends(from, to, m.Kind().String(), describeOfShard(m))
+		t.Shard = int(m.OfShard().Shard)
+		if of, ok := m.(peer.LogMessage); ok {
+			t.Tenant, t.Slot = of.OfLog().Tenant, int(of.OfLog().Slot)
+		}
+		if ships, ok := m.(*peer.Append); ok {
+			t.Seq, t.To = uint64(ships.At.Seq)+1, uint64(ships.At.Seq)+uint64(countRecords(ships.Records))
+		}
+	case peer.ControlMessage:
+		t := s.sends(from, to, m.Kind().String(), describeOfControl(m))
+		if asks, ok := m.(*peer.Verify); ok {
+			t.Shard = int(asks.Shard)
+		}
+		if answers, ok := m.(*peer.Verified); ok {
+			t.Shard = int(answers.Shard)
+		}
 	}
 	return true
 }
 
-// describePeer names what of a message between nodes tells it from others.
-func describePeer(m *peer.Message) string {
-	log := fmt.Sprintf("shard %d epoch %d, tenant %s slot %d", m.Shard, m.Epoch, m.Tenant, m.Slot)
-	switch m.Kind {
-	case peer.Append:
-		return fmt.Sprintf("%s: %d records after %d, committed %d", log, countRecords(m.Tail), m.At.Seq, m.Commit)
-	case peer.Appended:
-		return fmt.Sprintf("%s: durable up to %d, applied %d", log, m.At.Seq, m.Commit)
-	case peer.Pull:
-		return fmt.Sprintf("%s: after %d, snapshot %d from %d", log, m.At.Seq, m.Mark, m.Offset)
-	case peer.Chunk:
-		return fmt.Sprintf("%s: snapshot at %d, bytes %d to %d of %d", log, m.At.Seq, m.Offset, m.Offset+uint64(len(m.Tail)), m.Size)
-	case peer.AskIndex, peer.Index:
-		return fmt.Sprintf("%s: question %x, %d", log, m.Round, m.At.Seq)
-	case peer.Heartbeat:
-		return fmt.Sprintf("incarnation %d, told up to %d, heard %x%s", m.From, m.Index, uint64(m.Mark), troubles(m.Tail))
-	case peer.Configs:
-		after, changes, err := control.DecodeChanges(m.Tail)
-		text := fmt.Sprintf("number %x, after %d up to %d", uint64(m.Mark), after, m.Index)
-		for i := range changes {
-			if len(text) > maxWords {
-				text += fmt.Sprintf("; and %d more", len(changes)-i)
-				break
-			}
-			text += "; " + changes[i].String()
-		}
-		if err != nil {
-			text += "; " + err.Error()
-		}
-		return text
-	case peer.Poll:
-		return fmt.Sprintf("round %x", m.Round)
-	case peer.Report:
-		return fmt.Sprintf("round %x, number %d", m.Round, m.Mark) + figures(m.Tail)
-	case peer.Propose:
-		c, err := control.DecodeCommand(m.Tail)
-		if err != nil {
-			return err.Error()
-		}
-		return c.String()
-	case peer.Proposed:
-		r, err := control.DecodeResult(m.Tail)
+// describeOfShard names what of a message about a shard tells it from others.
+func describeOfShard(m peer.ShardMessage) string {
+	said := fmt.Sprintf("shard %d epoch %d", m.OfShard().Shard, m.OfShard().Epoch)
+	if of, ok := m.(peer.LogMessage); ok {
+		said += fmt.Sprintf(", tenant %s slot %d:", of.OfLog().Tenant, of.OfLog().Slot)
+	}
+	switch m := m.(type) {
+	case *peer.Append:
+		return fmt.Sprintf("%s %d records after %d, committed %d", said, countRecords(m.Records), m.At.Seq, m.Commit)
+	case *peer.Appended:
+		return fmt.Sprintf("%s durable up to %d, applied %d", said, m.At.Seq, m.Applied)
+	case *peer.Pull:
+		return fmt.Sprintf("%s after %d, snapshot %d from %d", said, m.At.Seq, m.Snapshot, m.Offset)
+	case *peer.Chunk:
+		return fmt.Sprintf("%s snapshot at %d, bytes %d to %d of %d", said, m.At.Seq, m.Offset, m.Offset+uint64(len(m.Data)), m.Size)
+	case *peer.AskIndex:
+		return fmt.Sprintf("%s question %x", said, m.Question)
+	case *peer.Index:
+		return fmt.Sprintf("%s question %x, %d", said, m.Question, m.At.Seq)
+	case *peer.Confirm:
+		return fmt.Sprintf("%s round %d", said, m.Round)
+	case *peer.Confirmed:
+		return fmt.Sprintf("%s round %d", said, m.Round)
+	case *peer.Survey:
+		return fmt.Sprintf("%s: logs from number %d on", said, m.First)
+	case *peer.Surveyed:
+		return fmt.Sprintf("%s: logs %d to %d of %d", said, m.First, m.First+uint64(len(m.Logs)), m.Size)
+	case *peer.Outdated:
+	}
+	return said
+}
+
+// describeOfControl names what of a message about the control plane tells it from others.
+func describeOfControl(m peer.ControlMessage) string {
+	switch m := m.(type) {
+	case *peer.Heartbeat:
+		return fmt.Sprintf("incarnation %d, told up to %d, heard %x%s", m.From, m.Told, m.Heard, troubles(m.Troubles))
+	case *peer.Configs:
+		return describeConfigs(m)
+	case *peer.Poll:
+		return fmt.Sprintf("round %x", m.Number)
+	case *peer.Report:
+		return fmt.Sprintf("round %x, number %d", m.Asked, m.Number) + figures(&m.Figures)
+	case *peer.Propose:
+		return describeCommand(m.Command)
+	case *peer.Proposed:
+		r, err := control.DecodeResult(m.Result)
 		if err != nil {
 			return err.Error()
 		}
 		return fmt.Sprintf("%v, epoch %d version %d", r.Refusal, r.Epoch, r.Version)
+	case *peer.Verify:
+		return fmt.Sprintf("shard %d epoch %d round %d", m.Shard, m.Epoch, m.Round)
+	case *peer.Verified:
+		return fmt.Sprintf("shard %d epoch %d round %d", m.Shard, m.Epoch, m.Round)
+	case *peer.Register:
+		return fmt.Sprintf("challenge %x: %s", m.Challenge, describeCommand(m.Command))
+	case *peer.Registered:
+		if m.Given == 0 {
+			return fmt.Sprintf("challenge %x", m.Challenge)
+		}
+		return fmt.Sprintf("incarnation %d", m.Given)
 	}
-	return fmt.Sprintf("shard %d epoch %d round %d", m.Shard, m.Epoch, m.Round)
+	return ""
+}
+
+func describeCommand(b []byte) string {
+	c, err := control.DecodeCommand(b)
+	if err != nil {
+		return err.Error()
+	}
+	return c.String()
+}
+
+func describeConfigs(m *peer.Configs) string {
+	after, changes, err := control.DecodeChanges(m.Changes)
+	text := fmt.Sprintf("number %x, after %d up to %d", m.Number, after, m.Told)
+	for i := range changes {
+		if len(text) > maxWords {
+			text += fmt.Sprintf("; and %d more", len(changes)-i)
+			break
+		}
+		text += "; " + changes[i].String()
+	}
+	if err != nil {
+		text += "; " + err.Error()
+	}
+	return text
 }
 
 // countRecords returns the number of records in a message.
@@ -124,11 +173,7 @@ func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 const maxWords = 1000
 
 // figures tells what a node says of the shards that it leads.
-func figures(tail []byte) (text string) {
-	var f peer.Figures
-	if err := peer.DecodeFigures(tail, &f); err != nil {
-		return ": " + err.Error()
-	}
+func figures(f *peer.Figures) (text string) {
 	for i := range f.Led {
 		if len(text) > maxWords {
 			return text + fmt.Sprintf("; and %d more shards", len(f.Led)-i)
@@ -150,13 +195,9 @@ func figures(tail []byte) (text string) {
 }
 
 // troubles says what a heartbeat says of shards.
-func troubles(tail []byte) (text string) {
-	found, err := peer.DecodeTroubles(tail, nil)
+func troubles(found []peer.Trouble) (text string) {
 	for _, t := range found {
 		text += fmt.Sprintf("; shard %d epoch %d: unconfirmed for %d ms, unsynced for %d ms", t.Shard, t.Epoch, t.Unconfirmed/env.Millisecond, t.Unsynced/env.Millisecond)
-	}
-	if err != nil {
-		text += "; " + err.Error()
 	}
 	return text
 }

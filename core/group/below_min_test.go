@@ -66,8 +66,8 @@ func TestAWriteThatWaitsForASecondCopyIsNotToldWithoutIt(t *testing.T) {
 	w.loseDisk(1)
 	held := w.held
 	w.held = func(m *message) bool { return held(m) || m.to == 1 }
-	m := peer.Message{Kind: peer.Outdated, From: w.nodes[1].self().Incarnation, Shard: shard, Epoch: 1}
-	w.nodes[1].Send(0, env.Key{}, peer.Encode(nil, &m))
+	m := peer.Outdated{ShardHeader: onShard(w.nodes[1].self().Incarnation, 1)}
+	w.nodes[1].Send(0, env.Key{}, m.Encode(nil))
 	w.run()
 	w.do(c)
 	w.run()
@@ -193,7 +193,7 @@ func TestAnEligibleMemberWhoseLogFailsAsksForItsExclusion(t *testing.T) {
 		t.Fatalf("the log of an eligible member is %s, want that it waits\n%v", got, w)
 	}
 	n.fails = nil
-	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.Mark == 1 }
+	w.held = func(m *message) bool { return isAnew(m) }
 	w.settle()
 	if asks := w.waiting(w.held); len(asks) > 0 {
 		t.Fatalf("an eligible member asks to begin its log anew: %v", asks)
@@ -228,17 +228,14 @@ func TestALogThatFailedBeforeTheLeaderKnewIsNotReadmitted(t *testing.T) {
 	w.must(control.Command{Kind: control.Exclude, Member: w.nodes[2].self(), Tenant: owner, Slot: 0, Base: life})
 	w.nodes[1].deaf = false
 	w.run()
-	m := peer.Message{
-		Kind: peer.Appended, From: w.nodes[2].self().Incarnation, Shard: shard, Epoch: 2, Tenant: owner, Slot: 0, Placement: 1,
-		At: w.nodes[1].logs[0].State().Position, Commit: w.nodes[1].logs[0].State().Position.Seq, Round: life,
-	}
+	m := peer.Appended{LogHeader: onLog(w.nodes[2].self().Incarnation, 2), Life: life}
 	w.held = func(m *message) bool { return m.from == 2 }
 	w.nodes[2].stuck = true
-	w.lose(of(peer.Appended, 2))
+	w.lose(of(peer.KindAppended, 2))
 	w.settle() // the epoch's first record is committed without node 2
-	m.At, m.Commit = w.nodes[1].logs[0].State().Position, w.nodes[1].logs[0].State().Position.Seq
+	m.At, m.Applied = w.nodes[1].logs[0].State().Position, w.nodes[1].logs[0].State().Position.Seq
 	w.held = nil
-	w.nodes[2].Send(1, env.Key{}, peer.Encode(nil, &m))
+	w.nodes[2].Send(1, env.Key{}, m.Encode(nil))
 	w.run()
 	if c, ok := w.nodes[1].group.Wish(w.nodes[1]); ok && c.Kind == control.Readmit && c.Slot == 0 {
 		t.Errorf("node 2 is to be readmitted on the strength of a log that has failed: %v\n%v", &c, w)
@@ -267,21 +264,17 @@ func TestAnEligibleMemberIsNotReplacedByASnapshot(t *testing.T) {
 // offered lets a node lack a record, ask for it, and get a snapshot instead. The disk
 // operations that follow are under way when it returns.
 func (w *world) offered(i int) *node {
-	w.held = of(peer.Pull, env.ID(i))
+	w.held = of(peer.KindPull, env.ID(i))
 	w.nodes[0].mustWrite(0, 1)
 	w.run()
-	w.lose(of(peer.Pull, env.ID(i)))
-	behind := peer.Message{
-		Kind: peer.Append, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: w.nodes[0].logs[0].End(),
-	}
+	w.lose(of(peer.KindPull, env.ID(i)))
+	behind := peer.Append{LogHeader: onLog(1, 1), At: w.nodes[0].logs[0].End()}
 	behind.At.Seq += 10
-	w.nodes[0].Send(env.ID(i), env.Key{}, peer.Encode(nil, &behind))
+	w.nodes[0].Send(env.ID(i), env.Key{}, behind.Encode(nil))
 	w.run() // the node asks for what it lacks
 	at, from, size, part := w.nodes[0].logs[0].Chunk(w.nodes[0], 0, 0)
-	chunk := peer.Message{
-		Kind: peer.Chunk, From: 1, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1, At: at, Offset: from, Size: uint64(size), Tail: part,
-	}
-	w.nodes[0].Send(env.ID(i), env.Key{}, peer.Encode(nil, &chunk))
+	chunk := peer.Chunk{LogHeader: onLog(1, 1), At: at, Offset: from, Size: uint64(size), Data: part}
+	w.nodes[0].Send(env.ID(i), env.Key{}, chunk.Encode(nil))
 	w.nodes[i].stuck = true
 	w.run()
 	w.nodes[i].stuck = false

@@ -5,12 +5,13 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/peer"
 )
 
 // Counted is what a leader counts on in another replica of a log.
 type Counted struct {
 	Member control.Member
-	Life   uint64      // of the log there: what an earlier one acknowledged counts no more
+	Life   peer.Life   // of the log there: what an earlier one acknowledged counts no more
 	Seq    lineage.Seq // records up to here are durable there, and the leader's; 0: none is known to be
 }
 

@@ -129,7 +129,7 @@ func TestWhoIsAboutToJoinAndIsDrained(t *testing.T) {
 	w.without(2)
 	w.settle()
 	c := w.joins(0, 2)
-	w.held = of(peer.Appended, 2)
+	w.held = of(peer.KindAppended, 2)
 	w.drain(2, true)
 	w.nodes[0].mustWrite(0, 1)
 	w.run()
@@ -158,7 +158,7 @@ func (w *world) end(slot int) {
 // A log that ends takes nothing new; what is under way in it goes on, and when that is done
 // the leader, and nobody else, says that it has ended.
 func TestALogEndsWhenWhatIsUnderWayIsDone(t *testing.T) {
-	for _, late := range []func(*message) bool{nil, of(peer.Appended, 2)} {
+	for _, late := range []func(*message) bool{nil, of(peer.KindAppended, 2)} {
 		w := serving(t)
 		w.held = late
 		w.nodes[0].mustWrite(0, 1)
@@ -196,7 +196,7 @@ func TestALogEndsWhenWhatIsUnderWayIsDone(t *testing.T) {
 // Nothing is under way any more in a log that has stopped, though what was is not committed.
 func TestALogThatHasStoppedEnds(t *testing.T) {
 	w := serving(t)
-	w.held = of(peer.Appended, 2)
+	w.held = of(peer.KindAppended, 2)
 	w.fail(0, 0)
 	if log := w.nodes[0].logs[0]; log.End() == log.State().Position {
 		t.Fatalf("nothing is under way:\n%v", w)
@@ -266,7 +266,7 @@ func TestReadsOfALogThatIsForgotten(t *testing.T) {
 		w := serving(t)
 		w.nodes[0].mustWrite(0, 1) // so that the logs differ
 		w.settle()
-		w.held = func(m *message) bool { return m.Kind == peer.Confirmed || m.Kind == peer.Index }
+		w.held = func(m *message) bool { return m.Kind() == peer.KindConfirmed || m.Kind() == peer.KindIndex }
 		want := map[env.ID][]uint64{}
 		for slot := range uint64(slots) {
 			for _, n := range w.nodes[:2] { // the leader, and one that asks it
@@ -313,7 +313,7 @@ func TestReadsOfALogThatIsForgotten(t *testing.T) {
 // What other replicas ask of a log that is forgotten is not answered; they give up.
 func TestAnotherReplicasReadOfALogThatIsForgotten(t *testing.T) {
 	w := serving(t)
-	w.held = func(m *message) bool { return m.Kind == peer.Confirmed }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindConfirmed }
 	w.nodes[1].mustRead(1, wire.Linearizable, wire.Token{}, 0)
 	w.run()
 	w.nodes[0].group.RemoveSlot(0)
@@ -409,7 +409,7 @@ func TestLogsComeAndGoWhileTheBestAreFetched(t *testing.T) {
 	for gone := range slots {
 		w := bestApart(t)
 		kept := 1 - gone
-		w.held = of(peer.Append, env.ID(kept)) // who has the best log of the other slot
+		w.held = of(peer.KindAppend, env.ID(kept)) // who has the best log of the other slot
 		w.settle()
 		if got := w.nodes[2].group.Role(); got != group.Gathering {
 			t.Fatalf("node 2 is %s before it has the best log of slot %d:\n%v", got, kept, w)
@@ -455,7 +455,7 @@ func TestASurveyWaitsForTheControlPlane(t *testing.T) {
 		t.Fatalf("node 1 wants epoch %d, %t, want %d by what others say", epoch, wants, w.config().Epoch)
 	}
 	n.adopt(w.config().Epoch) // it is durable, and nobody but other nodes has spoken of it
-	w.held = of(peer.Surveyed, 1)
+	w.held = of(peer.KindSurveyed, 1)
 	w.settle()
 	if told := w.waiting(w.held); len(told) > 0 || w.nodes[0].group.Role() != group.Gathering {
 		t.Fatalf("node 1 was not told of the epoch, and tells %v\n%v", told, w)

@@ -48,7 +48,7 @@ func TestWhatALeaderTellsOfAnother(t *testing.T) {
 			w.nodes[0].mustWrite(0, 7) // acknowledged since that round, in each log
 			w.nodes[0].mustWrite(1, 1)
 			w.run()
-			w.held = of(peer.Appended, 2)
+			w.held = of(peer.KindAppended, 2)
 			w.tick(3 * ms)
 			w.nodes[0].mustWrite(0, 8, 9)
 			w.nodes[0].mustWrite(1, 2)
@@ -58,12 +58,12 @@ func TestWhatALeaderTellsOfAnother(t *testing.T) {
 			w.tick(group.DefaultPatience.Silence / 6)
 			w.nodes[0].mustWrite(1, 1)
 			w.run()
-			w.held = of(peer.Appended, 2)
+			w.held = of(peer.KindAppended, 2)
 			w.nodes[0].mustWrite(1, 2)
 			w.tick(group.DefaultPatience.Silence / 6) // it may have the record by now, and had none then
 		}, peer.OtherFigures{Node: 2, Heard: true, Quiet: group.DefaultPatience.Silence / 6, Records: 1, Lag: group.DefaultPatience.Silence / 6}},
 		"it has got what it lacked": {func(w *world) {
-			w.held = of(peer.Appended, 2)
+			w.held = of(peer.KindAppended, 2)
 			w.nodes[0].mustWrite(1, 1)
 			w.tick(group.DefaultPatience.Silence / 6)
 			w.held = nil
@@ -83,7 +83,7 @@ func TestWhatALeaderTellsOfAnother(t *testing.T) {
 			w.tick(group.DefaultPatience.Silence / 6)
 		}, unheard},
 		"it confirms, and has said nothing of its log for long": {func(w *world) {
-			w.held = of(peer.Appended, 2)
+			w.held = of(peer.KindAppended, 2)
 			w.nodes[0].mustWrite(0, 1)
 			for range 70 {
 				w.tick(group.DefaultPatience.Silence / 6)
@@ -117,14 +117,14 @@ func TestWhatALeaderTellsOfAnother(t *testing.T) {
 			w.tick(group.DefaultPatience.Silence / 6)
 			w.nodes[0].mustWrite(0, 1)
 			w.run()
-			w.held = of(peer.Appended, 2)
+			w.held = of(peer.KindAppended, 2)
 			w.nodes[0].mustWrite(0, 2)
 			w.tick(6 * ms)
 		}, peer.OtherFigures{Node: 2, Heard: true, Quiet: 6 * ms, Records: 1, Lag: 6 * ms}},
 		"it has restarted": {func(w *world) {
 			w.tick(group.DefaultPatience.Silence / 6)
 			w.restart(2)
-			w.held = of(peer.Confirmed, 2)
+			w.held = of(peer.KindConfirmed, 2)
 			w.nodes[0].mustWrite(0, 1) // so that its new life says something
 			w.tick(group.DefaultPatience.Silence / 6)
 		}, unheard},
@@ -163,7 +163,7 @@ func TestWhatALeaderTellsOfAnother(t *testing.T) {
 func TestALeaderThatBeginsKnowsNobody(t *testing.T) {
 	w := serving(t)
 	w.settle()
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	w.elect(1)
 	w.run()
 	w.elect(0)
@@ -191,13 +191,13 @@ func TestWhoIsTheOnlyLeader(t *testing.T) {
 	}
 	want("confirmed", w.nodes[0], 0, true)
 	want("confirmed", w.nodes[1], 0, false)
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	w.tick(group.DefaultPatience.Silence / 6)
 	w.now, w.held = w.now.Add(8*ms), nil
 	w.run()
 	want("confirmed late", w.nodes[0], 8*ms, true) // it was so when the round began
 	w.tick(group.DefaultPatience.Silence / 6)
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	w.tick(group.DefaultPatience.Silence / 6)
 	w.tick(5 * ms)
 	want("one member is silent", w.nodes[0], group.DefaultPatience.Silence/6+5*ms, true)

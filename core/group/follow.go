@@ -9,60 +9,68 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// Message takes a message of another node about this shard.
-func (g *Group) Message(e env.Env, from env.ID, m *peer.Message) {
-	i := g.peerOf(from)
+// Message takes a message of another node about this shard. The order of the checks: the
+// sender lives; an epoch above ours; an epoch below ours; an epoch that is to end.
+func (g *Group) Message(e env.Env, from env.ID, m peer.ShardMessage) {
+	said, i := m.OfShard(), g.peerOf(from)
 	if i >= 0 {
 		g.heardOf(e, i, m)
 	}
 	switch {
-	case m.Kind == peer.Outdated:
+	case m.Kind() == peer.KindOutdated:
 		// A node that holds no replica of the shard answers nobody of it.
 		if i >= 0 {
-			g.hear(e, m.Epoch)
+			g.hear(e, said.Epoch)
 		}
 		return
-	case m.Epoch > g.epoch: // not before it is durable here
-		g.hear(e, m.Epoch)
+	case said.Epoch > g.epoch: // not before it is durable here
+		g.hear(e, said.Epoch)
 		g.notYet(e, from, m)
 		return
 	}
-	// Who was deposed does not know it, or knows it and has said this before.
+	// A deposed leader may not know it yet, or this message was delayed.
 	//safety:lower-epoch-refused false by=fence on=reconfigure-under-fire
-	if m.Epoch < g.epoch {
+	if said.Epoch < g.epoch {
 		g.outdated(e, from, m)
 		return
 	}
 	if g.wanted > g.epoch { // what is said now would be said in an epoch that is over
 		return
 	}
-	switch m.Kind {
-	case peer.Append, peer.Chunk, peer.Confirm, peer.Survey:
-		g.fromLeader(e, from, m)
-	case peer.Pull:
+	switch m := m.(type) {
+	case *peer.Append:
+		g.records(e, from, m)
+	case *peer.Chunk:
+		g.part(e, from, m)
+	case *peer.Confirm:
+		g.confirm(e, from, m)
+	case *peer.Survey:
+		g.tellLogs(e, from, m)
+	case *peer.Pull:
 		g.pulled(e, from, m)
-	case peer.Appended:
+	case *peer.Appended:
 		g.appended(e, i, m)
-	case peer.Confirmed:
+	case *peer.Confirmed:
 		g.answered(e, i, m)
-	case peer.Surveyed:
+	case *peer.Surveyed:
 		g.surveyed(e, i, m)
-	case peer.AskIndex:
+	case *peer.AskIndex:
 		g.askedIndex(e, from, m)
-	case peer.Index:
+	case *peer.Index:
 		g.toldIndex(e, m)
+	case *peer.Outdated: // of any epoch: see above
 	}
 }
 
 // heardOf takes note of a sign of life. What an earlier life of a node had or said
 // does not count for a later one.
-func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
-	o := &g.peers[i]
-	if m.From < o.incarnation {
+func (g *Group) heardOf(e env.Env, i int, m peer.ShardMessage) {
+	said, o := m.OfShard(), &g.peers[i]
+	if said.From < o.incarnation {
 		return
 	}
-	if m.From > o.incarnation {
-		*o = other{node: o.node, placed: o.placed, incarnation: m.From}
+	if said.From > o.incarnation {
+		*o = other{node: o.node, placed: o.placed, incarnation: said.From}
 		// What an earlier life acknowledged may be gone.
 		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
 		g.forgetProgress(e, i)
@@ -72,7 +80,23 @@ func (g *Group) heardOf(e env.Env, i int, m *peer.Message) {
 	if g.isAnswer(e, m) {
 		o.answered = o.heard
 	}
-	o.spoke = o.spoke || m.Epoch == g.epoch
+	o.spoke = o.spoke || said.Epoch == g.epoch
+}
+
+// isAnswer reports whether a message shows that its sender hears this node. What replicas say
+// unasked does not; nor does a confirmation of a round that was asked for long ago.
+func (g *Group) isAnswer(e env.Env, m peer.ShardMessage) bool {
+	switch m := m.(type) {
+	case *peer.Confirmed:
+		age, known := g.began(e, m.Round)
+		return m.Round == g.reads.round || known && age < g.patience.Silence
+	case *peer.Appended:
+		return !m.Anew
+	case *peer.Surveyed:
+		return true
+	case *peer.Append, *peer.Pull, *peer.Chunk, *peer.Confirm, *peer.Survey, *peer.Outdated, *peer.AskIndex, *peer.Index:
+	}
+	return false
 }
 
 func (g *Group) forgetProgress(e env.Env, i int) {
@@ -82,47 +106,75 @@ func (g *Group) forgetProgress(e env.Env, i int) {
 	}
 }
 
-// outdated tells who speaks in an epoch that is over.
-func (g *Group) outdated(e env.Env, to env.ID, m *peer.Message) {
-	if m.Kind == peer.Append || m.Kind == peer.Confirm || m.Kind == peer.Survey || m.Kind == peer.Chunk {
-		answer := peer.Message{Kind: peer.Outdated, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch}
-		g.send(e, to, &answer, uint64(m.Epoch)<<32|uint64(g.epoch), g.ticks)
+// outdated tells a leader that speaks in an epoch that is over. Others learn of the epoch
+// from their leader.
+func (g *Group) outdated(e env.Env, to env.ID, m peer.ShardMessage) {
+	switch m.(type) {
+	case *peer.Append, *peer.Chunk, *peer.Confirm, *peer.Survey:
+		answer := peer.Outdated{ShardHeader: g.header()}
+		g.send(e, to, answer.Encode(g.out[:0]), uint64(m.OfShard().Epoch)<<32|uint64(g.epoch), g.ticks)
+	case *peer.Pull, *peer.Appended, *peer.Confirmed, *peer.Surveyed, *peer.AskIndex, *peer.Index, *peer.Outdated:
 	}
 }
 
-// fromLeader takes what only the leader of the epoch says.
-func (g *Group) fromLeader(e env.Env, from env.ID, m *peer.Message) {
-	if g.role == Leading {
-		return // there is one leader in an epoch, and it is this one
+// follows takes note of the leader of the epoch, which alone says what is said here. It
+// reports whether the node follows: there is one leader in an epoch, and the node that is to
+// lead takes only what it has asked for.
+func (g *Group) follows(leader env.ID) bool {
+	if g.role != Following {
+		return false
 	}
+	g.leader, g.knows = leader, true
+	return true
+}
+
+// confirm confirms a round to the leader.
+func (g *Group) confirm(e env.Env, from env.ID, m *peer.Confirm) {
+	if g.follows(from) {
+		g.echo = max(g.echo, m.Round)
+		g.confirmTo(e, from, m)
+	}
+}
+
+// confirmTo answers that this node knows of no higher epoch.
+func (g *Group) confirmTo(e env.Env, to env.ID, m *peer.Confirm) {
+	answer := peer.Confirmed{ShardHeader: g.header(), Round: m.Round}
+	g.send(e, to, answer.Encode(g.out[:0]), uint64(m.Round), g.ticks)
+}
+
+// records takes records: of the leader, or of the member whose log is adopted.
+func (g *Group) records(e env.Env, from env.ID, m *peer.Append) {
 	if g.role == Gathering {
 		g.gathered(e, from, m)
 		return
 	}
-	g.leader, g.knows = from, true
-	switch m.Kind {
-	case peer.Confirm:
-		g.echo = max(g.echo, m.Round)
-		answer := peer.Message{Kind: peer.Confirmed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round}
-		g.send(e, from, &answer, m.Round, g.ticks)
-	case peer.Survey:
-		g.tellLogs(e, from, m)
-	case peer.Append:
-		if s := g.find(m.Tenant, m.Slot); s >= 0 {
-			g.mayBeginAnew(e, &g.slots[s], m)
-			g.receive(e, &g.slots[s], m)
-		}
-	case peer.Chunk:
-		if s := g.find(m.Tenant, m.Slot); s >= 0 {
-			g.chunk(e, &g.slots[s], from, m)
-		}
+	if !g.follows(from) {
+		return
+	}
+	if s := g.find(m.Tenant, m.Slot); s >= 0 {
+		g.mayBeginAnew(e, &g.slots[s], m)
+		g.receive(e, &g.slots[s], m)
+	}
+}
+
+// part takes a part of a snapshot, likewise.
+func (g *Group) part(e env.Env, from env.ID, m *peer.Chunk) {
+	if g.role == Gathering {
+		g.gatheredPart(e, from, m)
+		return
+	}
+	if !g.follows(from) {
+		return
+	}
+	if s := g.find(m.Tenant, m.Slot); s >= 0 {
+		g.chunk(e, &g.slots[s], from, m)
 	}
 }
 
 // mayBeginAnew removes what is left of a log that has stopped, once its leader says
 // that nobody counts on it any more.
-func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Message) {
-	if s.r.Phase() == replica.Stopped && m.Round == s.life+1 && !g.counted(s) && s.r.Refetch(e, nil) == nil {
+func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Append) {
+	if s.r.Phase() == replica.Stopped && m.Life == s.life+1 && !g.counted(s) && s.r.Refetch(e, nil) == nil {
 		s.life++
 		s.failed, s.acked, s.isFresh = false, 0, false
 		s.pull = pull{later: true, count: s.pull.count}
@@ -144,11 +196,11 @@ func (g *Group) holdsPlace(node env.ID) bool {
 }
 
 // receive takes records of the leader's.
-func (g *Group) receive(e env.Env, s *slot, m *peer.Message) {
-	switch s.r.Receive(e, m.At, m.Commit, m.Tail) {
+func (g *Group) receive(e env.Env, s *slot, m *peer.Append) {
+	switch s.r.Receive(e, m.At, m.Commit, m.Records) {
 	case replica.Took:
 		s.pull.on, s.pull.coming = false, nil
-		g.acknowledge(e, s, len(m.Tail) == 0)
+		g.acknowledge(e, s, len(m.Records) == 0)
 		g.readApplied(e)
 	case replica.Behind, replica.Differs:
 		g.ask(e, s)
@@ -167,17 +219,16 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 		return
 	}
 	s.acked = at.Seq
-	m := g.message(peer.Appended, s)
-	m.At, m.Commit, m.Round = at, s.r.State().Position.Seq, s.life
+	m := peer.Appended{LogHeader: g.logHeader(s), At: at, Applied: s.r.State().Position.Seq, Life: s.life}
 	// More that is durable here may turn out to be the leader's.
 	if at == s.r.Durable() {
-		m.Index = g.echo
+		m.Asked = g.echo
 	}
 	attempt := uint32(0)
 	if asked {
 		attempt = g.ticks + 1
 	}
-	g.send(e, g.leader, &m, uint64(at.Seq), attempt)
+	g.sendOf(e, s, g.leader, m.Encode(g.out[:0]), uint64(at.Seq), attempt)
 }
 
 // pull is what a follower lacks and has asked for.
@@ -191,7 +242,7 @@ type pull struct {
 
 // coming is a snapshot that comes in parts.
 type coming struct {
-	mark lineage.Seq
+	at   lineage.Seq // its last record
 	size uint64
 	data []byte
 }
@@ -218,31 +269,29 @@ func (g *Group) ask(e env.Env, s *slot) {
 
 // askPart sends the question.
 func (g *Group) askPart(e env.Env, s *slot, to env.ID) {
-	m := g.message(peer.Pull, s)
-	m.At = s.r.State().Position
-	if c := s.pull.coming; c != nil {
-		m.Mark, m.Offset = c.mark, uint64(len(c.data))
-	}
 	g.ends = s.r.Ends(g.ends[:0])
-	m.Tail = peer.AppendEnds(nil, g.ends)
-	g.send(e, to, &m, uint64(s.r.End().Seq)<<16^m.Offset, s.pull.count)
+	m := peer.Pull{LogHeader: g.logHeader(s), At: s.r.State().Position, Ends: g.ends}
+	if c := s.pull.coming; c != nil {
+		m.Snapshot, m.Offset = c.at, uint64(len(c.data))
+	}
+	g.sendOf(e, s, to, m.Encode(g.out[:0]), uint64(s.r.End().Seq)<<16^m.Offset, s.pull.count)
 }
 
 // chunk takes a part of a snapshot. They come in order, one at a time.
-func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
+func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Chunk) {
 	p := &s.pull
-	if !p.on || m.Size == 0 || m.Offset+uint64(len(m.Tail)) > m.Size {
+	if !p.on || m.Size == 0 || m.Offset+uint64(len(m.Data)) > m.Size {
 		return
 	}
 	c := p.coming
-	if m.Offset == 0 && (c == nil || c.mark != m.At.Seq || c.size != m.Size) {
-		c = &coming{mark: m.At.Seq, size: m.Size}
+	if m.Offset == 0 && (c == nil || c.at != m.At.Seq || c.size != m.Size) {
+		c = &coming{at: m.At.Seq, size: m.Size}
 		p.coming = c
 	}
-	if c == nil || c.mark != m.At.Seq || m.Offset != uint64(len(c.data)) {
+	if c == nil || c.at != m.At.Seq || m.Offset != uint64(len(c.data)) {
 		return
 	}
-	c.data = append(c.data, m.Tail...)
+	c.data = append(c.data, m.Data...)
 	p.since = e.Now()
 	if uint64(len(c.data)) < m.Size {
 		p.count++
@@ -265,7 +314,7 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Message) {
 
 // pulled answers who lacks something: the leader all others, and others the one that
 // is to lead and adopts their logs.
-func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
+func (g *Group) pulled(e env.Env, to env.ID, m *peer.Pull) {
 	i := g.find(m.Tenant, m.Slot)
 	if i < 0 || !g.slots[i].r.IsOpen() || g.slots[i].r.Busy() {
 		return
@@ -275,16 +324,11 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Message) {
 	}
 	s := &g.slots[i]
 	// It is fetching a snapshot. If that is at hand no more, records may do by now.
-	if m.Mark > 0 && m.Offset > 0 && s.r.HandsOut(m.Mark) {
-		g.sendChunk(e, s, to, m.Mark, m.Offset)
+	if m.Snapshot > 0 && m.Offset > 0 && s.r.HandsOut(m.Snapshot) {
+		g.sendChunk(e, s, to, m.Snapshot, m.Offset)
 		return
 	}
-	ends, err := peer.DecodeEnds(g.ends[:0], m.Tail)
-	if err != nil {
-		return
-	}
-	g.ends = ends
-	common := s.r.Common(m.At.Seq, g.ends)
+	common := s.r.Common(m.At.Seq, m.Ends)
 	if at, records, ok := s.r.AfterInMemory(nil, common); ok {
 		g.sendRecords(e, s, to, at, records)
 		return
@@ -302,18 +346,16 @@ func (g *Group) serves(to env.ID) bool {
 
 // sendRecords answers with records.
 func (g *Group) sendRecords(e env.Env, s *slot, to env.ID, at lineage.Position, records []byte) {
-	m := g.message(peer.Append, s)
-	m.At, m.Commit, m.Tail = at, s.r.State().Position.Seq, records
-	g.send(e, to, &m, uint64(at.Seq)<<16|uint64(len(records))&0xffff, g.ticks+1)
+	m := peer.Append{LogHeader: g.logHeader(s), At: at, Commit: s.r.State().Position.Seq, Records: records}
+	g.sendOf(e, s, to, m.Encode(g.out[:0]), uint64(at.Seq)<<16|uint64(len(records))&0xffff, g.ticks+1)
 }
 
 // sendChunk answers with a part of a snapshot.
-func (g *Group) sendChunk(e env.Env, s *slot, to env.ID, mark lineage.Seq, offset uint64) {
-	at, from, size, part := s.r.Chunk(e, mark, offset)
+func (g *Group) sendChunk(e env.Env, s *slot, to env.ID, snapshot lineage.Seq, offset uint64) {
+	at, from, size, part := s.r.Chunk(e, snapshot, offset)
 	fault.Hit(e, fault.SnapshotShipped, env.Key{Kind: uint16(s.slot), A: uint64(s.tenant), B: uint64(at.Seq)})
-	m := g.message(peer.Chunk, s)
-	m.At, m.Offset, m.Size, m.Tail = at, from, uint64(size), part
-	g.send(e, to, &m, uint64(at.Seq)<<24^from, g.ticks+1)
+	m := peer.Chunk{LogHeader: g.logHeader(s), At: at, Offset: from, Size: uint64(size), Data: part}
+	g.sendOf(e, s, to, m.Encode(g.out[:0]), uint64(at.Seq)<<24^from, g.ticks+1)
 }
 
 // Done goes on with a log after one of its disk operations has completed.
@@ -351,13 +393,13 @@ func (g *Group) Done(e env.Env, number int) {
 }
 
 // appended takes the acknowledgement of a replica.
-func (g *Group) appended(e env.Env, i int, m *peer.Message) {
+func (g *Group) appended(e env.Env, i int, m *peer.Appended) {
 	at := g.find(m.Tenant, m.Slot)
 	if g.role != Leading || i < 0 || at < 0 || m.From != g.peers[i].incarnation {
 		return
 	}
 	s := &g.slots[at]
-	if m.Mark == 1 {
+	if m.Anew {
 		g.beginsAnew(s, i, m)
 		return
 	}
@@ -365,24 +407,24 @@ func (g *Group) appended(e env.Env, i int, m *peer.Message) {
 		return
 	}
 	p := &g.progressOf(s)[i]
-	if m.Round < p.life || g.barred(i, s, m.Round) {
+	if m.Life < p.life || g.barred(i, s, m.Life) {
 		return
 	}
-	p.life = m.Round
+	p.life = m.Life
 	if m.At.Seq >= p.acked {
-		p.at = max(p.at, m.Index)
+		p.at = max(p.at, m.Asked)
 	}
 	if m.At.Seq > p.acked {
-		p.acked, p.at, p.since = m.At.Seq, m.Index, e.Now()
+		p.acked, p.at, p.since = m.At.Seq, m.Asked, e.Now()
 		g.advance(e, s)
 	}
-	p.told = max(p.told, m.Commit)
+	p.told = max(p.told, m.Applied)
 }
 
 // beginsAnew takes note that a replica wants to begin a log anew, with nothing. It may,
 // as the next append tells it, unless somebody counts on what it has: from here on
 // nobody does.
-func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
+func (g *Group) beginsAnew(s *slot, i int, m *peer.Appended) {
 	if s.r.Phase() == replica.Stopped { // what is left there may be all there is
 		return
 	}
@@ -390,8 +432,8 @@ func (g *Group) beginsAnew(s *slot, i int, m *peer.Message) {
 	// In a set that was reformed the leader has adopted the best logs, and this one is
 	// none; nothing is committed, so nobody counts on what was acknowledged here.
 	adopted := g.known.Reformed && s.r.Phase() == replica.Starting
-	if m.Round > p.life && (!g.holdsPlace(o.node) || g.lacks(o.member(), s) || adopted && !g.known.IsEligible(o.node)) {
-		*p = progress{life: m.Round, since: p.since}
+	if m.Life > p.life && (!g.holdsPlace(o.node) || g.lacks(o.member(), s) || adopted && !g.known.IsEligible(o.node)) {
+		*p = progress{life: m.Life, since: p.since}
 	}
 }
 

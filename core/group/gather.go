@@ -88,11 +88,8 @@ func (g *Group) askForLogs(e env.Env) {
 // askForPart asks a member for the logs that it has not told of yet. A member that has
 // told of some is asked from the next one on.
 func (g *Group) askForPart(e env.Env, m control.Member) {
-	ask := peer.Message{
-		Kind: peer.Survey, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch,
-		Round: uint64(g.ticks), Offset: g.gather.tellingOf(m).next,
-	}
-	g.send(e, m.Node, &ask, uint64(g.epoch)<<32^ask.Offset, g.ticks)
+	ask := peer.Survey{ShardHeader: g.header(), Attempt: uint64(g.ticks), First: g.gather.tellingOf(m).next}
+	g.send(e, m.Node, ask.Encode(g.out[:0]), uint64(g.epoch)<<32^ask.First, g.ticks)
 }
 
 // ready reports whether what is on the disk is known of every log.
@@ -107,8 +104,8 @@ func (g *Group) ready() bool {
 
 // tellLogs answers a survey once all logs are open here: with those from the one on that
 // is asked for, as many as one message takes.
-func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Message) {
-	if !g.ready() {
+func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Survey) {
+	if !g.follows(to) || !g.ready() {
 		return
 	}
 	// Who has not been told of the epoch by the control plane may not have been told of a
@@ -116,18 +113,14 @@ func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Message) {
 	if g.known.Epoch != g.epoch {
 		return
 	}
-	from := min(m.Offset, uint64(len(g.slots)))
-	part := g.slots[from:min(from+peer.MaxLogs, uint64(len(g.slots)))]
-	tail := make([]byte, 0, 64*len(part))
+	first, size := min(m.First, uint64(len(g.slots))), uint64(len(g.slots))
+	part := g.slots[first:min(first+peer.MaxLogs, size)]
+	logs := make([]peer.Log, len(part))
 	for i := range part {
-		l := part[i].log()
-		tail = peer.AppendLog(tail, &l)
+		logs[i] = part[i].log()
 	}
-	answer := peer.Message{
-		Kind: peer.Surveyed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round,
-		Mark: lineage.Seq(g.changes), Offset: from, Size: uint64(len(g.slots)), Tail: tail,
-	}
-	g.send(e, to, &answer, uint64(g.epoch)<<32^from, g.ticks)
+	answer := peer.Surveyed{ShardHeader: g.header(), Attempt: m.Attempt, Changes: g.changes, First: first, Size: size, Logs: logs}
+	g.send(e, to, answer.Encode(g.out[:0]), uint64(g.epoch)<<32^first, g.ticks)
 }
 
 // log describes a log here.
@@ -139,7 +132,7 @@ func (s *slot) log() peer.Log {
 // surveyed takes a part of an answer, and asks for the next one. Parts come in order, one
 // at a time. If the member has got or lost a log meanwhile, its logs have other numbers:
 // it is asked for all of them again.
-func (g *Group) surveyed(e env.Env, i int, m *peer.Message) {
+func (g *Group) surveyed(e env.Env, i int, m *peer.Surveyed) {
 	if g.role != Gathering || i < 0 || g.gather.chosen {
 		return
 	}
@@ -147,27 +140,26 @@ func (g *Group) surveyed(e env.Env, i int, m *peer.Message) {
 	if !g.known.IsInSync(who) || slices.Contains(g.gather.answered, who) {
 		return
 	}
-	logs, err := peer.DecodeLogs(m.Tail)
 	t := g.gather.tellingOf(who)
-	if changes := uint64(m.Mark); changes > t.changes || t.next == 0 {
+	if m.Changes > t.changes || t.next == 0 {
 		g.gather.forget(who.Node)
-		*t = telling{who: who, changes: changes}
+		*t = telling{who: who, changes: m.Changes}
 	}
-	if err != nil || m.Offset != t.next || t.changes != uint64(m.Mark) || t.next+uint64(len(logs)) > m.Size {
+	if m.First != t.next || t.changes != m.Changes || t.next+uint64(len(m.Logs)) > m.Size {
 		return
 	}
-	for _, l := range logs {
+	for _, l := range m.Logs {
 		// Who is excluded lacks what was acknowledged, and has begun the log anew.
 		if at := g.find(l.Tenant, l.Slot); at >= 0 && !g.lacks(who, &g.slots[at]) {
 			g.gather.logs = append(g.gather.logs, logAt{who.Node, l})
 		}
 	}
-	t.next += uint64(len(logs))
+	t.next += uint64(len(m.Logs))
 	switch {
 	case t.next == m.Size:
 		g.gather.answered = append(g.gather.answered, who)
 		g.choose(e)
-	case len(logs) > 0:
+	case len(m.Logs) > 0:
 		g.askForPart(e, who)
 	}
 }
@@ -238,23 +230,35 @@ func (g *Group) lookAtLogs(e env.Env) {
 	}
 }
 
-// gathered takes what a member sends whose log is adopted.
-func (g *Group) gathered(e env.Env, from env.ID, m *peer.Message) {
+// adoptedFrom returns the log that a message is about, if it is adopted from a member; else
+// nil.
+func (g *Group) adoptedFrom(member env.ID, m *peer.LogHeader) *slot {
 	i := g.find(m.Tenant, m.Slot)
-	if i < 0 || !g.gather.chosen || g.gather.sources[i] != from {
+	if i < 0 || !g.gather.chosen || g.gather.sources[i] != member {
+		return nil
+	}
+	return &g.slots[i]
+}
+
+// gathered takes records of a member whose log is adopted.
+func (g *Group) gathered(e env.Env, from env.ID, m *peer.Append) {
+	s := g.adoptedFrom(from, &m.LogHeader)
+	if s == nil {
 		return
 	}
-	s := &g.slots[i]
-	switch m.Kind {
-	case peer.Append:
-		switch s.r.Receive(e, m.At, m.Commit, m.Tail) {
-		case replica.Took:
-			s.pull.on = false
-		case replica.Cutting:
-			s.pull.later = true
-		}
-	case peer.Chunk:
-		g.chunk(e, s, from, m)
+	switch s.r.Receive(e, m.At, m.Commit, m.Records) {
+	case replica.Took:
+		s.pull.on = false
+	case replica.Cutting:
+		s.pull.later = true
 	}
 	g.lookAtLogs(e)
+}
+
+// gatheredPart takes a part of a snapshot of such a member.
+func (g *Group) gatheredPart(e env.Env, from env.ID, m *peer.Chunk) {
+	if s := g.adoptedFrom(from, &m.LogHeader); s != nil {
+		g.chunk(e, s, from, m)
+		g.lookAtLogs(e)
+	}
 }

@@ -47,10 +47,13 @@ type Owner interface {
 	AnswerRead(slot int, r *Read, code wire.Code)
 	// Verify asks for a read of the meta log that begins now: whether this process still
 	// leads the shard in the epoch. If so, Verified is called with the round.
-	Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round uint64)
+	Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round)
 	// Number returns the number of a slot on the node, -1 if it is not there.
 	Number(id tenant.ID, s lineage.Slot) int
 }
+
+// kept is how many rounds of confirmations a leader remembers.
+const kept = 64
 
 // Role is what the node is to the shard.
 type Role uint8
@@ -106,14 +109,14 @@ type Group struct {
 	asked   wish // any other command that is wanted
 
 	reads  reads
-	rounds [64]env.Time // leading: when rounds of confirmations began, by number modulo 64
-	sole   env.Time     // leading: nobody led in a higher epoch then, if isSole
+	rounds [kept]env.Time // leading: when rounds of confirmations began, by number modulo kept
+	sole   env.Time       // leading: nobody led in a higher epoch then, if isSole
 	isSole bool
 	named  env.Time // when the node was told that it leads in known.Epoch
 	deaf   bool     // the node has not heard the meta log lately
 	// ledDeaf: it was so while the node led.
 	ledDeaf bool
-	echo    uint64 // following: the last round that the leader asked for
+	echo    peer.Round // following: the last round that the leader asked for
 	ticks   uint32
 	beat    env.Time // when members are asked to confirm next
 	gather  gathering
@@ -137,8 +140,8 @@ type slot struct {
 	marks   marks       // leading: of the records that a replica may lack
 	acked   lineage.Seq // following: what the leader was told last
 	pull    pull
-	vain    uint64 // the version in which the others were told in vain that the log has failed
-	life    uint64 // of the log here: firstLife, and one more each time that it begins anew with nothing
+	vain    uint64    // the version in which the others were told in vain that the log has failed
+	life    peer.Life // of the log here: firstLife, and one more each time that it begins anew with nothing
 	fresh   env.Time
 	isFresh bool // what was committed at fresh has been applied
 	failed  bool // the log has stopped, and the others are to know
@@ -150,8 +153,8 @@ type slot struct {
 // progress is what is known of one replica of a log.
 type progress struct {
 	acked lineage.Seq // durable there, and the leader's
-	life  uint64      // of that log, which begins anew with each life; what is of an earlier one counts no more
-	at    uint64      // acked was so after this round of confirmations began; 0: that is not known
+	life  peer.Life   // of that log, which begins anew with each life; what is of an earlier one counts no more
+	at    peer.Round  // acked was so after this round of confirmations began; 0: that is not known
 	told  lineage.Seq // it knows that records up to here are committed
 	since env.Time    // acked has been behind the log's end since
 }
@@ -164,7 +167,7 @@ type other struct {
 	heard       env.Time        // when
 	answered    env.Time        // when it answered last: it hears this node
 	spoke       bool            // in this epoch
-	round       uint64          // it confirmed last
+	round       peer.Round      // it confirmed last
 }
 
 // New returns a group that knows nothing of its shard but the epoch that is durable
@@ -319,12 +322,12 @@ func (g *Group) bar() {
 // barred reports whether a life of a peer's log is one that has failed, by the exclusion
 // that the configuration has. A leader may have been told of the exclusion together with
 // its leadership, and acknowledgements of that life may still be on their way.
-func (g *Group) barred(i int, s *slot, life uint64) bool {
+func (g *Group) barred(i int, s *slot, life peer.Life) bool {
 	for j := range g.known.Excluded {
 		// Else the member would be readmitted at once, on the strength of a log that has
 		// stopped.
 		if x := &g.known.Excluded[j]; x.Member == g.peers[i].member() && x.Tenant == s.tenant && x.Slot == s.slot {
-			return life <= x.Life
+			return uint64(life) <= x.Life
 		}
 	}
 	return false
@@ -368,7 +371,7 @@ func (o *other) isSame(another other) bool {
 
 // firstLife returns the number of the first life of a log on a node that was placed by
 // an entry of the meta log. There are less than 1<<16 lives in a placement.
-func firstLife(placed uint64) uint64 { return placed << 16 }
+func firstLife(placed uint64) peer.Life { return peer.Life(placed << 16) }
 
 // placedSince begins to count the lives of the logs here anew, if the node was placed by
 // another entry than is known.
@@ -635,10 +638,9 @@ func (g *Group) shipped(e env.Env, s *slot) {
 	// A replica lags since what it lacks was appended, not since the log began.
 	//safety:lag-since-appended by=health-truth on=slow-follower
 	s.marks.add(at.Seq+1, e.Now())
-	m := g.message(peer.Append, s)
-	m.At, m.Commit, m.Tail = at, s.r.State().Position.Seq, records
-	g.out = peer.Encode(g.out[:0], &m)
-	key := env.Key{Kind: g.key + uint16(peer.Append), A: uint64(s.tenant), B: uint64(end)}
+	m := peer.Append{LogHeader: g.logHeader(s), At: at, Commit: s.r.State().Position.Seq, Records: records}
+	g.out = m.Encode(g.out[:0])
+	key := env.Key{Kind: g.key + uint16(peer.KindAppend), A: uint64(s.tenant), B: uint64(end)}
 	for i := range g.peers {
 		o := &g.peers[i]
 		p := &g.progressOf(s)[i]
@@ -651,17 +653,27 @@ func (g *Group) shipped(e env.Env, s *slot) {
 	}
 }
 
-// message returns a message about a log.
-func (g *Group) message(k peer.Kind, s *slot) peer.Message {
-	id := s.r.Identity()
-	return peer.Message{
-		Kind: k, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch,
-		Tenant: id.Tenant, Slot: id.Slot, Placement: id.Placement,
-	}
+// header returns the header of a message about the shard.
+func (g *Group) header() peer.ShardHeader {
+	return peer.ShardHeader{From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch}
 }
 
-// send sends a message; b and attempt tell it from others of its kind.
-func (g *Group) send(e env.Env, to env.ID, m *peer.Message, b uint64, attempt uint32) {
-	g.out = peer.Encode(g.out[:0], m)
-	e.Send(to, env.Key{Kind: g.key + uint16(m.Kind), Attempt: attempt, A: uint64(m.Tenant)<<16 ^ uint64(m.Shard), B: b}, g.out)
+// logHeader returns the header of a message about a log.
+func (g *Group) logHeader(s *slot) peer.LogHeader {
+	id := s.r.Identity()
+	return peer.LogHeader{ShardHeader: g.header(), Tenant: id.Tenant, Slot: id.Slot, Placement: id.Placement}
+}
+
+// send sends a message about the shard, which was encoded in out; b and attempt tell it from
+// others of its kind.
+func (g *Group) send(e env.Env, to env.ID, out []byte, b uint64, attempt uint32) {
+	g.out = out
+	e.Send(to, env.Key{Kind: g.key + uint16(peer.KindOf(out)), Attempt: attempt, A: uint64(g.known.ID), B: b}, out)
+}
+
+// sendOf sends a message about a log of the shard, likewise.
+func (g *Group) sendOf(e env.Env, s *slot, to env.ID, out []byte, b uint64, attempt uint32) {
+	g.out = out
+	a := uint64(s.tenant)<<16 ^ uint64(g.known.ID)
+	e.Send(to, env.Key{Kind: g.key + uint16(peer.KindOf(out)), Attempt: attempt, A: a, B: b}, out)
 }

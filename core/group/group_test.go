@@ -37,7 +37,7 @@ func TestAnAckWaitsForEveryMember(t *testing.T) {
 	}
 	for _, late := range []env.ID{1, 2} {
 		w := serving(t)
-		w.held = of(peer.Appended, late)
+		w.held = of(peer.KindAppended, late)
 		w.nodes[0].mustWrite(0, 1)
 		w.run()
 		w.nodes[0].want()
@@ -50,21 +50,21 @@ func TestAnAckWaitsForEveryMember(t *testing.T) {
 // What a member acknowledged that is not the leader's record does not count.
 func TestAnAckOfAnotherRecordDoesNotCount(t *testing.T) {
 	w := serving(t)
-	w.held = of(peer.Appended, 2)
+	w.held = of(peer.KindAppended, 2)
 	w.nodes[0].mustWrite(0, 1)
 	w.run()
-	acks := w.waiting(of(peer.Appended, 2))
+	acks := w.waiting(of(peer.KindAppended, 2))
 	if len(acks) == 0 {
 		t.Fatal("node 2 does not acknowledge")
 	}
-	wrong := acks[0].Message
+	wrong := as[peer.Appended](acks[0])
 	wrong.At.Chain ^= 1
-	w.hand(&message{from: 2, to: 0, bytes: peer.Encode(nil, &wrong)})
-	wrong.At.Seq, wrong.From = 1000, acks[0].From
-	w.hand(&message{from: 2, to: 0, bytes: peer.Encode(nil, &wrong)})
-	old := acks[0].Message
+	w.hand(&message{from: 2, to: 0, bytes: wrong.Encode(nil)})
+	wrong.At.Seq = 1000
+	w.hand(&message{from: 2, to: 0, bytes: wrong.Encode(nil)})
+	old := as[peer.Appended](acks[0])
 	old.From--
-	w.hand(&message{from: 2, to: 0, bytes: peer.Encode(nil, &old)})
+	w.hand(&message{from: 2, to: 0, bytes: old.Encode(nil)})
 	w.nodes[0].want()
 	w.held = nil
 	w.run()
@@ -118,7 +118,7 @@ func TestWhoIsAboutToJoinCounts(t *testing.T) {
 			command := w.joins(0, 2)
 			log := w.nodes[0].logs[0]
 			before := log.State().Position
-			w.held = of(peer.Appended, 2)
+			w.held = of(peer.KindAppended, 2)
 			w.nodes[0].mustWrite(0, 1)
 			w.run()
 			if got := log.State().Position; got != before {
@@ -169,7 +169,7 @@ func TestWhoLacksSomethingDoesNotJoin(t *testing.T) {
 	for slot := range slots {
 		w := serving(t)
 		w.without(2)
-		w.held = func(m *message) bool { return m.to == 2 && m.Slot == lineage.Slot(slot) && m.Kind == peer.Append }
+		w.held = func(m *message) bool { return m.to == 2 && m.isOf(lineage.Slot(slot)) && m.Kind() == peer.KindAppend }
 		w.nodes[0].mustWrite(slot, 1)
 		w.settle()
 		w.nodes[0].want(1)
@@ -193,16 +193,16 @@ func TestWhoIsPlacedAgainBeginsWithNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := serving(t)
 			w.without(2)
-			w.held = func(m *message) bool { return c.late && of(peer.Appended, 2)(m) }
+			w.held = func(m *message) bool { return c.late && of(peer.KindAppended, 2)(m) }
 			for slot := range slots {
 				w.nodes[0].mustWrite(slot, 1)
 			}
 			w.settle()
-			late := w.waiting(of(peer.Appended, 2))
-			w.lose(of(peer.Appended, 2))
+			late := w.waiting(of(peer.KindAppended, 2))
+			w.lose(of(peer.KindAppended, 2))
 			w.nodes[0].deaf = true
 			w.placeAgain(2)
-			w.held = func(m *message) bool { return m.from == 2 && m.Kind != peer.Confirmed }
+			w.held = func(m *message) bool { return m.from == 2 && m.Kind() != peer.KindConfirmed }
 			w.run()
 			w.nodes[0].deaf = false
 			w.settle()
@@ -329,7 +329,7 @@ func TestALowerEpochIsAnswered(t *testing.T) {
 	if got := w.nodes[2].logs[0].End(); got != end {
 		t.Fatalf("node 2 took %v from who does not lead any more, its log ended at %v", got, end)
 	}
-	if got := w.waiting(of(peer.Outdated, 2)); len(got) != 1 || got[0].Epoch != 2 {
+	if got := w.waiting(of(peer.KindOutdated, 2)); len(got) != 1 || got[0].epoch() != 2 {
 		t.Fatalf("node 2 answers a lower epoch with %v", got)
 	}
 	w.held = nil
@@ -383,9 +383,9 @@ func TestNoRoleBeforeTheEpochIsDurable(t *testing.T) {
 	if wanted, wants := w.nodes[1].group.Wants(); !wants || wanted != 2 {
 		t.Fatalf("the epoch to be made durable is %d, %t", wanted, wants)
 	}
-	w.held = of(peer.Outdated, 0)
+	w.held = of(peer.KindOutdated, 0)
 	w.settle()
-	spoke := w.waiting(func(m *message) bool { return m.from == 1 && m.Epoch == 2 })
+	spoke := w.waiting(func(m *message) bool { return m.from == 1 && m.epoch() == 2 })
 	if w.nodes[1].group.Role() == group.Leading || len(spoke) > 0 || w.nodes[1].logs[0].Leads() {
 		t.Fatalf("node 1 is %s before its epoch is durable, and says %v", w.nodes[1].group.Role(), spoke)
 	}
@@ -533,7 +533,7 @@ func TestFailoverAdoptsTheTail(t *testing.T) {
 // again.
 func TestWhoAsksAgainIsAnsweredByTheNewLeader(t *testing.T) {
 	w := serving(t)
-	w.held = of(peer.Appended, 2)
+	w.held = of(peer.KindAppended, 2)
 	w.nodes[0].mustWrite(0, 1)
 	w.run()
 	w.messages, w.held = nil, nil

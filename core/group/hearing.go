@@ -58,27 +58,11 @@ func (g *Group) hearsNobody(e env.Env) bool {
 	return others > 1
 }
 
-// isAnswer reports whether a message shows that its sender hears this node. What replicas say
-// unasked does not; nor does a confirmation of a round that was asked for long ago.
-func (g *Group) isAnswer(e env.Env, m *peer.Message) bool {
-	switch m.Kind {
-	case peer.Confirmed:
-		age, known := g.began(e, m.Round)
-		return m.Round == g.reads.round || known && age < g.patience.Silence
-	case peer.Appended:
-		return m.Mark == 0
-	case peer.Surveyed:
-		return true
-	}
-	return false
-}
-
 // notYet answers a leader whose epoch is not durable here yet, in the epoch that is: this node
 // hears it, and its disk may need longer than a leader waits for an answer.
-func (g *Group) notYet(e env.Env, from env.ID, m *peer.Message) {
-	if m.Kind == peer.Confirm {
-		answer := peer.Message{Kind: peer.Confirmed, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: m.Round}
-		g.send(e, from, &answer, m.Round, g.ticks)
+func (g *Group) notYet(e env.Env, from env.ID, m peer.ShardMessage) {
+	if ask, asks := m.(*peer.Confirm); asks {
+		g.confirmTo(e, from, ask)
 	}
 }
 

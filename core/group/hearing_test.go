@@ -21,8 +21,8 @@ func TestAMemberThatSpeaksAndDoesNotAnswerIsRemoved(t *testing.T) {
 	w := serving(t)
 	w.held = to(1)
 	for range 20 {
-		m := peer.Message{Kind: peer.AskIndex, From: w.nodes[1].self().Incarnation, Shard: shard, Epoch: 1}
-		w.nodes[1].Send(0, env.Key{}, peer.Encode(nil, &m))
+		m := peer.AskIndex{LogHeader: peer.LogHeader{ShardHeader: onShard(w.nodes[1].self().Incarnation, 1)}}
+		w.nodes[1].Send(0, env.Key{}, m.Encode(nil))
 		w.tick(20 * env.Millisecond)
 	}
 	c, ok := w.nodes[0].group.Wish(w.nodes[0])
@@ -126,17 +126,17 @@ func TestAStrangerIsNotBelieved(t *testing.T) {
 	w := serving(t)
 	l := w.nodes[0]
 	const stranger = 9
-	for _, kind := range []peer.Kind{peer.Outdated, peer.Surveyed, peer.Confirmed, peer.Appended} {
-		epoch := l.group.Epoch()
-		if kind == peer.Outdated {
-			epoch = 77
-		}
-		l.group.Message(l, stranger, &peer.Message{Kind: kind, From: 1, Shard: shard, Epoch: epoch})
+	now := onShard(1, l.group.Epoch())
+	for _, m := range []peer.ShardMessage{
+		&peer.Outdated{ShardHeader: onShard(1, 77)}, &peer.Surveyed{ShardHeader: now}, &peer.Confirmed{ShardHeader: now},
+		&peer.Appended{LogHeader: peer.LogHeader{ShardHeader: now}},
+	} {
+		l.group.Message(l, stranger, m)
 		if wants, higher := l.group.Wants(); higher {
-			t.Errorf("%s: a node without a replica makes the leader adopt epoch %d", kind, wants)
+			t.Errorf("%s: a node without a replica makes the leader adopt epoch %d", m.Kind(), wants)
 		}
 	}
-	l.group.Message(l, 1, &peer.Message{Kind: peer.Outdated, From: w.nodes[1].self().Incarnation, Shard: shard, Epoch: 77})
+	l.group.Message(l, 1, &peer.Outdated{ShardHeader: onShard(w.nodes[1].self().Incarnation, 77)})
 	if wants, higher := l.group.Wants(); !higher || wants != 77 {
 		t.Errorf("a replica knows of epoch 77, and the leader is to adopt %d (%v)", wants, higher)
 	}

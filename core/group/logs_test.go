@@ -115,7 +115,7 @@ func TestAnExcludedLogIsNotAdopted(t *testing.T) {
 	w.fail(2, 0)
 	c, _ := w.nodes[2].group.Wish(w.nodes[2])
 	w.must(c)
-	w.held = of(peer.Pull, 2)
+	w.held = of(peer.KindPull, 2)
 	w.settle()
 	if got := w.nodes[2].logs[0]; got.Phase() != replica.Following || got.End().Seq > 0 {
 		t.Fatalf("the log has not begun anew:\n%v", w)
@@ -212,7 +212,7 @@ func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
 	for missing := env.ID(1); missing < 3; missing++ {
 		w := serving(t)
 		w.apart(0)
-		w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == missing }
+		w.held = func(m *message) bool { return m.Kind() == peer.KindSurveyed && m.from == missing }
 		w.settle()
 		if got := w.nodes[0].group.Role(); got != group.Gathering {
 			t.Fatalf("without the logs of node %d, node 0 is %s", missing, got)
@@ -224,11 +224,11 @@ func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
 			t.Errorf("who gathers wishes %v", &c)
 		}
 		// What an earlier life tells is no answer.
-		m := w.waiting(w.held)[0].Message
+		m := as[peer.Surveyed](w.waiting(w.held)[0])
 		m.From--
-		m.Tail = slices.Clone(m.Tail)
-		m.Tail[24] += 100 // it had a longer log
-		w.hand(&message{from: missing, to: 0, bytes: peer.Encode(nil, &m)})
+		m.Logs = slices.Clone(m.Logs)
+		m.Logs[0].End.Seq += 100 // it had a longer log
+		w.hand(&message{from: missing, to: 0, bytes: m.Encode(nil)})
 		if got := w.nodes[0].group.Role(); got != group.Gathering {
 			t.Fatalf("with what the life of node %d before told, node 0 is %s", missing, got)
 		}
@@ -278,7 +278,7 @@ func TestAFailedLogIsExcludedFetchedAndReadmitted(t *testing.T) {
 		t.Fatalf("a log that others count on is %s", w.nodes[2].logs[0].Phase())
 	}
 	w.must(c)
-	w.held = func(m *message) bool { return m.Slot == 0 && m.from == 2 } // its log is not fetched yet
+	w.held = func(m *message) bool { return m.isOf(0) && m.from == 2 } // its log is not fetched yet
 	w.run()
 	if got := len(w.nodes[0].acked()); got != 1 {
 		t.Fatalf("the slot does without node 2, but %d changes are acknowledged\n%v", got, w)
@@ -303,17 +303,16 @@ func TestAFailedLogIsKeptWhileItIsCounted(t *testing.T) {
 	w := serving(t)
 	w.fail(2, 0)
 	n := w.nodes[2]
-	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindAppended && m.from == 2 }
 	w.settle()
-	if asks := w.waiting(func(m *message) bool { return w.held(m) && m.Mark == 1 }); len(asks) > 0 {
+	if asks := w.waiting(func(m *message) bool { return isAnew(m) }); len(asks) > 0 {
 		t.Errorf("a member that is counted wants to begin anew: %v", asks)
 	}
 	end := n.logs[0].End()
-	allow := peer.Message{
-		Kind: peer.Append, From: w.nodes[0].incarnation, Shard: shard, Epoch: 1, Tenant: owner, Slot: 0, Placement: 1,
-		At: w.nodes[0].logs[0].End(), Round: w.config().Since[2]<<16 + 1, // its second life there
+	allow := peer.Append{
+		LogHeader: onLog(w.nodes[0].incarnation, 1), At: w.nodes[0].logs[0].End(), Life: peer.Life(w.config().Since[2]<<16 + 1), // its second life there
 	}
-	w.hand(&message{from: 0, to: 2, bytes: peer.Encode(nil, &allow)})
+	w.hand(&message{from: 0, to: 2, bytes: allow.Encode(nil)})
 	w.run()
 	if n.logs[0].Phase() != replica.Stopped || n.logs[0].End() != end {
 		t.Errorf("the log of a member that is counted begins anew:\n%v", w)
@@ -321,7 +320,7 @@ func TestAFailedLogIsKeptWhileItIsCounted(t *testing.T) {
 	c, _ := n.group.Wish(n)
 	w.must(c)
 	w.run()
-	w.hand(&message{from: 0, to: 2, bytes: peer.Encode(nil, &allow)})
+	w.hand(&message{from: 0, to: 2, bytes: allow.Encode(nil)})
 	w.run()
 	if n.logs[0].Phase() != replica.Following {
 		t.Errorf("the log of a member that is excluded does not begin anew:\n%v", w)
@@ -341,7 +340,7 @@ func TestWhoIsAboutToBeReadmittedCounts(t *testing.T) {
 	}
 	log := w.nodes[0].logs[0]
 	before := log.State().Position
-	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindAppended && m.from == 2 }
 	w.nodes[0].mustWrite(0, 1)
 	w.run()
 	if got := log.State().Position; got != before {
@@ -358,7 +357,7 @@ func TestWhoIsAboutToBeReadmittedCounts(t *testing.T) {
 // late it arrives.
 func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 	w := serving(t)
-	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 && m.Slot == 0 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindAppended && m.from == 2 && m.isOf(0) }
 	w.nodes[0].mustWrite(0, 1)
 	w.run()
 	late := w.waiting(w.held)
@@ -380,13 +379,13 @@ func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 			t.Fatalf("%s the leader wishes %v\n%v", when, &c, w)
 		}
 	}
-	w.held = func(m *message) bool { return m.from == 2 && m.Slot == 0 }
+	w.held = func(m *message) bool { return m.from == 2 && m.isOf(0) }
 	w.settle()
-	if got := w.nodes[0].logs[0].State().Position.Seq; got > late[0].At.Seq {
-		t.Fatalf("committed up to %d, node 2 had acknowledged %d", got, late[0].At.Seq)
+	if got := w.nodes[0].logs[0].State().Position.Seq; got > as[peer.Appended](late[0]).At.Seq {
+		t.Fatalf("committed up to %d, node 2 had acknowledged %d", got, as[peer.Appended](late[0]).At.Seq)
 	}
 	noReadmission("when the log has failed")
-	w.held = of(peer.Pull, 2)
+	w.held = of(peer.KindPull, 2)
 	w.settle()
 	if got := w.nodes[2].logs[0]; got.Phase() != replica.Following || got.End().Seq > 0 {
 		t.Fatalf("the log has not begun anew:\n%v", w)
@@ -399,7 +398,7 @@ func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 func TestAReformedSetIsSettledWhenAllHaveEverything(t *testing.T) {
 	w := serving(t)
 	w.apart(0)
-	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 2 && m.Slot == 1 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindAppended && m.from == 2 && m.isOf(1) }
 	w.settle()
 	if c, ok := w.nodes[0].group.Wish(w.nodes[0]); w.nodes[0].group.Role() != group.Leading || ok {
 		t.Fatalf("node 2 may lack records of slot 1, and the leader wishes %v, %t\n%v", &c, ok, w)
@@ -413,15 +412,14 @@ func TestAReformedSetIsSettledWhenAllHaveEverything(t *testing.T) {
 
 // A log that was found damaged is not adopted, however long it says it is.
 func TestALogThatIsNotWholeIsNotAdopted(t *testing.T) {
-	const whole, end = 16, 24 // of the first log in an answer
 	w := serving(t)
 	w.apart(0)
-	w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == 1 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindSurveyed && m.from == 1 }
 	w.settle()
-	m := w.waiting(w.held)[0].Message
-	m.Tail = slices.Clone(m.Tail)
-	m.Tail[whole], m.Tail[end] = 0, 100
-	w.hand(&message{from: 1, to: 0, bytes: peer.Encode(nil, &m)})
+	m := as[peer.Surveyed](w.waiting(w.held)[0])
+	m.Logs = slices.Clone(m.Logs)
+	m.Logs[0].Whole, m.Logs[0].End.Seq = false, 100
+	w.hand(&message{from: 1, to: 0, bytes: m.Encode(nil)})
 	w.run()
 	if got := w.nodes[0].group.Role(); got != group.Leading {
 		t.Errorf("a damaged log of 100 records keeps node 0 %s", got)
@@ -460,7 +458,7 @@ func TestABoundedReadOfALogThatBeganAnewWaits(t *testing.T) {
 	c, _ := n.group.Wish(n)
 	w.must(c)
 	w.held = func(m *message) bool {
-		return m.Kind == peer.Append && m.to == 2 && len(m.Tail) > 0 || m.Kind == peer.AskIndex
+		return ships(m) && m.to == 2 || m.Kind() == peer.KindAskIndex
 	}
 	w.settle()
 	if got := n.logs[0]; got.Phase() != replica.Following || got.End().Seq != 0 {
@@ -518,7 +516,7 @@ func TestWhoLagsIsServedFromTheDiskOrASnapshot(t *testing.T) {
 				}
 				chunks := 0
 				w.held = func(m *message) bool {
-					if m.Kind == peer.Chunk {
+					if m.Kind() == peer.KindChunk {
 						chunks++
 					}
 					return false
@@ -548,7 +546,7 @@ func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
 		w.nodes[0].stuck = true
 		w.settle() // node 2 asks, and node 0 begins to look
 		w.elect(1)
-		w.held = func(m *message) bool { return m.from == 0 && m.Epoch == 2 }
+		w.held = func(m *message) bool { return m.from == 0 && m.epoch() == 2 }
 		w.run()
 		w.nodes[0].stuck = false
 		w.settle()
@@ -556,7 +554,7 @@ func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
 			t.Fatalf("%v", w)
 		}
 		for _, m := range w.waiting(w.held) {
-			if m.Kind == peer.Append || m.Kind == peer.Chunk {
+			if m.Kind() == peer.KindAppend || m.Kind() == peer.KindChunk {
 				t.Errorf("node 0 was deposed and sends %s", &m)
 			}
 		}
@@ -568,10 +566,10 @@ func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
 func TestALateSnapshotTakesNothingAway(t *testing.T) {
 	w := lagging(t, 0, 2)
 	w.nodes[0].failReads()
-	w.held = func(m *message) bool { return m.Kind == peer.Chunk }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindChunk }
 	w.settle()
 	chunks := w.waiting(w.held)
-	if len(chunks) == 0 || int(chunks[0].Size) != len(chunks[0].Tail) {
+	if len(chunks) == 0 || int(as[peer.Chunk](chunks[0]).Size) != len(as[peer.Chunk](chunks[0]).Data) {
 		t.Fatalf("parts of snapshots: %v", chunks)
 	}
 	w.messages = nil
@@ -582,15 +580,17 @@ func TestALateSnapshotTakesNothingAway(t *testing.T) {
 	if installed.Seq == 0 || n.logs[0].End() != installed {
 		t.Fatalf("the snapshot is not installed:\n%v", w)
 	}
-	w.held = func(m *message) bool { return m.Kind == peer.Appended && m.from == 1 || m.Kind == peer.Pull }
+	w.held = func(m *message) bool {
+		return m.Kind() == peer.KindAppended && m.from == 1 || m.Kind() == peer.KindPull
+	}
 	leader.mustWrite(0, 4)
 	w.run()
 	acked := n.logs[0].Matched()
 	leader.mustWrite(0, 5)
-	w.lose(func(m *message) bool { return m.Kind == peer.Append && m.to == 2 })
+	w.lose(func(m *message) bool { return m.Kind() == peer.KindAppend && m.to == 2 })
 	leader.mustWrite(0, 6)
 	w.run() // behind a gap, so that node 2 asks
-	if acked.Seq != installed.Seq+1 || n.logs[0].State().Position != installed || len(w.waiting(of(peer.Pull, 2))) == 0 {
+	if acked.Seq != installed.Seq+1 || n.logs[0].State().Position != installed || len(w.waiting(of(peer.KindPull, 2))) == 0 {
 		t.Fatalf("node 2 has acknowledged record %d:\n%v", acked.Seq, w)
 	}
 	w.hand(&chunks[0])

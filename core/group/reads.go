@@ -29,22 +29,22 @@ type Read struct {
 
 	slot   int // place in the group
 	came   env.Time
-	round  uint64      // leading: the round that confirms it
-	number uint64      // following: of the question for the index; leading: the asker's
-	remote bool        // another replica asked
-	needs  lineage.Seq // following: the log has to be applied up to here, once it is known
-	ready  bool        // needs is known
+	round  peer.Round    // leading: the round that confirms it
+	number peer.Question // following: of the question for the index; leading: the asker's
+	remote bool          // another replica asked
+	needs  lineage.Seq   // following: the log has to be applied up to here, once it is known
+	ready  bool          // needs is known
 }
 
 // reads are those that wait.
 type reads struct {
 	waiting []Read
-	round   uint64 // of the confirmations under way, or of the last ones
-	under   bool   // they are under way
+	round   peer.Round // of the confirmations under way, or of the last ones
+	under   bool       // they are under way
 	// verified is the last round for which the meta log was read, after it began: the
 	// leadership was in force then.
-	verified uint64
-	number   uint64 // of the last question
+	verified peer.Round
+	number   uint64 // of questions so far
 	now      Read   // that is being answered
 }
 
@@ -128,21 +128,20 @@ func (g *Group) startRound(e env.Env) {
 func (g *Group) nextRound(e env.Env) {
 	g.reads.round++
 	g.reads.under = true
-	g.rounds[g.reads.round%uint64(len(g.rounds))] = e.Now()
+	g.rounds[g.reads.round%kept] = e.Now()
 }
 
 // began returns how long ago a round began; false if that is too long ago to be known.
-func (g *Group) began(e env.Env, round uint64) (env.Duration, bool) {
-	kept := uint64(len(g.rounds))
+func (g *Group) began(e env.Env, round peer.Round) (env.Duration, bool) {
 	return e.Now().Sub(g.rounds[round%kept]), round > 0 && round <= g.reads.round && round+kept > g.reads.round
 }
 
 // askToConfirm asks every member that has not confirmed the round; or every replica,
 // so that one that has come back speaks.
 func (g *Group) askToConfirm(e env.Env, attempt uint32, all bool) {
-	m := peer.Message{Kind: peer.Confirm, From: g.self.Incarnation, Shard: g.known.ID, Epoch: g.epoch, Round: g.reads.round}
-	g.out = peer.Encode(g.out[:0], &m)
-	key := env.Key{Kind: g.key + uint16(m.Kind), Attempt: attempt, A: uint64(m.Shard), B: m.Round}
+	m := peer.Confirm{ShardHeader: g.header(), Round: g.reads.round}
+	g.out = m.Encode(g.out[:0])
+	key := env.Key{Kind: g.key + uint16(peer.KindConfirm), Attempt: attempt, A: uint64(m.Shard), B: uint64(m.Round)}
 	for i := range g.peers {
 		if o := &g.peers[i]; all || g.counts(o) && o.round < m.Round {
 			e.Send(o.node, key, g.out)
@@ -155,7 +154,7 @@ func (g *Group) askToConfirm(e env.Env, attempt uint32, all bool) {
 
 // Verified says that a read of the meta log, which began after a round of confirmations,
 // found this process leading in an epoch.
-func (g *Group) Verified(e env.Env, epoch lineage.ShardEpoch, round uint64) {
+func (g *Group) Verified(e env.Env, epoch lineage.ShardEpoch, round peer.Round) {
 	if g.role == Leading && epoch == g.epoch {
 		g.reads.verified = max(g.reads.verified, round)
 		g.confirmed(e)
@@ -163,7 +162,7 @@ func (g *Group) Verified(e env.Env, epoch lineage.ShardEpoch, round uint64) {
 }
 
 // answered takes a confirmation.
-func (g *Group) answered(e env.Env, i int, m *peer.Message) {
+func (g *Group) answered(e env.Env, i int, m *peer.Confirmed) {
 	if g.role != Leading || i < 0 || m.From != g.peers[i].incarnation {
 		return
 	}
@@ -193,8 +192,8 @@ func (g *Group) confirmed(e env.Env) {
 		return
 	}
 	g.reads.under = false
-	g.sole, g.isSole = g.rounds[g.reads.round%uint64(len(g.rounds))], true
-	fault.Hit(e, fault.ReadConfirmed, env.Key{A: uint64(g.known.ID), B: g.reads.round})
+	g.sole, g.isSole = g.rounds[g.reads.round%kept], true
+	fault.Hit(e, fault.ReadConfirmed, env.Key{A: uint64(g.known.ID), B: uint64(g.reads.round)})
 	done := g.reads.waiting
 	g.reads.waiting = nil
 	for i := range done {
@@ -243,9 +242,8 @@ func (g *Group) answerRead(e env.Env, r *Read) {
 		g.owner.AnswerRead(g.number(s), r, wire.NoError)
 		return
 	}
-	m := g.message(peer.Index, s)
-	m.Round, m.At = r.number, s.r.State().Position
-	g.send(e, r.From, &m, r.number, 0)
+	m := peer.Index{LogHeader: g.logHeader(s), Question: r.number, At: s.r.State().Position}
+	g.sendOf(e, s, r.From, m.Encode(g.out[:0]), uint64(r.number), 0)
 }
 
 // askForIndex asks the leader up to where a read here must have applied the log.
@@ -255,33 +253,32 @@ func (g *Group) askForIndex(e env.Env, s *slot, r *Read) wire.Code {
 		return wire.NotServing
 	}
 	g.reads.number++
-	r.number = uint64(g.self.Incarnation)<<32 | g.reads.number
+	r.number = peer.Question(uint64(g.self.Incarnation)<<32 | g.reads.number)
 	g.reads.waiting = append(g.reads.waiting, *r)
-	m := g.message(peer.AskIndex, s)
-	m.Round = r.number
-	g.send(e, leader, &m, r.number, 0)
+	m := peer.AskIndex{LogHeader: g.logHeader(s), Question: r.number}
+	g.sendOf(e, s, leader, m.Encode(g.out[:0]), uint64(r.number), 0)
 	return wire.NoError
 }
 
 // askedIndex takes such a question.
-func (g *Group) askedIndex(e env.Env, from env.ID, m *peer.Message) {
+func (g *Group) askedIndex(e env.Env, from env.ID, m *peer.AskIndex) {
 	i := g.find(m.Tenant, m.Slot)
 	if g.role != Leading || i < 0 || g.slots[i].r.Phase() != replica.Serving || len(g.reads.waiting) >= maxReads {
 		return
 	}
 	for j := range g.reads.waiting { // it was asked before
-		if r := &g.reads.waiting[j]; r.remote && r.number == m.Round && r.From == from {
+		if r := &g.reads.waiting[j]; r.remote && r.number == m.Question && r.From == from {
 			return
 		}
 	}
-	g.confirmFor(e, &Read{From: from, slot: i, came: e.Now(), number: m.Round, remote: true})
+	g.confirmFor(e, &Read{From: from, slot: i, came: e.Now(), number: m.Question, remote: true})
 }
 
 // toldIndex takes the answer.
-func (g *Group) toldIndex(e env.Env, m *peer.Message) {
+func (g *Group) toldIndex(e env.Env, m *peer.Index) {
 	for i := range g.reads.waiting {
 		r := &g.reads.waiting[i]
-		if r.number == m.Round && !r.remote && !r.ready {
+		if r.number == m.Question && !r.remote && !r.ready {
 			r.needs, r.ready = m.At.Seq, true
 			g.readApplied(e)
 			return

@@ -41,13 +41,13 @@ func (n *node) wantWaiting(request uint64) {
 func TestAReadWaitsForARoundThatBeganAfterIt(t *testing.T) {
 	w := serving(t)
 	leader := w.nodes[0]
-	w.held = func(m *message) bool { return m.Kind == peer.Confirmed }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindConfirmed }
 	leader.mustRead(1, wire.Linearizable, wire.Token{}, 0)
 	w.run()
 	leader.mustRead(2, wire.Linearizable, wire.Token{}, 0)
 	w.run()
-	first := w.waiting(func(m *message) bool { return m.Kind == peer.Confirmed })
-	if len(first) != 2 || first[0].Round != first[1].Round {
+	first := w.waiting(func(m *message) bool { return m.Kind() == peer.KindConfirmed })
+	if len(first) != 2 || as[peer.Confirmed](first[0]).Round != as[peer.Confirmed](first[1]).Round {
 		t.Fatalf("confirmations on their way: %v", first)
 	}
 	w.messages = nil
@@ -73,7 +73,7 @@ func TestWhoConfirms(t *testing.T) {
 	w.without(2)
 	w.settle()
 	leader := w.nodes[0]
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	leader.mustRead(1, wire.Linearizable, wire.Token{}, 0)
 	w.run()
 	leader.wantRead(1, wire.NoError, leader.logs[0].End().Seq)
@@ -108,7 +108,7 @@ func TestADeposedLeaderAnswersNoRead(t *testing.T) {
 func TestAFollowerWaitsForTheIndex(t *testing.T) {
 	w := serving(t)
 	follower := w.nodes[1]
-	w.held = func(m *message) bool { return m.Kind == peer.Append && m.to == 1 && len(m.Tail) == 0 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindAppend && m.to == 1 && !ships(m) }
 	w.nodes[0].mustWrite(0, 1)
 	w.run() // node 1 has the record, and does not know that it is committed
 	at := w.nodes[0].logs[0].State().Position.Seq
@@ -126,11 +126,11 @@ func TestAFollowerWaitsForTheIndex(t *testing.T) {
 // The index is told after a round that began after it was asked for.
 func TestTheIndexIsConfirmed(t *testing.T) {
 	w := serving(t)
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	w.nodes[1].mustRead(1, wire.Linearizable, wire.Token{}, 0)
 	w.run()
 	w.nodes[1].wantWaiting(1)
-	if got := w.waiting(of(peer.Index, 0)); len(got) > 0 {
+	if got := w.waiting(of(peer.KindIndex, 0)); len(got) > 0 {
 		t.Fatalf("the index is told without a confirmation: %v", got)
 	}
 	w.held = nil
@@ -141,7 +141,7 @@ func TestTheIndexIsConfirmed(t *testing.T) {
 // What waits for too long is refused: another replica may be asked.
 func TestAReadDoesNotWaitForEver(t *testing.T) {
 	w := serving(t)
-	w.held = func(m *message) bool { return m.Kind == peer.Confirmed || m.Kind == peer.Index }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindConfirmed || m.Kind() == peer.KindIndex }
 	for _, n := range w.nodes[:2] {
 		n.mustRead(1, wire.Linearizable, wire.Token{}, 0)
 		w.tick(2*group.DefaultPatience.Silence + 1)
@@ -234,7 +234,7 @@ func TestWhoBeginsToLeadDoesNotAnswerWhatWaited(t *testing.T) {
 // A log that has stopped answers no read that waited.
 func TestALogThatStopsAnswersNoRead(t *testing.T) {
 	w := serving(t)
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	w.nodes[0].mustRead(1, wire.Linearizable, wire.Token{}, 0)
 	w.run()
 	w.fail(0, 0)
@@ -249,7 +249,7 @@ func TestWhoIsExcludedConfirms(t *testing.T) {
 	w := serving(t)
 	w.must(control.Command{Kind: control.Exclude, Member: w.nodes[2].self(), Tenant: owner, Slot: 0})
 	w.run()
-	w.held = of(peer.Confirmed, 2)
+	w.held = of(peer.KindConfirmed, 2)
 	w.nodes[0].mustRead(1, wire.Linearizable, wire.Token{}, 0)
 	w.run()
 	w.nodes[0].wantWaiting(1)

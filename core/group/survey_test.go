@@ -19,7 +19,7 @@ func TestASurveyOfManySlotsTravelsInParts(t *testing.T) {
 		w.apart(1)
 		parts := 0
 		w.held = func(m *message) bool {
-			if m.Kind == peer.Surveyed && m.from == 2 {
+			if m.Kind() == peer.KindSurveyed && m.from == 2 {
 				parts++
 			}
 			return false
@@ -45,23 +45,23 @@ func TestPartsOfASurveyCountOnceAndInOrder(t *testing.T) {
 	w.run()
 	w.settle()
 	w.apart(1)
-	w.held = func(m *message) bool { return m.Kind == peer.Surveyed && m.from == 2 }
+	w.held = func(m *message) bool { return m.Kind() == peer.KindSurveyed && m.from == 2 }
 	w.settle()
 	first := w.waiting(w.held)[0]
-	again := func(change func(m *peer.Message)) {
-		m := first.Message
+	again := func(change func(m *peer.Surveyed)) {
+		m := as[peer.Surveyed](first)
 		change(&m)
 		for range 4 {
-			w.hand(&message{from: 2, to: 1, bytes: peer.Encode(nil, &m)})
+			w.hand(&message{from: 2, to: 1, bytes: m.Encode(nil)})
 		}
 		if got := w.nodes[1].group.Role(); got != group.Gathering {
 			t.Fatalf("node 1 is %s after %d logs of %d", got, peer.MaxLogs, slots)
 		}
 	}
-	again(func(*peer.Message) {})
-	again(func(m *peer.Message) { m.Offset = peer.MaxLogs + 1 })
-	again(func(m *peer.Message) { m.Offset, m.Mark = peer.MaxLogs, m.Mark+1 })
-	again(func(m *peer.Message) { m.Offset, m.Size = 0, peer.MaxLogs-1 })
+	again(func(*peer.Surveyed) {})
+	again(func(m *peer.Surveyed) { m.First = peer.MaxLogs + 1 })
+	again(func(m *peer.Surveyed) { m.First, m.Changes = peer.MaxLogs, m.Changes+1 })
+	again(func(m *peer.Surveyed) { m.First, m.Size = 0, peer.MaxLogs-1 })
 	w.held = nil
 	w.settle()
 	if got := w.nodes[1].group.Role(); got != group.Leading {

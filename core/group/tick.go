@@ -63,9 +63,8 @@ func (g *Group) remind(e env.Env, s *slot) bool {
 			continue
 		}
 		rests = false
-		m := g.message(peer.Append, s)
-		m.At, m.Commit, m.Round = end, commit, p.life
-		g.send(e, g.peers[i].node, &m, uint64(end.Seq), g.ticks)
+		m := peer.Append{LogHeader: g.logHeader(s), At: end, Commit: commit, Life: p.life}
+		g.sendOf(e, s, g.peers[i].node, m.Encode(g.out[:0]), uint64(end.Seq), g.ticks)
 	}
 	s.marks.forget(everywhere)
 	s.r.Hold(hold)
@@ -99,9 +98,8 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 	if !g.knows || g.leader == g.self.Node || g.known.Epoch != g.epoch || g.wanted > g.epoch {
 		return
 	}
-	m := g.message(peer.Appended, s)
-	m.Round, m.Mark, m.Index = s.life+1, 1, g.echo
-	g.send(e, g.leader, &m, m.Round<<16, g.ticks)
+	m := peer.Appended{LogHeader: g.logHeader(s), Life: s.life + 1, Anew: true, Asked: g.echo}
+	g.sendOf(e, s, g.leader, m.Encode(g.out[:0]), uint64(m.Life)<<16, g.ticks)
 }
 
 // Wish returns the command that the group wants in the meta log, if there is one: the
@@ -164,10 +162,10 @@ func (g *Group) wishFor(e env.Env) (control.Command, bool) {
 		s := &g.slots[i]
 		member := g.known.IsInSync(g.self) && !g.lacks(g.self, s) || g.known.IsEligible(g.self.Node)
 		if s.yields = s.yields && g.known.IsEligible(g.self.Node); s.yields && s.vain != g.known.Version {
-			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: s.life}, true
+			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: uint64(s.life)}, true
 		}
 		if s.r.Phase() == replica.Stopped && s.failed && s.vain != g.known.Version && member {
-			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: s.life}, true
+			return control.Command{Kind: control.Exclude, Member: g.self, Tenant: s.tenant, Slot: s.slot, Base: uint64(s.life)}, true
 		}
 	}
 	if g.role != Leading {

@@ -42,17 +42,49 @@ type world struct {
 	// held says which messages stay on their way; nil: none.
 	held  func(m *message) bool
 	slots int // of the shard
+	inbox peer.Inbox
 }
 
 // message is one on its way.
 type message struct {
 	from, to env.ID
-	peer.Message
+	peer.ShardMessage
 	bytes []byte
 }
 
 func (m *message) String() string {
-	return fmt.Sprintf("%s from %d to %d, epoch %d, at %d", m.Kind, m.from, m.to, m.Epoch, m.At.Seq)
+	return fmt.Sprintf("%s from %d to %d: %+v", m.Kind(), m.from, m.to, m.ShardMessage)
+}
+
+// epoch is that in which it is said.
+func (m *message) epoch() lineage.ShardEpoch { return m.OfShard().Epoch }
+
+// isOf reports whether it is about the log of a slot.
+func (m *message) isOf(slot lineage.Slot) bool {
+	of, ok := m.ShardMessage.(peer.LogMessage)
+	return ok && of.OfLog().Slot == slot
+}
+
+// as returns a copy of a message that is of a kind.
+func as[T any](m message) T { return *any(m.ShardMessage).(*T) }
+
+// decoded is what bytes hold.
+func decoded(w *world, in *peer.Inbox, b []byte) peer.ShardMessage {
+	m, err := in.Decode(b)
+	if err != nil {
+		w.Fatalf("%v", err)
+	}
+	return m.(peer.ShardMessage)
+}
+
+// onLog is the header of a message about the log of slot 0.
+func onLog(from env.Incarnation, epoch lineage.ShardEpoch) peer.LogHeader {
+	return peer.LogHeader{ShardHeader: onShard(from, epoch), Tenant: owner, Placement: 1}
+}
+
+// onShard is the header of a message about the shard.
+func onShard(from env.Incarnation, epoch lineage.ShardEpoch) peer.ShardHeader {
+	return peer.ShardHeader{From: from, Shard: shard, Epoch: epoch}
 }
 
 // node is one process: the group, its logs and their disk, which ends with it or not.
@@ -83,7 +115,7 @@ type node struct {
 // question is one that a read of the meta log answers.
 type question struct {
 	epoch lineage.ShardEpoch
-	round uint64
+	round peer.Round
 }
 
 // answer is what a read was told.
@@ -225,14 +257,10 @@ func (w *world) deliver(i int) {
 
 // hand gives a message to a node, decoded from its bytes as any would be.
 func (w *world) hand(m *message) {
-	var decoded peer.Message
-	if err := peer.Decode(bytes.Clone(m.bytes), &decoded); err != nil {
-		w.Fatalf("%v", err)
-	}
-	n := w.nodes[m.to]
-	n.group.Message(n, m.from, &decoded)
-	for i := range decoded.Tail {
-		decoded.Tail[i] = 0xee // its bytes are valid during the step only
+	b, n := bytes.Clone(m.bytes), w.nodes[m.to]
+	n.group.Message(n, m.from, decoded(w, &w.inbox, b))
+	for i := range b {
+		b[i] = 0xee // they are valid during the step only
 	}
 }
 
@@ -288,7 +316,19 @@ func (w *world) lose(match func(m *message) bool) {
 
 // of matches messages of a kind from a node.
 func of(k peer.Kind, from env.ID) func(*message) bool {
-	return func(m *message) bool { return m.Kind == k && m.from == from }
+	return func(m *message) bool { return m.Kind() == k && m.from == from }
+}
+
+// ships matches messages that carry records.
+func ships(m *message) bool {
+	append, ok := m.ShardMessage.(*peer.Append)
+	return ok && len(append.Records) > 0
+}
+
+// isAnew matches messages by which a replica asks to begin its log anew.
+func isAnew(m *message) bool {
+	appended, ok := m.ShardMessage.(*peer.Appended)
+	return ok && appended.Anew
 }
 
 // with matches messages from a node or to it.
@@ -457,7 +497,7 @@ func (n *node) Number(id tenant.ID, s lineage.Slot) int {
 }
 
 // Verify implements group.Owner.
-func (n *node) Verify(_ lineage.Shard, epoch lineage.ShardEpoch, round uint64) {
+func (n *node) Verify(_ lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
 	n.questions = append(n.questions, question{epoch, round})
 }
 
@@ -544,9 +584,7 @@ func (n *node) Hit(env.Point, env.Key) (env.Action, bool) { return env.ActNone, 
 
 func (n *node) Send(to env.ID, _ env.Key, payload []byte) {
 	m := message{from: n.id, to: to, bytes: bytes.Clone(payload)}
-	if err := peer.Decode(m.bytes, &m.Message); err != nil {
-		n.Fatalf("node %d sends %v", n.id, err)
-	}
+	m.ShardMessage = decoded(n.world, new(peer.Inbox), m.bytes)
 	if int(to) >= len(n.nodes) || to == n.id {
 		n.Fatalf("a message to node %d: %s", to, &m)
 	}

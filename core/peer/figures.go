@@ -10,6 +10,68 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
+// Poll asks a node for its figures: from the coordinator.
+//
+// Behind the header, little endian, part of the format; never change:
+//
+//	offset size
+//	    16    8  number
+type Poll struct {
+	ControlHeader
+	Number PollNumber
+}
+
+// PollNumber numbers the questions of a coordinator for figures. 0: none.
+type PollNumber uint64
+
+// ReportNumber numbers the reports of one start of a node.
+type ReportNumber uint64
+
+// Kind implements Message.
+func (*Poll) Kind() Kind { return KindPoll }
+
+// Encode implements Message.
+func (m *Poll) Encode(dst []byte) []byte {
+	start := len(dst)
+	return seal(appendNumber(begin(dst, KindPoll, m.From, 0), m.Number), start)
+}
+
+func (m *Poll) decode(from env.Incarnation, r *reader) {
+	m.From, m.Number = from, PollNumber(r.next())
+}
+
+// Report answers a Poll with what the node tells.
+//
+// Behind the header, little endian, part of the format; never change:
+//
+//	offset size
+//	    16    8  number of the question
+//	    24    8  number of the report
+//	    32    n  figures, as drawn at Figures.Append
+type Report struct {
+	ControlHeader
+	Asked   PollNumber // the last question that the node has heard
+	Number  ReportNumber
+	Figures Figures
+}
+
+// Kind implements Message.
+func (*Report) Kind() Kind { return KindReport }
+
+// Encode implements Message.
+func (m *Report) Encode(dst []byte) []byte {
+	start := len(dst)
+	dst = begin(dst, KindReport, m.From, 0)
+	return seal(m.Figures.Append(appendNumber(appendNumber(dst, m.Asked), m.Number)), start)
+}
+
+func (m *Report) decode(from env.Incarnation, r *reader) {
+	m.From, m.Asked, m.Number = from, PollNumber(r.next()), ReportNumber(r.next())
+	if err := DecodeFigures(r.tail(), &m.Figures); r.err == nil {
+		r.err = err
+	}
+}
+
 // Figures are what a node tells of itself and of the shards that it leads, all true in the
 // Step in which it tells them. A node with much to tell does so in several messages.
 type Figures struct {

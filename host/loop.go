@@ -15,10 +15,7 @@ import (
 
 // clock is a process's monotonic clock. Its origin differs between starts, so that
 // a machine that keeps an instant beyond its own life is found out.
-type clock struct {
-	origin time.Time
-	offset env.Time
-}
+type clock struct{ offset env.Time }
 
 // maxOffset bounds where a clock begins, ns: about eleven days.
 const maxOffset = 1 << 50
@@ -26,12 +23,10 @@ const maxOffset = 1 << 50
 func newClock(seed uint64) *clock {
 	var bytes [8]byte
 	binary.LittleEndian.PutUint64(bytes[:], seed)
-	return &clock{origin: time.Now(), offset: env.Time(xxh3.Hash(bytes[:]) % maxOffset)}
+	return &clock{env.Time(xxh3.Hash(bytes[:])%maxOffset) - env.Time(monotonic())}
 }
 
-func (c *clock) at(t time.Time) env.Time { return c.offset + env.Time(t.Sub(c.origin)) }
-
-func (c *clock) now() env.Time { return c.at(time.Now()) }
+func (c *clock) now() env.Time { return c.offset + env.Time(monotonic()) }
 
 // loop is the goroutine that steps the machine. It implements env.Env for it.
 //
@@ -95,8 +90,7 @@ func (l *loop) sleep() time.Duration {
 
 // turn looks at the clock, once for all that a Step asks.
 func (l *loop) turn() {
-	t := time.Now()
-	l.now, l.wall = l.clock.at(t), env.WallTime(t.UnixNano())
+	l.now, l.wall = l.clock.now(), env.WallTime(time.Now().UnixNano())
 }
 
 func (l *loop) step(ev *env.Event) {

@@ -178,7 +178,7 @@ func (o *observer) held(id env.ID, t tenant.ID, slot lineage.Slot) (last, other 
 	for i, s := range segments {
 		h, err := wal.DecodeHeader(d.Content(s.path))
 		switch {
-		case err != nil || s.first > at.Seq+1:
+		case err != nil || h.Tenant != t || h.Slot != slot || h.First != s.first || s.first > at.Seq+1: // old blocks, or torn
 			return max(base.Seq, at.Seq), other
 		case i == 0 && s.first <= base.Seq:
 			at = lineage.Position{Seq: s.first - 1, Chain: h.Before}
@@ -198,7 +198,7 @@ func (w *slotWrites) walk(data []byte, at lineage.Position, other *lineage.Seq) 
 	var rec record.Record
 	for len(data) > 0 {
 		size, _, chain, err := wal.DecodeFrame(data, &rec)
-		if err != nil || rec.Seq != at.Seq+1 || rec.Prev != at.Chain {
+		if err != nil || rec.Tenant != w.tenant || rec.Slot != w.slot || rec.Seq != at.Seq+1 || rec.Prev != at.Chain {
 			return at, false
 		}
 		if known, seen := w.chainAt(rec.Seq); seen && known != chain && rec.Seq <= w.durable && *other == 0 {

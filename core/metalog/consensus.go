@@ -217,6 +217,7 @@ func (l *Log) tick(e env.Env) {
 	l.expire()
 	l.resend(e)
 	l.announce(e)
+	l.isHere(e)
 }
 
 // stand makes the member a candidate. raft would refuse others a hearing as long as it
@@ -238,11 +239,13 @@ func (l *Log) stand(e env.Env) {
 //	     0    8  cluster
 //	     8    8  from, member
 //	    16    8  to, member; 0 of an announcement
-//	    24    8  starts of the sender, as its disk counts them; 0 of an announcement
-//	    32    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement, 5 challenge, 6 admitted, 7 outdated
-//	    33    n  raft: protobuf raftpb.Message; else see where it is sent
+//	    24    8  number of the sender's start, as its disk counts them
+//	    32   16  nonce of that start
+//	    48    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement, 5 challenge, 6 admitted, 7 outdated,
+//	             8 which start, 9 that start, 10 here
+//	    49    n  raft: protobuf raftpb.Message; else see where it is sent
 
-const messageHeader = 33
+const messageHeader = 49
 
 const (
 	messageRaft = iota + 1
@@ -252,6 +255,9 @@ const (
 	messageChallenge
 	messageAdmitted
 	messageOutdated
+	messageWhich
+	messageThat
+	messageHere
 )
 
 // send hands a message of raft's to the network, a snapshot in pieces.
@@ -279,12 +285,12 @@ func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64,
 	}
 	b = le.AppendUint64(b, uint64(from))
 	b = le.AppendUint64(b, uint64(to))
-	b = le.AppendUint64(b, l.starts)
+	b = appendStart(b, lastOf(l.starts))
 	b = append(append(b, kind), body...)
 	envelope.Finish(b[1:])
 	e.Charge(env.Duration(len(b)/1024+1) * l.config.PerKiB)
 	e.Send(at, env.Key{
-		Kind: l.config.Seat.Key + keySend, B: place<<3 | uint64(kind), Attempt: uint32(l.ticks),
+		Kind: l.config.Seat.Key + keySend, B: place<<4 | uint64(kind), Attempt: uint32(l.ticks),
 	}, b)
 }
 
@@ -297,7 +303,7 @@ func (l *Log) message(e env.Env, ev *env.Event) {
 		return
 	}
 	m := held{
-		from: MemberID(le.Uint64(body[8:])), starts: le.Uint64(body[24:]), kind: body[32], body: body[messageHeader:],
+		from: MemberID(le.Uint64(body[8:])), start: startIn(body[24:]), kind: body[messageHeader-1], body: body[messageHeader:],
 	}
 	to := MemberID(le.Uint64(body[16:]))
 	if m.from.Address() != ev.From {
@@ -309,7 +315,12 @@ func (l *Log) message(e env.Env, ev *env.Event) {
 		l.announced(e, ev.From, m.body)
 	case m.kind == messageChallenge || m.kind == messageAdmitted || m.kind == messageOutdated && to == l.member:
 		l.answered(e, &m)
-	case l.phase == serving && to == l.member && l.counts(e, &m):
+	case l.phase != serving || to != l.member:
+	case m.kind == messageWhich:
+		l.asked(e, &m)
+	case m.kind == messageThat:
+		l.shown(e, &m)
+	case l.counts(e, &m):
 		l.heed(e, &m)
 	}
 }

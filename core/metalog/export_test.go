@@ -26,34 +26,66 @@ func Decode(name string, data []byte) (int, error) {
 // Encode returns what a member sends to carry a message of raft's, after the prefix
 // of its seat.
 func Encode(prefix byte, cluster uint64, m *raftpb.Message) []byte {
+	return EncodeIn(prefix, cluster, 1, env.Nonce{}, m)
+}
+
+// EncodeIn is Encode for a member that lives in some start.
+func EncodeIn(prefix byte, cluster, number uint64, nonce env.Nonce, m *raftpb.Message) []byte {
+	return encode(prefix, cluster, MemberID(m.GetFrom()), MemberID(m.GetTo()), start{number, nonce}, messageRaft, marshal(m))
+}
+
+// EncodeThat returns what the founder at an address, which lives in some start, answers to the
+// member at 0 that has asked for the nonce of an earlier one.
+func EncodeThat(prefix byte, cluster, number uint64, nonce env.Nonce, at env.ID, asked uint64, told env.Nonce) []byte {
+	return encode(prefix, cluster, Founder(at), Founder(0), start{number, nonce}, messageThat, appendStart(nil, start{asked, told}))
+}
+
+func encode(prefix byte, cluster uint64, from, to MemberID, in start, kind byte, body []byte) []byte {
 	le, envelope := binary.LittleEndian, messageEnvelope()
 	b := le.AppendUint64(envelope.Begin([]byte{prefix}), cluster)
-	b = le.AppendUint64(b, m.GetFrom())
-	b = le.AppendUint64(b, m.GetTo())
-	b = le.AppendUint64(b, 1)
-	b = append(append(b, messageRaft), marshal(m)...)
+	b = le.AppendUint64(le.AppendUint64(b, uint64(from)), uint64(to))
+	b = append(append(appendStart(b, in), kind), body...)
 	envelope.Finish(b[1:])
 	return b
+}
+
+// AskedFor returns of which start a member asks for the nonce, false if it asks for none.
+func AskedFor(b []byte) (number uint64, asked bool) {
+	kind, body := opened(b)
+	if kind != messageWhich {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(body), true
+}
+
+// IsOutdated reports whether a message tells a member that it is outdated.
+func IsOutdated(b []byte) bool {
+	kind, _ := opened(b)
+	return kind == messageOutdated
+}
+
+func opened(b []byte) (kind byte, body []byte) {
+	envelope := messageEnvelope()
+	body, err := envelope.Open(b[1:])
+	if err != nil {
+		return 0, nil
+	}
+	return body[messageHeader-1], body[messageHeader:]
 }
 
 // EncodeAdmission returns what a leader sends to tell a directory under which ID it is
 // admitted.
 func EncodeAdmission(prefix byte, cluster uint64, from, id MemberID, directory env.Nonce) []byte {
-	le, envelope := binary.LittleEndian, messageEnvelope()
-	b := le.AppendUint64(envelope.Begin([]byte{prefix}), cluster)
-	b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, uint64(from)), 0), 1)
-	b = le.AppendUint64(le.AppendUint64(append(b, messageAdmitted), directory.A), directory.B)
-	b = le.AppendUint64(b, uint64(id))
-	envelope.Finish(b[1:])
-	return b
+	le := binary.LittleEndian
+	body := le.AppendUint64(le.AppendUint64(nil, directory.A), directory.B)
+	return encode(prefix, cluster, from, 0, start{number: 1}, messageAdmitted, le.AppendUint64(body, uint64(id)))
 }
 
 // DecodeMessage is the inverse of Encode; nil if it carries something else.
 func DecodeMessage(b []byte) *raftpb.Message {
-	envelope := messageEnvelope()
-	body, err := envelope.Open(b[1:])
+	kind, body := opened(b)
 	m := new(raftpb.Message)
-	if err != nil || body[messageHeader-1] != messageRaft || proto.Unmarshal(body[messageHeader:], m) != nil {
+	if kind != messageRaft || proto.Unmarshal(body, m) != nil {
 		return nil
 	}
 	return m

@@ -148,13 +148,28 @@ func TestAdmissions(t *testing.T) {
 	}
 }
 
-// The most starts that were seen of a member never go back.
+// The file of a member names its last starts, and each has the next number.
+func TestStartsOfAMemberAreBounded(t *testing.T) {
+	var starts []start
+	for n := uint64(1); n <= 3*maxStarts; n++ {
+		starts = startAgain(starts, env.Nonce{A: n})
+		if want := (start{n, env.Nonce{A: n}}); lastOf(starts) != want || len(starts) != int(min(n, maxStarts)) {
+			t.Fatalf("start %d: the last of %d is %v, want %v", n, len(starts), lastOf(starts), want)
+		}
+	}
+	if first := starts[0].number; first != 2*maxStarts+1 {
+		t.Errorf("the first start that is named is %d, want %d", first, 2*maxStarts+1)
+	}
+}
+
+// The last start that was seen of a member never goes back.
 func TestSightings(t *testing.T) {
 	var seen []sighting
-	for _, s := range []sighting{{Founder(2), 4}, {Founder(1), 2}, {Founder(2), 3}, {Founder(1), 5}} {
+	of := func(id MemberID, number uint64) sighting { return sighting{id, start{number: number}} }
+	for _, s := range []sighting{of(Founder(2), 4), of(Founder(1), 2), of(Founder(2), 3), of(Founder(1), 5)} {
 		seen = see(seen, s)
 	}
-	if !slices.Equal(seen, []sighting{{Founder(1), 5}, {Founder(2), 4}}) || startsOf(seen, Founder(2)) != 4 || startsOf(seen, Founder(0)) != 1 {
+	if !slices.Equal(seen, []sighting{of(Founder(1), 5), of(Founder(2), 4)}) || seenOf(seen, Founder(2)).number != 4 || seenOf(seen, Founder(0)) != (start{}) {
 		t.Errorf("seen %v", seen)
 	}
 }

@@ -25,16 +25,17 @@ import (
 //	    24    8  index of the last entry that the state includes
 //	    32    8  its term
 //	    40   16  data directory that the member is
-//	    56    8  starts of the member, this one included
-//	    64    4  length c of the configuration
-//	    68    4  number s of the members whose starts were seen
-//	    72    c  configuration, protobuf raftpb.ConfState
-//	  72+c 16*s  each: member 8, the most starts of it that were seen 8
+//	    56    4  number t of the last starts of the member, this one included
+//	    60    4  length c of the configuration
+//	    64    4  number s of the members whose starts were seen
+//	    68    c  configuration, protobuf raftpb.ConfState
+//	  68+c 24*t  starts, ascending, each: number 8, nonce 16
+//	     . 32*s  each: member 8, the last start of it that was seen 24
 //	     .    n  state, as fold.append wrote it
 //
 //	frame envelope:
 //	     0    8  synced: the file was durable up to this byte when this was written
-//	     8    1  kind: 1 votes, 2 entry, 3 starts of another member
+//	     8    1  kind: 1 votes, 2 entry, 3 a start of another member
 //	votes:
 //	     9    8  term
 //	    17    8  vote
@@ -44,21 +45,23 @@ import (
 //	    17    8  term
 //	    25    1  type, as raft numbers it
 //	    26    n  data
-//	starts of another member:
+//	a start of another member:
 //	     9    8  member
-//	    17    8  starts
+//	    17    8  number of the start
+//	    25   16  its nonce
 //
 // The file gets its name when it is durable up to whole, so damage below that is
 // corruption, and so is damage below the synced of any good frame. What is damaged
 // above is a torn tail, which nobody was answered about.
 
 const (
-	baseMin   = 72
+	baseMin   = 68
 	frameMin  = 25
 	votesBody = 33
 	entryMin  = 26
-	seenBody  = 25
-	seenSize  = 16
+	seenBody  = 41
+	startSize = 24
+	seenSize  = 8 + startSize
 )
 
 const (
@@ -81,7 +84,7 @@ type base struct {
 	member    MemberID
 	whole     uint64
 	directory env.Nonce
-	starts    uint64
+	starts    []start          // ascending
 	seen      []sighting       // ascending
 	snapshot  *raftpb.Snapshot // index, term, configuration and state; index 0: nothing yet
 }
@@ -123,12 +126,15 @@ func appendBase(dst []byte, b *base) []byte {
 	dst = le.AppendUint64(dst, meta.GetIndex())
 	dst = le.AppendUint64(dst, meta.GetTerm())
 	dst = le.AppendUint64(le.AppendUint64(dst, b.directory.A), b.directory.B)
-	dst = le.AppendUint64(dst, b.starts)
+	dst = le.AppendUint32(dst, uint32(len(b.starts)))
 	dst = le.AppendUint32(dst, uint32(len(configuration)))
 	dst = le.AppendUint32(dst, uint32(len(b.seen)))
 	dst = append(dst, configuration...)
+	for _, s := range b.starts {
+		dst = appendStart(dst, s)
+	}
 	for _, s := range b.seen {
-		dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.member)), s.starts)
+		dst = appendStart(le.AppendUint64(dst, uint64(s.member)), s.start)
 	}
 	dst = append(dst, b.snapshot.GetData()...)
 	envelope.Finish(dst[start:])
@@ -150,9 +156,20 @@ func appendSighting(dst []byte, synced uint64, s sighting) []byte {
 	start, le, envelope := len(dst), binary.LittleEndian, frameEnvelope()
 	dst = le.AppendUint64(envelope.Begin(dst), synced)
 	dst = append(dst, frameSeen)
-	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.member)), s.starts)
+	dst = appendStart(le.AppendUint64(dst, uint64(s.member)), s.start)
 	envelope.Finish(dst[start:])
 	return dst
+}
+
+func appendStart(dst []byte, s start) []byte {
+	le := binary.LittleEndian
+	return le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, s.number), s.nonce.A), s.nonce.B)
+}
+
+// startIn returns the start at the beginning of b, which has startSize bytes at least.
+func startIn(b []byte) start {
+	le := binary.LittleEndian
+	return start{le.Uint64(b), env.Nonce{A: le.Uint64(b[8:]), B: le.Uint64(b[16:])}}
 }
 
 func appendEntry(dst []byte, synced uint64, entry *raftpb.Entry) []byte {
@@ -174,23 +191,28 @@ func decodeBase(b []byte) (base, int, error) {
 	if err != nil {
 		return base{}, 0, err
 	}
-	n, sightings := uint64(le.Uint32(body[64:])), uint64(le.Uint32(body[68:]))
-	if n+seenSize*sightings > uint64(len(body)-baseMin) {
-		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes and %d members in a base of %d", wal.ErrMalformed, n, sightings, len(body))
+	count, n, sightings := uint64(le.Uint32(body[56:])), uint64(le.Uint32(body[60:])), uint64(le.Uint32(body[64:]))
+	if n+startSize*count+seenSize*sightings > uint64(len(body)-baseMin) {
+		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes, %d starts and %d members in a base of %d", wal.ErrMalformed, n, count, sightings, len(body))
 	}
 	configuration := new(raftpb.ConfState)
 	if err := proto.Unmarshal(body[baseMin:baseMin+n], configuration); err != nil {
 		return base{}, 0, fmt.Errorf("%w: configuration: %w", wal.ErrMalformed, err)
 	}
 	state := body[baseMin+n:]
+	var starts []start
+	for range count {
+		starts = append(starts, startIn(state))
+		state = state[startSize:]
+	}
 	var seen []sighting
 	for range sightings {
-		seen = append(seen, sighting{MemberID(le.Uint64(state)), le.Uint64(state[8:])})
+		seen = append(seen, sighting{MemberID(le.Uint64(state)), startIn(state[8:])})
 		state = state[seenSize:]
 	}
 	return base{
 		cluster: le.Uint64(body), member: MemberID(le.Uint64(body[8:])), whole: le.Uint64(body[16:]),
-		directory: env.Nonce{A: le.Uint64(body[40:]), B: le.Uint64(body[48:])}, starts: le.Uint64(body[56:]), seen: seen,
+		directory: env.Nonce{A: le.Uint64(body[40:]), B: le.Uint64(body[48:])}, starts: starts, seen: seen,
 		snapshot: &raftpb.Snapshot{
 			Data: append([]byte(nil), state...),
 			Metadata: &raftpb.SnapshotMetadata{
@@ -258,9 +280,9 @@ func (c *content) take(body []byte) error {
 		c.votes = &raftpb.HardState{Term: new(le.Uint64(body[9:])), Vote: new(le.Uint64(body[17:])), Commit: new(le.Uint64(body[25:]))}
 	case frameSeen:
 		if len(body) != seenBody {
-			return fmt.Errorf("%w: starts of a member in %d bytes, want %d", wal.ErrMalformed, len(body), seenBody)
+			return fmt.Errorf("%w: a start of a member in %d bytes, want %d", wal.ErrMalformed, len(body), seenBody)
 		}
-		c.seen = see(c.seen, sighting{MemberID(le.Uint64(body[9:])), le.Uint64(body[17:])})
+		c.seen = see(c.seen, sighting{MemberID(le.Uint64(body[9:])), startIn(body[17:])})
 	case frameEntry:
 		if len(body) < entryMin {
 			return fmt.Errorf("%w: an entry of %d bytes, want at least %d", wal.ErrMalformed, len(body), entryMin)

@@ -26,70 +26,159 @@ import (
 // votes and its copy count for nothing.
 //
 // An older copy of a directory that is started again has the ID, and lacks votes and
-// entries that were given and acknowledged since. So each message says how often its
-// sender was started, as the sender's disk counts it; the others keep the highest count
-// that they have seen, durably before they heed it, and a member that shows a lower one is
-// not counted, is told so, and stops. A copy that was made and started within one start of
-// the original cannot be told from it (docs/failure-model.md).
+// entries that were given and acknowledged since. So each message says which start its
+// sender lives in: how often it was started, as the sender's disk counts it, and the nonce
+// of the start. The file of a member has the nonces of its last starts.
+//
+//  1. Member A hears of a start of member B that is new to A. A asks B which nonce the
+//     start of B had that A saw last.
+//  2. B answers what its file says. A copy that was made before that start says another
+//     nonce, or none: A tells it that it is outdated, and it stops.
+//  3. Else A makes the new start durable, and heeds B from then on. Messages of B wait for
+//     that.
+//  4. A start that A saw another one after, and one that has the same number as the one that
+//     A saw and another nonce, is outdated at once.
+//  5. B tells all members again and again in which start it lives, also those that it has
+//     nothing else to say to.
+//
+// A copy that was made within the start that the others saw last, of what its file then had,
+// cannot be told from the original (docs/failure-model.md).
 
-// sighting is the most starts of a member that were seen.
-type sighting struct {
-	member MemberID
-	starts uint64
+// start names a start of a member: its number, from 1, and its nonce. Number 0 is none.
+type start struct {
+	number uint64
+	nonce  env.Nonce
 }
 
-// see adds a sighting to a list that ascends by member. Counts never go back.
+// maxStarts bounds the starts of a member that its file names. A member that was started more
+// often since another one heard of it is outdated to that one.
+const maxStarts = 64
+
+// startAgain adds a start to those of a member.
+func startAgain(starts []start, nonce env.Nonce) []start {
+	next := start{lastOf(starts).number + 1, nonce}
+	return append(slices.Clone(starts[max(0, len(starts)+1-maxStarts):]), next)
+}
+
+// lastOf returns the last of the starts of a member.
+func lastOf(starts []start) start {
+	if len(starts) == 0 {
+		return start{}
+	}
+	return starts[len(starts)-1]
+}
+
+// sighting is the last start of a member that was seen.
+type sighting struct {
+	member MemberID
+	start
+}
+
+// see adds a sighting to a list that ascends by member. Starts never go back.
 func see(list []sighting, s sighting) []sighting {
 	i, found := slices.BinarySearchFunc(list, s.member, func(x sighting, id MemberID) int { return cmp.Compare(x.member, id) })
 	if !found {
 		return slices.Insert(list, i, s)
 	}
-	list[i].starts = max(list[i].starts, s.starts)
+	if list[i].number < s.number {
+		list[i].start = s.start
+	}
 	return list
 }
 
-// startsOf returns the most starts of a member that a list has; nobody was started less
-// than once.
-func startsOf(list []sighting, id MemberID) uint64 {
+// seenOf returns the last start of a member that a list has.
+func seenOf(list []sighting, id MemberID) (last start) {
 	for _, s := range list {
-		if s.member == id {
-			return s.starts
+		if s.member == id && s.number > last.number {
+			last = s.start
 		}
 	}
-	return 1
+	return last
 }
 
 // held is a message of another member.
 type held struct {
-	from   MemberID
-	starts uint64
-	kind   byte
-	body   []byte
+	from  MemberID
+	start start // of the sender
+	kind  byte
+	body  []byte
 }
 
-// maxHeld bounds the messages that wait until it is durable how often their senders were
-// started. To raft the others are lost.
+// maxHeld bounds the messages that wait until the start of their senders is durable here. To
+// raft the others are lost.
 const maxHeld = 64
 
-// counts reports whether a message is to be heeded now: its sender was not started more
-// often, as far as anybody here has seen. One that was started anew waits until that is
-// durable.
+// counts reports whether a message is to be heeded now: the start of its sender is the last one
+// that is durable here. A message of a later start waits until that is durable, and that waits
+// until the sender has shown that it knows of the one before.
 func (l *Log) counts(e env.Env, m *held) bool {
-	switch durable := startsOf(l.seen, m.from); {
-	case m.starts < durable:
-		l.post(e, m.from, messageOutdated, durable, binary.LittleEndian.AppendUint64(nil, durable))
-		return false
-	case m.starts == durable:
+	switch last := seenOf(l.seen, m.from); {
+	case m.start == last:
 		return true
-	}
-	if startsOf(l.unwritten, m.from) < m.starts {
-		l.unwritten = append(l.unwritten, sighting{m.from, m.starts})
+	case m.start.number <= last.number:
+		l.outdates(e, m.from, last)
+		return false
+	case seenOf(l.unwritten, m.from).number >= m.start.number: // it is on its way to the disk
+	case last.number == 0: // nobody here has heeded the member before
+		l.unwritten = append(l.unwritten, sighting{m.from, m.start})
+	default:
+		l.post(e, m.from, messageWhich, last.number, binary.LittleEndian.AppendUint64(nil, last.number))
 	}
 	if len(l.held) < maxHeld {
 		m.body = slices.Clone(m.body)
 		l.held = append(l.held, *m)
 	}
 	return false
+}
+
+// isHere tells the members to which this one has nothing to say in which start it lives. A follower
+// answers its leader only, and the others have to know too whom not to count on any more.
+func (l *Log) isHere(e env.Env) {
+	if l.ticks%announceEvery != 1 || l.leads() || !l.isMember(l.member) {
+		return
+	}
+	leader := l.raft.BasicStatus().Lead
+	for _, id := range l.configuration.GetVoters() {
+		if id != uint64(l.member) && id != leader {
+			l.post(e, MemberID(id), messageHere, 0, nil)
+		}
+	}
+}
+
+// outdates tells a member that a start of it was seen that it does not come after.
+func (l *Log) outdates(e env.Env, id MemberID, last start) {
+	l.post(e, id, messageOutdated, last.number, appendStart(nil, last))
+}
+
+// asked tells another member which nonce a start of this one had: number 8, nonce 16, which is
+// zero if it is not known any more.
+func (l *Log) asked(e env.Env, m *held) {
+	if len(m.body) != 8 {
+		return
+	}
+	told := start{number: binary.LittleEndian.Uint64(m.body)}
+	for _, s := range l.starts {
+		if s.number == told.number {
+			told = s
+		}
+	}
+	l.post(e, m.from, messageThat, told.number, appendStart(nil, told))
+}
+
+// shown takes what a member says of the start of it that was seen here last.
+func (l *Log) shown(e env.Env, m *held) {
+	last, unwritten := seenOf(l.seen, m.from), seenOf(l.unwritten, m.from)
+	if len(m.body) != startSize || m.start.number <= max(last.number, unwritten.number) {
+		return
+	}
+	switch told := startIn(m.body); {
+	case told.number != last.number: // it is the answer to an earlier question
+	case told != last:
+		l.held = slices.DeleteFunc(l.held, func(x held) bool { return x.from == m.from && x.start == m.start })
+		l.outdates(e, m.from, last)
+	default:
+		l.unwritten = append(l.unwritten, sighting{m.from, m.start})
+	}
 }
 
 // sawDurably heeds what has waited for the first n sightings to be durable.
@@ -102,7 +191,7 @@ func (l *Log) sawDurably(e env.Env, n int) {
 	}
 	l.unwritten = slices.Delete(l.unwritten, 0, n)
 	waited := l.held
-	l.held = nil
+	l.held = nil // those that still have to wait are held again
 	for i := range waited {
 		if l.phase == serving && l.counts(e, &waited[i]) {
 			l.heed(e, &waited[i])
@@ -182,7 +271,7 @@ func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID)
 		body := le.AppendUint64(le.AppendUint64(nil, directory.A), directory.B)
 		l.postAt(e, at, 0, messageAdmitted, uint64(id), le.AppendUint64(body, uint64(id)))
 	default:
-		l.postAt(e, at, id, messageOutdated, uint64(id), le.AppendUint64(nil, ^uint64(0)))
+		l.postAt(e, at, id, messageOutdated, uint64(id), appendStart(nil, start{number: ^uint64(0)}))
 	}
 }
 
@@ -196,6 +285,10 @@ func (l *Log) answered(e env.Env, m *held) {
 		}
 		body = body[16:]
 	}
+	if m.kind == messageOutdated {
+		l.isOutdated(m)
+		return
+	}
 	if len(body) != 8 {
 		return
 	}
@@ -206,8 +299,17 @@ func (l *Log) answered(e env.Env, m *held) {
 		l.announce(e)
 	case m.kind == messageAdmitted && l.phase == joining && MemberID(value).Address() == e.Self():
 		l.enter(e, MemberID(value))
-	case m.kind == messageOutdated && l.phase == serving && value > l.starts:
-		l.stop(fmt.Errorf("%w: %s was started %d times by its own count, and %s has seen more", ErrOutdated, l.member, l.starts, m.from))
+	}
+}
+
+// isOutdated stops the member if another one has seen a start of it that its file does not know.
+func (l *Log) isOutdated(m *held) {
+	if l.phase != serving || len(m.body) != startSize {
+		return
+	}
+	if seen, own := startIn(m.body), lastOf(l.starts); !slices.Contains(l.starts, seen) {
+		l.stop(fmt.Errorf("%w: %s was started %d times by its own count, now with nonce %s, and %s has seen start %d, with nonce %s",
+			ErrOutdated, l.member, own.number, own.nonce, m.from, seen.number, seen.nonce))
 	}
 }
 

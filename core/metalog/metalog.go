@@ -100,7 +100,7 @@ type Log struct {
 
 	directory env.Nonce // which the member is
 	member    MemberID  // 0: it is not known yet under which ID
-	starts    uint64    // of the member, this one included; durable before anything is said
+	starts    []start   // the last of the member, this one included; durable before anything is said
 	seen      []sighting
 	unwritten []sighting // that are to be durable before what they came with is heeded
 	held      []held     // what they came with

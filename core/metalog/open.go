@@ -38,7 +38,7 @@ func (l *Log) prepared(e env.Env, kind env.OpKind, ev *env.Event) {
 	case env.OpOpen:
 		d.ops = append(d.ops, env.Op{Kind: env.OpRead, File: d.spare, Length: ev.N})
 	case env.OpRead:
-		l.judge(ev.Data)
+		l.judge(e, ev.Data)
 		d.ops = append(d.ops, env.Op{Kind: env.OpClose, File: d.spare})
 	case env.OpClose:
 		// What was read may be in the page cache only, or dropped by a failed sync and
@@ -49,7 +49,7 @@ func (l *Log) prepared(e env.Env, kind env.OpKind, ev *env.Event) {
 }
 
 // judge decodes the file. One that another log or process wrote is not ours to cut.
-func (l *Log) judge(data []byte) {
+func (l *Log) judge(e env.Env, data []byte) {
 	c, err := decode(l.path(), data)
 	switch {
 	case err != nil:
@@ -61,7 +61,7 @@ func (l *Log) judge(data []byte) {
 	default:
 		l.member, l.seen, l.disk.fresh = c.member, c.seen, c
 		// Durable with the file that is written anew, before anything is said.
-		l.starts = c.starts + 1
+		l.starts = startAgain(c.starts, e.Nonce())
 	}
 }
 
@@ -69,7 +69,7 @@ func (l *Log) judge(data []byte) {
 // file is durable before. All founders begin with the same: their configuration and an
 // untouched machine, at index 1 of term 1. Any other directory asks to be admitted.
 func (l *Log) begin(e env.Env) {
-	l.starts = 1
+	l.starts = startAgain(nil, e.Nonce())
 	at := slices.Index(l.config.Addresses, e.Self())
 	// A directory that was lost had a vote, and its successor must not have it again.
 	if at < 0 || l.config.Founders[at] != l.directory {

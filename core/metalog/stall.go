@@ -26,8 +26,7 @@ func (l *Log) yield(e env.Env) {
 	best, match := MemberID(0), uint64(0)
 	progress := l.raft.Status().Progress
 	for _, m := range l.Members() {
-		p, known := progress[uint64(m)]
-		if known && m != l.member && p.RecentActive && p.State == tracker.StateReplicate && p.Match > match {
+		if p := progress[uint64(m)]; m != l.member && answers(p) && p.Match > match {
 			best, match = m, p.Match
 		}
 	}
@@ -35,3 +34,16 @@ func (l *Log) yield(e env.Env) {
 		l.raft.TransferLeader(uint64(best))
 	}
 }
+
+// Answers reports whether the log leads and the member at an address, another one, takes what it
+// is sent: it could lead soon.
+func (l *Log) Answers(at env.ID) bool {
+	if l.phase != serving || at == l.member.Address() {
+		return false
+	}
+	member, known := memberAt(l.Members(), at)
+	return known && answers(l.raft.Status().Progress[uint64(member)])
+}
+
+// answers reports whether a member takes what its leader sends. Who does not lead knows of nobody.
+func answers(p tracker.Progress) bool { return p.RecentActive && p.State == tracker.StateReplicate }

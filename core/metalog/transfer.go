@@ -61,7 +61,7 @@ func (l *Log) transfer(e env.Env, m *raftpb.Message) {
 	l.transfers = slices.DeleteFunc(l.transfers, func(t transfer) bool { return t.to == to })
 	l.sent++
 	l.transfers = append(l.transfers, transfer{
-		to: to, number: l.starts<<32 | l.sent, data: marshal(m), moving: l.ticks,
+		to: to, number: lastOf(l.starts).number<<32 | l.sent, data: marshal(m), moving: l.ticks,
 	})
 	l.sendChunk(e, &l.transfers[len(l.transfers)-1])
 }

@@ -99,7 +99,8 @@ type stage struct {
 	places  map[[8]byte]metalog.Index // of values, each written by one call
 	highest metalog.Index
 	damaged map[env.ID]metalog.MemberID // what was at an address when its disk was damaged
-	corrupt int                         // members that stopped for a damaged file
+	corrupt int                         // members that stopped for a damaged file, or for an older one
+	aged    map[env.ID]bool             // whose disk an older copy has replaced, as long as its directory is there
 
 	directories map[env.ID]env.Nonce // by process: which it started in last
 
@@ -251,6 +252,7 @@ func (s *stage) directory(e env.Env) env.Nonce {
 	switch {
 	case !started:
 		last = founders(s.members)[id]
+	case s.aged[id]: // the copy has the directory's name
 	case s.world.Disk(id).Content("meta/log") == nil:
 		last = e.Nonce()
 	}
@@ -267,7 +269,7 @@ func (n *node) Step(ev *env.Event) {
 	case ev.Kind == env.Message && intact(ev, toNode):
 		n.serve(ev)
 	case ev.Kind == env.DiskDone && ev.Op == operatorOp:
-		n.Halt("the operator has removed a damaged file")
+		n.Halt("the operator has removed a file")
 	}
 	for _, out := range n.log.Outcomes() {
 		n.answer(out)
@@ -278,7 +280,9 @@ func (n *node) Step(ev *env.Event) {
 		if n.stage.failed != nil {
 			n.stage.failed(err)
 		}
-		if !errors.Is(err, metalog.ErrCorrupt) || n.stage.damaged[n.Self()] == 0 {
+		older := n.stage.aged[n.Self()]
+		n.stage.aged[n.Self()] = false
+		if !older && (!errors.Is(err, metalog.ErrCorrupt) || n.stage.damaged[n.Self()] == 0) {
 			n.stage.objection("member at %d, which nobody has damaged, stops: %v", n.Self(), err)
 		}
 		n.stage.corrupt++
@@ -434,7 +438,11 @@ func (s *stage) run(t *testing.T) sim.Outcome {
 	s.log, s.chains, s.leaders = map[metalog.Index]entry{}, map[metalog.Index]uint64{}, map[metalog.Term]metalog.MemberID{}
 	s.places, s.damaged = map[[8]byte]metalog.Index{}, map[env.ID]metalog.MemberID{}
 	s.busy = s.clients
-	config := sim.Config{Points: points, MayDamage: s.mayDamage, Damaged: s.rots}
+	s.aged = map[env.ID]bool{}
+	config := sim.Config{
+		Points: points, MayDamage: s.mayDamage, Damaged: s.rots,
+		MayRestore: func(env.ID) bool { return true }, Wiped: func(at env.ID, restored bool) { s.aged[at] = restored },
+	}
 	for i := range s.members {
 		program := sim.Program{Name: "member", New: s.newNode}
 		if s.host != nil {

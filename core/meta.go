@@ -356,8 +356,8 @@ func (n *Node) stepAside() {
 	}
 	for i := range n.sightings {
 		s := &n.sightings[i]
-		member := slices.ContainsFunc(n.log.Members(), func(m metalog.MemberID) bool { return m.Address() == s.Node })
-		if member && s.Node != n.self.Node && s.Known && n.env.Now().Sub(s.At) < n.cluster.Shared.Patience.Silence/2 {
+		// A node may live whose member of the meta log has stopped: it could never take over.
+		if n.log.Answers(s.Node) && s.Known && n.env.Now().Sub(s.At) < n.cluster.Shared.Patience.Silence/2 {
 			n.log.Transfer(n.env, s.Node)
 			return
 		}

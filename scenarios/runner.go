@@ -420,7 +420,17 @@ func (r *Runner) allSettled() bool {
 			return false
 		}
 	}
-	return true
+	return r.founded.Shared == nil || r.setsNameTheLiving()
+}
+
+// setsNameTheLiving reports whether every set names the lives of nodes that run now. What a set
+// counts on in a life before is not yet asked for: a node that came back with an older copy of its
+// disk has less than its set says, and nothing is under way.
+func (r *Runner) setsNameTheLiving() bool {
+	plane, _ := r.plane()
+	return !slices.ContainsFunc(plane.Shards(), func(s control.Shard) bool {
+		return slices.ContainsFunc(s.InSync, func(m control.Member) bool { return r.node(int(m.Node)).Member() != m })
+	})
 }
 
 // node returns the node of process i, nil while it is down.

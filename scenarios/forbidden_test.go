@@ -125,7 +125,7 @@ func TestFewFaultsAreVetoed(t *testing.T) {
 			t.Errorf("%d of %d disruptions %s are vetoed, want less than a fifth", n, struck[kind]+n, plan.Kind(kind))
 		}
 	}
-	if struck[plan.Wipe] < 40 || !waivedCopies && struck[plan.Restore] < 20 || struck[plan.Rot] < 10 {
+	if struck[plan.Wipe] < 40 || struck[plan.Restore] < 20 || struck[plan.Rot] < 10 {
 		t.Errorf("%d disks were lost, %d replaced by older copies, and %d places rotted, want more", struck[plan.Wipe], struck[plan.Restore], struck[plan.Rot])
 	}
 }

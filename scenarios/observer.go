@@ -183,6 +183,9 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	lost := o.world.Disk(id).Wipes() > o.boots[id].wipes
 	o.boots[id] = boot{incarnation, local, 0, o.world.Disk(id).Wipes()}
 	o.emptied(id, lost)
+	if lost && o.shared != nil && o.isNode(id) {
+		o.copied(id)
+	}
 	o.bootDamage(id)
 	if o.isNode(id) { // what a crash left of them is looked up anew
 		o.files[id].Reset()

@@ -153,13 +153,26 @@ func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.
 // each record that continues the one before it. other is the first of them that is not the
 // one that was known to be durable in its place, 0 if all are.
 func (o *observer) held(id env.ID, t tenant.ID, slot lineage.Slot) (last, other lineage.Seq) {
-	d, dir, w := o.world.Disk(id), slotDir(t, slot)+"/", o.writesOf(id, t, slot)
+	w := o.writesOf(id, t, slot)
+	_, last = o.walk(id, t, slot, func(p place) {
+		if known, seen := w.chainAt(p.seq); seen && known != p.chain && p.seq <= w.durable && other == 0 {
+			other = p.seq
+		}
+	})
+	return last, other
+}
+
+// walk follows the records that the files of a log hold, in order. It returns where the first of
+// them begins, or where the snapshot ends that has all of them, and the last record that the files
+// hold.
+func (o *observer) walk(id env.ID, t tenant.ID, slot lineage.Slot, each func(place)) (from lineage.Position, last lineage.Seq) {
+	d, dir := o.world.Disk(id), slotDir(t, slot)+"/"
 	var base lineage.Position
 	o.names = d.AppendList(o.names[:0], dir)
 	if path := newestSnapshot(o.names, dir); path != "" {
 		_, at, _, err := wal.DecodeSnapshot(d.Content(path))
 		if err != nil {
-			return 0, 0
+			return base, 0
 		}
 		base = at
 	}
@@ -174,37 +187,38 @@ func (o *observer) held(id env.ID, t tenant.ID, slot lineage.Slot) (last, other 
 	for len(segments) > 1 && segments[1].first <= base.Seq+1 {
 		segments = segments[1:]
 	}
+	from = base
 	at := base
 	for i, s := range segments {
 		h, err := wal.DecodeHeader(d.Content(s.path))
 		switch {
 		case err != nil || h.Tenant != t || h.Slot != slot || h.First != s.first || s.first > at.Seq+1: // old blocks, or torn
-			return max(base.Seq, at.Seq), other
+			return from, max(base.Seq, at.Seq)
 		case i == 0 && s.first <= base.Seq:
 			at = lineage.Position{Seq: s.first - 1, Chain: h.Before}
+			from = at
 		case h.Before != at.Chain:
-			return max(base.Seq, at.Seq), other
+			return from, max(base.Seq, at.Seq)
 		}
 		whole := false
-		if at, whole = w.walk(d.Content(s.path)[wal.HeaderSize:], at, &other); !whole {
+		if at, whole = walkSegment(s.path, &h.Identity, d.Content(s.path), at, each); !whole {
 			break
 		}
 	}
-	return max(base.Seq, at.Seq), other
+	return from, max(base.Seq, at.Seq)
 }
 
-// walk follows the records of a segment, and reports whether it is whole.
-func (w *slotWrites) walk(data []byte, at lineage.Position, other *lineage.Seq) (lineage.Position, bool) {
+// walkSegment follows the records of a segment of a log, and reports whether it is whole.
+func walkSegment(path string, of *wal.Identity, data []byte, at lineage.Position, each func(place)) (lineage.Position, bool) {
 	var rec record.Record
-	for len(data) > 0 {
-		size, _, chain, err := wal.DecodeFrame(data, &rec)
-		if err != nil || rec.Tenant != w.tenant || rec.Slot != w.slot || rec.Seq != at.Seq+1 || rec.Prev != at.Chain {
+	for begin := int64(wal.HeaderSize); begin < int64(len(data)); {
+		size, _, chain, err := wal.DecodeFrame(data[begin:], &rec)
+		if err != nil || rec.Tenant != of.Tenant || rec.Slot != of.Slot || rec.Seq != at.Seq+1 || rec.Prev != at.Chain {
 			return at, false
 		}
-		if known, seen := w.chainAt(rec.Seq); seen && known != chain && rec.Seq <= w.durable && *other == 0 {
-			*other = rec.Seq
-		}
-		at, data = lineage.Position{Seq: rec.Seq, Chain: chain}, data[size:]
+		end := begin + int64(size)
+		each(place{seq: rec.Seq, epoch: rec.Epoch, chain: chain, path: path, from: begin, to: end})
+		at, begin = lineage.Position{Seq: rec.Seq, Chain: chain}, end
 	}
 	return at, true
 }

@@ -3,7 +3,12 @@ package scenarios
 import (
 	"testing"
 
+	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
 // A lost disk takes along all that a life had on it, unless the copy in its place was made
@@ -29,5 +34,75 @@ func TestACopyHasWhatLivesBeforeItHad(t *testing.T) {
 				t.Errorf("lost: %v, want %v", got, c.lost)
 			}
 		})
+	}
+}
+
+// What a node has of a log when it starts from an older copy is what the copy holds, whatever
+// became of the log on the disk that is lost: a recovery that finds it finds nothing strange.
+func TestTheObserverFollowsACopy(t *testing.T) {
+	stranger := func(seq lineage.Seq) (record.Record, lineage.Chain) {
+		rec := record.Record{Tenant: 2, Placement: 1, Epoch: 2, Kind: record.EntityPut, Seq: seq, Entity: 9}
+		_, chain := wal.AppendFrame(nil, 0, &rec)
+		return rec, chain
+	}
+	for _, c := range []struct {
+		name string
+		acts []act // three records, which the copy holds
+		lost func(s *stage, w *slotWrites)
+	}{
+		{"the log had gone on", []act{makes, writes, writes, writes, syncs}, func(s *stage, w *slotWrites) {
+			w.places = append(w.places, place{seq: 4, chain: 77, path: oneSegment, from: 900, to: 1000})
+			w.durable = 4
+			s.run.Copies.Refetched(0, 2, 0, lineage.Position{Seq: 4, Chain: 77})
+			s.run.Copies.Applied(observe.Process{Incarnation: 1}, 2, 0, 4, 0)
+		}},
+		{"the log had been begun anew", []act{makes, writes, writes, writes, syncs}, func(s *stage, w *slotWrites) {
+			rec, chain := stranger(1)
+			w.places, w.durable = append(w.places[:0], place{seq: 1, chain: chain, path: oneSegment, from: 64, to: 100}), 1
+			s.run.Copies.Created(0, 2, 0)
+			s.run.Copies.Wrote(0, &rec, chain, 0)
+		}},
+		{"the log was being replaced", []act{makes, writes, writes, writes, syncs}, func(s *stage, w *slotWrites) {
+			w.refetching, w.places, w.durable = true, w.places[:0], 0
+			s.run.Copies.Refetching(0, 2, 0)
+		}},
+		{"the copy has a snapshot of all", []act{makes, writes, writes, writes, syncs, names(3, true)}, func(s *stage, w *slotWrites) {
+			w.places, w.durable, w.snapshot, w.covers = w.places[:0], 9, "another", 9
+		}},
+		{"the copy has a snapshot and no segment", []act{makes, writes, writes, writes, syncs, names(3, true), removes(oneSegment), func(*stage) {}}, func(s *stage, w *slotWrites) {
+			w.places, w.durable, w.snapshot, w.covers = w.places[:0], 1, "", 0
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := play(t, plan.Rates{}, nil, append(c.acts, func(*stage) {})...)
+			s.o.shared = &sharedView{copies: []olderCopy{{node: 0}}}
+			w := s.o.writesOf(0, 2, 0)
+			c.lost(s, w)
+			s.o.copied(0)
+			if missing := s.o.missing(0, w, 3); missing != "" || s.o.missing(0, w, 4) == "" || w.refetching {
+				t.Errorf("of three records of the copy is missing: %q; durable up to %d, replaced: %v", missing, w.durable, w.refetching)
+			}
+			if last, other := s.o.held(0, 2, 0); last != 3 || other != 0 {
+				t.Errorf("the copy holds records up to %d, and the one at %d is another one; want 3 and 0", last, other)
+			}
+			s.run.Copies.Recovered(0, 2, 0, 3, 0)
+			next := record.Record{Tenant: 2, Placement: 1, Epoch: 3, Kind: record.EntityPut, Seq: 4, Prev: s.chain, Entity: 5}
+			s.run.Copies.Wrote(0, &next, 78, 0)
+			s.run.Copies.Cutting(0, 2, 0, 3, 0)
+			if len(s.run.Copies.Faults) > 0 {
+				t.Errorf("noted %+v, want nothing", s.run.Copies.Faults)
+			}
+		})
+	}
+}
+
+// A disk that is lost, and not replaced by a copy, tells nothing: the log is begun anew.
+func TestAnEmptyDiskIsNoCopy(t *testing.T) {
+	s := play(t, plan.Rates{}, nil, makes, writes, syncs, func(*stage) {})
+	s.o.shared = &sharedView{copies: []olderCopy{{node: 0, wipes: 3}, {node: 1}}}
+	w := s.o.writesOf(0, 2, 0)
+	w.durable = 9
+	if s.o.copied(0); w.durable != 9 {
+		t.Errorf("durable up to %d, want 9 as before", w.durable)
 	}
 }

@@ -61,40 +61,6 @@ type start struct {
 	wipes  int
 }
 
-// olderCopy is a copy that took the place of a node's disk.
-type olderCopy struct {
-	node  env.ID
-	wipes int    // how often the disk had been lost then, this loss included
-	start uint64 // at whose beginning the copy was made
-}
-
-// lostSince reports whether the node lost what it had on its disk in the life before, until the
-// life m began. An older copy that was made after the life before had ended has all of it.
-func (o *observer) lostSince(before, m control.Member) bool {
-	over, had := o.startOf(before), o.diskOf(before)
-	for loss := o.diskOf(m); loss > had; { // the last one decides what there is
-		i := slices.IndexFunc(o.shared.copies, func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over })
-		if i < 0 {
-			return true
-		}
-		loss = o.wipesAt(m.Node, o.shared.copies[i].start)
-	}
-	return false
-}
-
-// wipesAt returns how often a node's disk had been lost when a start of it began.
-func (o *observer) wipesAt(id env.ID, start uint64) int {
-	if start == uint64(o.boots[id].incarnation) {
-		return o.boots[id].wipes
-	}
-	for i := range o.shared.starts {
-		if s := &o.shared.starts[i]; s.member.Node == id && s.number == start {
-			return s.wipes
-		}
-	}
-	return 0
-}
-
 // diskOf returns how often a member's node had lost its disk when the member's incarnation
 // began.
 func (o *observer) diskOf(m control.Member) int {
@@ -356,20 +322,6 @@ func (o *observer) diskLost(id env.ID) {
 	}
 }
 
-// reopened notes that a log of a lost disk is open again, from an older copy. Its records count
-// up to the first that differs from the lost log.
-func (o *observer) reopened(id env.ID, t tenant.ID, slot lineage.Slot) {
-	w := o.writesOf(id, t, slot)
-	if !w.lost {
-		return
-	}
-	w.lost = false
-	if _, other := o.held(id, t, slot); other > 0 {
-		w.forgetFrom(other)
-		w.durable = min(w.durable, other-1)
-	}
-}
-
 // goes keeps what is durable of a log whose disk is about to be lost, beyond what was told of
 // it: its node may have acknowledged that to the leader.
 func (o *observer) goes(w *slotWrites, told lineage.Seq) {
@@ -393,7 +345,8 @@ func (o *observer) goes(w *slotWrites, told lineage.Seq) {
 // counts if a power failure now would leave it its file, under the identity by which the
 // members know it: one that was wiped and is up again is not back before the others have
 // admitted it, and it has caught up. Of those that count there has to be a majority, and one
-// of them has to have all that was applied anywhere.
+// of them has to have all that was applied anywhere; all of them, if an older copy is among the
+// members: a new one knows of no start of it, and would count on it.
 func (o *observer) metaSurvives(but env.ID) bool {
 	if !slices.Contains(o.shared.meta, but) {
 		return true
@@ -403,10 +356,12 @@ func (o *observer) metaSurvives(but env.ID) bool {
 	complete := false
 	for _, members := range quorums {
 		whole := 0
+		older := slices.ContainsFunc(members, func(m metalog.MemberID) bool { return slices.Contains(o.shared.aged, m) })
 		for _, m := range members {
-			if held, ok := o.metaHeld(m); ok && m.Address() != but && !o.world.Failing(m.Address()) {
+			held, ok := o.metaHeld(m)
+			if all := held.Last >= applied.Index; ok && m.Address() != but && !o.world.Failing(m.Address()) && (all || !older) {
 				whole++
-				complete = complete || held.Last >= applied.Index
+				complete = complete || all
 			}
 		}
 		if whole <= len(members)/2 {
@@ -427,41 +382,6 @@ func isMeta(path string) bool {
 func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 	held, err := metalog.HeldBy(o.world.Disk(m.Address()).Platter(core.MetaFile))
 	return held, err == nil && held.Member == m && !slices.Contains(o.shared.aged, m)
-}
-
-// mayAge returns the row by which an older copy may not take the place of a node's disk, "" if
-// it may. Beside what maySpare asks for, all other members of the meta log have everything that
-// the node's member has, and no election is under way. A member on such a copy shows the same
-// count of starts as before, so that the others still count on it, though it has forgotten its
-// latest entries and its vote.
-func (o *observer) mayAge(id env.ID) Row {
-	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
-		return row
-	}
-	_, applied := o.shared.plane()
-	own, _ := metalog.HeldBy(o.world.Disk(id).Platter(core.MetaFile))
-	for _, members := range o.shared.quorums() {
-		for _, m := range members {
-			held, ok := o.metaHeld(m)
-			if m.Address() != id && (!ok || held.Last < max(own.Last, applied.Index) || held.LastTerm < own.Term || held.Term > held.LastTerm) {
-				return MetaMajority
-			}
-		}
-	}
-	return ""
-}
-
-// ages notes that an older copy is about to take the place of a node's disk. Its member of the
-// meta log is not counted on any more under its identity.
-func (o *observer) ages(id env.ID) {
-	o.shared.copies = append(o.shared.copies, olderCopy{id, o.world.Disk(id).Wipes() + 1, uint64(o.boots[id].incarnation)})
-	for _, members := range o.shared.quorums() {
-		for _, m := range members {
-			if m.Address() == id {
-				o.shared.aged = append(o.shared.aged, m)
-			}
-		}
-	}
 }
 
 // told returns up to where a slot's log was told to anybody; end is where it ends.

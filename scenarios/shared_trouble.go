@@ -196,14 +196,10 @@ func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 	}
 }
 
-// waivedCopies keeps older copies out of all plans that are drawn: some runs with them do not end
-// well. docs/failure-model.md says what is open.
-const waivedCopies = true
-
 // lossKind draws what is in the place of a disk that is lost: an empty one or, in one of three
 // cases, an older copy.
 func (d *draw) lossKind(i int) plan.Kind {
-	if !waivedCopies && d.oneIn(3, "older copy", i) {
+	if d.oneIn(3, "older copy", i) {
 		return plan.Restore
 	}
 	return plan.Wipe

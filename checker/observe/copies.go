@@ -308,6 +308,16 @@ func (c *Copies) Recovered(node uint32, t tenant.ID, slot lineage.Slot, tail lin
 	r.changes = false
 }
 
+// Copied notes that a node starts from an older copy of its disk, which holds these records of a
+// log behind a position. Of what the node said of the lost disk it knows nothing.
+func (c *Copies) Copied(node uint32, t tenant.ID, slot lineage.Slot, from lineage.Position, chains []lineage.Chain) {
+	r := c.replicaOf(node, t, slot)
+	r.begin(from)
+	r.chains = append(r.chains, chains...)
+	r.end += lineage.Seq(len(chains))
+	r.applied, r.said, r.changes = 0, 0, false
+}
+
 // Refetching notes that a node begins to replace its log by another's.
 func (c *Copies) Refetching(node uint32, t tenant.ID, slot lineage.Slot) {
 	r := c.replicaOf(node, t, slot)

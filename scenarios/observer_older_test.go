@@ -1,8 +1,10 @@
 package scenarios
 
 import (
+	"slices"
 	"testing"
 
+	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -104,5 +106,56 @@ func TestAnEmptyDiskIsNoCopy(t *testing.T) {
 	w.durable = 9
 	if s.o.copied(0); w.durable != 9 {
 		t.Errorf("durable up to %d, want 9 as before", w.durable)
+	}
+}
+
+// copyOfMember is a seed in which an older copy takes the place of the disk of node 1, which was
+// started again some time before, and then node 0 loses power. unheard: node 2 hears nobody from
+// before that start until after the copy was made.
+func copyOfMember(seed plan.Seed, unheard bool) *Plan {
+	p := diskLoss.Plan(seed)
+	p.World.Disruptions = []plan.Disruption{
+		{Kind: plan.Kill, Process: 1, When: plan.Anchor{At: 300 * millisecond}, For: 10 * millisecond},
+		{Kind: plan.Restore, Process: 1, When: plan.Anchor{At: 800 * millisecond}, For: millisecond},
+		{Kind: plan.Power, Process: 0, When: plan.Anchor{At: 801 * millisecond}, For: 1500 * millisecond},
+	}
+	if unheard {
+		cut := plan.Disruption{Kind: plan.CutDrop, Process: 2, Peer: -1, When: plan.Anchor{At: 200 * millisecond}, For: 700 * millisecond}
+		p.World.Disruptions = append(p.World.Disruptions, cut)
+	}
+	return p
+}
+
+// A member of the meta log that does not know of the last start of another one counts on an
+// older copy of it, with which it is a majority: the two coordinate without what the third one and
+// the lost disk had agreed on. The budget forbids the copy then, and only then.
+func TestACopyThatWouldBeCountedOnIsVetoed(t *testing.T) {
+	r, harmed := NewRunner(), 0
+	run := func(p *Plan, o Options) *Result {
+		got, err := r.Run(p, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for seed := plan.Seed(1); seed <= 8; seed++ {
+		for _, unheard := range []bool{false, true} {
+			got := run(copyOfMember(seed, unheard), Options{})
+			vetoed := slices.Contains(got.Vetoes, Veto{plan.Restore, MetaMajority})
+			if vetoed != unheard || got.Verdict != checker.Held {
+				t.Errorf("seed %s, node 2 unheard: %v: vetoed %v, verdict %v", seed, unheard, vetoed, got.Verdict)
+			}
+			run(copyOfMember(seed, unheard), Options{Unlimited: true, Until: 2200 * millisecond})
+			counted := slices.ContainsFunc(r.run.Availability.Coordinators, func(c observe.Coordinator) bool { return c.At > 801*millisecond })
+			if counted && !unheard {
+				t.Errorf("seed %s: the copy is counted on, though all others know of the start after it was made", seed)
+			}
+			if counted {
+				harmed++
+			}
+		}
+	}
+	if harmed < 4 { // in some seeds node 0 does not coordinate
+		t.Errorf("without the veto the copy is counted on in %d of 8 seeds, want more", harmed)
 	}
 }

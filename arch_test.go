@@ -20,6 +20,7 @@ const module = "github.com/tidaldb/tidalsim"
 // packages on one floor are strangers. A pattern ending in /... stands for all
 // packages below it that no other line names.
 var floors = [][]string{
+	{"internal/nearest", "harness/verdict"},
 	{"core/env", "core/assert", "core/lineage", "core/strict"},
 	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden", "internal/yardstick"},
 	{"core/record"},
@@ -30,10 +31,11 @@ var floors = [][]string{
 	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame", "host/meter"},
 	{"sim/disk", "sim/network", "checker/observe", "host/disk", "host/network", "host/probe"},
 	{"sim/plan"},
-	{"sim", "checker", "host"},
-	{"scenarios", "host/live", "host/local"},
-	{"shrink", "report"},
-	{"campaign", "selftest/..."},
+	{"sim", "checker", "host", "harness", "harness/draw", "harness/page"},
+	{"harness/runner", "harness/artifacts", "harness/shrink", "harness/emit", "host/live", "host/local"},
+	{"scenarios", "harness/regressions", "harness/counter"},
+	{"harness/campaign", "scenarios/shape", "scenarios/brief", "report"},
+	{"harness/replay", "harness/selftest", "scenarios/suite"},
 	{"selftest"},
 	{"cmd/simrun"},
 }
@@ -42,7 +44,35 @@ var floors = [][]string{
 // they may import of this module.
 var only = map[string][]string{
 	"sim":     {"core/env", "sim/"},
-	"checker": {"checker/", "core/assert", "core/keyed", "core/lineage", "core/record", "core/signal", "core/tenant"},
+	"checker": {"checker/", "harness/verdict", "core/assert", "core/keyed", "core/lineage", "core/record", "core/signal", "core/tenant"},
+	"harness": {"harness", "harness/", "sim", "sim/", "core/env", "internal/nearest"},
+}
+
+// TestTheHarnessServesStrangers: neither the packages of the harness nor their tests reach, by
+// whatever way, a package of the tenants.
+func TestTheHarnessServesStrangers(t *testing.T) {
+	loaded, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps, Tests: true,
+	}, "./harness/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	packages.Visit(loaded, nil, func(p *packages.Package) {
+		path, ok := local(strings.TrimSuffix(p.PkgPath, ".test"))
+		if !ok {
+			return
+		}
+		seen++
+		if path = strings.TrimSuffix(path, "_test"); !slices.ContainsFunc(only["harness"], func(a string) bool {
+			return path == a || strings.HasSuffix(a, "/") && strings.HasPrefix(path, a)
+		}) {
+			t.Errorf("the harness, or a test of it, comes to %s; want none but %v", path, only["harness"])
+		}
+	})
+	if seen < 20 {
+		t.Errorf("only %d packages are looked at", seen)
+	}
 }
 
 func floorOf(path string) int {
@@ -108,7 +138,10 @@ func TestImportsGoDownwards(t *testing.T) {
 }
 
 // deterministic are the packages in which a run must follow from its plan alone.
-var deterministic = []string{"./core/...", "./sim/...", "./checker/...", "./scenarios/..."}
+var deterministic = []string{
+	"./core/...", "./sim/...", "./checker/...", "./scenarios/...",
+	"./harness", "./harness/verdict", "./harness/draw", "./harness/runner", "./harness/counter",
+}
 
 func TestNothingLeaksIntoARun(t *testing.T) {
 	for _, p := range load(t, nil, deterministic...) {

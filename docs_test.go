@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core"
@@ -26,6 +25,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	planted "github.com/tidaldb/tidalsim/harness/selftest"
 	"github.com/tidaldb/tidalsim/host"
 	hostdisk "github.com/tidaldb/tidalsim/host/disk"
 	"github.com/tidaldb/tidalsim/host/frame"
@@ -312,9 +313,9 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"answer of a session read, while at most one node is hurt": checker.SessionDeadline / int(env.Millisecond),
 		"findings of one report":                                   checker.MaxFindings,
 		"search of one partition":                                  thousands(checker.DefaultStepBudget),
-		"seeds that a checker has to find a planted mistake":       selftest.DefaultSeeds,
-		"seeds over which detection rates are measured":            selftest.RateSeeds,
-		"seeds of each default scenario that look for a mistake whose scenario is not known": selftest.WideSeeds,
+		"seeds that a checker has to find a planted mistake":       planted.DefaultSeeds,
+		"seeds over which detection rates are measured":            planted.RateSeeds,
+		"seeds of each default scenario that look for a mistake whose scenario is not known": planted.WideSeeds,
 		"messages that wait for a process":                                                   host.MaxInbox,
 		"looks that wait for a process":                                                      host.MaxInspections,
 		"answer to a probe":                                                                  probe.Patience.Milliseconds(),
@@ -330,7 +331,7 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		"rounds of one live run":                                                             "1.." + thousands(live.MaxRounds),
 		"clients of one live run":                                                            fmt.Sprint("1..", live.MaxClients),
 		"acknowledged operations of a live run that counts, at least":                        live.MinAcked,
-		"plan file":              fmt.Sprintf("%d Mi", campaign.MaxPlanFile/mi),
+		"plan file":              fmt.Sprintf("%d Mi", artifacts.MaxPlanFile/mi),
 		"line of a history file": fmt.Sprintf("%d Mi", history.MaxLine/mi),
 		"tenants file":           fmt.Sprintf("%d Mi", desired.MaxFile/mi),
 	} {

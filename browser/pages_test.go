@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/harness"
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	"github.com/tidaldb/tidalsim/harness/page"
 	"github.com/tidaldb/tidalsim/report"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
@@ -42,7 +44,7 @@ func failed(t *testing.T) *report.Seed {
 			t.Fatal(err)
 		}
 		if len(got.Findings) > 0 && got.Findings[0].At > 0 {
-			name := campaign.Name("failover", seed)
+			name := harness.Name("failover", seed)
 			return report.Of(got, name, "simrun replay "+name, "test")
 		}
 	}
@@ -88,10 +90,10 @@ func synthetic(lines int) *report.Seed {
 }
 
 // wide is the page of a run of five thousand seeds with five kinds of findings.
-func wide() *report.Run {
-	r := &report.Run{ID: "20261130T120000.000-1", Build: "test", Started: "2026-11-30T12:00:00Z", Command: "simrun run --seeds 1000", Verdict: "violated", Seeds: 5000, Held: 4200, Violated: 790, Undecided: 10}
+func wide() *page.Run {
+	r := &page.Run{ID: "20261130T120000.000-1", Build: "test", Started: "2026-11-30T12:00:00Z", Command: "simrun run --seeds 1000", Verdict: "violated", Seeds: 5000, Held: 4200, Violated: 790, Undecided: 10}
 	for i, s := range scenarios.All() {
-		p := report.PerScenario{Name: s.Name, Seeds: 180, Held: 180, Acked: 80000, Fired: 300, Deviated: 20}
+		p := page.PerScenario{Name: s.Name, Seeds: 180, Held: 180, Acked: 80000, Fired: 300, Deviated: 20}
 		switch i {
 		case 3:
 			p.Held, p.Violated = 100, 80
@@ -101,14 +103,14 @@ func wide() *report.Run {
 		r.Scenarios = append(r.Scenarios, p)
 	}
 	for i := range 5 {
-		k := report.Kind{Fingerprint: fmt.Sprintf("no-loss/kind-%d", i), Count: 158, Text: "tenant 0 slot 0: the node ends at seq 41, the log at seq 42", At: 266430956, LastFault: "kill process 1 at 267ms", Replay: "simrun replay failover:0x1", Page: "findings/no-loss/report.html"}
+		k := page.Kind{Fingerprint: fmt.Sprintf("no-loss/kind-%d", i), Count: 158, Text: "tenant 0 slot 0: the node ends at seq 41, the log at seq 42", At: 266430956, LastFault: "kill process 1 at 267ms", Replay: "simrun replay failover:0x1", Page: "findings/no-loss/report.html"}
 		for seed := range 20 {
 			k.Seeds = append(k.Seeds, fmt.Sprintf("failover:0x%x", seed+1))
 		}
 		r.Kinds = append(r.Kinds, k)
 	}
 	for i := range 43 {
-		r.Points = append(r.Points, report.Reached{Name: fmt.Sprintf("point.number-%d", i), Reached: i%9 > 0})
+		r.Points = append(r.Points, page.Reached{Name: fmt.Sprintf("point.number-%d", i), Reached: i%9 > 0})
 	}
 	r.Vetoed = []string{"10 of 55 rot (18.1 %: node-file 5, unconfirmed-bytes 5)"}
 	return r
@@ -118,7 +120,7 @@ func wide() *report.Run {
 func file(t *testing.T, write func(*bufio.Writer) error) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "page.html")
-	if err := campaign.WritePage(path, write); err != nil {
+	if err := artifacts.WritePage(path, write); err != nil {
 		t.Fatal(err)
 	}
 	return "file://" + path

@@ -12,44 +12,23 @@
 package checker
 
 import (
-	"fmt"
-
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core/keyed"
+	words "github.com/tidaldb/tidalsim/harness/verdict"
 )
 
 // Verdict is what a checker says.
-type Verdict uint8
+type Verdict = words.Verdict
 
 // The verdicts.
 const (
-	Held Verdict = iota + 1
-	Violated
-	Undecided
+	Held      = words.Held
+	Violated  = words.Violated
+	Undecided = words.Undecided
 )
 
-var verdictNames = [...]string{"", "held", "violated", "undecided"}
-
-// String returns the name of v.
-func (v Verdict) String() string {
-	if v >= Held && v <= Undecided {
-		return verdictNames[v]
-	}
-	return fmt.Sprintf("verdict-%d", uint8(v))
-}
-
 // Finding is one violation.
-type Finding struct {
-	Checker string
-	Rule    string
-	Text    string // which operation, tenant and seq, and when, in words
-	Ops     []int  // indexes in the history of the operations at fault
-	At      int64  // true time, ns
-}
-
-// Fingerprint names what kind of finding f is: equal mistakes in different runs
-// have equal fingerprints.
-func (f *Finding) Fingerprint() string { return f.Checker + "/" + f.Rule }
+type Finding = words.Finding
 
 // Report is what one checker says about one run.
 type Report struct {

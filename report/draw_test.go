@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
@@ -15,11 +16,11 @@ func TestALargeRunIsDrawnInPart(t *testing.T) {
 		got      scenarios.Result
 		from, to int64
 	}{
-		{"a small one", scenarios.Result{Steps: 100, Simulated: 1000}, 0, 0},
-		{"a large one that held", scenarios.Result{Steps: 1000, Simulated: 3000}, 0, 300},
-		{"a large one with a finding", scenarios.Result{Steps: 1000, Simulated: 3000, Findings: found(1000)}, 775, 1075},
-		{"at its beginning", scenarios.Result{Steps: 1000, Simulated: 3000, Findings: found(10)}, 0, 300},
-		{"at its end", scenarios.Result{Steps: 1000, Simulated: 3000, Findings: found(0)}, 2775, 3075},
+		{"a small one", scenarios.Result{Result: harness.Result{Steps: 100, Simulated: 1000}}, 0, 0},
+		{"a large one that held", scenarios.Result{Result: harness.Result{Steps: 1000, Simulated: 3000}}, 0, 300},
+		{"a large one with a finding", scenarios.Result{Result: harness.Result{Steps: 1000, Simulated: 3000, Findings: found(1000)}}, 775, 1075},
+		{"at its beginning", scenarios.Result{Result: harness.Result{Steps: 1000, Simulated: 3000, Findings: found(10)}}, 0, 300},
+		{"at its end", scenarios.Result{Result: harness.Result{Steps: 1000, Simulated: 3000, Findings: found(0)}}, 2775, 3075},
 	} {
 		if from, to := window(&c.got, 300); from != c.from || to != c.to {
 			t.Errorf("%s: %d to %d, want %d to %d", c.name, from, to, c.from, c.to)

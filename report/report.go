@@ -1,6 +1,5 @@
 // Package report draws what happened. A page is one HTML file that opens from a disk,
-// without a network: of one seed, with lanes, messages, faults and the finding, or of a whole
-// run, by kind of finding. It judges nothing, and shows nothing that a recording or a summary
+// without a network: of one seed, with lanes, messages, faults and the finding. It judges nothing, and shows nothing that a recording or a summary
 // does not say.
 //
 // The one rule to remember: whatever comes from a run reaches the page as data, as JSON or
@@ -14,9 +13,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
-	"io"
-	"strings"
 
+	frame "github.com/tidaldb/tidalsim/harness/page"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
@@ -148,7 +146,7 @@ func (s *Seed) Write(w *bufio.Writer) error {
 	if err != nil {
 		return err
 	}
-	return fill(w, "seed.html", map[string]string{
+	return frame.Fill(w, assets, "seed.html", map[string]string{
 		"title": html.EscapeString(s.Name + ": " + s.Verdict), "about": string(about),
 		"columns": base64.StdEncoding.EncodeToString(columns), "text": base64.StdEncoding.EncodeToString(text),
 		"porcupine": base64.StdEncoding.EncodeToString(s.Porcupine),
@@ -177,36 +175,4 @@ func faults(p *plan.Plan) []band {
 		list = append(list, band{d.Kind.String(), d.String(), d.Process, d.Peer, d.Kind.OfLinks()})
 	}
 	return list
-}
-
-// fill writes a page of the assets: each {{name}} is replaced by its value, each
-// {{file name}} by a file of the assets.
-func fill(w io.Writer, name string, values map[string]string) error {
-	frame, err := assets.ReadFile("assets/" + name)
-	if err != nil {
-		return err
-	}
-	rest := string(frame)
-	for {
-		before, after, found := strings.Cut(rest, "{{")
-		if _, err := io.WriteString(w, before); err != nil || !found {
-			return err
-		}
-		word, tail, _ := strings.Cut(after, "}}")
-		value, known := values[word]
-		if file, isFile := strings.CutPrefix(word, "file "); isFile {
-			data, err := assets.ReadFile("assets/" + file)
-			if err != nil {
-				return err
-			}
-			value, known = string(data), true
-		}
-		if !known {
-			return fmt.Errorf("report: the page %s wants %q, which nobody knows", name, word)
-		}
-		if _, err := io.WriteString(w, value); err != nil {
-			return err
-		}
-		rest = tail
-	}
 }

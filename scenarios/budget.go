@@ -8,6 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/plan"
@@ -15,7 +16,7 @@ import (
 
 // Row is a case that nobody promises to survive: a row of docs/failure-model.md. A fault
 // that would bring it about is vetoed.
-type Row string
+type Row = harness.Row
 
 // The rows.
 const (
@@ -40,10 +41,7 @@ func Rows() []Row {
 }
 
 // Veto is a disruption of a plan that came to nothing because of the budget.
-type Veto struct {
-	Kind plan.Kind
-	Row  Row
-}
+type Veto = harness.Veto
 
 // budget is the oracle that says which bytes may rot, and which disks may be lost: damage
 // beyond what nodes promise to survive shows nothing. The only copy of a slot is damaged in
@@ -110,7 +108,7 @@ func (b *budget) mayFail(id env.ID) bool {
 // forbidden implements sim.Config.Forbidden: the disruption is vetoed by the first row that
 // forbade it.
 func (b *budget) forbidden(disruption int, kind plan.Kind) {
-	b.vetoes = append(b.vetoes, Veto{kind, b.why})
+	b.vetoes = append(b.vetoes, Veto{Kind: kind, Row: b.why})
 	b.why = ""
 }
 

@@ -1,14 +1,11 @@
 package scenarios
 
 import (
-	"math/bits"
-
-	"github.com/zeebo/xxh3"
-
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	keyed "github.com/tidaldb/tidalsim/harness/draw"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/network"
@@ -21,45 +18,22 @@ const (
 	second      = int64(env.Second)
 )
 
-// draw draws the properties of a plan. Each draw is keyed by a name, so that
-// adding one leaves the others as they are.
-type draw struct {
-	scenario uint64
-	seed     plan.Seed
-}
+// draw draws the properties of a plan.
+type draw struct{ keyed.Draw }
 
-func newDraw(scenario string, seed plan.Seed) *draw {
-	return &draw{scenario: xxh3.HashString(scenario), seed: seed}
-}
-
-func (d *draw) hash(name string, i int) uint64 {
-	return chance.Hash(uint64(d.seed), chance.Draw, d.scenario, env.Key{A: xxh3.HashString(name), B: uint64(i)})
-}
+func newDraw(scenario string, seed plan.Seed) *draw { return &draw{keyed.New(scenario, seed)} }
 
 // between draws uniformly from lo..hi.
-func (d *draw) between(name string, i int, lo, hi int64) int64 {
-	return lo + int64(chance.Below(d.hash(name, i), uint64(hi-lo+1)))
-}
+func (d *draw) between(name string, i int, lo, hi int64) int64 { return d.Between(name, i, lo, hi) }
 
 // oneIn is true in one of n seeds.
-func (d *draw) oneIn(n int64, name string, i int) bool { return d.between(name, i, 1, n) == 1 }
+func (d *draw) oneIn(n int64, name string, i int) bool { return d.OneIn(n, name, i) }
 
 // log draws log-uniformly from lo..hi by powers of two, 0 < lo <= hi.
-func (d *draw) log(name string, i int, lo, hi int64) int64 {
-	steps := int64(bits.Len64(uint64(hi/lo)) - 1)
-	return min(hi, lo<<d.between(name, i, 0, steps))
-}
+func (d *draw) log(name string, i int, lo, hi int64) int64 { return d.Log(name, i, lo, hi) }
 
-// swarm draws the rate of a fault family: off in half of the seeds, else
-// log-uniform. A population in which every seed has everything finds less than
-// one in which most seeds lack something (swarm testing, Groce et al. 2012).
-func (d *draw) swarm(site chance.Site, lo, hi int64) uint32 {
-	name := "rate " + site.String()
-	if d.oneIn(2, name, 0) {
-		return 0
-	}
-	return uint32(d.log(name, 1, lo, hi))
-}
+// swarm draws the rate of a fault family: off in half of the seeds, else log-uniform.
+func (d *draw) swarm(site chance.Site, lo, hi int64) uint32 { return d.Swarm(site, lo, hi) }
 
 // cluster draws the usual topology: three nodes, three tenants, some clients,
 // small capacities.

@@ -141,7 +141,7 @@ func TestACopyThatWouldBeCountedOnIsVetoed(t *testing.T) {
 	for seed := plan.Seed(1); seed <= 8; seed++ {
 		for _, unheard := range []bool{false, true} {
 			got := run(copyOfMember(seed, unheard), Options{})
-			vetoed := slices.Contains(got.Vetoes, Veto{plan.Restore, MetaMajority})
+			vetoed := slices.Contains(got.Vetoes, Veto{Kind: plan.Restore, Row: MetaMajority})
 			if vetoed != unheard || got.Verdict != checker.Held {
 				t.Errorf("seed %s, node 2 unheard: %v: vetoed %v, verdict %v", seed, unheard, vetoed, got.Verdict)
 			}

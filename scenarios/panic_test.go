@@ -39,21 +39,3 @@ func TestAPanicNamesItsProcess(t *testing.T) {
 		}
 	}
 }
-
-// A panic outside every machine's code is reported as one of the simulator.
-func TestAPanicOfTheSimulator(t *testing.T) {
-	runner := NewRunner()
-	if _, err := runner.Run(smoke.Plan(1), Options{}); err != nil {
-		t.Fatal(err)
-	}
-	func() {
-		defer func() {
-			f := runner.panicked(recover())
-			if f.Fingerprint() != "panic/simulator" || !strings.HasPrefix(f.Text, "the simulator itself, in no process, panics at ") {
-				t.Errorf("%+v", f)
-			}
-		}()
-		var nobody *Runner
-		nobody.plan = nil
-	}()
-}

@@ -1,11 +1,7 @@
 package scenarios
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core"
@@ -15,6 +11,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
@@ -39,11 +36,7 @@ type Plan struct {
 }
 
 // Recorded is how the run ended when the plan was written.
-type Recorded struct {
-	Fingerprint string `json:"fingerprint"` // of the first finding, empty if all held
-	Trace       string `json:"trace"`
-	Build       string `json:"build"` // of the binary that wrote it
-}
+type Recorded = harness.Recorded
 
 // ClusterPlan is the topology. Processes 0..Nodes-1 are nodes, then come the
 // clients. Shard i has its one replica on node i.
@@ -197,72 +190,23 @@ const (
 
 var (
 	// ErrPlanFile is wrapped by the errors for a file that is no plan.
-	ErrPlanFile = errors.New("not a readable plan")
+	ErrPlanFile = harness.ErrPlanFile
 	// ErrPlanVersion is wrapped by the error for a plan of a newer binary.
-	ErrPlanVersion = errors.New("plan of a newer version")
+	ErrPlanVersion = harness.ErrPlanVersion
 )
-
-// Encode returns the plan as indented JSON.
-func (p *Plan) Encode() []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", " ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(p); err != nil {
-		panic(err) // a plan is plain data
-	}
-	return b.Bytes()
-}
 
 // DecodePlan reads a plan that Encode wrote. Unknown fields, another format, a
 // newer version, an unknown scenario and values out of their range are errors
 // that name the place.
 func DecodePlan(data []byte) (*Plan, error) {
-	var head struct {
-		Format  string `json:"format"`
-		Version int    `json:"version"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlanFile, locate(data, err))
-	}
-	if head.Format != Format {
-		return nil, fmt.Errorf("%w: format is %q, want %q; is it a plan.json or shrunk.json of a run?", ErrPlanFile, head.Format, Format)
-	}
-	if head.Version > Version {
-		return nil, fmt.Errorf("%w: version %d, this binary reads up to %d; use the binary that wrote it", ErrPlanVersion, head.Version, Version)
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	p := new(Plan)
-	if err := dec.Decode(p); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlanFile, locate(data, err))
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: something follows the plan", ErrPlanFile)
+	if err := harness.Unmarshal(data, Format, Version, p); err != nil {
+		return nil, err
 	}
 	if _, err := Find(p.Scenario); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlanFile, err)
 	}
 	return p, p.Validate()
-}
-
-// locate adds line and column to an error of package json, if it knows an offset.
-func locate(data []byte, err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	var offset int64
-	switch {
-	case errors.As(err, &syntax):
-		offset = syntax.Offset
-	case errors.As(err, &kind):
-		offset = kind.Offset
-	default:
-		return err
-	}
-	before := data[:min(int(offset), len(data))]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	column := len(before) - bytes.LastIndexByte(before, '\n') - 1
-	return fmt.Errorf("line %d column %d: %w", line, column, err)
 }
 
 // Validate reports the first thing in the plan that cannot be run.

@@ -1,17 +1,9 @@
 package scenarios
 
-import "github.com/tidaldb/tidalsim/sim/plan"
+import "github.com/tidaldb/tidalsim/harness"
 
-// Recorded returns the plan of a run with everything that chance decided written
-// out, so that it needs neither its seed's rates nor the code that drew it. The
-// run must have been recorded (Options.Record), or have had its deviations listed.
-// build names the binary that ran it.
+// Recorded returns the plan of a run with everything that chance decided written out; see
+// harness.Record.
 func (r *Result) Recorded(build string) *Plan {
-	p := *r.Plan
-	if p.World.Deviations == nil {
-		p.World.Deviations = append([]plan.Deviation{}, r.Deviations...)
-	}
-	p.World.Rates = plan.Rates{}
-	p.Recorded = &Recorded{Fingerprint: r.Fingerprint(), Trace: r.Trace.String(), Build: build}
-	return &p
+	return harness.Record(r.Plan, &r.Result, build).(*Plan)
 }

@@ -19,10 +19,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/harness"
+	"github.com/tidaldb/tidalsim/harness/runner"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
-	"github.com/tidaldb/tidalsim/sim/trace"
 )
 
 // MinAcked is how many acknowledged operations a seed needs to count: fewer have
@@ -30,7 +31,7 @@ import (
 const MinAcked = 100
 
 // WhyCutShort is why a run that Options.Until or Options.Steps ended is undecided.
-const WhyCutShort = "the run was stopped before its end"
+const WhyCutShort = harness.WhyCutShort
 
 // Options say how to run a plan.
 type Options struct {
@@ -59,45 +60,15 @@ type Options struct {
 
 // Result is what a run showed. It is valid until the Runner's next run.
 type Result struct {
-	Plan     *Plan
-	Verdict  checker.Verdict
-	Why      string // undecided: why
-	Findings []checker.Finding
-	Reports  []checker.Report // of every checker that judged
+	harness.Result
 
-	Trace      trace.Hash
-	Entries    []trace.Entry // with Options.Trace
-	Steps      uint64
-	Simulated  int64 // virtual ns
-	CalmAt     int64 // when the calm part began, virtual ns
-	Operations int
-	Acked      int
-	Refused    int
-	Unknown    int
-	Fired      int                 // disruptions that began
-	Vetoes     []Veto              // disruptions that came to nothing because of the budget of faults
-	Struck     [plan.KindCount]int // disruptions that began, by kind
-	Deviated   int                 // deviations that happened
-	Unused     []string            // of a plan that lists its deviations: entries that had no effect
-	Hits       []uint64            // of fault points
-	Pauses     []observe.Pause     // of changes, while leaders were replaced
-	Queries    []int64             // how long each read of a replica group took that was answered, ns
-	Unanswered int                 // reads of replica groups that were refused or given up
-	Unjudged   int                 // times in which changes stopped that availability does not judge
-	Deviations []plan.Deviation
-	History    *history.History
-	Story      []Told          // with Options.Story
-	Leads      []Leads         // with Options.Story: what was seen of configurations, in order
-	Health     []byte          // with Options.Health: JSON; nil if nobody coordinated, or shards are not shared
-	Dumps      []core.SlotDump // with Options.Story: the slots of the nodes that are up
-}
-
-// Fingerprint is that of the first finding, empty if there is none.
-func (r *Result) Fingerprint() string {
-	if len(r.Findings) == 0 {
-		return ""
-	}
-	return r.Findings[0].Fingerprint()
+	Plan    *Plan
+	Reports []checker.Report // of every checker that judged
+	History *history.History
+	Story   []Told          // with Options.Story
+	Leads   []Leads         // with Options.Story: what was seen of configurations, in order
+	Health  []byte          // with Options.Health: JSON; nil if nobody coordinated, or shards are not shared
+	Dumps   []core.SlotDump // with Options.Story: the slots of the nodes that are up
 }
 
 // Runner runs plans, one at a time, and keeps its memory between them. Runners
@@ -286,34 +257,45 @@ func (r *Runner) knows(n *core.Node) {
 
 // live runs the world and judges. A panic of the code under test is a finding,
 // and the world it happened in is not used again.
-func (r *Runner) live() (result *Result) {
-	result = &Result{Plan: r.plan, History: &r.history}
-	defer func() {
-		if failure := recover(); failure != nil {
-			r.describe(result, sim.Outcome{Ended: r.world.Time()})
-			result.Findings = append(result.Findings[:0], r.panicked(failure))
-			result.Verdict = checker.Violated
-			r.tell(result, r.world.Time())
-			r.world = new(sim.World)
+func (r *Runner) live() *Result {
+	result := &Result{Plan: r.plan, History: &r.history}
+	result.WriteHistory = r.history.Write
+	panicked := runner.Guard(r.world, r.role, &result.Result, func() {
+		outcome := r.world.Run(r.done)
+		r.causes()
+		r.outages(outcome.CalmAt)
+		r.collect(outcome)
+		r.describe(result, outcome)
+		if r.story != nil {
+			result.Dumps = r.dumps()
 		}
-	}()
-	outcome := r.world.Run(r.done)
-	r.causes()
-	r.outages(outcome.CalmAt)
-	r.collect(outcome)
-	r.describe(result, outcome)
-	if r.story != nil {
-		result.Dumps = r.dumps()
+		r.judge(result, outcome.Cut)
+	})
+	if panicked {
+		r.describe(result, sim.Outcome{Ended: r.world.Time()})
 	}
-	r.judge(result, outcome.Cut)
-	r.tell(result, outcome.Ended)
+	r.tell(result)
+	if panicked {
+		r.world = new(sim.World)
+	}
 	return result
 }
 
+// role is the kind of a process: node, client or operator.
+func (r *Runner) role(process int) string {
+	switch c := r.plan.Cluster; {
+	case process < c.Nodes:
+		return "node"
+	case process < c.Nodes+c.Clients:
+		return "client"
+	}
+	return "operator"
+}
+
 // tell completes the story, if there is one.
-func (r *Runner) tell(result *Result, ended int64) {
+func (r *Runner) tell(result *Result) {
 	if r.story != nil {
-		result.Story, result.Leads = r.story.finish(result.Findings, r.history.Ops, ended), r.story.leads
+		result.Story, result.Leads = r.story.finish(result.Findings, r.history.Ops, result.Simulated), r.story.leads
 	}
 }
 
@@ -609,24 +591,11 @@ func (r *Runner) stall(format string, args ...any) {
 
 // describe fills in what the world and the history show.
 func (r *Runner) describe(result *Result, outcome sim.Outcome) {
-	w := r.world
-	result.Trace, result.Steps = w.Trace().Hash(), w.Steps()
-	result.Entries = w.Trace().Entries()
-	result.Simulated, result.CalmAt = outcome.Ended, outcome.CalmAt
-	result.Fired, result.Deviated = w.Fired(), w.Taken()
-	result.Vetoes = slices.Clone(r.budget.vetoes)
-	for i := range r.plan.World.Disruptions {
-		if _, _, struck := w.Struck(i); struck {
-			result.Struck[r.plan.World.Disruptions[i].Kind]++
-		}
-	}
-	result.Hits = w.Hits()
-	result.Pauses, result.Health = r.run.Availability.Pauses, r.health
-	if r.options.Record {
-		result.Deviations = w.Deviations()
-	}
-	if r.plan.World.Deviations != nil { // a stored plan must not have become stale
-		result.Unused = w.Unused()
+	runner.Describe(r.world, &r.plan.World, &result.Result, outcome, r.options.Record)
+	result.Vetoes, result.Health = slices.Clone(r.budget.vetoes), r.health
+	for i := range r.run.Availability.Pauses {
+		p := &r.run.Availability.Pauses[i]
+		result.Pauses = append(result.Pauses, harness.Pause{From: p.From, To: p.To, Single: p.Single})
 	}
 	result.Operations = len(r.history.Ops)
 	for i := range r.history.Ops {
@@ -655,7 +624,6 @@ func (r *Runner) judge(result *Result, cut bool) {
 	r.run.Quiet = result.Fired+result.Deviated == 0
 	result.Reports = checker.Judge(&r.run, checker.Options{Porcupine: r.options.Porcupine, Scratch: &r.scratch})
 	result.Unjudged = r.run.Availability.Unjudged
-	result.Verdict = checker.Held
 	for i := range result.Reports {
 		report := &result.Reports[i]
 		result.Findings = append(result.Findings, report.Findings...)
@@ -664,14 +632,5 @@ func (r *Runner) judge(result *Result, cut bool) {
 		}
 	}
 	scenario, _ := Find(r.plan.Scenario)
-	switch {
-	case len(result.Findings) > 0:
-		result.Verdict = checker.Violated
-	case result.Verdict == checker.Undecided:
-	case r.plan.Recorded != nil: // it was found by what it showed, and may have been made small since
-	case result.Acked < MinAcked:
-		result.Verdict, result.Why = checker.Undecided, fmt.Sprintf("%d operations were acknowledged, want at least %d", result.Acked, MinAcked)
-	case scenario[0].Faulty && result.Fired+result.Deviated == 0:
-		result.Verdict, result.Why = checker.Undecided, "no fault happened"
-	}
+	runner.Conclude(&result.Result, runner.Rules{Acked: MinAcked, Faulty: scenario[0].Faulty, Known: r.plan.Recorded != nil})
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/tidaldb/tidalsim/checker"
-	"github.com/tidaldb/tidalsim/core/strict"
+	"github.com/tidaldb/tidalsim/internal/nearest"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -68,7 +68,7 @@ type UnknownError struct {
 
 // Error names what was meant, or, if nothing is near, what there is.
 func (e *UnknownError) Error() string {
-	if near := strict.Nearest(e.Name, e.Known); near != "" {
+	if near := nearest.Name(e.Name, e.Known); near != "" {
 		return fmt.Sprintf("no scenario or group %q; did you mean %s? simrun list scenarios names them", e.Name, near)
 	}
 	if slices.ContainsFunc(checker.All(), func(c checker.Checker) bool { return c.Name == e.Name }) {

@@ -33,3 +33,35 @@ func (p *Plan) validateSkip() error {
 	}
 	return nil
 }
+
+// Begun is one operation of one client, both counted from 0.
+type Begun struct{ Client, Number int }
+
+// Ordinary is the number of clients that are neither part of a storm nor loyal.
+func (p *Plan) Ordinary() int {
+	if p.Workload.Storm != nil {
+		return p.Cluster.Clients - p.Workload.Storm.Clients
+	}
+	if p.Workload.Loyal != nil {
+		return p.Cluster.Clients - p.Workload.Loyal.Clients
+	}
+	return p.Cluster.Clients
+}
+
+// Calls lists the operations that are not left out, client by client, without
+// the signals of a storm.
+func (p *Plan) Calls() (all []Begun) {
+	clients, operations := p.Ordinary(), p.Workload.Operations
+	skipped := make([]bool, clients*operations)
+	for _, k := range p.Workload.Skip {
+		for number := k.From; number < min(k.To, operations) && k.Client < clients; number++ {
+			skipped[k.Client*operations+number] = true
+		}
+	}
+	for i, skip := range skipped {
+		if !skip {
+			all = append(all, Begun{i / operations, i % operations})
+		}
+	}
+	return all
+}

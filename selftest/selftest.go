@@ -1,168 +1,47 @@
+// Package selftest says what the self-test of the tenants' judges breaks: the safety lines
+// of core, and the mistakes in the directory beside this file. Package selftest of the
+// harness plants them, one at a time.
+//
+// The one rule to remember: a mistake names a checker and a scenario that there are.
 package selftest
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/harness/selftest"
+	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// Options say what to break and how long to look.
-type Options struct {
-	Root string   // of the module's source
-	Only []string // names; empty for all
-	Kind string   // of mistakes with files; "" for all, and safety lines
-	// Share is the share of mistakes, in per cent, that are planted although their files
-	// have not changed since the revision Since; the tree decides which. 100: all.
-	Share int
-	Since string
-	// Seeds is the budget: how many seeds of the scenario a checker has. A
-	// mistake that none of them shows has survived.
-	Seeds int
-	// Rate, if not 0, measures in how many of so many first seeds the mistake is found;
-	// only if it is in none of them, more are run.
-	Rate int
-	// Shrink is how many of the seeds that show a mistake are shrunk, with the
-	// mistake built in.
-	Shrink  int
-	Workers int // of the runs; 0: one per CPU
-	// Done is called after each mistake.
-	Done func(Result)
+// Dir is the directory of the mistakes, below the module's root, slash-separated.
+const Dir = "selftest/mistakes"
+
+// Kinds returns the kinds of mistakes, as directories of Dir: the rule that is broken is
+// about this.
+func Kinds() []string {
+	return []string{"counting", "epochs", "reads", "recovery", "snapshots", "duplicates", "quotas", "lifecycle", "determinism", "hearing"}
 }
 
-// RateSeeds is the number of fixed seeds over which detection rates are measured.
-const RateSeeds = 200
-
-// DefaultSeeds is the budget of a mistake whose scenario is known.
-const DefaultSeeds = 6400
-
-// WideSeeds is the budget, in each scenario, of a mistake whose scenario is not known.
-const WideSeeds = 300
-
-// Result is what became of one mistake.
-type Result struct {
-	Mistake
-	Type    string   `json:"type"` // "mistake"
-	Found   bool     `json:"found"`
-	Checker string   `json:"checker"`              // that objected: the expected one if it did
-	Others  []string `json:"objected,omitempty"`   // all that objected, in any seed
-	FoundIn string   `json:"found_in,omitempty"`   // the scenario in which it was found first
-	First   int      `json:"first_seed,omitempty"` // the number of the seed in which it was
-	Seeds   int      `json:"seeds"`                // that were run
-	In      int      `json:"in"`                   // seeds in which it was found
-	CPU     int64    `json:"cpu_ns"`               // of running them, without the build
-	Problem string   `json:"problem,omitempty"`    // why the mistake could not be planted, or run to the end
-	Shrunk  []Shrunk `json:"shrunk,omitempty"`
-	seeds   []string // in which it was found
-}
-
-// ErrNoSource is returned if the source or the go command is not there.
-var ErrNoSource = errors.New("the self-test needs the source tree and the go command")
-
-// All returns every mistake that can be planted, safety lines first.
-func All(root string) ([]Mistake, error) {
-	all, err := Lines(root)
-	if err != nil {
-		return nil, err
-	}
-	more, err := files(root)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, more...)
-	if err := known(all); err != nil {
-		return nil, err
-	}
-	return all, distinct(all)
-}
-
-// Root returns the root of the module's source at or above dir.
-func Root(dir string) (string, error) {
-	for {
-		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && bytes.HasPrefix(text, []byte("module github.com/tidaldb/tidalsim\n")) {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", fmt.Errorf("%w: no go.mod of this module here or above; run it in a clone", ErrNoSource)
-		}
-		dir = parent
+// Subject returns what is tested.
+func Subject() selftest.Subject {
+	return selftest.Subject{
+		Module: "github.com/tidaldb/tidalsim", Command: "cmd/simrun", Lists: "simrun list",
+		Lines: "core", Dir: Dir, Kinds: Kinds(), Checkers: checkers(), Scenario: isScenario,
 	}
 }
 
-// Run plants one mistake after the other.
-func Run(ctx context.Context, o Options) ([]Result, error) {
-	chosen, err := o.chosen()
-	if err != nil {
-		return nil, err
+func checkers() (names []string) {
+	for _, c := range checker.All() {
+		names = append(names, c.Name)
 	}
-	if _, err := exec.LookPath("go"); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoSource, err)
-	}
-	dir, err := os.MkdirTemp("", "selftest")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	var results []Result
-	for i := range chosen {
-		r := o.plant(ctx, &chosen[i], dir)
-		if err := ctx.Err(); err != nil {
-			return results, err
-		}
-		results = append(results, r)
-		if o.Done != nil {
-			o.Done(r)
-		}
-	}
-	return results, nil
+	return names
 }
 
-// plant builds the command with the mistake in it and looks for the objection.
-func (o *Options) plant(ctx context.Context, m *Mistake, dir string) Result {
-	r := Result{Mistake: *m, Type: "mistake"}
-	binary, err := o.build(ctx, m, dir)
-	if err == nil {
-		err = o.search(ctx, &r, binary)
-	}
-	if err == nil {
-		err = r.shrink(ctx, binary, dir, o.Shrink)
-	}
-	if err != nil {
-		r.Problem = err.Error()
-	}
-	return r
+func isScenario(name string) error {
+	_, err := scenarios.Find(name)
+	return err
 }
 
-func (o *Options) build(ctx context.Context, m *Mistake, dir string) (string, error) {
-	broken, err := m.Files(o.Root)
-	if err != nil {
-		return "", err
-	}
-	overlay, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "simrun")
-	replace := map[string]string{}
-	for path, source := range broken {
-		replace[path] = filepath.Join(dir, fmt.Sprintf("broken%d.go", len(replace)))
-		if err := os.WriteFile(replace[path], source, 0o600); err != nil {
-			return "", err
-		}
-	}
-	text, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(overlay, text, 0o600); err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./cmd/simrun")
-	cmd.Dir = o.Root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("the source with the mistake does not build: %w\n%s", err, out)
-	}
-	return binary, nil
+// All returns every mistake that can be planted in the source at root, safety lines first.
+func All(root string) ([]selftest.Mistake, error) {
+	s := Subject()
+	return s.All(root)
 }

@@ -7,8 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/scenarios/suite"
 )
 
 func (c *command) bench() *cobra.Command {
@@ -31,7 +32,7 @@ time on a shared machine is noise.`,
 			if err != nil {
 				return err
 			}
-			o.Scenario = found[0]
+			o.Suite, o.Scenario = suite.Tenants(), found[0].Name
 			b, err := campaign.RunBench(cmd.Context(), o)
 			if err != nil {
 				return err

@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/harness"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/scenarios"
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
@@ -107,7 +109,7 @@ func compare(nameA, nameB, out string) (*compared, error) {
 		return d, nil
 	}
 	d.Exit = campaign.ExitViolated
-	d.Before = scenarios.Events(a.Entries[max(0, d.Step-eventsAround):d.Step])
+	d.Before = harness.Events(a.Entries[max(0, d.Step-eventsAround):d.Step], fault.Names())
 	for _, r := range []*scenarios.Result{a, b} {
 		if d.Step < len(r.Entries) && (d.At == 0 || r.Entries[d.Step].At < d.At) {
 			d.At = r.Entries[d.Step].At
@@ -134,7 +136,7 @@ func sideOf(name string, r *scenarios.Result, first int) side {
 		return s
 	}
 	if around := r.Entries[min(first, len(r.Entries)):min(first+eventsAround, len(r.Entries))]; len(around) > 0 {
-		lines := scenarios.Events(around)
+		lines := harness.Events(around, fault.Names())
 		s.Event, s.After = lines[0], lines[1:]
 	}
 	for _, told := range r.Story {

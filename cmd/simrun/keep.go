@@ -10,8 +10,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/harness/replay"
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
@@ -113,7 +114,7 @@ func (c *command) keepAsItIs(p *scenarios.Plan, f *shrinkFlags) error {
 	switch {
 	case p.Recorded == nil || p.Recorded.Fingerprint == "":
 		return fmt.Errorf("--keep %s: %w: %s seed %s does not fail, and there is no record that it did; keep the plan.json or shrunk.json of a finding", k.name, errStale, p.Scenario, p.World.Seed)
-	case !isMended(p, got):
+	case !replay.IsMended(p, &got.Result):
 		return fmt.Errorf("--keep %s: %w: it once showed %q, and none of its disruptions begins any more; shrink a failing seed again", k.name, errStale, p.Recorded.Fingerprint)
 	case got.Verdict != checker.Held:
 		return fmt.Errorf("--keep %s: %w: it once showed %q, and now the run is undecided, so that it would prove nothing (%s); keep the plan from before it was shrunk", k.name, errStale, p.Recorded.Fingerprint, got.Why)

@@ -9,17 +9,25 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/scenarios"
 )
+
+// record runs a plan and returns it as recorded by this binary, with what it showed.
+func record(t *testing.T, p *scenarios.Plan) (*scenarios.Plan, *scenarios.Result) {
+	t.Helper()
+	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Record: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.Recorded(artifacts.Build()), got
+}
 
 // mended writes the recording of a run that once failed, by another binary, and holds now.
 func mended(t *testing.T, change func(*scenarios.Plan)) string {
 	t.Helper()
-	p, _, err := campaign.Record(scenarios.NewRunner(), scenarioPlan(t, "crash-restart", 5))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, _ := record(t, scenarioPlan(t, "crash-restart", 5))
 	p.Recorded.Fingerprint, p.Recorded.Build = "no-loss/lost-ack", "before the fix"
 	if change != nil {
 		change(p)
@@ -68,7 +76,7 @@ func TestAFindingIsShrunkAndKept(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != campaign.ExitViolated || got.Kept != filepath.Join(dir, "smoke", "never-ends.json") {
 		t.Fatalf("exit %d, %v: %s", code, err, stdout)
 	}
-	kept, err := campaign.ReadPlan(got.Kept)
+	kept, err := readPlan(got.Kept)
 	if err != nil || kept.Lesson != "give it time" || kept.Recorded.Fingerprint != got.Fingerprint {
 		t.Errorf("%v: %+v", err, kept)
 	}

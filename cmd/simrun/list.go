@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	planted "github.com/tidaldb/tidalsim/harness/selftest"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tidaldb/tidalsim/checker"
@@ -63,7 +65,7 @@ func (c *command) catalogues(names []string) error {
 			continue
 		}
 		rows, err := l.rows()
-		if errors.Is(err, selftest.ErrNoSource) && len(names) == 0 {
+		if errors.Is(err, planted.ErrNoSource) && len(names) == 0 {
 			continue // safety lines are in the source only
 		}
 		if err != nil {
@@ -164,5 +166,6 @@ func sourceRoot() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return selftest.Root(dir)
+	subject := selftest.Subject()
+	return subject.Root(dir)
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/host/live"
 )
 

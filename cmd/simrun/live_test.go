@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/host/live"
 )
 

@@ -17,16 +17,18 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	planted "github.com/tidaldb/tidalsim/harness/selftest"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/wal"
+	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/harness/shrink"
 	"github.com/tidaldb/tidalsim/scenarios"
-	"github.com/tidaldb/tidalsim/selftest"
-	"github.com/tidaldb/tidalsim/shrink"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -131,8 +133,8 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, scenarios.ErrPlanFile), errors.Is(err, scenarios.ErrPlanVersion), errors.Is(err, errStale), errors.Is(err, shrink.ErrHolds):
 		return campaign.ExitNotReproduced
-	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.Is(err, campaign.ErrDir), errors.As(err, &unknown),
-		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, selftest.ErrNoSource), errors.Is(err, selftest.ErrUnknown), errors.Is(err, wal.ErrForeign), errors.Is(err, desired.ErrInvalid), errors.Is(err, control.ErrCluster), isUsage(err):
+	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrSeed), errors.Is(err, campaign.ErrUsage), errors.Is(err, artifacts.ErrDir), errors.As(err, &unknown),
+		errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, planted.ErrNoSource), errors.Is(err, planted.ErrUnknown), errors.Is(err, wal.ErrForeign), errors.Is(err, desired.ErrInvalid), errors.Is(err, control.ErrCluster), isUsage(err):
 		return campaign.ExitUsage
 	case errors.Is(err, context.Canceled):
 		return campaign.ExitInterrupted
@@ -217,9 +219,9 @@ func (c *command) version() *cobra.Command {
 		Use: "version", Short: "print what this binary is", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
-				return c.line(map[string]any{"schema": campaign.Schema, "type": "version", "version": campaign.Version(), "build": campaign.Build()})
+				return c.line(map[string]any{"schema": campaign.Schema, "type": "version", "version": artifacts.Version(), "build": artifacts.Build()})
 			}
-			_, err := fmt.Fprintln(c.stdout, "simrun", campaign.Build())
+			_, err := fmt.Fprintln(c.stdout, "simrun", artifacts.Build())
 			return err
 		},
 	}

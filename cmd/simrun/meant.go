@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tidaldb/tidalsim/campaign"
-	"github.com/tidaldb/tidalsim/core/strict"
+	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/internal/nearest"
 )
 
 // didYouMean names the nearest of names as something that follows an error's text, "" if none
 // is near.
 func didYouMean(name, prefix string, names []string) string {
-	if near := strict.Nearest(name, names); near != "" {
+	if near := nearest.Name(name, names); near != "" {
 		return fmt.Sprintf("; did you mean %s%s?", prefix, near)
 	}
 	return ""
@@ -110,7 +110,7 @@ func unknownVariable(root *cobra.Command, environment []string) error {
 		}
 		wanted := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, variables)), "_", "-")
 		hint := "; unset it"
-		if near := strict.Nearest(wanted, flags); near != "" {
+		if near := nearest.Name(wanted, flags); near != "" {
 			hint = fmt.Sprintf("; did you mean %s?", variable(near))
 		}
 		return fmt.Errorf("unknown variable %s=%s: no command has a flag --%s%s", name, value, wanted, hint)

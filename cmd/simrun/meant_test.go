@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
 // The error for a mistyped name has the nearest existing one. The error for an impossible value

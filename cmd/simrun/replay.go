@@ -8,16 +8,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
+	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/harness"
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/harness/replay"
 	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/scenarios/suite"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -90,11 +94,11 @@ was recorded, or the file is stale, unreadable or not there; 6 the two runs diff
 // find returns the plan that an argument of replay means.
 func find(text, out string) (*scenarios.Plan, error) {
 	if text == "latest" {
-		path, err := latest(out)
+		path, err := artifacts.Latest(out)
 		if err != nil {
 			return nil, err
 		}
-		return campaign.ReadPlan(path)
+		return readPlan(path)
 	}
 	scenario, seed, ok := strings.Cut(text, ":")
 	if _, err := os.Stat(text); errors.Is(err, fs.ErrNotExist) && !ok {
@@ -103,7 +107,7 @@ func find(text, out string) (*scenarios.Plan, error) {
 		}
 		return nil, fmt.Errorf("%w; want SCENARIO:SEED, the file of a plan, or latest", err)
 	} else if err == nil || !ok {
-		return campaign.ReadPlan(text)
+		return readPlan(text)
 	}
 	found, err := scenarios.Find(scenario)
 	if err != nil {
@@ -116,13 +120,13 @@ func find(text, out string) (*scenarios.Plan, error) {
 	return found[0].Plan(parsed), nil
 }
 
-// latest returns the newest plan among the findings of the newest run.
-func latest(out string) (string, error) {
-	paths, err := filepath.Glob(filepath.Join(out, "latest", "findings", "*", "plan.json"))
-	if err != nil || len(paths) == 0 {
-		return "", fmt.Errorf("latest: the newest run in %s has no finding: %w; name SCENARIO:SEED or the file of a plan", out, os.ErrNotExist)
+// readPlan reads the file of a plan.
+func readPlan(path string) (*scenarios.Plan, error) {
+	p, err := artifacts.ReadPlan(suite.Tenants(), path)
+	if err != nil {
+		return nil, err
 	}
-	return paths[0], nil
+	return p.(*scenarios.Plan), nil
 }
 
 // show replays the plan that the argument name means. It prints the lines of the story that
@@ -138,10 +142,11 @@ func (c *command) show(name string, p *scenarios.Plan, o scenarios.Options, trac
 	if err != nil {
 		return err
 	}
-	r := verdictOf(name, p, got)
+	outcome := replay.Compare(program(), name, p, &got.Result)
 	if hash != got.Trace {
-		r.Exit, r.Why = campaign.ExitNondeterminism, fmt.Sprintf("two runs have different traces: %s and %s", hash, got.Trace)
+		outcome.Differ(hash.String(), got.Trace.String())
 	}
+	r := replayOf(p, got, &outcome)
 	c.code = r.Exit
 	if trace != nil {
 		if err := trace.print(c, got.Story); err != nil {
@@ -160,69 +165,19 @@ func (c *command) show(name string, p *scenarios.Plan, o scenarios.Options, trac
 	return nil
 }
 
-// verdictOf compares what a replay of the plan that name means showed with what was recorded.
-func verdictOf(name string, p *scenarios.Plan, got *scenarios.Result) *replayed {
+// replayOf is what a replay showed and led to, as it is printed.
+func replayOf(p *scenarios.Plan, got *scenarios.Result, o *replay.Outcome) *replayed {
 	r := &replayed{
-		Schema: campaign.Schema, Type: "replay", Scenario: p.Scenario, Seed: p.World.Seed, Verdict: got.Verdict.String(), Why: got.Why,
-		Trace: got.Trace.String(), Reproduced: true, Unused: append([]string{}, got.Unused...), Findings: append([]checker.Finding{}, got.Findings...),
+		Schema: campaign.Schema, Type: "replay", Scenario: p.Scenario, Seed: p.World.Seed, Verdict: got.Verdict.String(), Why: o.Why, Exit: o.Exit,
+		Trace: got.Trace.String(), Recorded: o.Recorded, Reproduced: o.Reproduced, Mended: o.Mended,
+		Unused: append([]string{}, got.Unused...), Findings: append([]checker.Finding{}, got.Findings...),
 		Entries:   len(p.World.Disruptions) + len(p.World.Deviations),
 		Simulated: got.Simulated, Operations: got.Operations, Acked: got.Acked, Disruptions: []string{},
 	}
 	for _, d := range p.World.Disruptions {
 		r.Disruptions = append(r.Disruptions, d.String())
 	}
-	switch got.Verdict {
-	case checker.Violated:
-		r.Exit = campaign.ExitViolated
-	case checker.Undecided:
-		r.Exit = campaign.ExitUndecided
-	}
-	if p.Recorded != nil && got.Why != scenarios.WhyCutShort {
-		r.compare(name, p, got)
-	}
 	return r
-}
-
-// compare says whether a run shows what was recorded of its plan.
-func (r *replayed) compare(name string, p *scenarios.Plan, got *scenarios.Result) {
-	rec := p.Recorded
-	r.Recorded = rec.Trace
-	shown := slices.ContainsFunc(got.Findings, func(f checker.Finding) bool { return f.Fingerprint() == rec.Fingerprint })
-	if rec.Fingerprint == "" && got.Verdict == checker.Held || rec.Fingerprint != "" && shown {
-		if r.Trace != rec.Trace && rec.Build == campaign.Build() {
-			r.Exit, r.Reproduced = campaign.ExitNondeterminism, false
-			r.Why = "this very binary recorded another trace: something else than the plan decides"
-		}
-		return
-	}
-	r.Reproduced = false
-	r.Mended = isMended(p, got)
-	switch {
-	case p.Lesson != "" && r.Mended && got.Verdict == checker.Held:
-		r.Why = fmt.Sprintf("a committed regression: it once showed %q, and holds; what it taught: %s", rec.Fingerprint, p.Lesson)
-		return
-	case r.Mended && p.Lesson == "" && rec.Build != campaign.Build():
-		r.Why = fmt.Sprintf(`it no longer fails: %q was recorded, by another binary, and this one does not show it. If that is the fix, keep the plan: %s shrink %s --keep NAME --lesson "WHAT IT TAUGHT" puts it among the regressions`,
-			rec.Fingerprint, program(), name)
-	case got.Verdict != checker.Violated && rec.Fingerprint != "" && !hasMoment(p, got):
-		r.Why = fmt.Sprintf("the plan is stale: recorded was %q, and now none of its disruptions begins, since what they wait for does not come; shrink a failing seed again", rec.Fingerprint)
-	default:
-		r.Why = fmt.Sprintf("recorded was %q, and now the run is %s; the code has changed since, or the plan is stale", rec.Fingerprint, got.Verdict)
-	}
-	if r.Exit != campaign.ExitViolated || rec.Fingerprint != "" {
-		r.Exit = campaign.ExitNotReproduced
-	}
-}
-
-// isMended reports whether a plan that failed when it was recorded does not any more, though
-// what it does to the cluster still happens.
-func isMended(p *scenarios.Plan, got *scenarios.Result) bool {
-	return p.Recorded != nil && p.Recorded.Fingerprint != "" && got.Verdict != checker.Violated && got.Why != scenarios.WhyCutShort && hasMoment(p, got)
-}
-
-// hasMoment reports whether any of the plan's disruptions began, if it has some.
-func hasMoment(p *scenarios.Plan, got *scenarios.Result) bool {
-	return got.Fired > 0 || len(p.World.Disruptions) == 0
 }
 
 // dump prints the slots as JSON, one a line.
@@ -256,7 +211,7 @@ func (c *command) replayText(r *replayed) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		when := "at " + history.Instant(f.At)
-		if f.At == 0 && f.Checker != "panic" {
+		if f.AtTheEnd() {
 			when = "at the end"
 		}
 		fmt.Fprintf(w, "  %s %s: %s\n", f.Fingerprint(), when, f.Text)
@@ -316,7 +271,7 @@ func (c *command) hash() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				told := scenarios.Events(got.Entries)
+				told := harness.Events(got.Entries, fault.Names())
 				switch {
 				case c.json:
 					err = json.NewEncoder(w).Encode(hashed{campaign.Schema, "hash", name, got.Trace.String(), told})

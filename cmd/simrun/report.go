@@ -13,8 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness"
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/report"
+	"github.com/tidaldb/tidalsim/scenarios/suite"
 )
 
 // reported is what report prints as JSON.
@@ -61,8 +64,8 @@ type target struct {
 // reportTarget says what an argument of report means.
 func reportTarget(text, out string) (target, error) {
 	if text == "latest" {
-		if path, err := latest(out); err == nil {
-			return target{name: path, page: filepath.Join(filepath.Dir(path), campaign.PageName)}, nil
+		if path, err := artifacts.Latest(out); err == nil {
+			return target{name: path, page: filepath.Join(filepath.Dir(path), artifacts.PageName)}, nil
 		}
 		text = filepath.Join(out, "latest")
 	}
@@ -80,12 +83,12 @@ func reportTarget(text, out string) (target, error) {
 		return target{name: text, page: strings.TrimSuffix(text, filepath.Ext(text)) + ".html"}, nil
 	}
 	if plan := filepath.Join(text, "plan.json"); exists(plan) {
-		return target{name: plan, page: filepath.Join(text, campaign.PageName)}, nil
+		return target{name: plan, page: filepath.Join(text, artifacts.PageName)}, nil
 	}
 	if !exists(filepath.Join(text, "run.json")) {
 		return target{}, fmt.Errorf("%s: %w: neither a finding nor a run is in it; want a directory with plan.json or run.json", text, campaign.ErrUsage)
 	}
-	return target{run: text, page: filepath.Join(text, campaign.PageName)}, nil
+	return target{run: text, page: filepath.Join(text, artifacts.PageName)}, nil
 }
 
 func exists(path string) bool {
@@ -113,7 +116,7 @@ func (c *command) reportSeed(ctx context.Context, t target, to string) error {
 			}
 			done <- err
 		}()
-		drawn, err = report.Draw(p, campaign.Name(p.Scenario, p.World.Seed), program()+" replay "+t.name, campaign.Build())
+		drawn, err = report.Draw(p, harness.Name(p.Scenario, p.World.Seed), program()+" replay "+t.name, artifacts.Build())
 	}()
 	select {
 	case <-ctx.Done():
@@ -128,7 +131,7 @@ func (c *command) reportSeed(ctx context.Context, t target, to string) error {
 
 // reportRun draws a run from its artifacts.
 func (c *command) reportRun(t target, to string) error {
-	run, err := campaign.ReadRun(t.run)
+	run, err := campaign.ReadRun(suite.Tenants(), t.run)
 	if err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func (c *command) page(t target, to, verdict string, write func(w *bufio.Writer)
 	if to == "" {
 		to = t.page
 	}
-	if err := campaign.WritePage(to, write); err != nil {
+	if err := artifacts.WritePage(to, write); err != nil {
 		return err
 	}
 	if c.json {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
 func readPage(t *testing.T, path string) string {

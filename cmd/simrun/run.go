@@ -15,9 +15,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/scenarios/suite"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -104,7 +106,11 @@ func (c *command) withoutRegressions(flags *pflag.FlagSet, o *campaign.Options) 
 // writeHealth runs the first seed once more than the campaign does, and writes the health of
 // its cluster at the end of its disruptive part.
 func writeHealth(o *campaign.Options, file string) error {
-	first := o.Scenarios[0]
+	found, err := scenarios.Find(o.Scenarios[0])
+	if err != nil {
+		return err
+	}
+	first := found[0]
 	p, err := first.Plan(o.Seeds[0].First).Set(o.Set)
 	if err != nil {
 		return err
@@ -123,6 +129,7 @@ func writeHealth(o *campaign.Options, file string) error {
 
 // options reads the flags.
 func (f *runFlags) options(names []string) (o campaign.Options, err error) {
+	o.Suite = suite.Tenants()
 	if o.Scenarios, err = selected(names); err != nil {
 		return o, err
 	}
@@ -186,7 +193,7 @@ func completeScenarios(*cobra.Command, []string, string) (names []string, _ cobr
 }
 
 // selected returns the named scenarios, each once, in list order.
-func selected(names []string) ([]*scenarios.Scenario, error) {
+func selected(names []string) (list []string, err error) {
 	if len(names) == 0 {
 		names = []string{scenarios.Default}
 	}
@@ -198,7 +205,12 @@ func selected(names []string) ([]*scenarios.Scenario, error) {
 		}
 		chosen = append(chosen, found...)
 	}
-	return slices.DeleteFunc(scenarios.All(), func(s *scenarios.Scenario) bool { return !slices.Contains(chosen, s) }), nil
+	for _, s := range scenarios.All() {
+		if slices.Contains(chosen, s) {
+			list = append(list, s.Name)
+		}
+	}
+	return list, nil
 }
 
 // ranges returns the seeds to run. A campaign that ends by time begins at a base
@@ -253,7 +265,7 @@ func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 	if err != nil { // what the seeds showed is true all the same
 		summary.Exit = campaign.ExitInternal
 	}
-	if err != nil && !errors.Is(err, campaign.ErrArtifact) { // not all seeds could be run
+	if err != nil && !errors.Is(err, artifacts.ErrArtifact) { // not all seeds could be run
 		word = summary.Word()
 	}
 	c.code = summary.Exit
@@ -310,7 +322,7 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options, word string) {
 	if o.Dir != "" {
 		fmt.Fprintf(w, "artifacts: %s\n", o.Dir+"/latest")
 		if s.Exit != campaign.ExitHeld {
-			fmt.Fprintf(w, "page of the run: %s\n", o.Dir+"/latest/"+campaign.PageName)
+			fmt.Fprintf(w, "page of the run: %s\n", o.Dir+"/latest/"+artifacts.PageName)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/tidaldb/tidalsim/campaign"
-	"github.com/tidaldb/tidalsim/shrink"
+	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/harness/shrink"
 )
 
 // screen shows progress on stderr: one repainted line on a terminal that can, else a

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	planted "github.com/tidaldb/tidalsim/harness/selftest"
+
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 	"github.com/tidaldb/tidalsim/selftest"
 )
 
@@ -30,7 +32,7 @@ type selftestSummary struct {
 const selftestShare = 20
 
 func (c *command) selftest() *cobra.Command {
-	o := selftest.Options{}
+	o := planted.Options{Subject: selftest.Subject()}
 	var markdown, all bool
 	cmd := &cobra.Command{
 		Use:   "selftest",
@@ -52,7 +54,7 @@ survived, 2 there is no source, or a mistake does not fit it.`,
 			if all {
 				o.Share = 100
 				if !cmd.Flags().Changed("rate") {
-					o.Rate = selftest.RateSeeds
+					o.Rate = planted.RateSeeds
 				}
 			}
 			return c.plant(cmd, o, markdown)
@@ -61,9 +63,9 @@ survived, 2 there is no source, or a mistake does not fit it.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.Only, "only", nil, "a mistake's name; may be repeated")
 	flags.StringVar(&o.Kind, "kind", "", "only mistakes of this kind: "+strings.Join(selftest.Kinds(), ", "))
-	flags.IntVar(&o.Seeds, "budget", selftest.DefaultSeeds, fmt.Sprintf("seeds that checkers have to find a mistake; at most %d of each scenario if its scenario is not known", selftest.WideSeeds))
+	flags.IntVar(&o.Seeds, "budget", planted.DefaultSeeds, fmt.Sprintf("seeds that checkers have to find a mistake; at most %d of each scenario if its scenario is not known", planted.WideSeeds))
 	flags.IntVar(&o.Rate, "rate", 0, "tell in how many of so many first seeds a mistake is found")
-	flags.BoolVar(&all, "all", false, fmt.Sprintf("plant all mistakes; --rate is %d if it is not given", selftest.RateSeeds))
+	flags.BoolVar(&all, "all", false, fmt.Sprintf("plant all mistakes; --rate is %d if it is not given", planted.RateSeeds))
 	flags.IntVar(&o.Share, "share", selftestShare, "share of mistakes in unchanged files, in per cent")
 	flags.StringVar(&o.Since, "since", "HEAD~1", "the git revision from which files are said to have changed")
 	flags.IntVar(&o.Workers, "workers", 0, "worlds at work at once (default one per CPU)")
@@ -73,7 +75,7 @@ survived, 2 there is no source, or a mistake does not fit it.`,
 }
 
 // selftestBounds refuses numbers that cannot be.
-func selftestBounds(o *selftest.Options) error {
+func selftestBounds(o *planted.Options) error {
 	if o.Share > 100 {
 		return &campaign.FlagError{Flag: "share", Value: o.Share, Want: wantShare}
 	}
@@ -85,14 +87,14 @@ func selftestBounds(o *selftest.Options) error {
 
 const wantShare = "a share of 0 to 100, in per cent"
 
-func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) error {
-	o.Done = func(r selftest.Result) {
+func (c *command) plant(cmd *cobra.Command, o planted.Options, markdown bool) error {
+	o.Done = func(r planted.Result) {
 		fmt.Fprintf(c.stderr, "%-36s %s\n", r.Name, fate(&r))
 		for _, s := range r.Shrunk {
 			fmt.Fprintf(c.stderr, "%-36s seed %s: %d entries became %d, %d.%02d s of CPU\n", "", s.Seed, s.Before, s.After, s.CPU/1e9, s.CPU/1e7%100)
 		}
 	}
-	results, err := selftest.Run(cmd.Context(), o)
+	results, err := planted.Run(cmd.Context(), o)
 	if interrupted := cmd.Context().Err(); interrupted != nil {
 		return interrupted // and not what became of the build that it killed
 	}
@@ -133,7 +135,7 @@ func (c *command) plant(cmd *cobra.Command, o selftest.Options, markdown bool) e
 }
 
 // add counts a mistake.
-func (s *selftestSummary) add(r *selftest.Result) {
+func (s *selftestSummary) add(r *planted.Result) {
 	s.CPU += r.CPU
 	if r.Found {
 		s.Found++
@@ -147,7 +149,7 @@ func (s *selftestSummary) add(r *selftest.Result) {
 }
 
 // fate tells in words what became of a mistake.
-func fate(r *selftest.Result) string {
+func fate(r *planted.Result) string {
 	switch {
 	case r.Problem != "":
 		return "PROBLEM: " + r.Problem
@@ -163,7 +165,7 @@ func fate(r *selftest.Result) string {
 
 // table prints name, rule, checker, scenario, number of the first seed and number of seeds
 // in which the mistake was found, CPU.
-func table(w io.Writer, results []selftest.Result, format, ruler string) {
+func table(w io.Writer, results []planted.Result, format, ruler string) {
 	fmt.Fprintf(w, format, "name", "rule", "found by", "in", "first", "seeds", "CPU s")
 	fmt.Fprint(w, ruler)
 	for i := range results {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
 // asked calls f with the probes of a cluster as soon as they are printed, and keeps the rest.

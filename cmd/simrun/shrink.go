@@ -10,12 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidaldb/tidalsim/harness/artifacts"
+	"github.com/tidaldb/tidalsim/harness/emit"
+	planted "github.com/tidaldb/tidalsim/harness/selftest"
+	"github.com/tidaldb/tidalsim/scenarios/brief"
+	"github.com/tidaldb/tidalsim/scenarios/shape"
+	"github.com/tidaldb/tidalsim/scenarios/suite"
+
 	"github.com/spf13/cobra"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/harness/shrink"
 	"github.com/tidaldb/tidalsim/scenarios"
-	"github.com/tidaldb/tidalsim/selftest"
-	"github.com/tidaldb/tidalsim/shrink"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
@@ -100,7 +106,8 @@ func (c *command) makeSmall(cmd *cobra.Command, name string, f *shrinkFlags) err
 	}
 	screen := newScreen(c.stderr)
 	r, err := shrink.Shrink(cmd.Context(), p, shrink.Options{
-		Budget: f.budget, Runs: f.runs, Build: campaign.Build(), Progress: screen.shrinking, Acked: f.keep.acked(),
+		Suite: suite.Tenants(), Shape: shape.Shape(),
+		Budget: f.budget, Runs: f.runs, Build: artifacts.Build(), Progress: screen.shrinking, Acked: f.keep.acked(),
 	})
 	screen.clear()
 	if errors.Is(err, shrink.ErrHolds) && f.keep.name != "" {
@@ -109,7 +116,8 @@ func (c *command) makeSmall(cmd *cobra.Command, name string, f *shrinkFlags) err
 	if err != nil {
 		return err
 	}
-	kept, err := writeShrunk(cmd, r.Plan, path, f)
+	small := r.Plan.(*scenarios.Plan)
+	kept, err := writeShrunk(cmd, small, path, f)
 	if err != nil {
 		return err
 	}
@@ -156,7 +164,7 @@ func shrunkPath(name string, p *scenarios.Plan, f *shrinkFlags) (string, error) 
 	case f.out != "":
 		return f.out, nil
 	case name == "latest":
-		found, err := latest(f.artifacts)
+		found, err := artifacts.Latest(f.artifacts)
 		return filepath.Join(filepath.Dir(found), "shrunk.json"), err
 	}
 	if _, err := os.Stat(name); err == nil {
@@ -173,7 +181,7 @@ func isDirectory(path string) bool {
 }
 
 func writeTest(p *scenarios.Plan, path string) error {
-	text, err := shrink.Test(p, path)
+	text, err := emit.Test(p, brief.Words(p), emit.From{Import: "github.com/tidaldb/tidalsim/scenarios/suite", Suite: "suite.Tenants"}, path)
 	if err != nil {
 		return err
 	}
@@ -188,8 +196,8 @@ func (c *command) shrunkText(r *shrink.Result, path, kept string) {
 		end = "budget used up"
 	}
 	fmt.Fprintf(w, "%s seed %s: %d entries became %d, %s; %d runs, %.1f s of CPU\n",
-		r.Plan.Scenario, r.Plan.World.Seed, r.Before, r.After, end, r.Runs, r.CPU.Seconds())
-	for _, line := range r.Brief() {
+		r.Plan.Parts().Scenario, r.Plan.Parts().World.Seed, r.Before, r.After, end, r.Runs, r.CPU.Seconds())
+	for _, line := range r.Brief {
 		fmt.Fprintln(w, line[:min(len(line), maxStory)])
 	}
 	if kept != "" {
@@ -203,7 +211,7 @@ const maxStory = 300
 
 // shrinkTable prints, as Markdown, what became of the seeds that selftest shrank,
 // and the two figures that count: how small, and how soon.
-func (c *command) shrinkTable(results []selftest.Result) {
+func (c *command) shrinkTable(results []planted.Result) {
 	w := c.stdout
 	fmt.Fprintf(w, "| mistake | seed | fingerprint | entries before | after | operations after | runs | CPU s | 1-minimal |\n")
 	fmt.Fprintf(w, "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n")

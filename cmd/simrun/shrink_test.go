@@ -8,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidaldb/tidalsim/campaign"
-	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
 // stalling writes a plan that fails by itself: it has no time to end.
@@ -61,7 +60,7 @@ func TestShrinkOfReplicaGroupsEnds(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != campaign.ExitViolated || !got.Minimal || got.Before <= 2 || got.After != 2 {
 		t.Fatalf("exit %d, %v: %s%s", code, err, stdout, stderr)
 	}
-	small, err := campaign.ReadPlan(got.Plan)
+	small, err := readPlan(got.Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,10 +166,7 @@ func TestShrinkEmitsATest(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	recorded, _, err := campaign.Record(scenarios.NewRunner(), scenarioPlan(t, "lossy-network", 3))
-	if err != nil {
-		t.Fatal(err)
-	}
+	recorded, _ := record(t, scenarioPlan(t, "lossy-network", 3))
 	listed := filepath.Join(t.TempDir(), "listed.json")
 	if err := os.WriteFile(listed, recorded.Encode(), 0o600); err != nil {
 		t.Fatal(err)

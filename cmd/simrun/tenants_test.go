@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tidaldb/tidalsim/campaign"
 	"github.com/tidaldb/tidalsim/core/desired"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
 const (

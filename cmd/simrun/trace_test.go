@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidaldb/tidalsim/campaign"
+	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
 func linesOf(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }

@@ -15,6 +15,10 @@ type Failure struct {
 // Error returns the text; a Failure can be reported as an error.
 func (f Failure) Error() string { return "assertion failed: " + f.Text }
 
+// AssertionFailed tells whoever recovers from a panic, without knowing this package, that it is a
+// Failure.
+func (f Failure) AssertionFailed() {}
+
 // That panics with a Failure unless ok. On hot paths prefer an if around Fail,
 // so that the operands are not boxed when the invariant holds.
 func That(ok bool, format string, operands ...any) {

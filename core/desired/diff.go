@@ -11,8 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/route"
-	"github.com/tidaldb/tidalsim/core/strict"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/nearest"
 )
 
 // Diff returns the commands that make a plane as it is wanted: creations and changes
@@ -103,7 +103,7 @@ func (d *diff) nowhere(t *Tenant, path string) error {
 	e := wrong(path, "no shard is in a region of %v; there are shards in %v", t.Residency, have)
 	e.Err = route.ErrResidency
 	if len(t.Residency) == 1 {
-		if near := strict.Nearest(string(t.Residency[0]), have); near != "" {
+		if near := nearest.Name(string(t.Residency[0]), have); near != "" {
 			e.Instead = fmt.Sprintf("[%q]", near)
 		}
 	}

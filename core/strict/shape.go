@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tidaldb/tidalsim/internal/nearest"
 )
 
 // Shape is what may stand at a place. The zero Shape permits nothing.
@@ -207,7 +209,7 @@ func unknown(of error, path, name string, keys []Key) *Error {
 		names[i] = k.name
 	}
 	e := &Error{Of: of, Path: path, What: fmt.Sprintf("unknown key %q", name)}
-	if near := Nearest(name, names); near != "" {
+	if near := nearest.Name(name, names); near != "" {
 		e.Instead = fmt.Sprintf("%q", near)
 	} else {
 		e.What += "; want one of " + strings.Join(quoted(keys), ", ")

@@ -126,18 +126,6 @@ func TestTheZeroShapePermitsNothing(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"region", "regions", "rate", "us", "eu-west"}
-	for name, want := range map[string]string{
-		"regoin": "region", "REGION": "region", "regins": "regions", "regio": "region", "rat": "rate", "eu_west": "eu-west",
-		"usa": "us", "asia": "", "eu": "", "": "", "limits": "",
-	} {
-		if got := strict.Nearest(name, names); got != want {
-			t.Errorf("nearest to %q is %q, want %q", name, got, want)
-		}
-	}
-}
-
 // Whatever is read has a place for every value; what is not has a line.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(good))

@@ -1,0 +1,114 @@
+package shape
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/sim/plan"
+)
+
+// sharedPlan is five nodes in one region, three shards and two tenants, an operator that
+// drains node 3, and a crash of node 4.
+func sharedPlan() *scenarios.Plan {
+	p := &scenarios.Plan{Cluster: scenarios.ClusterPlan{Nodes: 5, Clients: 1, Shared: &scenarios.SharedPlan{
+		Meta: []env.ID{0, 1, 2, 3, 4}, Regions: []tenant.Region{"home", "home", "home", "home", "home"},
+		Shards: []control.ShardConfig{
+			{ID: 0, Region: "home", Replicas: []env.ID{3, 4, 0}},
+			{ID: 1, Region: "home", Replicas: []env.ID{0, 1, 2}},
+			{ID: 2, Region: "home", Replicas: []env.ID{4, 0, 1}},
+		},
+	}}}
+	p.Cluster.Tenants = []scenarios.TenantPlan{{Slots: 2, Shards: []lineage.Shard{2, 1}}, {Slots: 1, Shards: []lineage.Shard{2}}}
+	p.Workload.Operators = []scenarios.OperatorPlan{{Commands: []scenarios.CommandPlan{{Kind: "drain", Node: 3}, {Kind: "undrain", Node: 1}}}}
+	p.World.Disruptions = []plan.Disruption{{Kind: plan.Kill, Process: 4}, {Kind: plan.Kill, Process: 3}}
+	return p
+}
+
+// A node of a replica group that goes takes its faults and what operators want of it along;
+// its places are filled, or left empty, and the meta log keeps three members.
+func TestNodesOfReplicaGroupsGo(t *testing.T) {
+	type groups struct {
+		meta     []env.ID
+		replicas [][]env.ID
+		commands []int // nodes
+		faults   []uint32
+	}
+	for _, c := range []struct {
+		name string
+		keep []int
+		move bool
+		want groups
+	}{
+		{"their places are left empty", []int{0, 1, 2, 4}, false, groups{[]env.ID{0, 1, 2}, [][]env.ID{{3, 0}, {0, 1, 2}, {3, 0, 1}}, []int{1}, []uint32{3}}},
+		{"their places are filled", []int{0, 1, 2, 4}, true, groups{[]env.ID{0, 1, 2}, [][]env.ID{{3, 0, 1}, {0, 1, 2}, {3, 0, 1}}, []int{1}, []uint32{3}}},
+		{"the last three stay", []int{4}, true, groups{[]env.ID{0, 1, 2}, [][]env.ID{{2, 0, 1}, {0, 1, 2}, {2, 0, 1}}, []int{1}, []uint32{2}}},
+		{"a shard that is left alone has somebody else", []int{1, 2, 4}, false, groups{[]env.ID{0, 1, 2}, [][]env.ID{{2}, {0, 1}, {2, 0}}, []int{0}, []uint32{2}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := onNodes(sharedPlan(), c.keep, c.move)
+			got := groups{meta: q.Cluster.Shared.Meta}
+			for _, shard := range q.Cluster.Shared.Shards {
+				got.replicas = append(got.replicas, shard.Replicas)
+			}
+			for _, k := range q.Workload.Operators[0].Commands {
+				got.commands = append(got.commands, k.Node)
+			}
+			for _, d := range q.World.Disruptions {
+				got.faults = append(got.faults, d.Process)
+			}
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(groups{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if len(q.Cluster.Shared.Regions) != q.Cluster.Nodes {
+				t.Errorf("%d regions of %d nodes", len(q.Cluster.Shared.Regions), q.Cluster.Nodes)
+			}
+		})
+	}
+}
+
+func TestShardsAndSlotsGo(t *testing.T) {
+	p := sharedPlan()
+	if q := withoutIdleShards(p); len(q.Cluster.Shared.Shards) != 2 || !slices.Equal(q.Cluster.Tenants[0].Shards, []lineage.Shard{1, 0}) || q.Cluster.Shared.Shards[1].Replicas[0] != 4 {
+		t.Errorf("shard 0, on which nothing is: %+v, %+v", q.Cluster.Shared.Shards, q.Cluster.Tenants)
+	}
+	if q := onOneShard(p); len(q.Cluster.Shared.Shards) != 1 || !slices.Equal(q.Cluster.Tenants[0].Shards, []lineage.Shard{0, 0}) || q.Cluster.Shared.Shards[0].Replicas[0] != 4 {
+		t.Errorf("on one shard: %+v, %+v", q.Cluster.Shared.Shards, q.Cluster.Tenants)
+	}
+	if q := withSlots(p, 0, 1); q.Cluster.Tenants[0].Slots != 1 || len(q.Cluster.Tenants[0].Shards) != 1 {
+		t.Errorf("with one slot: %+v", q.Cluster.Tenants)
+	}
+	if !bytes.Equal(p.Encode(), sharedPlan().Encode()) {
+		t.Error("the cuts have changed the plan that they were made from")
+	}
+}
+
+// A cut of a tenant leaves the commands about nodes as they are.
+func TestCommandsAboutNodesHangOnNoTenant(t *testing.T) {
+	if q := ofTenants(sharedPlan(), []int{1}); len(q.Workload.Operators[0].Commands) != 2 || q.Workload.Operators[0].Commands[0].Tenant != 0 {
+		t.Errorf("without tenant 0: %+v", q.Workload.Operators)
+	}
+}
+
+// Every cut of a valid plan of replica groups is valid.
+func TestCutsOfGroupsAreValid(t *testing.T) {
+	all := slices.DeleteFunc(scenarios.All(), func(s *scenarios.Scenario) bool { return s.Plan(1).Cluster.Shared == nil })
+	rapid.Check(t, func(t *rapid.T) {
+		p := all[rapid.IntRange(0, len(all)-1).Draw(t, "scenario")].Plan(plan.Seed(rapid.Uint64().Draw(t, "seed")))
+		keep := slices.DeleteFunc(numbers(p.Cluster.Nodes), func(int) bool { return rapid.Bool().Draw(t, "node") })
+		p = onNodes(p, keep, rapid.Bool().Draw(t, "move"))
+		valid(t, "nodes", p)
+		i := rapid.IntRange(0, len(p.Cluster.Tenants)-1).Draw(t, "tenant")
+		p = withSlots(p, i, rapid.IntRange(1, max(1, p.Cluster.Tenants[i].Slots)).Draw(t, "slots"))
+		valid(t, "slots", p)
+		valid(t, "shards", withoutIdleShards(p))
+	})
+}

@@ -32,6 +32,7 @@ func TestMistypedWords(t *testing.T) {
 		{"selftest --only ack-afer-sync", `no such mistake: "ack-afer-sync"; did you mean ack-after-sync?; simrun list safety names them`},
 		{"selftest --kind epoch", `no such mistake: kind "epoch"; did you mean epochs?; want one of counting,`},
 		{"run smoke --out= --regressions= --set workload.operation=5", `unknown field "operation"; did you mean workload.operations?`},
+		{"run storm --out= --regressions= --without suspnd", `--without suspnd: want one of kill, power,`},
 		{"run --workers -1", "--workers -1: want a number from 1 on, or 0 for one per CPU"},
 		{"run --workers many", "--workers many: want a whole number"},
 		{"run --seeds -3", "--seeds -3: want N from 1 on, for the seeds 1 to N, or A-B for those from A to B;"},

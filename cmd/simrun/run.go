@@ -36,7 +36,7 @@ func (c *command) line(v any) error {
 // runFlags are the flags of run as they were written.
 type runFlags struct {
 	seeds, shard, porcupine, determinism string
-	seed, set                            []string
+	seed, set, without                   []string
 	regressions, out                     string
 	duration                             time.Duration
 	workers, maxViolated                 int
@@ -82,6 +82,7 @@ the command line says outweighs it.`,
 	flags.IntVar(&f.maxViolated, "max-violated", 20, "stop a scenario after so many violated seeds; 0 is never")
 	flags.StringVar(&f.shard, "shard", "", "run part k of n: k/n")
 	flags.StringArrayVar(&f.set, "set", nil, "override a value of every drawn plan: workload.operations=500; the names are those of plan.json; may be repeated")
+	flags.StringSliceVar(&f.without, "without", nil, "leave families of faults out of every drawn plan: kinds of disruptions, deviations, or single-links, which is all cuts between two processes; with commas between, or repeated")
 	flags.StringVar(&f.determinism, "check-determinism", "0%", "share of seeds to run again here and in another process")
 	flags.StringVar(&f.porcupine, "porcupine", "10%", "share of seeds of which porcupine searches every partition")
 	flags.BoolVar(&f.requireReached, "require-reached", false, "fail if a fault point was not reached")
@@ -111,10 +112,11 @@ func writeHealth(o *campaign.Options, file string) error {
 		return err
 	}
 	first := found[0]
-	p, err := first.Plan(o.Seeds[0].First).Set(o.Set)
+	drawn, err := o.Plan(first.Name, o.Seeds[0].First)
 	if err != nil {
 		return err
 	}
+	p := drawn.(*scenarios.Plan)
 	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Health: true})
 	switch {
 	case err != nil:
@@ -155,7 +157,7 @@ func (f *runFlags) options(names []string) (o campaign.Options, err error) {
 		return o, err
 	}
 	o.Command = []string{self}
-	o.For, o.Workers, o.FailFast, o.Set = f.duration, f.workers, f.failFast, f.set
+	o.For, o.Workers, o.FailFast, o.Set, o.Without = f.duration, f.workers, f.failFast, f.set, f.without
 	o.MaxViolated = f.maxViolated
 	o.RequireReached, o.Regressions, o.Dir = f.requireReached, f.regressions, f.out
 	return o, nil

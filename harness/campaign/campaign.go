@@ -42,6 +42,8 @@ type Options struct {
 	Shard Shard
 	// Set overrides values of every drawn plan: "workload.operations=500".
 	Set []string
+	// Without names families of faults that every drawn plan lacks (harness.Families).
+	Without []string
 	// Regressions is the directory of committed plans that run first, "" for none.
 	Regressions string
 	// Workers is the number of worlds at work at once; 0 is one per CPU.
@@ -274,8 +276,8 @@ func (c *campaign) keep(f *Finding) {
 	if c.store != nil && f.Result != nil {
 		f.Plan = c.store.Finding(f.Fingerprint, f.Result, c.evidence(f.Result))
 	}
-	if f.Regression == "" && len(c.options.Set) > 0 {
-		f.Replay = f.again(c.options.Set)
+	if o := c.options; f.Regression == "" && len(o.Set)+len(o.Without) > 0 {
+		f.Replay = f.again(o.Set, o.Without)
 	}
 	if filepath.Base(f.Plan) == artifacts.PlanName { // the first of its kind
 		c.picture(f)

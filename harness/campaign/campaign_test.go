@@ -314,6 +314,11 @@ func TestAChangedPlanIsReplayedAsItWas(t *testing.T) {
 	if want := "run smoke --seed 0x7 --regressions= --out= --set 'world.duration_ns=2000000' --set 'world.calm_ns=1'"; err != nil || s.Findings[0].Replay != want {
 		t.Errorf("%v: %s, want %s", err, s.Findings[0].Replay, want)
 	}
+	o.Without = []string{"power"}
+	s, err = Run(context.Background(), o)
+	if want := "run smoke --seed 0x7 --regressions= --out= --set 'world.duration_ns=2000000' --set 'world.calm_ns=1' --without power"; err != nil || s.Findings[0].Replay != want {
+		t.Errorf("%v: %s, want %s", err, s.Findings[0].Replay, want)
+	}
 	o.Dir = t.TempDir()
 	s, err = Run(context.Background(), o)
 	if f := s.Findings[0]; err != nil || f.Plan == "" || f.Replay != "replay "+f.Plan {

@@ -57,15 +57,18 @@ func (w *worker) investigate(j *job, p harness.Plan, first *harness.Result) *Fin
 	return f
 }
 
-// again is what repeats a run whose plan was changed by --set: its seed alone
+// again is what repeats a run whose plan was changed by --set or --without: its seed alone
 // stands for another plan.
-func (f *Finding) again(set []string) string {
+func (f *Finding) again(set, without []string) string {
 	if f.Plan != "" {
 		return "replay " + f.Plan
 	}
 	text := fmt.Sprintf("run %s --seed %s --regressions= --out=", f.Scenario, f.Seed)
 	for _, s := range set {
 		text += " --set '" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	for _, family := range without {
+		text += " --without " + family
 	}
 	return text
 }

@@ -237,11 +237,21 @@ func (s *source) plan(j *job) (harness.Plan, error) {
 	if j.stored != nil {
 		return j.stored, nil
 	}
-	p := s.options.Suite.Draw(j.scenario, j.seed)
-	if len(s.options.Set) == 0 {
+	return s.options.Plan(j.scenario, j.seed)
+}
+
+// Plan returns the plan of a seed, as the options change it.
+func (o *Options) Plan(scenario string, seed plan.Seed) (p harness.Plan, err error) {
+	p = o.Suite.Draw(scenario, seed)
+	if len(o.Without) > 0 {
+		if p, err = harness.Without(p, o.Without); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.Set) == 0 {
 		return p, nil
 	}
-	return harness.Set(p, s.options.Suite.Decode, s.options.Set)
+	return harness.Set(p, o.Suite.Decode, o.Set)
 }
 
 // loadRegressions returns the jobs of the scenarios' committed plans, in the order of the

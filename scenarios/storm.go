@@ -6,10 +6,10 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// storm lets all that can happen to replica groups happen together, within the budget.
+// storm lets a few families of faults meet in each seed, within the budget.
 var storm = &Scenario{
 	Name:   "storm",
-	Story:  "everything that may happen to replica groups of one to five replicas, and most of it together: crashes, cuts of single links, late messages, machines that sleep, failing, slow, full and rotting disks, drains, clients that are frozen; within the budget, nothing that was told is lost, and in the end everything is answered and equal",
+	Story:  "nodes of groups of one, two, three or five replicas crash in every seed, and each of these joins in one seed of three: links are cut, all at once or one by one, files are slow, disks fail, rot, are lost, are slow or are full, machines sleep, clients freeze, nodes are drained, all nodes restart, clocks are wrong; in many seeds messages are lost, doubled, late or damaged too; no disk is taken that holds the only copy, nothing acknowledged is lost, and in the end everything is answered and equal",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		replicas := []int{1, 2, 3, 3, 3, 3, 5, 5}[d.between("replicas", 0, 0, 7)]
@@ -20,7 +20,7 @@ var storm = &Scenario{
 		d.share(p, replicas)
 		d.weather(p)
 		d.tight(p)
-		kinds := d.families()
+		kinds := d.families(replicas)
 		for i := range int(d.between("troubles", 0, 2, 6)) {
 			kinds[d.between("trouble", i, 0, int64(len(kinds)-1))](p, i)
 		}
@@ -77,10 +77,14 @@ func (d *draw) weather(p *Plan) {
 }
 
 // families draws which families of faults meet: each is left out in two of three seeds, but
-// crashes never are.
-func (d *draw) families() []func(p *Plan, i int) {
+// crashes never are. The disk of a shard's only replica neither fails nor is lost: the budget
+// would veto it.
+func (d *draw) families(replicas int) []func(p *Plan, i int) {
 	all := []func(p *Plan, i int){
-		d.cut, d.staggered, d.slowFile, d.failing, d.losing, d.stalling, d.sleeping, d.freezing, d.draining, d.restarting, d.drifting,
+		d.cut, d.staggered, d.slowFile, d.stalling, d.sleeping, d.freezing, d.draining, d.restarting, d.drifting,
+	}
+	if replicas > 1 {
+		all = append(all, d.failing, d.losing)
 	}
 	met := []func(p *Plan, i int){d.crashing}
 	for k, family := range all {
@@ -105,10 +109,20 @@ func (d *draw) crashing(p *Plan, i int) {
 
 func (d *draw) failing(p *Plan, i int) {
 	f := d.diskFault(p, "disk fault", i)
+	f.Process = d.badDisk(p, "failing disk", i)
 	d.strikes(p, f)
 	if d.oneIn(3, "restart amid a disk fault", i) {
 		d.restartAmid(p, i, f)
 	}
+}
+
+// badDisk draws a node whose disk fails or is lost: in three of four cases the same one, so that
+// the others are whole.
+func (d *draw) badDisk(p *Plan, name string, i int) uint32 {
+	if d.oneIn(4, name+" of another node", i) {
+		return d.node(p, name, i)
+	}
+	return d.node(p, "bad disk", 0)
 }
 
 func (d *draw) losing(p *Plan, i int) {
@@ -117,7 +131,7 @@ func (d *draw) losing(p *Plan, i int) {
 	if when.By > 0 {
 		when.By = max(when.By, settledBy)
 	}
-	d.strikes(p, plan.Disruption{Kind: d.lossKind(i), Process: d.node(p, "lost disk", i), When: when, For: d.log("gone", i, millisecond, 1024*millisecond)})
+	d.strikes(p, plan.Disruption{Kind: d.lossKind(i), Process: d.badDisk(p, "lost disk", i), When: when, For: d.log("gone", i, millisecond, 1024*millisecond)})
 }
 
 func (d *draw) stalling(p *Plan, i int) {
@@ -161,7 +175,7 @@ func (d *draw) draining(p *Plan, i int) {
 		{Kind: "drain", Node: node, Think: at},
 		{Kind: "undrain", Node: node, Think: d.log("drained for", i, millisecond, 512*millisecond)},
 	}})
-	if !d.oneIn(3, "loss amid a drain", i) {
+	if !d.oneIn(3, "loss amid a drain", i) || len(p.Cluster.Shared.Shards[0].Replicas) == 1 {
 		return
 	}
 	next := int(d.between("loses amid a drain", i, 0, 1))

@@ -16,7 +16,7 @@ import (
 // turn, so that a process leads, is deposed, has a tail of its log cut off, and leads again.
 var deposedLeader = &Scenario{
 	Name:   "deposed-leader",
-	Story:  "who leads is cut off from the other nodes, and not from clients; another one leads, and is cut off in its turn, until the first one leads again; some clients keep asking those who were deposed, and nobody shows what is old",
+	Story:  "who leads is cut off from the other nodes, and not from clients, or its machine sleeps; another one leads, and is cut off in its turn, until the first one leads again; some clients keep asking those who were deposed, and nobody shows what is old",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.replicated(p, 3)
@@ -50,7 +50,7 @@ var deposedLeader = &Scenario{
 // once more.
 const turns = 4
 
-// takeTurns cuts nodes off in turn, each until another one has led for a while, and returns
+// takeTurns cuts nodes off in turn, or lets their machines sleep, each until another one has led for a while, and returns
 // when the last of them is over.
 func (d *draw) takeTurns(p *Plan) int64 {
 	s := p.Cluster.Shared
@@ -61,14 +61,17 @@ func (d *draw) takeTurns(p *Plan) int64 {
 			node = d.node(p, "turn", i)
 		}
 		f := plan.Disruption{Kind: plan.CutHold, Process: node, When: plan.Anchor{At: at}, For: d.between("turn for", i, 3*s.Silence, 4*s.Silence)}
-		switch d.between("turn kind", i, 0, 5) {
-		case 0:
+		switch kind := d.between("turn kind", i, 0, 5); {
+		case d.oneIn(4, "turn sleeps", i): // nobody tells it of the next leader before it is awake
+			f.Kind = plan.Suspend
+			p.World.Disruptions = append(p.World.Disruptions, f)
+		case kind == 0:
 			f.Kind, f.Amount = plan.SlowDisk, d.log("turn slower", i, 32, 256)
 			p.World.Disruptions = append(p.World.Disruptions, f)
-		case 1, 2:
-			f.Kind = plan.CutDrop
-			fallthrough
 		default:
+			if kind <= 2 {
+				f.Kind = plan.CutDrop
+			}
 			for peer := range p.Cluster.Nodes { // its clients still reach it
 				if f.Peer = int64(peer); uint32(peer) != node {
 					p.World.Disruptions = append(p.World.Disruptions, f)

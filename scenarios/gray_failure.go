@@ -10,7 +10,7 @@ import (
 // grayFailure hurts one node at a time, in a way that others do not notice at once.
 var grayFailure = &Scenario{
 	Name:   "gray-failure",
-	Story:  "one node at a time is deaf, mute, slow, stalled or paused, the leader of a shard, a follower or the leader of the meta log; another one takes over, writes and linearizable reads stop for a few detection bounds at most, and no healthy member is removed by a node that hears nothing",
+	Story:  "one node at a time is deaf, mute, slow, stalled or paused, the leader of a shard, a follower or the leader of the meta log, or one link of a leader is cut; another one takes over, writes and linearizable reads stop for a few detection bounds at most, and no healthy member is removed by a node that hears nothing",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3+2*int(d.between("two more nodes", 0, 0, 1)))
@@ -47,7 +47,11 @@ func (d *draw) hurt(p *Plan, victim uint32) {
 	if d.oneIn(3, "gray leader of the meta log", 0) { // it leads when it is hurt
 		f.When = plan.Anchor{Point: fault.Name(fault.MetaLeading), At: foundedBy, After: d.log("gray after", 0, millisecond, 512*millisecond), By: 1000 * millisecond}
 	}
-	switch d.between("gray kind", 0, 0, 7) {
+	kind := d.between("gray kind", 0, 0, 7)
+	if d.oneIn(6, "gray link", 0) {
+		kind = 8
+	}
+	switch kind {
 	case 0, 1:
 		d.cutFrom(p, f, plan.CutInto)
 	case 2:
@@ -64,6 +68,8 @@ func (d *draw) hurt(p *Plan, victim uint32) {
 	case 7:
 		f.Kind = plan.CutInto
 		d.cutFromShard(p, f)
+	case 8:
+		d.cutFromMember(p, f)
 	}
 }
 
@@ -97,4 +103,20 @@ func (d *draw) cutFromShard(p *Plan, f plan.Disruption) {
 		return
 	}
 	d.cutFrom(p, f, plan.CutInto)
+}
+
+// cutFromMember cuts the link between a node and one other replica of a shard that it leads at
+// first: all others hear both.
+func (d *draw) cutFromMember(p *Plan, f plan.Disruption) {
+	kinds := []plan.Kind{plan.CutDrop, plan.CutInto, plan.CutOutOf, plan.Shut}
+	f.Kind = kinds[d.between("gray link kind", 0, 0, int64(len(kinds)-1))]
+	led := p.Cluster.Shared.Shards[0]
+	for _, s := range p.Cluster.Shared.Shards {
+		if s.Replicas[0] == env.ID(f.Process) {
+			led = s
+		}
+	}
+	f.Process = uint32(led.Replicas[0])
+	f.Peer = int64(led.Replicas[d.between("gray link to", 0, 1, int64(len(led.Replicas)-1))])
+	p.World.Disruptions = append(p.World.Disruptions, f)
 }

@@ -71,7 +71,7 @@ func TestTheWayOfABug(t *testing.T) {
 	if small.Fingerprint != "no-loss/lost" || !small.Minimal || small.After != 2 || len(p.World.Disruptions) != 1 || p.Body.Replicas != 1 || p.Body.Clients != 1 {
 		t.Errorf("%d entries became %d: %s", small.Before, small.After, p.Encode())
 	}
-	if brief := strings.Join(small.Brief, "\n"); !strings.Contains(brief, "power process") || !strings.Contains(brief, "no-loss/lost: client ") {
+	if brief := strings.Join(small.Brief, "\n"); !strings.Contains(brief, "fault 0: power process 0 ") || !strings.Contains(brief, "disk.lost on process 0, operation ") || !strings.Contains(brief, "no-loss/lost: client ") {
 		t.Errorf("it is told so:\n%s", brief)
 	}
 

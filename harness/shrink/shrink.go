@@ -256,15 +256,7 @@ func (s *Search) result(before int, minimal bool) (*Result, error) {
 		Before: before, After: s.shape.Entries(s.best), Runs: s.runs, CPU: cpuTime() - s.began, Minimal: minimal, Brief: got.Brief,
 	}
 	if r.Brief == nil {
-		r.Brief = r.entries()
+		r.Brief = r.words()
 	}
 	return r, nil
-}
-
-// entries tells the faults and the finding, for suites that do not tell a run.
-func (r *Result) entries() (lines []string) {
-	for i, d := range r.Plan.Parts().World.Disruptions {
-		lines = append(lines, fmt.Sprintf("  fault %d: %s", i, d))
-	}
-	return append(lines, fmt.Sprintf("  %s: %s", r.Fingerprint, r.Finding.Text))
 }

@@ -32,9 +32,7 @@ func Words(p *scenarios.Plan) []string {
 	c, w := &p.Cluster, &p.World
 	calls := len(p.Calls())
 	lines := []string{fmt.Sprintf("%s, %s, %s, %s", count(c.Nodes, "node"), count(c.Clients, "client"), count(len(c.Tenants), "tenant"), count(calls, "operation"))}
-	for i := range w.Disruptions {
-		lines = append(lines, fmt.Sprintf("fault %d: %s", i, w.Disruptions[i]))
-	}
+	lines = append(lines, shrink.Disruptions(w)...)
 	if s := p.Workload.Storm; s != nil {
 		lines = append(lines, fmt.Sprintf("storm: %s send tenant %s %d signals per second from %s for %s", count(s.Clients, "client"), c.Tenants[s.Tenant].Config.ID, s.Rate, history.Instant(s.From), history.Instant(s.For)))
 	}
@@ -46,21 +44,7 @@ func Words(p *scenarios.Plan) []string {
 			lines = append(lines, commandText(p, i, &p.Workload.Operators[i].Commands[j]))
 		}
 	}
-	for _, k := range w.Clocks {
-		lines = append(lines, fmt.Sprintf("clock of process %d: %+d ppm, wall clock off by %s", k.Process, k.DriftPPM, history.Instant(k.Wall)))
-	}
-	for _, t := range w.Terms {
-		lines = append(lines, fmt.Sprintf("fault point %s of process %d: %s", t.Point, t.Process, t.Term))
-	}
-	for i := range w.Deviations {
-		d := &w.Deviations[i]
-		if from, to, link := shrink.Ends(d); link {
-			lines = append(lines, fmt.Sprintf("%s from process %d to %d, message %d/%x/%x/%d", d.Site, from, to, d.Key.Kind, d.Key.A, d.Key.B, d.Key.Attempt))
-		} else {
-			lines = append(lines, fmt.Sprintf("%s on process %d, operation %d/%x/%x/%d", d.Site, to, d.Key.Kind, d.Key.A, d.Key.B, d.Key.Attempt))
-		}
-	}
-	return lines
+	return append(lines, shrink.Circumstances(w)...)
 }
 
 // commandText tells a command of an operator.

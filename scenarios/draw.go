@@ -5,7 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
-	keyed "github.com/tidaldb/tidalsim/harness/draw"
+	draws "github.com/tidaldb/tidalsim/harness/draw"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/disk"
 	"github.com/tidaldb/tidalsim/sim/network"
@@ -19,9 +19,9 @@ const (
 )
 
 // draw draws the properties of a plan.
-type draw struct{ keyed.Draw }
+type draw struct{ draws.Draw }
 
-func newDraw(scenario string, seed plan.Seed) *draw { return &draw{keyed.New(scenario, seed)} }
+func newDraw(scenario string, seed plan.Seed) *draw { return &draw{draws.New(scenario, seed)} }
 
 // between draws uniformly from lo..hi.
 func (d *draw) between(name string, i int, lo, hi int64) int64 { return d.Between(name, i, lo, hi) }

@@ -26,6 +26,7 @@ var floors = [][]string{
 	{"core/record"},
 	{"core/wire", "core/peer", "core/wal", "core/quota", "core/route", "core/fair", "core/state", "core/health"},
 	{"core/replica", "core/metalog", "core/control"},
+	{"core/quorum"},
 	{"core/group", "core/desired"},
 	{"core"},
 	{"sim/chance", "sim/queue", "sim/clock", "sim/trace", "checker/history", "host/frame", "host/meter"},

@@ -22,6 +22,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/quorum"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -121,8 +122,9 @@ type Group struct {
 	beat    env.Time // when members are asked to confirm next
 	gather  gathering
 
-	out  []byte
-	ends []lineage.End // of a log that somebody asks for, while it is looked at
+	quorum []quorum.Acceptor // of a log that is looked at
+	out    []byte
+	ends   []lineage.End // of a log that somebody asks for, while it is looked at
 }
 
 // wish is a command that the group wants in the meta log.
@@ -531,69 +533,63 @@ func (g *Group) stepDown(e env.Env) {
 	g.refuseReads(wire.Moved)
 }
 
-// counts reports whether a peer is a member whose copy counts: in sync, or about to be.
-func (g *Group) counts(o *other) bool {
-	m := control.Member{Node: o.node, Incarnation: o.incarnation}
-	return g.joining.on && g.joining.command.Member == m || g.known.IsInSync(m)
+// view returns the set as the node knows it, for the rules of package quorum.
+func (g *Group) view() quorum.View {
+	v := quorum.View{Shard: &g.known}
+	if g.joining.on {
+		v.Joining = &g.joining.command
+	}
+	if g.asked.on {
+		v.Asked = &g.asked.command
+	}
+	return v
 }
 
-// lacks reports whether a member is excluded from a log. One that the leader has asked
-// to readmit may be readmitted before that is known here, so it counts from before that.
-func (g *Group) lacks(m control.Member, s *slot) bool {
-	if !g.excluded(m, s) {
-		return false
-	}
-	c := &g.asked.command
-	// Others may count on it already.
-	//safety:readmission-counted false by=in-sync on=disk-loss
-	if g.asked.on && c.Kind == control.Readmit && c.Member == m && c.Tenant == s.tenant && c.Slot == s.slot {
-		return false
-	}
-	return true
-}
+// counts reports whether a peer is a member whose copy counts: in sync, or about to be.
+func (g *Group) counts(o *other) bool { return g.view().Counts(o.member()) }
+
+// lacks reports whether a member is excluded from a log for sure.
+func (g *Group) lacks(m control.Member, s *slot) bool { return g.view().Lacks(m, s.tenant, s.slot) }
 
 // excluded reports whether the configuration excludes a member from a log.
 func (g *Group) excluded(m control.Member, s *slot) bool {
-	return len(g.known.Excluded) > 0 && g.known.Excludes(m, s.tenant, s.slot)
+	return g.view().Excludes(m, s.tenant, s.slot)
 }
 
 // belowMin reports whether the set is smaller than min: another node may be made the
 // leader without any member of it.
 func (g *Group) belowMin() bool { return len(g.known.InSync) < g.known.Min }
 
-// advance commits what is durable on all members, if there are enough, and tells who
-// waits for it. A member that is about to join, or to be readmitted, must have a record
-// too, but is none of the enough: its joining may be refused, or may have been overtaken
-// by a leader that does not know of it.
+// acceptors returns the replicas that have a duty for a log, and what each has of it. The list
+// is valid until the next call.
+func (g *Group) acceptors(s *slot) []quorum.Acceptor {
+	g.quorum = g.view().Acceptors(g.quorum[:0], s.tenant, s.slot)
+	for i := range g.quorum {
+		a := &g.quorum[i]
+		if a.Has = g.ackedBy(s, a.Member); a.Member.Node == g.self.Node {
+			a.Has = s.r.Durable().Seq
+		}
+	}
+	return g.quorum
+}
+
+// advance commits what every replica has that must have it, and tells the clients that wait
+// for it.
 func (g *Group) advance(e env.Env, s *slot) {
 	if !s.r.Leads() || g.role != Leading {
 		return
 	}
-	commit, members := s.r.Durable().Seq, 0
-	for _, m := range g.known.InSync {
-		if !g.excluded(m, s) {
-			members++
-		}
-		if m.Node == g.self.Node || g.lacks(m, s) {
-			continue
-		}
-		// What one member has not is not committed.
-		//safety:ack-after-in-sync-set by=durable-ack on=failover
-		commit = min(commit, g.ackedBy(s, m))
-	}
-	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) {
-		//safety:pending-acks-waited-for by=in-sync on=reconfigure-under-fire
-		commit = min(commit, g.ackedBy(s, m))
-	}
-	// One copy is lost with one disk. Records are shipped all the same.
-	//safety:nothing-committed-below-min false by=in-sync on=below-min
-	if members < g.known.Min {
+	acceptors := g.acceptors(s)
+	commit, enough := quorum.Committed(s.r.Durable().Seq, acceptors, g.known.Min)
+	if !enough {
 		return
 	}
+	told := quorum.Acknowledged(commit, acceptors)
 	settled := s.r.Commit(e, commit)
 	for i := range settled {
-		if settled[i].Request.Kind != 0 { // else another leader was asked for it
-			g.owner.Answer(&settled[i])
+		// A change without a request was begun by another leader.
+		if p := &settled[i]; p.Request.Kind != 0 && p.Record.Seq <= told {
+			g.owner.Answer(p)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/quorum"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -176,14 +177,8 @@ func (g *Group) confirmed(e env.Env) {
 	if g.role != Leading || !g.reads.under {
 		return
 	}
-	for _, m := range g.known.InSync {
-		// A member that has not confirmed may follow somebody else by now.
-		//safety:read-index-confirmed by=linearizable on=partition
-		if m != g.self && !g.confirmedBy(m) {
-			return
-		}
-	}
-	if m := g.joining.command.Member; g.joining.on && !g.known.IsInSync(m) && !g.confirmedBy(m) {
+	g.quorum = g.view().Members(g.quorum[:0])
+	if !quorum.Confirmed(g.quorum, g.confirmedBy) {
 		return
 	}
 	// Below min another node may have been made the leader of a set of its own.
@@ -213,8 +208,12 @@ func (g *Group) confirmed(e env.Env) {
 	}
 }
 
-// confirmedBy reports whether a member has confirmed the round that is under way.
+// confirmedBy reports whether a member has confirmed the round that is under way. The leader
+// follows nobody else.
 func (g *Group) confirmedBy(m control.Member) bool {
+	if m == g.self {
+		return true
+	}
 	i := g.peerOf(m.Node)
 	return i >= 0 && g.peers[i].incarnation == m.Incarnation && g.peers[i].round >= g.reads.round
 }

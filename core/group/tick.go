@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/quorum"
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
@@ -200,12 +201,10 @@ func (g *Group) opened(s *slot) bool {
 	if !s.r.Leads() || s.r.Durable().Seq < s.r.Opening() {
 		return false
 	}
-	for _, m := range g.known.InSync {
-		// A member that lacks what the leader has adopted may lack what was committed.
-		//safety:settled-when-durable-on-all false by=reform on=all-members-restart
-		if m != g.self && !g.excluded(m, s) && g.ackedBy(s, m) < s.r.Opening() {
-			return false
-		}
+	// A member that lacks what the leader has adopted may lack what was committed.
+	//safety:settled-when-durable-on-all false by=reform on=all-members-restart
+	if !quorum.Has(g.acceptors(s), s.r.Opening()) {
+		return false
 	}
 	return true
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -95,10 +94,13 @@ func (n *Node) legal(from env.ID, m *wire.Message) bool {
 	if !errors.As(config.Validate(), &wrong) {
 		return true
 	}
-	n.refuse(from, m, replica.Outcome{
-		Code: wire.InvalidConfig, Quota: quota.ExceededError{Resource: quota.Resource(wrong.Number()), Used: wrong.Value},
-	})
+	n.refuse(from, m, replica.Outcome{Code: wire.InvalidConfig, Facts: wire.Facts{BadField: badField(wrong)}})
 	return false
+}
+
+// badField is what a refusal says of a field that is out of its range.
+func badField(wrong *tenant.ConfigError) wire.BadField {
+	return wire.BadField{Field: wrong.Number(), Value: wrong.Value}
 }
 
 // create makes a tenant with its slot 0. The order of the checks is part of the

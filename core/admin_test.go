@@ -38,10 +38,13 @@ func altered(m wire.Message, change func(*wire.Message)) wire.Message {
 // What an operator is told of a command after others, in which all of them were
 // done. Tenant 1 was there from the beginning, tenant 2 is on another node.
 func TestWhatOperatorsAreTold(t *testing.T) {
-	done, refused := wire.Message{Kind: wire.Done}, func(c wire.Code, field uint8, value uint64) wire.Message {
-		return wire.Message{Kind: wire.Refusal, Code: c, Resource: field, Used: value}
+	done, no := wire.Message{Kind: wire.Done}, func(c wire.Code) wire.Message { return wire.Message{Kind: wire.Refusal, Code: c} }
+	outdated := func(inForce uint64) wire.Message {
+		return wire.Message{Kind: wire.Refusal, Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: inForce}}}
 	}
-	no := func(c wire.Code) wire.Message { return refused(c, 0, 0) }
+	illegal := func(field uint8, value uint64) wire.Message {
+		return wire.Message{Kind: wire.Refusal, Code: wire.InvalidConfig, Facts: wire.Facts{BadField: wire.BadField{Field: field, Value: value}}}
+	}
 	for name, c := range map[string]struct {
 		before  []wire.Message
 		command wire.Message
@@ -60,15 +63,15 @@ func TestWhatOperatorsAreTold(t *testing.T) {
 		"create in another's shard":           {nil, altered(create(3), func(m *wire.Message) { m.Shard = 1 }), no(wire.Invalid)},
 		"create slot 1":                       {nil, altered(create(3), func(m *wire.Message) { m.Slot = 1 }), no(wire.Invalid)},
 		"create without a placement":          {nil, altered(create(3), func(m *wire.Message) { m.Placement = 0 }), no(wire.Invalid)},
-		"create with no rate":                 {nil, altered(create(3), func(m *wire.Message) { m.Limits.Rate = 0 }), refused(wire.InvalidConfig, 3, 0)},
-		"create the reserved tenant":          {nil, create(tenant.Reserved), refused(wire.InvalidConfig, 1, uint64(tenant.Reserved))},
+		"create with no rate":                 {nil, altered(create(3), func(m *wire.Message) { m.Limits.Rate = 0 }), illegal(3, 0)},
+		"create the reserved tenant":          {nil, create(tenant.Reserved), illegal(1, uint64(tenant.Reserved))},
 		"configure":                           {nil, configure(1, 2, 1), done},
 		"configure again":                     {[]wire.Message{configure(1, 2, 1)}, configure(1, 2, 1), done},
 		"configure what was created":          {[]wire.Message{create(3)}, altered(configure(3, 2, 1), func(m *wire.Message) { m.Limits.Rate++ }), done},
-		"configure over another version":      {nil, configure(1, 3, 2), refused(wire.VersionConflict, 0, 1)},
-		"configure back":                      {[]wire.Message{configure(1, 4, 1)}, configure(1, 3, 4), refused(wire.VersionConflict, 0, 4)},
-		"configure version 0":                 {nil, configure(1, 0, 1), refused(wire.InvalidConfig, 2, 0)},
-		"configure too few bytes":             {nil, altered(configure(1, 2, 1), func(m *wire.Message) { m.Limits.Bytes = 100 }), refused(wire.InvalidConfig, 6, 100)},
+		"configure over another version":      {nil, configure(1, 3, 2), outdated(1)},
+		"configure back":                      {[]wire.Message{configure(1, 4, 1)}, configure(1, 3, 4), outdated(4)},
+		"configure version 0":                 {nil, configure(1, 0, 1), illegal(2, 0)},
+		"configure too few bytes":             {nil, altered(configure(1, 2, 1), func(m *wire.Message) { m.Limits.Bytes = 100 }), illegal(6, 100)},
 		"configure nobody":                    {nil, configure(9, 2, 1), no(wire.UnknownTenant)},
 		"configure nobody illegally":          {nil, configure(9, 0, 1), no(wire.UnknownTenant)},
 		"configure another slot":              {nil, altered(configure(1, 2, 1), func(m *wire.Message) { m.Slot = 4 }), no(wire.WrongSlot)},
@@ -78,7 +81,7 @@ func TestWhatOperatorsAreTold(t *testing.T) {
 		"configure what was dropped":          {[]wire.Message{drop(1, 0)}, configure(1, 2, 1), no(wire.UnknownTenant)},
 		"drop":                                {nil, drop(1, 1), done},
 		"drop any version":                    {[]wire.Message{configure(1, 5, 1)}, drop(1, 0), done},
-		"drop another version":                {[]wire.Message{configure(1, 5, 1)}, drop(1, 1), refused(wire.VersionConflict, 0, 5)},
+		"drop another version":                {[]wire.Message{configure(1, 5, 1)}, drop(1, 1), outdated(5)},
 		"drop again":                          {[]wire.Message{drop(1, 1)}, drop(1, 1), done},
 		"drop again over another version":     {[]wire.Message{drop(1, 1)}, drop(1, 6), done},
 		"drop what was created":               {[]wire.Message{create(3)}, drop(3, 1), done},
@@ -94,7 +97,7 @@ func TestWhatOperatorsAreTold(t *testing.T) {
 			}
 			for _, when := range []string{"at once", "after a restart"} {
 				got := h.told(c.command)
-				got = wire.Message{Kind: got.Kind, Code: got.Code, Resource: got.Resource, Used: got.Used}
+				got = wire.Message{Kind: got.Kind, Code: got.Code, Facts: got.Facts}
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", when, diff)
 				}
@@ -334,10 +337,10 @@ func TestErrorsOfCommands(t *testing.T) {
 	}{
 		{CommandResult{Outcome: Acked}, "<nil>"},
 		{CommandResult{Outcome: Unknown, Code: wire.VersionConflict}, "<nil>"},
-		{CommandResult{Outcome: Refused, Code: wire.VersionConflict, Value: 6},
+		{CommandResult{Outcome: Refused, Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 6}}},
 			"configure of tenant 3 on node 1: version-conflict: version 6 is in force, want 4: " + wire.VersionConflict.Advice()},
 		{CommandResult{Outcome: Refused, Code: wire.UnknownTenant}, "configure of tenant 3 on node 1: unknown-tenant: " + wire.UnknownTenant.Advice()},
-		{CommandResult{Outcome: Refused, Code: wire.InvalidConfig, Field: 4, Value: 2_000_000_000},
+		{CommandResult{Outcome: Refused, Code: wire.InvalidConfig, Facts: wire.Facts{BadField: wire.BadField{Field: 4, Value: 2_000_000_000}}},
 			"invalid tenant configuration: tenant 3: limits.burst is 2000000000, want 1..1000000000 operations, or 0 for one second of limits.rate"},
 	} {
 		err := row.result.Err(&c)

@@ -146,8 +146,8 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 	k := &c.calls[i]
 	switch m.Code {
 	case wire.Moved:
-		if m.Used > 0 && !k.query.Anywhere {
-			c.routeOf(k.place).leader = env.ID(m.Used - 1)
+		if m.NotLeader.Known && !k.query.Anywhere {
+			c.routeOf(k.place).leader = m.NotLeader.Leader
 			k.hop.named, k.hop.insists = true, 0
 		} else if k.hop.sent == c.target(k) {
 			c.next(k)
@@ -160,7 +160,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 		return false
 	}
 	k.hop.redirects++
-	if k.hop.redirects > maxRedirects || m.Code == wire.Moved && m.Used == 0 {
+	if k.hop.redirects > maxRedirects || m.Code == wire.Moved && !m.NotLeader.Known {
 		k.hop.redirects = 0
 		k.due = c.env.Now().Add(c.backoff(min(k.attempts, 2), k.id))
 		return true

@@ -105,7 +105,7 @@ func TestACallInsistsForAWhile(t *testing.T) {
 	refusal := func(code wire.Code, leader env.ID) *wire.Message {
 		m := &wire.Message{Kind: wire.Refusal, Code: code}
 		if code == wire.Moved {
-			m.Used = uint64(leader) + 1
+			m.NotLeader = wire.NotLeader{Known: true, Leader: leader}
 		}
 		return m
 	}

@@ -281,12 +281,9 @@ func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
 func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
 	n.refusals++
 	if n.sharing != nil && out.Code == wire.Moved && m.Kind != wire.Control {
-		out.Quota.Used = n.leaderOf(m)
+		out.Facts.NotLeader = n.leaderOf(m)
 	}
-	n.reply(to, &wire.Message{
-		Kind: wire.Refusal, Session: m.Session, Code: out.Code,
-		Resource: uint8(out.Quota.Resource), Limit: out.Quota.Limit, Used: out.Quota.Used, Retry: out.Quota.RetryAfter,
-	}, m)
+	n.reply(to, &wire.Message{Kind: wire.Refusal, Session: m.Session, Code: out.Code, Facts: out.Facts}, m)
 }
 
 // reply sends an answer to request m: it carries m's identity.

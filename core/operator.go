@@ -43,9 +43,8 @@ func (c *Command) subject() (tenant.ID, uint64) {
 // CommandResult is how a command ended.
 type CommandResult struct {
 	Outcome Outcome
-	Code    wire.Code // the last refusal; NoError if there was none
-	Field   uint8     // refused as InvalidConfig: the field, as package tenant numbers them
-	Value   uint64    // its value; of a VersionConflict the version in force
+	Code    wire.Code  // the last refusal; NoError if there was none
+	Facts   wire.Facts // that belong to Code
 }
 
 // Err says why the command was refused, nil if it was not: a *tenant.ConfigError
@@ -55,10 +54,10 @@ func (r *CommandResult) Err(c *Command) error {
 	switch {
 	case r.Outcome != Refused:
 		return nil
-	case r.Code == wire.InvalidConfig && r.Field > 0:
-		return tenant.FieldError(id, r.Field, r.Value)
+	case r.Code == wire.InvalidConfig && r.Facts.BadField.Field > 0:
+		return tenant.FieldError(id, r.Facts.BadField.Field, r.Facts.BadField.Value)
 	case r.Code == wire.VersionConflict:
-		return fmt.Errorf("%s: %s: version %d is in force, want %d: %s", c, r.Code, r.Value, base, r.Code.Advice())
+		return fmt.Errorf("%s: %s: version %d is in force, want %d: %s", c, r.Code, r.Facts.Outdated.Version, base, r.Code.Advice())
 	}
 	return fmt.Errorf("%s: %s: %s", c, r.Code, r.Code.Advice())
 }
@@ -169,10 +168,10 @@ func (o *Operator) refusal(m *wire.Message) {
 	if m.Code.Definite() {
 		o.frames = slices.DeleteFunc(o.frames, func(f uint64) bool { return f == m.Frame })
 	}
-	o.result.Code, o.result.Value, o.result.Field = m.Code, m.Used, m.Resource
+	o.result.Code, o.result.Facts = m.Code, m.Facts
 	switch {
 	case m.Code == wire.Moved && o.command.Kind == wire.Control:
-		o.redirected(m.Used)
+		o.redirected(m.NotLeader)
 	case m.Code.Again():
 		o.due = o.env.Now().Add(o.backoff())
 	case len(o.frames) == 0:
@@ -182,18 +181,17 @@ func (o *Operator) refusal(m *wire.Message) {
 	}
 }
 
-// redirected asks who is said to lead the control plane; leader is its address plus 1, or 0
-// if nobody is known to. Then it waits, because somebody will be; and so it does where
-// nodes send it from one to another.
-func (o *Operator) redirected(leader uint64) {
-	known := leader > 0 && slices.Contains(o.nodes, env.ID(leader-1))
+// redirected asks the node that is said to lead the control plane. If none is, the operator
+// waits, because one will be; and so it does where nodes send it from one to another.
+func (o *Operator) redirected(to wire.NotLeader) {
+	known := to.Known && slices.Contains(o.nodes, to.Leader)
 	if o.hops++; !known || o.hops > len(o.nodes) {
 		o.askNext()
 		o.hops = 0
 		o.due = o.env.Now().Add(o.patience.Longest / 2)
 		return
 	}
-	o.ask(env.ID(leader - 1))
+	o.ask(to.Leader)
 	o.hello()
 }
 

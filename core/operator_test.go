@@ -79,23 +79,29 @@ func (d *desk) welcome(conn uint64) {
 
 // How a command ends hangs on every one of its attempts.
 func TestHowACommandEnds(t *testing.T) {
-	refusal := func(c wire.Code) wire.Message { return wire.Message{Kind: wire.Refusal, Code: c, Used: 7} }
+	seven := wire.Facts{Outdated: wire.Outdated{Version: 7}}
+	refusal := func(c wire.Code) wire.Message {
+		if c != wire.VersionConflict {
+			return wire.Message{Kind: wire.Refusal, Code: c}
+		}
+		return wire.Message{Kind: wire.Refusal, Code: c, Facts: seven}
+	}
 	done := wire.Message{Kind: wire.Done, Command: wire.Drop}
 	for name, c := range map[string]struct {
 		story func(d *desk)
 		want  CommandResult
 	}{
 		"done":    {func(d *desk) { d.hears(done, 0) }, CommandResult{Outcome: Acked}},
-		"refused": {func(d *desk) { d.hears(refusal(wire.VersionConflict), 0) }, CommandResult{Outcome: Refused, Code: wire.VersionConflict, Value: 7}},
+		"refused": {func(d *desk) { d.hears(refusal(wire.VersionConflict), 0) }, CommandResult{Outcome: Refused, Code: wire.VersionConflict, Facts: seven}},
 		"refused after an attempt that nobody answered": {func(d *desk) {
 			d.wakes()
 			d.hears(refusal(wire.VersionConflict), 0)
-		}, CommandResult{Outcome: Unknown, Code: wire.VersionConflict, Value: 7}},
+		}, CommandResult{Outcome: Unknown, Code: wire.VersionConflict, Facts: seven}},
 		"every attempt is refused": {func(d *desk) {
 			d.hears(refusal(wire.NotServing), 0)
 			d.wakes()
 			d.hears(refusal(wire.VersionConflict), 0)
-		}, CommandResult{Outcome: Refused, Code: wire.VersionConflict, Value: 7}},
+		}, CommandResult{Outcome: Refused, Code: wire.VersionConflict, Facts: seven}},
 		"done after a refusal": {func(d *desk) {
 			d.hears(refusal(wire.Overloaded), 0)
 			d.hears(done, 0)
@@ -113,15 +119,15 @@ func TestHowACommandEnds(t *testing.T) {
 				d.Errorf("after another welcome: %+v", m)
 			}
 			d.hears(refusal(wire.UnknownTenant), 0)
-		}, CommandResult{Outcome: Unknown, Code: wire.UnknownTenant, Value: 7}},
+		}, CommandResult{Outcome: Unknown, Code: wire.UnknownTenant}},
 		"a reset of an older connection": {func(d *desk) {
 			d.hears(wire.Message{Kind: wire.Reset, Conn: 7}, 0)
 			d.hears(refusal(wire.UnknownTenant), 0)
-		}, CommandResult{Outcome: Refused, Code: wire.UnknownTenant, Value: 7}},
+		}, CommandResult{Outcome: Refused, Code: wire.UnknownTenant}},
 		"done of another command": {func(d *desk) {
 			d.hears(wire.Message{Kind: wire.Done, Command: wire.Create}, 0)
 			d.hears(refusal(wire.UnknownTenant), 0)
-		}, CommandResult{Outcome: Refused, Code: wire.UnknownTenant, Value: 7}},
+		}, CommandResult{Outcome: Refused, Code: wire.UnknownTenant}},
 		"nobody answers": {func(d *desk) {
 			for len(d.ended) == 0 {
 				d.wakes()
@@ -132,7 +138,7 @@ func TestHowACommandEnds(t *testing.T) {
 				d.hears(refusal(wire.NotServing), 0)
 				d.wakes()
 			}
-		}, CommandResult{Outcome: Refused, Code: wire.NotServing, Value: 7}},
+		}, CommandResult{Outcome: Refused, Code: wire.NotServing}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := connected(t)
@@ -211,13 +217,13 @@ func (d *desk) enters() {
 // moved lets the node that was asked last say who leads, by address; -1 is nobody.
 func (d *desk) moved(leader int) {
 	d.Helper()
-	d.hearsFrom(d.to[len(d.to)-1], wire.Message{Kind: wire.Refusal, Code: wire.Moved, Used: uint64(leader + 1)}, 0)
+	d.hearsFrom(d.to[len(d.to)-1], wire.Message{Kind: wire.Refusal, Code: wire.Moved, Facts: wire.Facts{NotLeader: wire.NotLeader{Known: leader >= 0, Leader: env.ID(max(leader, 0))}}}, 0)
 }
 
 // Whom an operator asks, and how it ends: who leads the control plane changes, and is not
 // always known.
 func TestWhomAnOperatorAsks(t *testing.T) {
-	done := wire.Message{Kind: wire.Done, Command: wire.Control}
+	done, third := wire.Message{Kind: wire.Done, Command: wire.Control}, wire.Facts{BadField: wire.BadField{Field: 3}}
 	for name, c := range map[string]struct {
 		story func(d *desk)
 		asks  []env.ID
@@ -264,8 +270,8 @@ func TestWhomAnOperatorAsks(t *testing.T) {
 				d.wakes()
 			}
 			d.enters()
-			d.hearsFrom(5, wire.Message{Kind: wire.Refusal, Code: wire.InvalidConfig, Resource: 3}, 0)
-		}, []env.ID{4, 5}, CommandResult{Outcome: Unknown, Code: wire.InvalidConfig, Field: 3}}, // the first one may have done it
+			d.hearsFrom(5, wire.Message{Kind: wire.Refusal, Code: wire.InvalidConfig, Facts: third}, 0)
+		}, []env.ID{4, 5}, CommandResult{Outcome: Unknown, Code: wire.InvalidConfig, Facts: third}}, // the first one may have done it
 		"a late answer of one that is asked no more": {func(d *desk) {
 			d.enters()
 			first := d.sent[len(d.sent)-1]
@@ -339,7 +345,7 @@ func TestWhomAnOperatorAsks(t *testing.T) {
 			d := wanting(t)
 			c.story(d)
 			for i := range d.ended {
-				d.ended[i].Value = 0 // of a Moved the address
+				d.ended[i].Facts.NotLeader = wire.NotLeader{}
 			}
 			if diff := cmp.Diff([]CommandResult{c.want}, d.ended); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

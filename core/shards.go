@@ -316,19 +316,18 @@ func (n *Node) ours(i int, m *wire.Message) bool {
 	return n.groupOf(i).Role() == group.Leading || m.Kind == wire.Query
 }
 
-// leaderOf returns the address, plus 1, of who leads the shard of a request's slot; 0 if
-// nobody is known to.
-func (n *Node) leaderOf(m *wire.Message) uint64 {
+// leaderOf returns which other node leads the shard of a request's slot, if one is known to.
+func (n *Node) leaderOf(m *wire.Message) wire.NotLeader {
 	shard, known := n.home(m.Tenant, m.Slot)
 	if !known {
-		return 0
+		return wire.NotLeader{}
 	}
 	if g := n.group(shard); g != nil {
 		if leader, known := g.Leader(); known && leader != n.self.Node {
-			return uint64(leader) + 1
+			return wire.NotLeader{Known: true, Leader: leader}
 		}
 	}
-	return 0
+	return wire.NotLeader{}
 }
 
 // read lets a slot answer a read at its level.

@@ -40,7 +40,7 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 	case err != nil || !steers(c.Kind):
 		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
 	case !n.leads:
-		n.refuse(from, m, replica.Outcome{Code: wire.Moved, Quota: quota.ExceededError{Used: n.coordinatorHint()}})
+		n.refuse(from, m, replica.Outcome{Code: wire.Moved, Facts: wire.Facts{NotLeader: n.coordinatorHint()}})
 	case n.accomplishedBy(&c):
 		n.accomplished(from, m, 0)
 	case n.underWay(&c):
@@ -60,13 +60,12 @@ func steers(k control.Kind) bool {
 	return slices.Contains([]control.Kind{control.CreateTenant, control.Configure, control.DropTenant, control.Drain, control.Undrain, control.AcceptLoss}, k)
 }
 
-// coordinatorHint returns the address, plus 1, of who leads the meta log; 0 if nobody is
-// known to.
-func (n *Node) coordinatorHint() uint64 {
+// coordinatorHint returns which other node leads the meta log, if one is known to.
+func (n *Node) coordinatorHint() wire.NotLeader {
 	if n.located && n.meta.leader != n.self.Node {
-		return uint64(n.meta.leader) + 1
+		return wire.NotLeader{Known: true, Leader: n.meta.leader}
 	}
-	return 0
+	return wire.NotLeader{}
 }
 
 // accomplishedBy reports whether what a command asks for is so.
@@ -128,9 +127,9 @@ func (n *Node) whyNot(c *control.Command, refusal control.Refusal) (out replica.
 	var wrong *tenant.ConfigError
 	switch {
 	case refusal == control.Stale && n.plane.Tenant(subjectOf(c)) != nil:
-		out.Quota.Used = n.plane.Tenant(subjectOf(c)).Config.Version
+		out.Facts.Outdated.Version = n.plane.Tenant(subjectOf(c)).Config.Version
 	case refusal == control.InvalidConfig && errors.As(c.Config.Validate(), &wrong):
-		out.Quota.Resource, out.Quota.Used = quota.Resource(wrong.Number()), wrong.Value
+		out.Facts.BadField = badField(wrong)
 	}
 	return out
 }

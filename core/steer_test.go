@@ -25,7 +25,7 @@ func within(c control.Command, regions ...tenant.Region) control.Command {
 	return c
 }
 
-// inWords tells an answer to an operator: "version-conflict 1", "invalid-config field 3"; ""
+// inWords tells an answer to an operator: "version-conflict 1", "invalid-config field 3 0"; ""
 // if there is none.
 func inWords(m *wire.Message) string {
 	switch {
@@ -37,11 +37,13 @@ func inWords(m *wire.Message) string {
 		return m.Kind.String()
 	}
 	text := m.Code.String()
-	if m.Resource != 0 {
-		text += fmt.Sprintf(" field %d", m.Resource)
-	}
-	if m.Used != 0 {
-		text += fmt.Sprintf(" %d", m.Used)
+	switch {
+	case m.BadField.Field != 0:
+		text += fmt.Sprintf(" field %d %d", m.BadField.Field, m.BadField.Value)
+	case m.Outdated.Version != 0:
+		text += fmt.Sprintf(" %d", m.Outdated.Version)
+	case m.NotLeader.Known:
+		text += fmt.Sprintf(" %d", m.NotLeader.Leader+1)
 	}
 	return text
 }
@@ -62,7 +64,7 @@ func TestWhatAnOperatorIsTold(t *testing.T) {
 		"one with other limits":             {nil, createOf(8, tight, 1), "tenant-exists", "tenant-exists"},
 		"one in another shard":              {nil, createOf(8, few, 2), "tenant-exists", "tenant-exists"},
 		"one that was dropped":              {list{dropOf(8, 0)}, createOf(8, few, 1), "tenant-dropped", "tenant-dropped"},
-		"one without a rate":                {nil, createOf(9, tenant.Limits{}, 1), "invalid-config field 3", "invalid-config field 3"},
+		"one without a rate":                {nil, createOf(9, tenant.Limits{}, 1), "invalid-config field 3 0", "invalid-config field 3 0"},
 		"one with too small a cap":          {nil, createOf(9, tenant.Limits{Rate: 1, Bytes: 7}, 1), "invalid-config field 6 7", "invalid-config field 6 7"},
 		"one with too little for its slots": {nil, createOf(9, tenant.Limits{Rate: 1}, 1, 2), "invalid-config", "invalid-config"},
 		"one without slots":                 {nil, createOf(9, few), "invalid-config", "invalid-config"},

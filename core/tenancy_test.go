@@ -137,7 +137,7 @@ func TestAGrantTakesItsTurn(t *testing.T) {
 			if last.Kind != wire.AckAt || r.State().Live() != 1 {
 				t.Errorf("behind the grant: %+v, %d live", last, r.State().Live())
 			}
-		} else if got := f.put(b, 8, 0, session, 9); got == nil || got.Code != wire.QuotaExceeded || quota.Resource(got.Resource) != quota.Entities {
+		} else if got := f.put(b, 8, 0, session, 9); got == nil || got.Code != wire.QuotaExceeded || got.Quota.Resource != quota.Entities {
 			t.Errorf("with %d entities, of which one is granted, another one: %+v", waiting, got)
 		}
 	}

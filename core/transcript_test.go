@@ -19,7 +19,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -737,8 +736,9 @@ func fieldsOf(m *wire.Message) []field {
 		numeric("nonce", &m.Nonce), numeric("session", &m.Session), numeric("request", &m.Request), numeric("floor", &m.Floor),
 		numeric("entity", entity), numeric("kind", &m.Signal.Kind), numeric("weight", &m.Signal.Weight), numeric("seq", &m.Seq),
 		{"code", func() string { return orNothing(m.Code != 0, m.Code.String()) }, codeInto(&m.Code)},
-		numeric("resource", &m.Resource), numeric("limit", &m.Limit), numeric("used", &m.Used),
-		{"retry", func() string { return orNothing(m.Retry != 0, span(m.Retry)) }, durationInto(&m.Retry)},
+		numeric("resource", (*uint8)(&m.Quota.Resource)), numeric("limit", &m.Quota.Limit), numeric("used", &m.Quota.Used),
+		{"retry", func() string { return orNothing(m.Quota.RetryAfter != 0, span(m.Quota.RetryAfter)) }, durationInto(&m.Quota.RetryAfter)},
+		numeric("field", &m.BadField.Field), numeric("value", &m.BadField.Value), numeric("in-force", &m.Outdated.Version),
 		numeric("shard", &m.Shard), numeric("base", &m.Base), numeric("version", &m.Version),
 		numeric("rate", &m.Limits.Rate), numeric("burst", &m.Limits.Burst), numeric("entities", &m.Limits.Entities), numeric("bytes", &m.Limits.Bytes),
 		numeric("last", &m.State.LastSeq),
@@ -783,7 +783,7 @@ func inWords(m *wire.Message) string {
 		}
 	}
 	if m.Code == wire.QuotaExceeded {
-		text += " (" + quota.Resource(m.Resource).String() + ")"
+		text += " (" + m.Quota.Resource.String() + ")"
 	}
 	return text
 }

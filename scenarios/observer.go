@@ -579,9 +579,9 @@ func (o *observer) refused(from, to env.ID, m *wire.Message) {
 		o.run.Refusals.Answered(reply)
 	}
 	told := observe.Refusal{
-		Resource: observe.Resource(m.Resource), Limit: m.Limit, Used: m.Used, RetryAfter: int64(m.Retry), Op: operationOf(m),
+		Resource: observe.Resource(m.Quota.Resource), Limit: m.Quota.Limit, Used: m.Quota.Used, RetryAfter: int64(m.Quota.RetryAfter), Op: operationOf(m),
 	}
-	if quota.Resource(m.Resource) == quota.SignalsPerSecond {
+	if m.Quota.Resource == quota.SignalsPerSecond {
 		o.run.Told(m.Tenant, m.Slot, told)
 	} else {
 		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), int64(o.local), uint64(o.boots[from].incarnation))

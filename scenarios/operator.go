@@ -186,15 +186,28 @@ func (o *operator) ended(r *core.CommandResult) {
 		outcome = history.Refused
 	}
 	if r.Code == wire.VersionConflict {
-		o.known[place] = r.Value
+		o.known[place] = r.Facts.Outdated.Version
 	}
 	o.run.Ended(o.index, outcome, o.world.Time())
 	if o.story != nil {
 		o.story.line(operatorKinds[outcome], int(o.env.Self()), "%-9s IS TOLD %s: %s %v", o.story.who(o.env.Self()), &o.at, outcome, r.Err(&o.at))
 	}
 	*o.left--
-	o.world.Saw(o.env.Self(), uint64(o.index), uint64(r.Outcome), uint64(r.Code), r.Value)
+	o.world.Saw(o.env.Self(), uint64(o.index), uint64(r.Outcome), uint64(r.Code), numberOf(r))
 	o.think()
+}
+
+// numberOf is what the trace has of the facts of a refusal: as the wire has it.
+func numberOf(r *core.CommandResult) uint64 {
+	switch f := &r.Facts; {
+	case f.NotLeader.Known:
+		return uint64(f.NotLeader.Leader) + 1
+	case r.Code == wire.InvalidConfig:
+		return f.BadField.Value
+	case r.Code == wire.QuotaExceeded:
+		return f.Quota.Used
+	}
+	return r.Facts.Outdated.Version
 }
 
 // operatorKinds are the kinds of the lines that tell how a command ended.

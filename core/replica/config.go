@@ -53,7 +53,7 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 // conflict is the outcome of a command that counts on another version than the one
 // in force.
 func conflict(inForce uint64) Outcome {
-	return Outcome{Code: wire.VersionConflict, Quota: quota.ExceededError{Used: inForce}}
+	return Outcome{Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: inForce}}}
 }
 
 // setLimits appends a record with new limits; they hold from here on. Until it is

@@ -31,7 +31,7 @@ var (
 // Every row comes to a slot whose durable limits have version 1 and whose limits of
 // version 3 are set as the row says.
 func TestConfigureComparesBeforeItSets(t *testing.T) {
-	conflict := replica.Outcome{Code: wire.VersionConflict, Quota: quota.ExceededError{Used: 3}}
+	conflict := replica.Outcome{Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 3}}}
 	later := replica.Outcome{Later: true}
 	for name, c := range map[string]struct {
 		durable       bool
@@ -97,8 +97,8 @@ func TestALoweredLimitRefusesGrowthOnly(t *testing.T) {
 		entity uint64
 		want   replica.Outcome
 	}{
-		{wire.Put, 9, replica.Outcome{Code: wire.QuotaExceeded, Quota: quota.ExceededError{Resource: quota.Entities, Limit: 2, Used: 4}}},
-		{wire.Write, 0, replica.Outcome{Code: wire.QuotaExceeded, Quota: quota.ExceededError{Resource: quota.StorageBytes, Limit: 303, Used: 404}}},
+		{wire.Put, 9, replica.Outcome{Code: wire.QuotaExceeded, Facts: wire.Facts{Quota: quota.ExceededError{Resource: quota.Entities, Limit: 2, Used: 4}}}},
+		{wire.Write, 0, replica.Outcome{Code: wire.QuotaExceeded, Facts: wire.Facts{Quota: quota.ExceededError{Resource: quota.StorageBytes, Limit: 303, Used: 404}}}},
 		{wire.Put, 0, replica.Outcome{Later: true, Admitted: true}},
 		{wire.Delete, 0, replica.Outcome{Later: true, Admitted: true}},
 	} {
@@ -121,7 +121,7 @@ func TestTheBucketKeepsItsLevel(t *testing.T) {
 	h.configure(3, 2, slow(40))
 	h.run()
 	h.write(3)
-	if out := h.ask(0); out.Code != wire.QuotaExceeded || out.Quota.Resource != quota.SignalsPerSecond {
+	if out := h.ask(0); out.Code != wire.QuotaExceeded || out.Facts.Quota.Resource != quota.SignalsPerSecond {
 		t.Errorf("a fourth write after the burst was raised from 3 to 40: %+v", out)
 	}
 }
@@ -166,7 +166,7 @@ func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 		t.Fatalf("%d requests refused, version %d in force; want 2 and 2", len(h.refused), h.State().Limits.Version)
 	}
 	h.room = room
-	if out := h.ask(8); out.Code != wire.QuotaExceeded || out.Quota.Limit != 2 {
+	if out := h.ask(8); out.Code != wire.QuotaExceeded || out.Facts.Quota.Limit != 2 {
 		t.Errorf("a third entity under the limits that are in force: %+v", out)
 	}
 	if out := h.configure(3, 2, wide); !out.Later {
@@ -186,7 +186,7 @@ func (h *host) wantRate(rate, burst uint64) {
 		out := h.ask(0)
 		h.run()
 		if out.Code != wire.NoError {
-			if out.Quota.Resource != quota.SignalsPerSecond || out.Quota.Limit != rate || out.Quota.Used != burst {
+			if out.Facts.Quota.Resource != quota.SignalsPerSecond || out.Facts.Quota.Limit != rate || out.Facts.Quota.Used != burst {
 				h.Errorf("refused with %+v, want a rate of %d and a burst of %d", out, rate, burst)
 			}
 			return
@@ -312,7 +312,7 @@ func TestLimitsThatAreTakenBackEarnedNothing(t *testing.T) {
 	}
 	h.run()
 	h.room = room
-	if out := h.ask(2); out.Code != wire.QuotaExceeded || out.Quota.Resource != quota.SignalsPerSecond {
+	if out := h.ask(2); out.Code != wire.QuotaExceeded || out.Facts.Quota.Resource != quota.SignalsPerSecond {
 		t.Errorf("a write after the old limits are back: %+v", out)
 	}
 }

@@ -231,9 +231,9 @@ type segment struct {
 type Outcome struct {
 	Code     wire.Code
 	Later    bool
-	Admitted bool                // a record waits for AppendNext
-	Seq      lineage.Seq         // of the record that answers a repeated request, or of a session
-	Quota    quota.ExceededError // of VersionConflict: Used is the version in force
+	Admitted bool        // a record waits for AppendNext
+	Seq      lineage.Seq // of the record that answers a repeated request, or of a session
+	Facts    wire.Facts  // that belong to Code
 }
 
 // New returns a closed replica.

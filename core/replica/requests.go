@@ -43,7 +43,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if !ok {
 		r.counts.Refused[over.Resource-1]++
 		r.hit(e, fault.QuotaRefused, lineage.Seq(over.Resource))
-		return Outcome{Code: wire.QuotaExceeded, Quota: over}
+		return Outcome{Code: wire.QuotaExceeded, Facts: wire.Facts{Quota: over}}
 	}
 	rec.Level = level
 	session.InFlight++

@@ -289,11 +289,11 @@ func TestFullDiskChargesNothing(t *testing.T) {
 	}
 	h.fail = nil
 	h.write(3) // entities 0, 1 and 2
-	if out := h.ask(100); out.Quota.Resource != quota.Entities {
+	if out := h.ask(100); out.Facts.Quota.Resource != quota.Entities {
 		t.Errorf("a fourth entity: %+v, want a refusal for entities", out)
 	}
 	h.write(2)
-	if out := h.ask(0); out.Quota.Resource != quota.SignalsPerSecond {
+	if out := h.ask(0); out.Facts.Quota.Resource != quota.SignalsPerSecond {
 		t.Errorf("a sixth write: %+v, want a refusal for the rate", out)
 	}
 }

@@ -44,7 +44,7 @@ const (
 	fEntity        //
 	fSeq           //
 	fState         // last seq, digest high, digest low, 8 x (count, weight)
-	fRefusal       // code, resource, limit, used, retry after
+	fRefusal       // code and facts, as drawn at refusalSize
 	fVersion       //
 	fBase          //
 	fLimits        // rate, burst, entities, bytes
@@ -58,7 +58,7 @@ const (
 
 var fieldSize = [fields]int{
 	fNonce: 8, fConn: 8, fFrame: 40, fChange: 24, fSession: 8, fRequest: 8,
-	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: 40,
+	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: refusalSize,
 	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8, fEpoch: 8, fLevel: 32,
 }
 
@@ -176,12 +176,7 @@ func (m *Message) put(b []byte, f field) {
 	case fState:
 		putState(b, &m.State)
 	case fRefusal:
-		b = b[:40]
-		put(b, uint64(m.Code))
-		put(b[8:], uint64(m.Resource))
-		put(b[16:], m.Limit)
-		put(b[24:], m.Used)
-		put(b[32:], uint64(m.Retry))
+		putRefusal(b, m.Code, &m.Facts)
 	case fVersion:
 		put(b, m.Version)
 	case fBase:
@@ -306,9 +301,7 @@ func (r *reader) field(m *Message, f field) {
 	case fState:
 		r.state(&m.State)
 	case fRefusal:
-		m.Code = Code(r.below(uint64(codes)))
-		m.Resource = uint8(r.below(1 << 8))
-		m.Limit, m.Used, m.Retry = r.next(), r.next(), env.Duration(r.next())
+		m.Code, m.Facts = r.refusal()
 	case fVersion:
 		m.Version = r.next()
 	case fBase:

@@ -80,10 +80,7 @@ type Message struct {
 	Seq       lineage.Seq            // Ack: of the record; State: last record folded
 	State     signal.State           // State
 	Code      Code                   // Refusal
-	Resource  uint8                  // Refusal of a quota: which, as package quota numbers them; of a configuration: which field, as package tenant numbers them; else 0
-	Limit     uint64                 // Refusal of a quota
-	Used      uint64                 // Refusal of a quota; of a configuration: the field's value; of a version: the one in force; Moved: address + 1 of who leads, 0 if nobody is known
-	Retry     env.Duration           // Refusal: when the same may succeed, 0 if unknown
+	Facts                            // Refusal: what belongs to Code
 	Version   uint64                 // Configure, Create: of the limits; Done: repeats it
 	Base      uint64                 // Configure, Drop: the version that must be in force
 	Limits    tenant.Limits          // Configure, Create

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -59,10 +60,10 @@ func full(k wire.Kind) wire.Message {
 		Kind: k, Nonce: 0x0101010101010101, Conn: 0x0202020202020202, Frame: 0x0303030303030303,
 		Tenant: 0x0404040404040404, Slot: 0x05050505, Placement: 0x0606060606060606, Session: 0x0707070707070707,
 		Request: 0x0808080808080808, Floor: 0x0909090909090909, Entity: 0x0a0a0a0a0a0a0a0a, Seq: 0x0b0b0b0b0b0b0b0b,
-		Signal:   signal.Signal{Entity: 0x0c0c0c0c0c0c0c0c, ClientTime: -0x0d0d0d0d0d0d0d0d, Weight: -0x0e0e0e0e, Kind: 7},
-		State:    signal.State{LastSeq: 0x0f0f0f0f0f0f0f0f, Applied: signal.Digest{Hi: 0x1010101010101010, Lo: 0x1111111111111111}},
-		Code:     wire.QuotaExceeded,
-		Resource: 3, Limit: 0x1212121212121212, Used: 0x1313131313131313, Retry: 0x1414141414141414,
+		Signal:  signal.Signal{Entity: 0x0c0c0c0c0c0c0c0c, ClientTime: -0x0d0d0d0d0d0d0d0d, Weight: -0x0e0e0e0e, Kind: 7},
+		State:   signal.State{LastSeq: 0x0f0f0f0f0f0f0f0f, Applied: signal.Digest{Hi: 0x1010101010101010, Lo: 0x1111111111111111}},
+		Code:    wire.QuotaExceeded,
+		Facts:   quotaFacts(),
 		Version: 0x1515151515151515, Base: 0x1616161616161616, Shard: 0x17171717, Command: wire.Create,
 		Limits: tenant.Limits{Rate: 0x1818181818181818, Burst: 0x1919191919191919, Entities: 0x1a1a1a1a1a1a1a1a, Bytes: 0x1b1b1b1b1b1b1b1b},
 		Epoch:  0x1c1c1c1c1c1c1c1c, Level: wire.Bounded, Token: wire.Token{Epoch: 0x1d1d1d1d1d1d1d1d, Seq: 0x1e1e1e1e1e1e1e1e}, Bound: 0x1f1f1f1f1f1f1f1f,
@@ -101,7 +102,7 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"ack":          append(slices.Clone(frame), "Session", "Request", "Seq"),
 		"read":         append(slices.Clone(frame), "Request", "Entity"),
 		"state":        append(slices.Clone(frame), "Request", "Entity", "Seq", "State"),
-		"refusal":      append(slices.Clone(frame), "Session", "Request", "Code", "Resource", "Limit", "Used", "Retry"),
+		"refusal":      append(slices.Clone(frame), "Session", "Request", "Code", "Facts"),
 		"configure":    append(slices.Clone(frame), "Request", "Version", "Base", "Limits"),
 		"create":       append(slices.Clone(frame), "Request", "Version", "Limits", "Shard"),
 		"drop":         append(slices.Clone(frame), "Request", "Base"),
@@ -145,10 +146,7 @@ func carried(m wire.Message) []string {
 	note("Seq", m.Seq != 0)
 	note("State", m.State != signal.State{})
 	note("Code", m.Code != 0)
-	note("Resource", m.Resource != 0)
-	note("Limit", m.Limit != 0)
-	note("Used", m.Used != 0)
-	note("Retry", m.Retry != 0)
+	note("Facts", m.Facts != wire.Facts{})
 	note("Version", m.Version != 0)
 	note("Base", m.Base != 0)
 	note("Limits", m.Limits != tenant.Limits{})
@@ -174,9 +172,9 @@ func TestMessagesReadBackAsWritten(t *testing.T) {
 				Entity: signal.Entity(word("subject")), ClientTime: rapid.Int64().Draw(t, "client time"),
 				Weight: rapid.Int32().Draw(t, "weight"), Kind: signal.Kind(rapid.Uint8().Draw(t, "signal kind")),
 			},
-			State: signal.State{LastSeq: word("last seq"), Applied: signal.Digest{Hi: word("hi"), Lo: word("lo")}},
-			Code:  rapid.SampledFrom(codes()).Draw(t, "code"), Resource: rapid.Uint8().Draw(t, "resource"),
-			Limit: word("limit"), Used: word("used"), Retry: env.Duration(rapid.Int64().Draw(t, "retry")),
+			State:   signal.State{LastSeq: word("last seq"), Applied: signal.Digest{Hi: word("hi"), Lo: word("lo")}},
+			Code:    rapid.SampledFrom(codes()).Draw(t, "code"),
+			Facts:   anyFacts(t),
 			Version: word("version"), Base: word("base"), Shard: lineage.Shard(rapid.Uint32().Draw(t, "shard")), Command: rapid.SampledFrom(kinds()).Draw(t, "command"),
 			Limits: tenant.Limits{Rate: word("rate"), Burst: word("burst"), Entities: word("entity limit"), Bytes: word("bytes")},
 			Epoch:  lineage.ShardEpoch(word("epoch")), Level: rapid.SampledFrom(levels()).Draw(t, "level"),
@@ -264,7 +262,16 @@ func TestNoDamagedByteIsAccepted(t *testing.T) {
 // made right again.
 func forged(k wire.Kind, at int, v uint64) []byte {
 	m := full(k)
-	b := wire.Append(nil, &m)
+	return forge(wire.Append(nil, &m), at, v)
+}
+
+// odd returns a refusal with a number at an offset that its code does not have.
+func odd(code wire.Code, at int, v uint64) []byte {
+	return forge(wire.Append(nil, &wire.Message{Kind: wire.Refusal, Code: code}), at, v)
+}
+
+// forge changes the number at an offset of b and makes the checksum right again.
+func forge(b []byte, at int, v uint64) []byte {
 	binary.LittleEndian.PutUint64(b[at:], v)
 	table := crc32.MakeTable(crc32.Castagnoli)
 	binary.LittleEndian.PutUint32(b[4:], crc32.Update(crc32.Checksum(b[:4], table), table, b[8:]))
@@ -277,7 +284,7 @@ func TestDecodeRefuses(t *testing.T) {
 	set := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
 	long := full(wire.Control)
 	long.Tail = make([]byte, wire.MaxTail+1)
-	const slot, weight, signalKind, code, resource, shard, command, level, bound = 32, 88, 96, 64, 72, 96, 56, 64, 88
+	const slot, weight, signalKind, code, resource, limit, used, retry, shard, command, level, bound = 32, 88, 96, 64, 72, 80, 88, 96, 96, 56, 64, 88
 	for _, c := range []struct {
 		bytes []byte
 		is    error
@@ -295,6 +302,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{forged(wire.Write, signalKind, 1<<8), wire.ErrMalformed, "malformed message: a field of a write is out of its range"},
 		{forged(wire.Refusal, code, uint64(len(codes())+1)), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
 		{forged(wire.Refusal, resource, 1<<8), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{odd(wire.Moved, resource, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{odd(wire.Moved, used, 1<<32+1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{odd(wire.VersionConflict, resource, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{odd(wire.InvalidConfig, limit, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{odd(wire.VersionConflict, retry, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
+		{odd(wire.NotServing, used, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
 		{forged(wire.Create, shard, 1<<32), wire.ErrMalformed, "malformed message: a field of a create is out of its range"},
 		{forged(wire.Done, command, uint64(len(kinds())+1)), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
 		{forged(wire.Query, level, uint64(len(levels()))), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
@@ -411,14 +424,81 @@ func TestKindsHaveDistinctNames(t *testing.T) {
 	}
 }
 
-// The numbers of resources cross the wire; the two packages do not know each other.
-func TestResourcesCrossTheWire(t *testing.T) {
-	for _, resource := range []quota.Resource{quota.SignalsPerSecond, quota.Entities, quota.StorageBytes} {
+// quotaFacts are those of a refusal for a quota.
+func quotaFacts() wire.Facts {
+	return wire.Facts{Quota: quota.ExceededError{
+		Resource: quota.StorageBytes, Limit: 0x1212121212121212, Used: 0x1313131313131313, RetryAfter: 0x1414141414141414,
+	}}
+}
+
+// anyFacts are facts of all codes at once: which of them travel, the code says.
+func anyFacts(t *rapid.T) wire.Facts {
+	word := func(name string) uint64 { return rapid.Uint64().Draw(t, name) }
+	f := wire.Facts{
+		Quota: quota.ExceededError{
+			Resource: quota.Resource(rapid.Uint8().Draw(t, "resource")), Limit: word("limit"), Used: word("used"), RetryAfter: env.Duration(rapid.Int64().Draw(t, "retry")),
+		},
+		Outdated: wire.Outdated{Version: word("version in force")},
+		BadField: wire.BadField{Field: rapid.Uint8().Draw(t, "field"), Value: word("value")},
+	}
+	if f.NotLeader.Known = rapid.Bool().Draw(t, "known"); f.NotLeader.Known {
+		f.NotLeader.Leader = env.ID(rapid.Uint32().Draw(t, "leader"))
+	}
+	return f
+}
+
+// Each code takes its own fact along, and no other.
+func TestARefusalCarriesTheFactOfItsCode(t *testing.T) {
+	all := wire.Facts{
+		Quota: quotaFacts().Quota, NotLeader: wire.NotLeader{Known: true, Leader: math.MaxUint32}, Outdated: wire.Outdated{Version: 7},
+		BadField: wire.BadField{Field: 255, Value: 9},
+	}
+	for _, code := range codes() {
+		var want wire.Facts
+		switch code {
+		case wire.QuotaExceeded:
+			want.Quota = all.Quota
+		case wire.Moved:
+			want.NotLeader = all.NotLeader
+		case wire.VersionConflict:
+			want.Outdated = all.Outdated
+		case wire.InvalidConfig:
+			want.BadField = all.BadField
+		}
 		m := full(wire.Refusal)
-		m.Resource = uint8(resource)
+		m.Code, m.Facts = code, all
 		var back wire.Message
-		if err := wire.Decode(wire.Append(nil, &m), &back); err != nil || quota.Resource(back.Resource) != resource {
-			t.Errorf("%s arrives as %s, %v", resource, quota.Resource(back.Resource), err)
+		if err := wire.Decode(wire.Append(nil, &m), &back); err != nil || back.Code != code || back.Facts != want {
+			t.Errorf("%s: %+v, %v, want %+v", code, back.Facts, err, want)
+		}
+	}
+}
+
+// The bytes of the facts of refusals, as they were written when version 1 was new: behind the
+// code, resource or field, limit, value, retry after.
+func TestGoldenRefusals(t *testing.T) {
+	const none = "0000000000000000"
+	for _, c := range []struct {
+		code  wire.Code
+		facts wire.Facts
+		want  string
+	}{
+		{wire.QuotaExceeded, quotaFacts(), "0100000000000000" + "0300000000000000" + "1212121212121212" + "1313131313131313" + "1414141414141414"},
+		{wire.Moved, wire.Facts{}, "0600000000000000" + none + none + none + none},
+		{wire.Moved, wire.Facts{NotLeader: wire.NotLeader{Known: true}}, "0600000000000000" + none + none + "0100000000000000" + none},
+		{wire.Moved, wire.Facts{NotLeader: wire.NotLeader{Known: true, Leader: math.MaxUint32}}, "0600000000000000" + none + none + "0000000001000000" + none},
+		{wire.VersionConflict, wire.Facts{Outdated: wire.Outdated{Version: 0x0102030405060708}}, "0f00000000000000" + none + none + "0807060504030201" + none},
+		{wire.InvalidConfig, wire.Facts{BadField: wire.BadField{Field: 4, Value: 0x0102030405060708}}, "1000000000000000" + "0400000000000000" + none + "0807060504030201" + none},
+		{wire.NotNow, wire.Facts{}, "1700000000000000" + none + none + none + none},
+	} {
+		m := wire.Message{Kind: wire.Refusal, Code: c.code, Facts: c.facts}
+		b := wire.Append(nil, &m)
+		if got := hex.EncodeToString(b[len(b)-40:]); got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s", c.code, got, c.want)
+		}
+		var back wire.Message
+		if err := wire.Decode(b, &back); err != nil || back.Code != c.code || back.Facts != c.facts {
+			t.Errorf("%s is read as %+v, %v", c.code, back, err)
 		}
 	}
 }

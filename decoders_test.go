@@ -3,9 +3,12 @@ package tidalsim_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"flag"
 	"hash/crc32"
 	"math"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core"
@@ -118,25 +121,19 @@ func envelope(b []byte) [][]byte {
 	return [][]byte{b[4:12], b[16:]}
 }
 
-// between is a message between nodes of each kind, with something in each field.
+// between is a message between nodes of each kind: the golden ones.
 func between() (all [][]byte) {
-	header, log := peer.ShardHeader{From: 2, Shard: 4, Epoch: 5}, peer.Log{Tenant: 7, Slot: 2, Whole: true}
-	of, by, at := peer.LogHeader{ShardHeader: header, Tenant: 7, Slot: 2, Placement: 3}, peer.ControlHeader{From: 2}, lineage.Position{Seq: 41, Chain: 9}
-	tail := []byte("tail")
-	for _, m := range []peer.Message{
-		&peer.Append{LogHeader: of, At: at, Commit: 40, Life: 1, Records: tail}, &peer.Appended{LogHeader: of, At: at, Applied: 40, Life: 1, Anew: true, Asked: 6},
-		&peer.Pull{LogHeader: of, At: at, Snapshot: 30, Offset: 8, Ends: []lineage.End{{Last: 3}, {Last: 9}}}, &peer.Chunk{LogHeader: of, At: at, Size: 12, Data: tail},
-		&peer.Confirm{ShardHeader: header, Round: 6}, &peer.Confirmed{ShardHeader: header, Round: 6}, &peer.Survey{ShardHeader: header, Attempt: 1, First: 2},
-		&peer.Surveyed{ShardHeader: header, Attempt: 1, Changes: 3, First: 2, Size: 4, Logs: []peer.Log{log, {}}}, &peer.Outdated{ShardHeader: header},
-		&peer.AskIndex{LogHeader: of, Question: 6}, &peer.Index{LogHeader: of, Question: 6, At: at},
-		&peer.Heartbeat{ControlHeader: by, Told: 8, Heard: 3, Troubles: []peer.Trouble{{Shard: 4, Epoch: 5, Unconfirmed: 6, Unsynced: 7}, {}}},
-		&peer.Configs{ControlHeader: by, Told: 8, Last: 9, Number: 3, Changes: tail}, &peer.Propose{ControlHeader: by, Number: 1, Client: 2, Command: tail},
-		&peer.Proposed{ControlHeader: by, Number: 1, Client: 2, Result: tail}, &peer.Poll{ControlHeader: by, Number: 7},
-		&peer.Report{ControlHeader: by, Asked: 7, Number: 8, Figures: peer.Figures{Own: true, Free: 9}}, &peer.Verify{ControlHeader: by, Shard: 4, Epoch: 5, Round: 6},
-		&peer.Verified{ControlHeader: by, Shard: 4, Epoch: 5, Round: 6}, &peer.Register{ControlHeader: by, Challenge: 5, Command: tail},
-		&peer.Registered{ControlHeader: by, Given: 6, Challenge: 5, Nonce: env.Nonce{A: 1, B: 2}},
-	} {
-		all = append(all, m.Encode(nil))
+	text, err := os.ReadFile("core/peer/testdata/v2/messages.txt")
+	if err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		_, digits, _ := strings.Cut(strings.TrimSpace(line), " ")
+		b, err := hex.DecodeString(digits)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, b)
 	}
 	return all
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// Whoever switches over the type of a message between nodes names every kind that can come,
-// also those of which there is nothing to do: the next kind that is added is not overlooked.
+// A switch over the type of a message between nodes names every kind that can come, also the
+// kinds for which it has nothing to do: so no switch overlooks the next kind that is added.
 func TestSwitchesNameEveryMessage(t *testing.T) {
 	seen := 0
 	for _, p := range load(t, nil, "./core/...", "./scenarios/...") {

@@ -600,6 +600,39 @@ func TestALateSnapshotTakesNothingAway(t *testing.T) {
 	}
 }
 
+// A replica that was fetching a snapshot which the leader has let go of needs records by now, and
+// asks with the snapshot and what it has of it. The first part of another snapshot would bring it
+// back to the same question again and again.
+func TestAQuestionForASnapshotThatIsGoneIsAnsweredWithRecords(t *testing.T) {
+	w := lagging(t, 0, 2)
+	w.held = of(peer.KindPull, 2)
+	w.settle()
+	asked := w.waiting(w.held)
+	if len(asked) == 0 {
+		t.Fatalf("node 2 asks for nothing:\n%v", w)
+	}
+	m := asked[0]
+	again := as[peer.Pull](m)
+	again.Snapshot, again.Offset = 1, 100
+	m.bytes = again.Encode(nil)
+	w.messages = nil
+	w.held = func(m *message) bool { return m.from == 0 && m.to == 2 }
+	w.hand(&m)
+	w.run()
+	records := 0
+	for _, m := range w.waiting(w.held) {
+		switch m.Kind() {
+		case peer.KindAppend:
+			records += len(as[peer.Append](m).Records)
+		case peer.KindChunk:
+			t.Errorf("node 0 sends %s", &m)
+		}
+	}
+	if records == 0 {
+		t.Errorf("node 0 sends no records:\n%v", w)
+	}
+}
+
 // A member that lacks a record for too long is removed, unless too few were left.
 func TestASlowMemberIsRemovedWhileEnoughAreLeft(t *testing.T) {
 	for _, members := range []int{3, 2} {

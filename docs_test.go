@@ -420,16 +420,16 @@ func TestMistakesThatNoSeedFindsAreTold(t *testing.T) {
 	}
 }
 
-// Each committed regression is named in the README's record of bugs.
+// Each committed regression is named in the record of bugs.
 func TestEveryRegressionIsTold(t *testing.T) {
-	told := section(t, "README.md", "Bugs that it found")
+	told := text(t, "docs/bugs.md")
 	plans, err := filepath.Glob("testdata/regressions/*/*.json")
 	if err != nil || len(plans) < 20 {
 		t.Fatalf("%d regressions: %v", len(plans), err)
 	}
 	for _, path := range plans {
 		if name := strings.TrimSuffix(filepath.Base(path), ".json"); !strings.Contains(told, "`"+name+"`") {
-			t.Errorf("README.md lacks a row with `%s`: what was wrong, what found it, what is left of it", name)
+			t.Errorf("docs/bugs.md lacks a row with `%s`: what was wrong, what found it, what is left of it", name)
 		}
 	}
 }

@@ -1,0 +1,270 @@
+package tidalsim_test
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// faceless is the highest number of faceless subjects in the comments of each package: "what is
+// committed", "who was deposed", "nobody". A comment is understood at first reading if its
+// subject is a named role: leader, follower, coordinator, client, operator, disk, checker.
+//
+// The numbers may only fall. A change that makes a package plainer lowers its row. A package
+// without a row may have none.
+var faceless = map[string]int{
+	"bench": 12,
+
+	"checker":         183,
+	"checker/history": 11,
+	"checker/observe": 114,
+
+	"cmd/simrun": 42,
+
+	"core":             210,
+	"core/assert":      1,
+	"core/control":     174,
+	"core/desired":     11,
+	"core/env":         15,
+	"core/env/envtest": 5,
+	"core/fair":        5,
+	"core/fault":       3,
+	"core/group":       123,
+	"core/health":      33,
+	"core/keyed":       2,
+	"core/metalog":     72,
+	"core/peer":        26,
+	"core/quorum":      6,
+	"core/quota":       11,
+	"core/record":      3,
+	"core/replica":     122,
+	"core/route":       9,
+	"core/signal":      3,
+	"core/state":       8,
+	"core/strict":      19,
+	"core/tenant":      6,
+	"core/wal":         18,
+	"core/wire":        12,
+
+	"harness":             18,
+	"harness/artifacts":   10,
+	"harness/campaign":    19,
+	"harness/counter":     9,
+	"harness/page":        3,
+	"harness/regressions": 1,
+	"harness/replay":      12,
+	"harness/runner":      7,
+	"harness/selftest":    12,
+	"harness/shrink":      17,
+	"harness/verdict":     1,
+
+	"host":         13,
+	"host/disk":    14,
+	"host/frame":   4,
+	"host/live":    20,
+	"host/local":   18,
+	"host/meter":   3,
+	"host/network": 7,
+	"host/probe":   24,
+
+	"internal/golden":  1,
+	"internal/nearest": 3,
+
+	"report": 9,
+
+	"scenarios":       251,
+	"scenarios/brief": 19,
+	"scenarios/shape": 5,
+
+	"selftest": 2,
+
+	"sim":         29,
+	"sim/chance":  5,
+	"sim/clock":   2,
+	"sim/disk":    25,
+	"sim/network": 9,
+	"sim/plan":    15,
+	"sim/queue":   4,
+	"sim/trace":   3,
+}
+
+// facelessSubject finds subjects that name no role.
+var facelessSubject = []*regexp.Regexp{
+	regexp.MustCompile(`\b[Ww]hat (?:is|was|are|were|has|have|had|they|it|he|one|a|the|somebody|nobody|others?|each|every)\b`),
+	regexp.MustCompile(`\b(?:[Ww]ho|[Ww]hose|[Ww]hom|[Nn]obody|[Ss]omebody)\b`),
+}
+
+// sighting is one faceless subject.
+type sighting struct {
+	pos  token.Position
+	text string
+}
+
+// directive matches comments that are for tools, not for readers.
+var directive = regexp.MustCompile(`^//(?:go|safety):`)
+
+// facelessIn returns the faceless subjects in the comments of one file, in order. A subject may
+// span two lines of one comment. Generated files have none: nobody edits them.
+func facelessIn(fset *token.FileSet, file *ast.File) (seen []sighting) {
+	if ast.IsGenerated(file) {
+		return nil
+	}
+	for _, group := range file.Comments {
+		joined, starts := prose(fset, group)
+		for _, subject := range facelessSubject {
+			for _, at := range subject.FindAllStringIndex(joined, -1) {
+				line, _ := slices.BinarySearchFunc(starts, at[0], func(l line, offset int) int {
+					return cmp.Compare(l.offset, offset+1)
+				})
+				seen = append(seen, sighting{starts[line-1].pos, joined[at[0]:at[1]]})
+			}
+		}
+	}
+	slices.SortStableFunc(seen, func(a, b sighting) int { return cmp.Compare(a.pos.Line, b.pos.Line) })
+	return seen
+}
+
+// line is where a line of a comment begins: in the joined text, and in its file.
+type line struct {
+	offset int
+	pos    token.Position
+}
+
+// prose joins the lines of a comment with spaces, directives left out.
+func prose(fset *token.FileSet, group *ast.CommentGroup) (string, []line) {
+	var text strings.Builder
+	var starts []line
+	for _, c := range group.List {
+		if directive.MatchString(c.Text) {
+			continue
+		}
+		pos := fset.Position(c.Pos())
+		for i, l := range strings.Split(c.Text, "\n") {
+			at := pos
+			at.Line += i
+			starts = append(starts, line{text.Len(), at})
+			text.WriteString(strings.Trim(l, "/* \t") + " ")
+		}
+	}
+	return text.String(), starts
+}
+
+// facelessOfTheTree returns the faceless subjects of each package, tests left out.
+func facelessOfTheTree(t *testing.T) map[string][]sighting {
+	t.Helper()
+	found := map[string][]sighting{}
+	walk(t, ".", ".go", func(path string) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if strings.HasSuffix(path, "_test.go") || slices.Contains(strings.Split(dir, "/"), "testdata") {
+			return
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[dir] = append(found[dir], facelessIn(fset, file)...)
+	})
+	return found
+}
+
+func TestCommentsNameTheirSubjects(t *testing.T) {
+	found := facelessOfTheTree(t)
+	if len(found) < 50 {
+		t.Fatalf("only %d packages are looked at", len(found))
+	}
+	for _, dir := range slices.Sorted(maps.Keys(found)) {
+		for _, complaint := range judgeProse(dir, found[dir], faceless[dir]) {
+			t.Error(complaint)
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(faceless)) {
+		if _, exists := found[dir]; !exists {
+			t.Errorf("faceless has a row for %s, which is no package; delete the row", dir)
+		}
+	}
+}
+
+// judgeProse compares the faceless subjects of a package with its row.
+func judgeProse(dir string, seen []sighting, row int) (complaints []string) {
+	switch {
+	case len(seen) > row:
+		complaints = append(complaints, fmt.Sprintf(
+			"%s has %d faceless subjects in its comments, want at most %d: name the role (leader, client, disk)",
+			dir, len(seen), row))
+		for _, s := range seen {
+			complaints = append(complaints, fmt.Sprintf("%s:%d: %q", s.pos.Filename, s.pos.Line, s.text))
+		}
+	case len(seen) < row:
+		complaints = append(complaints, fmt.Sprintf(
+			"%s has %d faceless subjects in its comments, its row in prose_test.go says %d: lower the table to %d",
+			dir, len(seen), row, len(seen)))
+	}
+	return complaints
+}
+
+func TestFacelessSubjectsAreCounted(t *testing.T) {
+	const source = `// Package p tells what the leader
+// does. Somebody reads it.
+package p
+
+//go:generate echo who
+//safety:NAME by=who on=nobody
+var x = "what is text" // whoever; whose
+
+/* A leader
+   acks what
+   is durable. */
+var y int // what follows is plain
+`
+	for _, tt := range []struct {
+		name, source string
+		want         []string
+	}{
+		{"comments", source, []string{"1 what the", "2 Somebody", "7 whose", "10 what is"}},
+		{"generated", "// Code generated by who. DO NOT EDIT.\n\n" + source, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, "p.go", tt.source, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, s := range facelessIn(fset, file) {
+				got = append(got, fmt.Sprintf("%d %s", s.pos.Line, s.text))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheTableOfProseMayOnlyFall(t *testing.T) {
+	seen := []sighting{
+		{token.Position{Filename: "p/a.go", Line: 3}, "who"},
+		{token.Position{Filename: "p/b.go", Line: 5}, "what is"},
+	}
+	for _, tt := range []struct {
+		row  int
+		want string
+	}{
+		{1, "p has 2 faceless subjects in its comments, want at most 1: name the role (leader, client, disk)\n" +
+			"p/a.go:3: \"who\"\np/b.go:5: \"what is\""},
+		{2, ""},
+		{3, "p has 2 faceless subjects in its comments, its row in prose_test.go says 3: lower the table to 2"},
+	} {
+		if got := strings.Join(judgeProse("p", seen, tt.row), "\n"); got != tt.want {
+			t.Errorf("row %d: got %s, want %s", tt.row, got, tt.want)
+		}
+	}
+}

@@ -37,7 +37,7 @@ var faceless = map[string]int{
 	"core/env/envtest": 5,
 	"core/fair":        5,
 	"core/fault":       3,
-	"core/group":       123,
+	"core/group":       8,
 	"core/health":      33,
 	"core/keyed":       2,
 	"core/metalog":     72,

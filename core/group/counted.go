@@ -8,16 +8,18 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// Counted is what a leader counts on in another replica of a log.
+// Counted is the leader's knowledge of one other replica of a log: the acknowledgements that count
+// towards a commit.
 type Counted struct {
 	Member control.Member
-	Life   peer.Life   // of the log there: what an earlier one acknowledged counts no more
-	Seq    lineage.Seq // records up to here are durable there, and the leader's; 0: none is known to be
+	// the replica's generation of the log; acknowledgements of an earlier generation do not count
+	Life peer.Life
+	Seq  lineage.Seq // highest seq that is durable there and equals the leader's log; 0: unknown
 }
 
-// AppendCounted appends to dst what the node counts on in the other replicas of a log, by the
-// log's number on the node, and returns the epoch in which it does. It is false if the node
-// does not lead, or the shard has no such log here. It changes nothing.
+// AppendCounted appends to dst the acknowledgements that the leader counts for each other replica
+// of a log, and returns the epoch. The log is named by its number on the node. It returns false if
+// the node does not lead or has no such log. It changes nothing.
 func (g *Group) AppendCounted(dst []Counted, number int) ([]Counted, lineage.ShardEpoch, bool) {
 	at, found := slices.BinarySearch(g.numbers, number)
 	if !found || g.role != Leading || !g.slots[at].r.Leads() {

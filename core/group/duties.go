@@ -9,11 +9,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// What ends while the shard goes on: a node's duties in it, and logs of tenants that are
-// dropped.
+// This file ends duties while the shard goes on: a drained node leaves the in-sync set, and the
+// logs of dropped tenants close.
 
-// Drain says whether a node is to be in no set: then it does not join, and the leader
-// removes it while enough others are left.
+// Drain sets whether a node is being drained. A drained node does not join the in-sync set, and the
+// leader removes it as soon as enough other members are left.
 func (g *Group) Drain(node env.ID, drains bool) {
 	i := slices.Index(g.drains, node)
 	switch {
@@ -24,7 +24,7 @@ func (g *Group) Drain(node env.ID, drains bool) {
 	}
 }
 
-// drained returns the member that is to leave because its node is drained.
+// drained returns the member to remove because its node is being drained.
 func (g *Group) drained(e env.Env, o *other) (control.Member, bool) {
 	if !slices.Contains(g.drains, o.node) {
 		return control.Member{}, false
@@ -43,8 +43,8 @@ func (g *Group) drained(e env.Env, o *other) (control.Member, bool) {
 	return control.Member{}, false
 }
 
-// heardBesides counts the members in sync on other nodes than one that have answered lately
-// in this epoch.
+// heardBesides counts the in-sync members on nodes other than node that have answered recently in
+// this epoch.
 func (g *Group) heardBesides(e env.Env, node env.ID) (heard int) {
 	for _, m := range g.known.InSync {
 		switch i := g.peerOf(m.Node); {
@@ -58,9 +58,9 @@ func (g *Group) heardBesides(e env.Env, node env.ID) (heard int) {
 	return heard
 }
 
-// End says that a log, by its number on the node, belongs to a tenant that is dropped.
-// What is under way in it goes on, and nothing begins: who does not sequence it does not
-// begin to.
+// End marks a log, by its number on the node, as one of a tenant that is being dropped. Operations
+// under way complete and no new ones begin. A node that does not lead the log yet does not begin
+// to.
 func (g *Group) End(number int) {
 	if s := g.at(number); s != nil {
 		s.ends = true
@@ -68,7 +68,7 @@ func (g *Group) End(number int) {
 	}
 }
 
-// Ended reports whether nothing of such a log is under way here, and never will be.
+// Ended reports whether the log of a dropped tenant has nothing under way here and never will.
 func (g *Group) Ended(number int) bool {
 	s := g.at(number)
 	if s == nil || !s.ends || g.role != Leading {
@@ -80,13 +80,13 @@ func (g *Group) Ended(number int) bool {
 	return s.r.Waiting() == 0 && s.r.End() == s.r.State().Position
 }
 
-// Ending reports whether End was said of a log.
+// Ending reports whether End was called for a log.
 func (g *Group) Ending(number int) bool {
 	s := g.at(number)
 	return s != nil && s.ends
 }
 
-// RemoveSlot forgets a log; reads of it that wait are refused.
+// RemoveSlot removes a log from the group and refuses the reads that wait for it.
 func (g *Group) RemoveSlot(number int) {
 	at, found := slices.BinarySearch(g.numbers, number)
 	if !found {

@@ -9,8 +9,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// Message takes a message of another node about this shard. The order of the checks: the
-// sender lives; an epoch above ours; an epoch below ours; an epoch that is to end.
+// Message handles a message of another node about this shard. It checks in this order: note that
+// the sender is alive; adopt a higher epoch; reject a lower epoch; ignore everything while a higher
+// epoch is being made durable.
 func (g *Group) Message(e env.Env, from env.ID, m peer.ShardMessage) {
 	said, i := m.OfShard(), g.peerOf(from)
 	if i >= 0 {
@@ -18,12 +19,12 @@ func (g *Group) Message(e env.Env, from env.ID, m peer.ShardMessage) {
 	}
 	switch {
 	case m.Kind() == peer.KindOutdated:
-		// A node that holds no replica of the shard answers nobody of it.
+		// A node without a replica of the shard sends only this.
 		if i >= 0 {
 			g.hear(e, said.Epoch)
 		}
 		return
-	case said.Epoch > g.epoch: // not before it is durable here
+	case said.Epoch > g.epoch: // the higher epoch must be durable here first
 		g.hear(e, said.Epoch)
 		g.notYet(e, from, m)
 		return
@@ -34,7 +35,7 @@ func (g *Group) Message(e env.Env, from env.ID, m peer.ShardMessage) {
 		g.outdated(e, from, m)
 		return
 	}
-	if g.wanted > g.epoch { // what is said now would be said in an epoch that is over
+	if g.wanted > g.epoch { // this epoch is over: an answer now would be stale
 		return
 	}
 	switch m := m.(type) {
@@ -58,12 +59,12 @@ func (g *Group) Message(e env.Env, from env.ID, m peer.ShardMessage) {
 		g.askedIndex(e, from, m)
 	case *peer.Index:
 		g.toldIndex(e, m)
-	case *peer.Outdated: // of any epoch: see above
+	case *peer.Outdated: // handled above, in any epoch
 	}
 }
 
-// heardOf takes note of a sign of life. What an earlier life of a node had or said
-// does not count for a later one.
+// heardOf records a sign of life. Messages and acknowledgements of an earlier incarnation do not
+// count for a later one.
 func (g *Group) heardOf(e env.Env, i int, m peer.ShardMessage) {
 	said, o := m.OfShard(), &g.peers[i]
 	if said.From < o.incarnation {
@@ -71,7 +72,7 @@ func (g *Group) heardOf(e env.Env, i int, m peer.ShardMessage) {
 	}
 	if said.From > o.incarnation {
 		*o = other{node: o.node, placed: o.placed, incarnation: said.From}
-		// What an earlier life acknowledged may be gone.
+		// Acknowledged records of an earlier incarnation may be gone.
 		//safety:restarted-acks-forgotten by=no-loss on=disk-loss
 		g.forgetProgress(e, i)
 		o.answered = e.Now()
@@ -83,8 +84,8 @@ func (g *Group) heardOf(e env.Env, i int, m peer.ShardMessage) {
 	o.spoke = o.spoke || said.Epoch == g.epoch
 }
 
-// isAnswer reports whether a message shows that its sender hears this node. What replicas say
-// unasked does not; nor does a confirmation of a round that was asked for long ago.
+// isAnswer reports whether a message proves that its sender hears this node. A message that a
+// replica sends on its own proves nothing, and neither does the confirmation of an old round.
 func (g *Group) isAnswer(e env.Env, m peer.ShardMessage) bool {
 	switch m := m.(type) {
 	case *peer.Confirmed:
@@ -106,8 +107,8 @@ func (g *Group) forgetProgress(e env.Env, i int) {
 	}
 }
 
-// outdated tells a leader that speaks in an epoch that is over. Others learn of the epoch
-// from their leader.
+// outdated tells a leader that its epoch is over. Followers learn of the new epoch from their
+// leader.
 func (g *Group) outdated(e env.Env, to env.ID, m peer.ShardMessage) {
 	switch m.(type) {
 	case *peer.Append, *peer.Chunk, *peer.Confirm, *peer.Survey:
@@ -117,9 +118,8 @@ func (g *Group) outdated(e env.Env, to env.ID, m peer.ShardMessage) {
 	}
 }
 
-// follows takes note of the leader of the epoch, which alone says what is said here. It
-// reports whether the node follows: there is one leader in an epoch, and the node that is to
-// lead takes only what it has asked for.
+// follows records the leader of the epoch, the only node that sends records in it, and reports
+// whether this node follows. A node that is gathering accepts only the records that it asked for.
 func (g *Group) follows(leader env.ID) bool {
 	if g.role != Following {
 		return false
@@ -128,7 +128,7 @@ func (g *Group) follows(leader env.ID) bool {
 	return true
 }
 
-// confirm confirms a round to the leader.
+// confirm answers the leader's round of confirmations.
 func (g *Group) confirm(e env.Env, from env.ID, m *peer.Confirm) {
 	if g.follows(from) {
 		g.echo = max(g.echo, m.Round)
@@ -136,13 +136,13 @@ func (g *Group) confirm(e env.Env, from env.ID, m *peer.Confirm) {
 	}
 }
 
-// confirmTo answers that this node knows of no higher epoch.
+// confirmTo answers that this node knows no higher epoch.
 func (g *Group) confirmTo(e env.Env, to env.ID, m *peer.Confirm) {
 	answer := peer.Confirmed{ShardHeader: g.header(), Round: m.Round}
 	g.send(e, to, answer.Encode(g.out[:0]), uint64(m.Round), g.ticks)
 }
 
-// records takes records: of the leader, or of the member whose log is adopted.
+// records accepts records from the leader, or from the member whose log is being adopted.
 func (g *Group) records(e env.Env, from env.ID, m *peer.Append) {
 	if g.role == Gathering {
 		g.gathered(e, from, m)
@@ -157,7 +157,7 @@ func (g *Group) records(e env.Env, from env.ID, m *peer.Append) {
 	}
 }
 
-// part takes a part of a snapshot, likewise.
+// part accepts a part of a snapshot from the same senders as records.
 func (g *Group) part(e env.Env, from env.ID, m *peer.Chunk) {
 	if g.role == Gathering {
 		g.gatheredPart(e, from, m)
@@ -171,8 +171,8 @@ func (g *Group) part(e env.Env, from env.ID, m *peer.Chunk) {
 	}
 }
 
-// mayBeginAnew removes what is left of a log that has stopped, once its leader says
-// that nobody counts on it any more.
+// mayBeginAnew deletes a log that has stopped, once the leader says that no node counts on it any
+// more.
 func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Append) {
 	if s.r.Phase() == replica.Stopped && m.Life == s.life+1 && !g.counted(s) && s.r.Refetch(e, nil) == nil {
 		s.life++
@@ -181,21 +181,21 @@ func (g *Group) mayBeginAnew(e env.Env, s *slot, m *peer.Append) {
 	}
 }
 
-// counted reports whether others count on the log here, as far as is known. A place in the
-// set is the node's, in whatever life: when the earlier life leaves the set it may become
-// eligible, with the log as it is then. On the log of an eligible member others count
-// always. In a set that was reformed only its leader knows.
+// counted reports whether other nodes count on the log here, as far as this node knows. They do
+// while the node is in the in-sync set with any incarnation: when the old incarnation leaves the
+// set, it may become the eligible member, with the log as it is then. They always count on the log
+// of the eligible member. In a reformed set only the leader knows.
 func (g *Group) counted(s *slot) bool {
 	return g.nodeInSync(g.self.Node) && !g.lacks(g.self, s) && !g.known.Reformed || g.known.IsEligible(g.self.Node)
 }
 
-// holdsPlace reports whether a node is in the set in any life, or is about to be, or has
-// the eligible member.
+// holdsPlace reports whether a node is in the set with any incarnation, is about to join, or is the
+// eligible member.
 func (g *Group) holdsPlace(node env.ID) bool {
 	return g.nodeInSync(node) || g.known.IsEligible(node) || g.joining.on && g.joining.command.Member.Node == node
 }
 
-// receive takes records of the leader's.
+// receive accepts records that the leader ships.
 func (g *Group) receive(e env.Env, s *slot, m *peer.Append) {
 	switch s.r.Receive(e, m.At, m.Commit, m.Records) {
 	case replica.Took:
@@ -209,7 +209,7 @@ func (g *Group) receive(e env.Env, s *slot, m *peer.Append) {
 	}
 }
 
-// acknowledge tells the leader what is durable here, if that is new, or if it asked.
+// acknowledge tells the leader which seq is durable here, if that is new or the leader asked.
 func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 	if g.role != Following || !g.knows || g.leader == g.self.Node || g.wanted > g.epoch || !s.r.IsOpen() {
 		return
@@ -220,7 +220,8 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 	}
 	s.acked = at.Seq
 	m := peer.Appended{LogHeader: g.logHeader(s), At: at, Applied: s.r.State().Position.Seq, Life: s.life}
-	// More that is durable here may turn out to be the leader's.
+	// At holds only the prefix that equals the leader's log; more of the durable log may match
+	// later.
 	if at == s.r.Durable() {
 		m.Asked = g.echo
 	}
@@ -231,23 +232,24 @@ func (g *Group) acknowledge(e env.Env, s *slot, asked bool) {
 	g.sendOf(e, s, g.leader, m.Encode(g.out[:0]), uint64(at.Seq), attempt)
 }
 
-// pull is what a follower lacks and has asked for.
+// pull is a follower's request for records or a snapshot that it lacks.
 type pull struct {
 	on     bool
-	later  bool // it is to be asked for when the log takes something again
+	later  bool // ask again as soon as the log accepts records
 	count  uint32
 	since  env.Time
-	coming *coming // nil: nothing has come of a snapshot
+	coming *coming // nil: no part of a snapshot has arrived
 }
 
-// coming is a snapshot that comes in parts.
+// coming is a snapshot that arrives in parts.
 type coming struct {
 	at   lineage.Seq // its last record
 	size uint64
 	data []byte
 }
 
-// ask asks the leader, or whose log is being adopted, for what follows the log here.
+// ask asks the leader, or the member whose log is being adopted, for the records after this log's
+// end.
 func (g *Group) ask(e env.Env, s *slot) {
 	switch {
 	case s.pull.on && e.Now().Sub(s.pull.since) < g.patience.Repeat:
@@ -259,7 +261,7 @@ func (g *Group) ask(e env.Env, s *slot) {
 	to := g.leader
 	if g.role == Gathering {
 		to = g.gather.sources[s.place]
-	} else if !g.knows || to == g.self.Node { // its earlier life led
+	} else if !g.knows || to == g.self.Node { // the leader was an earlier incarnation of this node
 		return
 	}
 	s.pull.on, s.pull.later, s.pull.since = true, false, e.Now()
@@ -267,7 +269,7 @@ func (g *Group) ask(e env.Env, s *slot) {
 	g.askPart(e, s, to)
 }
 
-// askPart sends the question.
+// askPart sends the request.
 func (g *Group) askPart(e env.Env, s *slot, to env.ID) {
 	g.ends = s.r.Ends(g.ends[:0])
 	m := peer.Pull{LogHeader: g.logHeader(s), At: s.r.State().Position, Ends: g.ends}
@@ -277,7 +279,7 @@ func (g *Group) askPart(e env.Env, s *slot, to env.ID) {
 	g.sendOf(e, s, to, m.Encode(g.out[:0]), uint64(s.r.End().Seq)<<16^m.Offset, s.pull.count)
 }
 
-// chunk takes a part of a snapshot. They come in order, one at a time.
+// chunk accepts a part of a snapshot. Parts arrive in order, one at a time.
 func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Chunk) {
 	p := &s.pull
 	if !p.on || m.Size == 0 || m.Offset+uint64(len(m.Data)) > m.Size {
@@ -299,10 +301,10 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Chunk) {
 		return
 	}
 	*p = pull{later: true, count: p.count}
-	// A crash while the log is replaced leaves no log at all. So a node does not replace its log
-	// while it is in the in-sync set, as far as it knows, or while it is eligible or may become so
-	// when its earlier life leaves the set. A member in sync that needs a snapshot was removed,
-	// and will be told.
+	// A crash while the log is being replaced leaves no log at all. So a node keeps its log while
+	// it knows itself in the in-sync set, while it is the eligible member, or while it may become
+	// that when its earlier incarnation leaves the set. The leader removes an in-sync member that
+	// needs a snapshot, and the configuration tells it.
 	s.yields = g.known.IsEligible(g.self.Node)
 	if s.yields || g.counted(s) {
 		return
@@ -312,8 +314,8 @@ func (g *Group) chunk(e env.Env, s *slot, from env.ID, m *peer.Chunk) {
 	}
 }
 
-// pulled answers who lacks something: the leader all others, and others the one that
-// is to lead and adopts their logs.
+// pulled answers a request for records. The leader answers every replica; other members answer only
+// the node that is to lead and adopts their logs.
 func (g *Group) pulled(e env.Env, to env.ID, m *peer.Pull) {
 	i := g.find(m.Tenant, m.Slot)
 	if i < 0 || !g.slots[i].r.IsOpen() || g.slots[i].r.Busy() {
@@ -323,7 +325,7 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Pull) {
 		return
 	}
 	s := &g.slots[i]
-	// It is fetching a snapshot. If that is at hand no more, records may do by now.
+	// The requester is fetching a snapshot. If that snapshot is gone, records may be enough by now.
 	if m.Snapshot > 0 && m.Offset > 0 && s.r.HandsOut(m.Snapshot) {
 		g.sendChunk(e, s, to, m.Snapshot, m.Offset)
 		return
@@ -338,8 +340,8 @@ func (g *Group) pulled(e env.Env, to env.ID, m *peer.Pull) {
 	}
 }
 
-// serves reports whether a node is to get from here what it lacks: anybody from the
-// leader, and who is to lead from anybody.
+// serves reports whether this node answers requests of a node: the leader serves every node, and
+// every node serves the one that is to lead.
 func (g *Group) serves(to env.ID) bool {
 	return g.role == Leading || g.known.Epoch == g.epoch && g.known.Leader.Node == to
 }
@@ -358,18 +360,18 @@ func (g *Group) sendChunk(e env.Env, s *slot, to env.ID, snapshot lineage.Seq, o
 	g.sendOf(e, s, to, m.Encode(g.out[:0]), uint64(at.Seq)<<24^from, g.ticks+1)
 }
 
-// Done goes on with a log after one of its disk operations has completed.
+// Done continues with a log after one of its disk operations has completed.
 func (g *Group) Done(e env.Env, number int) {
 	s := g.at(number)
 	if s == nil {
 		return
 	}
 	switch to, at, records, ended := s.r.Fetched(); {
-	case !ended || !g.serves(to): // somebody else may lead by now
+	case !ended || !g.serves(to): // another node may lead by now
 	case len(records) > 0:
 		g.sendRecords(e, s, to, at, records)
 	default:
-		g.sendChunk(e, s, to, 0, 0) // the segment was of no use
+		g.sendChunk(e, s, to, 0, 0) // the segment did not hold the records
 	}
 	if s.r.Phase() == replica.Stopped {
 		s.failed = true
@@ -392,7 +394,7 @@ func (g *Group) Done(e env.Env, number int) {
 	}
 }
 
-// appended takes the acknowledgement of a replica.
+// appended handles the acknowledgement of a replica.
 func (g *Group) appended(e env.Env, i int, m *peer.Appended) {
 	at := g.find(m.Tenant, m.Slot)
 	if g.role != Leading || i < 0 || at < 0 || m.From != g.peers[i].incarnation {
@@ -421,23 +423,22 @@ func (g *Group) appended(e env.Env, i int, m *peer.Appended) {
 	p.told = max(p.told, m.Applied)
 }
 
-// beginsAnew takes note that a replica wants to begin a log anew, with nothing. It may,
-// as the next append tells it, unless somebody counts on what it has: from here on
-// nobody does.
+// beginsAnew handles a replica's request to begin a log again, empty. The leader grants it in the
+// next append unless a node counts on the records there; once granted, none does.
 func (g *Group) beginsAnew(s *slot, i int, m *peer.Appended) {
-	if s.r.Phase() == replica.Stopped { // what is left there may be all there is
+	if s.r.Phase() == replica.Stopped { // the replica's log may be the only one left
 		return
 	}
 	o, p := &g.peers[i], &g.progressOf(s)[i]
-	// In a set that was reformed the leader has adopted the best logs, and this one is
-	// none; nothing is committed, so nobody counts on what was acknowledged here.
+	// In a reformed set the leader has adopted the best log, and it was not this one. Nothing is
+	// committed yet, so no node counts on acknowledgements made here.
 	adopted := g.known.Reformed && s.r.Phase() == replica.Starting
 	if m.Life > p.life && (!g.holdsPlace(o.node) || g.lacks(o.member(), s) || adopted && !g.known.IsEligible(o.node)) {
 		*p = progress{life: m.Life, since: p.since}
 	}
 }
 
-// member returns a peer as a member.
+// member returns the peer as a member.
 func (o *other) member() control.Member {
 	return control.Member{Node: o.node, Incarnation: o.incarnation}
 }

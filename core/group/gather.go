@@ -11,29 +11,31 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// When every member that was in sync has restarted, none of them knows what is
-// committed, and one may have lost what another has. The one that is to lead asks all
-// of them what they have, adopts for each slot the best log, by the epoch of its last
-// record, then by length, and only then begins.
+// When every in-sync member has restarted, none of them knows the commit index, and each may have
+// lost records that another one has. So the member that is to lead recovers the set:
+//
+//  1. It asks every in-sync member for its logs.
+//  2. It adopts the best log of each slot: the highest epoch in the last record, then the longest.
+//  3. Then it begins to lead.
 
-// gathering is what is known of the others' logs.
+// gathering is what the node has learned about the logs of the other members.
 type gathering struct {
 	answered []control.Member
-	telling  []telling // those who have told of some of their logs
+	telling  []telling // members that have reported some of their logs
 	logs     []logAt
 	chosen   bool
-	sources  []env.ID // by slot: whose log is the best
+	sources  []env.ID // by slot: the node with the best log
 	targets  []lineage.Position
 }
 
-// telling is a member that tells of its logs in parts.
+// telling is a member that reports its logs in parts.
 type telling struct {
 	who     control.Member
-	next    uint64 // the number of the log that the next part begins with
-	changes uint64 // how often the set of its logs had changed
+	next    uint64 // number of the first log in the next part
+	changes uint64 // the member's count of changes to its set of logs
 }
 
-// tellingOf returns what a member has told so far.
+// tellingOf returns the progress of a member's report.
 func (g *gathering) tellingOf(who control.Member) *telling {
 	i := slices.IndexFunc(g.telling, func(t telling) bool { return t.who == who })
 	if i < 0 {
@@ -43,7 +45,7 @@ func (g *gathering) tellingOf(who control.Member) *telling {
 	return &g.telling[i]
 }
 
-// forget drops what a node has told.
+// forget drops the logs that a node has reported.
 func (g *gathering) forget(node env.ID) {
 	g.logs = slices.DeleteFunc(g.logs, func(l logAt) bool { return l.node == node })
 }
@@ -76,7 +78,7 @@ func (g *Group) startGathering(e env.Env) {
 	g.choose(e)
 }
 
-// askForLogs asks every member that has not answered.
+// askForLogs asks every member that has not reported all of its logs.
 func (g *Group) askForLogs(e env.Env) {
 	for _, m := range g.known.InSync {
 		if m != g.self && !slices.Contains(g.gather.answered, m) {
@@ -85,14 +87,13 @@ func (g *Group) askForLogs(e env.Env) {
 	}
 }
 
-// askForPart asks a member for the logs that it has not told of yet. A member that has
-// told of some is asked from the next one on.
+// askForPart asks a member for its next logs, from the first one that it has not reported.
 func (g *Group) askForPart(e env.Env, m control.Member) {
 	ask := peer.Survey{ShardHeader: g.header(), Attempt: uint64(g.ticks), First: g.gather.tellingOf(m).next}
 	g.send(e, m.Node, ask.Encode(g.out[:0]), uint64(g.epoch)<<32^ask.First, g.ticks)
 }
 
-// ready reports whether what is on the disk is known of every log.
+// ready reports whether every log here is open and idle, so that its end is known.
 func (g *Group) ready() bool {
 	for i := range g.slots {
 		if r := g.slots[i].r; r.Phase() != replica.Stopped && (!r.IsOpen() || r.Busy()) {
@@ -102,14 +103,14 @@ func (g *Group) ready() bool {
 	return true
 }
 
-// tellLogs answers a survey once all logs are open here: with those from the one on that
-// is asked for, as many as one message takes.
+// tellLogs answers a survey once all logs are open here. The answer begins with the requested log
+// and holds as many logs as one message takes.
 func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Survey) {
 	if !g.follows(to) || !g.ready() {
 		return
 	}
-	// Who has not been told of the epoch by the control plane may not have been told of a
-	// tenant that was created before it either, and would not name its log.
+	// The control plane tells of a tenant before it tells of the epoch. A node that has not heard
+	// of the epoch may not know a tenant created before it, and would omit the tenant's logs.
 	if g.known.Epoch != g.epoch {
 		return
 	}
@@ -123,15 +124,15 @@ func (g *Group) tellLogs(e env.Env, to env.ID, m *peer.Survey) {
 	g.send(e, to, answer.Encode(g.out[:0]), uint64(g.epoch)<<32^first, g.ticks)
 }
 
-// log describes a log here.
+// log describes this log in an answer to a survey.
 func (s *slot) log() peer.Log {
 	end := s.r.End()
 	return peer.Log{Tenant: s.tenant, Slot: s.slot, Whole: s.r.IsOpen(), End: end, Lineage: s.r.LineageAt(end.Seq)}
 }
 
-// surveyed takes a part of an answer, and asks for the next one. Parts come in order, one
-// at a time. If the member has got or lost a log meanwhile, its logs have other numbers:
-// it is asked for all of them again.
+// surveyed handles a part of a member's answer and asks for the next part. Parts arrive in order,
+// one at a time. If the member has added or removed a log meanwhile, its logs have other numbers,
+// so the node asks for all of them again.
 func (g *Group) surveyed(e env.Env, i int, m *peer.Surveyed) {
 	if g.role != Gathering || i < 0 || g.gather.chosen {
 		return
@@ -149,7 +150,7 @@ func (g *Group) surveyed(e env.Env, i int, m *peer.Surveyed) {
 		return
 	}
 	for _, l := range m.Logs {
-		// Who is excluded lacks what was acknowledged, and has begun the log anew.
+		// An excluded member lacks acknowledged records and has begun the log again.
 		if at := g.find(l.Tenant, l.Slot); at >= 0 && !g.lacks(who, &g.slots[at]) {
 			g.gather.logs = append(g.gather.logs, logAt{who.Node, l})
 		}
@@ -164,7 +165,7 @@ func (g *Group) surveyed(e env.Env, i int, m *peer.Surveyed) {
 	}
 }
 
-// choose decides whose log is adopted for each slot, when all have answered.
+// choose picks the best log of each slot once every member has answered.
 func (g *Group) choose(e env.Env) {
 	if g.gather.chosen || !g.ready() {
 		return
@@ -181,8 +182,8 @@ func (g *Group) choose(e env.Env) {
 	for i := range g.slots {
 		s := &g.slots[i]
 		best := logAt{g.self.Node, s.log()}
-		// A log that lacks acknowledged records is better than none only if it is not taken
-		// for a whole one.
+		// A log that lacks acknowledged records is better than none, but it must not pass for a
+		// whole log.
 		s.blocked = g.excluded(g.self, s)
 		if s.blocked {
 			best.Whole, best.Lineage, best.End = false, lineage.Lineage{}, lineage.Position{}
@@ -200,7 +201,7 @@ func (g *Group) choose(e env.Env) {
 	g.lookAtLogs(e)
 }
 
-// lookAtLogs begins to lead when every log is the best one.
+// lookAtLogs begins to lead once every log here equals the best one.
 func (g *Group) lookAtLogs(e env.Env) {
 	if !g.gather.chosen {
 		g.choose(e)
@@ -218,7 +219,7 @@ func (g *Group) lookAtLogs(e env.Env) {
 		all = false
 		switch {
 		case s.r.Phase() == replica.Stopped:
-			_ = s.r.Refetch(e, nil) // nothing of it is worth more than what another member has
+			_ = s.r.Refetch(e, nil) // another member has a better log
 		case s.r.IsOpen():
 			g.ask(e, s)
 		}
@@ -230,7 +231,7 @@ func (g *Group) lookAtLogs(e env.Env) {
 	}
 }
 
-// adoptedFrom returns the log that a message is about, if it is adopted from a member; else
+// adoptedFrom returns the log that a message is about if it is being adopted from the sender, else
 // nil.
 func (g *Group) adoptedFrom(member env.ID, m *peer.LogHeader) *slot {
 	i := g.find(m.Tenant, m.Slot)
@@ -240,7 +241,7 @@ func (g *Group) adoptedFrom(member env.ID, m *peer.LogHeader) *slot {
 	return &g.slots[i]
 }
 
-// gathered takes records of a member whose log is adopted.
+// gathered accepts records from the member whose log is being adopted.
 func (g *Group) gathered(e env.Env, from env.ID, m *peer.Append) {
 	s := g.adoptedFrom(from, &m.LogHeader)
 	if s == nil {
@@ -255,7 +256,7 @@ func (g *Group) gathered(e env.Env, from env.ID, m *peer.Append) {
 	g.lookAtLogs(e)
 }
 
-// gatheredPart takes a part of a snapshot of such a member.
+// gatheredPart accepts a part of a snapshot from that member.
 func (g *Group) gatheredPart(e env.Env, from env.ID, m *peer.Chunk) {
 	if s := g.adoptedFrom(from, &m.LogHeader); s != nil {
 		g.chunk(e, s, from, m)

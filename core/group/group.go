@@ -1,16 +1,14 @@
-// Package group is one shard on one node: who leads it, what the others have of each
-// of its logs, what is committed by that, and what may be told. The logs themselves
-// are package replica's; who is a member, and who leads, is the control plane's to say
-// (package control).
+// Package group is one shard on one node: the node's role, the progress of the other replicas, the
+// commit index of each log, and the answers that are safe to send. Package replica keeps the logs.
+// Package control decides the leader and the members.
 //
-// Replication is primary-backup: the leader of an epoch sequences every log of the
-// shard and ships the records; a record is committed when it is durable on all members
-// that are in sync, at least min of them, and on those that are about to be (PacificA;
-// Vertical Paxos). So every member that can be promoted has all that was ever committed.
-// Below min nothing is committed.
+// Replication is primary-backup (PacificA; Vertical Paxos). The leader of an epoch orders all
+// writes to every log of the shard and ships the records. A record is committed when it is durable
+// on every in-sync member, at least min of them, and on every member that is about to join. So
+// every member that can be promoted has every committed record. Below min nothing is committed.
 //
-// The one rule to remember: nothing is said in an epoch before the epoch is durable
-// here, and nothing of a lower one is heeded any more.
+// The one rule to remember: a node sends nothing in an epoch before the epoch is durable on it, and
+// then rejects every lower epoch.
 package group
 
 import (
@@ -28,41 +26,43 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Patience are the bounds in time of a group.
+// Patience holds the time bounds of a group.
 type Patience struct {
-	Silence env.Duration `json:"silence_ns"` // a member that says nothing for so long is removed
-	Slow    env.Duration `json:"slow_ns"`    // likewise one that lacks a record for so long, while enough others are left
-	Repeat  env.Duration `json:"repeat_ns"`  // what is not answered for so long is asked again
+	// the leader removes a member that has not answered for this long
+	Silence env.Duration `json:"silence_ns"`
+	// the leader removes a member that lacks a record for this long, if enough others are left
+	Slow env.Duration `json:"slow_ns"`
+	// a request without an answer is repeated after this time
+	Repeat env.Duration `json:"repeat_ns"`
 }
 
 // DefaultPatience fits one region.
 var DefaultPatience = Patience{Silence: 300 * env.Millisecond, Slow: 600 * env.Millisecond, Repeat: 40 * env.Millisecond}
 
-// Owner is the node that the group is a part of.
+// Owner is the node that hosts the group.
 type Owner interface {
-	// Answer is told of a change that may be answered: it is in the log for good, or it
-	// was refused.
+	// Answer is called when a change can be answered: it is in the log for good, or it was refused.
 	Answer(p *replica.Pending)
-	// AnswerRead is told of a read that may be answered, from the state as it is now, or
-	// of one that cannot be, with a code.
+	// AnswerRead is called when a read can be answered from the current state, or with a code when
+	// it is refused.
 	AnswerRead(slot int, r *Read, code wire.Code)
-	// Verify asks for a read of the meta log that begins now: whether this process still
-	// leads the shard in the epoch. If so, Verified is called with the round.
+	// Verify requests a read of the meta log that begins now: does this process still lead the
+	// shard in the epoch? If so, the node calls Verified with the round.
 	Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round)
-	// Number returns the number of a slot on the node, -1 if it is not there.
+	// Number returns the slot's number on the node, -1 if the slot is not there.
 	Number(id tenant.ID, s lineage.Slot) int
 }
 
-// kept is how many rounds of confirmations a leader remembers.
+// kept is the number of rounds of confirmations that a leader remembers.
 const kept = 64
 
-// Role is what the node is to the shard.
+// Role is the node's role in the shard.
 type Role uint8
 
 // The roles.
 const (
 	Following Role = iota
-	Gathering      // it is to lead, and asks those who restarted for their logs
+	Gathering      // it is to lead, and collects the logs of a reformed set
 	Leading
 )
 
@@ -73,61 +73,61 @@ func (r Role) String() string { return roleNames[r] }
 
 // Group is one shard on one node. Use New.
 //
-// Invariants: epoch is durable on this node; the node leads in no epoch but epoch, and
-// in that only if the control plane said so of this incarnation; progress of a peer is
-// that of the incarnation in peer.incarnation, made in epoch.
+// Invariants: epoch is durable on this node. The node leads only in epoch, and only if the control
+// plane named this incarnation. The progress of a peer belongs to peer.incarnation and was made in
+// epoch.
 type Group struct {
 	self     control.Member
 	owner    Owner
 	patience Patience
-	key      uint16 // first of the kinds of keys of its messages, by peer.Kind
+	key      uint16 // first key kind of its messages; add peer.Kind
 
-	known  control.Shard // the newest configuration heard of; Index 0: none
+	known  control.Shard // the newest configuration; Index 0: none
 	epoch  lineage.ShardEpoch
 	wanted lineage.ShardEpoch // the highest epoch heard of
 	led    lineage.ShardEpoch // the last epoch in which the node led
 	role   Role
-	leader env.ID // of epoch, as far as it is known
+	leader env.ID // leader of epoch, if knows
 	knows  bool   // leader is known
-	before env.ID // who led before, in the last epoch of which that was known, if succeeds
+	before env.ID // if succeeds: the last leader known before epoch
 
 	succeeds bool
 
 	slots    []slot
-	numbers  []int      // by place in slots, ascending
-	progress []progress // by place in slots, and then by peer
+	numbers  []int      // number of each slot on the node, ascending
+	progress []progress // by index in slots, then by peer
 	peers    []other
-	changes  uint64   // of the set of logs
-	drains   []env.ID // nodes that are to be in no set
-	placed   uint64   // the entry of the meta log that placed the shard here
+	changes  uint64   // changes to the set of logs
+	drains   []env.ID // nodes that are being drained
+	placed   uint64   // the meta log entry that placed the shard here
 
-	// restless has the logs that may need to be looked at with the next tick: whatever
-	// touches one puts it in, and the tick that finds nothing to do takes it out.
+	// restless holds the logs to inspect at the next tick. Every change adds its log; a tick with
+	// nothing to do for a log removes it.
 	restless set
-	allLead  bool // every log is led that can be: nobody has followed since
+	allLead  bool // the node leads every log that it can lead
 
-	joining wish // the member that is counted, and asked to be counted by all
-	asked   wish // any other command that is wanted
+	joining wish // the member that is joining: it counts for commits already
+	asked   wish // any other pending proposal
 
 	reads  reads
-	rounds [kept]env.Time // leading: when rounds of confirmations began, by number modulo kept
-	sole   env.Time       // leading: nobody led in a higher epoch then, if isSole
+	rounds [kept]env.Time // leading: when each round of confirmations began, by number modulo kept
+	sole   env.Time       // leading, if isSole: no node led in a higher epoch at this time
 	isSole bool
-	named  env.Time // when the node was told that it leads in known.Epoch
-	deaf   bool     // the node has not heard the meta log lately
-	// ledDeaf: it was so while the node led.
+	named  env.Time // when the control plane named this node leader in known.Epoch
+	deaf   bool     // the node has not heard the meta log recently
+	// ledDeaf: deaf was set while the node led.
 	ledDeaf bool
 	echo    peer.Round // following: the last round that the leader asked for
 	ticks   uint32
-	beat    env.Time // when members are asked to confirm next
+	beat    env.Time // when to ask the members for confirmations next
 	gather  gathering
 
-	quorum []quorum.Acceptor // of a log that is looked at
+	quorum []quorum.Acceptor // scratch: the acceptors of one log
 	out    []byte
-	ends   []lineage.End // of a log that somebody asks for, while it is looked at
+	ends   []lineage.End // scratch: the lineage ends of one log, for a request
 }
 
-// wish is a command that the group wants in the meta log.
+// wish is a pending proposal: a command that the group wants in the meta log.
 type wish struct {
 	on      bool
 	command control.Command
@@ -135,67 +135,68 @@ type wish struct {
 
 // slot is a log of the shard.
 type slot struct {
-	place   int32 // in Group.slots
-	slot    lineage.Slot
-	tenant  tenant.ID
-	r       *replica.Replica
-	marks   marks       // leading: of the records that a replica may lack
-	acked   lineage.Seq // following: what the leader was told last
-	pull    pull
-	vain    uint64    // the version in which the others were told in vain that the log has failed
-	life    peer.Life // of the log here: firstLife, and one more each time that it begins anew with nothing
+	place  int32 // index in Group.slots
+	slot   lineage.Slot
+	tenant tenant.ID
+	r      *replica.Replica
+	marks  marks       // leading: append times of the records that a replica may lack
+	acked  lineage.Seq // following: the seq last acknowledged to the leader
+	pull   pull
+	// the shard version at which the control plane rejected our Exclude: do not retry before it
+	// changes
+	vain uint64
+	// generation of the log here: firstLife, then one more each time the log begins empty
+	life    peer.Life
 	fresh   env.Time
-	isFresh bool // what was committed at fresh has been applied
-	failed  bool // the log has stopped, and the others are to know
-	ends    bool // the tenant is being dropped: the log is sequenced by nobody anew
-	yields  bool // eligible: what it lacks comes as a snapshot, for which the log here would have to go
-	blocked bool // nobody has a whole log, and the one here lacks records: it is not sequenced
+	isFresh bool // the log is applied through everything that was committed at fresh
+	failed  bool // the log has stopped, and the control plane must be told
+	ends    bool // the tenant is being dropped: no node begins to lead the log
+	yields  bool // eligible: the missing records come as a snapshot that would replace the log here
+	blocked bool // no member has a whole log, and this one lacks records: do not lead it
 }
 
-// progress is what is known of one replica of a log.
+// progress is the leader's knowledge of one other replica of a log.
 type progress struct {
-	acked lineage.Seq // durable there, and the leader's
-	life  peer.Life   // of that log, which begins anew with each life; what is of an earlier one counts no more
-	at    peer.Round  // acked was so after this round of confirmations began; 0: that is not known
-	told  lineage.Seq // it knows that records up to here are committed
-	since env.Time    // acked has been behind the log's end since
+	acked lineage.Seq // highest seq that is durable there and equals the leader's log
+	life  peer.Life   // generation of that log; acknowledgements of an earlier one do not count
+	at    peer.Round  // acked was true after this round of confirmations began; 0: unknown
+	told  lineage.Seq // the replica knows that records up to here are committed
+	since env.Time    // acked has been behind the end of the log since this time
 }
 
-// other is another node that has, or is to have, a replica of the shard.
+// other is another node that holds, or is to hold, a replica of the shard.
 type other struct {
 	node        env.ID
-	placed      uint64          // the entry of the meta log that placed it
-	incarnation env.Incarnation // that was heard last
-	heard       env.Time        // when
-	answered    env.Time        // when it answered last: it hears this node
-	spoke       bool            // in this epoch
-	round       peer.Round      // it confirmed last
+	placed      uint64          // the meta log entry that placed it
+	incarnation env.Incarnation // the incarnation heard last
+	heard       env.Time        // when it was heard last
+	answered    env.Time        // when it last proved that it hears this node
+	spoke       bool            // it was heard in this epoch
+	round       peer.Round      // the last round that it confirmed
 }
 
-// New returns a group that knows nothing of its shard but the epoch that is durable
-// on the node.
+// New returns a group that knows only the epoch that is durable on the node.
 func New(self control.Member, shard lineage.Shard, epoch lineage.ShardEpoch, p Patience, key uint16, owner Owner) *Group {
 	return &Group{self: self, owner: owner, patience: p, key: key, known: control.Shard{ID: shard}, epoch: epoch, wanted: epoch}
 }
 
-// Shard returns which shard it is.
+// Shard returns the shard's id.
 func (g *Group) Shard() lineage.Shard { return g.known.ID }
 
-// Known returns the newest configuration that the node has heard of. It belongs to
-// the group.
+// Known returns the newest configuration that the node has heard of. It belongs to the group.
 func (g *Group) Known() *control.Shard { return &g.known }
 
-// Placed returns the entry of the meta log that placed the shard here last, as far as the node
-// knows; 0 if it knows of none.
+// Placed returns the meta log entry that placed the shard on this node last, 0 if the node knows
+// none.
 func (g *Group) Placed() uint64 { return g.placed }
 
 // Epoch returns the epoch that is durable here.
 func (g *Group) Epoch() lineage.ShardEpoch { return g.epoch }
 
-// Role returns what the node is to the shard.
+// Role returns the node's role in the shard.
 func (g *Group) Role() Role { return g.role }
 
-// Leader returns who leads the shard, as far as is known here.
+// Leader returns the leader of the shard, as far as this node knows.
 func (g *Group) Leader() (env.ID, bool) {
 	if g.known.Epoch >= g.epoch && g.known.Index > 0 {
 		return g.known.Leader.Node, true
@@ -203,17 +204,17 @@ func (g *Group) Leader() (env.ID, bool) {
 	return g.leader, g.knows
 }
 
-// AddSlot adds a log of the shard, under the number that it has on the node.
+// AddSlot adds a log of the shard under its number on the node.
 func (g *Group) AddSlot(number int, r *replica.Replica) {
 	id, place := r.Identity(), len(g.slots)
 	if place > 0 {
 		assert.That(g.numbers[place-1] < number, "log %d of the node is added behind log %d", number, g.numbers[place-1])
 	}
-	if g.gather.chosen { // it is of a tenant that was created since: nobody has any of it
+	if g.gather.chosen { // its tenant was created after the choice: no member has records
 		g.gather.sources, g.gather.targets = append(g.gather.sources, g.self.Node), append(g.gather.targets, lineage.Position{})
 	}
 	g.changes++
-	if place == cap(g.slots) { // most shards never get many more than they begin with
+	if place == cap(g.slots) { // most shards keep about as many logs as they begin with
 		g.slots = slices.Grow(g.slots, 4+place/8)
 	}
 	g.slots = append(g.slots, slot{place: int32(place), tenant: id.Tenant, slot: id.Slot, r: r, life: firstLife(g.placed)})
@@ -234,30 +235,30 @@ func (g *Group) remove(place int) {
 	g.disturb()
 }
 
-// number returns the number of a log on the node.
+// number returns the log's number on the node.
 func (g *Group) number(s *slot) int { return g.numbers[s.place] }
 
-// progressOf returns what is known of the other replicas of a log, by peer.
+// progressOf returns the progress of the other replicas of a log, by peer.
 func (g *Group) progressOf(s *slot) []progress {
 	n := len(g.peers)
 	return g.progress[int(s.place)*n : (int(s.place)+1)*n]
 }
 
-// disturb lets every log be looked at with the next tick.
+// disturb marks every log for inspection at the next tick.
 func (g *Group) disturb() {
 	for i := range g.slots {
 		g.restless.add(i)
 	}
 }
 
-// Release ends the node's part in the shard: it holds none of it any more.
+// Release ends the node's part in the shard: the node no longer holds a replica.
 func (g *Group) Release(e env.Env) {
 	g.stepDown(e)
 	g.refuseReads(wire.Moved)
 }
 
-// find returns the place of a log, -1 if the shard has no such log here. Who asks is
-// about to touch it.
+// find returns the index of a log, -1 if the shard has no such log here. It marks the log for
+// inspection, because the caller is about to change it.
 func (g *Group) find(id tenant.ID, s lineage.Slot) int {
 	i, found := slices.BinarySearch(g.numbers, g.owner.Number(id, s))
 	if !found {
@@ -267,8 +268,8 @@ func (g *Group) find(id tenant.ID, s lineage.Slot) int {
 	return i
 }
 
-// at returns the log with a number on the node, nil if the shard has none. Who asks is
-// about to touch it.
+// at returns the log with this number on the node, nil if there is none. It marks the log for
+// inspection, because the caller is about to change it.
 func (g *Group) at(number int) *slot {
 	i, found := slices.BinarySearch(g.numbers, number)
 	if !found {
@@ -278,10 +279,10 @@ func (g *Group) at(number int) *slot {
 	return &g.slots[i]
 }
 
-// Configure takes a configuration of the shard. One that is not newer than what is
-// known changes nothing: it may have been on its way for long.
+// Configure applies a configuration of the shard. It ignores one that is not newer: the message may
+// be delayed.
 func (g *Group) Configure(e env.Env, s *control.Shard) {
-	// What was decided later counts, in whatever order it arrives.
+	// Apply only a configuration with a higher index, in whatever order they arrive.
 	if s.Index <= g.known.Index {
 		return
 	}
@@ -293,7 +294,7 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	g.disturb()
 	g.wanted = max(g.wanted, s.Epoch)
 	g.renewPeers()
-	// A wish that was decided on another version can not come true any more.
+	// A command decided on another version or epoch is refused: drop it.
 	if g.joining.on && (s.Version != g.joining.command.Version || s.Epoch != g.joining.command.Epoch) {
 		g.joining = wish{}
 	}
@@ -307,8 +308,8 @@ func (g *Group) Configure(e env.Env, s *control.Shard) {
 	}
 }
 
-// bar lets nothing count that a log acknowledged in a life that has failed. How far that log is
-// behind is unknown from here on, also when the exclusion is over.
+// bar drops the acknowledgements that a log gave in a generation that failed. The log's lag is
+// unknown from here on, even after the exclusion ends.
 func (g *Group) bar() {
 	for _, x := range g.known.Excluded {
 		i, j := g.peerOf(x.Member.Node), g.find(x.Tenant, x.Slot)
@@ -321,13 +322,12 @@ func (g *Group) bar() {
 	}
 }
 
-// barred reports whether a life of a peer's log is one that has failed, by the exclusion
-// that the configuration has. A leader may have been told of the exclusion together with
-// its leadership, and acknowledgements of that life may still be on their way.
+// barred reports whether the configuration excludes this generation of a peer's log. The leader may
+// learn of the exclusion together with its leadership, while acknowledgements of that generation
+// are still on their way.
 func (g *Group) barred(i int, s *slot, life peer.Life) bool {
 	for j := range g.known.Excluded {
-		// Else the member would be readmitted at once, on the strength of a log that has
-		// stopped.
+		// Otherwise the leader would readmit the member at once, because of a log that has stopped.
 		if x := &g.known.Excluded[j]; x.Member == g.peers[i].member() && x.Tenant == s.tenant && x.Slot == s.slot {
 			return uint64(life) <= x.Life
 		}
@@ -335,9 +335,8 @@ func (g *Group) barred(i int, s *slot, life peer.Life) bool {
 	return false
 }
 
-// renewPeers makes the list of the others what the configuration says. Of one that was
-// replaced and placed again nothing is known, not even if both are told at once: it has
-// let go of what it had.
+// renewPeers makes the list of peers match the configuration. A node that was removed and placed
+// again starts with no progress, even if both changes arrive at once: it has deleted its logs.
 func (g *Group) renewPeers() {
 	old, before := g.peers, g.progress
 	g.peers = make([]other, 0, len(g.known.Replicas))
@@ -366,17 +365,16 @@ func (g *Group) renewPeers() {
 	}
 }
 
-// isSame reports whether another is the same node, placed by the same entry.
+// isSame reports whether two peers are the same node, placed by the same entry.
 func (o *other) isSame(another other) bool {
 	return another.node == o.node && another.placed == o.placed
 }
 
-// firstLife returns the number of the first life of a log on a node that was placed by
-// an entry of the meta log. There are less than 1<<16 lives in a placement.
+// firstLife returns the first generation of a log on a node that was placed by this meta log entry.
+// A placement has fewer than 1<<16 generations.
 func firstLife(placed uint64) peer.Life { return peer.Life(placed << 16) }
 
-// placedSince begins to count the lives of the logs here anew, if the node was placed by
-// another entry than is known.
+// placedSince restarts the generations of the logs here if another entry has placed the node.
 func (g *Group) placedSince(placed uint64) {
 	if g.placed == placed {
 		return
@@ -396,12 +394,10 @@ func (g *Group) peerOf(node env.ID) int {
 	return -1
 }
 
-// Wants returns the epoch that has to be made durable on the node, and true, if there
-// is one.
+// Wants returns the epoch that the node must make durable, and whether there is one.
 func (g *Group) Wants() (lineage.ShardEpoch, bool) { return g.wanted, g.wanted > g.epoch }
 
-// hear takes note of an epoch that somebody knows. Who leads in a lower one does not
-// any more.
+// hear records an epoch that another node knows. A leader of a lower epoch steps down.
 func (g *Group) hear(e env.Env, epoch lineage.ShardEpoch) {
 	if epoch > g.wanted {
 		g.wanted = epoch
@@ -444,8 +440,8 @@ func (g *Group) Adopt(e env.Env, epoch lineage.ShardEpoch) {
 	}
 }
 
-// takeRole begins to lead, if the control plane wants this very process to lead in the
-// epoch that is durable here.
+// takeRole begins to lead if the control plane names this incarnation leader of the epoch that is
+// durable here.
 func (g *Group) takeRole(e env.Env) {
 	if g.known.Epoch > g.epoch {
 		g.stepDown(e)
@@ -453,25 +449,24 @@ func (g *Group) takeRole(e env.Env) {
 	if g.known.Epoch != g.epoch || g.known.Leader.Node != g.self.Node || g.led >= g.epoch || g.wanted > g.epoch {
 		return
 	}
-	// A process that led in an epoch and has restarted has forgotten what it promised
-	// there.
+	// A leader that has restarted in its epoch has forgotten the records that it sent.
 	//safety:no-leading-again-in-an-epoch false by=one-sequencer on=all-members-restart
 	if g.known.Leader.Incarnation != g.self.Incarnation {
 		return
 	}
 	g.led = g.epoch
 	g.leader, g.knows = g.self.Node, true
-	g.refuseReads(wire.NotYet) // they were to be answered by what another leader has said
+	g.refuseReads(wire.NotYet) // they wait for the index of another leader
 	for i := range g.peers {
-		// Others have said nothing to who did not lead. The leader before has, and need
-		// not be waited for once more if it has been silent for long.
+		// A node that did not lead heard little from the others: it gives them a whole Silence. The
+		// previous leader did send; if it has been silent for long, it gets no second wait.
 		o := &g.peers[i]
 		if !g.succeeds || o.node != g.before || o.heard == 0 {
 			o.heard = e.Now()
 		}
 		o.answered = o.heard
-		// What it said shows that it speaks, not that it hears. It was mostly replaced
-		// because it does not: the coordinator has waited for it already.
+		// The previous leader was heard, but that does not prove that it hears. The coordinator
+		// mostly replaces a leader because it is deaf, and has waited for it already.
 		//safety:deaf-leader-waited-for-once false by=availability on=gray-failure
 		if g.succeeds && o.node == g.before && len(g.known.InSync) > g.known.Min {
 			o.answered = min(o.answered, e.Now().Add(-g.patience.Silence/2))
@@ -485,7 +480,7 @@ func (g *Group) takeRole(e env.Env) {
 	g.leadSlots(e)
 }
 
-// leadSlots begins to sequence every log that can be.
+// leadSlots begins to lead every log that is ready.
 func (g *Group) leadSlots(e env.Env) {
 	if g.allLead {
 		return
@@ -511,8 +506,8 @@ func (g *Group) leadSlots(e env.Env) {
 	}
 }
 
-// stepDown ends the leading, or the preparations for it. Changes that have no place in
-// a log are refused; nobody is told of the others.
+// stepDown ends leading or gathering. It refuses changes that have no record yet; clients of other
+// pending changes get no answer.
 func (g *Group) stepDown(e env.Env) {
 	if g.role == Following {
 		return
@@ -545,10 +540,10 @@ func (g *Group) view() quorum.View {
 	return v
 }
 
-// counts reports whether a peer is a member whose copy counts: in sync, or about to be.
+// counts reports whether a peer counts for commits: it is in sync or about to join.
 func (g *Group) counts(o *other) bool { return g.view().Counts(o.member()) }
 
-// lacks reports whether a member is excluded from a log for sure.
+// lacks reports whether a member is certainly excluded from a log.
 func (g *Group) lacks(m control.Member, s *slot) bool { return g.view().Lacks(m, s.tenant, s.slot) }
 
 // excluded reports whether the configuration excludes a member from a log.
@@ -556,12 +551,12 @@ func (g *Group) excluded(m control.Member, s *slot) bool {
 	return g.view().Excludes(m, s.tenant, s.slot)
 }
 
-// belowMin reports whether the set is smaller than min: another node may be made the
-// leader without any member of it.
+// belowMin reports whether the in-sync set is smaller than min. The control plane may then make the
+// eligible member leader without consent of the set.
 func (g *Group) belowMin() bool { return len(g.known.InSync) < g.known.Min }
 
-// acceptors returns the replicas that have a duty for a log, and what each has of it. The list
-// is valid until the next call.
+// acceptors returns the replicas that must have a record of this log, each with its durable seq.
+// The list is valid until the next call.
 func (g *Group) acceptors(s *slot) []quorum.Acceptor {
 	g.quorum = g.view().Acceptors(g.quorum[:0], s.tenant, s.slot)
 	for i := range g.quorum {
@@ -573,8 +568,8 @@ func (g *Group) acceptors(s *slot) []quorum.Acceptor {
 	return g.quorum
 }
 
-// advance commits what every replica has that must have it, and tells the clients that wait
-// for it.
+// advance moves the commit index to the seq that every required replica has, and answers the
+// clients that wait for it.
 func (g *Group) advance(e env.Env, s *slot) {
 	if !s.r.Leads() || g.role != Leading {
 		return
@@ -594,8 +589,8 @@ func (g *Group) advance(e env.Env, s *slot) {
 	}
 }
 
-// ackedBy returns up to where a member has a log; nothing is known of one that has
-// restarted, and it is waited for until it is known to be no member.
+// ackedBy returns the durable seq of a member. It is 0 for a member that has restarted: the leader
+// waits for it until the configuration removes it.
 func (g *Group) ackedBy(s *slot, m control.Member) lineage.Seq {
 	if i := g.peerOf(m.Node); i >= 0 && g.peers[i].incarnation == m.Incarnation {
 		return g.progressOf(s)[i].acked
@@ -610,7 +605,7 @@ func (g *Group) advanceAll(e env.Env) {
 	}
 }
 
-// Flush writes what was appended to a log and ships it.
+// Flush writes the appended records of a log and ships them.
 func (g *Group) Flush(e env.Env, number int) {
 	s := g.at(number)
 	if s == nil {
@@ -620,18 +615,19 @@ func (g *Group) Flush(e env.Env, number int) {
 	g.shipped(e, s)
 }
 
-// keepingUp is how many records a replica that does not count may be behind, and
-// still be sent what is appended.
+// keepingUp is how many records a replica that does not count for commits may be behind and still
+// get new records at once.
 const keepingUp = 256
 
-// shipped ships what was appended to a log since the last time.
+// shipped ships the records that were appended to a log since the last call.
 func (g *Group) shipped(e env.Env, s *slot) {
 	at, records := s.r.Outbox()
 	if len(records) == 0 {
 		return
 	}
 	end := s.r.End().Seq
-	// A replica lags since what it lacks was appended, not since the log began.
+	// The lag of a replica counts from the append of the first missing record, not from the
+	// beginning of the log.
 	//safety:lag-since-appended by=health-truth on=slow-follower
 	s.marks.add(at.Seq+1, e.Now())
 	m := peer.Append{LogHeader: g.logHeader(s), At: at, Commit: s.r.State().Position.Seq, Records: records}
@@ -640,7 +636,7 @@ func (g *Group) shipped(e env.Env, s *slot) {
 	for i := range g.peers {
 		o := &g.peers[i]
 		p := &g.progressOf(s)[i]
-		if p.acked >= at.Seq { // it had everything until now
+		if p.acked >= at.Seq { // it had the whole log until now
 			p.since = e.Now()
 		}
 		if g.counts(o) || o.spoke && p.acked+keepingUp > at.Seq {
@@ -660,14 +656,14 @@ func (g *Group) logHeader(s *slot) peer.LogHeader {
 	return peer.LogHeader{ShardHeader: g.header(), Tenant: id.Tenant, Slot: id.Slot, Placement: id.Placement}
 }
 
-// send sends a message about the shard, which was encoded in out; b and attempt tell it from
+// send sends the message about the shard that is encoded in out; b and attempt tell it apart from
 // others of its kind.
 func (g *Group) send(e env.Env, to env.ID, out []byte, b uint64, attempt uint32) {
 	g.out = out
 	e.Send(to, env.Key{Kind: g.key + uint16(peer.KindOf(out)), Attempt: attempt, A: uint64(g.known.ID), B: b}, out)
 }
 
-// sendOf sends a message about a log of the shard, likewise.
+// sendOf sends the message about a log that is encoded in out, like send.
 func (g *Group) sendOf(e env.Env, s *slot, to env.ID, out []byte, b uint64, attempt uint32) {
 	g.out = out
 	a := uint64(s.tenant)<<16 ^ uint64(g.known.ID)

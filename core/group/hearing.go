@@ -8,14 +8,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// Whether the leader hears the others and they hear it, and whether its disk moves. A leader
-// that is deaf finds all others silent; a leader whose disk stands still speaks all the while.
-// Neither can serve, and both would keep their shard for ever.
+// This file detects a leader that cannot serve although it runs: it hears no member, or its disk
+// makes nothing durable. A deaf leader finds all members silent. A leader with a stalled disk still
+// sends messages. Without these checks, either would keep its shard for ever.
 
-// Deaf says whether the node has heard nothing of the meta log lately. Then the silence of
-// others is no reason to remove them. When a leader hears again, all others get a whole Silence
-// to answer. A node that learns of its own leadership as it hears again has heard the others all
-// the while.
+// Deaf sets whether the node has missed the meta log recently. A deaf leader does not remove silent
+// members. When it hears again, every member gets a whole Silence to answer. A node that learns of
+// its leadership only when it hears again needs no such wait: it has heard the members all along.
 func (g *Group) Deaf(e env.Env, deaf bool) {
 	leads := g.role == Leading
 	for i := range g.peers {
@@ -26,9 +25,9 @@ func (g *Group) Deaf(e env.Env, deaf bool) {
 	g.deaf, g.ledDeaf = deaf, leads && deaf
 }
 
-// bound returns for how long a member may be silent, or lack a record, before the leader asks
-// for its removal. A leader that hears none of several members leaves the coordinator the time
-// to let another one lead: it is more likely deaf than they are all gone.
+// bound returns how long a member may be silent, or lack a record, before the leader asks for its
+// removal. A leader that hears none of several members is more likely deaf than alone, so it waits
+// longer: the coordinator gets time to elect another leader.
 func (g *Group) bound(e env.Env, usual env.Duration) env.Duration {
 	switch {
 	case g.deaf:
@@ -39,11 +38,11 @@ func (g *Group) bound(e env.Env, usual env.Duration) env.Duration {
 	return usual
 }
 
-// HearsNobody reports whether the node leads the shard, and no other member has answered it
-// lately, of two at least.
+// HearsNobody reports whether the node leads and none of its other members, at least two, has
+// answered recently.
 func (g *Group) HearsNobody(e env.Env) bool { return g.role == Leading && g.hearsNobody(e) }
 
-// hearsNobody reports whether no other member has answered lately, of two at least.
+// hearsNobody reports whether none of at least two other members has answered recently.
 func (g *Group) hearsNobody(e env.Env) bool {
 	others := 0
 	for _, m := range g.known.InSync {
@@ -58,17 +57,17 @@ func (g *Group) hearsNobody(e env.Env) bool {
 	return others > 1
 }
 
-// notYet answers a leader whose epoch is not durable here yet, in the epoch that is: this node
-// hears it, and its disk may need longer than a leader waits for an answer.
+// notYet answers a leader while its epoch is not durable here yet, in the epoch that is. The answer
+// proves that this node hears the leader, even if its disk needs longer than the leader's patience.
 func (g *Group) notYet(e env.Env, from env.ID, m peer.ShardMessage) {
 	if ask, asks := m.(*peer.Confirm); asks {
 		g.confirmTo(e, from, ask)
 	}
 }
 
-// Trouble returns how long ago the members confirmed last that the node leads, and for how
-// long its disk has made nothing durable that is to be; nothing if the node is not to lead,
-// or waits for the logs of a reformed set.
+// Trouble returns how long ago the members last confirmed the leader, and how long its disk has
+// made no pending record durable. Both are zero if the node is not the leader, or if its set is
+// being reformed.
 func (g *Group) Trouble(e env.Env) (unconfirmed, unsynced env.Duration) {
 	if g.known.Index == 0 || g.known.Leader != g.self || g.known.Epoch < max(g.epoch, g.wanted) || g.known.Reformed {
 		return 0, 0

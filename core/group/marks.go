@@ -8,28 +8,28 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// marks say when the records of a log were appended that some replica may lack. The longer
-// ago, the coarser: an instant is never too late, and too early by an eighth of the time
-// since, or a millisecond, at most. The zero value knows nothing.
+// marks records when the records of a log that some replica may lack were appended. Old entries are
+// coarser: a time is never too late, and too early by at most a millisecond or an eighth of the
+// record's age. The zero value is empty.
 //
-// Invariant: list ascends in both, and is not longer than maxMarks.
+// Invariant: list ascends in both fields and has at most maxMarks entries.
 type marks struct{ list []mark }
 
-// mark says that the records from seq on, up to the next mark, were appended at an instant
-// or later; the first of them then.
+// mark is the append time of record seq; the records up to the next mark were appended at that time
+// or later.
 type mark struct {
 	seq lineage.Seq
 	at  env.Time
 }
 
-// maxMarks is enough for the records of an hour: there are at most two in the time in which
-// their age grows by an eighth, and in a millisecond.
+// maxMarks covers an hour of records: at most two marks remain in any interval in which a record's
+// age grows by an eighth, or in a millisecond.
 const maxMarks = 256
 
-// begin forgets all, and takes the records up to now as appended now.
+// begin drops all marks and treats every record so far as appended now.
 func (m *marks) begin(now env.Time) { m.list = append(m.list[:0], mark{0, now}) }
 
-// add says that the records from seq on are appended now.
+// add records that the records from seq on are appended now.
 func (m *marks) add(seq lineage.Seq, now env.Time) {
 	if n := len(m.list); n > 0 && m.list[n-1].at == now {
 		return
@@ -40,8 +40,8 @@ func (m *marks) add(seq lineage.Seq, now env.Time) {
 	m.list = append(m.list, mark{seq, now})
 }
 
-// thin drops marks whose records may as well be of the one before. If that is not enough,
-// the oldest get less exact.
+// thin drops marks whose records may take the time of the mark before. If that is not enough, the
+// oldest marks become less exact.
 func (m *marks) thin(now env.Time) {
 	kept := m.list[:1]
 	for i := 1; i+1 < len(m.list); i++ {
@@ -56,7 +56,7 @@ func (m *marks) thin(now env.Time) {
 	}
 }
 
-// forget drops what is of use only for records up to seq.
+// forget drops the marks that only records up to seq need.
 func (m *marks) forget(seq lineage.Seq) {
 	n := 0
 	for n+1 < len(m.list) && m.list[n+1].seq <= seq+1 {
@@ -65,8 +65,8 @@ func (m *marks) forget(seq lineage.Seq) {
 	m.list = slices.Delete(m.list, 0, n)
 }
 
-// of returns when a record was appended; of one that every replica had once, some later
-// instant, before the leader knew that one has lost it.
+// of returns when a record was appended. For a record that every replica once had, it returns some
+// later time, before the leader learned that a replica has lost it.
 func (m *marks) of(seq lineage.Seq) env.Time {
 	i, found := slices.BinarySearchFunc(m.list, seq, func(k mark, seq lineage.Seq) int { return cmp.Compare(k.seq, seq) })
 	if !found {

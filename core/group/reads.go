@@ -14,10 +14,15 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// A linearizable read is answered when every member has confirmed, after the read
-// came, that it knows of no higher epoch: then nobody else can have committed anything
-// before. Many reads share a round of confirmations. A replica that does not lead asks
-// the leader up to where it has to have applied the log, and waits for that.
+// A linearizable read on the leader:
+//
+//  1. The read arrives.
+//  2. The leader starts a round of confirmations, shared by all reads that wait.
+//  3. Every member confirms that it knows no higher epoch. So no other leader has committed anything before the read arrived.
+//  4. The leader answers.
+//
+// A follower asks the leader for its commit index, waits until it has applied that much, and
+// answers.
 
 // Read is a read that waits.
 type Read struct {
@@ -28,35 +33,36 @@ type Read struct {
 	Token   wire.Token   // Session
 	Bound   env.Duration // Bounded: how old the answer may be
 
-	slot   int // place in the group
-	came   env.Time
-	round  peer.Round    // leading: the round that confirms it
-	number peer.Question // following: of the question for the index; leading: the asker's
-	remote bool          // another replica asked
-	needs  lineage.Seq   // following: the log has to be applied up to here, once it is known
-	ready  bool          // needs is known
+	slot  int // index in Group.slots
+	came  env.Time
+	round peer.Round // leading: the round that must confirm it
+	// following: number of the question for the index; leading: the asker's number
+	number peer.Question
+	remote bool        // another replica asked
+	needs  lineage.Seq // following, if ready: the seq that must be applied first
+	ready  bool        // needs is known
 }
 
-// reads are those that wait.
+// reads holds the reads that wait.
 type reads struct {
 	waiting []Read
-	round   peer.Round // of the confirmations under way, or of the last ones
-	under   bool       // they are under way
-	// verified is the last round for which the meta log was read, after it began: the
-	// leadership was in force then.
+	round   peer.Round // the current round of confirmations, or the last one
+	under   bool       // a round is under way
+	// verified is the last round after whose beginning a read of the meta log found this node
+	// leading.
 	verified peer.Round
-	number   uint64 // of questions so far
-	now      Read   // that is being answered
+	number   uint64 // questions asked so far
+	now      Read   // the read that is being answered
 }
 
-// maxReads bounds the reads of a shard that wait.
+// maxReads bounds the waiting reads of a shard.
 const maxReads = 1024
 
-// Read lets the shard answer a read as soon as its level allows. A code says why it
-// cannot.
+// Read answers a read as soon as its consistency level allows. A code other than NoError refuses
+// it.
 func (g *Group) Read(e env.Env, number int, r *Read) wire.Code {
 	i, found := slices.BinarySearch(g.numbers, number)
-	if !found { // it waited for its turn, and its tenant has ended meanwhile
+	if !found { // the tenant was dropped while the read waited for its turn
 		return wire.UnknownTenant
 	}
 	s := &g.slots[i]
@@ -93,7 +99,7 @@ func (g *Group) readLeading(e env.Env, s *slot, r *Read) wire.Code {
 	return wire.NoError
 }
 
-// readSession answers a read that wants to see what its session has seen.
+// readSession answers a read that must see all that its session has seen.
 func (g *Group) readSession(s *slot, r *Read) wire.Code {
 	applied := s.r.State().Position.Seq
 	// A session never sees less than it has seen.
@@ -110,7 +116,7 @@ func (g *Group) readSession(s *slot, r *Read) wire.Code {
 	return wire.NoError
 }
 
-// confirmFor lets the next round of confirmations answer for a read.
+// confirmFor lets the next round of confirmations answer a read.
 func (g *Group) confirmFor(e env.Env, r *Read) {
 	r.round = g.reads.round + 1
 	g.reads.waiting = append(g.reads.waiting, *r)
@@ -132,13 +138,13 @@ func (g *Group) nextRound(e env.Env) {
 	g.rounds[g.reads.round%kept] = e.Now()
 }
 
-// began returns how long ago a round began; false if that is too long ago to be known.
+// began returns how long ago a round began; false if the leader no longer remembers the round.
 func (g *Group) began(e env.Env, round peer.Round) (env.Duration, bool) {
 	return e.Now().Sub(g.rounds[round%kept]), round > 0 && round <= g.reads.round && round+kept > g.reads.round
 }
 
-// askToConfirm asks every member that has not confirmed the round; or every replica,
-// so that one that has come back speaks.
+// askToConfirm asks every member that has not confirmed the round. With all, it asks every replica,
+// so that a node that has come back answers.
 func (g *Group) askToConfirm(e env.Env, attempt uint32, all bool) {
 	m := peer.Confirm{ShardHeader: g.header(), Round: g.reads.round}
 	g.out = m.Encode(g.out[:0])
@@ -153,8 +159,8 @@ func (g *Group) askToConfirm(e env.Env, attempt uint32, all bool) {
 	}
 }
 
-// Verified says that a read of the meta log, which began after a round of confirmations,
-// found this process leading in an epoch.
+// Verified records that a read of the meta log, begun after this round, found this process leading
+// in the epoch.
 func (g *Group) Verified(e env.Env, epoch lineage.ShardEpoch, round peer.Round) {
 	if g.role == Leading && epoch == g.epoch {
 		g.reads.verified = max(g.reads.verified, round)
@@ -162,7 +168,7 @@ func (g *Group) Verified(e env.Env, epoch lineage.ShardEpoch, round peer.Round) 
 	}
 }
 
-// answered takes a confirmation.
+// answered handles a confirmation.
 func (g *Group) answered(e env.Env, i int, m *peer.Confirmed) {
 	if g.role != Leading || i < 0 || m.From != g.peers[i].incarnation {
 		return
@@ -171,8 +177,8 @@ func (g *Group) answered(e env.Env, i int, m *peer.Confirmed) {
 	g.confirmed(e)
 }
 
-// confirmed answers the reads of a round that every member has confirmed, and begins
-// the next one if reads have come meanwhile.
+// confirmed answers the reads of a round that every member has confirmed, and begins the next round
+// if more reads have arrived.
 func (g *Group) confirmed(e env.Env) {
 	if g.role != Leading || !g.reads.under {
 		return
@@ -181,7 +187,7 @@ func (g *Group) confirmed(e env.Env) {
 	if !quorum.Confirmed(g.quorum, g.confirmedBy) {
 		return
 	}
-	// Below min another node may have been made the leader of a set of its own.
+	// Below min the control plane may have made another node leader of a set of its own.
 	//safety:below-min-verified false by=linearizable on=below-min
 	if g.belowMin() && g.reads.verified < g.reads.round {
 		return
@@ -208,8 +214,8 @@ func (g *Group) confirmed(e env.Env) {
 	}
 }
 
-// confirmedBy reports whether a member has confirmed the round that is under way. The leader
-// follows nobody else.
+// confirmedBy reports whether a member has confirmed the current round. The leader needs no message
+// from itself.
 func (g *Group) confirmedBy(m control.Member) bool {
 	if m == g.self {
 		return true
@@ -231,7 +237,7 @@ func (g *Group) unconfirmed() bool {
 // answerRead answers a read that is confirmed.
 func (g *Group) answerRead(e env.Env, r *Read) {
 	s := &g.slots[r.slot]
-	if s.r.Phase() != replica.Serving { // what is committed is not known yet
+	if s.r.Phase() != replica.Serving { // the leader does not know its commit index yet
 		if !r.remote {
 			g.owner.AnswerRead(g.number(s), r, wire.NotServing)
 		}
@@ -245,7 +251,7 @@ func (g *Group) answerRead(e env.Env, r *Read) {
 	g.sendOf(e, s, r.From, m.Encode(g.out[:0]), uint64(r.number), 0)
 }
 
-// askForIndex asks the leader up to where a read here must have applied the log.
+// askForIndex asks the leader for the seq that a read here must wait for.
 func (g *Group) askForIndex(e env.Env, s *slot, r *Read) wire.Code {
 	leader, known := g.Leader()
 	if !known || g.role != Following || g.wanted > g.epoch || leader == g.self.Node {
@@ -259,13 +265,13 @@ func (g *Group) askForIndex(e env.Env, s *slot, r *Read) wire.Code {
 	return wire.NoError
 }
 
-// askedIndex takes such a question.
+// askedIndex handles such a question.
 func (g *Group) askedIndex(e env.Env, from env.ID, m *peer.AskIndex) {
 	i := g.find(m.Tenant, m.Slot)
 	if g.role != Leading || i < 0 || g.slots[i].r.Phase() != replica.Serving || len(g.reads.waiting) >= maxReads {
 		return
 	}
-	for j := range g.reads.waiting { // it was asked before
+	for j := range g.reads.waiting { // the question is a duplicate
 		if r := &g.reads.waiting[j]; r.remote && r.number == m.Question && r.From == from {
 			return
 		}
@@ -273,7 +279,7 @@ func (g *Group) askedIndex(e env.Env, from env.ID, m *peer.AskIndex) {
 	g.confirmFor(e, &Read{From: from, slot: i, came: e.Now(), number: m.Question, remote: true})
 }
 
-// toldIndex takes the answer.
+// toldIndex handles the leader's answer.
 func (g *Group) toldIndex(e env.Env, m *peer.Index) {
 	for i := range g.reads.waiting {
 		r := &g.reads.waiting[i]
@@ -295,7 +301,7 @@ func (g *Group) readApplied(e env.Env) {
 		g.reads.now = g.reads.waiting[i]
 		r := &g.reads.now
 		s := &g.slots[r.slot]
-		// Until then it may not show what was told to others.
+		// An answer before that seq could miss records that other clients have seen.
 		//safety:index-waited-for by=linearizable on=failover
 		if !r.ready || s.r.State().Position.Seq < r.needs {
 			kept = append(kept, *r)
@@ -315,7 +321,7 @@ func (g *Group) readApplied(e env.Env) {
 	g.reads.waiting = kept
 }
 
-// expireReads refuses what has waited for too long: who asked may ask another replica.
+// expireReads refuses reads that have waited too long: the client may ask another replica.
 func (g *Group) expireReads(e env.Env) {
 	kept := g.reads.waiting[:0]
 	for i := range g.reads.waiting {

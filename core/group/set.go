@@ -2,8 +2,8 @@ package group
 
 import "math/bits"
 
-// set is a set of places in a list, walked through in their order: what is not in it
-// costs next to nothing. The zero value is empty.
+// set is a bitmap of indexes into a list, walked in ascending order; indexes outside the set cost
+// next to nothing. The zero value is empty.
 type set []uint64
 
 func (s *set) add(i int) {
@@ -19,7 +19,7 @@ func (s set) remove(i int) {
 	}
 }
 
-// next returns the first place from i on, -1 if there is none.
+// next returns the first index in the set from i on, -1 if there is none.
 func (s set) next(i int) int {
 	for w := i / 64; w < len(s); w++ {
 		word := s[w]

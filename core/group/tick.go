@@ -11,8 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// Tick repeats what was not answered and looks for what has to change; the node calls
-// it again and again.
+// Tick repeats unanswered messages and looks for changes to propose. The node calls it
+// periodically.
 func (g *Group) Tick(e env.Env) {
 	g.ticks++
 	switch g.role {
@@ -40,7 +40,7 @@ func (g *Group) tickLeading(e env.Env) {
 		g.confirmed(e)
 	}
 	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) {
-		// Who lacks something is reminded until it has it.
+		// The leader reminds a replica until it has the missing records and commit index.
 		//safety:reminded-until-told negate by=liveness on=partition
 		if g.remind(e, &g.slots[i]) {
 			g.restless.remove(i)
@@ -48,13 +48,14 @@ func (g *Group) tickLeading(e env.Env) {
 	}
 }
 
-// remind tells replicas that lack something, or do not know what is committed, where
-// the log is. It reports whether there is nothing to tell any more.
+// remind sends the end of the log and the commit index to every replica that lacks either. It
+// reports whether no replica lacks anything.
 func (g *Group) remind(e env.Env, s *slot) bool {
 	if !s.r.Leads() {
 		return false
 	}
-	rests := s.r.Phase() != replica.Stopped && s.r.Durable() == s.r.End() // else Trouble looks at it
+	// otherwise Trouble must inspect it
+	rests := s.r.Phase() != replica.Stopped && s.r.Durable() == s.r.End()
 	end, commit := s.r.End(), s.r.State().Position.Seq
 	hold, everywhere := commit, s.r.Durable().Seq
 	for i := range g.peers {
@@ -90,8 +91,8 @@ func (g *Group) tickFollowing(e env.Env) {
 	g.readApplied(e)
 }
 
-// wantsAnew tells the leader that a log that has stopped is to begin anew, if nobody
-// here knows of anybody who counts on what is left of it.
+// wantsAnew asks the leader to let a stopped log begin again, empty, unless this node knows a node
+// that counts on it.
 func (g *Group) wantsAnew(e env.Env, s *slot) {
 	if g.counted(s) {
 		return
@@ -103,8 +104,8 @@ func (g *Group) wantsAnew(e env.Env, s *slot) {
 	g.sendOf(e, s, g.leader, m.Encode(g.out[:0]), uint64(m.Life)<<16, g.ticks)
 }
 
-// Wish returns the command that the group wants in the meta log, if there is one: the
-// same until it is known what became of it.
+// Wish returns the command that the group wants in the meta log, if any. It returns the same
+// command until the outcome is known.
 func (g *Group) Wish(e env.Env) (control.Command, bool) {
 	switch {
 	case g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch:
@@ -120,8 +121,8 @@ func (g *Group) Wish(e env.Env) (control.Command, bool) {
 	}
 	c.Shard, c.Epoch, c.Version = g.known.ID, g.known.Epoch, g.known.Version
 	if c.Kind == control.Join {
-		// Counted from before anybody is asked: it may be a member before that is known
-		// here.
+		// Count the member before the command is proposed: it may become a member before this node
+		// hears of it.
 		g.joining = wish{true, c}
 		fault.Hit(e, fault.MemberPending, env.Key{A: uint64(g.known.ID), B: uint64(c.Member.Node)})
 	} else {
@@ -133,10 +134,10 @@ func (g *Group) Wish(e env.Env) (control.Command, bool) {
 	return c, true
 }
 
-// Refused says that the meta log has refused a wish for good.
+// Refused handles the meta log's final refusal of a command.
 func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
-	// If the shard has changed since, it may have been by this very wish, asked for
-	// twice: the next configuration tells.
+	// If the shard has changed since, this very command may have changed it, proposed twice. The
+	// next configuration tells.
 	if got.Epoch != c.Epoch || got.Version != c.Version {
 		return
 	}
@@ -151,15 +152,16 @@ func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
 	if same(&g.asked) {
 		g.asked = wish{}
 		if i := g.find(c.Tenant, c.Slot); c.Kind == control.Exclude && i >= 0 {
-			g.slots[i].vain = c.Version // nobody else is whole: there is more to ask for
+			g.slots[i].vain = c.Version // no other member is whole: do not retry at this version
 		}
-		g.advanceAll(e) // who was to be readmitted counts no more
+		g.advanceAll(e) // the member that was to be readmitted no longer counts
 	}
 }
 
-// wishFor looks for what has to change.
+// wishFor looks for a change to propose.
 func (g *Group) wishFor(e env.Env) (control.Command, bool) {
-	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) { // what has stopped never rests
+	// a stopped log stays in restless
+	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) {
 		s := &g.slots[i]
 		member := g.known.IsInSync(g.self) && !g.lacks(g.self, s) || g.known.IsEligible(g.self.Node)
 		if s.yields = s.yields && g.known.IsEligible(g.self.Node); s.yields && s.vain != g.known.Version {
@@ -183,9 +185,9 @@ func (g *Group) wishFor(e env.Env) (control.Command, bool) {
 	return g.readmitsItself()
 }
 
-// recovered reports whether the records that begin the epoch are durable on all of a set
-// that is formed anew, of every log that can be sequenced. Below min that is long before
-// the leader serves: it cannot before somebody joins, and nobody joins before.
+// recovered reports whether, for every log that can be led, the records that begin the epoch are
+// durable on all members of the reformed set. Below min this comes long before the leader can
+// serve. It is enough: serving waits for a member to join, and a join waits for recovery.
 func (g *Group) recovered() bool {
 	for i := range g.slots {
 		if s := &g.slots[i]; s.r.Phase() != replica.Stopped && !s.ends && !s.blocked && !g.opened(s) {
@@ -195,13 +197,12 @@ func (g *Group) recovered() bool {
 	return true
 }
 
-// opened reports whether the records that begin the epoch of a log are durable on all
-// members.
+// opened reports whether the records that begin the epoch in this log are durable on all members.
 func (g *Group) opened(s *slot) bool {
 	if !s.r.Leads() || s.r.Durable().Seq < s.r.Opening() {
 		return false
 	}
-	// A member that lacks what the leader has adopted may lack what was committed.
+	// A member that lacks the adopted records may lack what was committed.
 	//safety:settled-when-durable-on-all false by=reform on=all-members-restart
 	if !quorum.Has(g.acceptors(s), s.r.Opening()) {
 		return false
@@ -209,8 +210,8 @@ func (g *Group) opened(s *slot) bool {
 	return true
 }
 
-// readmitsItself returns the wish of a leader that has adopted another member's log in the
-// place of its own.
+// readmitsItself returns the proposal of a leader that has replaced its own log by another
+// member's.
 func (g *Group) readmitsItself() (control.Command, bool) {
 	for i := range g.slots {
 		if s := &g.slots[i]; len(g.known.Excluded) > 0 && g.excluded(g.self, s) && s.r.Leads() && g.opened(s) {
@@ -230,7 +231,8 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 		if o.spoke && !slices.Contains(g.drains, o.node) && e.Now().Sub(o.answered) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
 			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
 		}
-		for _, old := range g.known.InSync { // its earlier life is no member any more
+		// the earlier incarnation of this node is still in the set
+		for _, old := range g.known.InSync {
 			if old.Node == o.node && old.Incarnation < o.incarnation {
 				return control.Command{Kind: control.Remove, Member: old, By: g.self}, true
 			}
@@ -258,8 +260,8 @@ func (g *Group) nodeInSync(node env.ID) bool {
 	return slices.ContainsFunc(g.known.InSync, func(m control.Member) bool { return m.Node == node })
 }
 
-// silent returns the member on a node that has not answered for too long. A node that speaks
-// and does not answer is deaf: to its set it is as good as gone.
+// silent returns the in-sync member on a node that has not answered for too long. A node that sends
+// messages but does not answer is deaf, so the set must do without it.
 func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
 	if e.Now().Sub(o.answered) <= g.bound(e, g.patience.Silence) {
 		return control.Member{}, false
@@ -272,15 +274,15 @@ func (g *Group) silent(e env.Env, o *other) (control.Member, bool) {
 	return control.Member{}, false
 }
 
-// complete reports whether a replica has of a log all that a member must have: what is
-// committed; and as long as the leader does not know what that is, because the records
-// that begin its epoch are not committed, the leader's log through those records.
+// complete reports whether a replica has every record of a log that a member must have: the log up
+// to the commit index. While the leader does not know the commit index, because the records that
+// begin its epoch are not committed, it is the leader's log through those records.
 func (g *Group) complete(s *slot, i int) bool {
 	switch acked := g.progressOf(s)[i].acked; s.r.Phase() {
 	case replica.Serving:
 		return acked >= s.r.State().Position.Seq
 	case replica.Starting:
-		// What the leader has adopted may be committed.
+		// The records that the leader has adopted may be committed.
 		//safety:joins-behind-the-opening false by=in-sync on=below-min
 		if acked < s.r.Opening() {
 			return false
@@ -290,15 +292,15 @@ func (g *Group) complete(s *slot, i int) bool {
 	return false
 }
 
-// hasAll reports whether a replica has all that it must of every log. Of a log that has
-// stopped here nobody knows it.
+// hasAll reports whether a replica is complete for every log. For a log that has stopped on the
+// leader, that is unknown.
 func (g *Group) hasAll(i int) bool {
 	for j := range g.slots {
 		s := &g.slots[j]
-		if s.ends { // nobody will ever serve it
+		if s.ends { // no node will serve it again
 			continue
 		}
-		// Who is to be promoted one day has to have everything.
+		// A member may be promoted later, so it must have every committed record.
 		//safety:joins-when-complete by=in-sync on=reconfigure-under-fire
 		if !g.complete(s, i) {
 			return false
@@ -310,7 +312,8 @@ func (g *Group) hasAll(i int) bool {
 // slow reports whether a member has lacked a record for too long.
 func (g *Group) slow(e env.Env, i int) bool {
 	bound := g.bound(e, g.patience.Slow)
-	for j := g.restless.next(0); j >= 0; j = g.restless.next(j + 1) { // a log that rests is everywhere
+	// an idle log is on every replica
+	for j := g.restless.next(0); j >= 0; j = g.restless.next(j + 1) {
 		s := &g.slots[j]
 		p := &g.progressOf(s)[i]
 		if s.r.Leads() && !g.lacks(g.peers[i].member(), s) && p.acked < s.r.End().Seq && e.Now().Sub(p.since) > bound {
@@ -320,8 +323,8 @@ func (g *Group) slow(e env.Env, i int) bool {
 	return false
 }
 
-// Settled reports whether nothing of the shard is under way here: every replica is in
-// sync and has everything. Of who follows, that it has what it knows of.
+// Settled reports whether the shard has nothing under way here: every replica is in sync and has
+// the whole log. A follower judges by its own logs.
 func (g *Group) Settled() bool {
 	if g.known.Index == 0 || g.known.Epoch != g.epoch || g.wanted > g.epoch || g.known.Reformed || len(g.known.Excluded) > 0 {
 		return false

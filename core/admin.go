@@ -72,7 +72,7 @@ func (n *Node) configure(from env.ID, m *wire.Message) {
 		return
 	}
 	n.slots[i].Close()
-	n.wait(i, from, m, &work{from: from, request: *m})
+	n.wait(i, from, m, &work{does: answers, from: from, request: *m})
 }
 
 // setLimits lets a slot decide about new limits, to be written with the next Flush.

@@ -13,13 +13,21 @@ import (
 // that a tenant with much to do does not hold up the others, and a refusal never
 // waits behind anybody's work. A node without load does everything at once.
 
-// work is something that waits for its slot's turn: a change that the slot has
-// admitted, or another request.
+// work is something that waits for its slot's turn.
 type work struct {
-	admitted bool
-	from     env.ID
-	request  wire.Message // unless admitted: the slot keeps those
+	does    job
+	from    env.ID
+	request wire.Message // answers: what is to be answered
 }
+
+// job is what a piece of work does.
+type job uint8
+
+const (
+	answers job = iota // a request that is no change
+	appends            // the next change that the slot has admitted, and keeps
+	renews             // the record of what the slot is granted
+)
 
 // Bounds of the turns of one Step, so that what arrives meanwhile, a refusal say,
 // is not kept waiting: it ends after so many pieces of work, or with the one that
@@ -68,7 +76,7 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		n.serve(i, ev.From, m)
 		n.flush(i)
 	default:
-		n.wait(i, ev.From, m, &work{from: ev.From, request: *m})
+		n.wait(i, ev.From, m, &work{does: answers, from: ev.From, request: *m})
 	}
 }
 
@@ -101,25 +109,32 @@ func (n *Node) change(i int, from env.ID, m *wire.Message, idle bool) {
 		n.flush(i)
 	case out.Admitted:
 		n.slots[i].Announce(n.env)
-		n.wait(i, from, m, &work{admitted: true})
+		n.wait(i, from, m, &work{does: appends})
 	}
 }
 
-// wait puts work into its slot's queue.
+// wait puts work for a request into its slot's queue.
 func (n *Node) wait(i int, from env.ID, m *wire.Message, w *work) {
-	if !n.queue.Push(i, int64(n.cost(w)), *w) {
+	if !n.enqueue(i, w) {
 		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
-		return
+	}
+}
+
+// enqueue puts work into its slot's queue, and reports whether there was room.
+func (n *Node) enqueue(i int, w *work) bool {
+	if !n.queue.Push(i, int64(n.cost(w)), *w) {
+		return false
 	}
 	if n.queue.Len() == 1 {
 		n.env.SetTimer(serveTimer, n.env.Now())
 	}
+	return true
 }
 
 // cost is the CPU time that a piece of work is expected to take.
 func (n *Node) cost(w *work) env.Duration {
 	costs := &n.cluster.Constants.Costs
-	if !w.admitted && (w.request.Kind == wire.Read || w.request.Kind == wire.Query) {
+	if w.does == answers && (w.request.Kind == wire.Read || w.request.Kind == wire.Query) {
 		return max(costs.Check, 1)
 	}
 	return max(costs.Append, 1)
@@ -133,10 +148,13 @@ func (n *Node) turns() {
 		w, i := n.queue.Pop()
 		spent += n.cost(&w)
 		n.worked = i
-		if w.admitted {
-			n.slots[i].AppendNext(n.env)
-		} else {
+		switch w.does {
+		case answers:
 			n.serve(i, w.from, &w.request)
+		case appends:
+			n.slots[i].AppendNext(n.env)
+		case renews:
+			n.renewInTurn(i)
 		}
 		n.touched = append(n.touched, i)
 	}
@@ -163,10 +181,6 @@ func (n *Node) serve(i int, from env.ID, m *wire.Message) {
 	r := n.slots[i]
 	switch {
 	case m.Kind == wire.Configure:
-		if n.sharing != nil {
-			n.renewInTurn(i)
-			return
-		}
 		r.Reopen()
 		n.setLimits(i, from, m)
 	case m.Kind == wire.OpenSession:

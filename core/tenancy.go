@@ -297,10 +297,8 @@ func (n *Node) renew(at int) {
 		n.flush(at)
 		return
 	}
-	w := work{request: wire.Message{Kind: wire.Configure}}
-	if !n.queue.Full(at) {
+	if n.enqueue(at, &work{does: renews}) { // else again with the next tick
 		r.Close()
-		n.wait(at, n.self.Node, &w.request, &w)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // anyCommand draws a command: of a kind, the first of a few that would have an effect.
 func anyCommand(t *rapid.T, p *Plane) (c Command) {
 	kind := rapid.SampledFrom([]Kind{
-		Register, Appear, Appear, Elect, Reform, Reform, Settle, Remove, Join, Join, Exclude, Readmit, Assign,
+		Register, Appear, Appear, Elect, Reform, Reform, Settle, Settle, Remove, Join, Join, Exclude, Exclude, Readmit, Readmit, Assign,
 		CreateTenant, CreateTenant, DropTenant, Configure, Configure, Grant, Grant, Grant, Hold, Hold, Close, Drain, Undrain, AcceptLoss, AcceptLoss,
 	}).Draw(t, "kind")
 	for range 6 {
@@ -68,6 +68,8 @@ func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
 		aboutShare(t, p, &c)
 	case Close:
 		aboutEnd(t, p, &c)
+	case Assign:
+		aboutReplica(t, p, &s, &c)
 	case Drain, Undrain:
 		c.Node = c.In
 		if n := p.Draining(); n != nil && rapid.Bool().Draw(t, "the drained one") {
@@ -120,6 +122,19 @@ func aboutShare(t *rapid.T, p *Plane, c *Command) {
 	if c.Kind == Hold {
 		c.Share = c.Share.Max(s.Grant)
 	}
+}
+
+// aboutReplica makes a command mostly replace a replica that is no member by a node of the
+// shard's region that has none.
+func aboutReplica(t *rapid.T, p *Plane, s *Shard, c *Command) {
+	out := slices.DeleteFunc(slices.Clone(s.Replicas), func(id env.ID) bool {
+		return slices.ContainsFunc(s.InSync, func(m Member) bool { return m.Node == id })
+	})
+	in := slices.DeleteFunc(slices.Clone(p.nodes), func(n Node) bool { return n.Region != s.Region || slices.Contains(s.Replicas, n.ID) })
+	if len(out) == 0 || len(in) == 0 || rapid.IntRange(0, 4).Draw(t, "any replica") == 0 {
+		return
+	}
+	c.Node, c.In = rapid.SampledFrom(out).Draw(t, "out"), rapid.SampledFrom(in).Draw(t, "into").ID
 }
 
 // aboutEnd makes a command be about a slot of a tenant that is being dropped, by the one

@@ -11,11 +11,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// In replica groups a tenant has one set of limits, of which each of its slots has a
-// share: the last Config record of its log. Shares move while the cluster runs, and
-// whoever moves them takes before it gives: the record with less is committed before the
-// one with more is appended. So what is judged across the slots of a tenant is what all
-// their logs hold, in the order of true time.
+// In replica groups a tenant has one set of limits, and each of its slots has a share of them: the
+// last Config record of its log. Shares move while the cluster runs. The mover takes before it
+// gives: the record with less is committed before the one with more is appended. So the judges
+// across the slots of a tenant add up all their logs, in the order of true time.
 
 // whole is one tenant with all its slots.
 type whole struct {
@@ -93,12 +92,12 @@ func (w *whole) endsInstant(i int) bool {
 // never is later than everything.
 const never = math.MaxInt64
 
-// terms are what a tenant's limits may be at an instant, as operators know it. From
-// when a command is asked its limits may be in force, in some slots or in all; from when
-// it is answered no limits of a lower version are in force anywhere, because it is
-// answered only then. One that is never answered may be in force for ever, unless a
-// later one is answered: limits are set over those of the version that they name, and
-// only upwards. One that was refused never is.
+// terms are the limits that a tenant may have at an instant, as operators know it. From the
+// invocation of a command its limits may be in force, in some slots or in all. From its answer on
+// no limits of a lower version are in force anywhere, because it is answered only then. The limits
+// of a command that is never answered may be in force for ever, unless a later command is answered:
+// a command replaces the limits of the version that it names, and versions only grow. The limits of
+// a refused command are never in force.
 //
 // Answers may overtake each other, and commands may be open together. So versions tell
 // which limits came last, and not the order of the answers.
@@ -111,8 +110,8 @@ type terms struct {
 	next     int64         // when that changes; never if it does not
 }
 
-// termsOf returns what a tenant's limits may be before anything happens; false if the
-// limits that it was given at the beginning are not known.
+// termsOf returns the limits that a tenant may have before anything happens; false if its founding
+// limits are not known.
 func termsOf(run *observe.Run, t tenant.ID) (terms, bool) {
 	founding, known := run.LimitsOf(t)
 	x := terms{commands: run.Commands, whose: t, founding: founding}
@@ -171,8 +170,8 @@ func absolute(l tenant.Limits) record.Limits {
 // absurd is above every legal limit, and small enough to be added up over many slots.
 const absurd = math.MaxUint64 >> 10
 
-// sane cuts what is absurd. Records, and commands that were never answered, are
-// evidence, not validated configuration.
+// sane bounds absurd numbers. Records, and commands that were never answered, are evidence, not
+// validated configuration.
 func sane(l record.Limits) record.Limits {
 	return record.Limits{Rate: min(l.Rate, absurd), Burst: min(l.Burst, absurd), Entities: min(l.Entities, absurd), Bytes: min(l.Bytes, absurd)}
 }
@@ -183,7 +182,7 @@ func larger(a, b record.Limits) record.Limits {
 	}
 }
 
-// part is what one slot of a tenant has.
+// part is the share and the use of one slot of a tenant.
 type part struct {
 	share  record.Limits // zero before its first one
 	config int32         // entries from here on are not older than the share
@@ -206,8 +205,8 @@ func (p *part) takes(m *moment, rec *record.Record) {
 	}
 }
 
-// judgeShares reports that what the slots of a tenant may take together, said in words, is
-// above the largest limit that may be in force, once until it no longer is.
+// judgeShares reports that the sum of the slots' shares, named in words, is above the largest limit
+// that may be in force, once until it no longer is.
 func judgeShares(v *verdict, w *whole, at int64, over *bool, words string, sum, limit uint64) {
 	switch {
 	case sum <= limit:

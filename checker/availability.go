@@ -22,10 +22,10 @@ func ReadDeadline(silence int64) int64 { return 3*silence + SessionDeadline }
 // too, ns: its members elect another leader, at the second attempt if the first fails.
 const twoElections = 800_000_000
 
-// StopBound is how long changes of a shard may stop because one node is hurt, ns: three times
-// what it takes to notice, by its silence or because its disk makes nothing durable. A node that
-// is cut off from some of the others only is noticed after two silences: its members do not
-// confirm it, and it had the time to remove those that are gone.
+// StopBound is the longest time, ns, for which changes of a shard may stop because one node is
+// hurt: three times the time to notice, by the node's silence or because its disk makes nothing
+// durable. A node that is cut off from only some of the others is noticed after two silences: its
+// members do not confirm it, and it had the time to remove the members that are gone.
 func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 	bound := 3 * a.Silence
 	if partial {
@@ -48,16 +48,16 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //	stopped     no change of a shard was acknowledged for longer than StopBound, though clients
 //	            waited, one node only was hurt, in whatever way, and the set was above min when
 //	            that began
-//	removed     a member that nothing had hurt left a set whose leader had heard nobody for half
+//	removed     an unhurt member left a set whose leader had received no message for half
 //	            a Silence: all others seem silent to a leader that is deaf
 //	holds-on    a node coordinated on for twoElections longer than Stall after its meta log had
 //	            asked a disk for something that stood still, and nothing else was hurt
 //
 // In a run with rates of lost or late messages the bound is twice as long.
 //
-// A gap between two acknowledgements counts from when a client waited, and from when the node
-// was hurt last. Several nodes at once, or a set at min, may have to wait for a node to come
-// back: that is the judge liveness's, and Unjudged counts it.
+// A gap between two acknowledgements counts from when a client waited, and from when the node was
+// hurt last. With several nodes hurt at once, or a set at min, the clients may have to wait for a
+// node to come back: liveness judges that, and Unjudged counts it.
 //
 // A read is judged if, from its beginning to its deadline, at most one node was hurt, or had
 // been so shortly before: it has to come back, and into the in-sync set. Its deadline is
@@ -172,7 +172,7 @@ func judgeGap(v *verdict, run *observe.Run, g *observe.Gap) {
 		return
 	}
 	v.report.Checked++
-	coordinator, known := a.CoordinatorAt(h.since) // while nobody coordinates, one is still to be elected
+	coordinator, known := a.CoordinatorAt(h.since) // without a coordinator, one is still to be elected
 	bound := StopBound(a, h.disk, h.partial, h.nodes > 0 && (!known || coordinator == h.node))
 	if a.Lossy { // each step of a take-over may have to be repeated
 		bound *= 2
@@ -200,7 +200,7 @@ func leftOnPurpose(run *observe.Run, shard lineage.Shard, since int64) (n int) {
 	return n
 }
 
-// hurt is what was wrong with the cluster in a gap.
+// hurt is the trouble of the cluster in a gap.
 type hurt struct {
 	nodes     int
 	node      uint32 // the last of them
@@ -210,7 +210,7 @@ type hurt struct {
 	since     int64 // from when on the gap counts
 }
 
-// hurtIn returns what was wrong in a gap and in the time before that it takes to get over it.
+// hurtIn returns the trouble in a gap, and in the time before it that recovery takes.
 func hurtIn(a *observe.Availability, g *observe.Gap) hurt {
 	h := hurt{since: g.From}
 	for i := range a.Outages {
@@ -228,7 +228,7 @@ func hurtIn(a *observe.Availability, g *observe.Gap) hurt {
 	return h
 }
 
-// judgeRemovals looks at who led the sets that members left.
+// judgeRemovals looks at the leaders of sets that members left.
 func judgeRemovals(v *verdict, run *observe.Run) {
 	a := &run.Availability
 	for i := range run.Budget.Leaves {
@@ -316,8 +316,8 @@ func keepsOut(v *verdict, run *observe.Run, before, c *observe.Configuration) {
 	}
 }
 
-// deafAlone reports whether a node heard nobody when it was replaced, and for a Silence before
-// and after that, while nothing hurt another node.
+// deafAlone reports whether a node received no message when it was replaced, and for a Silence
+// before and after that, while nothing hurt another node.
 func deafAlone(a *observe.Availability, node uint32, at int64) bool {
 	deaf := false
 	for i := range a.Outages {
@@ -332,9 +332,9 @@ func deafAlone(a *observe.Availability, node uint32, at int64) bool {
 	return deaf
 }
 
-// judgeHolds looks at coordinators whose disks stand still: the meta log decides nothing before
-// the coordinator's own disk has what it decides. A run with rates of lost or late messages is
-// left out: there the next leader's election may have to be repeated.
+// judgeHolds looks at coordinators whose disks stand still: the meta log decides nothing that is
+// not durable on the coordinator's own disk. A run with rates of lost or late messages is left out:
+// there the next leader's election may have to be repeated.
 func judgeHolds(v *verdict, a *observe.Availability) {
 	if a.Lossy || a.Stall == 0 {
 		return

@@ -33,7 +33,7 @@ func newEnvelope(rate, burst uint64, driftPPM int64) envelope {
 	return e
 }
 
-// set changes the limits. What is there is kept, up to the new capacity.
+// set changes the limits. The level stays, up to the new capacity.
 func (e *envelope) set(rate, burst uint64, driftPPM int64) {
 	e.capacity = int64(burst+1) * nano
 	e.speed = rate * uint64(ppm+driftPPM)

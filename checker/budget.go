@@ -23,10 +23,10 @@ const nameBudget = "budget"
 //	removes-slow   a leader asked for the removal of a member that had answered it within half
 //	               the failure timeout, from a set that has no more members than it needs
 //	coordinates a node that was drained and had no other duties coordinated for long, while
-//	            nobody was hurt
+//	            no node was hurt
 //
-// Who drains is told by what the control plane's coordinator says to the nodes, in the
-// order of its log.
+// The coordinator's messages to the nodes tell which node drains, in the order of the control
+// plane's log.
 func judgeBudget(run *observe.Run, _ Options) Report {
 	v, b := newVerdict(nameBudget), &run.Budget
 	slices.SortFunc(b.Duties, func(x, y observe.Duties) int {

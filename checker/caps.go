@@ -19,22 +19,21 @@ const nameCaps = "caps"
 //
 //	over-cap           a record made the slot grow beyond the cap in force there
 //	tenant-over-cap    a record made all slots of a tenant together grow beyond its limit
-//	shares-over-limit  the shares of a tenant's slots, or what they may hold together, are more than its limit
+//	shares-over-limit  the shares of a tenant's slots, or the sum that they may hold, are more than its limit
 //	refused-with-room  a cap refused an operation that would not have passed it
 //	wrong-resource     one cap refused an operation that another one comes before
 //	wrong-figures      a refusal tells another limit or use than there was
-//	wrong-count        what a node says it holds in the end is not what its log adds up to
+//	wrong-count        a node's final counts differ from the sums of its log
 //	wrong-limits       the limits that a node says are in force are not those of its log
 //
-// Logical bytes are the encoded sizes of the Signal records of live entities. A cap
-// refuses growth only: with a limit lowered below the use, what does not grow goes
-// on. Refusals are judged at the instant at which they left, where all that was
-// admitted counts, durable or not. While a record that was admitted and never seen
-// may be among that, nothing is judged.
+// Logical bytes are the encoded sizes of the Signal records of live entities. A cap refuses growth
+// only: with a limit lowered below the use, operations that do not grow it go on. Refusals are
+// judged at the instant at which they left. All records that were admitted count then, durable or
+// not. While an admitted record was never seen, nothing is judged.
 //
-// In replica groups the caps of a slot are its share, which is in the Config records of
-// its log; those of the run and of commands are the tenant's, and only there is anything
-// judged across slots. Elsewhere each slot has the caps of the run to itself.
+// In replica groups the caps of a slot are its share, which is in the Config records of its log.
+// The caps of the run and of commands are the tenant's, and only there the slots are judged
+// together. Elsewhere each slot has the caps of the run to itself.
 func judgeCaps(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameCaps), o.scratch()
 	s.indexChanges(run.Ops())
@@ -57,7 +56,7 @@ func judgeCaps(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// usage is what a slot holds: live entities and logical bytes.
+// usage is the use of a slot: live entities and logical bytes.
 type usage struct{ entities, bytes uint64 }
 
 // ceilings are the caps in force, if they are known.
@@ -81,7 +80,7 @@ type recount struct {
 	tallies  []tally //
 	held     usage
 	caps     ceilings
-	unseen   bool // a record that was admitted and never seen is among what is counted
+	unseen   bool // the counts may include a record that was admitted and never seen
 	undo     []undo
 	after    []usage // in replica groups: after each entry of all logs laid end to end
 }
@@ -241,8 +240,8 @@ func (c *recount) judgeCounts(v *verdict, d *observe.Dump, config *record.Limits
 	}
 }
 
-// judgeRefusals follows the slot through its events. It returns the number of
-// refusals whose requests the history does not know.
+// judgeRefusals follows the slot through its events. It returns the number of refusals whose
+// requests the history lacks.
 func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *observe.Log) (strangers int) {
 	c.reset(run, l, len(l.Events))
 	for i := range l.Events {
@@ -326,8 +325,8 @@ func (c *recount) judgeRefusal(v *verdict, run *observe.Run, l *observe.Log, ev 
 	}
 }
 
-// exceeds reports whether growing from used by grown passes the limit. A lowered
-// limit may be below what is used.
+// exceeds reports whether growing from used by grown passes the limit. A lowered limit may be below
+// used.
 func exceeds(limit, used, grown uint64) bool {
 	return grown > 0 && (used >= limit || grown > limit-used)
 }

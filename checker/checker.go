@@ -1,8 +1,7 @@
-// Package checker holds the judges. A checker reads the history of the clients
-// and the observations of an omniscient observer (packages history and observe),
-// and says that a promise held, that it was violated and by which operations, or
-// that it cannot tell. It refuses to read what the core intended, and it serves
-// a real cluster as well as a simulated one.
+// Package checker holds the judges. A checker reads the history of the clients and the observations
+// of an omniscient observer (packages history and observe), and says that a promise held, that it
+// was violated and by which operations, or that the evidence does not suffice. It refuses to read
+// the core's intentions, and it serves a real cluster as well as a simulated one.
 //
 // The one rule to remember: nothing is green that checked nothing. No operation,
 // no acknowledgement, an exhausted budget: all are Undecided, which is no pass.
@@ -17,7 +16,7 @@ import (
 	words "github.com/tidaldb/tidalsim/harness/verdict"
 )
 
-// Verdict is what a checker says.
+// Verdict is the result of a checker.
 type Verdict = words.Verdict
 
 // The verdicts.
@@ -30,18 +29,18 @@ const (
 // Finding is one violation.
 type Finding = words.Finding
 
-// Report is what one checker says about one run.
+// Report is the result of one checker for one run.
 type Report struct {
 	Checker  string
 	Verdict  Verdict
 	Findings []Finding // at most MaxFindings
 	More     int       // findings beyond those
 	Checked  int       // things that were checked: operations, records, windows, ...
-	Why      string    // what could not be decided, and what was left out; empty if nothing
+	Why      string    // the undecided parts, and those left out; empty if none
 }
 
-// MaxFindings bounds the findings of a report; the rest is counted. The first
-// ones are what a reader looks at.
+// MaxFindings bounds the findings of a report; the rest is counted. A reader looks at the first
+// ones.
 const MaxFindings = 8
 
 // DefaultStepBudget bounds the search of one partition, in steps of the model.
@@ -70,22 +69,22 @@ type Scratch struct {
 	folds   []fold   // by entity of dense
 	slot    slotFold // of the replicas-equal checker
 	recount recount  // of the caps checker
-	answers index    // acknowledged changes, by what has to be theirs alone
+	answers index    // acknowledged changes, by the facts that only one change may have
 	order   []int32  // entries of one log by instant
 	configs []config // Config records that hold
 	wholes  []whole  // tenants, of inOrder
 	moments []moment // of all of them, one tenant after the other
 	parts   []part   // of one tenant
 	session sessions
-	claims  index              // who claimed first to lead a shard, or to sequence a slot, in an epoch
+	claims  index              // the first claims to lead a shard, or to sequence a slot, in an epoch
 	fences  keyed.List[fence]  // by node and shard
 	lives   keyed.List[life]   // by tenant
 	holders keyed.List[holder] // by tenant
 	witness witnesses          // of the linearizable checker
 	health  truth              // of the health-truth checker
 
-	// together: one judgement follows the other over the same run, so that what is
-	// in records, in changes, in dumps and in wholes stays there.
+	// together says that one judge follows the other over the same run. The contents of records,
+	// changes, dumps and wholes then stay from one to the next.
 	together, hasRecords, hasChanges, hasDumps, hasWholes bool
 }
 
@@ -103,8 +102,8 @@ type Checker struct {
 	Judge func(*observe.Run, Options) Report
 }
 
-// All returns the checkers in the order in which they report: what is most
-// likely the root of the other findings comes first.
+// All returns the checkers in the order in which they report. The most likely root of other
+// findings comes first.
 func All() []Checker {
 	return []Checker{
 		{nameNoLoss, "acknowledged changes are in the final log exactly once, refused ones are absent, and what is there was submitted", judgeNoLoss},

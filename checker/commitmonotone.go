@@ -9,8 +9,8 @@ import (
 
 const nameCommitMonotone = "commit-monotone"
 
-// judgeCommitMonotone looks whether what a leader once announced as committed stays
-// so. Its rules:
+// judgeCommitMonotone looks whether records stay committed once a leader has announced them as
+// committed. Its rules:
 //
 //	commit-back      a process announced less as committed than before
 //	applied-back     a process said that it had applied less than before
@@ -19,7 +19,7 @@ const nameCommitMonotone = "commit-monotone"
 //	cut-applied      a node cut records that it had said to have applied
 //	cut-committed    a node cut records that a leader had announced as committed
 //	committed-twice  two leaders announced different records in one place
-//	committed-lost   what was announced is not in the final log
+//	committed-lost   a record that was announced is not in the final log
 func judgeCommitMonotone(run *observe.Run, _ Options) Report {
 	v, c := newVerdict(nameCommitMonotone), &run.Copies
 	for i := range c.Faults {

@@ -17,9 +17,9 @@ const nameConfiguration = "configuration"
 //	leader-outside  the leader is not in the set
 //	not-a-replica   a member of the set is on a node that holds no replica
 //	node-twice      two members of the set are on one node
-//	nobody-whole    every member is excluded from some slot, and nobody is eligible
+//	nobody-whole    every member is excluded from some slot, and no member is eligible
 //	ungiven         the set names an incarnation that is not durable in its directory
-//	eligible-at-min somebody outside of a set that has its minimum is eligible
+//	eligible-at-min a member outside of a set that has its minimum is eligible
 //
 // and of one version after the other, but that the first life that appears on a node takes
 // the place which the node was founded with, in one entry of its own:
@@ -192,7 +192,7 @@ func promoted(v *verdict, was, is *observe.Configuration) {
 	}
 }
 
-// eligible judges who is eligible by the version before.
+// eligible judges the eligible members by the version before.
 func eligible(v *verdict, lives []observe.Registration, was, is *observe.Configuration) {
 	overruled := len(was.Eligible) > 0 && is.Epoch != was.Epoch && is.Leader.Node == was.Eligible[0].Node
 	fell := len(was.InSync) >= was.Min && len(is.InSync) < is.Min && is.Epoch == was.Epoch

@@ -6,9 +6,9 @@ import (
 
 const nameDamage = "damage"
 
-// judgeDamage compares what nodes find when they open logs with what the files hold, what
-// was durable, and what the world did to their disks. Self-healing hides a recovery that
-// loses records: here each recovery answers for itself. Its rules:
+// judgeDamage compares the logs that nodes find on opening with the files, the durable records, and
+// the world's injuries to their disks. Self-healing hides a recovery that loses records: here each
+// recovery answers for itself. Its rules:
 //
 //	cut-too-far          a recovery ended before a whole record that its files hold
 //	beyond-the-files     a recovery ended behind all that its files hold

@@ -4,9 +4,9 @@ const nameDeterminism = "determinism"
 
 // TraceHash is the three hash chains over everything that happened in a run.
 type TraceHash struct {
-	Decisions uint64 // what the world decided
-	State     uint64 // what the machines became
-	Clients   uint64 // what the clients saw
+	Decisions uint64 // the decisions of the world
+	State     uint64 // the states of the machines
+	Clients   uint64 // the histories of the clients
 }
 
 // Determinism compares the traces of two runs of one seed. It is no member of

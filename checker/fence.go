@@ -8,9 +8,9 @@ import (
 
 const nameFence = "fence"
 
-// judgeFence looks whether what an epoch fenced off stays refused, also by later lives
-// of a node, and what the control plane has overtaken has no effect. Its rules, the first
-// three of a node that has adopted an epoch:
+// judgeFence looks whether nodes refuse lower epochs once they have adopted one, also in later
+// incarnations, and whether commands that the control plane has overtaken have no effect. Its
+// rules, the first three of a node that has adopted an epoch:
 //
 //	took-older     it took a record from the leader of a lower epoch
 //	said-older     it sent another node a message of a lower epoch
@@ -76,7 +76,7 @@ func (s *Scratch) fenceOf(node uint32, shard lineage.Shard) *fence {
 	return f
 }
 
-// lift forgets what a node has promised.
+// lift forgets a node's promises.
 func (s *Scratch) lift(node uint32) {
 	for i := range s.fences.All() {
 		if f := &s.fences.All()[i]; f.node == node {

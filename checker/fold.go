@@ -62,8 +62,7 @@ func foldLog(s *Scratch, l *observe.Log) {
 	}
 }
 
-// recordFor returns what the record of an operation has to hold. Of a read that
-// is nothing.
+// recordFor returns the record that an operation has to make. A read makes none.
 func recordFor(op *history.Op) record.Record {
 	switch op.Kind {
 	case history.Write:
@@ -76,8 +75,8 @@ func recordFor(op *history.Op) record.Record {
 	return record.Record{}
 }
 
-// holds reports whether a record does what an operation asked for. Whose it is
-// does not matter. A read asks for no record.
+// holds reports whether a record carries out an operation, of whatever session. A read asks for no
+// record.
 func holds(rec *record.Record, op *history.Op) bool {
 	switch op.Kind {
 	case history.Write:

@@ -11,26 +11,26 @@ import (
 
 const nameHealth = "health-truth"
 
-// judgeHealth compares what nodes told of the health of the cluster with what was so. A
-// figure of an age was told rightly if it was so at some instant between that long before
-// and when it was told; ages are of clocks that may run slower than true time. Its rules:
+// judgeHealth compares the nodes' reports on the health of the cluster with the truth. A figure of
+// age A, reported at T, is right if it was true at some instant between T-A and T. Ages are of
+// clocks that may run slower than true time. Its rules:
 //
 //	wrong-use         a slot's entities and bytes are not what its log adds up to at that seq
 //	old-use           a change that was acknowledged, or read, before is not counted
-//	early-use         a record is counted that nobody had appended
+//	early-use         a record is counted that no node had appended
 //	wrong-sum         a shard's entities and bytes are not those of all its slots
 //	wrong-refusals    there were more, or fewer, refusals for a quota
 //	wrong-throughput  there were more, or fewer, signals in the window, or it was another one
 //	wrong-lag         a replica was further behind, or less far
 //	wrong-disk        the files took more or less, or more or less was free
 //	old-index         something was applied before that the control state does not tell of
-//	wrong-object      what was decided about a node, a shard or a tenant is told otherwise
+//	wrong-object      a decision about a node, a shard or a tenant is reported otherwise
 //	wrong-silence     a node was silent for longer, or less long
-//	wrong-watch       who tells has not been there for so long
+//	wrong-watch       the reporting node has not been there for so long
 //	wrong-region      a region's status or counts do not follow from the figures
 //	wrong-compliance  a tenant is, or is not, where it may be
-//	wrong-leader      who is called the coordinator never led the meta log
-//	unheard           a figure is about somebody who had not been heard of since
+//	wrong-leader      the node that is called the coordinator never led the meta log
+//	unheard           a figure is about a node that had not been heard of since
 //	unconfirmed       a figure of a leader is younger than some member's confirmation that it leads
 //	no-age            a figure has no age
 func judgeHealth(run *observe.Run, o Options) Report {
@@ -64,13 +64,13 @@ func judgeHealth(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// truth is what the figures are compared with, as far as it is not there to be read.
+// truth holds the facts to compare the figures with, as far as the run does not list them.
 type truth struct {
 	logs     []toldLog // as the run has them
 	instants []int64   // of all of them
 	uses     []use
 	sums     []sum   // by shard of the telling under judgement
-	current  []int32 // of what was decided, the newest state of each object
+	current  []int32 // the newest decided state of each object
 	decided  int     // states that were looked at
 	tracks   []int32 // in the run's list, by shard and then as they stand there
 }
@@ -119,7 +119,7 @@ func (j *telling) wrong(rule string, age uint64, format string, operands ...any)
 	j.find(rule, j.t.At, nil, "node %d told at %s, as at most %d ms old: %s", j.t.By.Node, instant(j.t.At), age, fmt.Sprintf(format, operands...))
 }
 
-// says adds a finding about what is told as of now.
+// says adds a finding about a report as of now.
 func (j *telling) says(rule, format string, operands ...any) {
 	if len(j.report.Findings) == MaxFindings {
 		j.report.More++

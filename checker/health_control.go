@@ -10,9 +10,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// control looks at what is told of what was decided: all that was applied by anybody when
-// the control state was the latest, and each object as it was left by the last entry that
-// is told of.
+// control looks at the decisions in a report. The reported index includes all entries that any node
+// had applied when the control state was the latest. Each object is as the last entry up to that
+// index left it.
 func (j *telling) control() {
 	t := j.t
 	if t.Age.Known {
@@ -41,7 +41,7 @@ func (j *telling) control() {
 	}
 }
 
-// advance takes note of what was decided up to an instant.
+// advance notes the decisions up to an instant.
 func (x *truth) advance(decided []observe.Object, at int64) {
 	for ; x.decided < len(decided) && decided[x.decided].At <= at; x.decided++ {
 		d := &decided[x.decided]
@@ -67,7 +67,7 @@ func (j *telling) isGone(id tenant.ID) bool {
 	})
 }
 
-// object compares an object with what was decided last.
+// object compares an object with the last decision about it.
 func (j *telling) object(d *observe.Object) {
 	said := j.objectTold(d.Kind, d.ID)
 	switch {
@@ -87,7 +87,7 @@ func (j *telling) object(d *observe.Object) {
 	}
 }
 
-// objectTold returns what is told of an object, nil if nothing.
+// objectTold returns the reported object, nil if there is none.
 func (j *telling) objectTold(kind observe.ObjectKind, id uint64) *observe.Object {
 	i, found := slices.BinarySearchFunc(j.t.Objects, id, func(o observe.Object, id uint64) int {
 		return cmp.Or(cmp.Compare(o.Kind, kind), cmp.Compare(o.ID, id))

@@ -27,8 +27,8 @@ func (j *telling) nodes() {
 	}
 }
 
-// spans returns what a span of true time may be on a clock, in milliseconds, rounded up as
-// spans are told.
+// spans returns the least and the most milliseconds that a clock may show for a span of true time,
+// rounded up as reports are.
 func (j *telling) spans(ns int64) (least, most uint64) {
 	const million = 1_000_000
 	up := func(ns int64) uint64 { return uint64(max(0, ns)+million-1) / million }
@@ -56,8 +56,7 @@ func (j *telling) silence(n *observe.ToldNode) {
 	}
 }
 
-// nodeDisk compares what a node's files take, and what is free, with what was so when it
-// told others.
+// nodeDisk compares a node's used and free bytes with the truth at the time of its own report.
 func (j *telling) nodeDisk(n *observe.ToldNode) {
 	used, free := n.Disk.Used, n.Disk.Free.Value
 	was, last := j.inReport(n.ID, n.Disk.Age.Value, func(r *observe.Report) bool {
@@ -72,7 +71,7 @@ func (j *telling) nodeDisk(n *observe.ToldNode) {
 	}
 }
 
-// replicaDisk does the same for what a replica takes.
+// replicaDisk does the same for the bytes of a replica.
 func (j *telling) replicaDisk(s *observe.ToldShard, p *observe.ToldReplica) {
 	used := p.Disk.Used.Value
 	was, last := j.inReport(p.Node, p.Disk.Age.Value, func(r *observe.Report) bool {
@@ -125,7 +124,7 @@ func (j *telling) reports(node uint32) iter.Seq2[int, *observe.Report] {
 	}
 }
 
-// has reports whether a report had come to who tells.
+// has reports whether a node's report had reached the reporting node.
 func (j *telling) has(place int, r *observe.Report) bool {
 	if r.By == j.t.By {
 		return true
@@ -139,7 +138,7 @@ func (j *telling) has(place int, r *observe.Report) bool {
 	return false
 }
 
-// isHeard reports whether what a leader has told since an instant had come.
+// isHeard reports whether a leader's report since an instant had reached the reporting node.
 func (j *telling) isHeard(by observe.Process, since int64) bool {
 	for _, r := range j.reports(by.Node) {
 		if r.At < since || r.By == by {

@@ -11,7 +11,7 @@ const (
 	longSilence = 30_000 // ms
 )
 
-// survey is what the figures of a region's nodes and shards say of it.
+// survey sums up the figures of a region's nodes and shards.
 type survey struct {
 	nodes, gone, heard, unheard uint64
 	late, unknown               uint64
@@ -67,8 +67,8 @@ func (j *telling) survey(region tenant.Region) (s survey) {
 	return s
 }
 
-// node counts a node; one that was never heard has been silent for as long as somebody
-// listens.
+// node counts a node. A node that was never heard has been silent for as long as the coordinator
+// has listened.
 func (s *survey) node(silent, watched observe.Figure) {
 	s.nodes++
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// shards looks at what the leader of each shard says, and at its replicas.
+// shards looks at the figures of each shard's leader, and of its replicas.
 func (j *telling) shards() {
 	j.addUp()
 	for i := range j.t.Shards {
@@ -37,8 +37,8 @@ func (j *telling) shards() {
 	}
 }
 
-// unconfirmed looks whether each member in sync has confirmed the leader since the instant of
-// which the leader's figures tell: of one that has not, nobody knows whom it follows.
+// unconfirmed looks whether each member in sync has confirmed the leader since the instant of the
+// leader's figures. A member that has not may follow another leader.
 func (j *telling) unconfirmed(s *observe.ToldShard) {
 	if !s.Age.Known || !s.Newest {
 		return
@@ -79,11 +79,11 @@ func (j *telling) inSyncSince(s *observe.ToldShard, m observe.Process, since int
 	return from > 0 && known == s.Version-from+1
 }
 
-// sum is what the slots of a shard that are told as old as the shard add up to.
+// sum adds up the slots of a shard whose figures are as old as those of the shard.
 type sum struct {
 	usage
-	lacks *observe.ToldSlot // of those that are not, the first that is in the shard's figures for sure, nil if there is none
-	of    tenant.ID         // whose slot that is
+	lacks *observe.ToldSlot // the first slot of another age that is surely in the shard's figures, nil if there is none
+	of    tenant.ID         // the tenant of lacks
 }
 
 // addUp adds up the slots of every shard that is told.
@@ -121,9 +121,9 @@ func (j *telling) counts(s *observe.ToldShard, t tenant.ID, slot *observe.ToldSl
 	return lead != nil && lead.At <= j.since(s.Age.Value) && said != nil && said.Numbers[isDropping] == 0
 }
 
-// sum compares a shard with its slots of the same age: they are of one report, and of all
-// that the leader sequences. One of a tenant that was dropped since is in the sum only; so
-// is one of a tenant that who tells has not been told of.
+// sum compares a shard with its slots of the same age: they are of one report, and of all slots
+// that the leader sequences. A slot of a tenant that was dropped since is in the sum only. So is a
+// slot of a tenant that the reporting node does not know yet.
 func (j *telling) sum(s *observe.ToldShard, total *sum) {
 	entities, bytes := s.Entities.Value, s.Bytes.Value
 	switch {
@@ -138,7 +138,7 @@ func (j *telling) sum(s *observe.ToldShard, total *sum) {
 	}
 }
 
-// isBehind reports whether somebody has applied more of the meta log than is told of.
+// isBehind reports whether some node has applied more of the meta log than the report includes.
 func (j *telling) isBehind() bool {
 	reached := uint64(0)
 	for i := range j.run.Health.Applied {
@@ -195,8 +195,9 @@ func (j *telling) signals(s *observe.ToldShard, from, to int64) (least, most uin
 		if x == nil {
 			continue
 		}
-		// While the leader commits what it has adopted, others may have told of it before; so
-		// may they if it is deposed and does not know it.
+		// While the leader commits the records that it has adopted, an earlier leader may have
+		// reported them already. The same may happen when the leader is deposed and does not know
+		// it.
 		deposed := j.isDeposed(k, s.Epoch, to)
 		settled := lead.Served > 0 && lead.Served <= from && !deposed
 		for i := len(x.log.Entries) - 1; i >= 0; i-- {
@@ -215,7 +216,7 @@ func (j *telling) signals(s *observe.ToldShard, from, to int64) (least, most uin
 	return least, most
 }
 
-// isDeposed reports whether somebody sequences a log in a higher epoch by an instant.
+// isDeposed reports whether a node sequences a log in a higher epoch by an instant.
 func (j *telling) isDeposed(k *observe.Track, epoch lineage.ShardEpoch, at int64) bool {
 	for _, i := range j.tracksOf(k.Shard) {
 		other := &j.run.Health.Tracks.All()[i]
@@ -231,7 +232,7 @@ func (j *telling) isDeposed(k *observe.Track, epoch lineage.ShardEpoch, at int64
 	return false
 }
 
-// lag compares how far a replica is behind with what the leader had appended and the
+// lag compares the reported lag of a replica with the records that the leader appended and the
 // replica made durable meanwhile.
 func (j *telling) lag(s *observe.ToldShard, p *observe.ToldReplica) {
 	age, since := p.Age.Value, j.since(p.Age.Value)
@@ -264,7 +265,7 @@ func (j *telling) lag(s *observe.ToldShard, p *observe.ToldReplica) {
 	}
 }
 
-// bounds are between what a replica's lag was at some instant of a window.
+// bounds are the least and the greatest lag of a replica in a window.
 type bounds struct {
 	least, most       uint64 // records
 	shortest, longest int64  // ns, since the oldest of them has been waiting
@@ -294,8 +295,8 @@ func (b *bounds) add(j *telling, k *observe.Track, lead *observe.Lead, other *ob
 	}
 }
 
-// waits reports whether a replica has lacked what is behind a record all the while since an
-// instant: it was there then, and has not had it and lost it.
+// waits reports whether a replica has lacked the records behind seq at every instant of a span. A
+// replica that had them and lost them does not wait.
 func waits(k *observe.Track, seq lineage.Seq, from, to int64) bool {
 	if k == nil || len(k.Durable) == 0 || k.Durable[0].At > from {
 		return false

@@ -72,7 +72,7 @@ func (x *truth) find(run *observe.Run, t tenant.ID, slot lineage.Slot) *toldLog 
 	return nil
 }
 
-// tenants looks at what the leaders say of slots, and at where the tenants are.
+// tenants looks at the leaders' figures of slots, and at the places of the tenants.
 func (j *telling) tenants() {
 	for i := range j.t.Tenants {
 		t := &j.t.Tenants[i]
@@ -89,7 +89,7 @@ func (j *telling) tenants() {
 	}
 }
 
-// use is what a slot was said to hold at a seq.
+// use is the reported use of a slot at a seq.
 type use struct {
 	log     int32
 	telling int32
@@ -98,8 +98,7 @@ type use struct {
 	age     uint64
 }
 
-// use looks at how far a slot is said to be, and keeps what it is said to hold to be
-// recounted.
+// use looks at the reported seq of a slot, and keeps the reported use for a recount.
 func (j *telling) use(t tenant.ID, slot *observe.ToldSlot) {
 	at, seq, age := j.run.Find(t, slot.Slot), lineage.Seq(slot.Seq.Value), slot.Age.Value
 	if at < 0 {

@@ -146,8 +146,7 @@ func (s *Scratch) indexChanges(ops []history.Op) {
 	}
 }
 
-// entryAt returns the entry at a place in the logs laid end to end, whose records are
-// indexed.
+// entryAt returns the entry at a place in the logs laid end to end.
 func (s *Scratch) entryAt(run *observe.Run, place int32) *observe.Entry {
 	at, _ := slices.BinarySearch(s.ends, place+1) // the first log that ends behind it
 	entries := run.Logs[at].Entries

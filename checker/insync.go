@@ -4,24 +4,24 @@ import "github.com/tidaldb/tidalsim/checker/observe"
 
 const nameInSync = "in-sync"
 
-// judgeInSync looks at the bytes on the devices of those nodes on which a promise
-// rests, whenever somebody is told of a record and whenever the control plane changes
-// a shard. A record is told by an acknowledgement, by the state that a read shows, or
-// by a commit index that one node sends to another. Its rules:
+// judgeInSync looks at the bytes on the devices of the nodes that a promise rests on, whenever a
+// node announces a record and whenever the control plane changes a shard. A node announces a record
+// by an acknowledgement, by the state that a read shows, or by a commit index that it sends to
+// another node. Its rules:
 //
 //	member-short   a member in sync, in its present life and not excluded from the slot,
-//	               lacks a record that somebody was told of
+//	               lacks a record that a node has announced
 //	pending-short  the leader has asked to let a node join, or to readmit it, and the
 //	               node lacks such a record
 //	eligible-short the member that may lead if no member in sync can lacks such a record
-//	below-min      fewer replicas than the shard's minimum have a record of which somebody is told
-//	told-early     a node told somebody of a record that is not durable on the node itself
-//	nobody-whole   a set was reformed, and no member of it has all that was told
+//	below-min      fewer replicas than the shard's minimum have a record that is announced
+//	told-early     a node announced a record that is not durable on the node itself
+//	nobody-whole   a set was reformed, and no member of it has all announced records
 //
-// A copy that has another record in the place of the last one that was told lacks it.
-// Members that are down, and earlier lives, are not looked at: whatever they had counts
-// when they come back. Of a tenant that is being dropped nothing is: nobody serves it
-// again, and a member may join without it.
+// A copy that has another record in the place of the last announced one lacks it. Members that are
+// down, and earlier incarnations, are not looked at: their copies count when they come back. A
+// tenant that is being dropped is not looked at: no node serves it again, and a member may join
+// without it.
 func judgeInSync(run *observe.Run, _ Options) Report {
 	v, x := newVerdict(nameInSync), &run.InSync
 	v.report.Checked = x.Count

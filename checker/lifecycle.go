@@ -13,11 +13,11 @@ import (
 
 const nameLifecycle = "lifecycle"
 
-// judgeLifecycle compares what operators were told with what became of tenants and
-// their limits. Its rules:
+// judgeLifecycle compares the operators' answers with the actual state of tenants and their limits.
+// Its rules:
 //
-//	unknown-while-there  a tenant was unknown that was there, and nobody had asked to drop it
-//	gone                 no node holds a tenant in the end that nobody asked to drop
+//	unknown-while-there  a tenant was unknown that was there, and no operator had asked to drop it
+//	gone                 at the end no node holds a tenant that no operator asked to drop
 //	served-after-drop    an operation that began after a drop was answered was acknowledged
 //	written-after-drop   a record was appended after a drop was answered
 //	created-again        a tenant was created after it was dropped
@@ -73,7 +73,7 @@ type life struct {
 	tenant  tenant.ID
 	there   bool  // it was there from the beginning, or its creation was answered
 	since   int64 // when that was known
-	doomed  int64 // somebody asked for its end, and was not refused
+	doomed  int64 // an operator asked for its end, and was not refused
 	dropped int64 // its end was answered
 }
 

@@ -39,7 +39,7 @@ func judgeOrder(v *verdict, run *observe.Run, before, c *observe.Command) {
 	if before.Version == c.Version && absolute(before.Limits) == absolute(c.Limits) {
 		return
 	}
-	// What is told to be so already was set by nobody.
+	// A command that is answered with a state that holds already has set nothing.
 	if before.Base == c.Base && mustHaveSet(run, c) && mustHaveSet(run, before) {
 		v.find("wrong-base", c.EndedAt, nil, "limits of version %d for tenant %s, answered at %s, were set over those of version %d, and so were those of version %d, answered at %s",
 			c.Version, c.Tenant, instant(c.EndedAt), c.Base, before.Version, instant(before.EndedAt))
@@ -50,8 +50,8 @@ func judgeOrder(v *verdict, run *observe.Run, before, c *observe.Command) {
 	}
 }
 
-// mustHaveSet reports whether limits that were answered can only have been set by this very
-// command: nobody else wanted the same ones over others.
+// mustHaveSet reports whether only this very command can have set the limits of its answer: no
+// other command asked for the same ones over others.
 func mustHaveSet(run *observe.Run, c *observe.Command) bool {
 	return c.Base < c.Version && !slices.ContainsFunc(run.Commands, func(o observe.Command) bool {
 		return o.Kind == observe.Configure && o.Tenant == c.Tenant && o.Version == c.Version && o.Base != c.Base &&
@@ -97,9 +97,9 @@ func together(a, b record.Limits) record.Limits {
 	return record.Limits{Rate: a.Rate + b.Rate, Burst: a.Burst + b.Burst, Entities: a.Entities + b.Entities, Bytes: a.Bytes + b.Bytes}
 }
 
-// judgeFinalShares looks whether every tenant has its whole rate and its whole burst in the
-// end, if it is known which limits are in force. What was taken from one slot is with
-// another one by then.
+// judgeFinalShares looks whether every tenant has its whole rate and its whole burst at the end, if
+// it is known which limits are in force. By then each share that was taken from one slot is with
+// another one.
 func judgeFinalShares(v *verdict, run *observe.Run) {
 	if len(run.Dumps) == 0 || len(run.Stalls) > 0 {
 		return

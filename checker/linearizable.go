@@ -15,20 +15,19 @@ import (
 
 const nameLinearizable = "linearizable"
 
-// judgeLinearizable looks for one order of the operations on each entity that
-// respects real time and explains every answer. The log proposes one, a witness: a
-// change (a write, a creation, a deletion) stands at its record, and a read behind
-// the last record of its entity up to the slot position that it was told. Whether
-// that order will do is decided in O(n log n). If it will not, or if it is asked
-// for, a search (porcupine) looks for any order at all, and does not believe the
-// seqs that operations were told. Rules of the witness:
+// judgeLinearizable looks for one order of the operations on each entity that respects real time
+// and explains every answer. The log proposes one, a witness. A change (a write, a creation, a
+// deletion) stands at its record. A read stands behind the last record of its entity up to the slot
+// position of its answer. A test in O(n log n) decides whether that order explains all answers. If
+// it does not, or on request, a search (porcupine) looks for any order at all, and does not believe
+// the seqs of the answers. Rules of the witness:
 //
 //	not-in-order    an acknowledged change has no record that could be its place
 //	no-such-record  a read was told a position that the final log does not have
 //	wrong-state     a read returned something else than the log adds up to there
 //	unexplained     a read depends on a record that no change explains
 //	stale-read      a read does not see a change acknowledged before it began
-//	read-went-back  a read does not see what an earlier read saw
+//	read-went-back  a read does not see a change that an earlier read saw
 //	future-read     a read saw a change that began after it had returned
 //	seq-order       a change has a lower seq than one acknowledged before it began
 //
@@ -39,8 +38,8 @@ const nameLinearizable = "linearizable"
 //	search-objects     the witness holds, yet the search finds no order
 //	split-entity       one entity was addressed in two slots
 //
-// A change that nobody acknowledged counts if the log has it and is dropped if
-// not; a read that was not answered says nothing.
+// An unacknowledged change counts if the log has it, and is dropped if not. An unanswered read says
+// nothing.
 func judgeLinearizable(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameLinearizable), o.scratch()
 	s.indexRecords(run)
@@ -165,8 +164,8 @@ func placeOperations(v *verdict, run *observe.Run, s *Scratch) {
 	}
 }
 
-// recordOf returns the place of the record that applies op, or none. Of several
-// it is the one whose seq the client was told.
+// recordOf returns the place of the record that applies op, or none. Of several records it returns
+// the one with the seq of the client's answer.
 func recordOf(run *observe.Run, s *Scratch, op *history.Op) int32 {
 	if op.Op.Session == 0 {
 		return none
@@ -257,7 +256,7 @@ func (w *witnesses) touches(s *Scratch, l *observe.Log, rec *record.Record) *par
 	return &w.parts[part]
 }
 
-// replay adds a record. What is deleted cannot be missed any more, and what changes
+// replay adds a record. A deleted state cannot be missed any more, and a record that changes
 // nothing needs no explanation.
 func (p *partition) replay(rec *record.Record, explained bool) {
 	switch {
@@ -325,7 +324,7 @@ func (w *witnesses) returned(ops []history.Op, i int32) {
 	}
 }
 
-// contradiction names what it means that later stands before earlier.
+// contradiction names the violation when later stands before earlier.
 func contradiction(earlier, later *history.Op) string {
 	switch {
 	case earlier.Kind.Changes() && later.Kind == history.Read:

@@ -11,23 +11,23 @@ import (
 
 const nameNoLoss = "no-loss"
 
-// judgeNoLoss compares what clients were told with what is in the logs, and the
-// logs with what the nodes hold. Its rules:
+// judgeNoLoss compares the clients' answers with the logs, and the logs with the nodes' final
+// states. Its rules:
 //
 //	lost-ack         an acknowledged change is not in the log
 //	wrong-seq        it is there, at another seq than the client was told
 //	doubled          it is there more than once
 //	refused-present  a refused change is there
-//	ghost            a record that nobody submitted
-//	changed-record   a record that does something else than what was submitted
+//	ghost            a record that no client submitted
+//	changed-record   a record that does something else than the submitted operation
 //	epoch           a record of a lower shard epoch, or an epoch that begins twice
 //	broken-log       a hole, or a record that does not continue the chain
 //	dump-...         a node's final state is not the fold of the log
 //
-// A change is refused if every attempt of it was, each definitely; if one is
-// unresolved the client does not know, and the change may be there. A slot whose
-// durable bytes were damaged need not be served in the end; what was told of it
-// is judged as ever. The same goes for a slot whose tenant was dropped.
+// A change is refused if every attempt of it was, each definitely. If one attempt is unresolved the
+// client does not know the outcome, and the change may be there. A slot whose durable bytes were
+// damaged need not be served at the end, but its earlier answers are judged as ever. The same goes
+// for a slot whose tenant was dropped.
 func judgeNoLoss(run *observe.Run, o Options) Report {
 	v, s, ops := newVerdict(nameNoLoss), o.scratch(), run.Ops()
 	s.indexRecords(run)
@@ -160,7 +160,7 @@ func wasSubmitted(v *verdict, s *Scratch, ops []history.Op, l *observe.Log, e *o
 		describe(ops, i), asks(&ops[i]), e.Record.Seq, instant(e.At), does(&e.Record))
 }
 
-// dumpsMatch folds every log anew and compares it with what the nodes hold.
+// dumpsMatch folds every log anew and compares it with the nodes' final states.
 func dumpsMatch(v *verdict, run *observe.Run, s *Scratch) {
 	for i := range run.Dumps {
 		d := &run.Dumps[i]

@@ -6,8 +6,8 @@ import (
 
 const nameOneSequencer = "one-sequencer"
 
-// judgeOneSequencer looks whether an epoch of a shard has one leader, one life of one
-// node, and nobody speaks in an epoch that a crash could make it forget. Its rules:
+// judgeOneSequencer looks whether each epoch of a shard has one leader, one incarnation of one
+// node, and whether no node speaks in an epoch that it could forget in a crash. Its rules:
 //
 //	two-leaders     two nodes did what only the leader of an epoch does
 //	led-again       a node led an epoch, restarted, and led it again

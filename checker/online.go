@@ -18,9 +18,9 @@ const (
 	nameRefusalLatency = "refusal-latency"
 )
 
-// MaxRefusalLatency bounds the time from the arrival of a request in a node's input
-// queue to its refusal for a quota, in ns of true time. Pauses of the whole node do
-// not count: nobody can answer in them.
+// MaxRefusalLatency bounds the time from the arrival of a request in a node's input queue to its
+// refusal for a quota, in ns of true time. Pauses of the whole node do not count: it cannot answer
+// in them.
 const MaxRefusalLatency = 1_000_000
 
 // judgeDurableAck has one rule:
@@ -70,9 +70,8 @@ func owner(t tenant.ID, has bool) string {
 //
 //	late  a refusal for a quota left later than MaxRefusalLatency after its request arrived
 //
-// A run in which no quota refused anything is one in which none was late. A run in
-// which nothing was asked shows nothing, and neither does one in which clients were
-// told of refusals that nobody saw leave.
+// In a run without a refusal for a quota none was late. A run without requests shows nothing, and
+// neither does one in which clients received refusals that the observer did not see leave.
 func judgeRefusalLatency(run *observe.Run, _ Options) Report {
 	v, replies := newVerdict(nameRefusalLatency), run.Refusals.Replies
 	v.report.Checked = len(replies)

@@ -68,7 +68,8 @@ func ofGroups(v *verdict, run *observe.Run, nothing string) {
 	}
 }
 
-// soleCopies reports whether every shard is known to have one replica, which nobody has to agree with.
+// soleCopies reports whether every shard is known to have one replica, so that no copy can
+// disagree.
 func soleCopies(run *observe.Run) bool {
 	sets := run.Availability.Sets
 	return len(sets) > 0 && !slices.ContainsFunc(sets, func(s observe.Set) bool { return s.Size > 1 })
@@ -126,8 +127,8 @@ func sameDump(v *verdict, one, other *observe.Dump) {
 	}
 }
 
-// filesAgree compares what is on the disks in the end: of every slot, what a node has
-// with what the first one has there too.
+// filesAgree compares the final disks: of every slot, each node's log with the log of the first
+// node that has the slot.
 func filesAgree(v *verdict, s *Scratch, run *observe.Run) {
 	all := run.Copies.Retained
 	s.kept.reset(len(all))

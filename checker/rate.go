@@ -27,14 +27,13 @@ const nameRate = "rate"
 // Windows are in true time, over the operations of the final log (signals, and the
 // creation and deletion of entities), at the instants at which their tokens were
 // taken. Refusals and levels are computed once more from the node's own clock:
-// level = min(burst, level of the last record + rate times the time since). What
-// the disk had no room for gives its token back. A larger burst arrives empty.
+// level = min(burst, level of the last record + rate times the time since). An operation that
+// the disk has no room for gives its token back. A larger burst arrives empty.
 //
-// In replica groups the limits of a slot are its share, which is in the Config records of
-// its log, from their seq on; before the first one nothing is known of its level. Those
-// of the run and of commands are the tenant's, and only there is anything judged across
-// slots. Elsewhere each slot has the limits of the run to itself, and from their seq on
-// those of its Config records.
+// In replica groups the limits of a slot are its share, which is in the Config records of its log,
+// from their seq on. Before the first one the level of the slot is unknown. The limits of the run
+// and of commands are the tenant's, and only there the slots are judged together. Elsewhere each
+// slot has the limits of the run to itself, and from their seq on those of its Config records.
 func judgeRate(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameRate), o.scratch()
 	for _, l := range run.Logs {
@@ -81,8 +80,8 @@ func initialLimits(run *observe.Run, l *observe.Log) (tenant.Limits, bool) {
 	return run.LimitsOf(l.Tenant)
 }
 
-// limitsOf reads the limits of a Config record. Records are evidence, not
-// validated configuration: absurd limits are cut to what a bucket can hold.
+// limitsOf reads the limits of a Config record. Records are evidence, not validated configuration:
+// absurd limits are cut to the capacity of a bucket.
 func limitsOf(l *record.Limits) tenant.Limits {
 	return tenant.Limits{Rate: min(l.Rate, tenant.MaxRate), Burst: min(l.Burst, tenant.MaxBurst)}
 }
@@ -163,15 +162,15 @@ func judgeLevels(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, initi
 			judgeRefusal(v, l, &b, ev)
 		case ev.Kind == observe.Capped:
 			judgeCapped(v, l, &b, ev)
-		case ev.Kind == observe.GivenBack && ev.Seq == 0: // what it took is not known, so neither is what is back
+		case ev.Kind == observe.GivenBack && ev.Seq == 0: // its charge is unknown, so its refund is too
 			b.known = false
 		case ev.Kind == observe.GivenBack && ev.Record == record.Config:
 			s.limitsGivenBack(&b, ev)
 		case ev.Kind == observe.GivenBack:
 			b.level = min(b.level+nano, b.full)
 		case !ev.Written:
-			// Never seen again: lost in a crash, or given back. What it took is
-			// not known, so nothing is judged until the next record tells.
+			// Never seen again: lost in a crash, or given back. Its charge is unknown, so nothing
+			// is judged until the next record gives a level.
 			b.known = false
 		case ev.Kind == observe.Admitted:
 			s.admitted(v, l, &b, ev)
@@ -201,8 +200,8 @@ func (s *Scratch) limitsAt(seq lineage.Seq) tenant.Limits {
 	return s.configs[len(s.configs)-1].limits
 }
 
-// limitsGivenBack returns to the limits before those that the disk had no room for.
-// What the new ones cut from the level is not known.
+// limitsGivenBack returns to the limits before those that the disk had no room for. The part of the
+// level that the new ones cut off is unknown.
 func (s *Scratch) limitsGivenBack(b *limiter, ev *observe.Event) {
 	limits := s.limitsAt(ev.Seq - 1)
 	b.known = false
@@ -221,7 +220,7 @@ func judgeRefusal(v *verdict, l *observe.Log, b *limiter, ev *observe.Event) {
 		return
 	}
 	told := l.RefusalOf(ev)
-	if told.Op.Session == 0 || b.rate == 0 { // nobody saw the refusal
+	if told.Op.Session == 0 || b.rate == 0 { // the observer did not see the refusal
 		return
 	}
 	wait := (nano - level + int64(b.rate) - 1) / int64(b.rate)
@@ -269,8 +268,8 @@ func (s *Scratch) admitted(v *verdict, l *observe.Log, b *limiter, ev *observe.E
 	b.known, b.level = !b.idle, min(ev.Level, b.full)
 }
 
-// appended takes what a record tells whose admission nobody announced. A record
-// that is not charged tells nothing: the bucket just goes on.
+// appended takes the level of a record whose admission was not announced. An uncharged record has
+// no level of its own: the bucket just goes on.
 func (s *Scratch) appended(l *observe.Log, b *limiter, ev *observe.Event) {
 	b.now(ev.Local)
 	switch {

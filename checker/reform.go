@@ -4,16 +4,16 @@ import "github.com/tidaldb/tidalsim/checker/observe"
 
 const nameReform = "reform"
 
-// judgeReform looks at sets that were formed anew after all members restarted: no member knows
-// what is committed, and one member may lack records that another one has. It compares the log
-// that the leader begins its epoch with, of each slot, with what the members told of their
-// logs, by the lineage of the last record, then by length; and at the entry that ends the
-// reform it looks at their devices. Its rules:
+// judgeReform looks at sets that were formed anew after all members restarted. No member knows then
+// which records are committed, and one member may lack records that another one has. The judge
+// compares, for each slot, the log with which the leader begins its epoch with the logs that the
+// members reported, by the lineage of the last record, then by length. At the entry that ends the
+// reform it looks at the members' devices. Its rules:
 //
 //	unasked        the leader began its epoch, and a member had not told it of its log
 //	worse-log      a member had told of a better log than the leader began with
 //	lost-counted   a set was formed anew of a node whose disk had been lost since it was in the set
-//	settled-early  the reform was over, and a member's device lacked what the leader had adopted,
+//	settled-early  the reform was over, and a member's device lacked a record that the leader had adopted,
 //	               or the record that begins the epoch
 //
 // Members that are excluded from a slot are left out.

@@ -9,16 +9,16 @@ import (
 
 const nameRefusals = "refusals"
 
-// The codes with which a call may end refused, by who judges whether it was right.
-// Codes after which a client comes again end no call.
+// The codes with which a call may end refused, by the judge that examines the refusal. Codes after
+// which a client comes again end no call.
 var (
 	judgedElsewhere = []string{"quota-exceeded", "unknown-tenant"} // rate and caps; lifecycle
 	ofDamage        = []string{"corrupt"}
 	ofPatience      = []string{"not-serving"} // its time was over, and every attempt was refused definitely
 )
 
-// judgeRefusals looks at why calls were refused. An honest client gives no reason
-// of its own: it sends what is well formed to where it belongs. Its rules:
+// judgeRefusals looks at the reasons of refusals. An honest client gives no reason of its own: it
+// sends well-formed requests to where they belong. Its rules:
 //
 //	damage-denied        refused as corrupt, though nothing of the slot was damaged
 //	refused-in-vain      nothing went wrong in the run, and yet it was never served

@@ -109,8 +109,8 @@ func differs(got, want *observe.Parts) (rule, has, wants string) {
 	return "answers-differ", "answers in its table of duplicates", "others"
 }
 
-// slotFold is the judge's own sum of a log: what a slot holds, part by part. Digests are
-// brought up to date only when somebody asks.
+// slotFold is the judge's own fold of a log: the parts of a slot's state. Digests are brought up to
+// date only on request.
 //
 // Invariant: entities stand in the slot's order, places[n] is where entity number n of
 // Scratch.dense stands, or -1.

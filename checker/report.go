@@ -11,11 +11,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// verdict collects what one checker finds.
+// verdict collects the findings of one checker.
 type verdict struct {
 	report  Report
 	unsure  []string  // reasons why nothing else than Undecided may be said
-	omitted []string  // what was left out although the verdict stands
+	omitted []string  // the parts that were left out although the verdict stands
 	room    [2]string // of omitted: most checkers leave out one thing at most
 }
 
@@ -69,7 +69,8 @@ func instant(ns int64) string { return history.Instant(ns) }
 
 func place(t tenant.ID, slot lineage.Slot) string { return slotPlace{t, slot}.String() }
 
-// slotPlace is place for what is named only if there is a finding: it costs nothing before.
+// slotPlace is place for a position that is named only if there is a finding: it costs nothing
+// before.
 type slotPlace struct {
 	tenant tenant.ID
 	slot   lineage.Slot
@@ -96,7 +97,7 @@ func content(s *signal.Signal) string {
 	return fmt.Sprintf("entity %d kind %d weight %d client time %d", s.Entity, s.Kind, s.Weight, s.ClientTime)
 }
 
-// does says what a record does, in words.
+// does describes the effect of a record.
 func does(rec *record.Record) string {
 	switch rec.Kind {
 	case record.Signal:

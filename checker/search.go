@@ -23,7 +23,7 @@ const (
 // maxStatesKept is how many states of one search are memory for the next.
 const maxStatesKept = 4096
 
-// answer is what a search says.
+// answer is the result of a search.
 type answer uint8
 
 const (
@@ -160,8 +160,8 @@ func (w *witnesses) inTurn(ops []history.Op, p *partition) bool {
 	return true
 }
 
-// replayed reports whether the operations of p, in the order in which they began,
-// add up to what they returned.
+// replayed reports whether the operations of p, in the order in which they began, produce the
+// results that they returned.
 func (w *witnesses) replayed(ops []history.Op, p *partition, m porcupine.Model) bool {
 	ok, state := true, m.Init()
 	for i := p.first; ok && i != none; i = w.next[i] {
@@ -170,10 +170,10 @@ func (w *witnesses) replayed(ops []history.Op, p *partition, m porcupine.Model) 
 	return ok
 }
 
-// along returns the operations of a partition whose witness holds, in its order: none
-// begins before those that stand before it. The order itself is within these times,
-// so nothing is lost, and the search, which tries first what begins first, meets it
-// at once; without that it explodes where many changes overlap.
+// along returns the operations of a partition whose witness holds, in its order: none begins before
+// those that stand before it. The order itself is within these times, so nothing is lost. The
+// search tries first the operation that begins first, and so meets the order at once. Without that
+// it explodes where many changes overlap.
 func (w *witnesses) along(ops []history.Op, p *partition) []porcupine.Operation {
 	order := w.order[:0]
 	for i := p.first; i != none; i = w.next[i] {
@@ -197,8 +197,8 @@ func (w *witnesses) along(ops []history.Op, p *partition) []porcupine.Operation 
 	return input
 }
 
-// narrowed returns the operations of a partition whose witness fails, each with the
-// time that the answers leave it.
+// narrowed returns the operations of a partition whose witness fails, each with its interval as the
+// answers narrow it.
 func (w *witnesses) narrowed(ops []history.Op, p *partition) []porcupine.Operation {
 	input := w.input[:0]
 	for i := p.first; i != none; i = w.next[i] {
@@ -212,11 +212,11 @@ func (w *witnesses) narrowed(ops []history.Op, p *partition) []porcupine.Operati
 	return input
 }
 
-// interval narrows the time in which a change took effect: after the last beginning
-// of a read that did not see it, before the first return of a read that did. Without
-// it the search explodes where changes overlap: those that nobody acknowledged, and
-// those that were repeated through a crash. Only reads count whose answers the log
-// bears out and prove something, so that no order that explains them is lost.
+// interval narrows the time in which a change took effect: after the last beginning of a read that
+// did not see it, before the first return of a read that did. Without it the search explodes where
+// changes overlap: those that were never acknowledged, and those that were repeated through a
+// crash. A read counts only if the log bears out its answer and the answer proves something, so
+// that no order that explains the answers is lost.
 func (w *witnesses) interval(ops []history.Op, p *partition, change int32) (call, back int64) {
 	first, last := 2*int64(ops[change].Invoke), int64(math.MaxInt64)
 	if ops[change].Outcome == history.Acked {

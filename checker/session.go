@@ -11,13 +11,13 @@ import (
 
 const nameSession = "session"
 
-// judgeSession looks at the reads that promise less than linearizable ones, which
-// linearizable looks at, and at what replica groups answer at any level. Its rules:
+// judgeSession looks at the reads that promise less than linearizable ones, which linearizable
+// judges, and at the answers of replica groups at any level. Its rules:
 //
 //	went-back     a session read returned less than its client was told before it began
 //	too-old       a bounded read lacks a change that was acknowledged, to anybody, its
 //	              bound and more before it began
-//	answer-wrong  a read returned something else than the log adds up to where it stands
+//	answer-wrong  a read returned another state than the fold of the log where it stands
 //	answer-ahead  a read was told a position that the final log does not have
 //	wrong-epoch   an answer named an epoch in which the record at its position was not
 //	              written
@@ -25,8 +25,8 @@ const nameSession = "session"
 // Positions are compared by seq alone, since all of them are on one lineage: a token that
 // is not names the wrong epoch. A node that does not know an epoch names none.
 //
-// A node measures the age of what it answers with a clock that may run slow: the bound
-// is taken to be as long as the slowest makes it.
+// A node measures the age of its answer with a clock that may run slow. The judge takes the bound
+// to be as long as the slowest clock makes it.
 func judgeSession(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameSession), o.scratch()
 	s.session.gather(run)
@@ -43,10 +43,10 @@ func judgeSession(run *observe.Run, o Options) Report {
 // sessions is the working memory of the session checker.
 type sessions struct {
 	index index
-	seen  []lineage.Seq // by client and slot: what it was told
+	seen  []lineage.Seq // by client and slot: the last seq that the client received
 	reads []int32       // answered reads of replica groups
 	ends  []int32       // answered operations by the end
-	next  []int32       // reads by what they look at
+	next  []int32       // reads in the order in which one judgement visits them
 }
 
 func (x *sessions) gather(run *observe.Run) {

@@ -5,15 +5,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/record"
 )
 
-// tenantCaps is one tenant on its way through the moments of all its slots: what they
-// hold together, and what they may hold.
-//
-// A slot may come to hold its share, or holds more already if its share was lowered
-// below that: the larger of the two is set aside for it. What is set aside for all slots
-// is within the limit, or else none of them has room: a limit that is lowered below the
-// use takes nothing away, and lets nothing grow. That has to be so at every instant. What
-// a slot deletes makes room for itself if its share is above what it still holds, so
-// shares that leave no room now may do so later.
+// tenantCaps is one tenant on its way through the moments of all its slots: the sum of their uses,
+// and the sum that they may use.
+// A slot may come to use its share, or uses more already if its share was lowered below its use:
+// the larger of the two is set aside for it. The sum of the set-aside amounts is within the limit,
+// or else no slot has room: a limit that is lowered below the use takes nothing away, and lets
+// nothing grow. This has to hold at every instant. Deletions in a slot make room for the slot
+// itself if its share is above its remaining use, so shares that leave no room now may do so later.
 type tenantCaps struct {
 	*whole
 	terms
@@ -71,8 +69,8 @@ func (t *tenantCaps) judge() {
 	t.reach(never - 1)
 }
 
-// reach lets the limits change that may do so by an instant. Who asked or was told then
-// comes before what slots do then.
+// reach applies the changes of limits up to an instant. Commands and answers of that instant come
+// before the operations of the slots at it.
 func (t *tenantCaps) reach(at int64) {
 	for t.next <= at {
 		now := t.next
@@ -103,7 +101,7 @@ func (t *tenantCaps) enter(p *part) {
 	t.aside.bytes += max(p.share.Bytes, p.use.bytes)
 }
 
-// judgeGrowth judges what a slot holds after a record beside what it held before.
+// judgeGrowth compares the use of a slot before and after a record.
 func (t *tenantCaps) judgeGrowth(m *moment, e *observe.Entry, before, after usage) {
 	if after.entities > before.entities {
 		t.grows(m, e, observe.Entities, t.used.entities, t.largest.Entities)
@@ -122,14 +120,14 @@ func (t *tenantCaps) grows(m *moment, e *observe.Entry, what observe.Resource, u
 	}
 }
 
-// compare looks at what is set aside.
+// compare looks at the amounts that are set aside.
 func (t *tenantCaps) compare(at int64) {
 	judgeShares(t.verdict, t.whole, at, &t.over[0], ", or what is held that is more, add up to %d entities", tooMuch(t.shares.entities, t.aside.entities, t.used.entities), t.largest.Entities)
 	judgeShares(t.verdict, t.whole, at, &t.over[1], ", or what is held that is more, add up to %d bytes", tooMuch(t.shares.bytes, t.aside.bytes, t.used.bytes), t.largest.Bytes)
 }
 
-// tooMuch returns what has to be within the limit: what is set aside, or, if nobody has
-// room, the shares only.
+// tooMuch returns the sum that has to be within the limit: the set-aside amounts, or only the
+// shares if no slot has room.
 func tooMuch(shares, aside, used uint64) uint64 {
 	if aside == used {
 		return shares

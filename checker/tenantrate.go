@@ -6,46 +6,45 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// tenantRate is one tenant on its way through the moments of all its slots: their shares,
-// and one envelope for all that they admit. What is taken overdraws the envelope exactly
-// if some window ends there that begins at any instant and in which more were taken than
+// tenantRate is one tenant on its way through the moments of all its slots: their shares, and one
+// envelope for all admitted operations. An operation overdraws the envelope exactly if some window
+// ends at it, begins at any instant, and admitted more than
 //
 //	the burst that may be in force when it begins
 //	+ what the rate that may be in force earns in it, times 1 + rho
 //	+ 1
 //
-// which is R3 word for word while the limits stay as they are. "May be in force" is the
-// largest of what terms say, rate and burst each on its own: while a command is open some
-// slots may have the one and others the other. A burst that is raised later than the
-// window begins does not count in it, because it arrives empty; one that is lowered
-// counts from when that was answered, because every bucket has been cut by then.
+// which is R3 word for word while the limits stay as they are. "May be in force" is the largest
+// value of terms, rate and burst each on its own: while a command is open some slots may have the
+// old limits and others the new ones. A burst that is raised later than the window begins does not
+// count in it, because it arrives empty. A burst that is lowered counts from the answer on, because
+// every bucket has been cut by then.
 //
-// An honest tenant is never accused. Let T be what the buckets of all its slots hold
-// together, each as the records of the final log say, a bucket without a share being
-// empty. Then the envelope always holds T and some more:
+// An honest tenant is never accused. Let T be the sum of the levels of all its slots' buckets, each
+// by the records of the final log, a bucket without a share being empty. Then the envelope always
+// holds T and some more:
 //
 //   - T is never above the burst that may be in force. No level is above its slot's share
 //     of the burst; shares add up to what may be in force at most (shares-over-limit),
-//     because whoever moves them takes before it gives; a first share, which comes full,
-//     is part of that sum, and what a later one adds comes empty.
+//     because the mover takes before it gives; a first share, which comes full, is part of that
+//     sum, and a later one arrives with its addition empty.
 //   - T grows by the rate that may be in force at most, times 1 + rho: rates add up too,
 //     and rho is the bound of every node's clock, however differently they drift.
 //   - Every operation of the final logs takes a token from T at the instant at which it
-//     was charged. What a leader that was replaced charged beyond what is in the final log
-//     took its tokens with it.
-//   - No bucket gains by a change of its leader, or by a restart. Who takes over goes on
+//     was charged. Charges of a replaced leader for records that the final log lacks are gone
+//     with its bucket.
+//   - No bucket gains by a change of its leader, or by a restart. The next leader goes on
 //     from the level in the last record that it has, and earns since it got that record;
 //     the record was charged before. The time between the two is lost.
 //
-// The token on top is for clocks that tell whole nanoseconds. Between two readings of one
-// clock almost a nanosecond more may seem to have passed than has. Think of the rate as
-// made of many small parts, each of which earns at one slot on one node at a time. When a
-// part goes elsewhere it earns nothing for longer than that nanosecond: who leads next has
-// to be sent the record first, and who is given a share waits for the record that takes it
-// to be committed and made known. So all stretches of a part but its last pay for what
-// they gained, and all parts together are ahead by less than rate * 1 ns, which is less
-// than one token because no rate is above tenant.MaxRate. One token is enough for any
-// number of slots, nodes, moves and failovers.
+// The token on top is for clocks that tell whole nanoseconds. Between two readings of one clock
+// almost a nanosecond more may seem to have passed than has. Think of the rate as made of many
+// small parts, each of which earns at one slot on one node at a time. A part that moves earns
+// nothing for longer than that nanosecond: the next leader must first receive the record, and a
+// slot that is given a share waits until the record that takes it is committed and announced. So
+// all stretches of a part but its last pay for the time that they gained. All parts together are
+// ahead by less than rate * 1 ns, which is less than one token because no rate is above
+// tenant.MaxRate. One token is enough for any number of slots, nodes, moves and failovers.
 type tenantRate struct {
 	*whole
 	terms
@@ -102,8 +101,8 @@ func (t *tenantRate) judge() {
 	t.reach(never - 1)
 }
 
-// reach lets the limits change that may do so by an instant. Who asked or was told then
-// comes before what slots do then.
+// reach applies the changes of limits up to an instant. Commands and answers of that instant come
+// before the operations of the slots at it.
 func (t *tenantRate) reach(at int64) {
 	for t.next <= at {
 		now := t.next

@@ -14,9 +14,9 @@ const nameUnknown = "unknown"
 // refusals that a leader has no reason for. Its rules:
 //
 //	unknown-in-peace     an outcome is unknown, and no fault was in reach: no disruption of
-//	                     the client, of a node that may serve the slot, or of what lies
+//	                     the client, of a node that may serve the slot, or of the links
 //	                     between, from shortly before the call until its end, no deviation in
-//	                     the run, and no operator who moved duties between nodes
+//	                     the run, and no operator that moved duties between nodes
 //	expired-in-vain      a client was told that its session was evicted, and no record of
 //	                     the slot's log, not even one that was cut off, evicts it
 //	superseded-in-vain   a client was told that its request is older than the session's
@@ -81,7 +81,7 @@ func comesOrGoes(run *observe.Run, op *history.Op) bool {
 }
 
 // dutiesMove reports whether an operator moves duties from one node to another meanwhile: a
-// leader that is replaced may never answer what was on its way.
+// replaced leader may never answer requests that were on their way.
 func dutiesMove(run *observe.Run, op *history.Op) bool {
 	return slices.ContainsFunc(run.Commands, func(c observe.Command) bool {
 		moves := c.Kind == observe.Drain || c.Kind == observe.Undrain
@@ -90,13 +90,13 @@ func dutiesMove(run *observe.Run, op *history.Op) bool {
 	})
 }
 
-// aftermath is how long after the end of a disruption what it did may still be the cause of
-// an unknown outcome: nodes start, and leaders are replaced; ns.
+// aftermath is the time after the end of a disruption, ns, in which its effects may still cause an
+// unknown outcome: nodes start, and leaders are replaced.
 const aftermath = 5_000_000_000
 
 // hurtInReach reports whether a disruption may have been the cause of an unknown outcome.
 func hurtInReach(s *Scratch, run *observe.Run, op *history.Op) bool {
-	node, alone := int64(-1), false // who serves the slot, if it is one node for ever
+	node, alone := int64(-1), false // the node that serves the slot, if it is one node for ever
 	if it := s.dumps.first(slotKey(op.Tenant, op.Slot)); !run.Shared && it != none {
 		node, alone = int64(run.Dumps[s.dumps.items[it].value].Node), true
 	}

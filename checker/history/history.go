@@ -1,7 +1,7 @@
-// Package history holds what clients did and what they were told: one Op per
-// request of an application, from its first attempt to its last answer. It is
-// the evidence that the checkers judge. It refuses to know what the cluster
-// meant to do; that a write is in the log is package observe's to say.
+// Package history holds the operations of clients and the answers that clients received: one Op per
+// request of an application, from its first attempt to its last answer. The checkers judge this
+// evidence. The package knows nothing of the cluster's intentions; package observe tells whether a
+// write is in the log.
 //
 // The one rule to remember: every beginning and every end has an event number of
 // its own, strictly increasing over the whole history, so that "A returned
@@ -18,7 +18,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Kind says what was asked for.
+// Kind is the kind of request.
 type Kind uint8
 
 // The kinds of operations.
@@ -43,7 +43,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind-%d", uint8(k))
 }
 
-// Level is what a read promises.
+// Level is the consistency that a read asks for.
 type Level uint8
 
 // The levels.
@@ -63,7 +63,7 @@ func (l Level) String() string {
 	return fmt.Sprintf("level-%d", uint8(l))
 }
 
-// Outcome says what the client knows in the end.
+// Outcome is the client's final knowledge of an operation.
 type Outcome uint8
 
 // The outcomes. Open and Unknown changes may or may not have taken effect, and an
@@ -92,7 +92,7 @@ type Op struct {
 	Outcome Outcome
 	Tenant  tenant.ID
 	Slot    lineage.Slot
-	// Signal is what a Write sent. Of the other kinds only Entity is meaningful.
+	// Signal is the argument of a Write. Of the other kinds only Entity is meaningful.
 	Signal signal.Signal
 	// Op is the identity of a change. Session 0: no attempt of it was ever sent.
 	Op signal.Operation
@@ -100,13 +100,13 @@ type Op struct {
 	Invoke, Return     uint64 // event numbers; Return is 0 while open
 	InvokeAt, ReturnAt int64  // true time, ns
 
-	// Level is what a Read promises, and Bound, of a bounded one, how old its answer may
-	// be, ns.
+	// Level is the consistency that a Read asks for. Bound is the greatest age of the answer of a
+	// bounded read, ns.
 	Level Level
 	Bound int64
 
 	Seq    lineage.Seq  // Acked: that of its record; of a Read, the slot's last record that its answer includes
-	State  signal.State // Read, Acked: what it returned
+	State  signal.State // Read, Acked: the state that it returned
 	Reason string       // Refused: the code; Unknown: why it gave up
 }
 
@@ -143,8 +143,8 @@ func (h *History) Begin(op Op) int {
 	return index
 }
 
-// Start is Begin for callers that say in place what the operation asks for: op is
-// zero but for its event number, and valid until the next one starts.
+// Start is Begin for callers that fill in the operation in place: op is zero but for its event
+// number, and valid until the next one starts.
 func (h *History) Start() (index int, op *Op) {
 	h.event++
 	index = len(h.Ops)
@@ -172,8 +172,8 @@ func (h *History) End(index int, r Result) {
 	op.Seq, op.State, op.Reason = r.Seq, r.State, r.Reason
 }
 
-// Close is End for callers that note in place what the client was told: seq, state
-// and reason of op, which are as its beginning left them.
+// Close is End for callers that note the answer in place: seq, state and reason of op still hold
+// the values of the beginning.
 func (h *History) Close(index int, o Outcome, at int64) (op *Op) {
 	op = &h.Ops[index]
 	if op.Outcome != Open || o == Open {

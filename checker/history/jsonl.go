@@ -112,9 +112,9 @@ func toLine(op *Op) line {
 	return l
 }
 
-// Load reads a stored history. It accepts only what a recorder can have written:
-// unknown fields, event numbers out of order and answers that do not belong to
-// their operation are errors, which name the line.
+// Load reads a stored history. It accepts only histories that a recorder can have written: unknown
+// fields, event numbers out of order and answers that do not belong to their operation are errors,
+// which name the line.
 func Load(r io.Reader) (*History, error) {
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, 0, 4096), MaxLine)

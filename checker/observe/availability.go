@@ -48,7 +48,7 @@ type Home struct {
 	Shard  lineage.Shard
 }
 
-// Coordinator is a node that began to tell the others what the control plane decided.
+// Coordinator is a node that began to send the control plane's decisions to the others.
 type Coordinator struct {
 	Node uint32
 	At   int64
@@ -62,8 +62,8 @@ type Hold struct {
 	Spoke int64 // when the node spoke last as the coordinator, true time, ns
 }
 
-// Pause is how long nobody was told that a change of a shard is in the log, because
-// its leader was replaced.
+// Pause is the time during which no client received an acknowledgement of a change of a shard,
+// because its leader was replaced.
 type Pause struct {
 	Shard lineage.Shard
 	Epoch lineage.ShardEpoch // of the one that was the first to tell again
@@ -76,7 +76,7 @@ type Pause struct {
 	Single bool
 }
 
-// Availability is what a run shows of how long it did not serve.
+// Availability holds the interruptions of service of a run.
 type Availability struct {
 	Outages []Outage
 	Pauses  []Pause

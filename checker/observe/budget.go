@@ -24,7 +24,7 @@ type Leave struct {
 	At      int64
 }
 
-// Budget is what a run shows of how many nodes are taken out of their duties.
+// Budget holds the nodes' duties of a run, and the drains and removals that took them away.
 type Budget struct {
 	Duties   []Duties
 	Leaves   []Leave
@@ -54,13 +54,13 @@ func (b *Budget) reset() {
 	*b = Budget{Duties: b.Duties[:0], Leaves: b.Leaves[:0], Answers: b.Answers[:0], Removals: b.Removals[:0]}
 }
 
-// Removes notes what a leader asked for.
+// Removes notes a leader's request to remove a member.
 func (b *Budget) Removes(r Removal) { b.Removals = append(b.Removals, r) }
 
 // Answered notes that an operator was told that a node is drained.
 func (b *Budget) Answered(a DrainAnswer) { b.Answers = append(b.Answers, a) }
 
-// Told notes what was said of a node's duties, unless it is known.
+// Told notes a report of a node's duties, unless it is known.
 func (b *Budget) Told(d Duties) {
 	for i := len(b.Duties) - 1; i >= 0; i-- {
 		if known := &b.Duties[i]; known.Node == d.Node && known.Index == d.Index {

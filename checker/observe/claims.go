@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// ClaimKind says what a process did in an epoch of a shard.
+// ClaimKind is the kind of an act of a process in an epoch of a shard.
 type ClaimKind uint8
 
 // The kinds of claims.
@@ -19,7 +19,7 @@ const (
 	Says                           // it sent another node a message of the epoch
 	Takes                          // it took a record from the leader of the epoch
 	Adopts                         // the epoch is the one that counts on it from now on
-	Forgets                        // its disk is empty: what it knew of epochs is gone
+	Forgets                        // its disk is empty: the epochs that it knew are gone
 	Changes                        // it told that a command which was decided on Based has made the shard's Version
 )
 
@@ -33,7 +33,7 @@ func (k ClaimKind) String() string {
 	return fmt.Sprintf("claim-%d", uint8(k))
 }
 
-// Claim is what a process did in an epoch of a shard.
+// Claim is one act of a process in an epoch of a shard.
 type Claim struct {
 	Kind ClaimKind
 	By   Process
@@ -52,16 +52,16 @@ type Claim struct {
 	Based, Version uint64
 }
 
-// Claims are what processes did in epochs, in order. Most of what one only repeats is
-// left out, until it adopts an epoch. The zero value is empty and ready.
+// Claims are the acts of processes in epochs, in order. Most repetitions by one process are left
+// out, until it adopts an epoch. The zero value is empty and ready.
 type Claims struct {
 	List  []Claim
 	known []int32           // 1 + the place of the last claim with some hash; a power of two long
 	since keyed.List[fresh] // by node and shard
 }
 
-// fresh says that of what a node claimed about a shard before a place in the list
-// nothing repeats.
+// fresh is the place in the list from which a node's claims about a shard count: a new claim is a
+// repetition only of an equal one from there on.
 type fresh struct {
 	node uint32
 	from int32

@@ -23,10 +23,10 @@ type Configuration struct {
 	Epoch    lineage.ShardEpoch
 	Leader   Process
 	InSync   []Process // ascending by node
-	Eligible []Process // who left the set last, and may lead if nobody in it can; at most one
+	Eligible []Process // the member that left the set last, and may lead if no member in sync can; at most one
 	Replicas []uint32  // nodes, ascending
 	Excluded []SlotExclusion
-	Ungiven  []Process // members whose directories, in the lives that run, do not know of them durably
+	Ungiven  []Process // members whose running incarnations do not durably know of their directories
 	Min      int
 	Reformed bool  // the set is being reformed
 	At       int64 // when it was first seen on a wire, true time, ns

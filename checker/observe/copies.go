@@ -15,7 +15,7 @@ type Process struct {
 	Incarnation uint64
 }
 
-// Flaw is what is wrong with a replica of a log, or with what its node said of it.
+// Flaw is a defect of a replica of a log, or of a statement of its node about it.
 type Flaw uint8
 
 // The flaws.
@@ -24,7 +24,7 @@ const (
 	Unlinked                     // a record was written that does not continue the one before it there
 	Overwritten                  // another record was written in the place of one that is there
 	CameBack                     // a recovery found records that were never written there, or had been replaced
-	CutUndone                    // a cut was over, and a power failure would bring back what was cut
+	CutUndone                    // a cut was over, and a power failure would bring the cut records back
 	CutApplied                   // records were cut that the node had said it had applied
 	CutSettled                   // records were cut that a leader had announced as committed
 	CommitBack                   // a process announced less as committed than before
@@ -38,8 +38,8 @@ type Fault struct {
 	Node   uint32
 	Tenant tenant.ID
 	Slot   lineage.Slot
-	Seq    lineage.Seq // what was written, found, kept or said
-	Last   lineage.Seq // what that contradicts
+	Seq    lineage.Seq // the record that was written, found, kept or announced
+	Last   lineage.Seq // the earlier record or announcement that Seq contradicts
 	At     int64       // true time, ns
 }
 
@@ -59,8 +59,8 @@ type Fork struct {
 	First, Second Version
 }
 
-// Settled is a record as the first leader that announced it as committed had it. The
-// zero value is one that nobody had when it was announced.
+// Settled is a record as the first leader that announced it as committed had it. The zero value is
+// a record that no leader had when it was announced.
 type Settled struct {
 	Chain lineage.Chain
 	Node  uint32
@@ -73,8 +73,8 @@ type Replicated struct {
 	Slot    lineage.Slot
 	Written int       // records, on all nodes together
 	Settled []Settled // by seq, from 1
-	first   []Version // by seq, from 1: what was written there first
-	more    []placed  // what else was
+	first   []Version // by seq, from 1: the first record that was written there
+	more    []placed  // further records that were written there
 }
 
 type placed struct {
@@ -82,14 +82,14 @@ type placed struct {
 	Version
 }
 
-// Retained is what one node has of a log on its disk in the end.
+// Retained is one node's log as its disk holds it at the end.
 type Retained struct {
 	Node   uint32
 	Tenant tenant.ID
 	Slot   lineage.Slot
 	First  lineage.Seq
 	Chains []lineage.Chain // from First on
-	// Damage says what is wrong with the files, "" if nothing.
+	// Damage describes the damage of the files, "" if there is none.
 	Damage string
 }
 
@@ -111,11 +111,10 @@ type replica struct {
 	applied lineage.Seq // by any process of the node
 }
 
-// Copies is what is known of the replicas of all logs. The zero value is empty and
-// ready.
+// Copies holds the observations of the replicas of all logs. The zero value is empty and ready.
 type Copies struct {
-	Forks    []Fork  // of what was written; at most maxNoted
-	Denials  []Fork  // of what was announced as committed, the epochs left out; likewise
+	Forks    []Fork  // of written records; at most maxNoted
+	Denials  []Fork  // of records announced as committed, the epochs left out; likewise
 	Faults   []Fault // likewise
 	Retained []Retained
 	More     int                    // forks, denials and faults beyond those
@@ -131,11 +130,10 @@ func (c *Copies) reset() {
 	c.replicas.Reset()
 }
 
-// Slots returns what the replicas of each slot show, in the order in which anything was
-// seen of them.
+// Slots returns the replicas of each slot, in the order in which the observer first saw them.
 func (c *Copies) Slots() []Replicated { return c.slots.All() }
 
-// Replicated returns what the replicas of a slot show, made if there is nothing yet. It
+// Replicated returns the replicas of a slot, and makes an empty entry if there is none. The result
 // is valid until another slot is asked for.
 func (c *Copies) Replicated(t tenant.ID, slot lineage.Slot) *Replicated {
 	key := keyed.Key{A: uint64(t), B: uint64(slot)}
@@ -197,7 +195,7 @@ func (c *Copies) Wrote(node uint32, rec *record.Record, chain lineage.Chain, at 
 	c.version(rec, v)
 	r := c.replicaOf(node, rec.Tenant, rec.Slot)
 	switch seq := rec.Seq; {
-	case seq <= r.base: // a recovery writes anew what it found
+	case seq <= r.base: // a recovery rewrites the records that it found
 		return
 	case seq <= r.end:
 		if r.chains[seq-r.base-1] == chain {
@@ -297,7 +295,7 @@ func (c *Copies) Created(node uint32, t tenant.ID, slot lineage.Slot) {
 func (c *Copies) Recovered(node uint32, t tenant.ID, slot lineage.Slot, tail lineage.Seq, at int64) {
 	r := c.replicaOf(node, t, slot)
 	switch known := r.base + lineage.Seq(len(r.chains)); {
-	case r.changes || tail < r.base: // what was found is what there was before, or came instead
+	case r.changes || tail < r.base: // a recovery found the earlier records, or records that replaced them
 		r.begin(lineage.Position{Seq: tail})
 	case tail > known:
 		c.fault(r, CameBack, tail, known, at)
@@ -309,7 +307,7 @@ func (c *Copies) Recovered(node uint32, t tenant.ID, slot lineage.Slot, tail lin
 }
 
 // Copied notes that a node starts from an older copy of its disk, which holds these records of a
-// log behind a position. Of what the node said of the lost disk it knows nothing.
+// log behind a position. The copy knows nothing of the node's statements about the lost disk.
 func (c *Copies) Copied(node uint32, t tenant.ID, slot lineage.Slot, from lineage.Position, chains []lineage.Chain) {
 	r := c.replicaOf(node, t, slot)
 	r.begin(from)
@@ -387,8 +385,7 @@ func (r *replica) lives(p Process) {
 	}
 }
 
-// AddRetained adds what a node has of a log, to be filled by the caller before the next
-// one is added.
+// AddRetained adds a node's final log, to be filled in by the caller before the next one is added.
 func (c *Copies) AddRetained(node uint32, t tenant.ID, slot lineage.Slot) *Retained {
 	r := another(&c.Retained)
 	*r = Retained{Node: node, Tenant: t, Slot: slot, Chains: r.Chains[:0]}

@@ -5,8 +5,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Harm is what the world did to a node's disk that may hurt a slot's log there, as bits. 0
-// is nothing: a power failure that takes what was not synced is no harm.
+// Harm is a set of bits: the injuries by the world to a node's disk that may hurt a slot's log
+// there. 0 is none: a power failure that takes unsynced bytes is no harm.
 type Harm uint8
 
 // The harms.
@@ -30,7 +30,7 @@ const (
 	NotOpened                       // the node could not open the log for another reason
 )
 
-// Opening is what became of a log that a node opened, and what was there.
+// Opening is one opening of a log by a node: the files before it, and its result.
 type Opening struct {
 	Process
 	Tenant  tenant.ID
@@ -42,7 +42,7 @@ type Opening struct {
 	// the newest snapshot on.
 	Held    lineage.Seq
 	Durable lineage.Seq // the last record that was known to be on the platter before
-	Kept    lineage.Seq // the last record that they hold when what is torn was repaired
+	Kept    lineage.Seq // the last record that the files hold after the repair of a torn tail
 	// Other is a record that was known to be on the platter, in the place of which the files
 	// hold another one; 0 if there is none.
 	Other    lineage.Seq
@@ -75,8 +75,8 @@ type Hazard struct {
 	Path   string
 }
 
-// LogDamage is what nodes found when they opened logs, and what they did to them, beside what
-// the world did. The zero value is empty and ready.
+// LogDamage holds the openings of logs by nodes, and the injuries by nodes and by the world. The
+// zero value is empty and ready.
 type LogDamage struct {
 	List    []Opening
 	Hazards []Hazard // at most maxNoted

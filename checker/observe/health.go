@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Figure is a number that somebody told. The zero value is one that was told to be
+// Figure is a number that a node reported. The zero value is a number that the node reported as
 // unknown.
 type Figure struct {
 	Known bool
@@ -31,15 +31,15 @@ type Telling struct {
 	// configured.
 	Member      bool
 	Coordinator Figure // a node
-	Index       Figure // up to which entry of the meta log it knows what is configured
+	Index       Figure // the last entry of the meta log that its configuration includes
 	Age         Figure // of that
-	Watched     Figure // for how long it has been told who lives, ms
+	Watched     Figure // for how long it has received heartbeats, ms
 
 	Nodes   []ToldNode
 	Shards  []ToldShard
 	Tenants []ToldTenant
 	Regions []ToldRegion
-	Objects []Object // what it says is configured; their Index is not meaningful
+	Objects []Object // the configured objects by its account; their Index is not meaningful
 
 	// of all tenants, and of all objects, which have parts of it
 	slots   []ToldSlot
@@ -56,8 +56,8 @@ type ToldNode struct {
 	Leads    Figure // shards
 	Silent   Figure // ms
 	Disk     ToldDisk
-	// Heard is when its last sign of life reached who tells this, in the present life of
-	// that process and the highest of its own: true time, ns; 0: never.
+	// Heard is when the process's last heartbeat reached the reporting node, both in their present
+	// incarnations: true time, ns; 0: never.
 	Heard int64
 }
 
@@ -76,7 +76,7 @@ type ToldShard struct {
 	// are not meaningful.
 	Configured bool
 	Version    uint64
-	// Newest says that nobody knew of a later configuration when it was told.
+	// Newest says that no node knew of a later configuration at the time of the report.
 	Newest          bool
 	Epoch           lineage.ShardEpoch
 	Leader          Process
@@ -139,7 +139,7 @@ var statusNames = [...]string{"unknown", "healthy", "degraded", "offline"}
 // String returns the name of s.
 func (s Status) String() string { return statusNames[s] }
 
-// ToldRegion is a region, as who told of it has judged it.
+// ToldRegion is a region, as the reporting node has judged it.
 type ToldRegion struct {
 	Name     tenant.Region
 	Status   Status
@@ -160,8 +160,8 @@ const (
 	TenantObject
 )
 
-// Object is what the control plane has decided about a node, a shard or a tenant, as
-// numbers in one order, which the checker names.
+// Object is the control plane's decision about a node, a shard or a tenant, as numbers in one
+// order, which the checker names.
 type Object struct {
 	Kind    ObjectKind
 	ID      uint64
@@ -171,8 +171,8 @@ type Object struct {
 	Numbers []uint64
 }
 
-// Health is what nodes told of the health of the cluster, and what was so. The zero value
-// is empty and ready.
+// Health holds the reports of nodes on the health of the cluster, and the truth to compare them
+// with. The zero value is empty and ready.
 //
 // Invariant: each list, and each list in a Track, ascends in time.
 type Health struct {
@@ -187,7 +187,7 @@ type Health struct {
 	Led        []uint32  // nodes that led the meta log
 }
 
-// maxTellings bounds how many are kept; it is some times what a run needs.
+// maxTellings bounds the reports that are kept. It is several times the need of a run.
 const maxTellings = 4096
 
 func (h *Health) reset() {

@@ -14,7 +14,7 @@ type Occasion uint8
 const (
 	AtAck      Occasion = iota + 1 // a client is about to be told that its change is in the log
 	AtRead                         // a client is about to be shown a state
-	AtCommit                       // another node is about to be told what is committed
+	AtCommit                       // a leader is about to send its commit index to another node
 	AtProposal                     // the leader asks the control plane to let a member join, or to readmit one
 	AtEntry                        // the control plane has applied an entry that touches the shard
 )
@@ -36,7 +36,7 @@ type Standing uint8
 const (
 	InSet    Standing = iota + 1 // the node is in sync by the control plane, in its present life
 	Pending                      // the leader has asked to let the node join, or to readmit it
-	Teller                       // the node itself told somebody
+	Teller                       // the node itself made the announcement
 	Eligible                     // the node may lead if no member in sync can, in the life in which it left the set
 	TooFew                       // fewer replicas than the shard's minimum have the record. Node is meaningless
 	Anybody                      // the set was reformed: one member at least is whole, and none is. Node is meaningless
@@ -52,7 +52,7 @@ func (s Standing) String() string {
 	return fmt.Sprintf("standing-%d", uint8(s))
 }
 
-// Short is a copy that lacks a record that somebody was told of.
+// Short is a copy that lacks a record that a node announced.
 type Short struct {
 	Standing Standing
 	When     Occasion
@@ -63,7 +63,7 @@ type Short struct {
 	Shard    lineage.Shard
 	Epoch    lineage.ShardEpoch // of the shard, by the control plane
 	Version  uint64             // of the shard's configuration, likewise
-	Lacks    string             // what is missing on the device, in words
+	Lacks    string             // the part that is missing on the device, in words
 	At       int64              // true time, ns
 }
 

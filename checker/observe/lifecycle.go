@@ -37,8 +37,8 @@ func (k CommandKind) String() string {
 	return fmt.Sprintf("command-%d", uint8(k))
 }
 
-// Command is what an operator asked for, and what it was told. A command has one
-// effect at most, however often it is sent.
+// Command is an operator's command and its answer. A command has one effect at most, however often
+// it is sent.
 type Command struct {
 	Kind    CommandKind
 	Node    uint32        // Drain, Undrain
@@ -55,10 +55,10 @@ type Command struct {
 // Leftover is a file or directory of a tenant that was dropped.
 type Leftover struct {
 	Tenant tenant.ID
-	Path   string // and whose disk it is on
+	Path   string // and the disk that it is on
 }
 
-// lifecycle is what a run shows of tenants that come and go.
+// lifecycle holds the creations and drops of tenants in a run.
 type lifecycle struct {
 	Commands  []Command
 	Founded   []tenant.ID // tenants that were there from the beginning
@@ -76,7 +76,7 @@ func (l *lifecycle) Asked(c Command) int {
 	return len(l.Commands) - 1
 }
 
-// Ended notes what the operator was told of a command in the end.
+// Ended notes the final answer to an operator's command.
 func (l *lifecycle) Ended(i int, outcome history.Outcome, at int64) {
 	l.Commands[i].Outcome, l.Commands[i].EndedAt = outcome, at
 }
@@ -84,9 +84,8 @@ func (l *lifecycle) Ended(i int, outcome history.Outcome, at int64) {
 // Tombstone notes that a tombstone of a tenant was found on a disk.
 func (l *lifecycle) Tombstone(t tenant.ID) { l.dropped = append(l.dropped, t) }
 
-// Dropped reports whether a tenant was dropped: an operator wanted it, and there is
-// a tombstone. Its slots need not be served in the end. What was told of them is
-// judged as ever.
+// Dropped reports whether a tenant was dropped: an operator wanted it, and there is a tombstone.
+// Its slots need not be served at the end. Earlier answers about them are judged as ever.
 func (l *lifecycle) Dropped(t tenant.ID) bool {
 	return slices.Contains(l.dropped, t) && l.MayBeDropped(t)
 }

@@ -14,12 +14,12 @@ import (
 type Entry struct {
 	Record      record.Record
 	Chain       lineage.Chain // at this record, computed from its bytes by the observer
-	At          int64         // true time, ns, when it was admitted; when it was appended if nobody announced an admission
+	At          int64         // true time, ns, of its admission; of its append if no admission was announced
 	Local       int64         // the node's monotonic clock then, ns
 	Incarnation uint64        // of the node that appended it
 }
 
-// EventKind says what a sequencer did.
+// EventKind is the kind of a sequencer's act.
 type EventKind uint8
 
 // The kinds of events.
@@ -27,12 +27,12 @@ const (
 	Recovered EventKind = iota + 1 // a process began to serve the slot, which ends at Seq
 	Admitted                       // the record Seq got its place and, if it is an operation's, its token
 	Refused                        // an operation was refused for want of a token
-	Appended                       // the record Seq was appended and nobody had announced its admission, or it came back
+	Appended                       // the record Seq was appended without an announced admission, or it came back
 	Capped                         // an operation was refused for a cap; RefusalOf says which
-	GivenBack                      // the disk had no room for the operation, or the limits, at Seq; it and what is behind it are not in the log after all. Seq 0: it was never seen
+	GivenBack                      // the disk or the limits had no room for the operation, at Seq; it and the records behind it are not in the log after all. Seq 0: it was never seen
 )
 
-// Resource names what a refusal was for. The numbers are those of the wire format.
+// Resource is the resource that a refusal is about. The numbers are those of the wire format.
 type Resource uint8
 
 // The resources that are capped. That of the rate is 1.
@@ -52,7 +52,7 @@ func (r Resource) String() string {
 	return fmt.Sprintf("resource-%d", uint8(r))
 }
 
-// Refusal is what a client was told when its operation was refused for a quota.
+// Refusal is a client's answer when its operation was refused for a quota.
 type Refusal struct {
 	Resource    Resource
 	Limit, Used uint64
@@ -60,14 +60,14 @@ type Refusal struct {
 	Op          signal.Operation
 }
 
-// Event is one step of the slot's limiter. Together, in order, they are what a
-// second limiter needs to arrive at the same answers. There is one for every change,
-// so what few of them have, limits and refusals, is kept apart.
+// Event is one step of the slot's limiter. All events, in order, suffice for a second limiter to
+// arrive at the same answers. There is one for every change, so limits and refusals, which few
+// events have, are kept apart.
 type Event struct {
 	Kind EventKind
-	// Written says that the record was seen on its way to the disk; Record, Entity,
-	// Level and the log's LimitsOf are then what it carries. Of Recovered, Level is
-	// what the record at Seq carries.
+	// Written says that the record was seen on its way to the disk. Record, Entity, Level and the
+	// log's LimitsOf are then those of the record. Of Recovered, Level is that of the record at
+	// Seq.
 	Written     bool
 	Record      record.Kind
 	Detail      int32 // what LimitsOf or RefusalOf looks up, from 1; 0 is nothing
@@ -93,16 +93,16 @@ type Log struct {
 	Tenant  tenant.ID
 	Slot    lineage.Slot
 	Entries []Entry // the lineage as it stands
-	Cut     []Entry // what was written once and then lost, in the order of the losses
-	Events  []Event // what the slot's limiter did, in order
+	Cut     []Entry // records that were written once and then lost, in the order of the losses
+	Events  []Event // the acts of the slot's limiter, in order
 	Breaks  []Break // at most maxNoted
 	pending []int32 // admissions that wait for their record: indexes into Events, ascending in Seq
 	taken   []int32 // operations charged before they got a seq: indexes into Events, in order
 	given   int     // where in Cut the records begin that were given back last
 	shared  bool    // several processes have replicas of the log
 
-	// Of a shared log: the highest epoch that began, and where; sequencer says that what
-	// is written now is written by who leads in it.
+	// Of a shared log: the highest epoch that began, and where its log began. sequencer says that
+	// records written now come from the leader of that epoch.
 	epoch     lineage.ShardEpoch
 	tail      lineage.Seq
 	sequencer bool
@@ -120,8 +120,7 @@ func (l *Log) LimitsOf(ev *Event) (limits record.Limits) {
 	return limits
 }
 
-// RefusalOf returns what a client was told: of Capped, and of Refused once that is
-// known; else zero.
+// RefusalOf returns the client's answer: of Capped, and of Refused once that is known; else zero.
 func (l *Log) RefusalOf(ev *Event) (told Refusal) {
 	if (ev.Kind == Capped || ev.Kind == Refused) && ev.Detail > 0 {
 		told = l.refusals[ev.Detail-1]
@@ -145,12 +144,11 @@ func (l *Log) End() lineage.Position {
 	return lineage.Position{Seq: last.Record.Seq, Chain: last.Chain}
 }
 
-// Append notes that rec, whose bytes hash to chain, is on its way to the disk.
-// What stood at its seq and after is cut: it was lost before anybody relied on
-// it, or else the checkers will object. A record that is there already and was
-// not admitted again is a copy (a recovery rewrites, a replica stores the same)
-// and changes nothing. at, local and incarnation count unless its admission was
-// announced.
+// Append notes that rec, whose bytes hash to chain, is on its way to the disk. Records at its seq
+// and after it are cut: they were lost before any process relied on them, or else the checkers will
+// object. A record that is there already and was not admitted again is a copy (a recovery rewrites,
+// a replica stores the same) and changes nothing. at, local and incarnation count unless its
+// admission was announced.
 func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, incarnation uint64) {
 	waiting := l.waiting(rec.Seq)
 	if waiting < 0 && l.holds(rec.Seq, chain) {
@@ -185,8 +183,7 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 	e.Record, e.Chain, e.At, e.Local, e.Incarnation = *rec, chain, ev.At, ev.Local, ev.Incarnation
 }
 
-// adopts reports whether a record of an earlier epoch is in the lineage because who
-// leads has it.
+// adopts reports whether a record of an earlier epoch is in the lineage because the leader has it.
 func (l *Log) adopts(rec *record.Record) bool {
 	end := l.End()
 	return l.sequencer || rec.Seq <= l.tail && rec.Seq == end.Next() && rec.Prev == end.Chain
@@ -284,8 +281,7 @@ func (l *Log) Refuse(at, local int64, incarnation uint64) {
 	l.event(Refused, at, local, incarnation)
 }
 
-// Tell notes what the client was told whose operation was refused last for want of a
-// token.
+// Tell notes the answer to the client whose operation was refused last for want of a token.
 func (l *Log) Tell(r Refusal) {
 	if last := len(l.Events) - 1; last >= 0 && l.Events[last].Kind == Refused {
 		l.told(&l.Events[last], r)
@@ -302,10 +298,10 @@ func (l *Log) Cap(r Refusal, at, local int64, incarnation uint64) {
 	l.told(l.event(Capped, at, local, incarnation), r)
 }
 
-// GiveBack notes that an operation was refused although its record had been on its
-// way to the disk, which had no room for it: that record and those behind it are
-// cut, and its token is back in the bucket. Records up to durable are not looked
-// at. An operation whose record was not seen has no seq.
+// GiveBack notes that an operation was refused although its record had been on its way to the disk,
+// which had no room for it. That record and those behind it are cut, and its token is back in the
+// bucket. Records up to durable are not searched. An operation whose record was not seen has no
+// seq.
 func (l *Log) GiveBack(op signal.Operation, durable lineage.Seq, at int64, incarnation uint64) {
 	l.giveBack(func(rec *record.Record) bool { return rec.Kind.IsOperation() && rec.Operation() == op }, durable,
 		Event{Kind: GivenBack, At: at, Incarnation: incarnation})
@@ -357,9 +353,9 @@ func (l *Log) Recover(tail lineage.Seq, at, local int64, incarnation uint64) {
 	l.serves(tail, at, local, incarnation)
 }
 
-// adopt makes the lineage up to tail what a process has written. What it has may have
-// been cut when another one, of which nothing is left, wrote something else there. For
-// those who follow the events the log ends before that, and is appended once more.
+// adopt makes the lineage up to tail the records that a process has written. Another process, whose
+// log is lost, may have cut them and written other records there. The events then say that the log
+// ends before the first such record, and that its records are appended once more.
 func (l *Log) adopt(tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool), at, local int64, incarnation uint64) {
 	from := tail + 1
 	for seq := tail; seq > 0; seq-- {
@@ -406,11 +402,10 @@ func lastCut(cut []Entry, seq lineage.Seq, chain lineage.Chain) int {
 	return -1
 }
 
-// Lead notes that another process began to sequence a shared log behind tail; its
-// limiter has credit since local, which may be before it led: it had received that
-// record then. Admissions of the one before it that wait for their records are void,
-// and so is what it writes from now on. The log of the process is the lineage: written
-// is the chain that it wrote at a seq, if that was seen.
+// Lead notes that another process began to sequence a shared log behind tail. The credit of its
+// limiter counts from local, when it received that record, which may be before it led. Admissions
+// of the earlier leader that wait for their records are void, and so are its later writes. The log
+// of the new leader is the lineage: written is the chain that it wrote at a seq, if that was seen.
 func (l *Log) Lead(epoch lineage.ShardEpoch, tail lineage.Seq, written func(lineage.Seq) (lineage.Chain, bool), at, local int64, incarnation uint64) {
 	l.shared, l.epoch, l.tail = true, epoch, tail
 	l.taken = l.taken[:0]

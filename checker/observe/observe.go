@@ -1,12 +1,11 @@
-// Package observe holds what an omniscient observer saw of one run: the records
-// of every slot on their way to the disk, the instants of their tokens, the
-// refusals, the restarts, what the nodes held at the end, and what was found
-// wrong while it happened. It is evidence for the checkers, which also read the
-// history of the clients. It refuses to judge, and it never asks a node what it
-// intended.
+// Package observe holds the observations of an omniscient observer in one run: the records of every
+// slot on their way to the disk, the instants of their tokens, the refusals, the restarts, the
+// nodes' final contents, and the faults that it saw while they happened. It is evidence for the
+// checkers, which also read the history of the clients. It refuses to judge, and it never asks a
+// node for its intentions.
 //
-// The one rule to remember: what is noted here was seen from outside - bytes,
-// keys, instants - so that a mistake of the core cannot excuse itself.
+// The one rule to remember: every observation is made from outside - bytes, keys, instants - so
+// that a mistake of the core cannot excuse itself.
 package observe
 
 import (
@@ -31,7 +30,7 @@ type EntityState struct {
 	State  signal.State
 }
 
-// Dump is what a node holds of a slot at the end of the run.
+// Dump is a node's content of a slot at the end of the run.
 type Dump struct {
 	Node     uint32
 	Tenant   tenant.ID
@@ -41,8 +40,8 @@ type Dump struct {
 	Counts   Counts
 }
 
-// Counts are what a node's caps hang on, by its own account. The zero value says
-// that it was not asked.
+// Counts are the numbers that a node compares with its caps, by its own account. The zero value
+// says that the node was not asked.
 type Counts struct {
 	Known  bool
 	Live   uint64        // entities
@@ -79,9 +78,9 @@ type Run struct {
 	SlowPPM int64
 	// Quiet says that nothing went wrong in the run: no disruption, no deviation.
 	Quiet bool
-	// Stalls says, one line each, what the calm part still waits for.
+	// Stalls holds one line for each thing that the calm part still waits for.
 	Stalls []string
-	Stops  []Stop // slots that nobody waits for any more
+	Stops  []Stop // slots that the calm part no longer waits for
 
 	DurableAck DurableAck
 	Islands    Islands
@@ -240,8 +239,7 @@ func (r *Run) Refused(t tenant.ID, slot lineage.Slot, at, local int64, incarnati
 	r.Log(t, slot).Refuse(at, local, incarnation)
 }
 
-// Told notes what a client was told that was refused for want of a token; see
-// Log.Tell.
+// Told notes the answer to a client that was refused for want of a token; see Log.Tell.
 func (r *Run) Told(t tenant.ID, slot lineage.Slot, refusal Refusal) { r.Log(t, slot).Tell(refusal) }
 
 // Capped notes that an operation was refused for a cap; see Log.Cap.
@@ -261,8 +259,8 @@ func (r *Run) LimitsGivenBack(t tenant.ID, slot lineage.Slot, version uint64, du
 	r.Log(t, slot).GiveBackLimits(version, durable, at, incarnation)
 }
 
-// Damage notes that bytes of the slot that were durable were damaged, so that it
-// may have to stop. What it answers is judged as ever.
+// Damage notes that bytes of the slot that were durable were damaged, so that it may have to stop.
+// Its answers are judged as ever.
 func (r *Run) Damage(t tenant.ID, slot lineage.Slot) {
 	if !r.Damaged(t, slot) {
 		r.damaged = append(r.damaged, slotID{t, slot})

@@ -12,7 +12,7 @@ type EarlyAck struct {
 	Slot   lineage.Slot
 	Seq    lineage.Seq
 	At     int64  // true time, ns
-	Detail string // what was missing, in words
+	Detail string // the missing part, in words
 }
 
 // DurableAck records, at the instant of every acknowledgement, whether its
@@ -38,8 +38,8 @@ func (d *DurableAck) Acked(t tenant.ID, slot lineage.Slot, seq lineage.Seq, at i
 	d.Early = append(d.Early, EarlyAck{Tenant: t, Slot: slot, Seq: seq, At: at, Detail: detail})
 }
 
-// Touch is one disk operation: whose directory its path is in, and whose work
-// its key says that it is.
+// Touch is one disk operation: the tenant that owns the directory of its path, and the tenant that
+// its key names.
 type Touch struct {
 	Path    string
 	OfPath  tenant.ID // meaningful if HasPath; else the path is the node's own

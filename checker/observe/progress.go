@@ -39,7 +39,7 @@ type Belief struct {
 	Tenant tenant.ID
 	Slot   lineage.Slot
 	Node   uint32             // that believes it
-	Of     uint32             // the node whose log it is about
+	Of     uint32             // the node that has the log
 	Epoch  lineage.ShardEpoch // in which it counts
 	Seq    lineage.Seq        // up to here
 	Last   lineage.Seq        // what there is to it: acknowledged, or in the log
@@ -48,7 +48,7 @@ type Belief struct {
 
 // Progress records the misbeliefs of nodes about logs. The zero value is empty and ready.
 type Progress struct {
-	Count int      // of what was looked at
+	Count int      // beliefs that were looked at
 	Wrong []Belief // at most maxNoted
 	More  int      // beyond those
 }

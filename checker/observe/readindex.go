@@ -5,14 +5,14 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// OldRead is a linearizable read that was answered from a state which lacks records that
-// somebody had been told of before the read reached its node.
+// OldRead is a linearizable read that was answered from a state which lacks records that a node had
+// announced before the read reached the answering node.
 type OldRead struct {
 	Tenant tenant.ID
 	Slot   lineage.Slot
 	Node   uint32      // that answered
 	Seq    lineage.Seq // of the state
-	Told   lineage.Seq // that somebody had been told of when the read came
+	Told   lineage.Seq // the highest seq that was announced when the read came
 	Came   int64       // true time, ns
 	At     int64       // when the answer left, true time, ns
 }

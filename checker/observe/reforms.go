@@ -15,7 +15,7 @@ type Haste uint8
 const (
 	Unasked      Haste = iota + 1 // a member of the set had not told of its logs when the leader began
 	WorseLog                      // a member had told of a better log than the one that was adopted
-	SettledEarly                  // the reform was over, and a member lacked what the leader had adopted
+	SettledEarly                  // the reform was over, and a member lacked a record that the leader had adopted
 	LostCounted                   // the disk of a member had been lost since it was in the set before. Of all slots
 )
 
@@ -40,7 +40,7 @@ type Reform struct {
 	Of     uint32      // the member
 	Seq    lineage.Seq // the last record that was adopted; of SettledEarly, the one after it
 	Better lineage.Seq // WorseLog: the end of the member's log
-	Lacks  string      // SettledEarly: what is missing on the member's device, in words
+	Lacks  string      // SettledEarly: the part that is missing on the member's device, in words
 	At     int64       // true time, ns
 }
 
@@ -54,7 +54,7 @@ type Reforms struct {
 
 func (r *Reforms) reset() { *r = Reforms{Wrong: r.Wrong[:0]} }
 
-// Hasty notes what was wrong.
+// Hasty notes a reform that went wrong.
 func (r *Reforms) Hasty(x Reform) {
 	if len(r.Wrong) == maxNoted {
 		r.More++

@@ -5,8 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// SharesFlaw says what a run showed to be wrong with how a tenant's limits move between its
-// slots.
+// SharesFlaw is a fault in the movement of a tenant's limits between its slots.
 type SharesFlaw uint8
 
 // The flaws.
@@ -23,9 +22,9 @@ type SharesFault struct {
 	Slot    lineage.Slot
 	Node    uint32      // HeldEarly: the leader
 	Seq     lineage.Seq // HeldEarly: of the record
-	Detail  string      // HeldEarly: what was missing where; GrantedFar: the resource
-	Sum     uint64      // GrantedFar: what all slots together might use
-	Limit   uint64      // GrantedFar: what they may
+	Detail  string      // HeldEarly: the missing part, and its node; GrantedFar: the resource
+	Sum     uint64      // GrantedFar: the most that all slots together might use
+	Limit   uint64      // GrantedFar: the most that they may use
 	Version uint64      // of the grant, or of the entry that ended the tenant
 	At      int64       // true time, ns
 }

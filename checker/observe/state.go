@@ -68,13 +68,13 @@ func SpanDigest(s lineage.Span) uint64 {
 	return mix(mix(mix(1, uint64(s.Placement)), uint64(s.Epoch)), uint64(s.First))
 }
 
-// Answer is what a request of a session was told.
+// Answer is the answer to a request of a session.
 type Answer struct {
 	Request uint64 // 0: none
 	Seq     lineage.Seq
 }
 
-// SessionDigest is the digest of who a session is of, and of its last use.
+// SessionDigest is the digest of a session's identity and of its last use.
 func SessionDigest(id, client, nonce uint64, last lineage.Seq) uint64 {
 	return mix(mix(mix(id, client), nonce), uint64(last))
 }
@@ -170,7 +170,7 @@ type Sample struct {
 	Unreadable bool
 }
 
-// States is what was seen of the states of replicas. The zero value is empty and ready.
+// States holds samples of the states of replicas. The zero value is empty and ready.
 type States struct {
 	Samples []Sample
 }

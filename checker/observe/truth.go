@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What was so, at every instant, of that of which nodes tell figures.
+// The truth, at every instant, about the figures that nodes report.
 
 // Extent is up to where something reached from an instant on.
 type Extent struct {
@@ -39,7 +39,7 @@ type Track struct {
 	Tenant  tenant.ID
 	Slot    lineage.Slot
 	Shard   lineage.Shard
-	Ends    []Extent // of who leads: the last record that it has appended
+	Ends    []Extent // of the leader: the last record that it has appended
 	Durable []Extent // the last record that is durable there
 	Leads   []Lead
 	Refused []Tally
@@ -143,7 +143,7 @@ func (k *Track) TallyAt(epoch lineage.ShardEpoch, at int64) (counts [3]uint64) {
 	return counts
 }
 
-// Report is what was so of a node in the Step in which it told others how it is.
+// Report is the truth about a node in the Step in which it reported its own figures.
 type Report struct {
 	By     Process
 	Number uint64
@@ -153,7 +153,7 @@ type Report struct {
 	Copies []Copy
 }
 
-// Copy is what a node's files of a shard take.
+// Copy is the size of a node's files of a shard.
 type Copy struct {
 	Shard lineage.Shard
 	Bytes uint64 // of the logs that are the node's
@@ -167,7 +167,7 @@ func (h *Health) AddReport(by Process, number uint64, at, local int64) *Report {
 	return r
 }
 
-// Of returns what is noted of a shard.
+// Of returns the size that is noted of a shard.
 func (r *Report) Of(shard lineage.Shard) Copy {
 	for _, c := range r.Copies {
 		if c.Shard == shard {
@@ -177,7 +177,7 @@ func (r *Report) Of(shard lineage.Shard) Copy {
 	return Copy{Shard: shard}
 }
 
-// Copy returns what is noted of a shard to be added to, made if nothing is.
+// Copy returns the entry of a shard, to be added to, and makes it if there is none.
 func (r *Report) Copy(shard lineage.Shard) *Copy {
 	for i := range r.Copies {
 		if r.Copies[i].Shard == shard {

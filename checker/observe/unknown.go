@@ -24,8 +24,7 @@ type Denial struct {
 	Before, After int64  // likewise, of the acknowledgements
 }
 
-// Causes are what a run has of reasons for outcomes that nobody knows. The zero value is
-// empty and ready.
+// Causes are the reasons of a run for unknown outcomes. The zero value is empty and ready.
 type Causes struct {
 	Hurt []Hurt
 	// Deviated says that messages may have been lost, doubled, late or damaged at any

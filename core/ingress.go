@@ -17,16 +17,16 @@ import (
 type work struct {
 	does    job
 	from    env.ID
-	request wire.Message // answers: what is to be answered
+	request wire.Message // answers: the request
 }
 
-// job is what a piece of work does.
+// job is the kind of a piece of work.
 type job uint8
 
 const (
 	answers job = iota // a request that is no change
 	appends            // the next change that the slot has admitted, and keeps
-	renews             // the record of what the slot is granted
+	renews             // append the record of the slot's grant
 )
 
 // Bounds of the turns of one Step, so that what arrives meanwhile, a refusal say,

@@ -17,8 +17,8 @@ import (
 // anyCommand draws a command: of a kind, the first of a few that would have an effect.
 func anyCommand(t *rapid.T, p *Plane) (c Command) {
 	kind := rapid.SampledFrom([]Kind{
-		Register, Appear, Appear, Elect, Reform, Reform, Settle, Settle, Remove, Join, Join, Exclude, Exclude, Readmit, Readmit, Assign,
-		CreateTenant, CreateTenant, DropTenant, Configure, Configure, Grant, Grant, Grant, Hold, Hold, Close, Drain, Undrain, AcceptLoss, AcceptLoss,
+		Register, Appear, Appear, Elect, Reform, Reform, Settle, Settle, Remove, Join, Join, Exclude, Exclude, Readmit, Readmit, Assign, Assign,
+		CreateTenant, CreateTenant, DropTenant, Configure, Configure, Grant, Grant, Grant, Hold, Hold, Close, Close, Drain, Undrain, Undrain, AcceptLoss, AcceptLoss,
 	}).Draw(t, "kind")
 	for range 6 {
 		if c = anyOf(t, p, kind); p.Judge(&c) == Done {
@@ -300,7 +300,7 @@ func TestAnyCommandsKeepTheInvariants(t *testing.T) {
 	defer func() { t.Log("effects:", effects) }()
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLog()
-		for range rapid.IntRange(1, 60).Draw(t, "commands") {
+		for range rapid.IntRange(1, 120).Draw(t, "commands") {
 			c, before, nodes := anyCommand(t, l.plane), shards(l.plane), slices.Clone(l.plane.nodes)
 			were := tenants(l.plane)
 			r := l.do(c)

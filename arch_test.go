@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden", "internal/yardstick"},
 	{"core/record", "core/quota"},
 	{"core/wire", "core/peer", "core/wal", "core/route", "core/fair", "core/state", "core/health"},
-	{"core/replica", "core/metalog", "core/control"},
+	{"core/replica", "core/metalog", "core/control", "core/placement"},
 	{"core/quorum"},
 	{"core/group", "core/desired"},
 	{"core"},

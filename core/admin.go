@@ -6,6 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -110,7 +111,7 @@ func (n *Node) create(from env.ID, m *wire.Message) {
 	if !n.legal(from, m) {
 		return
 	}
-	p := &Placement{
+	p := &placement.Entry{
 		Tenant: tenant.Config{ID: m.Tenant, Version: m.Version, Limits: m.Limits},
 		Slot:   m.Slot, Epoch: m.Placement, Shard: m.Shard, Node: n.env.Self(),
 	}
@@ -133,22 +134,22 @@ func (n *Node) create(from env.ID, m *wire.Message) {
 
 // creatable says why a tenant cannot be made here; NoError also if it is here
 // already, just as it is wanted.
-func (n *Node) creatable(p *Placement) wire.Code {
+func (n *Node) creatable(p *placement.Entry) wire.Code {
 	// Who asks for data by this ID must not find somebody else's.
 	//safety:dropped-id-never-created by=lifecycle on=tenant-lifecycle
 	if n.catalog.Dropped(p.Tenant.ID) {
 		return wire.TenantDropped
 	}
 	there := n.catalog.Created(p.Tenant.ID)
-	if n.cluster.has(p.Tenant.ID) {
-		there = n.cluster.find(p.Tenant.ID, p.Slot)
+	if n.cluster.Has(p.Tenant.ID) {
+		there = n.cluster.Find(p.Tenant.ID, p.Slot)
 	}
 	switch {
-	case p.Slot != 0 || p.Epoch == 0 || n.cluster.homeOf(p.Shard, p.Node) != p.Node:
+	case p.Slot != 0 || p.Epoch == 0 || n.cluster.HomeOf(p.Shard, p.Node) != p.Node:
 		return wire.Invalid
-	case there != nil && there.same(p, n.env.Self()):
+	case there != nil && placedAs(there, p, n.env.Self()):
 		return wire.NoError
-	case there != nil || n.cluster.has(p.Tenant.ID):
+	case there != nil || n.cluster.Has(p.Tenant.ID):
 		return wire.TenantExists
 	case n.writing != nil:
 		return wire.Overloaded
@@ -158,10 +159,10 @@ func (n *Node) creatable(p *Placement) wire.Code {
 	return wire.NoError
 }
 
-// same reports whether p, which is on node self if it names none, is what a
+// placedAs reports whether p, which is on node self if it names none, is what a
 // creation wants.
-func (p *Placement) same(want *Placement, self env.ID) bool {
-	return p.Node == self && p.Identity() == want.Identity() &&
+func placedAs(p, want *placement.Entry, self env.ID) bool {
+	return p.Node == self && IdentityOf(p) == IdentityOf(want) &&
 		p.Tenant.Version == want.Tenant.Version && p.Tenant.Limits == want.Tenant.Limits
 }
 

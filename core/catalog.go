@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -78,7 +79,7 @@ type Catalog struct {
 	Given env.Incarnation
 
 	epochs  []shardEpoch
-	created []Placement // their nodes are not in the file
+	created []placement.Entry // their nodes are not in the file
 	dropped []tenant.ID
 }
 
@@ -109,7 +110,7 @@ func (c *Catalog) Dropped(id tenant.ID) bool {
 
 // Created returns the placement of a tenant that was created on the node and not
 // dropped, without its node; nil if there is none.
-func (c *Catalog) Created(id tenant.ID) *Placement {
+func (c *Catalog) Created(id tenant.ID) *placement.Entry {
 	if i, found := c.place(id); found {
 		return &c.created[i]
 	}
@@ -117,7 +118,7 @@ func (c *Catalog) Created(id tenant.ID) *Placement {
 }
 
 func (c *Catalog) place(id tenant.ID) (int, bool) {
-	return slices.BinarySearchFunc(c.created, id, func(p Placement, id tenant.ID) int { return cmp.Compare(p.Tenant.ID, id) })
+	return slices.BinarySearchFunc(c.created, id, func(p placement.Entry, id tenant.ID) int { return cmp.Compare(p.Tenant.ID, id) })
 }
 
 // clone returns a copy that shares nothing with c.
@@ -127,7 +128,7 @@ func (c *Catalog) clone() Catalog {
 
 // create adds a tenant, and its shard if that is new. The tenant must be neither
 // created nor dropped yet.
-func (c *Catalog) create(p *Placement) {
+func (c *Catalog) create(p *placement.Entry) {
 	i, _ := c.place(p.Tenant.ID)
 	c.created = slices.Insert(c.created, i, *p)
 	if c.epochOf(p.Shard) == nil {
@@ -247,7 +248,7 @@ func (c *Catalog) read(b []byte, counts [3]int) {
 		b = b[shardSize:]
 	}
 	for range counts[1] {
-		c.created = append(c.created, Placement{
+		c.created = append(c.created, placement.Entry{
 			Tenant: tenant.Config{ID: tenant.ID(le.Uint64(b)), Version: le.Uint64(b[24:]), Limits: tenant.Limits{
 				Rate: le.Uint64(b[32:]), Burst: le.Uint64(b[40:]), Entities: le.Uint64(b[48:]), Bytes: le.Uint64(b[56:]),
 			}},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -24,8 +25,8 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/v3 anew; right only as
 var private = cmp.AllowUnexported(Catalog{}, shardEpoch{})
 
 // created is a placement as the catalog holds it.
-func created(id tenant.ID, shard lineage.Shard) Placement {
-	return Placement{
+func created(id tenant.ID, shard lineage.Shard) placement.Entry {
+	return placement.Entry{
 		Tenant: tenant.Config{ID: id, Version: 7, Limits: tenant.Limits{Rate: 100, Burst: 20, Entities: 30, Bytes: 4000}},
 		Epoch:  1, Shard: shard,
 	}
@@ -36,7 +37,7 @@ func full() Catalog {
 	return Catalog{
 		Cluster: 0x21, Directory: env.Nonce{A: 0x2223, B: 0x2425}, Given: 0x26,
 		epochs:  []shardEpoch{{1, 0x1122334455667788}, {5, 2}},
-		created: []Placement{created(3, 1), created(tenant.Reserved-1, 5)},
+		created: []placement.Entry{created(3, 1), created(tenant.Reserved-1, 5)},
 		dropped: []tenant.ID{0, 9},
 	}
 }
@@ -84,7 +85,7 @@ func TestGoldenNodeFiles(t *testing.T) {
 func TestACatalogIsWhatWasDone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c Catalog
-		there, gone, shards := map[tenant.ID]Placement{}, map[tenant.ID]bool{}, map[lineage.Shard]bool{}
+		there, gone, shards := map[tenant.ID]placement.Entry{}, map[tenant.ID]bool{}, map[lineage.Shard]bool{}
 		for range rapid.IntRange(0, 30).Draw(t, "steps") {
 			id := tenant.ID(rapid.IntRange(0, 8).Draw(t, "tenant"))
 			if _, known := there[id]; !known && !gone[id] && rapid.Bool().Draw(t, "create") {

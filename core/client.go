@@ -6,6 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -75,7 +76,7 @@ type Client struct {
 type routed struct {
 	tenant tenant.ID
 	entity signal.Entity
-	place  *Placement
+	place  *placement.Entry
 }
 
 // link is the client's end of its connection to a node.
@@ -99,7 +100,7 @@ type session struct {
 type call struct {
 	id       uint64
 	kind     wire.Kind // Write, Put, Delete, Read, Query, OpenSession
-	place    *Placement
+	place    *placement.Entry
 	signal   signal.Signal    // of a Write; else the entity only
 	op       signal.Operation // of a change: once it was sent
 	nonce    uint64           // OpenSession
@@ -175,7 +176,7 @@ func (c *Client) begin(k *call) uint64 {
 }
 
 // add puts a call behind those under way. It is not due, and has no deadline.
-func (c *Client) add(kind wire.Kind, place *Placement) *call {
+func (c *Client) add(kind wire.Kind, place *placement.Entry) *call {
 	c.lastCall++
 	n := len(c.calls)
 	c.calls = slices.Grow(c.calls, 1)[:n+1]
@@ -209,9 +210,9 @@ func (c *Client) Slot(id tenant.ID, e signal.Entity) (lineage.Slot, bool) {
 
 // route returns where an entity lives, nil if its tenant is not placed. Whoever asks
 // for the slot of an entity is about to make a call that names it.
-func (c *Client) route(id tenant.ID, e signal.Entity) *Placement {
+func (c *Client) route(id tenant.ID, e signal.Entity) *placement.Entry {
 	if l := &c.routed; l.place == nil || l.tenant != id || l.entity != e {
-		l.tenant, l.entity, l.place = id, e, c.cluster.route(id, e)
+		l.tenant, l.entity, l.place = id, e, c.cluster.Route(id, e)
 	}
 	return c.routed.place
 }

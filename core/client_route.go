@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/keyed"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -48,12 +49,12 @@ type hop struct {
 }
 
 // routeOf returns what is known of a call's shard.
-func (c *Client) routeOf(p *Placement) *shardRoute {
+func (c *Client) routeOf(p *placement.Entry) *shardRoute {
 	k := keyed.Key{A: uint64(p.Shard)}
 	r := c.routes.Find(k)
 	if r == nil {
 		r = c.routes.Add(k)
-		*r = shardRoute{replicas: c.cluster.replicas(p.Shard), leader: p.Node}
+		*r = shardRoute{replicas: c.cluster.Replicas(p.Shard), leader: p.Node}
 	}
 	return r
 }
@@ -170,7 +171,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 }
 
 // saw keeps what was seen of a slot, for session reads.
-func (c *Client) saw(p *Placement, m *wire.Message) {
+func (c *Client) saw(p *placement.Entry, m *wire.Message) {
 	if m.Kind != wire.AckAt && m.Kind != wire.StateAt {
 		return
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/keyed"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -117,7 +118,7 @@ func (c *Client) welcome(l *link, m *wire.Message) {
 }
 
 // sessionOf returns the session in a slot, making it if it is the first use.
-func (c *Client) sessionOf(p *Placement) *session {
+func (c *Client) sessionOf(p *placement.Entry) *session {
 	k := keyed.Key{A: uint64(p.Tenant.ID), B: uint64(p.Slot)}
 	s := c.sessions.Find(k)
 	if s == nil {
@@ -128,7 +129,7 @@ func (c *Client) sessionOf(p *Placement) *session {
 }
 
 // openSession makes a call of the client's own that opens the session in a slot.
-func (c *Client) openSession(p *Placement) {
+func (c *Client) openSession(p *placement.Entry) {
 	s := c.sessionOf(p)
 	if s.opening {
 		return

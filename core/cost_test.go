@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tidaldb/tidalsim/core/env"
-	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -238,23 +237,5 @@ func BenchmarkClientStep(b *testing.B) {
 			}
 			b.ReportMetric(float64(took)/float64(done), "ns/write")
 		})
-	}
-}
-
-// BenchmarkRoute looks up where an entity of one of a million tenants lives, as a client
-// does, in an order that no cache foresees.
-func BenchmarkRoute(b *testing.B) {
-	const million = 1_000_000
-	c := &Cluster{Placements: make([]Placement, million)}
-	for i := range c.Placements {
-		c.Placements[i] = Placement{Tenant: tenant.Config{ID: tenant.ID(i)}, Epoch: 1, Shard: lineage.Shard(i % 1000)}
-	}
-	c.Index()
-	b.ResetTimer()
-	at := 0
-	for i := range b.N {
-		if at = (at + 611_953) % million; c.route(tenant.ID(at), signal.Entity(i)) == nil {
-			b.Fatalf("tenant %d is not placed", at)
-		}
 	}
 }

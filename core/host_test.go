@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -46,12 +47,12 @@ const operatorID env.ID = 77
 
 // twoNodes places tenant 1 on this node, in shard 0, and tenant 2 on another.
 func twoNodes() *Cluster {
-	place := func(id tenant.ID, node env.ID) Placement {
-		return Placement{
+	place := func(id tenant.ID, node env.ID) placement.Entry {
+		return placement.Entry{
 			Tenant: tenant.Config{ID: id, Version: 1, Limits: tenant.Limits{Rate: 1000}}, Epoch: 1, Node: node,
 		}
 	}
-	c := &Cluster{Placements: []Placement{place(1, 0), place(2, 1)}, Constants: replica.DefaultConstants}
+	c := &Cluster{Map: placement.Map{Placements: []placement.Entry{place(1, 0), place(2, 1)}}, Constants: replica.DefaultConstants}
 	c.Placements[1].Shard = 1
 	c.Index()
 	return c

@@ -5,6 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/peer"
+	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
 // What the coordinator was told, and when it asked: each figure was true at some instant
@@ -31,6 +32,12 @@ type shardKnown struct {
 	asked   env.Time
 	since   env.Time          // what is of the leader was so then, or later
 	figures peer.ShardFigures // without its slots
+}
+
+// slotKey names a tenant's slot.
+type slotKey struct {
+	tenant tenant.ID
+	slot   lineage.Slot
 }
 
 // slotKnown is what a leader said of a slot.

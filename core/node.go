@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/state"
@@ -165,9 +166,9 @@ func (n *Node) openSlots() {
 	n.removeLeftovers()
 }
 
-func (n *Node) openSlot(p *Placement) {
+func (n *Node) openSlot(p *placement.Entry) {
 	r := replica.New(replica.Config{
-		Identity: p.Identity(), Limits: record.LimitsOf(p.Tenant.Version, p.Tenant.Limits), Epoch: n.catalog.epochOf(p.Shard).epoch,
+		Identity: IdentityOf(p), Limits: record.LimitsOf(p.Tenant.Version, p.Tenant.Limits), Epoch: n.catalog.epochOf(p.Shard).epoch,
 		Constants: n.cluster.Constants, Index: uint32(len(n.slots)), Memory: &n.memory,
 	})
 	n.place(p.Tenant.ID, p.Slot, len(n.slots))
@@ -223,7 +224,7 @@ func (n *Node) place(id tenant.ID, slot lineage.Slot, i int) {
 
 // unknown says why a slot is not here.
 func (n *Node) unknown(m *wire.Message) wire.Code {
-	p := n.cluster.find(m.Tenant, m.Slot)
+	p := n.cluster.Find(m.Tenant, m.Slot)
 	switch {
 	case n.identity.lost:
 		return wire.Corrupt
@@ -235,7 +236,7 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 		return wire.UnknownTenant
 	case n.catalog.Created(m.Tenant) != nil:
 		return wire.WrongSlot
-	case p == nil && n.cluster.has(m.Tenant):
+	case p == nil && n.cluster.Has(m.Tenant):
 		return wire.WrongSlot
 	case p == nil:
 		return wire.UnknownTenant

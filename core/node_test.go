@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/placement"
 )
 
 // place adds a slot to the cluster.
 func (s *stage) place(rest string) error {
-	p := core.Placement{Shard: 1, Epoch: 1, Node: 1}
+	p := placement.Entry{Shard: 1, Epoch: 1, Node: 1}
 	c := &p.Tenant
 	c.ID, c.Version, c.Limits.Rate = 1, 1, 1000
 	err := assign(rest, map[string]func(string) error{

@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -14,8 +15,8 @@ import (
 // Command is what an operator wants: of the node that hosts, or is to host, a tenant's
 // slot; or, of kind wire.Control, of a cluster whose shards are shared.
 type Command struct {
-	Kind  wire.Kind // Configure, Create, Drop or Control
-	Place Placement // Configure: its Tenant has the new version and limits
+	Kind  wire.Kind       // Configure, Create, Drop or Control
+	Place placement.Entry // Configure: its Tenant has the new version and limits
 	// Base is the version of the configuration in force, as the operator knows it.
 	// Of a Drop, 0 is any; a Create has none.
 	Base uint64

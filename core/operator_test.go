@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
@@ -63,7 +64,7 @@ func (d *desk) wakes() {
 func connected(t *testing.T) *desk {
 	d := &desk{host: &host{TB: t}}
 	d.Operator = NewOperator(d, DefaultPatience)
-	d.Begin(Command{Kind: wire.Drop, Place: Placement{Node: 4, Epoch: 1}, Base: 2})
+	d.Begin(Command{Kind: wire.Drop, Place: placement.Entry{Node: 4, Epoch: 1}, Base: 2})
 	d.welcome(8)
 	return d
 }
@@ -162,7 +163,7 @@ func TestFramesOfAnOperatorAreNeverUsedAgain(t *testing.T) {
 	d := connected(t)
 	d.wakes()
 	d.hears(wire.Message{Kind: wire.Done, Command: wire.Drop}, 0)
-	d.Begin(Command{Kind: wire.Drop, Place: Placement{Node: 4, Epoch: 1}})
+	d.Begin(Command{Kind: wire.Drop, Place: placement.Entry{Node: 4, Epoch: 1}})
 	d.wakes()
 	d.welcome(9)
 	frames, nonces, requests := map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}

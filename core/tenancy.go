@@ -67,7 +67,7 @@ func (n *Node) home(id tenant.ID, slot lineage.Slot) (lineage.Shard, bool) {
 // belongs reports whether an entity belongs into a slot.
 func (n *Node) belongs(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
 	if n.sharing == nil {
-		return n.cluster.owns(id, slot, e)
+		return n.cluster.Owns(id, slot, e)
 	}
 	t := n.tenant(id)
 	if t == nil || len(t.Shards) == 1 {
@@ -215,7 +215,7 @@ func (n *Node) removeLate(i int) {
 
 // openHomes opens every slot of a shard that is to be here.
 func (n *Node) openHomes(g *group.Group) {
-	for _, i := range n.cluster.inShard(g.Shard()) {
+	for _, i := range n.cluster.InShard(g.Shard()) {
 		p := &n.cluster.Placements[i]
 		if t := n.tenant(p.Tenant.ID); t != nil {
 			n.openShared(g, t, p.Slot)
@@ -223,7 +223,7 @@ func (n *Node) openHomes(g *group.Group) {
 	}
 	for i := range n.tenancy.changed {
 		t := &n.tenancy.changed[i]
-		if n.cluster.has(t.Config.ID) {
+		if n.cluster.Has(t.Config.ID) {
 			continue
 		}
 		for slot, shard := range t.Shards {

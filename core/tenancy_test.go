@@ -405,7 +405,7 @@ func TestWhoStartsServesNothingOfWhatWasDropped(t *testing.T) {
 // entityBefore is an entity of a slot of a tenant of the founding.
 func (b *berth) entityBefore(id tenant.ID, slot lineage.Slot) signal.Entity {
 	for e := signal.Entity(0); ; e++ {
-		if b.cluster.owns(id, slot, e) {
+		if b.cluster.Owns(id, slot, e) {
 			return e
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -116,9 +117,9 @@ func measure(b *testing.B, n int, reserve int64) {
 
 // race lets n writers send b.N signals to a node, which decorate may wrap.
 func race(b *testing.B, shared *writers, n int, reserve int64, limits tenant.Limits, decorate func(*core.Node) env.Machine) {
-	cluster := &core.Cluster{Constants: replica.DefaultConstants, Placements: []core.Placement{{
+	cluster := &core.Cluster{Constants: replica.DefaultConstants, Map: placement.Map{Placements: []placement.Entry{{
 		Tenant: tenant.Config{Version: 1, Limits: limits}, Epoch: 1,
-	}}}
+	}}}}
 	cluster.Index()
 	shared.left, shared.open, shared.done = b.N, b.N, make(chan struct{})
 	shared.ready.Add(n)

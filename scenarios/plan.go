@@ -9,6 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/harness"
@@ -303,7 +304,7 @@ func (p *Plan) validateLoyal() error {
 // cluster returns the configuration that nodes and clients share; all is with the
 // tenants that are not there at first.
 func (p *Plan) cluster(all bool) *core.Cluster {
-	c := &core.Cluster{Constants: p.Cluster.Constants, Placements: make([]core.Placement, 0, len(p.Cluster.Tenants)), Founding: p.founding()}
+	c := &core.Cluster{Constants: p.Cluster.Constants, Map: placement.Map{Placements: make([]placement.Entry, 0, len(p.Cluster.Tenants))}, Founding: p.founding()}
 	if p.Cluster.Shared != nil {
 		c.Shared = p.shared(all)
 		c.PlaceShared()
@@ -372,8 +373,8 @@ func (p *Plan) founding() *core.Founding {
 }
 
 // placement says where a tenant's first slot lives.
-func (p *Plan) placement(t *TenantPlan) core.Placement {
-	return core.Placement{Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node}
+func (p *Plan) placement(t *TenantPlan) placement.Entry {
+	return placement.Entry{Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node}
 }
 
 // drift bounds how much faster than true time a node's clock ever runs, in parts per

@@ -34,7 +34,7 @@ func (r *run) gather() (*observe.Run, error) {
 	}
 	cluster := r.config.cluster()
 	for i := range cluster.Placements {
-		if err := r.readLog(seen, cluster.Placements[i].Identity()); err != nil {
+		if err := r.readLog(seen, core.IdentityOf(&cluster.Placements[i])); err != nil {
 			return nil, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/host"
@@ -68,7 +69,7 @@ func (c *NodeConfig) cluster() *core.Cluster {
 	for i, limits := range [tenants]tenant.Limits{{Rate: 1_000_000}, {Rate: 1_000_000}, {Rate: 200, Burst: 20}} {
 		config := tenant.Config{ID: tenant.ID(i), Version: 1, Limits: limits}
 		for slot := range slotsOf[i] {
-			cluster.Placements = append(cluster.Placements, core.Placement{Tenant: config, Slot: slot, Epoch: 1, Node: Node})
+			cluster.Placements = append(cluster.Placements, placement.Entry{Tenant: config, Slot: slot, Epoch: 1, Node: Node})
 		}
 	}
 	cluster.Index()

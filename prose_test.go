@@ -29,9 +29,9 @@ var faceless = map[string]int{
 
 	"cmd/simrun": 42,
 
-	"core":             210,
+	"core":             207,
 	"core/assert":      1,
-	"core/control":     174,
+	"core/control":     7,
 	"core/desired":     11,
 	"core/env":         15,
 	"core/env/envtest": 5,

@@ -7,27 +7,26 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// rule is what a kind of command requires, in the order in which it is looked at,
-// and what it does when all of that is so.
+// rule lists the preconditions of a kind of command, in the order of the checks, and the effect if
+// all hold.
 type rule struct {
 	requires []precondition
 	effect   func(*Plane, *change)
-	// aside: the kind names a shard, which stays as it is.
+	// aside: the command names a shard but does not change it.
 	aside bool
 }
 
-// precondition returns why a command must have no effect, Done if it may.
+// precondition returns the reason to refuse a command, or Done.
 type precondition func(*Plane, *change) Refusal
 
-// change is a command under way.
+// change is a command that is being applied.
 type change struct {
 	index uint64
 	*Command
-	shard *Shard // of kinds that have one, once it is found
+	shard *Shard // the shard that the command names, if there is one
 }
 
-// rules is the protocol. The order is behaviour: the first refusal is the one that
-// is told.
+// rules is the protocol. The order is behaviour: the first refusal is the answer.
 var rules = [kindEnd]rule{
 	Register: {requires: []precondition{namedNode, newStart}, effect: register},
 	Appear:   {requires: []precondition{knownNode, appears}, effect: appear},
@@ -58,9 +57,8 @@ var rules = [kindEnd]rule{
 	AcceptLoss: {requires: []precondition{knownShard, notYetAccepted, nothingWhole}, effect: acceptLoss},
 }
 
-// Apply carries out the command at an index and returns the bytes of a Result.
-// Indexes ascend, from 2. A command whose preconditions do not hold, and what is no
-// command, changes nothing but a count of refusals.
+// Apply carries out the command at an index and returns the bytes of a Result. Indexes ascend, from
+// 2. A command that is malformed or refused changes only a count of refusals.
 func (p *Plane) Apply(index uint64, command []byte) []byte {
 	c, err := DecodeCommand(command)
 	if err != nil {
@@ -71,7 +69,7 @@ func (p *Plane) Apply(index uint64, command []byte) []byte {
 	return result.Append(nil)
 }
 
-// Do is Apply for a command that is decoded.
+// Do is Apply for a decoded command.
 func (p *Plane) Do(index uint64, c *Command) Result {
 	if index <= p.index {
 		assert.Fail("a command is applied at index %d after one at %d", index, p.index)
@@ -93,7 +91,7 @@ func (p *Plane) Do(index uint64, c *Command) Result {
 	return p.result(x, Done)
 }
 
-// Judge returns what Apply would say to a command now. Nothing changes.
+// Judge returns the refusal that Apply would give to a command now. It changes nothing.
 func (p *Plane) Judge(c *Command) Refusal {
 	return p.judge(&change{Command: c, shard: p.Shard(c.Shard)})
 }
@@ -110,14 +108,14 @@ func (p *Plane) judge(x *change) Refusal {
 	return Done
 }
 
-// changed notes a change of a shard. Its invariant is not asserted here: an
-// assertion in a machine that all members of the log run would stop all of them.
+// changed records a change of a shard. It does not assert the invariant: every member runs this
+// machine, so a failed assertion would stop all of them.
 func (s *Shard) changed(index uint64) {
 	s.Version++
 	s.Index = index
 }
 
-// result tells how the command's object is now.
+// result describes the command's object after the command.
 func (p *Plane) result(x *change, refusal Refusal) Result {
 	r := Result{Refusal: refusal}
 	if refusal == Malformed {
@@ -167,8 +165,8 @@ func knownNode(p *Plane, x *change) Refusal {
 	return unless(p.Node(x.Member.Node) != nil, UnknownNode)
 }
 
-// newStart: a start that is registered keeps its incarnation, however often it asks; one
-// that was registered before the present one is over, and its message came late.
+// newStart checks a registration. A start that is registered keeps its incarnation, however often
+// it asks. A start registered before the present one is over, and its message is late.
 func newStart(p *Plane, x *change) Refusal {
 	switch n := p.Node(x.Node); {
 	case x.Nonce == n.Nonce:
@@ -179,12 +177,12 @@ func newStart(p *Plane, x *change) Refusal {
 	return Done
 }
 
-// maxPast bounds the starts of a node that are remembered.
+// maxPast is how many earlier starts of a node the plane remembers.
 const maxPast = 4
 
 func register(p *Plane, x *change) {
 	n := p.Node(x.Node)
-	// The founding of a cluster may leave it open which directories there are.
+	// A founding file may leave the directories open; then the first one that registers is taken.
 	if n.Directory != (env.Nonce{}) && (n.Directory != x.Directory || x.Given < p.named(x.Node)) {
 		n.Lost = x.index
 	}
@@ -196,8 +194,8 @@ func register(p *Plane, x *change) {
 	p.endEligibility(x)
 }
 
-// named returns the highest incarnation in which a set names a node, 0 if none does. It is
-// durable in the node's directory: who is in a set has appeared, or was founded.
+// named returns the highest incarnation of a node that any in-sync set names, 0 if none does. It is
+// durable in the node's directory, because a member has appeared or was founded.
 func (p *Plane) named(id env.ID) (highest env.Incarnation) {
 	for i := range p.shards {
 		if m, found := p.shards[i].holder(id); found {
@@ -228,7 +226,7 @@ func appear(p *Plane, x *change) {
 	n.Incarnation, n.Index = x.Member.Incarnation, x.index
 }
 
-// rename gives the place of a member to another life of its node, if it has one.
+// rename gives the place of a member in the set to another incarnation of its node.
 func (s *Shard) rename(old, m Member, index uint64) {
 	i := slices.Index(s.InSync, old)
 	if i < 0 {
@@ -252,10 +250,10 @@ func knownShard(_ *Plane, x *change) Refusal { return unless(x.shard != nil, Unk
 
 func notYetAccepted(_ *Plane, x *change) Refusal { return unless(!x.shard.LossAccepted, Already) }
 
-// nothingWhole: nobody can lead, and there is nobody to ask either.
+// nothingWhole: no member can lead, and no member has logs to gather.
 func nothingWhole(p *Plane, x *change) Refusal { return unless(p.IsStuck(x.shard), NothingLost) }
 
-// noteLoss notes whether an operator is to be asked about what a shard has lost.
+// noteLoss records whether the shard waits for an operator to accept a loss.
 func (p *Plane) noteLoss(s *Shard) {
 	s.LossOpen = p.IsStuck(s) && !s.LossAccepted
 }
@@ -265,15 +263,15 @@ func acceptLoss(_ *Plane, x *change) {
 	x.shard.changed(x.index)
 }
 
-// Shards: what a command was decided on, and who decided.
+// Shards: the configuration that a command was decided on, and the leader that proposed it.
 
 // asDecided is the compare of compare-and-set.
 func asDecided(_ *Plane, x *change) Refusal {
 	if x.shard == nil {
 		return UnknownShard
 	}
-	// What was decided on another configuration has no effect: a coordinator that
-	// was away for long does not undo what another one has done.
+	// A command decided on another configuration has no effect: a coordinator that was away must
+	// not undo the decision of another one.
 	//safety:control-compare-and-set false by=fence on=reconfigure-under-fire
 	if x.Epoch != x.shard.Epoch || x.Version != x.shard.Version {
 		return Stale
@@ -281,7 +279,7 @@ func asDecided(_ *Plane, x *change) Refusal {
 	return Done
 }
 
-// inEpoch is asDecided for what only hangs on who leads.
+// inEpoch is asDecided for commands that depend only on the leader.
 func inEpoch(_ *Plane, x *change) Refusal {
 	switch {
 	case x.shard == nil:
@@ -296,9 +294,9 @@ func byLeader(_ *Plane, x *change) Refusal { return unless(x.By == x.shard.Leade
 
 func reforming(_ *Plane, x *change) Refusal { return unless(x.shard.Reformed, Already) }
 
-// settled: while a set is being reformed, each member may be the only one that holds
-// something, so that nobody leaves; and nobody is whole whom others could be
-// compared with.
+// settled: while a set is being reformed, each member may hold the only copy of a record, so none
+// may leave. There is no member known to be whole that another could be compared with, so none may
+// join.
 func settled(_ *Plane, x *change) Refusal { return unless(!x.shard.Reformed, Reforming) }
 
 // Shards: the member that a command is about.
@@ -306,7 +304,7 @@ func settled(_ *Plane, x *change) Refusal { return unless(!x.shard.Reformed, Ref
 func inSync(_ *Plane, x *change) Refusal { return unless(x.shard.IsInSync(x.Member), NotInSync) }
 
 func inSyncToLead(_ *Plane, x *change) Refusal {
-	// Only a member without which nothing was acknowledged is promoted.
+	// Promote only a member that must have every committed record.
 	if !x.shard.IsInSync(x.Member) && !x.shard.IsEligible(x.Member.Node) {
 		return NotInSync
 	}
@@ -318,12 +316,12 @@ func nodeInSync(_ *Plane, x *change) Refusal {
 	return unless(found, NotInSync)
 }
 
-// registered: a process that is gone gets no duties. To lead again, its successor
-// would have to be in the set itself.
+// registered: a process that has ended gets no duties. The node's later process is another member,
+// and leads only if the set names it.
 func registered(p *Plane, x *change) Refusal { return unless(p.isRegistered(x.Member), NotRegistered) }
 
 func notExcluded(_ *Plane, x *change) Refusal {
-	// Who lacks acknowledged records of a slot does not lead.
+	// A member that lacks acknowledged records of a slot must not lead.
 	if x.shard.IsExcluded(x.Member) {
 		return IsExcluded
 	}
@@ -333,7 +331,8 @@ func notExcluded(_ *Plane, x *change) Refusal {
 func notLeader(_ *Plane, x *change) Refusal { return unless(x.Member != x.shard.Leader, IsLeader) }
 
 func notLast(p *Plane, x *change) Refusal {
-	// Every slot keeps a member that is whole, be it gone: its log is the only one.
+	// Every slot keeps its last whole member, even if that member is gone: its log is the only
+	// copy.
 	if p.losesLast(x.shard, x.Member) {
 		return LastMember
 	}
@@ -370,15 +369,15 @@ func reform(p *Plane, x *change) {
 	s.Leader = x.Member
 	s.Reformed = true
 	if p.leavesWhole(s) {
-		// Who has lost what it acknowledged is not asked for it.
+		// A member with a lost directory has no logs to gather.
 		s.InSync = slices.DeleteFunc(s.InSync, p.isLost)
 	}
 	s.LossAccepted = false
 	for i, m := range s.InSync {
 		s.InSync[i] = p.renewed(m)
 	}
-	// A log that has failed lacks acknowledged records after a restart as well: it may
-	// have been fetched anew by half.
+	// A log that has failed lacks acknowledged records after a restart too: the member may have
+	// fetched only a part of it.
 	s.Excluded = slices.DeleteFunc(s.Excluded, func(e Exclusion) bool { return !s.IsInSync(p.renewed(e.Member)) })
 	for i := range s.Excluded {
 		if e := &s.Excluded[i]; p.hasRestarted(e.Member) {
@@ -387,7 +386,7 @@ func reform(p *Plane, x *change) {
 	}
 }
 
-// renewed returns the registered process of a member's node.
+// renewed returns the member with the current incarnation of its node.
 func (p *Plane) renewed(m Member) Member { return Member{m.Node, p.Node(m.Node).Incarnation} }
 
 func settle(_ *Plane, x *change) { x.shard.Reformed = false }
@@ -403,7 +402,7 @@ func join(_ *Plane, x *change) {
 	i, _ := slices.BinarySearchFunc(x.shard.InSync, x.Member, Member.Compare)
 	x.shard.InSync = slices.Insert(x.shard.InSync, i, x.Member)
 	if len(x.shard.InSync) >= x.shard.Min {
-		// What is committed from here on the eligible member may lack.
+		// The eligible member may lack records that are committed from here on.
 		//safety:eligibility-ends-at-min by=configuration on=below-min
 		x.shard.Eligible = nil
 	}
@@ -466,13 +465,13 @@ func leavesReplica(_ *Plane, x *change) Refusal {
 	return unless(slices.Contains(x.shard.Replicas, x.Node), NotReplica)
 }
 
-// leavesIdle: whoever is in the set is waited for, in whatever incarnation.
+// leavesIdle: the set waits for each of its members, in whatever incarnation.
 func leavesIdle(_ *Plane, x *change) Refusal {
 	_, found := x.shard.holder(x.Node)
 	return unless(!found, IsInSync)
 }
 
-// leavesNoneEligible: the eligible member may have what nobody else has.
+// leavesNoneEligible: the eligible member may hold the only copy of committed records.
 func leavesNoneEligible(_ *Plane, x *change) Refusal {
 	return unless(!x.shard.IsEligible(x.Node), IsEligible)
 }

@@ -5,28 +5,28 @@ import (
 	"github.com/tidaldb/tidalsim/core/quota"
 )
 
-// Need is how much a slot is in want of one number of its share.
+// Need says how urgently a slot needs more of one number of its share.
 type Need uint8
 
 // The needs.
 const (
-	Content Need = iota // it could do without some
-	Enough              // it has what it uses, and a little
-	Short               // it is at its low-water mark: it asks ahead
-	Starved             // it has refused something since it told last
+	Content Need = iota // it can give some away
+	Enough              // it has as much as it uses, and a little more
+	Short               // it is below its low-water mark and asks ahead
+	Starved             // it has refused something since its last report
 )
 
-// Use is what the sequencer of a slot's log tells of it.
+// Use is the report of a slot's sequencer about the slot.
 type Use struct {
 	Known    bool
-	Granted  uint64 // the grant that is in force in the log
-	Entities uint64 // live, and bytes, both committed
+	Granted  uint64 // the version of the grant that is in force in the log
+	Entities uint64 // live entities; they and the bytes are committed
 	Bytes    uint64
 	Needs    [quota.Resources]Need
 }
 
-// used returns how much of a resource is taken up; nothing is of rate and burst, which
-// come back by themselves.
+// used returns how much of a resource is in use. It is 0 for rate and burst, which refill by
+// themselves.
 func (u *Use) used(r int) uint64 {
 	switch r {
 	case quota.LiveEntities:
@@ -37,18 +37,18 @@ func (u *Use) used(r int) uint64 {
 	return 0
 }
 
-// Balance returns the next grant that a tenant's slots need, false if there is none. It is
-// a pure function of the tenant and of what was told of its slots last, and changes one
-// slot at a time, all numbers of its share at once:
+// Balance returns the next grant for a tenant's slots, false if none is needed. It is a pure
+// function of the tenant and of the last reports about its slots. It changes one slot at a time,
+// all numbers of its share at once:
 //
-//	the slots use more than the limit         nobody is granted any, until they use less
-//	they could come to use more than it       nobody is granted more than it uses
-//	something is left                         to who is starved, or short, or has least
-//	nothing is left, and a slot is starved    the one that can best do without gives half
-//	nothing is left, and a slot is short      the same, but not below its own low-water mark
+//	the slots use more than the limit         grant 0 to every slot until they use less
+//	they could come to use more than it       grant no slot more than it uses
+//	some is left                              grant it to the neediest slot, then to the smallest
+//	none is left, and a slot is starved       the slot with most to spare gives half
+//	none is left, and a slot is short         the same, but it stays above its low-water mark
 //
-// A slot whose log has not its last grant yet, or that has told nothing since, is left as
-// it is.
+// A slot keeps its grant while its log lacks the last one, or while its sequencer has not reported
+// since.
 func Balance(t *Tenant, uses []Use) (Command, bool) {
 	b := balance{t: t, uses: uses, whole: quota.Whole(t.Config.Limits), room: t.Room()}
 	if t.Dropping {
@@ -63,7 +63,7 @@ func Balance(t *Tenant, uses []Use) (Command, bool) {
 		for r := range want {
 			want[r] = b.wanted(i, r)
 		}
-		// Who gives comes first: only then can others have it.
+		// Grants that only shrink come first: only then can other slots have the difference.
 		if want != t.Slots[i].Grant && (best < 0 || want.Within(t.Slots[i].Grant)) {
 			best, share = i, want
 		}
@@ -82,14 +82,13 @@ type balance struct {
 	room  quota.Share
 }
 
-// ready reports whether a slot's log has its last grant, and its sequencer has told of
-// it since.
+// ready reports whether a slot's log has its last grant and its sequencer has reported since.
 func (b *balance) ready(i int) bool {
 	s := &b.t.Slots[i]
 	return s.Taken == s.Granted && b.uses[i].Known && b.uses[i].Granted == s.Granted
 }
 
-// wanted returns what slot i is to have of a resource.
+// wanted returns how much of a resource slot i is to have.
 func (b *balance) wanted(i, r int) uint64 {
 	grant := b.t.Slots[i].Grant[r]
 	switch left := b.room[r]; {
@@ -106,8 +105,8 @@ func (b *balance) wanted(i, r int) uint64 {
 	}
 }
 
-// overused reports whether the slots have more of a resource than the limit, as far as is
-// known: then nothing of it may grow anywhere.
+// overused reports whether the slots use more of a resource than the limit, as far as is known.
+// Then no slot may grow.
 func (b *balance) overused(r int) bool {
 	used := uint64(0)
 	for i := range b.uses {
@@ -119,8 +118,8 @@ func (b *balance) overused(r int) bool {
 	return used > b.whole[r]
 }
 
-// couldOveruse reports whether the slots hold more of a cap than the limit, since it was
-// lowered: one uses more than it is granted, and another one could still grow.
+// couldOveruse reports whether the slots hold more of a cap than a lowered limit. Then one slot
+// uses more than its grant, and another could still grow.
 func (b *balance) couldOveruse(r int) bool {
 	if r == quota.Rate || r == quota.Burst || b.t.Held()[r] <= b.whole[r] {
 		return false
@@ -133,7 +132,7 @@ func (b *balance) couldOveruse(r int) bool {
 	return true
 }
 
-// neediest returns the largest need of a resource among the slots that can be granted any.
+// neediest returns the largest need of a resource among the slots that are ready.
 func (b *balance) neediest(r int) Need {
 	most := Content
 	for i := range b.uses {
@@ -144,8 +143,8 @@ func (b *balance) neediest(r int) Need {
 	return most
 }
 
-// first reports whether slot i is to have of what is left: nobody that can be granted any
-// needs it more, or has less at the same need.
+// first reports whether slot i is next to get more: no ready slot needs the resource more, or has
+// less of it at the same need.
 func (b *balance) first(i, r int) bool {
 	if b.uses[i].Needs[r] < b.neediest(r) {
 		return false
@@ -160,15 +159,15 @@ func (b *balance) first(i, r int) bool {
 	return true
 }
 
-// has is what slot i has of a resource: what it is granted, or what it uses, if that is
-// more. Below that a grant would let nothing grow, and it takes nothing from anybody.
+// has is how much of a resource slot i has: its grant, or its use, if that is larger. A grant below
+// its use would let nothing grow and would take nothing from other slots.
 func (b *balance) has(i, r int) uint64 {
 	s := &b.t.Slots[i]
 	return max(s.Grant[r], min(s.Held[r], b.uses[i].used(r)))
 }
 
-// portion is how much of what is left goes to slot i, which has least: all who need it as
-// much are to have the same in the end, each by one grant.
+// portion is how much of the rest goes to slot i, which has least. Each of the slots with the same
+// need ends with the same amount, after one grant each.
 func (b *balance) portion(left uint64, i, r int) uint64 {
 	same, all := uint64(0), left
 	for j := range b.uses {
@@ -180,14 +179,14 @@ func (b *balance) portion(left uint64, i, r int) uint64 {
 	return min(left, (all+same-1)/same-b.has(i, r))
 }
 
-// gives is how much of a resource slot i gives up for another one.
+// gives is how much of a resource slot i gives up for another slot.
 func (b *balance) gives(i, r int) uint64 {
 	need := b.neediest(r)
 	if !b.canDoWithout(i, r, need) {
 		return 0
 	}
 	spare := b.spare(i, r, need)
-	for j := range b.uses { // the one that has most to spare
+	for j := range b.uses { // the slot with most to spare gives
 		if j != i && b.ready(j) && b.canDoWithout(j, r, need) {
 			if its := b.spare(j, r, need); its > spare || its == spare && j < i {
 				return 0
@@ -197,7 +196,7 @@ func (b *balance) gives(i, r int) uint64 {
 	return spare
 }
 
-// canDoWithout reports whether slot i is to give up some for who needs it so much.
+// canDoWithout reports whether slot i gives up some for a slot with this need.
 func (b *balance) canDoWithout(i, r int, need Need) bool {
 	switch mine := b.uses[i].Needs[r]; need {
 	case Starved:
@@ -208,8 +207,8 @@ func (b *balance) canDoWithout(i, r int, need Need) bool {
 	return false
 }
 
-// spare is what slot i could do without: half of what it does not use. To who is starved
-// it gives the last one too.
+// spare is how much slot i can give: half of its unused part. For a starved slot it gives even the
+// last unit.
 func (b *balance) spare(i, r int, need Need) uint64 {
 	grant, least := b.t.Slots[i].Grant[r], quota.Least()[r]
 	free := grant - min(grant, max(b.uses[i].used(r), least))
@@ -219,7 +218,7 @@ func (b *balance) spare(i, r int, need Need) uint64 {
 	return free / 2
 }
 
-// NeedOf returns how much a slot is in want of a cap: of so much granted, so much is used.
+// NeedOf returns a slot's need of a cap, from its grant and its use.
 func NeedOf(granted, used uint64, refused bool) Need {
 	free := granted - min(granted, used)
 	switch low := max(1, granted/4); {
@@ -233,8 +232,8 @@ func NeedOf(granted, used uint64, refused bool) Need {
 	return Enough
 }
 
-// NeedOfRate returns how much a slot is in want of rate and burst, by the level of its
-// bucket, which is full at the other number.
+// NeedOfRate returns a slot's need of rate and burst, from the level of its bucket and the level at
+// which it is full.
 func NeedOfRate(level, full int64, refused bool) Need {
 	switch {
 	case refused:

@@ -9,12 +9,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Nodes are told what has changed in the plane, in the order in which it was decided, and in
-// parts if it is much. Who heeds a shard knows of every tenant that was created, changed or
-// dropped before: see Reader.
+// Nodes receive the changes of the plane in the order of its entries, in several messages if they
+// are many. A node that applies a shard knows every tenant that was created, changed or dropped
+// before: see Reader.
 
-// Change is an object of the plane, and the entry that changed it last. One of the
-// pointers is not nil.
+// Change is an object of the plane and the entry that changed it last. Exactly one pointer is not
+// nil.
 type Change struct {
 	Index   uint64
 	Node    *Node
@@ -23,7 +23,7 @@ type Change struct {
 	Shard   *Shard
 }
 
-// String tells the object as it is now, in short.
+// String describes the object in short.
 func (c *Change) String() string {
 	switch {
 	case c.Node != nil:
@@ -46,7 +46,7 @@ func (c *Change) String() string {
 	return text
 }
 
-// rank orders what one entry changed: tenants before the shards that they live in.
+// rank orders the changes of one entry: tenants come before the shards that host them.
 func (c *Change) rank() int {
 	switch {
 	case c.Node != nil:
@@ -57,8 +57,8 @@ func (c *Change) rank() int {
 	return 2
 }
 
-// Since appends to dst what has changed after an entry, in the order of the entries. What
-// the founders share is no change. The objects belong to the plane.
+// Since appends to dst the changes after an entry, in the order of the entries. The founding
+// configuration is no change. The objects belong to the plane.
 func (p *Plane) Since(index uint64, dst []Change) []Change {
 	if index = max(index, founded); index >= p.index {
 		return dst
@@ -90,10 +90,10 @@ func (p *Plane) Since(index uint64, dst []Change) []Change {
 	return dst
 }
 
-// Changes, as nodes are told of them, little endian, part of the format; never change:
+// The change feed, little endian, part of the format; never change:
 //
-//	8  after: who knows less than this entry cannot use them
-//	   and each: 1 what it is, then the object as in a snapshot
+//	8  after: a reader that knows less than this entry cannot use the changes
+//	   and each: 1 the kind of object, then the object as in a snapshot
 const (
 	aNode    = 'n'
 	aTenant  = 't'
@@ -101,9 +101,9 @@ const (
 	aShard   = 's'
 )
 
-// AppendChanges appends to dst the bytes of changes after an entry, but no more of them
-// than fit into a budget of bytes, and returns up to which entry they tell, of a plane
-// that has come to entry last. What one entry changed is never parted.
+// AppendChanges appends to dst the bytes of the changes after an entry, about as many as fit into a
+// budget of bytes. It returns the entry up to which they are complete; last is the plane's last
+// entry. The changes of one entry stay together.
 func AppendChanges(dst []byte, after, last uint64, changes []Change, budget int) ([]byte, uint64) {
 	start, upTo := len(dst), after
 	dst = binary.LittleEndian.AppendUint64(dst, after)
@@ -120,25 +120,26 @@ func AppendChanges(dst []byte, after, last uint64, changes []Change, budget int)
 	return dst, last
 }
 
-// Reader is who is told of changes, in parts, some of which are late, lost or doubled. The
-// zero Reader knows what the founders share.
+// Reader reassembles the change feed; chunks may be lost, duplicated or reordered. The zero Reader
+// knows the founding configuration.
 //
-// A tenant that has changed since it was created stands behind a shard whose leader counts
-// on its being known. So no shard is heeded before everything is known.
+// A shard's leader counts on the node knowing the tenants of the shard. A tenant that has changed
+// again comes behind the shard in the feed. So the reader passes no shard on before it is up to
+// date.
 type Reader struct {
-	index  uint64  // what has changed up to here is known
-	last   uint64  // up to here there is something to know, as far as was told
-	shards []Shard // told, and not heeded yet
+	index  uint64  // changes up to here are known
+	last   uint64  // the last entry of the plane, as far as the reader has heard
+	shards []Shard // received, not passed on yet
 }
 
-// Index returns up to which entry the reader knows what has changed.
+// Index returns the entry up to which the reader knows all changes.
 func (r *Reader) Index() uint64 { return r.index }
 
-// Take takes the changes after an entry up to another one, of a plane that has come to
-// entry last, and returns what is to be heeded now, in order. What does not follow on what
-// is known changes nothing: it is told again.
+// Take takes the changes after an entry up to another one, of a plane whose last entry is last. It
+// returns the changes to apply now, in order. It ignores a chunk that leaves a gap: the coordinator
+// repeats the changes.
 func (r *Reader) Take(after, upTo, last uint64, changes []Change) (heed []Change) {
-	// What was decided between is missing.
+	// The changes between the reader's entry and after are missing.
 	if after > r.index {
 		return nil
 	}
@@ -153,7 +154,7 @@ func (r *Reader) Take(after, upTo, last uint64, changes []Change) (heed []Change
 			heed = append(heed, *c)
 		}
 	}
-	// Who has not been told of a tenant would not name its log to who gathers them.
+	// A node that does not know a tenant would omit its log when another node gathers the logs.
 	if r.index < r.last {
 		return heed
 	}
@@ -177,7 +178,7 @@ func (c *Change) append(dst []byte) []byte {
 	return c.Shard.append(append(dst, aShard))
 }
 
-// DecodeChanges reads what AppendChanges wrote. Errors wrap ErrSnapshot.
+// DecodeChanges reads the bytes that AppendChanges wrote. Errors wrap ErrSnapshot.
 func DecodeChanges(b []byte) (after uint64, changes []Change, err error) {
 	d := decoder{rest: b}
 	after = d.uint64()

@@ -10,14 +10,14 @@ import (
 	"github.com/tidaldb/tidalsim/core/quota"
 )
 
-// errContradiction is wrapped by what check returns.
+// errContradiction is wrapped by the errors of check.
 var errContradiction = errors.New("contradiction")
 
 func contradiction(format string, operands ...any) error {
 	return fmt.Errorf("%w: %s", errContradiction, fmt.Sprintf(format, operands...))
 }
 
-// ascending reports the first element that does not come after the one before it.
+// ascending reports the first element that is not larger than the one before it.
 func ascending[T any](what string, list []T, compare func(a, b T) int) error {
 	for i := 1; i < len(list); i++ {
 		if compare(list[i-1], list[i]) >= 0 {
@@ -27,7 +27,7 @@ func ascending[T any](what string, list []T, compare func(a, b T) int) error {
 	return nil
 }
 
-// checkShard reports the first part of a shard's invariant that does not hold.
+// checkShard reports the first violation of a shard's invariant.
 func (p *Plane) checkShard(s *Shard) error {
 	what := fmt.Sprintf("shard %d", s.ID)
 	if err := cmp.Or(
@@ -62,7 +62,7 @@ func (p *Plane) checkShard(s *Shard) error {
 	return p.checkPlace(s)
 }
 
-// checkEligible reports an eligible member that could lack what was committed.
+// checkEligible reports an eligible member that may lack committed records.
 func (p *Plane) checkEligible(s *Shard, what string) error {
 	if len(s.Eligible) == 0 {
 		return nil
@@ -75,7 +75,7 @@ func (p *Plane) checkEligible(s *Shard, what string) error {
 	return nil
 }
 
-// checkPlace reports a shard that is where it must not be.
+// checkPlace reports a shard whose replicas are in the wrong place or too few.
 func (p *Plane) checkPlace(s *Shard) error {
 	if s.Min < 1 || s.Min > len(s.Replicas) || len(s.Replicas) > MaxReplicas {
 		return contradiction("shard %d: %d replicas, min %d", s.ID, len(s.Replicas), s.Min)
@@ -91,7 +91,7 @@ func (p *Plane) checkPlace(s *Shard) error {
 	return nil
 }
 
-// checkTenant reports the first part of a tenant's invariant that does not hold.
+// checkTenant reports the first violation of a tenant's invariant.
 func (p *Plane) checkTenant(t *Tenant) error {
 	if err := t.Config.Validate(); err != nil {
 		return contradiction("%v", err)
@@ -110,7 +110,7 @@ func (p *Plane) checkTenant(t *Tenant) error {
 	return t.checkShares()
 }
 
-// checkShares reports a slot that could use what it is not to have.
+// checkShares reports a slot that could use more than its share.
 func (t *Tenant) checkShares() error {
 	for i := range t.Slots {
 		if s := &t.Slots[i]; !s.Grant.Within(s.Held) || s.Taken > s.Granted || s.Closed && !t.Dropping {
@@ -123,7 +123,7 @@ func (t *Tenant) checkShares() error {
 	return nil
 }
 
-// checkDrains reports a second node that is drained.
+// checkDrains reports a second node that is being drained.
 func (p *Plane) checkDrains() error {
 	first := p.Draining()
 	for i := range p.nodes {

@@ -1,12 +1,12 @@
-// Package control is the control plane: the state machine on the meta log, and what
-// its coordinator proposes. It knows which processes live, who holds a shard, who
-// leads it and who may be promoted, and which tenants there are. It is no consensus,
-// hears no heartbeat and sends nothing; it is told commands, sightings and the time.
+// Package control is the control plane: the state machine on the meta log, and the rules by which
+// the coordinator proposes commands. It knows the registered processes, the replicas of each shard,
+// its leader, the members that may be promoted, and the tenants. It is no consensus protocol and
+// sends no messages; its input is commands, sightings of nodes, and the time.
 //
-// A Plane is a fold of commands. Decide looks at a Plane and at who was heard of,
-// and returns commands. Between the two anything may have happened, and others may
-// have decided as well. The one rule to remember: a command names what it was
-// decided on, and Apply looks at everything again.
+// A Plane is a fold of commands. Decide compares a Plane with the sightings and returns commands.
+// Before a command is applied, the state may have changed, and another coordinator may have decided
+// too. The one rule to remember: a command names the state that it was decided on, and Apply checks
+// everything again.
 package control
 
 import (
@@ -21,46 +21,45 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Bounds of a cluster. They bound the state, which every compaction of the meta log
-// writes whole.
+// Bounds of a cluster. They bound the state, because every compaction of the meta log writes all of
+// it.
 const (
 	MaxNodes    = 1024  // nodes
 	MaxShards   = 4096  // shards
 	MaxReplicas = 7     // replicas of a shard
 	MaxTenants  = 65536 // tenants, the dropped ones included
-	// MaxSlots bounds those of a tenant: whatever has changed of it is told in one message.
+	// MaxSlots bounds the slots of a tenant: one message holds every change of a tenant.
 	MaxSlots = 1024
-	// MaxAllSlots bounds those of all tenants together.
+	// MaxAllSlots bounds the slots of all tenants together.
 	MaxAllSlots = 1 << 20
-	// MaxExclusions bounds those of a shard. A member whose logs fail by the thousand
-	// is to be removed whole.
+	// MaxExclusions bounds the exclusions of a shard. A member with thousands of failed logs should
+	// be removed as a whole.
 	MaxExclusions = 1024
 )
 
-// Cluster is what a control plane is founded with; also what a configuration file
-// holds. Lists ascend by id, without duplicates.
+// Cluster is the founding configuration of a control plane, and the content of a cluster file.
+// Lists ascend by id, without duplicates.
 type Cluster struct {
 	// Meta are the addresses of the founding members of the meta log: 3 or 5,
 	// ascending, each one of Nodes.
 	Meta   []env.ID      `json:"meta"`
 	Nodes  []NodeConfig  `json:"nodes"`
 	Shards []ShardConfig `json:"shards"`
-	// Tenants may be none; others are created at run time.
+	// Tenants may be empty; an operator creates tenants at run time.
 	Tenants []TenantConfig `json:"tenants"`
 }
 
-// NodeConfig is a node: an address, where it stands, and the data directory that it is
-// founded in.
+// NodeConfig is a node: its address, its region, and the data directory that it is founded in.
 type NodeConfig struct {
 	ID     env.ID        `json:"id"`
 	Region tenant.Region `json:"region"`
-	// Directory is that of the founding file, written into the directory before any process
-	// runs. A directory that no node is founded in holds nothing that the sets count on.
-	// Zero: it is not known, and the directory that registers first is taken for it.
+	// Directory is the name that the founding file gives to the node's data directory. It is
+	// written into the directory before any process runs; any other directory has no records that
+	// the in-sync sets count on. Zero: unknown, and the first directory that registers is taken.
 	Directory env.Nonce `json:"directory,omitzero"`
 }
 
-// ShardConfig is a shard and who holds it. All its replicas are in its region.
+// ShardConfig is a shard and its replicas, all in the shard's region.
 type ShardConfig struct {
 	ID     lineage.Shard `json:"id"`
 	Region tenant.Region `json:"region"`
@@ -68,8 +67,8 @@ type ShardConfig struct {
 	Replicas []env.ID `json:"replicas"`
 }
 
-// TenantConfig is a tenant and where its slots live. In JSON it is a
-// tenant.Config with one more key, "shards".
+// TenantConfig is a tenant and the shards that host its slots. In JSON it is a tenant.Config with
+// one more key, "shards".
 type TenantConfig struct {
 	tenant.Config
 	// Shards has the shard of each slot, by slot: P = len(Shards) is
@@ -77,10 +76,10 @@ type TenantConfig struct {
 	Shards []lineage.Shard `json:"shards"`
 }
 
-// ErrCluster is what every error about a cluster is, by errors.Is.
+// ErrCluster is wrapped by every error about a cluster.
 var ErrCluster = errors.New("invalid cluster")
 
-// FieldError says what is wrong at one place of a cluster. It is of ErrCluster.
+// FieldError names the invalid field of a cluster and the reason. It wraps ErrCluster.
 type FieldError = strict.Error
 
 func wrong(path, format string, operands ...any) error {
@@ -91,8 +90,8 @@ func caused(path string, err error) error {
 	return &FieldError{Of: ErrCluster, Path: path, What: err.Error(), Err: err}
 }
 
-// Validate reports the first contradiction as a *FieldError. Nodes come first, because
-// all others name them; then it goes in the order of the file.
+// Validate reports the first contradiction as a *FieldError. It checks the nodes first, because the
+// other parts name them, then the rest in the order of the file.
 func (c *Cluster) Validate() error {
 	for _, validate := range [...]func(*Cluster) error{
 		(*Cluster).validateNodes, (*Cluster).validateMeta, (*Cluster).validateShards, (*Cluster).validateTenants,
@@ -209,7 +208,7 @@ func (c *Cluster) validateTenants() error {
 	return nil
 }
 
-// invalidTenant is the error about a configuration of the tenant at a path.
+// invalidTenant is the error about the configuration of the tenant at a path.
 func invalidTenant(path string, err error) error {
 	var field *tenant.ConfigError
 	if errors.As(err, &field) {
@@ -241,7 +240,7 @@ func (c *Cluster) validateHomes(t *TenantConfig, path string) error {
 	return nil
 }
 
-// Node finds a node, nil if there is none with that id. The nodes must ascend.
+// Node finds a node by its id, nil if there is none. The nodes must ascend.
 func (c *Cluster) Node(id env.ID) *NodeConfig {
 	i, found := slices.BinarySearchFunc(c.Nodes, id, func(n NodeConfig, id env.ID) int { return cmp.Compare(n.ID, id) })
 	if !found {
@@ -250,7 +249,7 @@ func (c *Cluster) Node(id env.ID) *NodeConfig {
 	return &c.Nodes[i]
 }
 
-// Shard finds a shard, nil if there is none with that id. The shards must ascend.
+// Shard finds a shard by its id, nil if there is none. The shards must ascend.
 func (c *Cluster) Shard(id lineage.Shard) *ShardConfig {
 	i, found := slices.BinarySearchFunc(c.Shards, id, func(s ShardConfig, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
 	if !found {

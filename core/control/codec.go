@@ -18,7 +18,7 @@ import (
 //	size
 //	   1  version (3)
 //	   1  kind
-//	      and of these, in this order, what the kind has:
+//	      and the fields that the kind has, in this order:
 //	  20  shard 4, epoch 8, version 8
 //	  12  member: node 4, incarnation 8
 //	  12  by: the same
@@ -42,18 +42,18 @@ import (
 //	8  epoch
 //	8  version
 //
-// Neither has a checksum: damage is for those to find who carry or keep the bytes.
+// Neither has a checksum: the log or message that carries the bytes detects damage.
 const (
 	commandVersion = 3
 	resultVersion  = 1
 	resultSize     = 26
 )
 
-// ErrCommand is wrapped by the errors about bytes that are no command, no result.
+// ErrCommand is wrapped by the errors about bytes that are neither a command nor a result.
 var ErrCommand = errors.New("not a control command")
 
-// Append appends the bytes of the command to dst. Its kind must be known; fields that
-// the kind does not have are left out.
+// Append appends the bytes of the command to dst. Its kind must be known. Fields that the kind does
+// not have are left out.
 func (c *Command) Append(dst []byte) []byte {
 	if !c.Kind.known() {
 		assert.Fail("command of %v is to be encoded", c.Kind)
@@ -149,8 +149,8 @@ func appendShards(dst []byte, shards []lineage.Shard) []byte {
 	return dst
 }
 
-// DecodeCommand is the inverse of Append. It accepts only what Append writes;
-// anything else is an error that wraps ErrCommand. The command shares nothing with b.
+// DecodeCommand is the inverse of Append. It accepts only bytes that Append writes; other bytes
+// give an error that wraps ErrCommand. The command shares no memory with b.
 func DecodeCommand(b []byte) (Command, error) {
 	if len(b) < 2 {
 		return Command{}, fmt.Errorf("%w: %d bytes", ErrCommand, len(b))
@@ -239,8 +239,8 @@ func DecodeResult(b []byte) (Result, error) {
 	return Result{Refusal(b[1]), le.Uint64(b[2:]), lineage.ShardEpoch(le.Uint64(b[10:])), le.Uint64(b[18:])}, nil
 }
 
-// decoder takes numbers from the front of bytes. After the first that is not there
-// it only returns zeros, and end returns why.
+// decoder takes numbers from the front of bytes. After the first missing number it returns only
+// zeros, and end returns the error.
 type decoder struct {
 	rest []byte
 	err  error
@@ -266,7 +266,7 @@ func (d *decoder) fail(err error) {
 	}
 }
 
-// end returns the first error; bytes that are left over are one.
+// end returns the first error; left-over bytes are an error too.
 func (d *decoder) end() error {
 	if d.err == nil && len(d.rest) > 0 {
 		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
@@ -282,8 +282,8 @@ func (d *decoder) member() Member {
 	return Member{env.ID(d.uint32()), env.Incarnation(d.uint64())}
 }
 
-// count returns how many elements follow, each of at least so many bytes: a damaged
-// number must not cost memory.
+// count returns how many elements follow, each of at least so many bytes. It checks the number
+// against the bytes that are left: a damaged number must not cost memory.
 func (d *decoder) count(least int) int {
 	n := d.uint32()
 	if uint64(n)*uint64(least) > uint64(len(d.rest)) {

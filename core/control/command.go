@@ -9,71 +9,71 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Kind is what a command does. The numbers are part of the format.
+// Kind is the kind of a command. The numbers are part of the format.
 type Kind uint8
 
-// The kinds of commands. What each requires is the table of rules in apply.go.
+// The kinds of commands. The table of rules in apply.go has the preconditions of each.
 const (
 	_ Kind = iota
-	// Register says that a process of Node began, named by Nonce, in Directory, whose last
-	// durable incarnation is Given. The index of the entry is the incarnation of that process.
-	// It changes no set; but if Directory is another one than was registered before, or Given
-	// is below an incarnation that a set names, all places of the node in sets are lost.
+	// Register records a start of a process of Node: Nonce names the start, Directory is its data
+	// directory, and Given the last incarnation that is durable there. The index of the entry
+	// becomes the incarnation of the process. It changes no set. But all places of the node in sets
+	// are lost if Directory differs from the one registered before, or if Given is below an
+	// incarnation that a set names.
 	Register
-	// Elect makes Member the leader in the next epoch. Member is in sync; or it is
-	// eligible, and then it is alone in InSync, and a reform is over.
+	// Elect makes Member the leader in the next epoch. Member is in sync; or it is the eligible
+	// member, and then it becomes the only one in InSync, and a reform ends.
 	Elect
-	// Reform replaces each member of InSync by the registered incarnation of its
-	// node, and makes Member the leader in the next epoch. It is the way out when
-	// nobody can be promoted. Members whose disk is lost leave the set. Exclusions
-	// stay with their nodes.
+	// Reform replaces each member of InSync by the registered incarnation of its node, and makes
+	// Member the leader in the next epoch. It is the way out when no member can be promoted.
+	// Members with a lost disk leave the set. Exclusions stay with their nodes.
 	Reform
-	// Settle ends a reform: the leader, By, holds the best log of each slot, and the
-	// record that begins its epoch is durable on all members of the set.
+	// Settle ends a reform. The leader, By, holds the best log of each slot, and the record that
+	// begins its epoch is durable on all members of the set.
 	Settle
 	// Remove takes Member out of InSync; By is the leader.
 	Remove
 	// Join puts Member into InSync; By is the leader, which has verified its log.
 	Join
-	// Exclude notes that Member's log of (Tenant, Slot) failed, in its life Base. If Member
-	// is eligible, it is so no longer.
+	// Exclude records that Member's log of (Tenant, Slot) failed, in its generation Base. An
+	// eligible Member is eligible no longer.
 	Exclude
-	// Readmit takes that back; By is the leader, which has verified the log.
+	// Readmit ends the exclusion; By is the leader, which has verified the log.
 	Readmit
-	// Assign puts the node In into Replicas, in the place of Node.
+	// Assign replaces the replica on Node by a replica on In.
 	Assign
 	// CreateTenant creates the tenant of Config with its slots in Shards.
 	CreateTenant
-	// DropTenant ends Tenant for ever, if Base is 0 or the version of its configuration:
-	// its slots are closed, one by one, and then a tombstone is left.
+	// DropTenant ends Tenant for ever, if Base is 0 or the version of its configuration. Its slots
+	// close one by one, and then only a tombstone remains.
 	DropTenant
-	// Configure replaces the configuration of version Base by Config, and grants the
-	// slots what is certain to be there: less at once, more as far as nobody holds it.
+	// Configure replaces the configuration of version Base by Config. It lowers grants at once and
+	// raises them only by amounts that no slot holds.
 	Configure
-	// Grant grants Share to (Tenant, Slot), whose grant was made by entry Base.
+	// Grant grants Share to (Tenant, Slot); entry Base made its present grant.
 	Grant
-	// Hold says that the log of (Tenant, Slot) has the grant of entry Base, and that the
-	// slot holds no more than Share.
+	// Hold records that the log of (Tenant, Slot) has the grant of entry Base and that the slot
+	// holds no more than Share.
 	Hold
-	// Close says that (Tenant, Slot) of a tenant that is being dropped is not served any
-	// more: the leader, By, has closed it.
+	// Close records that (Tenant, Slot) of a tenant that is being dropped is no longer served: the
+	// leader, By, has closed it.
 	Close
-	// Drain takes the duties of Node away from it.
+	// Drain begins to take Node's duties away.
 	Drain
-	// Undrain lets Node have duties again.
+	// Undrain allows Node to have duties again.
 	Undrain
-	// Appear says that Member, which is registered, spoke: its incarnation is durable in its
-	// directory. It is its node's current life from then on; the first one of a node takes
-	// the places that the node was founded with.
+	// Appear records that Member, which is registered, has sent a message: its incarnation is
+	// durable in its directory. Member becomes the current incarnation of its node. The first one
+	// of a node takes the places that the node was founded with.
 	Appear
-	// AcceptLoss lets Shard, which has no member left that could be reformed from, be
-	// reformed from what the directories of its members hold now. An operator says so: what
-	// was acknowledged may be lost.
+	// AcceptLoss lets Shard be reformed from the logs that the directories of its members hold now,
+	// although every log that counted is lost. An operator sends it: acknowledged records may be
+	// lost.
 	AcceptLoss
 	kindEnd
 )
 
-// kinds has the name of each kind and the fields that its commands have.
+// kinds has the name and the fields of each kind.
 var kinds = [kindEnd]struct {
 	name string
 	has  fields
@@ -128,33 +128,32 @@ func (k Kind) String() string {
 	return kinds[k].name
 }
 
-// Command is a change that is proposed. It names what it was decided on, and has no
-// effect if that is no longer so: a change of a shard names its epoch and version, a
-// change of a tenant the version of the configuration, a registration and a creation
-// are compared with what there is.
+// Command is a proposed change. It names the state that it was decided on and has no effect if that
+// state has changed. A change of a shard names its epoch and version. A change of a tenant names
+// the version of the configuration. A registration and a creation are compared with the existing
+// objects.
 //
 // Fields that the kind does not have are zero.
 type Command struct {
 	Kind    Kind
 	Shard   lineage.Shard
-	Epoch   lineage.ShardEpoch // of the shard, as it was when this was decided
-	Version uint64             // the same
+	Epoch   lineage.ShardEpoch // of the shard, when this was decided
+	Version uint64             // likewise
 	Member  Member
-	By      Member // the leader that proposes; zero of what the coordinator does
-	Node    env.ID // Assign: the replica that goes; Drain, Undrain, Register: whom it is about
-	In      env.ID // Assign: the one that comes
+	By      Member // the leader that proposes; zero for commands of the coordinator
+	Node    env.ID // Assign: the replica that leaves; Drain, Undrain, Register: the node
+	In      env.ID // Assign: the node that enters
 	Tenant  tenant.ID
 	Slot    lineage.Slot
-	// Base is, of Configure and DropTenant, the version of the configuration that is
-	// replaced; of Grant and Hold, the index of the grant that is; of Exclude, the life of
-	// the log that failed.
+	// Base is the version of the configuration that Configure or DropTenant replaces, the index of
+	// the grant that Grant or Hold is about, or the generation of the log that failed (Exclude).
 	Base      uint64
 	Config    tenant.Config   // CreateTenant, Configure
 	Shards    []lineage.Shard // CreateTenant: by slot
 	Share     quota.Share     // Grant, Hold
-	Directory env.Nonce       // Register: where the process began
-	Nonce     env.Nonce       // Register: what names the start
-	Given     env.Incarnation // Register: the last one that is durable in the directory
+	Directory env.Nonce       // Register: the data directory of the process
+	Nonce     env.Nonce       // Register: the name of the start
+	Given     env.Incarnation // Register: the last incarnation that is durable in the directory
 	Supports  uint32          // Register: the feature level of the binary
 }
 
@@ -190,45 +189,46 @@ func (c *Command) String() string {
 	return text
 }
 
-// Refusal says why a command had no effect. The numbers are part of the format.
+// Refusal is the reason that a command had no effect. The numbers are part of the format.
 type Refusal uint8
 
 // The refusals.
 const (
-	Done           Refusal = iota // it had its effect
-	Malformed                     // it is no command
+	Done           Refusal = iota // the command had its effect
+	Malformed                     // the bytes are not a command
 	UnknownShard                  // there is no such shard
 	UnknownNode                   // there is no such node
 	UnknownTenant                 // there never was such a tenant
 	UnknownSlot                   // the tenant has no such slot, or not in this shard
-	Stale                         // what it was decided on has changed
-	Already                       // what it asks for is so already
+	Stale                         // the state that it was decided on has changed
+	Already                       // the requested state holds already
 	NotInSync                     // the member is not in the set
-	NotRegistered                 // it is not its node's registered incarnation
-	NotReplica                    // the node is not to hold the shard
-	NotLeader                     // who proposes does not lead
+	NotRegistered                 // it is not the registered incarnation of its node
+	NotReplica                    // the node holds no replica of the shard
+	NotLeader                     // the proposer does not lead the shard
 	NotRemoved                    // the node is in the set with an earlier incarnation
-	NotRestarted                  // somebody can be promoted, or nobody restarted
+	NotRestarted                  // a member can be promoted, or no member has restarted
 	IsLeader                      // the member leads
 	IsInSync                      // the node is in the set
 	IsReplica                     // the node holds the shard already
 	IsExcluded                    // the member lacks records of a slot
-	LastMember                    // a slot would be left without a member that is whole
-	Reforming                     // the leader has to settle first
+	LastMember                    // a slot would keep no member with a whole log
+	Reforming                     // the leader must settle first
 	WrongRegion                   // the node is not in the shard's region
 	WrongResidency                // a tenant's residency forbids the region
 	TenantExists                  // the ID names a tenant
-	TenantDropped                 // the ID named a tenant, and will name no other one
+	TenantDropped                 // the ID named a tenant that was dropped; it is never used again
 	InvalidConfig                 // the configuration, or the number of slots, is out of range
 	Full                          // there is no room for more
 	OverLimits                    // the slots would hold more than the tenant's limits
 	Dropping                      // the tenant is being dropped
-	NotDropping                   // it is not
-	IsDraining                    // the node is to have no duties
-	OtherDrains                   // another node is drained: one at a time
-	BelowMin                      // a shard would have fewer members than it needs, or nobody to lead it
-	IsEligible                    // the node may have what no member has
-	NothingLost                   // the shard has a member that its set can be formed from
+	NotDropping                   // the tenant is not being dropped
+	IsDraining                    // the node is being drained
+	OtherDrains                   // another node is being drained: one at a time
+	// a shard would have fewer members than min, or none that can lead
+	BelowMin
+	IsEligible  // the node may hold the only copy of committed records
+	NothingLost // the shard has a member that its set can be formed from
 	refusalEnd
 )
 
@@ -254,17 +254,17 @@ func (r Refusal) String() string {
 	return refusals[r]
 }
 
-// Result is what a command came to.
+// Result is the outcome of a command.
 type Result struct {
 	Refusal Refusal
-	// Index is that of the entry which changed the command's object (shard, node or
-	// tenant) last, this one included; 0 if there is no such object.
+	// Index is the entry that last changed the command's object (shard, node or tenant), this one
+	// included; 0 if there is no such object.
 	Index uint64
 	Epoch lineage.ShardEpoch // of the shard, after the command; 0 for other objects
-	// Version is the object's after the command: of a shard, of a tenant's
-	// configuration; of a node its incarnation.
+	// Version is that of the object after the command: of a shard, of a tenant's configuration, or
+	// the incarnation of a node.
 	Version uint64
 }
 
-// Holds reports whether what the command asked for is so now, by it or before it.
+// Holds reports whether the requested state holds now, by this command or before it.
 func (r *Result) Holds() bool { return r.Refusal == Done || r.Refusal == Already }

@@ -8,84 +8,82 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// Seen is what the coordinator knows of who lives. The coordinator is the process
-// that leads the meta log; all times are of its own monotonic clock.
+// Seen is the coordinator's view of the nodes that are alive. The coordinator is the process that
+// leads the meta log; all times are of its own monotonic clock.
 type Seen struct {
 	Now env.Time
-	// Since is when the process began to lead the meta log. Before, it need not have
-	// been told anything, so nobody is silent for longer than since then.
+	// Since is when the process began to lead the meta log. Nodes did not report to it before, so
+	// no node counts as silent for longer than since then.
 	Since env.Time
-	// Nodes has one sighting for each of Plane.Nodes, in that order. The coordinator
-	// hears its own node at any time.
+	// Nodes has one sighting for each of Plane.Nodes, in that order. The coordinator always hears
+	// its own node.
 	Nodes []Sighting
-	// Troubles are the shards whose leaders said lately that they may not be able to serve.
+	// Troubles lists the shards whose leaders reported recently that they may be unable to serve.
 	Troubles []Trouble
 }
 
-// Sighting is when a node was heard last. A node that hears nothing is not heard either: what
-// it says counts as said when the coordinator said what it repeats.
+// Sighting is when the coordinator heard a node last. A heartbeat echoes the coordinator's last
+// message and counts from when that was sent, so a node that hears nothing is not heard either.
 type Sighting struct {
 	Node        env.ID
-	Incarnation env.Incarnation // the highest in which it was heard
-	At          env.Time        // when it was heard in it last
-	Known       bool            // whether it was heard at all; if not, the two are void
+	Incarnation env.Incarnation // the highest incarnation heard
+	At          env.Time        // when it was heard in that incarnation last
+	Known       bool            // the node was heard at all; otherwise both are void
 }
 
-// Trouble is what a leader said of its shard in the last heartbeat.
+// Trouble is a leader's report about its shard in the last heartbeat.
 type Trouble struct {
 	Shard       lineage.Shard
 	Epoch       lineage.ShardEpoch
 	Leader      Member
-	Unconfirmed env.Duration // since all members confirmed that it leads
-	Unsynced    env.Duration // since its disk made something durable, while something waits
+	Unconfirmed env.Duration // time since all members last confirmed the leader
+	Unsynced    env.Duration // time since its disk made something durable, while records wait
 }
 
-// Patience is how long a silence lasts until something is done about it. All are
-// positive.
+// Patience is how long a silence lasts before the coordinator acts. All are positive.
 type Patience struct {
-	Silence env.Duration // until a leader is replaced and a member removed
-	Replace env.Duration // until another node is to hold the shard
-	Slow    env.Duration // until a leader is replaced whose disk stands still
+	Silence env.Duration // until it replaces a leader
+	Replace env.Duration // until it assigns the replica to another node
+	Slow    env.Duration // until it replaces a leader with a stalled disk
 }
 
-// Unconfirmed is how long a leader may be without a confirmation of all members. A leader
-// that misses one member needs Silence to notice and a commit of the meta log to remove it;
-// it keeps its shard as long as that takes.
+// Unconfirmed is how long a leader may lack a confirmation of all members. A leader that misses one
+// member needs Silence to notice and a commit of the meta log to remove it; it keeps its shard for
+// that long.
 func (p *Patience) Unconfirmed() env.Duration { return 2 * p.Silence }
 
-// Step is a command that is to be proposed.
+// Step is a command to propose.
 type Step struct {
 	Command Command
 	Why     Reason
 }
 
-// Wait is something that a shard needs and does not get yet.
+// Wait is an action that a shard needs and that the coordinator postpones.
 type Wait struct {
 	Shard lineage.Shard
-	Why   Reason // whom it waits for is Why.Member
+	Why   Reason // Why.Member is the member that the shard waits for
 }
 
-// Decide appends to steps what is to be proposed, at most one step for each node and
-// for each shard, and to waits what is not to be done yet. It is a pure function: two
-// coordinators that see the same propose the same, and of two that do not, the one
-// whose view is out of date is refused by Apply.
+// Decide appends to steps the commands to propose, at most one for each node and each shard, and to
+// waits the actions that it postpones. It is a pure function: two coordinators with the same view
+// propose the same. If their views differ, Apply refuses the outdated one.
 //
 // For each shard, the first line that applies:
 //
-//	what it has is lost, and nobody else has it      wait for an operator
+//	all its logs are lost, and none is eligible      wait for an operator
 //	no member can lead, the eligible one is alive    Elect it
-//	nobody can be promoted, somebody has restarted   Reform, once all are heard
+//	none can be promoted, a member has restarted     Reform, once all are heard
 //	leader alive and whole, set being reformed       wait for the members' logs
 //	leader alive, hears no member or cannot write    Elect another one, if the set is above min
 //	leader alive and whole, its node is drained      Elect another one, if there is one
 //	leader alive and whole, a replica is gone        Assign
 //	leader restarted, silent or excluded             Elect one that is alive and whole
 //
-// What is restarted is so at once; what is silent, after patience.
+// A restart counts at once, a silence after patience.
 //
-// Members are removed by their leader only. A coordinator cannot know that the leader
-// still lives: if it is gone, with its disk, a member that has restarted may be the only
-// one that has everything, and must stay in the set to be asked for it.
+// Only the leader removes members. The coordinator cannot know whether the leader still lives. If
+// the leader and its disk are gone, a member that has restarted may be the only one with every
+// record, and must stay in the set to be asked for its logs.
 func Decide(p *Plane, seen *Seen, patience *Patience, steps []Step, waits []Wait) ([]Step, []Wait) {
 	assert.That(len(seen.Nodes) == len(p.nodes), "%d sightings of %d nodes", len(seen.Nodes), len(p.nodes))
 	d := &decision{Plane: p, seen: seen, patience: patience, steps: steps, waits: waits}
@@ -98,7 +96,7 @@ func Decide(p *Plane, seen *Seen, patience *Patience, steps []Step, waits []Wait
 	return d.steps, d.waits
 }
 
-// decision is a call of Decide under way.
+// decision is a call of Decide in progress.
 type decision struct {
 	*Plane
 	seen     *Seen
@@ -113,12 +111,12 @@ func (d *decision) wait(s *Shard, because Because, l look) {
 	d.waits = append(d.waits, Wait{s.ID, d.reason(because, l)})
 }
 
-// about returns a command about a member of a shard, decided on the shard as it is.
+// about returns a command about a member, decided on the shard as it is.
 func (s *Shard) about(kind Kind, m Member) Command {
 	return Command{Kind: kind, Shard: s.ID, Epoch: s.Epoch, Version: s.Version, Member: m}
 }
 
-// node proposes that a life that spoke is its node's current one.
+// node proposes that an incarnation that was heard becomes current for its node.
 func (d *decision) node(i int) {
 	n, s := &d.nodes[i], &d.seen.Nodes[i]
 	assert.That(s.Node == n.ID, "sighting %d is of node %d, want %d", i, s.Node, n.ID)
@@ -134,7 +132,8 @@ func (d *decision) shard(s *Shard) {
 	case d.IsStuck(s) && !s.LossAccepted:
 		d.wait(s, LossUnaccepted, d.look(s.InSync[slices.IndexFunc(s.InSync, d.isLost)]))
 	case len(s.Eligible) > 0 && d.look(d.current(s.Eligible[0].Node)).life == unregistered:
-		d.await(s, OnlyHope, d.look(d.current(s.Eligible[0].Node))) // its registration may end the eligibility
+		// its registration may end the eligibility
+		d.await(s, OnlyHope, d.look(d.current(s.Eligible[0].Node)))
 	case d.overruled(s):
 		d.lead(Elect, s, d.reason(NobodyLeft, leader))
 	case d.reformable(s):
@@ -153,8 +152,8 @@ func (d *decision) shard(s *Shard) {
 	}
 }
 
-// overruled reports whether the eligible member is to lead: it is alive, and no member of
-// the set that lives is whole. Of a member that may still be heard it is too early to say.
+// overruled reports whether the eligible member must lead: it is alive, and no living member of the
+// set is whole. It returns false while a member may still be heard.
 func (d *decision) overruled(s *Shard) bool {
 	if len(s.Eligible) == 0 || d.look(d.current(s.Eligible[0].Node)).life != alive {
 		return false
@@ -169,22 +168,22 @@ func (d *decision) overruled(s *Shard) bool {
 	return true
 }
 
-// life is what is known of a member's process.
+// life is the coordinator's knowledge of a member's process.
 type life uint8
 
 const (
 	alive        life = iota // it was heard within the patience
 	restarted                // a later process of its node is registered
 	unregistered             // a later process of its node was heard
-	unheard                  // it was not, but it is too early to call it silent
-	silent                   // it was not heard for the patience
+	unheard                  // it was not heard, but it is too early to call it silent
+	silent                   // it was not heard for the whole patience
 )
 
-// look is what is known of a member.
+// look is the coordinator's knowledge of a member.
 type look struct {
 	Member
 	life  life
-	quiet env.Duration // since it was heard, or since Seen.Since
+	quiet env.Duration // time since it was heard, or since Seen.Since
 }
 
 func (d *decision) look(m Member) look {
@@ -211,7 +210,7 @@ func (d *decision) look(m Member) look {
 	return l
 }
 
-// await notes that a shard waits for a member, for a better reason if there is one.
+// await records that a shard waits for a member, with a more exact reason if there is one.
 func (d *decision) await(s *Shard, because Because, l look) {
 	switch l.life {
 	case unregistered:
@@ -237,12 +236,12 @@ func (d *decision) reason(because Because, l look) Reason {
 	return r
 }
 
-// reform proposes a Reform once the processes of the whole set are heard: each may
-// hold what nobody else does.
+// reform proposes a Reform once it hears the processes of the whole set: each may hold the only
+// copy of a record.
 func (d *decision) reform(s *Shard) {
 	complete := true
 	for _, m := range s.InSync {
-		if d.isLost(m) && d.leavesWhole(s) { // it is not asked
+		if d.isLost(m) && d.leavesWhole(s) { // its logs are lost
 			continue
 		}
 		if l := d.look(d.current(m.Node)); l.life != alive {
@@ -261,8 +260,8 @@ func (d *decision) reform(s *Shard) {
 	d.lead(Reform, s, d.reason(because, d.look(about)))
 }
 
-// lead proposes that one of the shard's nodes leads, of those that Apply would take
-// and that are alive, and reports whether there is one.
+// lead proposes that a replica leads, one that is alive and that Apply would accept, and reports
+// whether there is one.
 func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 	var best Command
 	for _, id := range s.Replicas {
@@ -270,7 +269,9 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 		if d.Judge(&c) != Done || d.look(c.Member).life != alive {
 			continue
 		}
-		if kind == Elect && (c.Member == s.Leader || !s.IsInSync(c.Member) && why.Because != NobodyLeft) { // it is to be replaced; or it is eligible, and not needed
+		// Skip the leader, which is to be replaced, and the eligible member while a member of the
+		// set can lead.
+		if kind == Elect && (c.Member == s.Leader || !s.IsInSync(c.Member) && why.Because != NobodyLeft) {
 			continue
 		}
 		if best.Kind == 0 || d.better(s, id, best.Member.Node) {
@@ -284,8 +285,8 @@ func (d *decision) lead(kind Kind, s *Shard, why Reason) bool {
 	return true
 }
 
-// better reports whether a node is to lead a shard rather than another one: not one that is
-// drained, if it can be helped.
+// better reports whether a node should lead a shard rather than another node. Nodes with a stalled
+// disk, and then nodes that are being drained, come last.
 func (d *decision) better(s *Shard, id, than env.ID) bool {
 	if stalled := d.inTrouble(d.current(id)); stalled != d.inTrouble(d.current(than)) {
 		return !stalled
@@ -296,7 +297,7 @@ func (d *decision) better(s *Shard, id, than env.ID) bool {
 	return s.rank(id) > s.rank(than)
 }
 
-// handOver proposes that somebody else leads in the place of a node that is drained.
+// handOver proposes another leader in place of one on a node that is being drained.
 func (d *decision) handOver(s *Shard, leader look) {
 	for _, m := range s.InSync {
 		if !d.IsDraining(m.Node) && d.promotable(s, m) && d.look(m).life == alive {
@@ -307,9 +308,8 @@ func (d *decision) handOver(s *Shard, leader look) {
 	d.wait(s, NobodyElse, leader)
 }
 
-// relieve proposes another leader in the place of one that is alive and cannot serve, and
-// reports whether it does. A set at min keeps its leader: the next one would need the same
-// members.
+// relieve proposes another leader in place of one that is alive but cannot serve, and reports
+// whether it does. A set at min keeps its leader: the next one would need the same members.
 func (d *decision) relieve(s *Shard, leader look) bool {
 	because, quiet := d.trouble(s)
 	if because == 0 || len(s.InSync) <= s.Min {
@@ -325,20 +325,20 @@ func (d *decision) relieve(s *Shard, leader look) bool {
 	return false
 }
 
-// trouble returns why the leader of a shard is to be replaced although it is alive, and for
-// how long that has been so; 0 if it is not.
+// trouble returns the reason to replace a leader that is alive, and for how long it has held; 0 if
+// there is none.
 func (d *decision) trouble(s *Shard) (Because, env.Duration) {
 	for i := range d.seen.Troubles {
 		t := &d.seen.Troubles[i]
 		if t.Shard != s.ID || t.Epoch != s.Epoch || t.Leader != s.Leader {
 			continue
 		}
-		// A disk that stands still acknowledges nothing, though its process speaks.
+		// A leader with a stalled disk acknowledges nothing, although its process still speaks.
 		//safety:stalled-leader-replaced false by=availability on=gray-failure
 		if t.Unsynced >= d.patience.Slow {
 			return LeaderStalled, t.Unsynced
 		}
-		// A leader that its members do not answer neither writes nor reads.
+		// A leader without confirmations of its members can serve neither writes nor reads.
 		//safety:unconfirmed-leader-replaced false by=availability on=gray-failure
 		if t.Unconfirmed >= d.patience.Unconfirmed() {
 			return LeaderUnconfirmed, t.Unconfirmed
@@ -347,16 +347,16 @@ func (d *decision) trouble(s *Shard) (Because, env.Duration) {
 	return 0, 0
 }
 
-// inTrouble reports whether the disk of a member's node stands still, as far as it says so of
-// other shards.
+// inTrouble reports whether the disk of a member's node has stalled, as far as the node reports it
+// for shards that it leads.
 func (d *decision) inTrouble(m Member) bool {
 	return slices.ContainsFunc(d.seen.Troubles, func(t Trouble) bool { return t.Leader == m && t.Unsynced >= d.patience.Slow })
 }
 
-// current returns the process that a node runs, as far as is agreed on.
+// current returns the node's current process, according to the meta log.
 func (d *decision) current(id env.ID) Member { return Member{id, d.Node(id).Incarnation} }
 
-// awaitLogs notes which members of a reformed set keep its leader waiting.
+// awaitLogs records the members of a reformed set that keep its leader waiting.
 func (d *decision) awaitLogs(s *Shard) {
 	for _, m := range s.InSync {
 		if l := d.look(m); l.life != alive {
@@ -365,7 +365,7 @@ func (d *decision) awaitLogs(s *Shard) {
 	}
 }
 
-// elect proposes a new leader, or notes whom the shard waits for.
+// elect proposes a new leader, or records the members that the shard waits for.
 func (d *decision) elect(s *Shard, old look) {
 	because := LeaderExcluded
 	switch old.life {
@@ -387,8 +387,8 @@ func (d *decision) elect(s *Shard, old look) {
 	}
 }
 
-// replace proposes another node for the first replica that holds nothing and whose
-// node is gone.
+// replace proposes another node for the first replica that is out of the set and whose node is
+// gone.
 func (d *decision) replace(s *Shard) {
 	for _, id := range s.Replicas {
 		l := look{Member: d.current(id), quiet: d.quiet(id)}
@@ -407,7 +407,7 @@ func (d *decision) replace(s *Shard) {
 	}
 }
 
-// quiet returns for how long a node was not heard, in whatever incarnation.
+// quiet returns how long a node was not heard, in whatever incarnation.
 func (d *decision) quiet(id env.ID) env.Duration {
 	last := d.seen.Since
 	i, _ := d.findNode(id)
@@ -417,9 +417,9 @@ func (d *decision) quiet(id env.ID) env.Duration {
 	return d.seen.Now.Sub(last)
 }
 
-// substitute returns the node that is to hold a shard too: of those that may and are
-// alive, one with the fewest replicas; nil if there is none. A node of the shard's
-// region satisfies the residency of all that lives there.
+// substitute returns the node for a new replica of a shard: alive, allowed, and with the fewest
+// replicas; nil if there is none. Every node in the shard's region satisfies the residency of the
+// tenants that it hosts.
 func (d *decision) substitute(s *Shard) *Node {
 	var best *Node
 	var least int
@@ -436,7 +436,7 @@ func (d *decision) substitute(s *Shard) *Node {
 	return best
 }
 
-// load returns how many replicas a node has, those included that are proposed.
+// load returns how many replicas a node has, proposed ones included.
 func (d *decision) load(id env.ID) int {
 	n := 0
 	for i := range d.shards {
@@ -452,8 +452,8 @@ func (d *decision) load(id env.ID) int {
 	return n
 }
 
-// rank orders nodes by a hash that differs between shards and epochs, so that the
-// shards of a node that is gone spread over the others. It is part of no format.
+// rank orders nodes by a hash that differs between shards and epochs, so that the shards of a lost
+// node spread over the others. It is part of no format.
 func (s *Shard) rank(id env.ID) uint64 {
 	return mix(mix(uint64(s.ID)<<32|uint64(id)) ^ uint64(s.Epoch))
 }

@@ -4,11 +4,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// A node is drained so that it can be stopped without anybody noticing: others lead its
-// shards, it leaves their sets, and somebody else leads the meta log. Its replicas stay,
-// and are kept up to date. One node is drained at a time.
+// An operator drains a node to stop it without an interruption of service. Other nodes become
+// leaders of its shards, it leaves the in-sync sets, and another node becomes leader of the meta
+// log. Its replicas stay and are kept up to date. One node is drained at a time.
 
-// Draining returns the node that is to have no duties, nil if there is none.
+// Draining returns the node that is being drained, nil if there is none.
 func (p *Plane) Draining() *Node {
 	for i := range p.nodes {
 		if p.nodes[i].Draining {
@@ -18,13 +18,13 @@ func (p *Plane) Draining() *Node {
 	return nil
 }
 
-// IsDraining reports whether a node is to have no duties.
+// IsDraining reports whether a node is being drained.
 func (p *Plane) IsDraining(id env.ID) bool {
 	n := p.Node(id)
 	return n != nil && n.Draining
 }
 
-// Idle reports whether a node is in no set.
+// Idle reports whether a node is in no in-sync set.
 func (p *Plane) Idle(id env.ID) bool {
 	for i := range p.shards {
 		if _, holds := p.shards[i].holder(id); holds {
@@ -41,7 +41,7 @@ func notDrainingYet(p *Plane, x *change) Refusal { return unless(!p.IsDraining(x
 func isDraining(p *Plane, x *change) Refusal { return unless(p.IsDraining(x.Node), Already) }
 
 func nobodyDrains(p *Plane, x *change) Refusal {
-	// Two nodes out at once could leave a shard without a member to spare.
+	// Two drained nodes at once could leave a shard without a member to spare.
 	//safety:one-drain-at-a-time false by=budget on=node-drain
 	if n := p.Draining(); n != nil && n.ID != x.Node {
 		return OtherDrains
@@ -49,7 +49,7 @@ func nobodyDrains(p *Plane, x *change) Refusal {
 	return Done
 }
 
-// keepsMin: without the node, every shard has enough members, and one that may lead.
+// keepsMin: without the node, every shard keeps min members and one that can lead.
 func keepsMin(p *Plane, x *change) Refusal {
 	for i := range p.shards {
 		s := &p.shards[i]

@@ -12,9 +12,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Member is a replica of a shard in one life of its process. An incarnation is the index
-// of the entry that registered it; the places of the founding have that of the founding,
-// until the first life of the node appears. The zero Member is nobody.
+// Member is a replica of a shard in one incarnation of its process. An incarnation is the index of
+// the entry that registered it. The founding members have the founding index until their node's
+// first process appears. The zero Member is no member.
 type Member struct {
 	Node        env.ID
 	Incarnation env.Incarnation
@@ -28,39 +28,40 @@ func (m Member) Compare(o Member) int {
 // String returns node and incarnation: "2/3".
 func (m Member) String() string { return fmt.Sprintf("%d/%d", m.Node, m.Incarnation) }
 
-// Node is what is known of a node.
+// Node is the plane's knowledge of a node.
 type Node struct {
 	ID     env.ID
 	Region tenant.Region
-	// Incarnation is the current life: the last that was registered and then appeared, so
-	// that it is durable in its directory; 0: none has. It never goes back.
+	// Incarnation is the current one: the last that was registered and then appeared, so that it is
+	// durable in its directory; 0: none. It never decreases.
 	Incarnation env.Incarnation
-	// Registered is the last incarnation that was given, the index of that entry; it may
-	// still have to appear. 0: none was.
+	// Registered is the last incarnation that was registered, the index of that entry. It may still
+	// have to appear. 0: none.
 	Registered env.Incarnation
-	// Directory is where it began; before the first registration that of the founding.
+	// Directory is the last registered data directory; before the first registration, the founding
+	// one.
 	Directory env.Nonce
-	Nonce     env.Nonce   // what names its start
-	Past      []env.Nonce // of the starts before, the last ones: a late copy of them registers nothing
-	Supports  uint32      // the feature level of its binary
-	// Lost is the last entry that registered another directory than before, or an older copy
-	// of it; 0: none did. Places of incarnations below it are lost.
+	Nonce     env.Nonce // the name of its last start
+	// names of the starts before, newest last: a late copy of their message registers nothing
+	Past     []env.Nonce
+	Supports uint32 // the feature level of its binary
+	// Lost is the last entry that registered another directory than before, or an older copy of it;
+	// 0: none did. Memberships of incarnations below it are lost.
 	Lost uint64
-	// Draining says that it is to lead nothing and to be in no set, so that it can be
-	// stopped without anybody noticing.
+	// Draining says that an operator drains the node: it is to lead nothing and to be in no set.
 	Draining bool
 	Index    uint64 // of the entry that changed it last
 }
 
-// Exclusion says that a member's log of a slot failed: what it acknowledged of it
-// may be gone. Acks and reads of the slot do without the member, and the member
-// neither leads nor is promoted, until it fetched the log anew.
+// Exclusion says that a member's log of a slot failed, so records that it acknowledged may be gone.
+// Commits and reads of the slot no longer wait for the member. The member neither leads nor is
+// promoted until it has fetched the log again.
 type Exclusion struct {
 	Member Member
 	Tenant tenant.ID
 	Slot   lineage.Slot
-	// Life is that of the log which failed: what it acknowledged in this life, or in an
-	// earlier one, does not count. 0: a later process of the member's node opened the log.
+	// Life is the generation of the log that failed: acknowledgements of it and of earlier ones do
+	// not count. 0: a later process of the member's node opened the log.
 	Life uint64
 }
 
@@ -70,88 +71,88 @@ func (x Exclusion) compare(o Exclusion) int {
 
 // Shard is the configuration of a replica group.
 //
-// Invariant: Leader is in InSync; InSync ascends, has distinct nodes, all of them in
-// Replicas, and no incarnation above the registered one. Eligible has one member at most,
-// on a node of Replicas that InSync has not, and none if InSync has Min members.
+// Invariant: Leader is in InSync. InSync ascends and has distinct nodes, all of them in Replicas,
+// and no incarnation above the registered one. Eligible has one member at most, on a node of
+// Replicas that is not in InSync, and is empty if InSync has Min members.
 type Shard struct {
 	ID     lineage.Shard
 	Region tenant.Region
-	// Epoch is the leadership's, from 1: each Elect and Reform counts it up.
+	// Epoch is the leadership's, from 1: each Elect and Reform increments it.
 	Epoch lineage.ShardEpoch
 	// Version counts every change of this shard, from 1.
 	Version uint64
 	Leader  Member
-	// InSync are the members that hold all that was acknowledged, exclusions aside.
+	// InSync holds the members that have every acknowledged record, exclusions aside.
 	InSync []Member
-	// Eligible is the member that has left InSync when fewer than Min were left, in the
-	// incarnation in which it left. Nothing is committed below Min, so it has all that ever
-	// was, and may lead when no member of InSync can.
+	// Eligible is the member that left InSync when fewer than Min remained, in the incarnation in
+	// which it left. Nothing is committed below Min, so it has every committed record, and may lead
+	// when no member of InSync can.
 	Eligible []Member
-	Replicas []env.ID // who is to hold the shard, ascending
-	// Since has, by replica, the index of the entry that placed it there. A node that was
-	// replaced and placed again has begun with nothing: what it acknowledged before counts
-	// no more.
+	Replicas []env.ID // the nodes that hold the shard, ascending
+	// Since has, by replica, the index of the entry that placed it. A node that was removed and
+	// placed again begins with nothing: its earlier acknowledgements do not count.
 	Since []uint64
 	// Min is how many members of InSync must have a record before it is committed.
 	Min int
-	// Reformed says that the members of InSync come from a set of which nobody could
-	// be promoted. Each may lack what another one has, so before it serves, the
-	// leader asks all of them for their logs, adopts the best one for each slot, and
-	// proposes Settle when all of them have that. Until then nobody leaves or enters
-	// InSync; a new leader begins anew.
+	// Reformed says that no member of the previous set could be promoted. Each member of InSync may
+	// lack records that another one has:
+	//
+	//  1. The leader asks all members for their logs and adopts the best one of each slot.
+	//  2. When all members have the adopted logs, the leader proposes Settle and serves.
+	//
+	// Until Settle no member leaves or enters InSync; a new leader starts at step 1.
 	Reformed bool
 	Excluded []Exclusion // ascending
-	// LossOpen says that what the set acknowledged is lost and nobody is eligible: the shard
-	// waits until an operator accepts that.
+	// LossOpen says that every acknowledged log of the set is lost and no member is eligible. The
+	// shard waits until an operator accepts the loss.
 	LossOpen bool
-	// LossAccepted says that an operator lets the set be reformed although what it has may
-	// be lost. It is never true beside LossOpen.
+	// LossAccepted says that an operator allows a reform although acknowledged records may be lost.
+	// It is never true together with LossOpen.
 	LossAccepted bool
 	Index        uint64 // of the entry that changed it last; commands carry it as their authority
 }
 
-// Tenant is a tenant, where it lives, and how its limits are divided.
+// Tenant is a tenant, the shards that host it, and the division of its limits.
 //
-// Invariant: Slots is as long as Shards. The grants of all slots add up to no more than
-// the limits; so does what they hold, once nothing is left of limits that were lowered.
+// Invariant: Slots is as long as Shards. The grants of all slots together are within the limits. So
+// is the sum of Held, once usage has come down to limits that were lowered.
 type Tenant struct {
 	Config tenant.Config
 	Shards []lineage.Shard // by slot; the regions of all are permitted by Config.Residency
-	Slots  []Slot          // the same
-	// Dropping says that the tenant is to end: it does when all its slots are closed.
+	Slots  []Slot          // likewise
+	// Dropping says that the tenant is being dropped: it ends when all its slots are closed.
 	Dropping bool
 	Index    uint64 // of the entry that changed it last
 }
 
-// Slot is a slot's part in its tenant's limits.
+// Slot is a slot's part of its tenant's limits.
 //
 // Invariant: Grant is within Held, and Taken is at most Granted.
 type Slot struct {
-	Grant   quota.Share // what the slot is to use
+	Grant   quota.Share // the share that the slot may use
 	Granted uint64      // the entry that granted it: the version of the record in the slot's log
-	// Held is the most that the slot may use, whoever sequences its log: what is granted,
-	// what was granted and may still be in force, and of entities and bytes what it had
-	// when its grant was lowered.
+	// Held is the most that the slot may use under any leader: the present grant, an earlier grant
+	// that may still be in force, and the entities and bytes that it had when its grant was
+	// lowered.
 	Held  quota.Share
 	Taken uint64 // the last grant that is known to be in force in the log
-	// Closed says that nobody serves the slot any more, of a tenant that is dropped.
+	// Closed says that the slot of a dropped tenant is no longer served.
 	Closed bool
 }
 
-// Tombstone is what is left of a dropped tenant, for ever: its ID never names other
-// data.
+// Tombstone is the permanent record of a dropped tenant: its ID is never used again.
 type Tombstone struct {
 	Tenant tenant.ID
 	Index  uint64 // of the entry that dropped it
 }
 
-// founded is the index of what the founders of the meta log share.
+// founded is the index of the founding configuration.
 const founded = 1
 
 // Plane is the control plane: the state machine on the meta log.
 //
-// Invariant: each list ascends by id, and no tenant is in both tenants and dropped; slots is
-// the sum over tenants.
+// Invariant: each list ascends by id, and no tenant is in both tenants and dropped. slots is the
+// sum over tenants.
 type Plane struct {
 	index   uint64
 	nodes   []Node
@@ -162,8 +163,8 @@ type Plane struct {
 	refused [refusalEnd]uint64
 }
 
-// New returns the control plane as it is founded: no node has appeared, all replicas of a
-// shard are in sync, the first of them its leader. The cluster must be valid.
+// New returns the founding state of a control plane: no node has appeared, all replicas of a shard
+// are in sync, and the first one leads. The cluster must be valid.
 func New(c *Cluster) *Plane {
 	if err := c.Validate(); err != nil {
 		assert.Fail("a control plane is founded with an %v", err)
@@ -199,8 +200,8 @@ func newShard(c *ShardConfig) Shard {
 // refusals.
 func (p *Plane) Index() uint64 { return p.index }
 
-// Nodes returns all nodes, ascending. They belong to the plane, as does all that its
-// other methods return.
+// Nodes returns all nodes, ascending. They belong to the plane, as do the results of its other
+// methods.
 func (p *Plane) Nodes() []Node { return p.nodes }
 
 // Shards returns all shards, ascending.
@@ -247,8 +248,8 @@ func (p *Plane) Tenant(id tenant.ID) *Tenant {
 	return &p.tenants[i]
 }
 
-// findTenant finds a tenant's place. There are many, with IDs that follow each other unless
-// some were dropped: it is where it would be then, or before that.
+// findTenant finds the index of a tenant. There are many, and their IDs are consecutive unless
+// tenants were dropped: then the tenant is at or before its place without gaps.
 func (p *Plane) findTenant(id tenant.ID) (int, bool) {
 	to := len(p.tenants)
 	if to > 0 && id >= p.tenants[0].Config.ID {
@@ -262,7 +263,7 @@ func (p *Plane) findTenant(id tenant.ID) (int, bool) {
 	return slices.BinarySearchFunc(p.tenants[:to], id, func(t Tenant, id tenant.ID) int { return cmp.Compare(t.Config.ID, id) })
 }
 
-// Tombstone returns what is left of a dropped tenant, nil if it was not dropped.
+// Tombstone returns the tombstone of a dropped tenant, nil if it was not dropped.
 func (p *Plane) Tombstone(id tenant.ID) *Tombstone {
 	i, found := p.findDropped(id)
 	if !found {
@@ -275,26 +276,25 @@ func (p *Plane) findDropped(id tenant.ID) (int, bool) {
 	return slices.BinarySearchFunc(p.dropped, id, func(t Tombstone, id tenant.ID) int { return cmp.Compare(t.Tenant, id) })
 }
 
-// isRegistered reports whether a member is its node's current life, as far as is
-// agreed on.
+// isRegistered reports whether a member is the registered and current process of its node.
 func (p *Plane) isRegistered(m Member) bool {
 	n := p.Node(m.Node)
 	return n != nil && (n.Incarnation == m.Incarnation && n.Registered == m.Incarnation || p.isFounding(m))
 }
 
-// isFounding reports whether a member is a place of the founding that waits for the first
-// life of its node.
+// isFounding reports whether a member is a founding one that still waits for its node's first
+// process.
 func (p *Plane) isFounding(m Member) bool {
 	n := p.Node(m.Node)
 	return m.Incarnation == founded && n.Incarnation == 0 && !p.isLost(m)
 }
 
-// hasRestarted reports whether a member's process is gone: a later one is registered.
+// hasRestarted reports whether a later process of the member's node is registered.
 func (p *Plane) hasRestarted(m Member) bool {
 	return p.Node(m.Node).Registered > m.Incarnation && !p.isFounding(m)
 }
 
-// permits reports whether the residency of all tenants of a shard permits a region.
+// permits reports whether the residency of every tenant of a shard permits a region.
 func (p *Plane) permits(s *Shard, r tenant.Region) bool {
 	for i := range p.tenants {
 		t := &p.tenants[i]
@@ -305,10 +305,10 @@ func (p *Plane) permits(s *Shard, r tenant.Region) bool {
 	return true
 }
 
-// IsInSync reports whether a member is in InSync, in exactly that incarnation.
+// IsInSync reports whether a member is in InSync in exactly that incarnation.
 func (s *Shard) IsInSync(m Member) bool { return slices.Contains(s.InSync, m) }
 
-// IsEligible reports whether a node has the eligible member.
+// IsEligible reports whether the eligible member is on this node.
 func (s *Shard) IsEligible(node env.ID) bool {
 	return slices.ContainsFunc(s.Eligible, func(m Member) bool { return m.Node == node })
 }
@@ -334,19 +334,19 @@ func (s *Shard) holder(node env.ID) (Member, bool) {
 	return Member{}, false
 }
 
-// promotable reports whether a member of InSync may lead, as far as is agreed on:
-// its process lives and lacks nothing.
+// promotable reports whether a member of InSync may lead: its process is the registered one, and it
+// lacks no records.
 func (p *Plane) promotable(s *Shard, m Member) bool { return p.isRegistered(m) && !s.IsExcluded(m) }
 
-// reformable reports whether the set is to be formed anew from the processes that
-// its nodes run now: somebody has restarted, and either nobody is promotable, or the
-// set is still being reformed, so that nobody holds more than another one.
+// reformable reports whether the set must be formed again from the current processes of its nodes.
+// A member has restarted, and either no member is promotable, or the set is still being reformed,
+// so that no member is known to have more than another.
 func (p *Plane) reformable(s *Shard) bool {
 	if s.LossAccepted && p.IsStuck(s) {
 		return true
 	}
 	if s.Reformed && slices.ContainsFunc(s.InSync, p.isLost) {
-		return p.leavesWhole(s) // its log is waited for, and nobody has it
+		return p.leavesWhole(s) // the leader waits for its log, and the log is lost
 	}
 	if !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
 		return false
@@ -354,8 +354,8 @@ func (p *Plane) reformable(s *Shard) bool {
 	return s.Reformed || !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.promotable(s, m) })
 }
 
-// IsStuck reports whether all that a set acknowledged is lost, and nobody is eligible: no
-// member can lead, and there is none to ask for its logs.
+// IsStuck reports whether every acknowledged log of a set is lost and no member is eligible: no
+// member can lead, and none has logs to gather.
 func (p *Plane) IsStuck(s *Shard) bool { return !p.leavesWhole(s) && len(s.Eligible) == 0 }
 
 // leavesWhole reports whether a set has a member that is not lost.
@@ -363,8 +363,7 @@ func (p *Plane) leavesWhole(s *Shard) bool {
 	return slices.ContainsFunc(s.InSync, func(m Member) bool { return !p.isLost(m) })
 }
 
-// losesLast reports whether a slot would be left without a member that is whole for
-// it, if gone left InSync.
+// losesLast reports whether a slot would keep no whole member if gone left InSync.
 func (p *Plane) losesLast(s *Shard, gone Member) bool {
 	if len(s.InSync) == 1 || !p.isLost(gone) && !slices.ContainsFunc(s.InSync, func(m Member) bool { return m != gone && !p.isLost(m) }) {
 		return true
@@ -374,8 +373,8 @@ func (p *Plane) losesLast(s *Shard, gone Member) bool {
 	})
 }
 
-// onlyWhole reports whether one member, which is not lost, is the only one that is neither
-// lost nor excluded from a slot.
+// onlyWhole reports whether one member, itself not lost, is the only one that is neither lost nor
+// excluded from a slot.
 func (p *Plane) onlyWhole(s *Shard, id tenant.ID, slot lineage.Slot, one Member) bool {
 	for _, m := range s.InSync {
 		if m != one && !s.Excludes(m, id, slot) && !p.isLost(m) {

@@ -6,37 +6,38 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Because names why a step is proposed, or why one is not yet.
+// Because is the reason for a step or for a wait.
 type Because uint8
 
 // The reasons for steps, and those for waiting.
 const (
-	_                 Because = iota
-	Heard                     // Register: the node was heard in a higher incarnation
-	LeaderRestarted           // Elect: the process that led is gone
-	LeaderSilent              // Elect: nothing was heard of the leader for the bound
-	LeaderExcluded            // Elect: the leader lacks records of a slot
-	NobodyWhole               // Reform: no member of the set can be promoted, and all are there
-	MemberBack                // Reform: a member of a set that is being reformed has restarted
-	ReplicaGone               // Assign: nothing was heard of the replica's node for the bound
-	Unregistered              // wait: the member was heard in a higher incarnation; its registration is proposed
-	JustBegan                 // wait: the process leads the meta log for less than the bound
-	OnlyHope                  // wait: nobody else may lead, and the member is silent
-	OnlyExcluded              // wait: the member lacks records of a slot, and nobody is eligible instead
-	ReformIncomplete          // wait: the set is to be reformed, and the member is silent
-	LogsOutstanding           // wait: the leader gathers the logs of a reformed set, and the member is silent
-	NoLegalNode               // wait: nobody can take the place of the replica
-	LeaderDrains              // Elect: the leader's node is drained
-	NobodyElse                // wait: the leader's node is drained, and nobody else may lead and is heard
-	LeaderStalled             // Elect: the leader's disk has made nothing durable for the bound
-	LeaderUnconfirmed         // Elect: the members have not confirmed the leader for the bound
-	NobodyLeft                // Elect: no member of the set can lead, and the eligible member is heard
-	LossUnaccepted            // wait: what the member had is lost, nobody else has it, and an operator is to say what becomes of it
+	_                Because = iota
+	Heard                    // Register: the node was heard in a higher incarnation
+	LeaderRestarted          // Elect: the leader's process has ended
+	LeaderSilent             // Elect: the leader was not heard for the bound
+	LeaderExcluded           // Elect: the leader lacks records of a slot
+	NobodyWhole              // Reform: no member of the set can be promoted, and all are heard
+	MemberBack               // Reform: a member of a set that is being reformed has restarted
+	ReplicaGone              // Assign: the replica's node was not heard for the bound
+	Unregistered             // wait: the member was heard in a higher incarnation; its registration is proposed
+	JustBegan                // wait: the process leads the meta log for less than the bound
+	OnlyHope                 // wait: no other member may lead, and this one is silent
+	OnlyExcluded             // wait: the member lacks records of a slot, and no other one may lead
+	ReformIncomplete         // wait: the set is to be reformed, and the member is silent
+	LogsOutstanding          // wait: the leader gathers the logs of a reformed set, and the member is silent
+	NoLegalNode              // wait: no node can take the place of the replica
+	LeaderDrains             // Elect: the leader's node is drained
+	// wait: the leader's node is drained, and no other member may lead and is heard
+	NobodyElse
+	LeaderStalled     // Elect: the leader's disk has made nothing durable for the bound
+	LeaderUnconfirmed // Elect: the members have not confirmed the leader for the bound
+	NobodyLeft        // Elect: no member of the set can lead, and the eligible member is heard
+	LossUnaccepted    // wait: all logs are lost, and an operator must decide
 	becauseEnd
 )
 
-// texts has a format for each reason: its operands are the node, the incarnation,
-// how long it is silent and the bound, in milliseconds.
+// texts has a format for each reason. Its operands are the node, the incarnation, the length of the
+// silence and the bound, in milliseconds.
 var texts = [becauseEnd]string{
 	Heard:             "node %[1]d was heard in incarnation %[2]d",
 	LeaderRestarted:   "node %[1]d, leader in incarnation %[2]d, has restarted",
@@ -60,12 +61,13 @@ var texts = [becauseEnd]string{
 	LossUnaccepted:    "waits for an operator to accept the loss of what node %[1]d, in-sync in incarnation %[2]d, had in a directory that is gone",
 }
 
-// Reason says why, so that a person understands it.
+// Reason explains a step or a wait to an operator.
 type Reason struct {
 	Because Because
-	Member  Member       // whom it is about; of a node that is no member, its registered incarnation
-	Quiet   env.Duration // how long nothing was heard of it
-	Bound   env.Duration // from which on that counts; 0 if it does not matter
+	// the member it is about; for a node that is no member, its registered incarnation
+	Member Member
+	Quiet  env.Duration // how long it was not heard
+	Bound  env.Duration // the bound for that; 0 if there is none
 }
 
 // String returns a sentence without its full stop.

@@ -2,21 +2,21 @@ package control
 
 import "slices"
 
-// Clone returns a shard with the same configuration that shares nothing with s.
+// Clone returns a copy of the shard that shares no memory with s.
 func (s *Shard) Clone() Shard {
 	c := *s
 	c.InSync, c.Eligible, c.Replicas, c.Since, c.Excluded = slices.Clone(s.InSync), slices.Clone(s.Eligible), slices.Clone(s.Replicas), slices.Clone(s.Since), slices.Clone(s.Excluded)
 	return c
 }
 
-// Clone returns a tenant with the same configuration that shares nothing with t.
+// Clone returns a copy of the tenant that shares no memory with t.
 func (t *Tenant) Clone() Tenant {
 	c := *t
 	c.Config, c.Shards, c.Slots = cloneConfig(&t.Config), slices.Clone(t.Shards), slices.Clone(t.Slots)
 	return c
 }
 
-// Clone returns a plane with the same state that shares nothing with p.
+// Clone returns a copy of the plane that shares no memory with p.
 func (p *Plane) Clone() *Plane {
 	c := &Plane{index: p.index, slots: p.slots, refused: p.refused, nodes: slices.Clone(p.nodes), shards: slices.Clone(p.shards), tenants: slices.Clone(p.tenants), dropped: slices.Clone(p.dropped)}
 	for i := range c.shards {

@@ -6,25 +6,28 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// How a tenant's limits are divided among its slots. Every number of a share is on its
-// own: what follows holds for each.
+// This file divides a tenant's limits among its slots. Each number of a share follows these rules
+// on its own:
 //
-//	command     effect                                    may have it if
-//	Configure   grants become what is certain to be       -
-//	            there: less at once, more as far as
-//	            nobody holds it
+//	command     effect                                    condition
+//	Configure   lower grants at once, raise them only     -
+//	            by amounts that no slot holds
 //	Grant       one slot's grant changes                  all slots together hold no more than the
 //	                                                      limits before and afterwards, or the grant
 //	                                                      only shrinks
-//	Hold        a slot's log has its grant: the slot      the grant is still the one
-//	            holds that, or what it uses
+//	Hold        a slot's log has its grant: the slot      the grant is still the current one
+//	            holds that, or its use, if larger
 //
-// A share moves decrease-first: the donor is granted less, its log says so, and only when
-// that is known does anybody get what it has given up. So at no instant do the slots use
-// more than the limits together, whoever sequences their logs.
+// A share moves decrease-first:
+//
+//  1. The donor's grant is lowered.
+//  2. The donor's log has the lower grant, and the leader reports it.
+//  3. Only then does another slot get the difference.
+//
+// So the slots never use more than the limits together, whichever nodes lead them.
 
-// newTenantOf returns a tenant as it is created by an entry: what may be used is divided
-// evenly. Taken is the entry whose grants are in force in the logs.
+// newTenantOf returns a tenant as an entry creates it, with its limits divided evenly. taken is the
+// entry whose grants are in force in the logs.
 func newTenantOf(c *tenant.Config, shards []lineage.Shard, index, taken uint64) Tenant {
 	t := Tenant{Config: cloneConfig(c), Shards: append([]lineage.Shard(nil), shards...), Index: index}
 	whole := quota.Whole(c.Limits)
@@ -35,7 +38,7 @@ func newTenantOf(c *tenant.Config, shards []lineage.Shard, index, taken uint64) 
 	return t
 }
 
-// Granted returns what is granted to all slots together.
+// Granted returns the sum of the grants of all slots.
 func (t *Tenant) Granted() (sum quota.Share) {
 	for i := range t.Slots {
 		sum = sum.Plus(t.Slots[i].Grant)
@@ -51,7 +54,7 @@ func (t *Tenant) Held() (sum quota.Share) {
 	return sum
 }
 
-// Room returns what may be granted beside what is held.
+// Room returns how much may be granted beyond the amounts that the slots hold.
 func (t *Tenant) Room() (room quota.Share) {
 	whole, held := quota.Whole(t.Config.Limits), t.Held()
 	for r := range room {
@@ -60,9 +63,8 @@ func (t *Tenant) Room() (room quota.Share) {
 	return room
 }
 
-// InForce reports whether the limits hold in every slot: each log has its grant, and
-// together they can use no more than the limits; or they use more since before, and
-// nothing can grow.
+// InForce reports whether the limits hold in every slot. Each log has its grant, and together the
+// slots can use no more than the limits; or they use more from before, and none can grow.
 func (t *Tenant) InForce() bool {
 	for i := range t.Slots {
 		if s := &t.Slots[i]; s.Taken != s.Granted {
@@ -78,15 +80,15 @@ func (t *Tenant) InForce() bool {
 	return true
 }
 
-// Spent reports whether rate and burst are granted in full: what moves between slots has
-// arrived.
+// Spent reports whether rate and burst are granted in full, so that every move between slots is
+// complete.
 func (t *Tenant) Spent() bool {
 	whole, granted := quota.Whole(t.Config.Limits), t.Granted()
 	return granted[quota.Rate] == whole[quota.Rate] && granted[quota.Burst] == whole[quota.Burst]
 }
 
-// regrant divides new limits. A slot that is to have less has it at once; what nobody
-// holds is divided evenly among those that are to have more.
+// regrant divides new limits. Grants that shrink do so at once. Slots that grow divide evenly the
+// amount that no slot holds.
 func (t *Tenant) regrant(index uint64) {
 	whole, room := quota.Whole(t.Config.Limits), t.Room()
 	granted := t.Granted()
@@ -105,14 +107,14 @@ func (t *Tenant) regrant(index uint64) {
 	}
 }
 
-// grant changes what a slot is to use, by an entry.
+// grant changes a slot's grant, by an entry.
 func (s *Slot) grant(share quota.Share, index uint64) {
 	if share == s.Grant {
 		return
 	}
 	s.Grant, s.Granted = share, index
 	held := share
-	// What was granted before may be in force until the log is known to say otherwise.
+	// An earlier grant may be in force until the log is known to have the new one.
 	//safety:shares-decrease-first by=shares on=shares-under-fire
 	held = held.Max(s.Held)
 	s.Held = held
@@ -129,8 +131,7 @@ func (p *Plane) slotOf(x *change) *Slot {
 
 func knownSlot(p *Plane, x *change) Refusal { return unless(p.slotOf(x) != nil, UnknownSlot) }
 
-// sameGrant is the compare of compare-and-set: what was decided on another grant has no
-// effect.
+// sameGrant is the compare of compare-and-set: a command decided on another grant has no effect.
 func sameGrant(p *Plane, x *change) Refusal { return unless(p.slotOf(x).Granted == x.Base, Stale) }
 
 func newGrant(p *Plane, x *change) Refusal {
@@ -143,8 +144,8 @@ func newGrant(p *Plane, x *change) Refusal {
 	return Done
 }
 
-// withinLimits: nobody is granted what another slot may still use; and while the slots hold
-// more of a cap than a limit that was lowered, none that has less than before grows again.
+// withinLimits: no slot is granted an amount that another slot may still use. While the slots hold
+// more of a cap than a lowered limit, a slot whose grant was lowered does not grow again.
 func withinLimits(p *Plane, x *change) Refusal {
 	t, s := p.Tenant(x.Tenant), p.slotOf(x)
 	whole, held, room := quota.Whole(t.Config.Limits), t.Held(), t.Room()
@@ -169,7 +170,7 @@ func notHeldYet(p *Plane, x *change) Refusal {
 	s := p.slotOf(x)
 	switch {
 	case !s.Grant.Within(x.Share):
-		return InvalidConfig // it holds at least what it was granted
+		return InvalidConfig // it holds at least its grant
 	case s.Taken == s.Granted && s.Held.Within(x.Share):
 		return Already
 	}
@@ -183,8 +184,7 @@ func holdShare(p *Plane, x *change) {
 	t.Index = x.index
 }
 
-// enoughForEach: every slot of the tenant gets a share of rate and burst with which it
-// can admit something.
+// enoughForEach: every slot gets enough rate and burst to admit an operation.
 func enoughForEach(p *Plane, x *change) Refusal {
 	slots := len(x.Shards)
 	if x.Kind == Configure {

@@ -56,12 +56,10 @@ const (
 	snapshotVersion = 3
 )
 
-// ErrSnapshot is wrapped by the errors about bytes that are no snapshot of a control
-// plane.
+// ErrSnapshot is wrapped by the errors about bytes that are not a snapshot of a control plane.
 var ErrSnapshot = errors.New("not a snapshot of the control plane")
 
-// Snapshot returns the whole state. Planes that were told the same have the same
-// bytes.
+// Snapshot returns the whole state. Planes that applied the same commands have the same bytes.
 func (p *Plane) Snapshot() []byte {
 	le := binary.LittleEndian
 	dst := append([]byte(nil), snapshotMagic...)
@@ -148,8 +146,8 @@ func (s *Shard) append(dst []byte) []byte {
 	return dst
 }
 
-// Restore replaces the state by one that Snapshot returned. Anything else is an error
-// that wraps ErrSnapshot, and leaves the state as it was.
+// Restore replaces the state by one that Snapshot returned. For other bytes it returns an error
+// that wraps ErrSnapshot and keeps the state.
 func (p *Plane) Restore(state []byte) error {
 	const head = len(snapshotMagic) + 4
 	if len(state) < head || string(state[:len(snapshotMagic)]) != snapshotMagic {
@@ -170,7 +168,7 @@ func (p *Plane) Restore(state []byte) error {
 	return nil
 }
 
-// The least bytes of an element of each list.
+// The least size in bytes of an element of each list.
 const (
 	nodeMin      = 78
 	nonceSize    = 16
@@ -284,7 +282,7 @@ func (d *decoder) bool() bool {
 	return b == 1
 }
 
-// check reports the first contradiction in a state that was read.
+// check reports the first contradiction in a decoded state.
 func (p *Plane) check() error {
 	if err := cmp.Or(
 		ascending("nodes", p.nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) }),

@@ -7,7 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// tenant returns the tenant that a command is about.
+// tenant returns the ID of the tenant that a command is about.
 func (x *change) tenant() tenant.ID {
 	if kinds[x.Kind].has&hasConfig != 0 {
 		return x.Config.ID
@@ -15,7 +15,7 @@ func (x *change) tenant() tenant.ID {
 	return x.Tenant
 }
 
-// absent says why there is no such tenant.
+// absent returns the reason that there is no such tenant.
 func (p *Plane) absent(x *change) Refusal {
 	if p.Tombstone(x.tenant()) != nil {
 		return TenantDropped
@@ -30,7 +30,7 @@ func knownTenant(p *Plane, x *change) Refusal {
 	return Done
 }
 
-// newTenant: an ID names one tenant, for ever.
+// newTenant: an ID names one tenant for ever.
 func newTenant(p *Plane, x *change) Refusal {
 	switch {
 	case p.Tenant(x.tenant()) != nil:
@@ -74,15 +74,15 @@ func roomForTenant(p *Plane, x *change) Refusal {
 	return unless(len(p.tenants)+len(p.dropped) < MaxTenants && p.slots+len(x.Shards) <= MaxAllSlots, Full)
 }
 
-// asBased: who has not seen what another one has set does not undo it, and versions
-// go up.
+// asBased: a client that has not seen the latest configuration does not undo it, and versions
+// increase.
 func asBased(p *Plane, x *change) Refusal {
 	version := p.Tenant(x.tenant()).Config.Version
 	return unless(x.Base == version && x.Config.Version > version, Stale)
 }
 
-// permittedMove: there are no moves yet, so a residency that forbids where the
-// tenant's bytes are could not be kept.
+// permittedMove: slots cannot move yet, so a residency that forbids their present region is
+// refused.
 func permittedMove(p *Plane, x *change) Refusal {
 	return p.permittedIn(p.Tenant(x.tenant()).Shards, &x.Config)
 }
@@ -99,7 +99,7 @@ func configure(p *Plane, x *change) {
 	t.regrant(x.index)
 }
 
-// anyOrBased: who counts on a configuration drops no other one.
+// anyOrBased: a drop that names a configuration drops no other one.
 func anyOrBased(p *Plane, x *change) Refusal {
 	return unless(x.Base == 0 || x.Base == p.Tenant(x.Tenant).Config.Version, Stale)
 }
@@ -118,15 +118,15 @@ func nowDropping(p *Plane, x *change) Refusal {
 
 func notYetClosed(p *Plane, x *change) Refusal { return unless(!p.slotOf(x).Closed, Already) }
 
-// dropTenant begins the end of a tenant: it is answered when nobody serves any of its
-// slots.
+// dropTenant begins to drop a tenant. The drop is answered when none of its slots is served any
+// more.
 func dropTenant(p *Plane, x *change) {
 	t := p.Tenant(x.Tenant)
 	t.Dropping, t.Index = true, x.index
 }
 
-// closeSlot notes that a slot is served no more: who leads its shard later knows of the
-// drop before. With the last slot the tenant ends.
+// closeSlot records that a slot is served no more: every later leader of its shard knows of the
+// drop before it leads. The last slot ends the tenant.
 func closeSlot(p *Plane, x *change) {
 	t := p.Tenant(x.Tenant)
 	t.Slots[x.Slot].Closed, t.Index = true, x.index
@@ -136,7 +136,7 @@ func closeSlot(p *Plane, x *change) {
 	}
 }
 
-// endTenant leaves a tombstone, and no exclusion that names a slot of the tenant.
+// endTenant leaves a tombstone and removes the exclusions that name a slot of the tenant.
 func (p *Plane) endTenant(x *change) {
 	i, _ := p.findTenant(x.Tenant)
 	p.slots -= len(p.tenants[i].Slots)

@@ -26,8 +26,7 @@ var (
 	ErrStart  = errors.New("the number of the last start is damaged; remove the file")
 )
 
-// DataDir returns the directory of the machine's files, for who looks at them from
-// outside.
+// DataDir returns the directory of the machine's files, for readers outside the process.
 func DataDir(dir string) string { return filepath.Join(dir, dataName) }
 
 // home is a process's own directory, locked for it.

@@ -26,7 +26,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/network"
 )
 
-// Config is what a process is made of.
+// Config describes a process.
 type Config struct {
 	ID env.ID
 	// Dir is the process's own directory, made if it is missing: the machine's files
@@ -89,11 +89,11 @@ func Start(c Config) (p *Process, err error) {
 	return p, nil
 }
 
-// run lives until the machine halts or the process is killed, and then gives back
-// what it has: the lock last, so that whoever gets it finds address and files free.
+// run lives until the machine halts or the process is killed, and then frees its resources: the
+// lock last, so that the next holder of the lock finds address and files free.
 //
-// Nothing is deferred: a machine that panics must take the process with it, before
-// anybody who waits for Done can end it as if all were well.
+// Nothing is deferred: a machine that panics must take the program with it, before a caller that
+// waits for Done can end it as if all were well.
 func (p *Process) run() {
 	p.loop.run(p.inbox)
 	p.inbox.close()
@@ -113,12 +113,12 @@ const MaxInspections = 16
 // ErrEnded is returned for an inspection of a process that has ended.
 var ErrEnded = errors.New("the process has ended")
 
-// Inspect lets look look at the machine between two Steps, behind all that waits, and
-// returns when it has. Time is then as in a Step. look may ask the machine's Env what it
-// answers at once, must change nothing, and must keep nothing of the machine's: it goes on.
+// Inspect lets look look at the machine between two Steps, behind all waiting events, and returns
+// when it has. Time is then as in a Step. look may ask the machine's Env for immediate answers,
+// must change nothing, and must keep nothing of the machine's: it goes on.
 //
-// If ctx ends first, that is the error, and look may still be called, or be running: what
-// it writes must not be read then.
+// If ctx ends first, that is the error, and look may still be called, or be running: the caller
+// must not read its results then.
 func (p *Process) Inspect(ctx context.Context, look func(env.Machine)) error {
 	select {
 	case p.looking <- struct{}{}:
@@ -130,7 +130,7 @@ func (p *Process) Inspect(ctx context.Context, look func(env.Machine)) error {
 	looked := make(chan struct{})
 	p.inbox.add(entry{look: func() {
 		<-p.looking
-		if ctx.Err() == nil { // else nobody waits
+		if ctx.Err() == nil { // else the caller no longer waits
 			look(p.loop.machine)
 			close(looked)
 		}
@@ -151,7 +151,7 @@ func (p *Process) unanswered(ctx context.Context) error {
 
 func (p *Process) ended() error { return fmt.Errorf("process %d: %w", p.loop.self, ErrEnded) }
 
-// NewNonce draws 128 bits that nobody else has: what names a start, or a data directory.
+// NewNonce draws 128 bits that are unique: the name of a start, or of a data directory.
 func NewNonce() env.Nonce {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // it ends the program rather than fail

@@ -9,13 +9,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// MaxInbox bounds the messages that wait for a process. Beyond it connections are
-// not read, and in the end the sender's queue drops what is new. Completions and
-// timers are bounded by what the machine has asked for.
+// MaxInbox bounds the messages that wait for a process. Beyond it connections are not read, and in
+// the end the sender's queue drops new messages. The requests of the machine bound completions and
+// timers.
 const MaxInbox = 4096
 
-// entry is an event that waits, and of a timer which arming of it this is; or somebody
-// who wants to look at the machine.
+// entry is a waiting event, with the arming of its timer if it is one, or a waiting caller of
+// Inspect.
 type entry struct {
 	event  env.Event
 	arming uint64

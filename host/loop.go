@@ -168,8 +168,8 @@ func (l *loop) Chance(key env.Key) uint64 {
 	return xxh3.HashSeed(b, l.seed)
 }
 
-// Hit implements env.Env: nobody decides here, so that the process's registry of
-// failpoints is asked.
+// Hit implements env.Env: a real host decides nothing at failpoints, so that the process's registry
+// of failpoints is asked.
 func (l *loop) Hit(env.Point, env.Key) (env.Action, bool) { return env.ActNone, false }
 
 // Halt implements env.Env.

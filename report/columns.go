@@ -92,7 +92,7 @@ func encode(story []scenarios.Told) (columns, words []byte, l *layout, err error
 	return columns, words, l, err
 }
 
-// operation is the number of what a line is about among the calls, or among the faults.
+// operation is the number of the call or the fault that a line is about.
 func operation(t *scenarios.Told, _ int) uint32 {
 	if t.About == scenarios.Called || t.About == scenarios.Ended || t.About == scenarios.Fault {
 		return uint32(int32(t.Op))
@@ -100,8 +100,8 @@ func operation(t *scenarios.Told, _ int) uint32 {
 	return math.MaxUint32
 }
 
-// place returns the place of a tenant in the list plus 1. The list takes as many as the
-// column can tell apart; of further ones the words still say whose they are.
+// place returns the place of a tenant in the list plus 1. The list takes as many as the column can
+// tell apart; of further ones the words still name the tenant.
 func (l *layout) place(places map[tenant.ID]uint16, id tenant.ID) uint16 {
 	if id == tenant.Reserved {
 		return 0
@@ -129,7 +129,7 @@ func units(text string) (n int) {
 
 func zipped(data []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, 4) // a page is written while somebody waits for it
+	w, err := gzip.NewWriterLevel(&b, 4) // a reader waits while a page is written
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ const (
 )
 
 // Draw runs a plan and returns its page. The page of a run that is too large to be drawn whole
-// shows what is around the first finding or, if nothing was found, the beginning.
+// shows the surroundings of the first finding or, if there is none, the beginning.
 func Draw(p *scenarios.Plan, name, replay, build string) (*Seed, error) {
 	runner := scenarios.NewRunner()
 	first, err := runner.Run(p, scenarios.Options{})

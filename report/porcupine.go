@@ -39,7 +39,7 @@ func search(got *scenarios.Result) (page []byte, about string) {
 		return nil, why
 	}
 	input, name := operations(ops, at, until), fmt.Sprintf("tenant %s entity %d", at.tenant, at.entity)
-	if len(input) == 0 { // nobody had been answered by then
+	if len(input) == 0 { // no call had been answered by then
 		input = operations(ops, at, got.Simulated)
 	}
 	if len(input) == 0 {

@@ -22,7 +22,7 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// Seed is what the page of one seed shows.
+// Seed is the page of one seed.
 type Seed struct {
 	Name    string // SCENARIO:SEED, or the path of a plan
 	Verdict string
@@ -34,7 +34,7 @@ type Seed struct {
 	Story     []scenarios.Told
 	Leads     []scenarios.Leads
 	Findings  []Finding
-	From, To  int64 // what the story tells, virtual ns; a To of 0: everything
+	From, To  int64 // the time span of the story, virtual ns; a To of 0: everything
 	Simulated int64 // virtual ns
 	CalmAt    int64 // virtual ns
 	Asked     int   // operations
@@ -47,7 +47,7 @@ type Seed struct {
 	Searched  string
 }
 
-// Finding is what a checker says.
+// Finding is a finding of a checker.
 type Finding struct {
 	Fingerprint string `json:"fingerprint"`
 	Text        string `json:"text"`
@@ -100,7 +100,7 @@ type leads struct {
 	Min     int      `json:"min"`
 }
 
-// page is what a page of a seed is told as JSON.
+// page is the content of the page of a seed as JSON.
 type page struct {
 	Name      string    `json:"name"`
 	Verdict   string    `json:"verdict"`

@@ -95,7 +95,7 @@ func (w *World) rot(i int, p *process) bool {
 		}
 		return false
 	}
-	name := xxh3.HashString(d.String()) // what is drawn stays when others are left out of the plan
+	name := xxh3.HashString(d.String()) // draws stay when other disruptions are left out of the plan
 	draw := func(what uint64) uint64 {
 		return w.decider.Uniform(chance.DiskRot, uint64(p.id), env.Key{A: name, B: what, Attempt: w.sameBefore(i)})
 	}
@@ -130,7 +130,7 @@ func stale(mask, content []byte, draw uint64) {
 	copy(mask[cut:], content[cut:])
 }
 
-// misdirect lets a sector hold what was meant for another one.
+// misdirect lets a sector hold bytes that were written for another one.
 func misdirect(mask, content, other []byte) {
 	for k := range mask {
 		mask[k] = content[k]
@@ -140,8 +140,8 @@ func misdirect(mask, content, other []byte) {
 	}
 }
 
-// donor returns what a misdirected write leaves at a place: the bytes of a sector of the disk,
-// which the draws which and where choose.
+// donor returns the bytes that a misdirected write leaves at a place: those of a sector of the
+// disk, which the draws which and where choose.
 func (w *World) donor(p *process, at place, which, where uint64) []byte {
 	files := p.disk.Files()
 	f := files[chance.Below(which, uint64(len(files)))]

@@ -131,7 +131,7 @@ func (w *World) begin(i int) {
 	}
 }
 
-// strike does what a disruption does in an instant, and says whether it lasts.
+// strike applies the instant effect of a disruption, and says whether the disruption lasts.
 func (w *World) strike(i int, d *plan.Disruption, p *process) state {
 	effect := true
 	switch d.Kind {
@@ -279,8 +279,8 @@ func (w *World) fault(i int, d *disk.Disk) {
 	d.Inject(&a.fault)
 }
 
-// drift is the rate of a process's clock: what the plan's clocks say and what the
-// active disruptions add.
+// drift is the rate of a process's clock: the rate in the plan's clocks plus those of the active
+// disruptions.
 func (w *World) drift(process uint32) int64 {
 	ppm := w.processes[process].drift
 	for i := range w.armed {
@@ -347,9 +347,8 @@ func ofLink(d *plan.Disruption, from, to env.ID) bool {
 	return false
 }
 
-// crash ends the process now, or, within its own Step, when the Step returns. It
-// reports whether there was anything to end: of a process that is down, power, wipe
-// and restore still take what is on its disk.
+// crash ends the process now, or, within its own Step, when the Step returns. It reports whether it
+// had any effect: power, wipe and restore take the disk of a process that is down, too.
 func (p *process) crash(how crash, down int64) bool {
 	switch {
 	case !p.up && how == killed:
@@ -365,8 +364,7 @@ func (p *process) crash(how crash, down int64) bool {
 	return true
 }
 
-// beginCalm heals everything, and somebody puts larger disks in. What has not begun
-// will not.
+// beginCalm heals everything and enlarges the disks. Disruptions that have not begun never begin.
 func (w *World) beginCalm() {
 	w.calm = true
 	w.decider.Calm()

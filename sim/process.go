@@ -139,12 +139,11 @@ func (p *process) boot() {
 	p.input(arrival{cause: cause{kind: env.Started}})
 }
 
-// restarts is how often the process was started before this start: it is a part of every
-// decision about what the machine asks for, so that two starts that ask for the same are
-// decided apart.
+// restarts is the number of earlier starts of the process. It is a part of every decision about the
+// machine's requests, so that equal requests of two starts are decided apart.
 func (p *process) restarts() uint64 { return uint64(p.incarnation - 1) }
 
-// end ends the current incarnation; the disk keeps what the kind of end leaves.
+// end ends the current incarnation; the disk keeps the part that the kind of end leaves.
 func (p *process) end(how crash, down int64) {
 	w := p.world
 	p.lose(how)
@@ -181,8 +180,8 @@ func (p *process) restart(down int64) {
 	p.world.queue.Push(queue.Item{At: p.bootAt, What: queue.What{Kind: itemBoot, Process: uint16(p.id)}})
 }
 
-// pause keeps the CPU from running anything until then, and lets it run again
-// when until has passed. What the CPU is charged for goes on meanwhile.
+// pause keeps the CPU from running anything until then, and lets it run again when until has
+// passed. Work that the CPU is charged with goes on meanwhile.
 func (p *process) pause(until int64) {
 	p.paused, p.thawed = until, max(until, p.world.now)
 	if p.up && p.world.stepping != p {
@@ -360,7 +359,7 @@ func poison(data []byte) {
 	}
 }
 
-// completedQuietly takes note of an operation whose success nobody wants to be told of.
+// completedQuietly notes an operation that succeeded and that nothing listens for.
 func (p *process) completedQuietly(c *disk.Completion) {
 	w := p.world
 	w.trace.Note(w.now, uint32(p.id), trace.Done, uint64(c.ID), uint64(c.N), 0, 0)

@@ -30,7 +30,7 @@ type Recorder interface {
 type Flight struct {
 	Message  uint64
 	From, To env.ID
-	Leaves   int64 // true time, ns: when what the Step was charged before is done
+	Leaves   int64 // true time, ns: when the earlier work of the Step is done
 	Arrives  int64 // the first copy, unless a cut is met; 0 if there is none
 	Copies   int   // 0: lost
 	Damaged  bool  // the first copy

@@ -1,12 +1,11 @@
-// Package sim is a virtual world for state machines: a seeded, deterministic
-// simulation of clocks, network, disks and CPUs in which any env.Machine can
-// live. It knows nothing of what the machines are about.
+// Package sim is a virtual world for state machines: a seeded, deterministic simulation of clocks,
+// network, disks and CPUs in which any env.Machine can live. It knows nothing of the purpose of the
+// machines.
 //
-// One way through it: a plan (package plan) and a list of programs make a World;
-// Run lets it live through a disruptive part, in which the plan's faults happen,
-// and a calm part, in which everything is healed and must finish. What happened
-// is folded into a trace (package trace), so that equal runs are known by equal
-// hashes.
+// One way through it: a plan (package plan) and a list of programs make a World. Run lets it live
+// through a disruptive part, in which the plan's faults happen, and a calm part, in which
+// everything is healed and must finish. All events are folded into a trace (package trace), so that
+// equal runs are known by equal hashes.
 //
 // The one rule to remember: the order of everything follows from the plan alone.
 package sim
@@ -29,8 +28,8 @@ import (
 type Program struct {
 	Name string
 	New  func(env.Env) env.Machine
-	// Disk is what is on the process's disk before it starts for the first time, durably.
-	// A wipe takes it away like everything else.
+	// Disk is the durable content of the process's disk before its first start. A wipe takes it
+	// away like everything else.
 	Disk []File
 }
 
@@ -40,9 +39,8 @@ type File struct {
 	Data []byte
 }
 
-// Observer sees what an omniscient bystander would. Its methods are called in
-// the middle of Steps; they must not touch the machines, and what they are
-// passed is valid during the call only. World.Time tells when.
+// Observer is an omniscient bystander. Its methods are called in the middle of Steps; they must not
+// touch the machines, and their arguments are valid during the call only. World.Time tells when.
 type Observer interface {
 	// Sent is called when a process hands a message to the network.
 	Sent(from, to env.ID, key env.Key, payload []byte)
@@ -59,7 +57,7 @@ type Observer interface {
 	Booted(id env.ID, incarnation env.Incarnation, local env.Time)
 }
 
-// Config is what a world is made of, beside its plan.
+// Config describes a world, beside its plan.
 type Config struct {
 	Programs []Program // process i has address i
 	Points   []string  // names of the fault points, indexed by env.Point
@@ -67,8 +65,8 @@ type Config struct {
 	Recorder Recorder  // may be nil
 	Record   bool      // keep the deviations that chance takes, for Deviations
 	Trace    bool      // keep the trace's entries, for Trace().Entries
-	// Poison overwrites the data of an event when its Step has ended, so that a machine that
-	// keeps what it was lent is found out.
+	// Poison overwrites the data of an event when its Step has ended, so that a machine that keeps
+	// borrowed bytes is found out.
 	Poison bool
 	// Until cuts the run short at that virtual time, ns, and Steps after so many Steps; later
 	// events do not happen. 0 is never.
@@ -86,8 +84,8 @@ type Config struct {
 	// Forbidden, if not nil, is told of each disruption that comes to nothing because MayDamage,
 	// MayWipe, MayRestore or MayFail, which was asked just before, forbids it.
 	Forbidden func(disruption int)
-	// Wiped is told whose disk is about to be lost, and whether an older copy takes its place;
-	// it may be nil.
+	// Wiped is called with the process that is about to lose its disk, and whether an older copy
+	// takes the disk's place; it may be nil.
 	Wiped func(process env.ID, restored bool)
 	// Damaged is told which file rot is about to damage; it may be nil.
 	Damaged func(process env.ID, path string)
@@ -116,15 +114,15 @@ type World struct {
 	anchored  [][]int // by fault point: the disruptions that wait for it
 	unsynced  []int   // the disruptions that wait for unsynced data
 	waiting   int     // disruptions that have not begun
-	open      int     // those of them whose moments may never come
+	open      int     // waiting disruptions whose moments may never come
 	calm      bool
 	steps     uint64
 	sent      uint64            // messages so far
 	arrivals  []network.Arrival // of the message sent last
 	hits      []uint64          // by fault point
 	event     env.Event
-	stepping  *process // whose Step is under way, else nil
-	running   *process // whose machine's code runs, else nil
+	stepping  *process // the process in a Step, else nil
+	running   *process // the process that runs its machine's code, else nil
 }
 
 // The kinds of queue items. Ref is in the comment.
@@ -308,8 +306,8 @@ func (w *World) Time() int64 { return w.now }
 // over; 0 if there was none.
 func (w *World) Thawed(id env.ID) int64 { return w.processes[id].thawed }
 
-// Charged is, within a Step, the CPU time that it has used so far, ns: what it
-// asks for now leaves at Time plus this.
+// Charged is, within a Step, the CPU time that it has used so far, ns: requests of the Step leave
+// at Time plus this.
 func (w *World) Charged() int64 {
 	if w.stepping == nil {
 		return 0
@@ -317,8 +315,8 @@ func (w *World) Charged() int64 {
 	return w.stepping.charged
 }
 
-// Running returns the process whose machine's code runs, and its life; after a panic, those of
-// the machine that panicked. It is false while no machine's code runs.
+// Running returns the process that runs its machine's code, and its incarnation; after a panic,
+// those of the machine that panicked. It is false while no machine's code runs.
 func (w *World) Running() (id env.ID, life env.Incarnation, ok bool) {
 	if w.running == nil {
 		return 0, 0, false
@@ -335,7 +333,7 @@ func (w *World) Calm() bool { return w.calm }
 // Trace returns the run's trace.
 func (w *World) Trace() *trace.Trace { return &w.trace }
 
-// Saw folds what a client saw into the trace: four numbers of the driver's choice.
+// Saw folds a client's observation into the trace: four numbers of the driver's choice.
 func (w *World) Saw(id env.ID, a, b, c, d uint64) {
 	w.trace.Note(w.now, uint32(id), trace.Client, a, b, c, d)
 }
@@ -354,8 +352,8 @@ func (w *World) Deviations() []plan.Deviation {
 	return list
 }
 
-// Unused describes the entries of the plan that had no effect: listed deviations
-// that no decision asked for, and disruptions whose moment never came.
+// Unused describes the entries of the plan that had no effect: listed deviations that no decision
+// asked for, and disruptions that never began.
 func (w *World) Unused() []string {
 	var unused []string
 	for i := range w.armed {
@@ -392,8 +390,8 @@ func (w *World) Struck(i int) (from, to int64, struck bool) {
 // Up reports whether process id runs.
 func (w *World) Up(id env.ID) bool { return w.processes[id].up }
 
-// Disk returns the disk of process id, for observers that must know what is
-// durable. It must not be changed.
+// Disk returns the disk of process id, for observers that must know which bytes are durable. It
+// must not be changed.
 func (w *World) Disk(id env.ID) *disk.Disk { return w.processes[id].disk }
 
 // Taken is the number of deviations that chance or the plan took.

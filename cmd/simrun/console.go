@@ -41,10 +41,10 @@ type console struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	cluster *local.Cluster
-	failed  chan error // what was to be told and could not be; the first
+	failed  chan error // the first message that could not be printed
 	work    sync.WaitGroup
 
-	mu     sync.Mutex        // of what is printed, and of:
+	mu     sync.Mutex        // of the output, and of:
 	drains map[env.ID]*drain // under way
 }
 
@@ -59,7 +59,7 @@ func (c *command) newConsole(ctx context.Context, cluster *local.Cluster) *conso
 	k := &console{c: c, cluster: cluster, failed: make(chan error, 1), drains: map[env.ID]*drain{}}
 	k.ctx, k.cancel = context.WithCancel(ctx)
 	lines := make(chan string)
-	go func() { // it is at a read when nobody types any more
+	go func() { // blocks in a read while the operator types nothing
 		defer close(lines)
 		for s := bufio.NewScanner(c.in); s.Scan(); {
 			select {
@@ -91,7 +91,7 @@ func (k *console) end() {
 	k.work.Wait()
 }
 
-// heed does what a line says, and tells how it ended. An error is printed, and does not end the
+// heed carries out a line, and prints how it ended. An error is printed, and does not end the
 // command.
 func (k *console) heed(line string) {
 	words := strings.Fields(line)
@@ -147,7 +147,7 @@ func (k *console) obey(ctx context.Context, line string, words []string) error {
 	return k.cluster.Undrain(ctx, node)
 }
 
-// begin lets a drain begin, and tells at once what it waits for.
+// begin starts a drain, and prints at once the conditions that it waits for.
 func (k *console) begin(line string, node env.ID) {
 	ctx, callOff := context.WithCancelCause(k.ctx)
 	d := &drain{callOff, make(chan struct{})}
@@ -179,13 +179,13 @@ func (k *console) begin(line string, node env.ID) {
 	})
 }
 
-// knownWithin is how long a drain waits to know what it waits for.
+// knownWithin is how long a drain waits to learn its open conditions.
 const knownWithin = time.Second
 
-// toldAgain is how often a drain looks what it waits for.
+// toldAgain is how often a drain asks for its open conditions.
 const toldAgain = 250 * time.Millisecond
 
-// drain drains a node, and tells what it waits for whenever that has changed.
+// drain drains a node, and prints its open conditions whenever they have changed.
 func (k *console) drain(ctx context.Context, line string, node env.ID, waits string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- k.cluster.Drain(ctx, node) }()
@@ -199,14 +199,14 @@ func (k *console) drain(ctx context.Context, line string, node env.ID, waits str
 	}
 }
 
-// waits prints what a drain waits for, unless it is what was printed last, and returns it.
+// waits prints the open conditions of a drain, unless they were printed last, and returns them.
 func (k *console) waits(ctx context.Context, line string, node env.ID, told string) string {
 	ctx, cancel := context.WithTimeout(ctx, knownWithin)
 	defer cancel()
 	waits, err := k.cluster.DrainWaits(ctx, node)
 	switch {
 	case err != nil && told != "":
-		return told // nobody knows at the moment; it goes on all the same
+		return told // unknown at the moment; the drain goes on all the same
 	case err != nil:
 		waits = []string{"the control plane, which does not answer"}
 	case len(waits) == 0:
@@ -231,7 +231,7 @@ func (k *console) callOff(line string, node env.ID) {
 	}
 }
 
-// wants brings tenants to what a file says.
+// wants brings tenants to the desired state of a file.
 func (k *console) wants(ctx context.Context, name string, file []byte) error {
 	done, err := k.cluster.Want(ctx, file)
 	for i := range done {

@@ -27,7 +27,7 @@ type difference struct {
 	B    string `json:"b"`
 }
 
-// side is what one run shows around the first event that differs.
+// side is one run around the first event that differs.
 type side struct {
 	Name    string   `json:"name"`
 	Verdict string   `json:"verdict"`
@@ -35,7 +35,7 @@ type side struct {
 	Events  int      `json:"events"`
 	Event   string   `json:"event,omitempty"` // the first that differs; empty if the run ended before
 	After   []string `json:"after"`           // events that follow it
-	Story   []string `json:"story"`           // what was told just before
+	Story   []string `json:"story"`           // the lines of the story just before
 }
 
 // compared is what diff prints as JSON.
@@ -118,8 +118,8 @@ func compare(nameA, nameB, out string) (*compared, error) {
 	return d, nil
 }
 
-// traced runs what a name stands for. Each run has a world of its own, because
-// both traces are kept.
+// traced runs the plan that a name stands for. Each run has a world of its own, because both traces
+// are kept.
 func traced(name, out string) (*scenarios.Result, *scenarios.Plan, error) {
 	p, err := find(name, out)
 	if err != nil {

@@ -30,7 +30,7 @@ func (k *keepFlags) add(flags *pflag.FlagSet) {
 // maxName bounds the name of a regression, bytes.
 const maxName = 64
 
-// regressionName is what a name looks like: words of small letters and digits.
+// regressionName matches the name of a regression: words of small letters and digits.
 var regressionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (k *keepFlags) validate() error {

@@ -37,14 +37,14 @@ import (
 // 100 per cent a collection would be under way most of the time.
 const garbage = 400
 
-// enough is what the process may take, bytes, before more garbage is collected than that:
-// a fleet keeps one GiB.
+// enough is the memory of the process, bytes, up to which garbage is not collected more often than
+// that: a fleet keeps one GiB.
 const enough = 3 << 30
 
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
-		if os.Getenv("GOMEMLIMIT") == "" { // four times what a fleet keeps would be too much
+		if os.Getenv("GOMEMLIMIT") == "" { // four times the heap of a fleet would be too much
 			debug.SetMemoryLimit(enough)
 		}
 	}
@@ -73,7 +73,7 @@ func interruptible() (context.Context, *atomic.Int32) {
 	return ctx, first
 }
 
-// command is what the subcommands share.
+// command is the state that the subcommands share.
 type command struct {
 	in             io.Reader
 	stdout, stderr io.Writer
@@ -111,8 +111,8 @@ func execute(ctx context.Context, args []string, in io.Reader, stdout, stderr io
 	return exitCode(err)
 }
 
-// output is where results go. It remembers that one was lost, so that no command
-// ends as if somebody had read it.
+// output is where results go. It remembers that one was lost, so that no command ends as if its
+// results had been read.
 type output struct {
 	w      io.Writer
 	failed error // the first
@@ -184,8 +184,8 @@ func (c *command) root() *cobra.Command {
 	return root
 }
 
-// fromEnvironment gives flags that were not set the value of SIMRUN_NAME. What the
-// command line says of the same thing in another flag outweighs it.
+// fromEnvironment gives flags that were not set the value of SIMRUN_NAME. A flag of the command
+// line outweighs the variable of a rival flag.
 func fromEnvironment(cmd *cobra.Command) (failed error) {
 	flags := cmd.Flags()
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -201,8 +201,7 @@ func fromEnvironment(cmd *cobra.Command) (failed error) {
 	return failed
 }
 
-// rivals are, of run, the flags that say otherwise what a flag says, where only one
-// of them can hold.
+// rivals are, of run, the flags that exclude each other: only one of them can hold.
 var rivals = map[string][]string{"seed": {"seeds"}, "seeds": {"seed", "for"}, "for": {"seeds"}}
 
 // program is how a reader calls this program again.

@@ -41,7 +41,7 @@ func onlyCommands(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
 }
 
-// wrongFlag says of a flag that cannot be read what is wanted instead.
+// wrongFlag names the wanted value of a flag that cannot be read.
 func wrongFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var value *pflag.InvalidValueError

@@ -25,7 +25,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// errStale is returned for a recording that does not show any more what it did.
+// errStale is returned for a recording whose run has another result than the recorded one.
 var errStale = errors.New("the recording is stale")
 
 // replayed is what replay prints as JSON.
@@ -39,7 +39,7 @@ type replayed struct {
 	Trace       string            `json:"trace"`
 	Recorded    string            `json:"recorded_trace,omitempty"`
 	Reproduced  bool              `json:"reproduced"`
-	Mended      bool              `json:"mended"`  // what was recorded failed, and does not any more
+	Mended      bool              `json:"mended"`  // the recording failed, and its run no longer does
 	Entries     int               `json:"entries"` // disruptions and deviations that the plan lists
 	Unused      []string          `json:"unused"`  // those that had no effect
 	Findings    []checker.Finding `json:"findings"`
@@ -129,8 +129,8 @@ func readPlan(path string) (*scenarios.Plan, error) {
 	return p.(*scenarios.Plan), nil
 }
 
-// show replays the plan that the argument name means. It prints the lines of the story that
-// trace chooses, if trace is not nil, and then what the run showed.
+// show replays the plan that the argument name means. It prints the lines of the story that trace
+// chooses, if trace is not nil, and then the result of the run.
 func (c *command) show(name string, p *scenarios.Plan, o scenarios.Options, trace *traceFlags, dump bool) error {
 	runner := scenarios.NewRunner()
 	first, err := runner.Run(p, scenarios.Options{Until: o.Until})
@@ -165,7 +165,7 @@ func (c *command) show(name string, p *scenarios.Plan, o scenarios.Options, trac
 	return nil
 }
 
-// replayOf is what a replay showed and led to, as it is printed.
+// replayOf is the result of a replay, and its consequences, as they are printed.
 func replayOf(p *scenarios.Plan, got *scenarios.Result, o *replay.Outcome) *replayed {
 	r := &replayed{
 		Schema: campaign.Schema, Type: "replay", Scenario: p.Scenario, Seed: p.World.Seed, Verdict: got.Verdict.String(), Why: o.Why, Exit: o.Exit,

@@ -54,7 +54,7 @@ it found nothing. Exit codes: 0 the page is written; 2 usage; 5 the plan is unre
 	return cmd
 }
 
-// target is what is to be drawn: a run, or a plan.
+// target is the run or the plan to draw.
 type target struct {
 	run  string // directory
 	name string // of a seed, as replay wants it
@@ -75,7 +75,7 @@ func reportTarget(text, out string) (target, error) {
 	case errors.Is(err, fs.ErrNotExist) && isSeed:
 		return target{name: text, page: filepath.Join(out, "pages", scenario+"-"+seed+".html")}, nil
 	case err != nil:
-		if _, missing := find(text, out); missing != nil { // says what it is and what is wanted
+		if _, missing := find(text, out); missing != nil { // says which run or plan is missing, and how to get one
 			err = missing
 		}
 		return target{}, err
@@ -110,7 +110,7 @@ func (c *command) reportSeed(ctx context.Context, t target, to string) error {
 	done := make(chan error, 1)
 	go func() {
 		var err error
-		defer func() { // execute catches what is not in a goroutine
+		defer func() { // execute recovers from panics in its own goroutine only
 			if failure := recover(); failure != nil {
 				err = fmt.Errorf("internal error: %v\n%s", failure, debug.Stack())
 			}

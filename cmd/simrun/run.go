@@ -264,7 +264,7 @@ func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 		return err
 	}
 	word := summary.Word()
-	if err != nil { // what the seeds showed is true all the same
+	if err != nil { // the results of the seeds hold all the same
 		summary.Exit = campaign.ExitInternal
 	}
 	if err != nil && !errors.Is(err, artifacts.ErrArtifact) { // not all seeds could be run
@@ -329,7 +329,7 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options, word string) {
 	}
 }
 
-// found prints what was found, by fingerprint, and which scenarios have stopped for it.
+// found prints the findings by fingerprint, and the scenarios that have stopped because of them.
 func (c *command) found(s *campaign.Summary) {
 	for _, k := range s.Kinds {
 		fmt.Fprintf(c.stdout, "found %s\n", k)

@@ -42,8 +42,8 @@ func columns(file *os.File) int {
 	return width
 }
 
-// paint repaints the line. The last column stays free: a line that fills the terminal would
-// wrap, and the next line would not remove what has wrapped.
+// paint repaints the line. The last column stays free: a line that fills the terminal would wrap,
+// and the next line would not remove the wrapped part.
 func (s *screen) paint(text string) {
 	if letters := []rune(text); len(letters) >= s.width() {
 		text = string(letters[:max(s.width()-1, 0)])

@@ -48,7 +48,7 @@ type serving struct {
 	length                time.Duration
 }
 
-// readyWithin is how long serve waits for the nodes, and for what is wanted of tenants.
+// readyWithin is how long serve waits for the nodes, and for the desired state of tenants.
 const readyWithin = time.Minute
 
 func (c *command) serve() *cobra.Command {
@@ -165,13 +165,13 @@ func (s *serving) files() (founded *control.Cluster, wanted []byte, err error) {
 	if wanted, err = readBounded(s.tenants); err != nil {
 		return nil, nil, err
 	}
-	if _, err = desired.Decode(wanted); err != nil { // what is wrong beside the cluster is seen later
+	if _, err = desired.Decode(wanted); err != nil { // errors that need the cluster show later
 		return nil, nil, fmt.Errorf("%s: %w", s.tenants, err)
 	}
 	return founded, wanted, nil
 }
 
-// servesUntil brings the cluster to what is wanted, and waits for the end.
+// servesUntil brings the cluster to the desired state, and waits for the end.
 func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s serving, wanted []byte) error {
 	if err := c.tellProbes(cluster, s.dir); err != nil {
 		return err
@@ -199,7 +199,7 @@ func (c *command) servesUntil(ctx context.Context, cluster *local.Cluster, s ser
 	return err
 }
 
-// begins waits until all nodes serve, carries out what is wanted, and lets a client work.
+// begins waits until all nodes serve, carries out the desired state, and lets a client work.
 func (c *command) begins(ctx context.Context, cluster *local.Cluster, s serving, wanted []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -220,7 +220,7 @@ func (c *command) begins(ctx context.Context, cluster *local.Cluster, s serving,
 	return cluster.Work(ctx, s.rate)
 }
 
-// wants brings tenants to what a file says, and prints the commands that did so.
+// wants brings tenants to the desired state of a file, and prints the commands that did so.
 func (c *command) wants(ctx context.Context, cluster *local.Cluster, name string, file []byte) error {
 	done, err := cluster.Want(ctx, file)
 	for i := range done {

@@ -136,7 +136,7 @@ func (c *command) makeSmall(cmd *cobra.Command, name string, f *shrinkFlags) err
 }
 
 // writeShrunk writes the small plan, the test and, unless the shrinking was interrupted, the
-// regression, whose path it returns.
+// regression. It returns the path of the regression.
 func writeShrunk(cmd *cobra.Command, p *scenarios.Plan, path string, f *shrinkFlags) (kept string, err error) {
 	if err := os.WriteFile(path, p.Encode(), 0o644); err != nil {
 		return "", err

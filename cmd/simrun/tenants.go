@@ -26,7 +26,7 @@ type checked struct {
 	Drop     int    `json:"drop"`     // that are not
 	Commands int    `json:"commands"` // that the cluster would need
 
-	// Of what is not valid: where it is, in File or in Cluster, and what is wrong there.
+	// Of an invalid entry: its place, in File or in Cluster, and the fault.
 	In      string `json:"in,omitempty"`
 	Path    string `json:"path,omitempty"`
 	Line    int    `json:"line,omitempty"`

@@ -161,11 +161,11 @@ func sizeOf(f target) (int64, error) {
 	return info.Size(), nil
 }
 
-// maxOffset bounds what a write may leave as a gap.
+// maxOffset bounds the gap that a write may leave.
 const maxOffset = 1 << 40
 
-// write writes data at offset of a file that is size bytes long, not counting
-// zeros behind them. If the disk is full it takes back what it wrote.
+// write writes data at offset of a file that is size bytes long, not counting zeros behind them. If
+// the disk is full it takes the written part back.
 func write(f target, size, offset int64, data []byte) (int64, env.Errno) {
 	if offset < 0 || offset > maxOffset {
 		return 0, env.IOError
@@ -178,7 +178,7 @@ func write(f target, size, offset int64, data []byte) (int64, env.Errno) {
 		return int64(n), env.IOError
 	}
 	if n > 0 && (offset < size || f.Truncate(size) != nil) {
-		return int64(n), env.IOError // what was there before is gone
+		return int64(n), env.IOError // the earlier bytes are gone
 	}
 	return 0, env.NoSpace
 }

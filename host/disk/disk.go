@@ -1,10 +1,10 @@
-// Package disk does a machine's disk operations in a directory of a real file
-// system. What the seam demands of every host holds here too: operations on one
-// handle complete in the order of submission, and so do operations in one
-// directory; others go on at the same time, each in a worker of its own.
+// Package disk does a machine's disk operations in a directory of a real file system. It keeps the
+// rules that the seam has for every host: operations on one handle complete in the order of
+// submission, and so do operations in one directory; others go on at the same time, each in a
+// worker of its own.
 //
-// It refuses to hide what went wrong: an error comes back as it was, nothing is
-// tried again, and whether a failed sync ends anything is for the machine to say.
+// It refuses to hide faults: an error comes back as it was, nothing is tried again, and the machine
+// decides whether a failed sync ends anything.
 //
 // The one rule to remember: NoSpace means that nothing was written. A write that
 // found room for a part is taken back before it says so; if that cannot be done it
@@ -37,8 +37,8 @@ type Config struct {
 	// system, that files move to when they are removed, for an observer: the file
 	// p becomes Keep/p/n, n counting up. The machine cannot tell.
 	Keep string
-	// Measure, if not nil, is told of every operation that has ended: how long it took from when
-	// it was submitted, and what it wrote or read. Several goroutines call it at once.
+	// Measure, if not nil, receives every operation that has ended: the time since its submission,
+	// and the bytes that it wrote or read. Several goroutines call it at once.
 	Measure func(kind env.OpKind, took time.Duration, bytes int64, err env.Errno)
 }
 
@@ -70,7 +70,7 @@ type Disk struct {
 	ready   []*task
 	tails   map[chain]*task // the last task in each chain
 	handles map[env.File]*handle
-	parents map[env.File]string // of the file bound last, by what was submitted
+	parents map[env.File]string // of the file bound last, in the order of submission
 	kept    uint64
 }
 
@@ -131,7 +131,7 @@ func (d *Disk) enqueue(t *task) {
 		d.parents[op.File] = parentOf(op.Path)
 		d.join(t, chain{handle: op.File})
 		d.join(t, chain{dir: parentOf(op.Path)})
-	case env.OpMkdir, env.OpRemove: // of a directory: behind what is done in it
+	case env.OpMkdir, env.OpRemove: // of a directory: behind the operations in it
 		d.join(t, chain{dir: parentOf(op.Path)})
 		d.join(t, chain{dir: clean(op.Path)})
 	case env.OpRename:
@@ -177,7 +177,7 @@ func (d *Disk) hire() {
 	}
 }
 
-// work does what is ready until nothing is.
+// work does tasks until none is ready.
 func (d *Disk) work() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -220,8 +220,8 @@ func (d *Disk) finish(t *task) {
 	}
 }
 
-// Close ends the disk as the death of a process does: what waits is not done, what
-// is under way is, and nobody is told. It returns when nothing is under way.
+// Close ends the disk as the death of a process does: waiting operations are not done, running ones
+// are, and none is reported. It returns when no operation is running.
 func (d *Disk) Close() error {
 	d.mu.Lock()
 	d.closed = true

@@ -20,7 +20,7 @@ import (
 type handle struct {
 	file     *os.File
 	isSynced bool
-	size     int64 // of what the machine wrote, if zeroed is not 0
+	size     int64 // the bytes that the machine wrote, if zeroed is not 0
 	zeroed   int64
 }
 
@@ -89,9 +89,8 @@ func (h *handle) truncate(length int64) env.Errno {
 	return errnoOf(h.cut(length))
 }
 
-// close takes the zeros away, durably, and closes the file. What is asked of the
-// directory later waits for that: when there is a name for the next segment, the
-// one before must be whole.
+// close takes the zeros away, durably, and closes the file. Later operations in the directory wait
+// for that: when the next segment has a name, the one before must be whole.
 func (h *handle) close() error {
 	var err error
 	if h.zeroed > 0 {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// syncData makes the content of a file durable, and of its attributes what is
-// needed to read it.
+// syncData makes the content of a file durable, and those of its attributes that are needed to read
+// it.
 func syncData(f *os.File) error {
 	return control(f, func(fd int) error { return syscall.Fdatasync(fd) })
 }

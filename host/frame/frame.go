@@ -74,12 +74,12 @@ const minBuffer = 4096
 
 // Reader takes frames from a stream.
 //
-// Invariant: its buffer is at most twice what was received, or minBuffer: a length
+// Invariant: its buffer is at most twice the size of the received bytes, or minBuffer: a length
 // that lies costs nothing.
 type Reader struct {
 	source   io.Reader
 	buffer   []byte
-	from, to int // what is received and not yet returned
+	from, to int // the bytes that are received and not yet returned
 }
 
 // NewReader returns a reader of source.

@@ -8,11 +8,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Version is the version of the framing and of what a hello says.
+// Version is the version of the framing and of the hello.
 const Version = 1
 
-// Hello is the payload of the first frame of a connection. It says whose bytes
-// follow, and in which order connections were made.
+// Hello is the payload of the first frame of a connection. It names the sender of the bytes that
+// follow, and the order in which it made connections.
 //
 // A hello, little-endian. Part of the format; never change.
 //

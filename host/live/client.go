@@ -67,7 +67,7 @@ func (r *recorder) current() phase {
 	return r.phase
 }
 
-// over reports whether a phase has done what it is for.
+// over reports whether a phase has reached its goal.
 func (r *recorder) over(p phase) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +86,7 @@ func (r *recorder) underWay() int {
 	return r.open
 }
 
-// take returns the history; nobody may note anything any more.
+// take returns the history. No client may note anything after that.
 func (r *recorder) take() *history.History {
 	r.mu.Lock()
 	defer r.mu.Unlock()

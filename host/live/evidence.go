@@ -21,12 +21,12 @@ import (
 	"github.com/tidaldb/tidalsim/host"
 )
 
-// judges are the checkers that need no more than what is seen here: others want
-// instants of tokens, or the platter.
+// judges are the checkers that need no more than the evidence of this package: others want instants
+// of tokens, or the platter.
 var judges = []string{"no-loss", "exactly-once", "linearizable", "liveness"}
 
-// gather collects what the judges need: what the node holds after one more start,
-// and then, from its files, every record that it ever kept.
+// gather collects the evidence for the judges: the node's contents after one more start, and then,
+// from its files, every record that it ever kept.
 func (r *run) gather() (*observe.Run, error) {
 	seen := &observe.Run{History: r.result.History}
 	if err := r.dump(seen); err != nil {
@@ -46,7 +46,7 @@ func (r *run) gather() (*observe.Run, error) {
 type inspected struct {
 	mu     sync.Mutex
 	node   *core.Node
-	failed any // what it panicked with
+	failed any // the value of its panic
 }
 
 // Step implements env.Machine.
@@ -69,7 +69,7 @@ func (i *inspected) settled() bool {
 	return i.failed != nil || i.node.Settled()
 }
 
-// dump starts the node once more, in this process, and takes what it holds.
+// dump starts the node once more, in this process, and takes its contents.
 func (r *run) dump(seen *observe.Run) error {
 	cluster := r.config.cluster()
 	var machine *inspected
@@ -119,7 +119,7 @@ func (r *run) readLog(seen *observe.Run, id wal.Identity) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range append(kept, here...) { // what is here counts more than what was kept
+	for _, path := range append(kept, here...) { // present files count more than those that were kept aside
 		name := filepath.Base(path)
 		if !strings.HasSuffix(name, ".seg") {
 			name = filepath.Base(filepath.Dir(path))

@@ -1,19 +1,16 @@
-// Package live runs a real node under load, kills it with SIGKILL at random
-// moments, starts it again, and lets the checkers judge what clients were told.
-// The node is a process of its own on a directory of its own; the clients are
-// processes of package host in this one; what they know of each other goes over
-// TCP. It is to a real machine what package scenarios is to the virtual world, with
-// the same Node, the same Client and the same judges.
+// Package live runs a real node under load, kills it with SIGKILL at random moments, starts it
+// again, and lets the checkers judge the clients' answers. The node is a process of its own on a
+// directory of its own. The clients are processes of package host in this one. They talk to each
+// other over TCP only. The package is to a real machine as package scenarios is to the virtual
+// world, with the same Node, the same Client and the same judges.
 //
-// It refuses to claim what it cannot see. SIGKILL leaves the page cache as it is, so
-// a node that never synced would pass: that a sync comes before an answer is for
-// the virtual world to show, which has power failures. What is shown here is that a
-// process that dies between any two instructions recovers to what it had told, on
-// real files, through real connections.
+// It refuses to claim more than it can observe. SIGKILL leaves the page cache as it is, so a node
+// that never synced would pass. The virtual world, which has power failures, shows that a sync
+// comes before an answer. This package shows that a process that dies between any two instructions
+// recovers the state of its answers, on real files, through real connections.
 //
-// The one rule to remember: the evidence is read from files and heard by clients. A
-// segment that the node removes is kept aside, so that the whole log is there to be
-// judged.
+// The one rule to remember: the evidence comes from files and from the clients' answers. A segment
+// that the node removes is kept aside, so that the whole log is there to be judged.
 package live
 
 import (
@@ -73,7 +70,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Result is what a run showed.
+// Result is the result of a run.
 type Result struct {
 	Kills     int // signals that found the node alive
 	Struck    int // of these, how many found calls under way
@@ -131,7 +128,7 @@ type run struct {
 // that the node finds its port free again after a kill.
 const firstPort = 20000
 
-// freeAddress returns an address at which nobody listens.
+// freeAddress returns an address without a listener.
 func freeAddress(chance *rand.Rand) (string, error) {
 	var failed error
 	for range 100 {
@@ -218,7 +215,7 @@ func (r *run) rounds(ctx context.Context) error {
 	return nil
 }
 
-// Patience of the end of a run: what has not ended then will not.
+// Patience of the end of a run: calls that are still open then never end.
 const calmPatience = 60 * time.Second
 
 // calm lets a node live undisturbed until every call has ended, and every entity was

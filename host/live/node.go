@@ -26,7 +26,7 @@ const Node env.ID = 0
 
 func clientID(i int) env.ID { return Node + 1 + env.ID(i) }
 
-// NodeConfig is what a node process is told.
+// NodeConfig is the configuration of a node process.
 type NodeConfig struct {
 	Dir       string            `json:"dir"`
 	Keep      string            `json:"keep"` // where removed files are kept
@@ -129,7 +129,7 @@ func ServeNode(path string, stdin io.Reader, decorate func(env.Env, func(env.Env
 // EndedError says that a node ended before it was killed.
 type EndedError struct {
 	State  string // of the process
-	Stderr string // the beginning of what it said
+	Stderr string // the beginning of its output
 }
 
 // Error says all of it.
@@ -137,10 +137,10 @@ func (e *EndedError) Error() string {
 	return fmt.Sprintf("the node ended by itself (%s) and said: %s", e.State, e.Stderr)
 }
 
-// maxStderr bounds what is kept of a node's last words, in bytes.
+// maxStderr bounds the part of a node's output that is kept, in bytes.
 const maxStderr = 16 << 10
 
-// words keeps the beginning of what is written.
+// words keeps the beginning of the output.
 type words struct{ bytes.Buffer }
 
 // Write implements io.Writer.

@@ -24,8 +24,8 @@ func (c *Cluster) Undrain(ctx context.Context, node env.ID) error {
 	return c.duties(ctx, c.operator(), control.Command{Kind: control.Undrain, Node: node})
 }
 
-// DrainWaits says what has to happen before a node has no duties, in the words that follow
-// "waits for"; nothing if only the last word of the control plane is missing.
+// DrainWaits returns the open conditions of a drain, in the words that follow "waits for"; none if
+// only the control plane's final answer is missing.
 func (c *Cluster) DrainWaits(ctx context.Context, node env.ID) ([]string, error) {
 	plane, err := c.plane(ctx)
 	if err != nil {

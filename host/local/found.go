@@ -23,8 +23,8 @@ const foundingName = "founding.json"
 // ErrFounded is wrapped by the error for a directory in which a cluster was founded before.
 var ErrFounded = errors.New("a cluster was founded there before")
 
-// founding is a founding file: the number of the cluster, and what it is founded with, each
-// node with the name of its data directory.
+// founding is a founding file: the number of the cluster, and its founding configuration, each node
+// with the name of its data directory.
 type founding struct {
 	ID      uint64           `json:"id"`
 	Cluster *control.Cluster `json:"cluster"`

@@ -1,13 +1,13 @@
-// Package local runs a whole cluster on this machine: real nodes whose shards are replica
-// groups, on real files and loopback TCP, each with its probe, all in this process. An
-// operator brings its tenants to what is wanted, and a client can be set to work.
+// Package local runs a whole cluster on this machine: real nodes whose shards are replica groups,
+// on real files and loopback TCP, each with its probe, all in this process. An operator brings its
+// tenants to the desired state, and a client can be set to work.
 //
-// It is for people who want to look at a cluster: at its health, at its metrics, at what a
-// tenants file does. Nobody judges it; that is done in the virtual world.
+// It is for people who want to look at a cluster: at its health, at its metrics, at the effect of a
+// tenants file. It does not judge the cluster; the scenarios of the virtual world do.
 //
-// The one rule to remember: the founding configuration is that of the first start. What a
-// directory holds of a cluster that was founded otherwise is not looked at, so that a
-// directory belongs to one founding configuration for ever.
+// The one rule to remember: the founding configuration is that of the first start. Data of a
+// cluster with another founding configuration is ignored, so that a directory belongs to one
+// founding configuration for ever.
 package local
 
 import (
@@ -38,9 +38,9 @@ var ErrOptions = errors.New("invalid options")
 
 // Options say which cluster to run.
 type Options struct {
-	// Dir has a directory for every process below it. What is there already is recovered.
+	// Dir has a directory for every process below it. Existing data is recovered.
 	Dir string
-	// Cluster is what the cluster is, or was, founded with. Its nodes are 0, 1, ...
+	// Cluster is the founding configuration of the cluster. Its nodes are 0, 1, ...
 	Cluster *control.Cluster
 	// Port is that of the first node's probe; the others have the ports after it. 0 is
 	// whichever are free.
@@ -228,7 +228,7 @@ func (c *Cluster) look(ctx context.Context, node int, f func(*core.Node)) error 
 	return c.nodes[node].Inspect(ctx, func(m env.Machine) { f(m.(*core.Node)) })
 }
 
-// Ready waits until every node serves. If ctx ends before, the error says who does not.
+// Ready waits until every node serves. If ctx ends before, the error names the nodes that do not.
 func (c *Cluster) Ready(ctx context.Context) error {
 	for i := range c.nodes {
 		if err := c.readyNode(ctx, i); err != nil {
@@ -264,7 +264,7 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// Coordinator returns the node that leads the control plane: who knows all figures of the
+// Coordinator returns the node that leads the control plane and so knows all figures of the
 // cluster's health. It waits for one.
 func (c *Cluster) Coordinator(ctx context.Context) (env.ID, error) {
 	for {

@@ -13,10 +13,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Want brings the tenants of the cluster to what a tenants file says, and returns the
-// commands that were carried out: none, if nothing was missing. A file in which anything is
-// wrong is an error that wraps desired.ErrInvalid, and nothing of it is done. Commands name
-// what they were decided on: if somebody else was first, the file is compared once more.
+// Want brings the tenants of the cluster to the desired state of a tenants file, and returns the
+// commands that were carried out: none, if nothing was missing. A file with any fault is an error
+// that wraps desired.ErrInvalid, and none of it is carried out. Commands name the version that they
+// were decided on: if another operator was first, the file is compared once more.
 func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command, err error) {
 	for {
 		plane, err := c.plane(ctx)
@@ -46,10 +46,10 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 	}
 }
 
-// AcceptLoss lets a shard of which every disk that had what was acknowledged is lost begin
-// anew, and returns when it has a set that a leader can come from. Its clients are told that it
-// is corrupt until then, and what was acknowledged is gone for good. A shard of which anybody
-// may still have that has such a set already, and nothing happens.
+// AcceptLoss lets a shard begin anew after the loss of every disk that had its acknowledged
+// records. It returns when the shard has a set that a leader can come from. Until then clients are
+// told that the shard is corrupt, and the acknowledged records are gone for good. If any node may
+// still have those records, the shard has such a set already, and nothing happens.
 func (c *Cluster) AcceptLoss(ctx context.Context, shard lineage.Shard) error {
 	return c.duties(ctx, c.operator(), control.Command{Kind: control.AcceptLoss, Shard: shard})
 }

@@ -52,7 +52,7 @@ func (c *Cluster) Work(ctx context.Context, rate int) error {
 type Worked struct {
 	Acked   uint64 // they are durable on every member in sync
 	Refused uint64
-	Unknown uint64 // nobody has answered in time
+	Unknown uint64 // no answer in time
 }
 
 // Worked returns how the signals of the client ended so far.

@@ -1,8 +1,8 @@
-// Package meter counts what a process does: Steps, messages and disk operations, with how long
-// they take. It knows neither the machine nor the readers of its figures. All figures begin at
-// 0 with each life of the process.
+// Package meter counts the Steps, messages and disk operations of a process, with their durations.
+// It knows neither the machine nor the readers of its figures. All figures begin at 0 with each
+// start of the process.
 //
-// The one rule to remember: counting waits for nobody, so that it may be done within a Step.
+// The one rule to remember: counting never blocks, so that it may be done within a Step.
 package meter
 
 import (
@@ -17,7 +17,7 @@ import (
 type Meter struct {
 	Began time.Time // when all was 0
 
-	Steps [env.DiskDone + 1]Histogram // by what the machine is told
+	Steps [env.DiskDone + 1]Histogram // by the kind of the event
 	// Disk has operations by kind, from when they are asked for to when they are done.
 	Disk                    [env.OpSyncDir + 1]Histogram
 	DiskBytes, DiskErrors   [env.OpSyncDir + 1]atomic.Uint64

@@ -39,7 +39,7 @@ func (l *link) send(payload []byte) {
 	}
 }
 
-// run sends what is queued until the network closes.
+// run sends queued messages until the network closes.
 func (l *link) run() {
 	var frames []byte
 	for {
@@ -54,12 +54,12 @@ func (l *link) run() {
 		}
 		frames = l.take(frames)
 		if _, err := conn.Write(frames); err != nil {
-			l.broken(conn) // what was written may have arrived in part; it is not sent again
+			l.broken(conn) // the written bytes may have arrived in part; they are not sent again
 		}
 	}
 }
 
-// take returns what is queued, and leaves old for what comes.
+// take returns the queued messages, and leaves old for later ones.
 func (l *link) take(old []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,9 +2,9 @@
 // each ordered pair, made by the sender, framed by package frame. Addresses are a
 // static table.
 //
-// It promises what the seam asks for and no more. Messages may be lost: those that
-// wait for a peer that cannot be reached beyond a bound, and those that were under
-// way when a connection broke. Those of one connection arrive in order and once.
+// It promises exactly the guarantees of the seam. Messages may be lost: those beyond a bound that
+// wait for an unreachable peer, and those that were under way when a connection broke. Those of one
+// connection arrive in order and once.
 //
 // The one rule to remember: once a connection has said hello, nothing of an
 // earlier one of that sender is delivered, so that a process never hears from a
@@ -32,7 +32,7 @@ const (
 	LongestBackoff = 50 * time.Millisecond
 )
 
-// Config is what a network is made of.
+// Config describes a network.
 type Config struct {
 	Self env.ID
 	// Incarnation orders the starts of the process: its connections of a lower one are of the past.
@@ -94,7 +94,7 @@ func Open(c Config) (*Network, error) {
 	return n, nil
 }
 
-// Send queues a message; the payload is copied. A message to nobody in the table,
+// Send queues a message; the payload is copied. A message to an address that is not in the table,
 // one that is too large, and one that finds the queue full are lost.
 func (n *Network) Send(to env.ID, payload []byte) {
 	if len(payload) > frame.MaxPayload {
@@ -137,7 +137,7 @@ func (n *Network) Close() {
 	n.running.Wait()
 }
 
-// accept serves those who connect.
+// accept serves peers that connect.
 func (n *Network) accept() {
 	for {
 		conn, err := n.listener.Accept()

@@ -18,10 +18,10 @@ var (
 	receivedBytes = desc("messages_received_bytes_total", "Bytes of messages that the machine was told.")
 )
 
-// Counts returns a collector of what a meter counts.
+// Counts returns a collector of a meter's counts.
 func Counts(m *meter.Meter) prometheus.Collector { return counts{m} }
 
-// counts tells Prometheus what a meter counts.
+// counts hands a meter's counts to Prometheus.
 type counts struct{ *meter.Meter }
 
 // Describe implements prometheus.Collector.

@@ -19,7 +19,7 @@ var (
 	tenantLabels  = []string{"tenant"}
 )
 
-// Each of these is 1 for what is so, 0 for what is not, and absent while it is not known.
+// Each of these is 1 for the state that holds, 0 for the others, and absent while it is unknown.
 var (
 	regionStatus = desc("region_status", "1 for how a region is, 0 for how it is not.", "region", "status")
 	nodeState    = desc("node_state", "1 for whether a node takes part, 0 for what is not so.", "node", "region", "state")

@@ -10,8 +10,8 @@ func limit(l net.Listener, n int) net.Listener {
 	return &limited{Listener: l, open: make(chan struct{}, n)}
 }
 
-// limited is a listener. Who closes it closes its connections too, and ends an Accept that
-// waits for room by that.
+// limited is a listener. Its Close also closes its connections, and so ends an Accept that waits
+// for room.
 type limited struct {
 	net.Listener
 	open chan struct{} // holds one for each connection

@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/health"
 )
 
-// Collector tells Prometheus how a cluster is. Each scrape takes one look at the machine;
-// one that cannot be looked at in time fails the scrape. What is not known is absent.
+// Collector hands the state of a cluster to Prometheus. Each scrape takes one look at the machine;
+// a machine that does not answer in time fails the scrape. Unknown figures are absent.
 type Collector struct {
 	inspect  Inspect
 	patience time.Duration
@@ -125,7 +125,7 @@ func describe[T any](to chan<- *prometheus.Desc, families []family[T]) {
 	}
 }
 
-// collect tells what is known of a row.
+// collect sends the known figures of a row.
 func collect[T any](to chan<- prometheus.Metric, families []family[T], row *T, labels ...string) {
 	for i := range families {
 		f := &families[i]

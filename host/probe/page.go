@@ -20,10 +20,10 @@ var pageText string
 // page shows a health.Cluster to people. Whatever a name contains is escaped.
 var page = template.Must(template.New("page").Parse(pageText))
 
-// shown is what the page is made of.
+// shown is the content of the page.
 type shown struct {
 	Node         env.ID
-	Coordination string // who knows all figures
+	Coordination string // the node that knows all figures
 	Index, Age   string
 	Tables       []table
 }
@@ -166,7 +166,7 @@ func members(list []health.Member) string {
 	return strings.Join(names, ", ")
 }
 
-// dash stands for what is not known.
+// dash stands for an unknown figure.
 const dash = "–"
 
 func plain(f health.Figure) string {

@@ -1,6 +1,6 @@
-// Package probe answers, over HTTP, how a process and its cluster are: whether the process
-// steps, whether it serves, and what it knows of everybody's health, for people as JSON and
-// for Prometheus. It only reads: there is nothing that a request can change.
+// Package probe answers, over HTTP, how a process and its cluster are: whether the process steps,
+// whether it serves, and the health of every node by its account, for people as JSON and for
+// Prometheus. It only reads: a request can change nothing.
 //
 // The one rule to remember: a machine is looked at between two of its Steps, and within a
 // time. One that is stuck makes an answer bad, and never late.
@@ -23,12 +23,12 @@ import (
 	"github.com/tidaldb/tidalsim/host/meter"
 )
 
-// Machine is what a machine must offer to be asked for more than whether it steps.
+// Machine is implemented by machines that can be asked for more than whether they step.
 type Machine interface {
-	// Ready returns whether the machine serves what it has to serve, and if not, why.
+	// Ready returns whether the machine serves its clients, and if not, why.
 	Ready() (ready bool, why string)
-	// Health fills in what the machine knows of its cluster; c is the zero value. The
-	// machine goes on, so that it must not change anything that c refers to later.
+	// Health fills in the machine's view of its cluster; c is the zero value. The machine goes on,
+	// so that it must not change anything that c refers to later.
 	Health(c *health.Cluster)
 }
 
@@ -42,7 +42,7 @@ type Inspect func(ctx context.Context, look func(env.Machine)) error
 // what Kubernetes and Prometheus grant by default.
 const Patience = 900 * time.Millisecond
 
-// Config is what a server is made of.
+// Config describes a server.
 type Config struct {
 	Address  string       // host:port
 	Listener net.Listener // if not nil, used instead of listening at Address
@@ -52,7 +52,7 @@ type Config struct {
 	Inspect  Inspect
 	Patience time.Duration // how long an answer may take; 0 means Patience
 	Counts   *meter.Meter  // of the process, told at /metrics too; may be nil
-	Log      *log.Logger   // of what goes wrong with connections; nil: nobody is told
+	Log      *log.Logger   // of faults of connections; nil: none
 }
 
 // ErrNotLoopback is wrapped by the error for a listener that others can reach.
@@ -114,13 +114,13 @@ func (s *Server) Close() error {
 
 // Handler answers requests; of the configuration it needs Inspect, and Patience.
 //
-//	GET /         what it knows of its cluster, for people: tables in HTML
+//	GET /         the machine's view of its cluster, for people: tables in HTML
 //	GET /livez    200 while the process steps, else 503
-//	GET /readyz   200 while it serves what it has to, else 503
-//	GET /health   what it knows of its cluster: docs/health.schema.json
-//	GET /metrics  the same for Prometheus, with what the process counts; as OpenMetrics for who accepts that
+//	GET /readyz   200 while it serves its clients, else 503
+//	GET /health   the machine's view of its cluster: docs/health.schema.json
+//	GET /metrics  the same for Prometheus, with the counts of the process; as OpenMetrics on request
 //
-// What is not 200 says why, in a line.
+// An answer that is not 200 says why, in a line.
 func Handler(c *Config) http.Handler {
 	p := &prober{inspect: c.Inspect, patience: c.Patience}
 	if p.patience == 0 {
@@ -157,7 +157,7 @@ type prober struct {
 	patience time.Duration
 }
 
-// check answers requests by what a look at the machine returns.
+// check answers requests with the result of a look at the machine.
 func (p *prober) check(look func(env.Machine) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), p.patience)
@@ -186,7 +186,7 @@ func (p *prober) health(w http.ResponseWriter, r *http.Request) {
 	answer(w, "application/json", health.AppendJSON(nil, c))
 }
 
-// ask asks a machine for what it knows.
+// ask asks a machine for its view of the cluster.
 func ask(ctx context.Context, inspect Inspect) (*health.Cluster, error) {
 	c, unable := &health.Cluster{}, false
 	err := inspect(ctx, func(m env.Machine) {

@@ -102,9 +102,9 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo ^ a
 }
 
-// InStart returns the scope of decisions about what a process asks for in one of its
-// starts. scope is that of its first start, below 1<<48; restarts is how many starts were
-// before, below 1<<16.
+// InStart returns the scope of decisions about the requests of a process in one of its starts.
+// scope is that of its first start, below 1<<48; restarts is the number of starts before, below
+// 1<<16.
 func InStart(scope, restarts uint64) uint64 { return scope | restarts<<48 }
 
 // Below maps a uniform hash to [0, n) without bias that matters. n > 0.
@@ -113,7 +113,7 @@ func Below(hash, n uint64) uint64 {
 	return hi
 }
 
-// Witness is who wants to know of deviations when they happen.
+// Witness is notified of deviations when they happen.
 type Witness interface {
 	// Deviated is called with a deviation that was just taken; it is valid during
 	// the call only.
@@ -123,7 +123,7 @@ type Witness interface {
 // Decider takes the decisions of one run. The zero value decides everything
 // benignly with seed 0.
 type Decider struct {
-	// Witness is told of every deviation as it is taken; nil: nobody is.
+	// Witness is notified of every deviation as it is taken; it may be nil.
 	Witness Witness
 
 	seed   uint64
@@ -184,9 +184,9 @@ func (d *Decider) Deviate(site Site, scope uint64, key env.Key) uint64 {
 // May reports whether a deviation at a site is possible at all in this run, or still.
 func (d *Decider) May(site Site) bool { return d.may>>site&1 != 0 }
 
-// DeviateEach is Deviate for what is done again under one key: after a deviation the next
-// one is decided by itself. Else a message that is repeated without an attempt of its own,
-// and was lost once, would be lost for ever, which no network does.
+// DeviateEach is Deviate for events that are repeated under one key: after a deviation the next one
+// is decided by itself. Else a message that is repeated without an attempt of its own, and was lost
+// once, would be lost for ever, which no network does.
 func (d *Decider) DeviateEach(site Site, scope uint64, key env.Key) uint64 {
 	if d.may>>site&1 == 0 { // nearly always
 		return 0
@@ -204,7 +204,7 @@ func (d *Decider) DeviateEach(site Site, scope uint64, key env.Key) uint64 {
 	return v
 }
 
-// decision is what a deviation is of.
+// decision names the decision that a deviation belongs to.
 type decision struct {
 	site  Site
 	scope uint64

@@ -1,6 +1,5 @@
-// Package clock gives each process its own view of time: a monotonic clock with
-// an arbitrary origin and a drift, and a wall clock that may step. True time is
-// the simulator's and nobody else's.
+// Package clock gives each process its own view of time: a monotonic clock with an arbitrary origin
+// and a drift, and a wall clock that may step. Only the simulator knows true time.
 package clock
 
 import "github.com/tidaldb/tidalsim/core/env"
@@ -65,8 +64,8 @@ func scale(d, ppm int64) int64 {
 	return d/million*ppm + d%million*ppm/million
 }
 
-// divide returns d * ppm / (1e6 + ppm), what a clock with that drift is ahead
-// when it has shown d.
+// divide returns d * ppm / (1e6 + ppm): how far a clock with that drift is ahead when it has shown
+// d.
 func divide(d, ppm int64) int64 {
 	den := million + ppm
 	return d/den*ppm + d%den*ppm/den

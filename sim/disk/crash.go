@@ -28,8 +28,8 @@ func (d *Disk) Kill() {
 	d.idle()
 }
 
-// Power ends the process and loses the page cache. What was not synced is kept
-// by default; deviations lose it or tear it.
+// Power ends the process and loses the page cache. Unsynced writes are kept by default; deviations
+// lose them or tear them.
 func (d *Disk) Power() {
 	d.Kill()
 	for i := range d.pending {
@@ -45,8 +45,8 @@ func (d *Disk) Power() {
 	d.mount(d.root)
 }
 
-// mount turns every durable inode below n into what is seen after the power
-// failure. A file has two durable entries when of two renames the first was lost.
+// mount turns every durable inode below n into its state after the power failure. A file has two
+// durable entries when of two renames the first was lost.
 func (d *Disk) mount(n *inode) {
 	if n.mounted == d.mounts {
 		return
@@ -72,8 +72,7 @@ func (d *Disk) mount(n *inode) {
 	d.used += int64(len(n.cache))
 }
 
-// decide brings of one unsynced write to the platter what the power failure
-// leaves of it.
+// decide brings to the platter the part of one unsynced write that the power failure leaves.
 func (d *Disk) decide(f *inode, w *write) {
 	if d.decider.Deviate(chance.DiskLost, d.scope, w.key) != 0 {
 		return
@@ -90,9 +89,9 @@ func (d *Disk) decide(f *inode, w *write) {
 }
 
 // showOld keeps the length of a write, and of its bytes only those in the sector that the file
-// reached before. Behind that sector the blocks show what they held for another file, or for
-// this one before it was cut: a file system that journals lengths before it writes data leaves
-// that (ext4 with data=writeback). Most often they hold what stood at the same offset, so that
+// reached before. Behind that sector the blocks show the bytes that they held for another file, or
+// for this one before it was cut: a file system that journals lengths before it writes data leaves
+// them so (ext4 with data=writeback). Most often they hold the bytes of the same offset, so that
 // records begin where records of the file would.
 func (d *Disk) showOld(f *inode, w *write, value uint64) {
 	sector := d.profile.Sector
@@ -120,9 +119,9 @@ func (w *write) clip(below int64) (isEmpty bool) {
 	return n > 0 && w.size == 0
 }
 
-// freed returns bytes whose blocks a file may have been given: its own from before it was cut, or
-// those of a file that was removed, and that reached beyond an offset. It is nil if there are
-// none.
+// freed returns the bytes of blocks that a file may have been given: its own from before it was
+// cut, or those of a file that was removed and that reached beyond an offset. It is nil if there
+// are none.
 func (d *Disk) freed(f *inode, beyond int64, value uint64) []byte {
 	if int64(len(f.old)) > beyond && value>>3%2 == 0 {
 		return f.old

@@ -8,12 +8,11 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// This file is the device: when it does what it was asked. It serves Depth
-// operations at once, in the order in which they became ready; an operation is
-// ready when its predecessors on its file and in its directories are done. So a
-// long queue on one file takes no place from another.
+// This file is the device: it decides when operations are done. It serves Depth operations at once,
+// in the order in which they became ready; an operation is ready when its predecessors on its file
+// and in its directories are done. So a long queue on one file takes no place from another.
 
-// waiting stands for the time of what the device has not begun, or has done.
+// waiting stands for the time of an operation that the device has not begun, or has done.
 const waiting = -1
 
 // lanes keep the order of operations in one directory: directories that hash to
@@ -88,7 +87,7 @@ func (d *Disk) start(now int64, ref uint32) {
 	}
 	work, transfer := d.spans(&o.op, int64(len(o.data)), slow)
 	d.serving++
-	if slow != d.slow || stall > begins { // it holds up nothing but what is behind it
+	if slow != d.slow || stall > begins { // it delays only the operations behind it
 		o.due = max(begins, stall) + work + transfer
 		return
 	}
@@ -151,9 +150,9 @@ func (d *Disk) Due(ref uint32) int64 {
 	return d.ops[ref].due
 }
 
-// SetPace makes the disk slow times slower than its profile (1 is full speed) and
-// keeps operations from starting before stall; single files may be slower. What the device
-// is at starts anew; moved is told when each such operation is now due.
+// SetPace makes the disk slow times slower than its profile (1 is full speed) and keeps operations
+// from starting before stall; single files may be slower. Running operations start anew; moved
+// receives the new due time of each of them.
 func (d *Disk) SetPace(now, slow, stall int64, files []Pace, moved func(ref uint32, at int64)) {
 	d.slow, d.stall, d.paces = slow, stall, append(d.paces[:0], files...)
 	d.transfer, d.rate = 0, 0
@@ -169,7 +168,7 @@ func (d *Disk) SetPace(now, slow, stall int64, files []Pace, moved func(ref uint
 	}
 }
 
-// idle forgets what the device is busy with.
+// idle forgets the running operations.
 func (d *Disk) idle() {
 	clear(d.tails)
 	d.ready = d.ready[:0]

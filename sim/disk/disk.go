@@ -1,17 +1,16 @@
 // Package disk is one process's virtual disk: a page cache over a platter.
 //
-// What was written is in the page cache; what was synced is on the platter; a
-// directory entry is durable when its directory was synced. A killed process
-// finds the page cache as it was. A power failure keeps the platter, and of what
-// was not synced any part: each write lost, kept or torn at a sector, each
-// directory entry kept or lost on its own.
+// Written bytes are in the page cache, and synced bytes on the platter. A directory entry is
+// durable when its directory was synced. A killed process finds the page cache as it was. A power
+// failure keeps the platter, and any part of the unsynced rest: each write lost, kept or torn at a
+// sector, each directory entry kept or lost on its own.
 //
 // An operation takes effect when it completes. Operations on one handle complete
 // in order, and so do operations in one directory; the device serves Depth
 // operations at once, as long as its bandwidth and its rate of operations allow.
 //
-// Its faults (fault.go) are judged when an operation completes, so that they hit
-// what is in flight.
+// Its faults (fault.go) are judged when an operation completes, so that they hit operations in
+// flight.
 package disk
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// Profile says what a disk costs and holds. Spans are nanoseconds.
+// Profile is the speed and the capacity of a disk. Spans are nanoseconds.
 type Profile struct {
 	Write    int64 `json:"write_ns"`          // any write into the page cache
 	Read     int64 `json:"read_ns"`           // any read
@@ -33,7 +32,7 @@ type Profile struct {
 	Jitter   int64 `json:"jitter_permille"`   // up to so many thousandths are added to each span
 	Depth    int   `json:"depth"`             // operations served at once, 1..MaxDepth
 	Capacity int64 `json:"capacity_bytes"`    // of file contents
-	Sector   int64 `json:"sector_bytes"`      // what a torn write is cut at
+	Sector   int64 `json:"sector_bytes"`      // the unit at which a write is torn
 	Slow     int64 `json:"slowdown_permille"` // 1000 is full speed; a disruption raises it
 }
 

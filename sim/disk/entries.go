@@ -247,8 +247,8 @@ func (d *Disk) rename(op *env.Op, from *inode, oldName string, node *inode) env.
 	return env.OK
 }
 
-// drop accounts for a file that no entry shows any more. What a handle still does
-// to it counts no more either.
+// drop accounts for a file that no entry shows any more. Later operations through its handles count
+// no more either.
 func (d *Disk) drop(f *inode) {
 	d.account(f, -int64(len(f.cache)))
 	f.gone = true

@@ -7,7 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// FaultKind is what a Fault makes fail.
+// FaultKind is the kind of operation that a Fault makes fail.
 type FaultKind uint8
 
 // The kinds of faults.
@@ -44,8 +44,8 @@ func (d *Disk) Withdraw(f *Fault) {
 	d.faults = slices.DeleteFunc(d.faults, func(other *Fault) bool { return other == f })
 }
 
-// aims reports whether what is aimed at suffix hits a path: one that ends so or, if suffix
-// ends with a slash, that directory and what is below it.
+// aims reports whether suffix hits a path: one that ends so or, if suffix ends with a slash, that
+// directory and all that is below it.
 func aims(suffix, path string) bool {
 	if strings.HasSuffix(suffix, "/") {
 		return strings.HasPrefix(path, suffix) || path == suffix[:len(suffix)-1]
@@ -130,7 +130,7 @@ func files(dir *inode, prefix string, list []File) []File {
 	return list
 }
 
-// Sector is the size of what a device writes at once, bytes.
+// Sector is the number of bytes that a device writes at once.
 func (d *Disk) Sector() int64 { return d.profile.Sector }
 
 // Damage flips the bits of mask in the file at path, from offset on: in the page

@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// maxOffset bounds what a write may leave as a gap, which is kept in memory.
+// maxOffset bounds the gap that a write may leave, which is kept in memory.
 const maxOffset = 1 << 40
 
 // inode is a file or a directory. It lives as long as an entry, a durable entry
@@ -22,7 +22,7 @@ type inode struct {
 	seen, durable []entry
 	// Files: content as processes see it, and on the platter.
 	cache, platter []byte
-	// Files: what was written since the last sync, in order, with its bytes.
+	// Files: the writes since the last sync, in order, with their bytes.
 	writes []write
 	bytes  []byte
 	// Files: what stood on the platter when it was cut last, if old blocks may show, and up to
@@ -141,9 +141,8 @@ func put(b []byte, offset int64, data []byte) []byte {
 	return append(b, data[n:]...)
 }
 
-// Durable reports whether the bytes [from, to) of the file at path would survive
-// a power failure now: every entry on the way is durable, and the platter holds
-// what the page cache shows.
+// Durable reports whether the bytes [from, to) of the file at path would survive a power failure
+// now: every entry on the way is durable, and the platter holds the same bytes as the page cache.
 func (d *Disk) Durable(path string, from, to int64) bool {
 	f := d.durable(path)
 	return f != nil && !f.dir && to <= int64(len(f.platter)) && to <= int64(len(f.cache)) &&

@@ -7,7 +7,7 @@ type Image struct {
 	parts []part
 }
 
-// part is a directory or a file of an image. A directory comes before what is in it.
+// part is a directory or a file of an image. A directory comes before its content.
 type part struct {
 	path string
 	dir  bool

@@ -2,13 +2,12 @@
 // processes, with latency, bandwidth, a bounded queue and cuts. It keeps the
 // messages in flight; when they arrive is the caller's to schedule.
 //
-// A link sends one message after the other at its bandwidth, and what is more in
-// flight than its queue holds is dropped.
+// A link sends one message after the other at its bandwidth. Messages in flight beyond its queue
+// are dropped.
 //
-// A link keeps its order unless a deviation delays a message. Whether a message
-// is lost, doubled or late is decided when it is sent; whether a cut stops it
-// when it arrives, so that a cut hits what is in flight. A link that is shut takes nothing
-// new, and what is in flight arrives.
+// A link keeps its order unless a deviation delays a message. Whether a message is lost, doubled or
+// late is decided when it is sent; whether a cut stops it when it arrives, so that a cut hits
+// messages in flight. A link that is shut takes no new messages, and those in flight arrive.
 package network
 
 import (
@@ -29,7 +28,7 @@ type Profile struct {
 	MaxLate int64 `json:"max_late_ns,omitempty"`
 }
 
-// LinkProfile says what one link costs, if that differs from the Profile.
+// LinkProfile is the speed of one link, if it differs from the Profile.
 type LinkProfile struct {
 	From    uint32 `json:"from"`
 	To      uint32 `json:"to"`
@@ -40,7 +39,7 @@ type LinkProfile struct {
 // DefaultProfile is one data centre; docs/calibration.md compares it with loopback.
 var DefaultProfile = Profile{Latency: 150_000, Jitter: 200, PerKiB: 800, Queue: 4 << 20, MaxDelay: 20_000_000, Header: 64}
 
-// CutMode is what a cut link does with what would arrive.
+// CutMode says how a cut link treats arriving messages.
 type CutMode uint8
 
 // The modes of a cut.
@@ -55,8 +54,8 @@ type Packet struct {
 	From, To env.ID
 	Key      env.Key
 	Data     []byte // owned by the network; valid until Release
-	Damaged  bool   // Data is not what was sent
-	Sum      uint64 // the caller's, a hash of what was sent
+	Damaged  bool   // Data differs from the bytes that were sent
+	Sum      uint64 // the caller's, a hash of the bytes that were sent
 	Message  uint64 // the caller's, its number
 }
 
@@ -105,7 +104,7 @@ func (n *Network) SetLink(p *LinkProfile) {
 // flight are not affected.
 func (n *Network) SetPace(from, to env.ID, slow int64) { n.link(from, to).slow = slow }
 
-// Shut makes a link lose what is sent from now on, or ends that. What is on its way arrives.
+// Shut makes a link lose messages sent from now on, or ends that. Messages on their way arrive.
 func (n *Network) Shut(from, to env.ID, shut bool) { n.link(from, to).shut = shut }
 
 func (n *Network) link(from, to env.ID) *link { return &n.links[int(from)*n.size+int(to)] }

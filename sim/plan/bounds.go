@@ -17,7 +17,7 @@ const (
 	MaxSuffix   = 256     // bytes
 )
 
-// What the world adds to a plan; see Bounds.
+// The additions of the world to a plan; see Bounds.
 const (
 	MinStep      = 100                         // ns
 	RestartAfter = 20 * int64(env.Millisecond) // ns

@@ -18,9 +18,8 @@ type Disruption struct {
 	When    Anchor `json:"when"`
 	For     int64  `json:"for_ns"`           // how long it lasts
 	Amount  int64  `json:"amount,omitempty"` // by kind
-	// Files aims a disk fault at the files (and, for syncs, the directories) whose
-	// path ends so or, if Files ends with a slash, at that directory and all that is
-	// below it; empty is all.
+	// Files aims a disk fault at the files (and, for syncs, the directories) with paths that end so
+	// or, if Files ends with a slash, at that directory and all that is below it; empty is all.
 	Files string `json:"files,omitempty"`
 	// FromByte and ToByte aim rot at the bytes [FromByte, ToByte) of a file; a
 	// ToByte of 0 is its end.
@@ -46,7 +45,7 @@ const (
 	SlowDisk                  // operations on Files are Amount times slower
 	Stall                     // no operation on Files completes
 	DiskFull                  // the disk takes no more bytes
-	SyncFail                  // syncs of Files fail, Amount of them at most, and drop what they should have made durable
+	SyncFail                  // syncs of Files fail, Amount of them at most, and drop the bytes that they should have made durable
 	WriteFail                 // writes to Files fail, Amount of them at most, after a part was written
 	Rot                       // a bit (Amount 0) or a sector (RottenSector and what follows it) of what may be damaged in Files is damaged
 	Wipe                      // the process dies, if it runs, and its disk is replaced by an empty one; it restarts after For
@@ -56,25 +55,25 @@ const (
 	ReadFail                  // reads of Files fail, Amount of them at most
 	EntryFail                 // Files cannot be created, opened, renamed, removed, cut or made a directory, Amount times at most
 	NoSpace                   // no space for the metadata of Files: syncs fail as by SyncFail, nothing is created, renamed or made a directory, Amount times at most
-	Shut                      // links to and from Peer take nothing new; what is on its way arrives
+	Shut                      // links to and from Peer take no new messages; those on their way arrive
 	ShutInto                  // only links into the process take nothing new
 	ShutOutOf                 // only links out of the process take nothing new
 	SlowLink                  // links to and from Peer are Amount times slower
-	Suspend                   // the machine sleeps: its process does not run, its disk does nothing, what arrives is lost; then its clocks have jumped ahead
-	Restore                   // the process dies, if it runs, and its disk is replaced by a copy of what it held when the process started last; it restarts after For
+	Suspend                   // the machine sleeps: its process does not run, its disk does nothing, arriving messages are lost; then its clocks have jumped ahead
+	Restore                   // the process dies, if it runs, and its disk is replaced by a copy of its content at the last start of the process; it restarts after For
 )
 
 // The amounts of Rot that damage a sector.
 const (
 	RottenSector     = iota + 1 // no byte is as it was
 	StaleSector                 // it is as it was when less of it had been written
-	MisdirectedWrite            // it holds what was meant for another sector of the disk
+	MisdirectedWrite            // it holds bytes that were written for another sector of the disk
 )
 
 // KindCount is above the number of every kind.
 const KindCount = int(Restore) + 1
 
-// span says what a kind makes of Disruption.For.
+// span is the meaning of Disruption.For for a kind.
 type span uint8
 
 const (
@@ -83,7 +82,7 @@ const (
 	lasts               // for so long it lasts; at least 1
 )
 
-// shape is what a kind looks like: its name, and which fields it uses.
+// shape describes a kind: its name, and the fields that it uses.
 type shape struct {
 	name   string
 	span   span
@@ -153,7 +152,7 @@ func (k Kind) OfLinks() bool { return k.shape().peer }
 // Shuts reports whether k is a cut that acts at the sender.
 func (k Kind) Shuts() bool { return k == Shut || k == ShutInto || k == ShutOutOf }
 
-// Holds reports whether k is a cut that keeps what it stops.
+// Holds reports whether k is a cut that keeps the messages that it stops.
 func (k Kind) Holds() bool { return k == CutHold || k == HoldInto || k == HoldOutOf }
 
 // String returns the name of k.
@@ -181,8 +180,8 @@ type Anchor struct {
 	// Unsynced waits until the process's disk holds something that a power
 	// failure could lose.
 	Unsynced bool `json:"unsynced,omitempty"`
-	// Of is whose moment it is: one process is disrupted when another one has come
-	// to something, as a leader that dies while a follower fetches what it lacks.
+	// Of is the process that the moment belongs to. One process is disrupted when another one has
+	// reached a point, as a leader that dies while a follower fetches records.
 	Of Whose `json:"of,omitempty"`
 	// Nth is how many times the moment must come, counted from At and from the
 	// Incarnation on; 0 means 1.
@@ -233,7 +232,7 @@ func (w *Whose) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Waits returns the process whose moment the disruption waits for, if it waits for one.
+// Waits returns the process that has the moment that the disruption waits for, if it waits for one.
 func (d *Disruption) Waits() uint32 { return d.When.Of.Or(d.Process) }
 
 func (d *Disruption) validate(n int, points []string) error {

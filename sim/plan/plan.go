@@ -72,8 +72,8 @@ func isHash(text string) bool {
 // Plan is one run of a world.
 type Plan struct {
 	Seed Seed `json:"seed"`
-	// Duration bounds the disruptive part, Calm the calm part after it; virtual
-	// nanoseconds. What has not finished when Calm is over has stalled.
+	// Duration bounds the disruptive part, Calm the calm part after it; virtual nanoseconds. A call
+	// that has not finished when Calm is over has stalled.
 	Duration int64 `json:"duration_ns"`
 	Calm     int64 `json:"calm_ns"`
 
@@ -101,7 +101,7 @@ func Quiet() *Plan {
 	}
 }
 
-// Clock sets the clock of one process. What is not set runs true.
+// Clock sets the clock of one process. Clocks that are not set run true.
 type Clock struct {
 	Process  uint32 `json:"process"`
 	DriftPPM int64  `json:"drift_ppm"`

@@ -1,5 +1,5 @@
-// Package queue orders what is going to happen, earliest first, and in the order of
-// insertion at equal times: a short sorted list in front of a 4-ary heap of values.
+// Package queue orders future events, earliest first, and in the order of insertion at equal times:
+// a short sorted list in front of a 4-ary heap of values.
 package queue
 
 import (
@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Item is one thing that will happen. Ref and What belong to the user. It is kept
-// small, as the queue moves items about, and has four fields at most: the compiler
-// keeps such a struct in registers, and one with more in memory, where reading what
-// was written a moment ago in other portions costs more than all else here.
+// Item is one thing that will happen. Ref and What belong to the user. It is kept small, as the
+// queue moves items about, and has four fields at most: the compiler keeps such a struct in
+// registers, and a larger one in memory. Reading memory that was just written in other portions
+// costs more than all else here.
 type Item struct {
 	At  int64  // true time, ns, not negative
 	seq uint32 // order of insertion
@@ -37,10 +37,10 @@ func (a *Item) before(b *Item) bool {
 // Queue holds items. The zero value is empty and ready. It takes 2^32 items from one
 // Reset to the next: more than a run of hours has.
 //
-// Most worlds have some ten items queued, and a new one belongs among the first of
-// them: it is put into its place in a sorted list at the cost of moving a few,
-// instead of sinking through a heap, whose every step is a toss-up. The heap takes
-// what is more, so that a world with thousands is served too.
+// Most worlds have some ten items queued, and a new one belongs among the first of them: it is put
+// into its place in a sorted list at the cost of moving a few, instead of sinking through a heap,
+// where every step is a toss-up. The heap takes the rest, so that a world with thousands is served
+// too.
 //
 // Invariant: near is sorted, the earliest item last, and holds nearMax items at
 // most; nothing in far is before any of them.

@@ -28,7 +28,7 @@ const (
 	Disrupt                   // disruption: index in the plan, 1 begins 2 ends 3 comes to nothing, operations that failed
 	Deviation                 // decision that is not benign: site, scope, key hash, value
 	Calm                      // the calm part begins
-	Client                    // what a client saw: four numbers of the driver's choice
+	Client                    // a client's observation: four numbers of the driver's choice
 	Done                      // a disk operation succeeded of which the process is not told: id, bytes
 )
 
@@ -66,9 +66,9 @@ func (e Entry) String() string {
 	return fmt.Sprintf("%12d ns  process %d  %-9s %x %x %x %x", e.At, e.Process, e.What, e.Args[0], e.Args[1], e.Args[2], e.Args[3])
 }
 
-// Hash is what a run folds to: three chains, so that a difference says at once
-// whether the world decided differently, the machines behaved differently, or
-// the clients were told something different.
+// Hash is the fold of a run: three chains, so that a difference says at once whether the world
+// decided differently, the machines behaved differently, or the clients were told something
+// different.
 type Hash struct {
 	Decisions, State, Clients uint64
 }
@@ -130,7 +130,7 @@ func (t *Trace) Hash() Hash {
 // Count returns the number of entries so far.
 func (t *Trace) Count() uint64 { return t.count }
 
-// Entries returns what was kept. It is valid until the next Reset.
+// Entries returns the kept entries. It is valid until the next Reset.
 func (t *Trace) Entries() []Entry { return t.entries }
 
 // FirstDifference returns the index of the first entry in which a and b differ,

@@ -45,7 +45,7 @@ var faceless = map[string]int{
 	"core/quorum":      6,
 	"core/quota":       11,
 	"core/record":      3,
-	"core/replica":     122,
+	"core/replica":     3,
 	"core/route":       9,
 	"core/signal":      3,
 	"core/state":       8,

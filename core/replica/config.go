@@ -11,17 +11,17 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// What an operator does to a slot that serves: new limits, and its end.
+// This file changes a slot that serves, for an operator: new limits, and its end.
 
 // ErrDropped is wrapped by the failure of a slot whose tenant was dropped.
 var ErrDropped = errors.New("the tenant was dropped")
 
-// Configure sets the slot's limits by a record, to be written with the next Flush.
-// It compares before it sets: only a version above that of the last limits, durable
-// or not, is applied, and only if those have the version that the operator counts
-// on. What was applied before is said to be so once it is durable. The bucket keeps
-// its level; a new burst cuts it, or arrives empty. No change may wait: what was
-// charged under the old limits comes before the new ones in the log.
+// Configure appends a record with new limits, to be written with the next Flush. It compares before
+// it sets: the new version must be above that of the last limits, durable or not, and the operator
+// must name the version of the last limits. A repeated command is answered once its record is
+// durable. The bucket keeps its level; a smaller burst cuts it, a larger one adds empty room. No
+// admitted change may wait: changes charged under the old limits come before the new limits in the
+// log.
 func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if code := r.appendable(e, m); code != wire.NoError {
 		return Outcome{Code: code}
@@ -32,12 +32,12 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if limits == last {
 		return Outcome{Later: r.state.Limits != last}
 	}
-	// An operator that was away for long must not undo what another one has set.
+	// An operator that was away must not undo the limits that another operator has set.
 	//safety:older-version-not-applied by=lifecycle on=tenant-lifecycle
 	if limits.Version <= last.Version {
 		return conflict(last.Version)
 	}
-	// Nor may one that has not seen what another one has set.
+	// An operator that has not seen the last limits must not replace them.
 	//safety:base-compared by=lifecycle on=tenant-lifecycle
 	if m.Base != last.Version {
 		return conflict(last.Version)
@@ -50,16 +50,15 @@ func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
 	return Outcome{Later: true}
 }
 
-// conflict is the outcome of a command that counts on another version than the one
-// in force.
+// conflict refuses a command that names another version than the one in force.
 func conflict(inForce uint64) Outcome {
 	return Outcome{Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: inForce}}}
 }
 
-// setLimits appends a record with new limits; they hold from here on. Until it is
-// durable the bucket as it was is kept, in case the disk has no room for it.
+// setLimits appends a record with new limits; they apply at once. It keeps the old bucket until the
+// record is durable, because the disk may have no room for it.
 func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits record.Limits) {
-	r.bucket.Level(e.Now()) // what was earned so far was earned at the old rate
+	r.bucket.Level(e.Now()) // tokens so far were earned at the old rate
 	r.keepBucket()
 	r.bucket.Limit(limits.Rate, limits.Burst)
 	rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
@@ -67,8 +66,8 @@ func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits reco
 	r.append(e, from, m, rec, fault.RecordAppended)
 }
 
-// keepBucket keeps the bucket as it is before new limits. Of a shared log nothing is taken
-// back.
+// keepBucket keeps a copy of the bucket before new limits. A replicated log never takes a record
+// back and needs no copy.
 func (r *Replica) keepBucket() {
 	last := &r.before
 	for *last != nil {
@@ -79,23 +78,22 @@ func (r *Replica) keepBucket() {
 	}
 }
 
-// kept is a bucket as it was before new limits.
+// kept is a copy of the bucket before new limits.
 type kept struct {
 	bucket quota.Bucket
-	next   *kept // before the limits behind those; nil: there are none
+	next   *kept // the copy before the next limits that are not durable; nil: none
 }
 
-// limitsDurable lets go of the bucket before the first of the limits that were not durable.
+// limitsDurable drops the copy of the bucket before the oldest limits, which are durable now.
 func (r *Replica) limitsDurable() {
 	if r.before != nil {
 		r.before = r.before.next
 	}
 }
 
-// takeBackLimits returns to the bucket before the limits that the disk had no room
-// for: what it earned and gave under them never was. What waits was decided by
-// them, so it is refused too. charged is how many of the changes that are taken back
-// were charged before them.
+// takeBackLimits restores the bucket from before limits that the disk had no room for. Changes that
+// wait were admitted under those limits, so it refuses them too. charged is how many of the refused
+// changes were charged before those limits.
 func (r *Replica) takeBackLimits(charged int) {
 	for i := range r.admitted {
 		p := &r.admitted[i]
@@ -110,8 +108,8 @@ func (r *Replica) takeBackLimits(charged int) {
 	}
 }
 
-// MayDrop says why the slot cannot be dropped now. A slot that stopped has no
-// version to compare, so it is dropped only by a command that counts on none.
+// MayDrop returns the reason not to drop the slot now. A stopped slot has no version to compare, so
+// only a command without a base drops it.
 func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {
 	switch {
 	case r.phase == Stopped && m.Base == 0:
@@ -124,21 +122,20 @@ func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {
 	return Outcome{}
 }
 
-// Close lets nobody begin anything in the slot until Reopen or Drop. What is under
-// way goes on.
+// Close refuses new operations in the slot until Reopen or Drop. Operations under way go on.
 func (r *Replica) Close() { r.closing = true }
 
 // Closed reports whether Close was called, and neither Reopen nor Drop since.
 func (r *Replica) Closed() bool { return r.closing }
 
-// Waiting returns the number of changes that are charged and not appended.
+// Waiting returns the number of changes that are charged but not appended.
 func (r *Replica) Waiting() int { return len(r.admitted) }
 
 // Reopen undoes Close.
 func (r *Replica) Reopen() { r.closing = false }
 
-// Drop ends the slot for ever and lets go of its files, which its caller removes.
-// What is under way is not answered any more.
+// Drop ends the slot for ever and closes its files; its caller removes them. Pending changes get no
+// answer.
 func (r *Replica) Drop(e env.Env) {
 	handles := []env.File{r.handle}
 	if r.script.bound(r.file(2)) {
@@ -158,25 +155,24 @@ func (r *Replica) Drop(e env.Env) {
 // Dropped reports whether the slot was dropped.
 func (r *Replica) Dropped() bool { return r.dropped }
 
-// Entitle says which limits a slot of a shared log is to have. Whoever sequences the log
-// appends them: as it begins, or by Renew.
+// Entitle sets the limits of a slot of a replicated log. The leader of the log appends them when it
+// begins to lead, or by Renew.
 func (r *Replica) Entitle(limits record.Limits) {
 	if limits.Version > r.config.Limits.Version {
 		r.config.Limits = limits
 	}
 }
 
-// Outdated reports whether the log is sequenced here and lacks the limits that the slot is
-// to have.
+// Outdated reports whether this replica leads and its log lacks the limits from Entitle.
 func (r *Replica) Outdated() bool {
 	return r.leads && r.phase == Serving && r.config.Limits.Version > r.overlay.Limits().Version
 }
 
-// Renew appends the limits that the slot is to have, to be written with the next Flush. No
-// change may wait.
+// Renew appends the limits from Entitle, to be written with the next Flush. No admitted change may
+// wait.
 func (r *Replica) Renew(e env.Env) {
 	if len(r.pending) >= r.config.MaxPending || r.stuck {
-		return // there is no room; it is tried again
+		return // there is no room; a later call tries again
 	}
 	if len(r.admitted) > 0 {
 		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir(), len(r.admitted))

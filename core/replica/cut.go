@@ -7,13 +7,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// Cutting takes records off the end of a shared log that its sequencer does not have.
-// They were never committed. What is cut is durably gone before anything is appended
-// in its place, and before anybody is told of it: else a crash could bring it back
-// behind what came instead.
+// This file cuts records off the end of a replicated log that its leader does not have; they were
+// never committed. The cut is durable before the replica appends other records or answers anything
+// about them. Otherwise a crash could bring the cut records back behind the new ones.
 
-// Cut cuts the log behind a record that is not below what is committed. The log takes
-// nothing until that is done.
+// Cut cuts the log after a record at or above the commit index. The log accepts no records until
+// the cut is done.
 func (r *Replica) Cut(e env.Env, at lineage.Seq) {
 	if at < r.state.Position.Seq {
 		assert.Fail("%s would be cut at record %d, but record %d is committed", r.dir(), at, r.state.Position.Seq)
@@ -25,14 +24,14 @@ func (r *Replica) Cut(e env.Env, at lineage.Seq) {
 	r.doTask(e)
 }
 
-// beginCut drops what is to be cut, in memory and then on the disk: whole segments
-// from the newest on, each durably gone before the next, so that a crash leaves no
-// hole; then the rest of the one that stays.
+// beginCut drops the records in memory and then on the disk. It removes whole segments, newest
+// first, each durably before the next, so that a crash leaves no gap. Then it truncates the last
+// segment that stays.
 func (r *Replica) beginCut(e env.Env) {
 	r.begun = true
 	at := r.moved.cutAt
 	r.hit(e, fault.LogCutting, at)
-	r.frames = r.frames[:0] // what was not written is not there
+	r.frames = r.frames[:0] // these were never written
 	onDisk := r.durable.Seq
 	keep := int(min(at, onDisk) - r.state.Position.Seq)
 	last := len(r.segments) - 1
@@ -59,9 +58,8 @@ func (r *Replica) beginCut(e env.Env) {
 	r.run(e)
 }
 
-// scriptTruncate adds the steps that cut a segment, which ends at record last, behind
-// record at, and open it to be appended to. All that goes is pending, so the sizes
-// are known.
+// scriptTruncate adds the steps that truncate a segment, which ends at record last, after record
+// at, and that open it for appends. All truncated records are pending, so their sizes are known.
 func (r *Replica) scriptTruncate(e env.Env, s *segment, at, last lineage.Seq) {
 	for seq := last; seq > at; seq-- {
 		s.size -= frameSize(r.pending[seq-r.state.Position.Seq-1].Record.Kind)
@@ -73,13 +71,13 @@ func (r *Replica) scriptTruncate(e env.Env, s *segment, at, last lineage.Seq) {
 	r.scriptAdd(open)
 	if last > at {
 		r.scriptAdd(env.Op{Kind: env.OpTruncate, File: r.handle, Length: s.size, Key: key})
-		// What is cut must not come back.
+		// Records that were cut must not come back after a crash.
 		//safety:cut-is-durable by=prefix on=failover
 		r.scriptAdd(env.Op{Kind: env.OpSync, File: r.handle, Key: key})
 	}
 }
 
-// cut ends the cutting: the log goes on from where it ends now.
+// cut ends the cut: the log accepts records again.
 func (r *Replica) cut(e env.Env) {
 	r.task, r.begun = nothing, false
 	r.hit(e, fault.LogCut, r.end.Seq)

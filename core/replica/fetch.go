@@ -10,20 +10,20 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// What another replica lacks is found in one of three places: among the records that
-// are not folded, in the segments on the disk, or, if they are gone there, in the
-// state, as a snapshot.
+// This file finds the records that another replica lacks. They are in memory if they are not
+// folded; otherwise in the segments on the disk; if the segments are gone, a snapshot of the state
+// replaces them.
 
-// Bounds of what answers one request.
+// Bounds of the answer to one request.
 const (
 	maxShipped = 32 << 10 // bytes of records
 	maxChunk   = 64 << 10 // bytes of a snapshot
-	fetchBytes = 64 << 10 // bytes of a segment that are read at once
+	fetchBytes = 64 << 10 // bytes of a segment that one read returns
 )
 
-// Common returns the last record that this log shares with another of the same slot,
-// whose ends above record base are theirs, ascending by lineage. Both logs have the
-// records up to base.
+// Common returns the last record that this log shares with another log of the slot. theirs are the
+// ends of the other log above record base, ascending by lineage. Both logs have the records up to
+// base.
 func (r *Replica) Common(base lineage.Seq, theirs []lineage.End) lineage.Seq {
 	for i := len(theirs) - 1; i >= 0; i-- {
 		if last, ok := r.lastOf(theirs[i].Lineage); ok {
@@ -33,7 +33,7 @@ func (r *Replica) Common(base lineage.Seq, theirs []lineage.End) lineage.Seq {
 	return base
 }
 
-// lastOf returns the last record of a lineage in the log; false if none is known.
+// lastOf returns the last record of a lineage in the log; false if it is unknown.
 func (r *Replica) lastOf(l lineage.Lineage) (lineage.Seq, bool) {
 	for i := len(r.pending) - 1; i >= 0; i-- {
 		if rec := &r.pending[i].Record; rec.Lineage() == l {
@@ -43,12 +43,12 @@ func (r *Replica) lastOf(l lineage.Lineage) (lineage.Seq, bool) {
 	return r.state.LastOf(l)
 }
 
-// MaxEnds bounds the ends that a replica tells of its log. A log that has more above its
-// last folded record leaves out the oldest: records are then sent that are there already.
+// MaxEnds bounds the ends that a replica reports about its log. A log with more above its last
+// folded record leaves out the oldest; the leader then sends some records again.
 const MaxEnds = 1024
 
-// Ends appends the ends of the runs above the last folded record: what Common wants to
-// know. They are at most MaxEnds, the newest.
+// Ends appends the ends of the lineages above the last folded record, as input for Common: the
+// newest, at most MaxEnds.
 func (r *Replica) Ends(dst []lineage.End) []lineage.End {
 	first := len(dst)
 	for i := range r.pending {
@@ -65,8 +65,8 @@ func (r *Replica) Ends(dst []lineage.End) []lineage.End {
 	return dst
 }
 
-// AfterInMemory appends the records behind seq, as messages carry them, and returns
-// the record before them; false if they are not all in memory.
+// AfterInMemory appends the records after seq, encoded as in messages, and returns the record
+// before them. It returns false if they are not all in memory.
 func (r *Replica) AfterInMemory(dst []byte, seq lineage.Seq) (lineage.Position, []byte, bool) {
 	if seq < r.state.Position.Seq || seq > r.end.Seq {
 		return lineage.Position{}, dst, false
@@ -79,19 +79,19 @@ func (r *Replica) AfterInMemory(dst []byte, seq lineage.Seq) (lineage.Position, 
 	return r.position(seq), dst, true
 }
 
-// fetch is a search in the segments.
+// fetch is a search in the segments for another node.
 type fetch struct {
 	stage   fetchStage
-	to      env.ID      // who asked
-	after   lineage.Seq // the records behind this one are wanted
-	segment int64       // its first seq
-	offset  int64       // of what is read next
-	rest    []byte      // of what was read: the beginning of a frame
+	to      env.ID      // the node that asked
+	after   lineage.Seq // it needs the records after this one
+	segment int64       // first seq of the segment
+	offset  int64       // of the next read
+	rest    []byte      // unread bytes: the beginning of a frame
 	at      lineage.Position
-	found   []byte // records, as messages carry them
+	found   []byte // records, encoded as in messages
 	life    uint8
 
-	// cursor: where the next one will probably go on.
+	// cursor is the place where the next search probably continues.
 	cursor struct {
 		seq     lineage.Seq
 		segment int64
@@ -109,9 +109,9 @@ const (
 	fetchDone
 )
 
-// AfterOnDisk begins to read the records behind seq for another node; Fetched has
-// them later. It is false if they are not all on the disk, or somebody else is
-// being served: who asked will ask again.
+// AfterOnDisk begins to read the records after seq for another node; Fetched returns them later. It
+// returns false if they are not all on the disk. While another search runs it begins none, and the
+// node asks again.
 func (r *Replica) AfterOnDisk(e env.Env, to env.ID, seq lineage.Seq) bool {
 	i := slices.IndexFunc(r.segments, func(s segment) bool { return s.first > seq+1 })
 	if i < 0 {
@@ -140,8 +140,8 @@ func (r *Replica) submitFetch(e env.Env, op env.Op) {
 	e.Submit(op)
 }
 
-// fetchDone takes what a step of the search brings. What fails is not retried here:
-// who asked will ask again, or be given a snapshot.
+// fetchDone continues the search after one of its disk operations. It does not retry a failure: the
+// node asks again, or gets a snapshot.
 func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 	f := &r.moved.fetch
 	if uint8(ev.Op) != f.life {
@@ -167,7 +167,7 @@ func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 	}
 }
 
-// search looks for records in what was read, and reports whether to read on.
+// search scans the bytes of a read for records, and reports whether to read on.
 func (r *Replica) search(data []byte) bool {
 	f, most := &r.moved.fetch, r.config.shipBytes()
 	whole := len(data) == fetchBytes
@@ -194,8 +194,8 @@ func (r *Replica) search(data []byte) bool {
 	return whole && len(f.found) < most
 }
 
-// Fetched returns what a search has found, once; false if none has ended. There are no
-// records if it found nothing of use.
+// Fetched returns the result of a search once; false if none has ended. The records are empty if
+// the search failed.
 func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ended bool) {
 	if r.moved == nil || r.moved.fetch.stage != fetchDone {
 		return 0, lineage.Position{}, nil, false
@@ -208,21 +208,21 @@ func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, end
 	return f.to, f.at, f.found, true
 }
 
-// outgoing is the snapshot that is being handed out.
+// outgoing is the snapshot that is being sent to other replicas.
 type outgoing struct {
 	at   lineage.Position
 	data []byte
 }
 
-// Chunk returns a part of a snapshot file of what is committed: the one at record
-// mark, from offset on, if that is still at hand, else the beginning of another one.
-// Mark 0 asks for the newest.
+// Chunk returns a part of a snapshot file of the committed state: from offset on, if the snapshot
+// at record mark still exists, else the beginning of another snapshot. Mark 0 asks for the newest.
 func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.Position, from uint64, size int, part []byte) {
 	o := &r.moves().outgoing
 	if o.data == nil || o.at.Seq != mark || offset >= uint64(len(o.data)) {
 		offset = 0
-		// Who has begun with another one begins anew with this one: if it was renewed for
-		// everybody, two that fetch at once would never come to an end.
+		// A replica that fetched another snapshot starts again with this one. The snapshot is not
+		// renewed for each such request: otherwise two replicas that fetch at once would never
+		// finish.
 		if o.data == nil || mark == 0 && o.at != r.state.Position {
 			o.at = r.state.Position
 			o.data = wal.BeginSnapshot(make([]byte, 0, wal.SnapshotOverhead+r.state.Size()), r.config.Identity, o.at)
@@ -234,12 +234,12 @@ func (r *Replica) Chunk(e env.Env, mark lineage.Seq, offset uint64) (at lineage.
 	return o.at, offset, len(o.data), o.data[offset:min(offset+uint64(r.config.chunkBytes()), uint64(len(o.data)))]
 }
 
-// HandsOut reports whether a snapshot at a record is at hand, of which parts were handed out.
+// HandsOut reports whether the snapshot at a record still exists for further parts.
 func (r *Replica) HandsOut(mark lineage.Seq) bool {
 	return r.moved != nil && r.moved.outgoing.data != nil && r.moved.outgoing.at.Seq == mark
 }
 
-// Release lets go of the snapshot that was handed out: nobody needs it any more.
+// Release frees the outgoing snapshot: no replica needs it any more.
 func (r *Replica) Release() {
 	if r.moved != nil {
 		r.moved.outgoing = outgoing{}

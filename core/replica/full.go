@@ -7,16 +7,15 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// What a full disk leads to: docs/decisions/0005-full-disk.md.
+// This file handles a full disk: docs/decisions/0005-full-disk.md.
 
-// takeBack refuses every pending record, because the disk was full: of the batch
-// in flight nothing was written, which env.NoSpace promises, and what gathered
-// behind it continues it. The log ends where it is durable, and the next record
-// tries again. A segment that was to be begun is not: frames without a header in
-// front are no records, so the promise is not hurt if only the header found no
-// room.
+// takeBack refuses every pending record because the disk is full. Nothing of the batch in flight
+// was written, as env.NoSpace promises, and the records gathered since continue it. The log ends at
+// its durable end, and the next record tries again. A new segment of this batch is given up: if
+// only its header found no room, the frames without a header do not count as records, so the
+// promise holds.
 func (r *Replica) takeBack(e env.Env) {
-	limits, charged := false, 0 // under the limits before
+	limits, charged := false, 0 // charged counts the changes before new limits
 	for i := range r.pending {
 		p := &r.pending[i]
 		limits = limits || p.Record.Kind == record.Config
@@ -26,7 +25,7 @@ func (r *Replica) takeBack(e env.Env) {
 		p.Refused = wire.DiskFull
 		if p.Record.Kind.IsOperation() {
 			r.state.Session(p.Record.Client).InFlight--
-			// What is not in the log was not charged.
+			// A record that is not in the log must not cost a token.
 			//safety:charge-given-back by=rate on=disk-full
 			r.bucket.GiveBack()
 		}
@@ -40,7 +39,7 @@ func (r *Replica) takeBack(e env.Env) {
 	if limits {
 		r.takeBackLimits(charged)
 	}
-	for i := range r.admitted { // they were charged after what is taken back, and wait on
+	for i := range r.admitted { // these were charged later and still wait
 		r.overlay.Add(&r.admitted[i].Record)
 	}
 	last := len(r.segments) - 1
@@ -52,8 +51,8 @@ func (r *Replica) takeBack(e env.Env) {
 	r.segments[last].size -= r.flight.size
 }
 
-// abandonSegment removes a segment that was begun and holds no record. The one
-// before it is full, so the next batch begins one anew, under the same name.
+// abandonSegment removes a new segment that holds no record. The segment before it is full, so the
+// next batch begins one again under the same name.
 func (r *Replica) abandonSegment(e env.Env, s *segment) {
 	remove := r.at(e, env.OpRemove, r.segmentPath(s), uint64(s.first))
 	closing := env.Op{Kind: env.OpClose, File: r.handle, Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.first))}
@@ -64,11 +63,10 @@ func (r *Replica) abandonSegment(e env.Env, s *segment) {
 	r.handle = 0
 }
 
-// abandonSnapshot gives up the snapshot being written, because the disk was full
-// at a step of the given kind. It removes what was written of it; the log keeps
-// its segments, and SnapshotEvery bytes later it is tried again. It is false if
-// there is nothing to give up, or if a sync failed, of which nobody knows what it
-// left.
+// abandonSnapshot gives up the snapshot that is being written, because the disk was full at a step
+// of this kind. It removes the partial file. The log keeps its segments and tries again after
+// SnapshotEvery more bytes. It returns false if no snapshot is being written, or if a sync failed,
+// because the result of a failed sync is unknown.
 func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
 	s := &r.snapshot
 	if (s.stage != writing && s.stage != renaming) || kind == env.OpSync || kind == env.OpSyncDir {
@@ -76,7 +74,7 @@ func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
 	}
 	s.stage = dropping
 	closing := env.Op{Kind: env.OpClose, File: r.file(2), ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.at))}
-	e.Submit(closing) // nobody minds if it was never bound
+	e.Submit(closing) // an error is ignored: the handle may never have been bound
 	r.script.ops = r.script.ops[:0]
 	r.scriptAdd(r.at(e, env.OpRemove, r.snapshotPath(s.at)+wal.TempSuffix, uint64(s.at)))
 	r.run(e)

@@ -18,8 +18,8 @@ const (
 	forSync              // part of a batch: syncing the segment, the directory
 	forScript            // the current step of the script
 	forRead              // the current step of reading a file
-	forNobody            // success is not waited for
-	forFetch             // the current step of reading what another replica lacks
+	forNobody            // no step waits for its success
+	forFetch             // the current step of reading records for another replica
 )
 
 // Key kinds of disk operations, beside those of fault points.
@@ -34,8 +34,8 @@ func (r *Replica) opID(purpose uint32) env.OpID {
 	return env.OpID(uint64(r.config.Index+1)<<32 | uint64(purpose)<<24 | uint64(r.number&0xffffff))
 }
 
-// Owner returns the index of the replica that an operation belongs to; false if
-// it belongs to the node itself.
+// Owner returns the index of the replica that a disk operation belongs to; false if it belongs to
+// the node itself.
 func Owner(id env.OpID) (uint32, bool) {
 	owner := uint32(id >> 32)
 	return owner - 1, owner > 0
@@ -50,13 +50,13 @@ const (
 func (r *Replica) file(n uint32) env.File {
 	each := uint32(handlesEach)
 	if r.config.Shared {
-		each++ // to read what others are behind of
+		each++ // to read records for other replicas
 	}
 	return env.File(firstHandle + r.config.Index*each + n)
 }
 
-// append gives rec the next place in the log, which is the moment passed. It
-// becomes durable with a batch.
+// append puts rec at the end of the log and hits the fault point passed. The next batch makes it
+// durable.
 func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Record, passed env.Point) {
 	p := r.memory.extendPending(&r.pending)
 	p.Record, p.From = rec, from
@@ -66,7 +66,7 @@ func (r *Replica) append(e env.Env, from env.ID, m *wire.Message, rec record.Rec
 	r.place(e, passed)
 }
 
-// place is append of what is the last of pending already.
+// place is append for a record that is the last of pending already.
 func (r *Replica) place(e env.Env, passed env.Point) {
 	p, id := &r.pending[len(r.pending)-1], &r.config.Identity
 	rec := &p.Record
@@ -81,14 +81,14 @@ func (r *Replica) place(e env.Env, passed env.Point) {
 	e.Charge(r.config.Costs.Append)
 }
 
-// extend puts the last of pending at the end of the log.
+// extend encodes the last pending record and advances the end of the log.
 func (r *Replica) extend(p *Pending) {
 	r.frames, p.Chain = wal.AppendFrame(r.memory.buffer(r.frames), r.durable.Seq, &p.Record)
 	r.end = lineage.Position{Seq: p.Record.Seq, Chain: p.Chain}
 }
 
-// Flush writes what is in no batch yet, unless a batch is in flight: the next one
-// then takes all that has gathered.
+// Flush writes the records that are in no batch yet. While a batch is in flight it does nothing,
+// and the next batch takes all records that gather.
 func (r *Replica) Flush(e env.Env) {
 	if r.flight.waits > 0 || len(r.frames) == 0 || r.phase == Stopped || r.phase == Refetching || r.task != nothing || r.stuck {
 		return
@@ -103,9 +103,10 @@ func (r *Replica) Flush(e env.Env) {
 	}
 	r.segments[last].size += int64(len(r.frames))
 	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
-	// Nothing is answered before it is durable.
+	// The sync comes before every answer.
 	r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
-	if r.config.Shared { // others may have them: should the disk be full, they are tried again
+	// other replicas may have these records: if the disk is full, write them again
+	if r.config.Shared {
 		r.memory.giveBuffer(r.written)
 		r.written = r.frames
 	} else {
@@ -114,27 +115,25 @@ func (r *Replica) Flush(e env.Env) {
 	r.frames = nil
 }
 
-// full says whether n more bytes belong into the next segment. A crash may have
-// left a header and nothing else: the next segment would have this one's name, so
-// that one takes a batch of any size.
+// full reports whether n more bytes belong in the next segment. A segment with only a header, left
+// by a crash, takes a batch of any size: the next segment would have the same name.
 func (s *segment) full(n, limit int64) bool { return s.size > wal.HeaderSize && s.size+n > limit }
 
-// submitQuietly asks for one of the writes of the batch in flight. That it succeeded
-// is told by the sync behind it.
+// submitQuietly submits a write of the batch in flight. The sync behind it reports its success.
 func (r *Replica) submitQuietly(e env.Env, op env.Op) {
 	op.ID, op.Quiet = r.opID(forBatch), true
 	e.Submit(op)
 }
 
-// submitSync asks for one of the syncs that the batch in flight waits for.
+// submitSync submits a sync that the batch in flight waits for.
 func (r *Replica) submitSync(e env.Env, op env.Op) {
 	op.ID = r.opID(forSync)
 	r.flight.waits++
 	e.Submit(op)
 }
 
-// rotate begins a new segment. All records before the batch in hand are durable,
-// because batches follow each other; the segment's header says so.
+// rotate begins a new segment. Batches follow each other, so all earlier records are durable, and
+// the header says so.
 func (r *Replica) rotate(e env.Env) {
 	first := r.durable.Next()
 	r.hit(e, fault.SegmentRotating, first)
@@ -156,7 +155,7 @@ func (r *Replica) rotate(e env.Env) {
 		Identity: r.config.Identity, First: first, Before: r.durable.Chain, Synced: r.durable.Seq,
 	})
 	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: m.header, Key: r.key(e, keyAppend, uint64(first)<<32)})
-	// A segment whose name is not durable is none.
+	// A segment counts only if its name is durable.
 	//safety:directory-sync-after-create by=durable-ack on=smoke
 	r.submitSync(e, env.Op{Kind: env.OpSyncDir, Path: r.dir(), Key: r.key(e, keySyncDir, uint64(first))})
 }
@@ -165,9 +164,8 @@ func (r *Replica) segmentPath(s *segment) string {
 	return r.memory.path(&r.config.Identity, file{segmentFile, s.first, s.shard})
 }
 
-// Done tells the replica that one of its operations completed. It returns the
-// records that became durable by it, and those that a full disk refused, to be
-// answered; valid until the next call.
+// Done handles the completion of a disk operation. It returns the records to answer: those that it
+// made durable, and those that a full disk refused. They are valid until the next call.
 func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 	r.memory.done = r.memory.done[:0]
 	if r.phase == Stopped {
@@ -194,13 +192,13 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	written := uint32(ev.Op)>>24 == forBatch
 	switch {
 	case ev.Err == env.NoSpace && written, ev.Err == env.BadHandle && r.flight.full:
-		r.flight.full = true // a file that could not be made has no handle either
+		r.flight.full = true // a file that could not be created has no handle either
 	case ev.Err != env.OK: // never retried: after a failed sync the data may be gone
-		r.doubted = r.doubted || r.flight.rotated // its directory was synced too
+		r.doubted = r.doubted || r.flight.rotated // the directory was synced too
 		r.stop(fmt.Errorf("making records up to %d durable in %s: %w", r.flight.end, r.dir(), ev.Err))
 		return
 	}
-	if written { // its failure was told, and the sync behind it is still to come
+	if written { // a failure was handled above, and the sync is still to come
 		return
 	}
 	r.flight.waits--
@@ -215,8 +213,8 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	}
 }
 
-// batchDurable takes note of the batch that has become durable and starts the next.
-// Of a log that nobody shares, what is durable is committed.
+// batchDurable advances the durable end to the end of the batch and starts the next one. In a log
+// with one replica, durable records are committed.
 func (r *Replica) batchDurable(e env.Env) {
 	if r.hit(e, fault.BatchDurable, r.flight.end) == env.ActError {
 		r.stop(env.IOError)
@@ -225,7 +223,7 @@ func (r *Replica) batchDurable(e env.Env) {
 	r.durable = r.position(r.flight.end)
 	r.snapshot.since += r.flight.size
 	r.memory.giveBuffer(r.written)
-	// Two logs that have one buffer write over each other.
+	// Two logs that share one buffer overwrite each other's records.
 	//safety:buffer-lent-once by=durable-ack on=failover
 	r.written = nil
 	if r.config.Shared {
@@ -237,7 +235,7 @@ func (r *Replica) batchDurable(e env.Env) {
 	r.maybeSnapshot(e)
 }
 
-// position returns the position of a record from the last one folded on.
+// position returns the position of a record at or above the last folded one.
 func (r *Replica) position(seq lineage.Seq) lineage.Position {
 	if seq == r.state.Position.Seq {
 		return r.state.Position
@@ -245,8 +243,7 @@ func (r *Replica) position(seq lineage.Seq) lineage.Position {
 	return lineage.Position{Seq: seq, Chain: r.pending[seq-r.state.Position.Seq-1].Chain}
 }
 
-// fold folds the records up to seq, which are committed, and adds them to what is to
-// be answered.
+// fold folds the records up to seq, which are committed, and adds them to the records to answer.
 func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 	n := 0
 	for n < len(r.pending) && r.pending[n].Record.Seq <= seq {
@@ -269,7 +266,8 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 	}
 	switch m := r.memory; {
 	case n == 0:
-	case n == len(r.pending) && len(m.done) == 0: // nothing has gathered meanwhile, so nothing is copied
+	// swap the lists: no records have been added, so none need copying
+	case n == len(r.pending) && len(m.done) == 0:
 		m.done, r.pending = r.pending, m.done
 	default:
 		m.done = append(m.done, r.pending[:n]...)
@@ -281,7 +279,7 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 	}
 }
 
-// serve begins to serve: all that begins this epoch is committed.
+// serve begins to serve: the records that begin the epoch are committed.
 func (r *Replica) serve(e env.Env) {
 	r.phase = Serving
 	if r.config.Shared {

@@ -6,34 +6,34 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// Memory is what the replicas of a node lend each other, so that one with nothing under
-// way need hold none of it: a node has many, and few of them are at work at a time. The zero
-// value is ready. Its replicas are told things one at a time.
+// Memory is a pool of buffers for the replicas of a node. A node has many replicas, few of them
+// work at a time, and an idle replica holds no buffers. The zero value is ready. The node calls its
+// replicas one at a time.
 type Memory struct {
-	done    []Pending // answered by the last call to any of them; for its caller
-	header  []byte    // of the segment that was begun last
+	done    []Pending // records to answer after the last call of any replica; for its caller
+	header  []byte    // of the newest segment
 	lists   [][]Pending
 	buffers [][]byte
 	scripts [][]env.Op
 
 	constants *Constants // of the replica that was made last
 
-	paths    [32]path // that were asked for lately: a replica that rests keeps no names
-	nextPath int      // the one that is replaced next
+	paths    [32]path // recently used paths: an idle replica stores no names
+	nextPath int      // the entry to replace next
 }
 
 // path is the path of a log's directory or of a file in it.
 type path struct {
 	of   wal.Identity
 	file file
-	text string // "" if there is none
+	text string // "": the entry is unused
 }
 
-// file is what is in a log's directory; the zero value is the directory.
+// file is a file in a log's directory; the zero value is the directory itself.
 type file struct {
 	kind  fileKind
-	first lineage.Seq   // of a segment; of a snapshot, the record that it is at
-	shard lineage.Shard // of a segment: that began it
+	first lineage.Seq   // first seq of a segment; seq of a snapshot
+	shard lineage.Shard // of a segment: the shard that began it
 }
 
 type fileKind uint8
@@ -58,7 +58,7 @@ func (m *Memory) path(of *wal.Identity, f file) string {
 
 // in returns the path of a file.
 func (f file) in(of *wal.Identity) string {
-	var buf [128]byte // so that it allocates once
+	var buf [128]byte // one allocation
 	dir := of.AppendDir(buf[:0])
 	switch f.kind {
 	case segmentFile:
@@ -69,7 +69,7 @@ func (f file) in(of *wal.Identity) string {
 	return string(dir)
 }
 
-// constantsOf returns constants of which there is one copy, as long as they are equal.
+// constantsOf returns a shared copy of equal constants.
 func (m *Memory) constantsOf(c *Constants) *Constants {
 	if m.constants == nil || *m.constants != *c {
 		kept := *c
@@ -78,13 +78,13 @@ func (m *Memory) constantsOf(c *Constants) *Constants {
 	return m.constants
 }
 
-// Bounds of what nobody has borrowed.
+// Bounds of the free lists.
 const (
-	keptFree = 64        // of each kind
+	keptFree = 64        // lists of each kind
 	keptSize = 128 << 10 // bytes of one, about
 )
 
-// borrow takes an empty list, made with room for so many if there is none.
+// borrow returns an empty list from the pool, or a new one with this capacity.
 func borrow[T any](free *[][]T, room int) []T {
 	n := len(*free)
 	if n == 0 {
@@ -95,8 +95,7 @@ func borrow[T any](free *[][]T, room int) []T {
 	return list
 }
 
-// giveBack lets others borrow a list of which an entry has so many bytes. Nothing in it
-// is used any more.
+// giveBack returns a list, with entries of size bytes, to the pool. Its caller no longer uses it.
 func giveBack[T any](free *[][]T, list []T, size int) {
 	if cap(list) > 0 && cap(list)*size <= keptSize && len(*free) < keptFree {
 		*free = append(*free, list[:0])
@@ -108,7 +107,7 @@ const (
 	opSize      = 112
 )
 
-// What most need.
+// Usual capacities.
 const (
 	usualBuffer = 512 // bytes
 	usualList   = 4
@@ -118,14 +117,13 @@ const (
 func (m *Memory) giveList(list []Pending) { giveBack(&m.lists, list, pendingSize) }
 func (m *Memory) giveBuffer(b []byte)     { giveBack(&m.buffers, b, 1) }
 
-// giveScript lets others borrow the list of a script. What its steps refer to is not kept
-// alive.
+// giveScript returns a script's list to the pool and clears it, so that it keeps no data alive.
 func (m *Memory) giveScript(ops []env.Op) {
 	clear(ops)
 	giveBack(&m.scripts, ops, opSize)
 }
 
-// buffer returns a buffer, borrowed if there is none yet.
+// buffer returns the buffer, or one from the pool if it is nil.
 func (m *Memory) buffer(b []byte) []byte {
 	if b == nil {
 		b = borrow(&m.buffers, usualBuffer)
@@ -133,8 +131,8 @@ func (m *Memory) buffer(b []byte) []byte {
 	return b
 }
 
-// extendPending adds an entry to a list that may not have been borrowed yet, and returns
-// it: zero.
+// extendPending adds a zero entry to a list, which it borrows first if needed, and returns the
+// entry.
 func (m *Memory) extendPending(list *[]Pending) *Pending {
 	if *list == nil {
 		*list = borrow(&m.lists, usualList)
@@ -149,7 +147,7 @@ func (m *Memory) extendPending(list *[]Pending) *Pending {
 	return &(*list)[n]
 }
 
-// settle gives back a list that has nothing in it any more.
+// settle returns an empty list to the pool.
 func (m *Memory) settle(list *[]Pending) {
 	if len(*list) == 0 && *list != nil {
 		m.giveList(*list)

@@ -16,19 +16,19 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// recovery is what opening gathers; it is dropped when the slot serves.
+// recovery is the data that opening collects; it is dropped when the slot serves.
 type recovery struct {
 	files []found // manifest, newest snapshot, segments ascending
 	next  int     // file being read
 	stage int     // of that file
 	end   wal.Recovery
 
-	superfluous []found // covered by the snapshot; removed once all is judged to be sound
+	superfluous []found // covered by the snapshot; removed once every file is judged sound
 }
 
 type found struct {
 	name  string
-	first lineage.Seq // segments; of a snapshot its seq
+	first lineage.Seq // first seq of a segment; seq of a snapshot
 	data  []byte
 }
 
@@ -39,8 +39,8 @@ const (
 	closing
 )
 
-// Open begins to open the slot. started is when this incarnation of the node
-// started: from then on the bucket earns.
+// Open begins to open the slot. started is when this incarnation of the node started; the bucket
+// earns tokens from then on.
 func (r *Replica) Open(e env.Env, started env.Time) {
 	r.started = started
 	r.phase = Making
@@ -48,7 +48,7 @@ func (r *Replica) Open(e env.Env, started env.Time) {
 	r.run(e)
 }
 
-// makeDirectories adds the steps that make the directory of the log, and those above it.
+// makeDirectories adds the steps that make the directory of the log and its parents.
 func (r *Replica) makeDirectories(e env.Env) {
 	id := r.config.Identity
 	chain := []string{wal.TenantDir(id.Tenant), wal.WALDir(id.Tenant), r.dir()}
@@ -56,13 +56,13 @@ func (r *Replica) makeDirectories(e env.Env) {
 		r.scriptAdd(r.at(e, env.OpMkdir, dir, uint64(i)))
 	}
 	for i, dir := range [...]string{wal.TenantsDir, chain[0], chain[1]} {
-		// A directory whose name is not durable is none.
+		// A directory counts only if its name is durable.
 		//safety:directory-sync-after-mkdir by=durable-ack on=smoke
 		r.scriptAdd(r.at(e, env.OpSyncDir, dir, uint64(i)))
 	}
 }
 
-// advance goes on to the next phase when a script is done.
+// advance enters the next phase when a script is done.
 func (r *Replica) advance(e env.Env) {
 	switch r.phase {
 	case Making:
@@ -89,12 +89,13 @@ func (r *Replica) advance(e env.Env) {
 	}
 }
 
-// look finds what the directory holds and decides what to do about it.
+// look lists the directory and decides the next phase.
 func (r *Replica) look(e env.Env) {
 	var files, snapshots []found
 	hasManifest := false
 	for _, name := range e.List(r.dir()) {
-		if strings.HasSuffix(name, wal.TempSuffix) { // of a crash in the middle of writing it
+		// left by a crash while the file was being written
+		if strings.HasSuffix(name, wal.TempSuffix) {
 			r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+name, 0))
 		}
 		hasManifest = hasManifest || name == wal.ManifestName
@@ -115,9 +116,9 @@ func (r *Replica) look(e env.Env) {
 	r.run(e) // removes temporary files, then reads
 }
 
-// choose says which files to read: the manifest, the newest snapshot, and the
-// segments that it does not cover. The others are left from a crash between the
-// snapshot and their removal; of those any may be gone already.
+// choose selects the files to read: the manifest, the newest snapshot, and the segments that it
+// does not cover. Older files remain if a crash came between the snapshot and their removal; any of
+// those may be gone already.
 func choose(files, snapshots []found) *recovery {
 	ascending := func(a, b found) int { return cmp.Compare(a.first, b.first) } // names are sorted as text
 	slices.SortFunc(files, ascending)
@@ -136,8 +137,8 @@ func choose(files, snapshots []found) *recovery {
 	return c
 }
 
-// create writes the manifest of a new slot directory. It is durable before any
-// segment is made, so a directory without one holds nothing.
+// create writes the manifest of a new slot directory. The manifest is durable before the first
+// segment exists, so a directory without a manifest is empty.
 func (r *Replica) create(e env.Env, notEmpty bool) {
 	if notEmpty {
 		r.stop(&wal.CorruptError{Segment: r.dir() + "/" + wal.ManifestName, Reason: "missing, though there are segments or snapshots"})
@@ -151,7 +152,7 @@ func (r *Replica) create(e env.Env, notEmpty bool) {
 	r.run(e)
 }
 
-// readNext begins to read the next file; after the last it judges what was read.
+// readNext begins to read the next file; after the last it judges them all.
 func (r *Replica) readNext(e env.Env) {
 	if r.recovery.next == len(r.recovery.files) {
 		if err := r.judge(e); err != nil {
@@ -188,12 +189,13 @@ func (r *Replica) readDone(e env.Env, ev *env.Event) {
 	}
 }
 
-// judge replays what was read into the state and begins the repairs.
+// judge replays the files into the state and begins the repairs.
 func (r *Replica) judge(e env.Env) error {
 	files := r.recovery.files
 	id, err := wal.DecodeManifest(files[0].data)
 	switch {
-	case errors.Is(err, wal.ErrMalformed): // it got its name only when it was whole and synced
+	// a manifest gets its name only when it is whole and synced
+	case errors.Is(err, wal.ErrMalformed):
 		return &wal.CorruptError{Segment: r.dir() + "/" + wal.ManifestName, Reason: err.Error()}
 	case err != nil:
 		return fmt.Errorf("%s/%s: %w", r.dir(), files[0].name, err)
@@ -217,7 +219,7 @@ func (r *Replica) judge(e env.Env) error {
 	}
 	e.Charge(env.Duration(bytes/1024+1) * r.config.Costs.PerKiB)
 	r.recovery.end, err = wal.Recover(id, r.state.Position, segments, func(rec *record.Record, chain lineage.Chain) error {
-		if r.config.Shared { // nobody here knows what of it is committed
+		if r.config.Shared { // the commit index is not known yet
 			r.adopt(rec, chain)
 		} else {
 			r.state.Apply(rec, chain)
@@ -232,7 +234,7 @@ func (r *Replica) judge(e env.Env) error {
 	return nil
 }
 
-// restore takes the state from a snapshot.
+// restore restores the state from a snapshot.
 func (r *Replica) restore(f *found) error {
 	id, at, encoded, err := wal.DecodeSnapshot(f.data)
 	if err == nil && id != r.config.Identity {
@@ -253,13 +255,13 @@ func (r *Replica) restore(f *found) error {
 	return nil
 }
 
-// repair removes what is superfluous, cuts a torn tail, and writes anew what
-// nothing confirms to be durable, before anything is served. Until here no file was
-// touched: damage is for somebody to look at.
+// repair removes covered files, cuts a torn tail, and rewrites the tail that may not be durable,
+// before the slot serves. Until here recovery has changed no file, so that an operator can inspect
+// damage.
 //
-// Syncing the files as they are would not do: a sync of the incarnation before may
-// have failed, and what it dropped is in the page cache, counts as clean, and is
-// never written again (docs/decisions/0008-failed-fsync.md).
+// Syncing the existing files is not enough: a sync of the previous incarnation may have failed.
+// Then the page cache shows the dropped bytes as clean and never writes them again
+// (docs/decisions/0008-failed-fsync.md).
 func (r *Replica) repair(e env.Env, files []found) {
 	r.phase = Repairing
 	r.confirmNames(e)
@@ -267,8 +269,8 @@ func (r *Replica) repair(e env.Env, files []found) {
 		r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+f.name, uint64(f.first)))
 	}
 	if fixes := r.recovery.end.Repairs; len(fixes) > 0 && len(r.recovery.superfluous) > 0 {
-		// A repair may remove the last segment. If that stayed and an older removal
-		// did not, what is left would end before the snapshot.
+		// A repair may remove the last segment. If that removal became durable and an older one did
+		// not, the rest of the log would end before the snapshot.
 		r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 3))
 	}
 	for _, fix := range r.recovery.end.Repairs {
@@ -282,7 +284,7 @@ func (r *Replica) repair(e env.Env, files []found) {
 	for i := range files {
 		f := &files[i]
 		if f.name == r.recovery.end.Tail {
-			// After a failed sync the page cache shows what no later sync makes durable.
+			// After a failed sync the page cache shows bytes that no later sync makes durable.
 			//safety:recovered-tail-rewritten by=durable-ack on=disk-trouble
 			r.scriptRewrite(e, f)
 		}
@@ -294,10 +296,10 @@ func (r *Replica) repair(e env.Env, files []found) {
 	r.run(e)
 }
 
-// confirmNames gives a name anew to files whose own may not be durable, if others
-// hang on it. A manifest without company is such a file. A snapshot is one as long
-// as something is there that it covers: that must not go before the name is durable,
-// or a power failure could keep the removals and lose the name.
+// confirmNames rewrites files whose names may not be durable, if other files depend on them. A
+// manifest without other files is one. A snapshot is one while files that it covers remain: they
+// must stay until its name is durable, or a power failure could keep the removals and lose the
+// snapshot.
 func (r *Replica) confirmNames(e env.Env) {
 	files := r.recovery.files
 	switch {
@@ -309,21 +311,21 @@ func (r *Replica) confirmNames(e env.Env) {
 		// A snapshot that was read need not be durable.
 		//safety:snapshot-rewritten by=liveness on=disk-trouble
 		r.scriptRewrite(e, &files[1])
-		// What a name covers stays until the name is durable.
+		// Files that the snapshot covers stay until its name is durable.
 		//safety:names-durable-before-removal by=damage on=crash-restart
 		r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 2))
 	}
 }
 
-// scriptRewrite adds the steps that write a file anew and give it its name, which is
-// durable with the next sync of the directory.
+// scriptRewrite adds the steps that rewrite a file and rename it into place; the next sync of the
+// directory makes the name durable.
 func (r *Replica) scriptRewrite(e env.Env, f *found) {
 	path := r.dir() + "/" + f.name
 	r.scriptWrite(e, path, f.data, uint64(f.first))
 	r.scriptRename(e, path, uint64(f.first))
 }
 
-// sync makes the names of what was recovered durable, before anything is served.
+// sync makes the names of the recovered files durable before the slot serves.
 func (r *Replica) sync(e env.Env) {
 	r.phase = Syncing
 	r.hit(e, fault.RecoverySyncing, r.recovery.end.End.Seq)
@@ -333,15 +335,15 @@ func (r *Replica) sync(e env.Env) {
 		open.File = r.handle
 		r.scriptAdd(open)
 	}
-	// The log goes on in the file that was renamed. And a file that a repair removed
-	// and that comes back would contradict the log, which has gone on without it.
+	// The log continues in the renamed file, so its name must be durable. A removed file that came
+	// back would contradict the log, which continues without it.
 	//safety:names-durable-before-serving by=durable-ack on=crash-restart
 	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 1))
 	r.run(e)
 }
 
-// begin starts this epoch: the log continues with a record that says so, and
-// with the limits if they are new. The slot serves when that is durable.
+// begin starts this epoch with a record in the log, and with the limits if they are new. The slot
+// serves when these are durable.
 func (r *Replica) begin(e env.Env) {
 	r.recovery = nil
 	if r.config.Shared {
@@ -353,8 +355,8 @@ func (r *Replica) begin(e env.Env) {
 	r.start(e, r.state.Limits, r.state.Level, r.started)
 }
 
-// start begins an epoch behind the end of the log, where these limits and this level
-// hold, known since an instant.
+// start begins an epoch at the end of the log. The limits and the bucket's level there have held
+// since an instant.
 func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.Time) {
 	r.phase = Starting
 	r.limit(limits.Rate, limits.Burst)
@@ -373,8 +375,8 @@ func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.
 	r.Flush(e)
 }
 
-// limit sets the bucket's limits: those of the log, or, before its first record,
-// those of the configuration.
+// limit sets the bucket's limits: those of the log, or those of the configuration if the log has no
+// record.
 func (r *Replica) limit(rate, burst uint64) {
 	if rate == 0 {
 		rate, burst = r.config.Limits.Rate, r.config.Limits.Burst

@@ -10,12 +10,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// A replica that is damaged, or too far behind, is replaced as a whole: its files are
-// removed, and it goes on from a snapshot of another replica, or from nothing.
+// This file replaces a replica that is damaged or too far behind: it removes the files of the log
+// and continues from a snapshot of another replica, or from an empty log.
 
-// Refetch replaces the log by a snapshot file of another replica, or by nothing if
-// that is nil. A replica that stopped begins a new life with it. It is an error if the
-// snapshot is not one of this slot, and nothing happens then.
+// Refetch replaces the log by a snapshot file of another replica, or by an empty log if snapshot is
+// nil. A stopped replica begins a new generation. If the snapshot does not fit this slot, Refetch
+// returns an error and changes nothing.
 func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 	if snapshot != nil {
 		id, at, encoded, err := wal.DecodeSnapshot(snapshot)
@@ -24,7 +24,7 @@ func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 			return fmt.Errorf("a snapshot for %s: %w", r.dir(), err)
 		case id != r.config.Identity:
 			return fmt.Errorf("a snapshot for %s is of %v", r.dir(), id)
-		// A late copy must not take away what others count on.
+		// A delayed copy must not remove records that other nodes count on.
 		case r.IsOpen() && at.Seq < r.Matched().Seq:
 			return fmt.Errorf("a snapshot for %s at record %d is behind record %d, which is the sequencer's", r.dir(), at.Seq, r.Matched().Seq)
 		}
@@ -32,20 +32,21 @@ func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 			return fmt.Errorf("a snapshot for %s: %w", r.dir(), err)
 		}
 	}
-	if r.begun && r.phase != Stopped { // a cut is under way; the snapshot will be offered again
+	// a cut is under way; the leader will offer the snapshot again
+	if r.begun && r.phase != Stopped {
 		return nil
 	}
 	r.task, r.moves().installed = refetching, snapshot
-	if r.phase == Stopped { // what it had under way is nobody's any more
+	if r.phase == Stopped { // drop its operations under way
 		r.abandon(e)
 	}
 	r.doTask(e)
 	return nil
 }
 
-// abandon forgets what was under way when the replica stopped. Completions that still
-// come are told by their numbers. What reads and writes whole files may have been cut
-// off with a file open: its handles are needed again.
+// abandon forgets the operations that were under way when the replica stopped. Their numbers tell
+// late completions apart. A read or write of a whole file may have stopped with the file open, and
+// its handle is needed again.
 func (r *Replica) abandon(e env.Env) {
 	for _, file := range [...]env.File{r.file(2), r.file(3)} {
 		e.Submit(env.Op{Kind: env.OpClose, File: file, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(file)<<32)})
@@ -60,18 +61,18 @@ func (r *Replica) abandon(e env.Env) {
 	r.phase = Refetching
 }
 
-// beginRefetch removes every file of the log, the newest first, and writes the
-// snapshot. Until it has its name there is no log here that anybody relies upon.
+// beginRefetch removes every file of the log, newest first, and writes the snapshot. No node counts
+// on this log until the snapshot has its name.
 func (r *Replica) beginRefetch(e env.Env) {
 	r.phase, r.task = Refetching, nothing
-	r.frames = r.frames[:0] // what was not written is not there
+	r.frames = r.frames[:0] // these were never written
 	r.hit(e, fault.SlotRefetching, r.end.Seq)
 	if r.handle != 0 {
 		e.Submit(env.Op{Kind: env.OpClose, File: r.handle, ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(r.end.Seq))})
 		r.handle = 0
 	}
 	names := e.List(r.dir())
-	for i := len(names) - 1; i >= 0; i-- { // names ascend as text, so the order is told by numbers
+	for i := len(names) - 1; i >= 0; i-- { // the key numbers keep the order
 		if name := names[i]; !strings.HasSuffix(name, ".seg") {
 			r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+name, uint64(i)))
 		}
@@ -80,12 +81,12 @@ func (r *Replica) beginRefetch(e env.Env) {
 		r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+f.name, uint64(f.first)))
 	}
 	if r.doubted {
-		// A power failure may bring back every file that is seen to be gone: the failed sync has
-		// dropped the removals, and no later sync covers them. So the directory itself is removed and
-		// made anew.
+		// The failed sync has dropped the removals, and no later sync of the directory covers them,
+		// so a power failure could bring the removed files back. So remove the directory itself and
+		// make it again.
 		r.scriptAdd(r.at(e, env.OpRemove, r.dir(), 2))
 	}
-	if r.doubted || names == nil { // or it stopped before it had a directory
+	if r.doubted || names == nil { // names is nil if the replica stopped before it had a directory
 		r.makeDirectories(e)
 	}
 	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), 1))
@@ -101,8 +102,7 @@ func (r *Replica) beginRefetch(e env.Env) {
 	r.run(e)
 }
 
-// newestFirst returns the segments among some names, the one with the last records
-// first.
+// newestFirst returns the segments among some names, newest first.
 func newestFirst(names []string) (files []found) {
 	for _, name := range names {
 		if _, first, ok := wal.ParseSegmentName(name); ok {
@@ -118,7 +118,7 @@ func newestFirst(names []string) (files []found) {
 	return files
 }
 
-// refetched goes on with what was fetched.
+// refetched continues with the fetched snapshot.
 func (r *Replica) refetched(e env.Env) {
 	r.state, r.failure, r.doubted = state.New(), nil, false
 	r.pending, r.frames, r.segments = r.pending[:0], r.frames[:0], r.segments[:0]
@@ -135,5 +135,5 @@ func (r *Replica) refetched(e env.Env) {
 	}
 	r.moved.installed = nil
 	r.open(e)
-	r.received = e.Now() // what was earned before is in the level already
+	r.received = e.Now() // the snapshot's level includes tokens earned earlier
 }

@@ -1,13 +1,12 @@
-// Package replica is a slot's log on one node: it opens and recovers the log's
-// directory, appends records, groups them into durable batches, folds what is
-// durable into the slot's state, and writes snapshots that let old segments go.
+// Package replica is the log of one slot on one node. It opens and recovers the log's directory,
+// appends records, groups them into durable batches, folds committed records into the slot's state,
+// and writes snapshots so that old segments can be removed.
 //
-// A Replica is a state machine without an Env of its own: its caller passes one
-// to every method. It refuses to know about connections and other slots.
+// A Replica is a state machine without an Env of its own: its caller passes one to each method. It
+// knows nothing of connections and other slots.
 //
-// The one rule to remember: what is told to anybody follows from the durable
-// part of the log only. Records beyond it are pending; they matter for
-// duplicates and for nothing else.
+// The one rule to remember: every answer follows from the durable part of the log. Later records
+// are pending; they serve only to recognize duplicates and to charge the limits.
 package replica
 
 import (
@@ -26,13 +25,15 @@ import (
 
 // Constants are the capacities of a slot's log. A simulation draws small ones.
 type Constants struct {
-	SegmentSize   int64 `json:"segment_bytes"`  // a segment is closed before it would grow beyond
-	SnapshotEvery int64 `json:"snapshot_bytes"` // a snapshot is written after so many log bytes
+	// a segment is closed before it would grow beyond this
+	SegmentSize   int64 `json:"segment_bytes"`
+	SnapshotEvery int64 `json:"snapshot_bytes"` // a snapshot is written after this many log bytes
 	MaxSessions   int   `json:"max_sessions"`   // of one slot
-	MaxPending    int   `json:"max_pending"`    // records of one slot that are admitted and not durable
-	MaxQueued     int   `json:"max_queued"`     // requests to one slot that wait for their turn
-	// ShipBytes and ChunkBytes bound what one message to another replica carries, of records
-	// and of a snapshot. At least one record goes into each. 0 stands for the default.
+	// records of one slot that are admitted and not durable
+	MaxPending int `json:"max_pending"`
+	MaxQueued  int `json:"max_queued"` // requests that wait for their turn at one slot
+	// ShipBytes and ChunkBytes bound the records and the part of a snapshot in one message to
+	// another replica. Each message has at least one record. 0 means the default.
 	ShipBytes  int   `json:"ship_bytes,omitzero"`
 	ChunkBytes int   `json:"chunk_bytes,omitzero"`
 	Costs      Costs `json:"costs"`
@@ -59,59 +60,61 @@ func (c *Constants) chunkBytes() int {
 	return maxChunk
 }
 
-// Costs are what the simulator charges for the work of a slot, ns.
+// Costs are the times that the simulator charges for the work of a slot, ns.
 type Costs struct {
-	Check  env.Duration `json:"check_ns"`   // looking up and deciding about a request
+	Check  env.Duration `json:"check_ns"`   // finding and judging a request
 	Append env.Duration `json:"append_ns"`  // encoding and folding one record
 	PerKiB env.Duration `json:"per_kib_ns"` // encoding or decoding a snapshot, per 1024 bytes
 }
 
-// DefaultCosts were compared with a real machine: docs/calibration.md says what was
-// measured, when, and why a cost may differ from it.
+// DefaultCosts were compared with a real machine: docs/calibration.md has the measurements, their
+// dates, and the reasons for differences.
 var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
 
-// Config is what a Replica is made of.
+// Config is the input of New.
 type Config struct {
 	Identity wal.Identity
-	Limits   record.Limits      // that are to be in force, if those of the log have a lower version
-	Epoch    lineage.ShardEpoch // of this incarnation; durable already. Not of a shared log: Lead tells
+	Limits   record.Limits // to append if those in the log have a lower version
+	// of this incarnation, durable already; unused in a replicated log, where Lead has it
+	Epoch lineage.ShardEpoch
 	Constants
-	// Shared: other nodes have replicas of the log, and somebody says who sequences it
-	// (Lead, Follow) and what is committed (Commit). Else the replica is the only one,
-	// sequences as soon as it is open, and what is durable is committed.
+	// Shared: the log is replicated. Other nodes hold replicas, Lead and Follow set the leader, and
+	// Commit sets the commit index. Otherwise this is the only replica: it leads as soon as it is
+	// open, and durable records are committed.
 	Shared bool
-	// Memory is shared by the replicas of one node; nil is memory of its own.
+	// Memory is shared by the replicas of one node; nil gives the replica its own.
 	Memory *Memory
 	// Index distinguishes the replicas of one node. Operations carry it in the
 	// upper half of their ID, plus one; handles are derived from it.
 	Index uint32
 }
 
-// config is what a Replica keeps of its Config.
+// config is the part of Config that a Replica keeps.
 type config struct {
 	Identity wal.Identity
-	Limits   record.Limits // that are to be in force, if those of the log have a lower version
+	Limits   record.Limits // to append if those in the log have a lower version
 	*Constants
 	Index  uint32
 	Shared bool
 }
 
-// Phase is where a Replica is in its life.
+// Phase is the stage of a Replica's life.
 type Phase uint8
 
 // The phases, in order.
 const (
 	Closed    Phase = iota
-	Making          // its directories
-	Creating        // its manifest
-	Reading         // manifest, snapshot, segments
-	Repairing       // cutting a torn tail, removing leftovers
-	Syncing         // what was recovered
-	Starting        // the record that opens this epoch is not durable yet
+	Making          // makes its directories
+	Creating        // writes its manifest
+	Reading         // reads manifest, snapshot, segments
+	Repairing       // cuts a torn tail, removes covered files
+	Syncing         // makes the recovered files durable
+	Starting        // the record that begins this epoch is not committed yet
 	Serving
-	Stopped    // for good in this incarnation, or until a shared log is fetched anew; Failure says why
-	Following  // open; another replica sequences the shared log, or nobody yet
-	Refetching // the shared log is being replaced by what another replica has
+	// until the node restarts or a replicated log is fetched again; Failure has the reason
+	Stopped
+	Following  // open; another replica leads the replicated log, or none yet
+	Refetching // a snapshot of another replica replaces the replicated log
 )
 
 var phaseNames = [...]string{"closed", "making", "creating", "reading", "repairing", "syncing", "starting", "serving", "stopped", "following", "refetching"}
@@ -119,25 +122,23 @@ var phaseNames = [...]string{"closed", "making", "creating", "reading", "repairi
 // String returns the name of p.
 func (p Phase) String() string { return phaseNames[p] }
 
-// Pending is a record that is appended and not yet durable, with what its answer
-// needs.
+// Pending is a record that is appended but not yet answered, with the data for its answer.
 type Pending struct {
 	Record  record.Record
 	Chain   lineage.Chain
-	Request wire.Origin // what asked for it; Kind 0 if no client did
+	Request wire.Origin // the client's request; Kind 0: none
 	From    env.ID
-	Refused wire.Code // why it is not in the log after all; NoError if it is
-	// Announced: its token was taken when it was admitted, some time before it was
-	// appended.
+	Refused wire.Code // the reason that it was taken back; NoError if it is in the log
+	// Announced: its token was taken at admission, some time before the append.
 	Announced bool
 }
 
 // Replica is a slot's log on one node. Use New.
 //
-// Invariants: state.Position <= durable <= end; pending holds exactly the records
-// between state.Position and end; a batch is in flight or frames is empty, after
-// every call, unless room on the disk or a task is waited for. What is folded is
-// committed, so nothing up to state.Position is ever cut.
+// Invariants: state.Position <= durable <= end. pending holds exactly the records between
+// state.Position and end. After every call a batch is in flight or frames is empty, unless the
+// replica waits for room on the disk or for a task. Folded records are committed, so no record up
+// to state.Position is ever cut.
 type Replica struct {
 	config  config
 	memory  *Memory
@@ -145,13 +146,14 @@ type Replica struct {
 	started env.Time // when this incarnation of the node started
 
 	state   *state.Slot
-	overlay state.Overlay // state, what is pending, and what is admitted
+	overlay state.Overlay // state, plus pending and admitted records
 	bucket  quota.Bucket
-	before  *kept // the bucket before the first of the limits that are not durable yet, unless the log is shared
+	// the bucket before the oldest limits that are not durable, unless the log is replicated
+	before *kept
 
 	admitted []Pending // charged, and not appended yet
 
-	epoch   lineage.ShardEpoch // that records are appended in
+	epoch   lineage.ShardEpoch // of appended records
 	opening lineage.Seq        // the last record that begins the epoch
 	end     lineage.Position   // last record appended
 	durable lineage.Position   // last record that is durable here
@@ -159,15 +161,16 @@ type Replica struct {
 	frames  []byte // of the records that are in no batch yet
 	flight  batch
 
-	segments []segment // ascending; the last one is appended to
+	segments []segment // ascending; appends go to the last one
 	handle   env.File  // of the last segment, 0 if none is open
 	number   uint32    // of the last batch
 
 	phase Phase
-	// closing: its tenant is being dropped, or new limits wait for their turn. dropped: that is done, and it has stopped.
+	// closing: its tenant is being dropped, or new limits wait for their turn. dropped: the tenant
+	// was dropped, and the replica has stopped.
 	closing, dropped bool
-	// doubted: a sync of its directory may have failed, so that a power failure may bring back
-	// removed files, whatever is synced later.
+	// doubted: a sync of its directory may have failed, so a power failure may bring back removed
+	// files, even after later syncs.
 	doubted bool
 
 	script   script
@@ -178,15 +181,15 @@ type Replica struct {
 	shared
 }
 
-// Counts are what a replica has counted in this life.
+// Counts are the counters of a replica since the node started.
 type Counts struct {
-	Signals uint64 // that were folded
-	// Refused are requests that were refused for a quota since the replica began to
-	// sequence its log, by quota.Resource less one.
+	Signals uint64 // folded signals
+	// Refused counts requests that were refused for a quota since the replica began to lead, by
+	// quota.Resource less one.
 	Refused [3]uint64
 }
 
-// Counts returns what the replica has counted.
+// Counts returns the counters of the replica.
 func (r *Replica) Counts() Counts { return r.counts }
 
 // Level returns the level of the bucket at an instant, and that of a full one.
@@ -195,10 +198,10 @@ func (r *Replica) Level(now env.Time) (level, full int64) {
 	return b.Level(now), b.Full()
 }
 
-// DiskBytes returns the size of the log's files, of segments with all that is on its way
-// to them; false while files are made, replaced or removed.
+// DiskBytes returns the size of the log's files, writes under way included; false while files are
+// made, replaced or removed.
 func (r *Replica) DiskBytes() (int64, bool) {
-	// Amid that the disk has more, or less, than what is noted here.
+	// During these steps the disk holds more or less than the recorded sizes.
 	//safety:disk-told-when-still false by=health-truth on=slow-follower
 	if r.phase != Serving && r.phase != Following && r.phase != Starting || r.snapshot.stage != idle || r.script.running || r.Busy() || r.stuck {
 		return 0, false
@@ -210,7 +213,7 @@ func (r *Replica) DiskBytes() (int64, bool) {
 	return size, true
 }
 
-// batch is what one sync makes durable.
+// batch is the group of records that one sync makes durable.
 type batch struct {
 	number uint32
 	waits  uint8 // completions it still needs; 0: none in flight
@@ -221,19 +224,19 @@ type batch struct {
 }
 
 type segment struct {
-	shard lineage.Shard // that began it
+	shard lineage.Shard // the shard that began it
 	first lineage.Seq
 	size  int64
 }
 
-// Outcome is what a request leads to now. Code NoError with Later set means that
-// the answer comes when the record is durable, or that it is on its way already.
+// Outcome is the immediate result of a request. NoError with Later means that the answer comes when
+// the record is durable, or is on its way already.
 type Outcome struct {
 	Code     wire.Code
 	Later    bool
 	Admitted bool        // a record waits for AppendNext
 	Seq      lineage.Seq // of the record that answers a repeated request, or of a session
-	Facts    wire.Facts  // that belong to Code
+	Facts    wire.Facts  // details of Code
 }
 
 // New returns a closed replica.
@@ -248,25 +251,25 @@ func New(c Config) *Replica {
 	}
 }
 
-// Phase returns where the replica is in its life.
+// Phase returns the stage of the replica's life.
 func (r *Replica) Phase() Phase { return r.phase }
 
-// Failure says why the replica stopped; nil otherwise.
+// Failure returns the reason that the replica stopped; nil otherwise.
 func (r *Replica) Failure() error { return r.failure }
 
-// Identity returns what the replica is of.
+// Identity returns the slot that the log is of.
 func (r *Replica) Identity() wal.Identity { return r.config.Identity }
 
 // dir returns the log's directory.
 func (r *Replica) dir() string { return r.memory.path(&r.config.Identity, file{}) }
 
-// State returns the fold of the durable records. It belongs to the replica.
+// State returns the fold of the committed records. It belongs to the replica.
 func (r *Replica) State() *state.Slot { return r.state }
 
 // Appended returns the seq of the last record appended, durable or not.
 func (r *Replica) Appended() lineage.Seq { return r.end.Seq }
 
-// key names something about this slot to the world.
+// key returns the key of an operation or fault point of this slot.
 func (r *Replica) key(e env.Env, kind uint16, b uint64) env.Key {
 	return env.Key{Kind: kind, A: uint64(r.config.Identity.Tenant), B: b}
 }
@@ -275,17 +278,16 @@ func (r *Replica) hit(e env.Env, p env.Point, seq lineage.Seq) env.Action {
 	return fault.Hit(e, p, r.key(e, uint16(r.config.Identity.Slot), uint64(seq)))
 }
 
-// stop ends the slot until the node restarts. Nothing that is pending will be
-// answered: it is on the disk or not, nobody knows.
+// stop ends the slot until the node restarts. Pending changes get no answer: whether they are on
+// the disk is unknown.
 func (r *Replica) stop(err error) {
 	r.phase = Stopped
 	r.admitted = nil
 	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
 }
 
-// refuse is the code while the slot does not serve. One that waits for room on
-// the disk tries again. One that stopped may serve after a restart, unless it is
-// damaged.
+// refuse returns the code for requests while the slot does not serve. A slot that waits for room on
+// the disk tries again. A stopped slot may serve after a restart, unless its log is corrupt.
 func (r *Replica) refuse(e env.Env) wire.Code {
 	switch {
 	case r.dropped:

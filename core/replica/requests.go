@@ -11,11 +11,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Admit decides about a signal, or the creation or deletion of an entity. The
-// order of the checks is part of the contract: placement epoch, validity, session,
-// duplicate (which gets its old answer and is not charged), rate, entities,
-// storage. A refusal has no effect at all. What is admitted is charged and waits
-// for AppendNext, behind what was admitted before.
+// Admit decides about a signal, or about the creation or deletion of an entity. The order of the
+// checks is part of the contract: placement epoch, validity, session, duplicate (answered again,
+// not charged), rate, entities, storage. A refusal has no effect. An admitted change is charged and
+// waits for AppendNext, behind earlier ones.
 func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if code := r.appendable(e, m); code != wire.NoError {
 		return Outcome{Code: code}
@@ -25,8 +24,8 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 		return Outcome{Code: wire.Invalid}
 	}
 	session := r.state.Session(m.Session)
-	// A session has the number of the record that began it. This replica may have been
-	// replaced as the leader, and have heard nothing of it.
+	// A session's ID is the seq of the record that began it. If this replica has lost its
+	// leadership, it may not have heard of that record.
 	//safety:unheard-session-not-expired false by=unknown on=deposed-leader
 	if session == nil && r.config.Shared && lineage.Seq(m.Session) > r.state.Position.Seq {
 		return Outcome{Code: wire.NotServing}
@@ -38,7 +37,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 		return out
 	}
 	level, over, ok := quota.Admit(&r.bucket, e.Now(), r.caps(), r.use(), r.ask(&rec))
-	// What the limiter refuses never reaches the log.
+	// A request that the limiter refuses must never reach the log.
 	//safety:limiter-before-log by=rate on=smoke
 	if !ok {
 		r.counts.Refused[over.Resource-1]++
@@ -53,15 +52,14 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	return Outcome{Later: true, Admitted: true}
 }
 
-// Announce tells that the change admitted last has to wait: its token was taken
-// now, and its record comes later.
+// Announce records that the change admitted last has to wait: its token is taken now, and its
+// record comes later.
 func (r *Replica) Announce(e env.Env) {
 	r.admitted[len(r.admitted)-1].Announced = true
 	r.hit(e, fault.ChangeAdmitted, 0)
 }
 
-// AppendNext gives the next admitted record its place in the log. It is written
-// with the next Flush.
+// AppendNext appends the next admitted record to the log. The next Flush writes it.
 func (r *Replica) AppendNext(e env.Env) {
 	if len(r.admitted) == 0 { // the slot has stopped since
 		return
@@ -76,8 +74,8 @@ func (r *Replica) AppendNext(e env.Env) {
 	r.place(e, passed)
 }
 
-// change makes rec, which is zero, the record that a request asks for, without what
-// only the slot knows; false if the request is malformed.
+// change turns rec, which is zero, into the record for a request, without the fields that only the
+// slot knows; false if the request is malformed.
 func change(m *wire.Message, rec *record.Record) bool {
 	rec.Client, rec.Request, rec.Floor = m.Session, m.Request, m.Floor
 	valid := m.Request != 0 && m.Floor <= m.Request
@@ -93,15 +91,15 @@ func change(m *wire.Message, rec *record.Record) bool {
 	return valid
 }
 
-// caps are those of the last Config record, durable or not.
+// caps returns the caps of the last Config record, durable or not.
 func (r *Replica) caps() quota.Caps {
 	limits := r.overlay.Limits()
 	return quota.Caps{Entities: limits.Entities, Bytes: limits.Bytes}
 }
 
-// use is what the slot holds once all that is appended is durable.
+// use returns the slot's usage with all appended and admitted records.
 func (r *Replica) use() quota.Use {
-	// What is admitted and not durable yet counts.
+	// Admitted changes count before they are durable.
 	//safety:in-flight-counts by=caps on=quota-storm
 	if r.end.Seq > r.state.Position.Seq || len(r.admitted) > 0 {
 		return quota.Use{Entities: r.overlay.Entities(), Bytes: r.overlay.Bytes()}
@@ -109,7 +107,7 @@ func (r *Replica) use() quota.Use {
 	return quota.Use{Entities: r.state.Live(), Bytes: r.state.Bytes()}
 }
 
-// ask is by how much a record would grow the slot.
+// ask returns how much a record would grow the slot.
 func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 	entity, _ := rec.Subject()
 	if rec.Kind != record.EntityDelete && !r.overlay.Exists(entity) {
@@ -121,8 +119,8 @@ func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 	return ask
 }
 
-// admissible checks what every request needs: a serving slot, and a client that
-// knows where the slot is placed.
+// admissible checks the conditions of every request: the slot serves, and the client knows its
+// placement.
 func (r *Replica) admissible(e env.Env, m *wire.Message) wire.Code {
 	switch {
 	case r.phase != Serving || r.closing:
@@ -135,8 +133,8 @@ func (r *Replica) admissible(e env.Env, m *wire.Message) wire.Code {
 	return wire.NoError
 }
 
-// appendable checks what every request needs that leads to a record: beside all
-// else, room among the records that wait for the disk.
+// appendable checks the conditions of every request that needs a record: those of admissible, and
+// room among the records that wait for the disk.
 func (r *Replica) appendable(e env.Env, m *wire.Message) wire.Code {
 	if code := r.admissible(e, m); code != wire.NoError {
 		return code
@@ -150,21 +148,21 @@ func (r *Replica) appendable(e env.Env, m *wire.Message) wire.Code {
 	return wire.NoError
 }
 
-// repeated decides about a request whose number tells that it was here before,
-// or that it cannot be told any more.
+// repeated decides about a request whose number shows that it was received before, or that is too
+// old to tell.
 func (r *Replica) repeated(e env.Env, session *state.Session, m *wire.Message) (Outcome, bool) {
-	// A client that keeps the protocol never gets here, as frames are taken in
-	// order; one that does not must not have a request applied twice either.
+	// Frames are taken in order, so a correct client never reaches this case. A faulty client must
+	// not have a request applied twice either.
 	if m.Request < session.Floor {
 		return Outcome{Code: wire.Superseded}, true
 	}
-	// What was applied gets its old answer, and is not applied again.
+	// An applied request gets its old answer and is not applied again.
 	//safety:duplicate-answered by=exactly-once on=lossy-network
 	if seq, ok := session.Answer(m.Request); ok {
 		r.hit(e, fault.DuplicateAnswer, seq)
 		return Outcome{Seq: seq}, true
 	}
-	// Nor is what is on its way.
+	// A request that is still pending must not be applied again either.
 	//safety:duplicate-pending by=exactly-once on=lossy-network
 	if session.InFlight > 0 && r.isPending(m.Session, m.Request) {
 		return Outcome{Later: true}, true
@@ -187,8 +185,8 @@ func (r *Replica) isPending(session, request uint64) bool {
 	return false
 }
 
-// OpenSession finds or begins the session that a client names by its nonce. The
-// record is written with the next Flush.
+// OpenSession finds or begins the session that a client names by its nonce. The next Flush writes
+// the record.
 func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 	if code := r.appendable(e, m); code != wire.NoError {
 		return Outcome{Code: code}
@@ -220,8 +218,8 @@ func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 	return Outcome{Later: true}
 }
 
-// Read returns an entity's state, linearizably: the only sequencer of the slot
-// answers from what is durable, and nothing else was ever acknowledged.
+// Read returns an entity's state, linearizably: the slot's only leader answers from the durable
+// log, and it acknowledges nothing else.
 func (r *Replica) Read(e env.Env, m *wire.Message) (signal.State, Outcome) {
 	if code := r.admissible(e, m); code != wire.NoError {
 		return signal.State{}, Outcome{Code: code}

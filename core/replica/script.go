@@ -8,20 +8,20 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// script is a list of disk operations done one after the other. One script runs
-// at a time; what follows it is decided by advance.
+// script is a list of disk operations, executed one after the other. One script runs at a time;
+// advance decides what follows it.
 type script struct {
 	ops     []env.Op
 	next    uint32
 	running bool
-	paused  bool  // at step next: the disk was full
-	life    uint8 // counts the scripts that were abandoned with a step under way
+	paused  bool  // the disk was full at step next
+	life    uint8 // counts the scripts that were abandoned during a step
 }
 
-// id names the step under way: a late completion of an abandoned script is not its.
+// id names the current step, so that a late completion of an abandoned script does not match.
 func (s *script) id() uint32 { return uint32(s.life)<<16 | s.next&0xffff }
 
-// bound reports whether the script, amid it, has bound a handle or is about to.
+// bound reports whether the running script has bound a handle or is about to.
 func (s *script) bound(file env.File) (bound bool) {
 	if !s.running {
 		return false
@@ -34,7 +34,7 @@ func (s *script) bound(file env.File) (bound bool) {
 	return bound
 }
 
-// scriptAdd puts an operation at the end of the script.
+// scriptAdd appends an operation to the script.
 func (r *Replica) scriptAdd(op env.Op) {
 	if r.script.ops == nil {
 		r.script.ops = borrow(&r.memory.scripts, usualScript)
@@ -42,7 +42,7 @@ func (r *Replica) scriptAdd(op env.Op) {
 	r.script.ops = append(r.script.ops, op)
 }
 
-// run starts the script; an empty one is done at once.
+// run starts the script; an empty one ends at once.
 func (r *Replica) run(e env.Env) {
 	r.script.next, r.script.running, r.script.paused = 0, true, false
 	r.stepScript(e)
@@ -75,14 +75,15 @@ func (r *Replica) scriptDone(e env.Env, ev *env.Event) {
 	r.stepScript(e)
 }
 
-// scriptFailed gives up, or waits for room on the disk: the step that found none did
-// nothing, and is tried again by Resume.
+// scriptFailed stops the slot, or waits for room on the disk: the failed step did nothing, and
+// Resume repeats it.
 func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
 	isSync := op.Kind == env.OpSync || op.Kind == env.OpSyncDir
 	switch {
 	case err == env.NoSpace && r.abandonSnapshot(e, op.Kind):
 		return
-	case err == env.NotEmpty && r.phase == Refetching: // what was under way as the log stopped came to be since
+	// an operation from before the stop has created a file since
+	case err == env.NotEmpty && r.phase == Refetching:
 		r.script.ops = r.script.ops[:0]
 		r.beginRefetch(e)
 		return
@@ -93,20 +94,20 @@ func (r *Replica) scriptFailed(e env.Env, op *env.Op, err env.Errno) {
 	r.stop(fmt.Errorf("%s in %s, step %d of %d while %v: %w", op.Kind, r.dir(), r.script.next+1, len(r.script.ops), r.phase, err))
 	r.doubted = r.doubted || op.Kind == env.OpSyncDir
 	if op.Kind == env.OpSyncDir && op.Path != r.dir() {
-		// Other slots use these directories too, and would take the next sync's word
-		// for what this one has dropped.
+		// Other slots use this directory too. They would trust their next sync, although this
+		// failed one has dropped their changes.
 		//safety:shared-directory-halts by=durable-ack on=disk-trouble
 		e.Halt(r.failure.Error())
 	}
 }
 
-// WaitsForRoom reports whether the slot cannot go on opening because the disk is
-// full. Resume tries again.
+// WaitsForRoom reports whether the slot cannot continue because the disk is full. Resume tries
+// again.
 func (r *Replica) WaitsForRoom() bool {
 	return r.script.paused || r.stuck || !r.config.Shared && r.phase == Starting && r.flight.waits == 0
 }
 
-// Resume tries again what WaitsForRoom tells of; else it does nothing.
+// Resume repeats the step that WaitsForRoom reports; otherwise it does nothing.
 func (r *Replica) Resume(e env.Env) {
 	switch {
 	case !r.WaitsForRoom():
@@ -120,14 +121,14 @@ func (r *Replica) Resume(e env.Env) {
 	}
 }
 
-// tolerated says which failures mean that the work was done before: a script may
-// repeat what an earlier incarnation did.
+// tolerated reports whether a failure means that the step was done already: a script may repeat
+// steps of an earlier incarnation.
 func tolerated(kind env.OpKind, err env.Errno) bool {
 	return kind == env.OpMkdir && err == env.Exist || kind == env.OpRemove && err == env.NotExist
 }
 
-// at returns a step on path; b tells steps of one kind apart in keys. The
-// directory of all tenants is nobody's own.
+// at returns a step on path; b tells steps of one kind apart in keys. The directory of all tenants
+// belongs to no tenant, so its key has the reserved one.
 func (r *Replica) at(e env.Env, kind env.OpKind, path string, b uint64) env.Op {
 	op := env.Op{Kind: kind, Path: path, Key: r.key(e, keyScript, b)}
 	if path == wal.TenantsDir {
@@ -145,23 +146,23 @@ func (r *Replica) scriptWrite(e env.Env, path string, data []byte, b uint64) {
 	r.scriptAdd(create)
 	key := r.key(e, keyScript, b)
 	r.scriptAdd(env.Op{Kind: env.OpAppend, File: r.file(2), Data: data, Key: key})
-	// A name never stands for less than the whole file.
+	// A final name must never stand for a partial file.
 	//safety:file-synced-before-rename by=liveness on=crash-restart
 	r.scriptAdd(env.Op{Kind: env.OpSync, File: r.file(2), Key: key})
 	r.scriptAdd(env.Op{Kind: env.OpClose, File: r.file(2), Key: key})
 }
 
-// scriptRename adds the step that gives a synced temporary file its name.
+// scriptRename adds the step that renames a synced temporary file into place.
 func (r *Replica) scriptRename(e env.Env, path string, b uint64) {
 	rename := r.at(e, env.OpRename, path+wal.TempSuffix, b)
 	rename.To = path
 	r.scriptAdd(rename)
 }
 
-// scriptName adds the steps that give a synced temporary file its name durably.
+// scriptName adds the steps that rename a synced temporary file into place, durably.
 func (r *Replica) scriptName(e env.Env, path string, b uint64) {
 	r.scriptRename(e, path, b)
-	// A name that is not durable may be gone.
+	// A crash may undo a rename that is not durable.
 	//safety:directory-sync-after-rename by=liveness on=crash-restart
 	r.scriptAdd(r.at(e, env.OpSyncDir, r.dir(), b))
 }

@@ -13,34 +13,34 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// A shared log has replicas on several nodes. One sequences it in an epoch, the others
-// follow. What may be cut and what must not is one line: state.Position, below which
-// everything is committed.
+// A shared (replicated) log has replicas on several nodes. One leads it in an epoch, the others
+// follow. Records up to state.Position are committed and never cut; later ones may be.
 
-// shared is what a shared log has more than another.
+// shared holds the fields that only a replicated log needs.
 type shared struct {
-	matched lineage.Seq // records up to here are the sequencer's, as it said in this epoch
-	told    lineage.Seq // records up to here are committed and matched, as the sequencer said
-	// received is when the last record came, or was appended here: the bucket goes on
-	// from there.
+	matched lineage.Seq // records up to here equal the leader's, as it said in this epoch
+	told    lineage.Seq // records up to here are committed and matched, as the leader said
+	// received is when the last record arrived or was appended here: the bucket continues from
+	// there.
 	received env.Time
-	hold     lineage.Seq // records above are kept for others, whatever snapshots cover
+	// records above are kept for other replicas, even if a snapshot covers them
+	hold lineage.Seq
 
-	outbox     []byte           // records that were appended and not handed on, as messages carry them
+	// records that were appended and not shipped, encoded as in messages
+	outbox     []byte
 	outboxFrom lineage.Position // the record before them
 
 	written []byte // frames of the batch in flight, in case the disk has no room for it
-	stuck   bool   // it had none
+	stuck   bool   // the disk had no room for it
 
 	leads bool
 	task  task
 	begun bool // the task is under way
 
-	moved *moved // nil: there has been nothing of that yet
+	moved *moved // nil: the log was neither cut, fetched nor handed out
 }
 
-// moved is what a shared log has more once a part of it was cut, or was handed from one
-// replica to another.
+// moved holds the fields that a replicated log needs to cut, fetch or hand out records.
 type moved struct {
 	cutAt     lineage.Seq // cutting: the last record that stays
 	installed []byte      // refetching: the snapshot to begin with, nil for an empty log
@@ -48,7 +48,7 @@ type moved struct {
 	outgoing  outgoing
 }
 
-// moves returns that, made if there is none.
+// moves returns moved, made on first use.
 func (r *Replica) moves() *moved {
 	if r.moved == nil {
 		r.moved = new(moved)
@@ -56,7 +56,7 @@ func (r *Replica) moves() *moved {
 	return r.moved
 }
 
-// task is something that replaces part of the log, for which all else has to end.
+// task is a change of the log that must wait until other operations end.
 type task uint8
 
 const (
@@ -65,13 +65,13 @@ const (
 	refetching
 )
 
-// adopt takes a record that was found on the disk.
+// adopt adds a record that was found on the disk.
 func (r *Replica) adopt(rec *record.Record, chain lineage.Chain) {
 	p := r.memory.extendPending(&r.pending)
 	p.Record, p.Chain = *rec, chain
 }
 
-// open ends the opening of a shared log: it waits for a sequencer.
+// open ends the opening of a replicated log: it waits for a leader.
 func (r *Replica) open(e env.Env) {
 	r.phase = Following
 	r.end = r.state.Position
@@ -83,23 +83,23 @@ func (r *Replica) open(e env.Env) {
 	r.hit(e, fault.SlotFollowing, r.end.Seq)
 }
 
-// IsOpen reports whether the log is open, whoever sequences it.
+// IsOpen reports whether the log is open, as leader or follower.
 func (r *Replica) IsOpen() bool {
 	return r.phase == Following || r.phase == Starting || r.phase == Serving
 }
 
-// Busy reports whether something is being replaced in the log.
+// Busy reports whether a part of the log is being replaced.
 func (r *Replica) Busy() bool { return r.task != nothing || r.phase == Refetching }
 
-// Lead makes the replica the sequencer of an epoch, which is durable on this node. It
-// adopts what is not committed, and begins the epoch with a record. It serves when all
-// that is committed.
+// Lead makes the replica the leader of the log in an epoch that is durable on this node. It adopts
+// the uncommitted records and begins the epoch with a record. It serves when all of these are
+// committed.
 func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 	if r.phase != Following || r.task != nothing {
 		assert.Fail("%s leads in epoch %d while %s", r.dir(), epoch, r.phase)
 	}
 	r.leads, r.epoch = true, epoch
-	// What it refused in an earlier epoch was told in that one.
+	// Refusals of an earlier epoch were reported in that epoch.
 	//safety:refusals-counted-anew by=health-truth on=reconfigure-under-fire
 	r.counts.Refused = [3]uint64{}
 	limits, level := r.state.Limits, r.state.Level
@@ -114,8 +114,8 @@ func (r *Replica) Lead(e env.Env, epoch lineage.ShardEpoch) {
 	r.start(e, limits, level, r.received)
 }
 
-// Follow ends the sequencing of the replica. What was admitted and has no place in the
-// log is refused; what has one is somebody else's to commit, and nobody is told.
+// Follow ends the replica's leadership. It refuses admitted changes that are not in the log.
+// Another leader decides about those in the log, so their clients get no answer here.
 func (r *Replica) Follow() []Pending {
 	r.memory.done = r.memory.done[:0]
 	r.matched = r.state.Position.Seq
@@ -143,14 +143,14 @@ func (r *Replica) Follow() []Pending {
 	return r.memory.done
 }
 
-// Opening returns the last of the records that begin the epoch in which it leads.
+// Opening returns the last of the records that begin the epoch in which the replica leads.
 func (r *Replica) Opening() lineage.Seq { return r.opening }
 
-// Leads reports whether the replica sequences its log.
+// Leads reports whether the replica leads its log.
 func (r *Replica) Leads() bool { return r.leads }
 
-// Commit says that the records up to seq are committed, and returns those that were
-// not known to be; valid until the next call.
+// Commit sets the commit index to seq and returns the newly committed records, valid until the next
+// call.
 func (r *Replica) Commit(e env.Env, seq lineage.Seq) []Pending {
 	r.memory.done = r.memory.done[:0]
 	if seq > r.state.Position.Seq && r.phase != Stopped {
@@ -160,14 +160,14 @@ func (r *Replica) Commit(e env.Env, seq lineage.Seq) []Pending {
 	return r.memory.done
 }
 
-// Hold keeps records above seq on the disk for others that lack them.
+// Hold keeps records above seq on the disk for replicas that lack them.
 func (r *Replica) Hold(seq lineage.Seq) { r.hold = seq }
 
-// maxHeld is how many times SnapshotEvery a leader keeps for replicas that are behind;
-// with more than that it lets go, and they need a snapshot.
+// maxHeld bounds the log, in multiples of SnapshotEvery, that a leader keeps for slow replicas.
+// Beyond it the leader removes segments, and these replicas need a snapshot.
 const maxHeld = 4
 
-// keeps is the last record that may go once a snapshot covers it.
+// keeps returns the last record that may be removed once a snapshot covers it.
 func (r *Replica) keeps() lineage.Seq {
 	held := int64(0)
 	for i := range r.segments {
@@ -185,17 +185,17 @@ func (r *Replica) Durable() lineage.Position { return r.durable }
 // End returns the last record of the log, durable or not.
 func (r *Replica) End() lineage.Position { return r.end }
 
-// Told returns up to where the log is committed, as the sequencer said. It is never behind the
-// last record that the state has applied.
+// Told returns the commit index that the leader has announced. It is never below the last record
+// that the state has applied.
 func (r *Replica) Told() lineage.Seq { return max(r.told, r.state.Position.Seq) }
 
-// Matched returns up to where the log is durable here and the sequencer's.
+// Matched returns the last record up to which the log is durable here and equals the leader's.
 func (r *Replica) Matched() lineage.Position {
 	return r.position(max(min(r.matched, r.durable.Seq), r.state.Position.Seq))
 }
 
-// ChainAt returns the chain at a record that is not below the last one folded; false
-// if it is not in the log, or not known any more.
+// ChainAt returns the chain at a record at or above the last folded one; false if it is not in the
+// log, or no longer known.
 func (r *Replica) ChainAt(seq lineage.Seq) (lineage.Chain, bool) {
 	if seq < r.state.Position.Seq || seq > r.end.Seq {
 		return 0, false
@@ -203,9 +203,8 @@ func (r *Replica) ChainAt(seq lineage.Seq) (lineage.Chain, bool) {
 	return r.position(seq).Chain, true
 }
 
-// LineageAt returns the lineage of a record of the log. It is the zero value if the log
-// has no such record, or if the record is older than the spans that are known: a replica
-// never names the lineage of another record instead.
+// LineageAt returns the lineage of a record. It is zero if the log has no such record, or if the
+// record is older than the known spans: a replica never names another record's lineage instead.
 func (r *Replica) LineageAt(seq lineage.Seq) lineage.Lineage {
 	if seq <= r.state.Position.Seq {
 		return r.state.LineageAt(seq)
@@ -216,22 +215,20 @@ func (r *Replica) LineageAt(seq lineage.Seq) lineage.Lineage {
 	return lineage.Lineage{}
 }
 
-// EpochAt returns the shard epoch in which a record of the log was written; 0 if that is
-// not known.
+// EpochAt returns the shard epoch in which a record was written; 0 if it is unknown.
 func (r *Replica) EpochAt(seq lineage.Seq) lineage.ShardEpoch { return r.LineageAt(seq).Epoch }
 
-// OnLineage reports whether the log has a record at seq of an epoch; epoch 0 is a record
-// whose lineage the replica that told of it did not know. If the lineage of the record is
-// known on one side only, the answer is true: what was told is committed, and so is what
-// is older than all known spans.
+// OnLineage reports whether the log has a record at seq of an epoch. Epoch 0 means that the replica
+// that named the record did not know its lineage. If only one side knows the lineage, the answer is
+// true: records in tokens are committed, and so are records older than all known spans.
 func (r *Replica) OnLineage(epoch lineage.ShardEpoch, seq lineage.Seq) bool {
 	at := r.LineageAt(seq)
 	return seq == 0 || epoch == 0 || at.Epoch == epoch || !at.Known() && seq <= r.end.Seq
 }
 
-// A message carries records as they are: 4 bytes of length, then the record.
+// A message carries each record as 4 bytes of length, then the record.
 
-// ship notes a record for the others.
+// ship adds a record to the outbox.
 func (r *Replica) ship(e env.Env, rec *record.Record) {
 	if len(r.outbox) == 0 {
 		r.outboxFrom = lineage.Position{Seq: rec.Seq - 1, Chain: rec.Prev}
@@ -242,8 +239,8 @@ func (r *Replica) ship(e env.Env, rec *record.Record) {
 	r.outbox = append(r.outbox, r.frames[len(r.frames)-size:]...) // a frame ends with its record
 }
 
-// Outbox returns what was appended since the last call, and the record before it; it
-// is valid until something is appended, to any log of the node.
+// Outbox returns the records appended since the last call, and the record before them. They are
+// valid until the next append to any log of the node.
 func (r *Replica) Outbox() (lineage.Position, []byte) {
 	out := r.outbox
 	r.memory.giveBuffer(out)
@@ -251,22 +248,22 @@ func (r *Replica) Outbox() (lineage.Position, []byte) {
 	return r.outboxFrom, out
 }
 
-// Verdict says what became of what the sequencer sent.
+// Verdict is the result of Receive.
 type Verdict uint8
 
 // The verdicts.
 const (
-	Took    Verdict = iota // all of it is in the log, or on its way
-	Behind                 // records before it are missing
-	Differs                // what is before it is not what the sequencer has
-	Cutting                // some of the log is not the sequencer's and is being cut
-	Damaged                // these are no records
-	Waiting                // the log takes nothing now
+	Took    Verdict = iota // all records are in the log, or on their way
+	Behind                 // records before these are missing
+	Differs                // the record before these differs from the leader's
+	Cutting                // records that differ from the leader's are being cut
+	Damaged                // the bytes are not records
+	Waiting                // the log accepts no records now
 )
 
-// Receive takes records that follow the one at, as the sequencer of the epoch that is
-// durable here sent them, and how far it has committed. What is here already is not
-// taken again; what contradicts it is cut, which is never committed.
+// Receive accepts records that follow the record at, from the leader of the epoch that is durable
+// here, with the leader's commit index. It skips records that it has, and cuts records that
+// contradict the leader's; those were never committed.
 func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, records []byte) Verdict {
 	switch {
 	case r.phase != Following || r.task != nothing || r.stuck:
@@ -274,7 +271,7 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 	case at.Seq > r.end.Seq:
 		return Behind
 	}
-	// What two replicas have at one seq is the same, or one of them is wrong.
+	// Two replicas with different records at one seq cannot both be right.
 	if chain, known := r.ChainAt(at.Seq); known && chain != at.Chain {
 		return Differs
 	}
@@ -302,7 +299,7 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 	return Took
 }
 
-// next returns the bytes of the first of some records, and the rest.
+// next splits off the first record.
 func next(records []byte) (record, rest []byte, err error) {
 	if len(records) < 4 {
 		return nil, nil, fmt.Errorf("%d bytes are no record", len(records))
@@ -314,7 +311,7 @@ func next(records []byte) (record, rest []byte, err error) {
 	return records[4 : 4+size], records[4+size:], nil
 }
 
-// take takes one record of the sequencer's, which is to be seq.
+// take accepts one record of the leader, which must be seq.
 func (r *Replica) take(e env.Env, bytes []byte, seq lineage.Seq) Verdict {
 	id := &r.config.Identity
 	if seq <= r.state.Position.Seq {
@@ -340,8 +337,8 @@ func (r *Replica) take(e env.Env, bytes []byte, seq lineage.Seq) Verdict {
 	return Took
 }
 
-// keepForRoom keeps the batch that the disk had no room for: others may have it, so it
-// is written as it is, or never told.
+// keepForRoom keeps the batch that the disk had no room for. Other replicas may have it, so it is
+// written unchanged later, and not acknowledged before.
 func (r *Replica) keepForRoom(e env.Env) {
 	last := len(r.segments) - 1
 	if r.flight.rotated {
@@ -356,20 +353,20 @@ func (r *Replica) keepForRoom(e env.Env) {
 	r.stuck = true
 }
 
-// tryAgain writes what the disk had no room for.
+// tryAgain writes the batch that the disk had no room for.
 func (r *Replica) tryAgain(e env.Env) {
 	r.stuck = false
 	r.Flush(e)
 }
 
-// doTask begins the task that waits, if nothing else is under way.
+// doTask begins the waiting task once nothing else is under way.
 func (r *Replica) doTask(e env.Env) {
 	searching := r.moved != nil && r.moved.fetch.stage != fetchIdle && r.moved.fetch.stage != fetchDone
 	if r.task == nothing || r.flight.waits > 0 || r.script.running || searching {
 		return
 	}
 	if r.moved != nil {
-		r.moved.fetch.stage = fetchIdle // what was found is of the log as it was
+		r.moved.fetch.stage = fetchIdle // the search was in the old log
 	}
 	switch {
 	case r.begun:

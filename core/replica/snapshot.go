@@ -9,28 +9,27 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// Disk use. Snapshots bound what a slot keeps on disk, whatever is written to it
-// and however often it restarts:
+// Disk use. Snapshots bound the disk space of a slot, for any load and number of restarts:
 //
 //	bytes <= 3*S + E + 2*W + 2*G + 3*B + 1 KiB
 //
-//	S  largest snapshot: old and new are both there until the old one is removed, which
-//	   a recovery puts off until it has written the new one anew
-//	E  SnapshotEvery: the log grows by so much before a snapshot is begun
-//	W  log bytes written while one snapshot is: before it counts, and before the next
+//	S  largest snapshot: old and new exist together until the old one is removed, which
+//	   recovery delays until it has written the new one again
+//	E  SnapshotEvery: the log grows by this much before a snapshot begins
+//	W  log bytes written during one snapshot: before it counts, and before the next
 //	   one may begin
-//	G  SegmentSize: the oldest segment is kept whole for its last record, and a recovery
+//	G  SegmentSize: the oldest segment is kept whole for its last record, and recovery
 //	   copies the last one before it is replaced
 //	B  largest batch, at most MaxPending records: one is in flight when the log is
 //	   long enough, and a segment may hold one although it is too large for it
 //
-// Of a shared log, who leads keeps up to 4*E more for replicas that are behind.
-// A full disk stretches it: a snapshot that finds no room is tried again E later.
+// A leader of a replicated log keeps up to 4*E more for slow replicas. A full disk raises the
+// bound: a snapshot that finds no room is tried again E later.
 
-// snapshot is the progress of writing one.
+// snapshot is the progress of writing a snapshot.
 type snapshot struct {
 	stage snapshotStage
-	since int64       // log bytes since the last one was begun, those found at the start included
+	since int64       // log bytes since the last one began, those found at the start included
 	seq   lineage.Seq // of the last durable one
 	size  int64       // of that file, bytes; 0 if there is none
 	at    lineage.Seq // of the one being written
@@ -46,14 +45,13 @@ type snapshotStage uint8
 // The stages of writing a snapshot, in order.
 const (
 	idle     snapshotStage = iota
-	writing                // the file, under a temporary name, and its sync
-	renaming               // and the directory's sync
-	removing               // what the snapshot makes superfluous
-	dropping               // the beginning of a snapshot that the disk had no room for
+	writing                // writes the file under a temporary name and syncs it
+	renaming               // renames it and syncs the directory
+	removing               // removes files that the snapshot covers
+	dropping               // removes a partial snapshot that the disk had no room for
 )
 
-// maybeSnapshot begins a snapshot of the durable state when the log has grown
-// enough since the last.
+// maybeSnapshot begins a snapshot of the state when the log has grown enough since the last one.
 func (r *Replica) maybeSnapshot(e env.Env) {
 	s := &r.snapshot
 	if s.stage != idle || s.since < r.config.SnapshotEvery || r.phase != Serving && r.phase != Following || r.script.running || r.task != nothing {
@@ -70,7 +68,7 @@ func (r *Replica) maybeSnapshot(e env.Env) {
 	r.run(e)
 }
 
-// advanceSnapshot goes on to the next stage when a script is done.
+// advanceSnapshot enters the next stage when a script is done.
 func (r *Replica) advanceSnapshot(e env.Env) {
 	s := &r.snapshot
 	switch s.stage {
@@ -91,11 +89,10 @@ func (r *Replica) advanceSnapshot(e env.Env) {
 	r.run(e)
 }
 
-// removeCovered adds the steps that remove the segments whose records the
-// snapshot holds, oldest first, and the snapshot before it. The last segment that
-// is durable stays, also if another is being begun: should that one be abandoned,
-// and a power failure take back some of the removals, then what is left would end
-// before the snapshot, as a damaged log does.
+// removeCovered adds the steps that remove the covered segments, oldest first, and the previous
+// snapshot. The last durable segment stays, even if another is being begun. Otherwise, if the new
+// segment is abandoned and a power failure undoes some of the removals, the log would end before
+// the snapshot and look damaged.
 func (r *Replica) removeCovered(e env.Env) {
 	s := &r.snapshot
 	durable := len(r.segments)
@@ -112,7 +109,7 @@ func (r *Replica) removeCovered(e env.Env) {
 		r.scriptAdd(r.at(e, env.OpRemove, r.segmentPath(old), uint64(old.first)))
 	}
 	r.segments = slices.Delete(r.segments, 0, covered)
-	if s.size > 0 && s.seq != s.at { // of a log that was fetched it may be at record 0
+	if s.size > 0 && s.seq != s.at { // a fetched log may have its snapshot at record 0
 		r.scriptAdd(r.at(e, env.OpRemove, r.snapshotPath(s.seq), uint64(s.seq)))
 	}
 	s.seq, s.size = s.at, s.bytes

@@ -14,8 +14,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Row is a case that nobody promises to survive: a row of docs/failure-model.md. A fault
-// that would bring it about is vetoed.
+// Row is a case that the cluster does not promise to survive: a row of docs/failure-model.md. A
+// fault that would bring it about is vetoed.
 type Row = harness.Row
 
 // The rows.
@@ -43,13 +43,13 @@ func Rows() []Row {
 // Veto is a disruption of a plan that came to nothing because of the budget.
 type Veto = harness.Veto
 
-// budget is the oracle that says which bytes may rot, and which disks may be lost: damage
-// beyond what nodes promise to survive shows nothing. The only copy of a slot is damaged in
-// one place at most, and a copy only where what is durable elsewhere confirms the damaged record,
-// so that the damage is corruption and cannot be taken for a torn tail. The node's own file
-// and manifests are never damaged: a node that cannot read them asks for help.
+// budget is the oracle that decides which bytes may rot, and which disks may be lost: damage beyond
+// the failures that nodes promise to survive shows nothing. The only copy of a slot is damaged in
+// one place at most. A copy is damaged only where other durable bytes confirm the damaged record,
+// so that the damage is corruption and cannot be taken for a torn tail. The node's own file and
+// manifests are never damaged: a node that cannot read them asks for help.
 //
-// It trusts what is on the disks, never a node's own account.
+// It trusts the contents of the disks, never a node's own account.
 type budget struct {
 	world  *sim.World
 	run    *observe.Run
@@ -86,8 +86,8 @@ func (b *budget) mayWipe(id env.ID) bool {
 	return b.why == "" || b.unlimited
 }
 
-// mayRestore implements sim.Config.MayRestore. An older copy lacks what the node has promised
-// since.
+// mayRestore implements sim.Config.MayRestore. An older copy lacks the promises that the node has
+// made since.
 func (b *budget) mayRestore(id env.ID) bool {
 	b.why = NodeFile
 	if b.older != nil {
@@ -96,8 +96,8 @@ func (b *budget) mayRestore(id env.ID) bool {
 	return b.why == "" || b.unlimited
 }
 
-// mayFail implements sim.Config.MayFail. Only of replica groups anything is promised when a
-// disk fails that nobody restarts.
+// mayFail implements sim.Config.MayFail. Only replica groups promise to survive a failed disk
+// without a restart of the node.
 func (b *budget) mayFail(id env.ID) bool {
 	if b.shared != nil {
 		b.why = b.shared(id)

@@ -42,8 +42,7 @@ func (d *draw) clockKinds() (kinds []plan.Kind) {
 	return kinds
 }
 
-// clock draws one trouble. Drifts are beyond what a clock is trusted with, and may
-// overlap.
+// clock draws one trouble. Drifts are beyond the tolerance for clocks, and may overlap.
 func (d *draw) clock(p *Plan, i int, kind plan.Kind) plan.Disruption {
 	t := plan.Disruption{Kind: kind, Process: d.node(p, "trouble node", i), When: plan.Anchor{At: d.between("trouble at", i, 0, span(p))}}
 	switch kind {

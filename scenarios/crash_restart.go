@@ -117,8 +117,8 @@ func (d *draw) aim(p *Plan, i int, target *gap, kill *plan.Disruption) {
 	}
 }
 
-// crashRates draws what a power failure does to what is not synced. These
-// decisions are taken at crashes only, so their rates are high.
+// crashRates draws how a power failure treats unsynced bytes. These decisions are taken at crashes
+// only, so their rates are high.
 func crashRates(d *draw) (r plan.Rates) {
 	for _, site := range []chance.Site{chance.DiskLost, chance.DiskEntry, chance.DiskInFlight} {
 		r[site] = d.swarm(site, 100_000, 800_000)

@@ -6,14 +6,17 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// deposedLeader asks those who led for what they do not know any more.
+// deposedLeader asks deposed leaders for records that they lack.
 //
-// A read of a deposed leader is wrong only if somebody asks it while others go on with the
-// next leader. An ordinary client turns to another node after some milliseconds, so that
-// the client of this story which is loyal does nothing but ask the node that is cut off:
-// when the cut begins, since what was on its way then may arrive when it ends; and when it
-// ends, since the next leader has acknowledged changes by then. The nodes are cut off in
-// turn, so that a process leads, is deposed, has a tail of its log cut off, and leads again.
+// A read of a deposed leader is wrong only if a client asks it while others go on with the next
+// leader. An ordinary client turns to another node after some milliseconds. So one client of this
+// story is loyal and only asks the node that is cut off:
+//
+//  1. when the cut begins, since a request on its way then may arrive when the cut ends;
+//  2. when the cut ends, since the next leader has acknowledged changes by then.
+//
+// The nodes are cut off in turn, so that a process leads, is deposed, has a tail of its log cut
+// off, and leads again.
 var deposedLeader = &Scenario{
 	Name:   "deposed-leader",
 	Story:  "who leads is cut off from the other nodes, and not from clients, or its machine sleeps; another one leads, and is cut off in its turn, until the first one leads again; some clients keep asking those who were deposed, and nobody shows what is old",
@@ -62,7 +65,7 @@ func (d *draw) takeTurns(p *Plan) int64 {
 		}
 		f := plan.Disruption{Kind: plan.CutHold, Process: node, When: plan.Anchor{At: at}, For: d.between("turn for", i, 3*s.Silence, 4*s.Silence)}
 		switch kind := d.between("turn kind", i, 0, 5); {
-		case d.oneIn(4, "turn sleeps", i): // nobody tells it of the next leader before it is awake
+		case d.oneIn(4, "turn sleeps", i): // it learns of the next leader only when it is awake
 			f.Kind = plan.Suspend
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		case kind == 0:

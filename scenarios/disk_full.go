@@ -6,8 +6,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// diskFull lets disks run full for a while, or gives them so little room that they
-// fill up by themselves; somebody puts larger ones in before the calm part.
+// diskFull lets disks run full for a while, or gives them so little room that they fill up by
+// themselves. Before the calm part an operator puts larger ones in.
 var diskFull = &Scenario{
 	Name:   "disk-full",
 	Story:  "disks are full for a while, or too small, and nodes crash meanwhile; writes are refused definitely and charged nothing, reads go on, and with room again everything does",

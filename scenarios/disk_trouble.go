@@ -7,9 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// diskTrouble lets disks fail in every way, alone and together: syncs and writes
-// fail, operations are slow or stand still, what was durable rots, and sometimes there
-// is no room either.
+// diskTrouble lets disks fail in every way, alone and together: syncs and writes fail, operations
+// are slow or stand still, durable bytes rot, and sometimes there is no room either.
 var diskTrouble = &Scenario{
 	Name:   "disk-trouble",
 	Story:  "syncs and writes fail, disks are slow or stand still, durable bytes rot; an operator restarts what stopped, nothing acknowledged is lost, and what is damaged is never served",
@@ -65,7 +64,7 @@ type trouble struct {
 	points []env.Point // none: while something is unsynced
 }
 
-// failingSyncs are the syncs of a node, by what they make durable.
+// failingSyncs are the syncs of a node, by the files that they make durable.
 func failingSyncs() []trouble {
 	starts := []env.Point{fault.NodeStarted}
 	return []trouble{

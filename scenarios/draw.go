@@ -103,7 +103,7 @@ func (d *draw) caps(p *Plan) {
 	}
 }
 
-// world sets what is not disrupted.
+// world sets the part of the world that is not disrupted.
 func (d *draw) world(p *Plan) {
 	w := &p.World
 	w.Duration, w.Calm = 20*second, 30*second

@@ -12,13 +12,13 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// driver is the program of a client process: an application that makes the
-// workload's calls and notes in the history what it asked and what it was told.
+// driver is the program of a client process: an application that makes the workload's calls and
+// notes its requests and their answers in the history.
 type driver struct {
 	env     env.Env
 	client  *core.Client
 	plan    *Plan
-	storm   *Storm // whose part this client is; nil for the others
+	storm   *Storm // the storm that this client is part of; nil for the others
 	loyal   *Loyal // likewise
 	world   *sim.World
 	history *history.History
@@ -30,7 +30,7 @@ type driver struct {
 	unsent int        // changes under way of which no attempt was seen to be sent
 	full   bool       // the next call waits for one of them to end
 	due    env.Time   // of a storm: when the next signal is to be sent
-	asks   env.ID     // loyal: whom the next read goes to
+	asks   env.ID     // loyal: the node that the next read goes to
 }
 
 type openCall struct {
@@ -41,7 +41,7 @@ type openCall struct {
 // thinkTimer is the driver's own; the client uses timer 0.
 const thinkTimer env.TimerID = 1
 
-// ClientCost is what each Step of a client or an operator is charged:
+// ClientCost is the CPU time that each Step of a client or an operator is charged:
 // docs/calibration.md.
 const ClientCost = env.Microsecond
 
@@ -198,7 +198,7 @@ func (d *driver) among(n uint64) uint64 {
 	return (first + chance.Below(d.chance(0), each)) % n
 }
 
-// kind draws what the next call does.
+// kind draws the kind of the next call.
 func (d *driver) kind() history.Kind {
 	w := &d.plan.Workload
 	if d.storm != nil {
@@ -247,7 +247,7 @@ func (d *driver) begin() {
 	d.world.Saw(d.env.Self(), call, uint64(index), uint64(entity), uint64(op.Signal.Weight))
 }
 
-// level draws what the next read promises.
+// level draws the level of the next read.
 func (d *driver) level() (history.Level, int64) {
 	w := &d.plan.Workload
 	switch n := int64(chance.Below(d.chance(8), 1000)); {

@@ -88,8 +88,8 @@ func (d *draw) cutFrom(p *Plan, f plan.Disruption, kind plan.Kind) {
 	}
 }
 
-// cutFromShard makes a node deaf to the other replicas of a shard that it holds, and to nobody
-// else: the coordinator may be among those whom it hears.
+// cutFromShard makes a node deaf to the other replicas of a shard that it holds, and to no other
+// node: it may still hear the coordinator.
 func (d *draw) cutFromShard(p *Plan, f plan.Disruption) {
 	for i := range p.Cluster.Shared.Shards {
 		replicas := p.Cluster.Shared.Shards[i].Replicas

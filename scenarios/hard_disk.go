@@ -10,8 +10,8 @@ import (
 
 // The scenarios in which the disks of replica groups fail in the ways of real disks.
 
-// slowFile lets single files be slow, or stand still, while the others of their disk go on:
-// what was submitted first is durable last.
+// slowFile lets single files be slow, or stand still, while the others of their disk go on: the
+// write that was submitted first becomes durable last.
 var slowFile = &Scenario{
 	Name:   "slow-file",
 	Story:  "one file, or one directory, of a node is slow or stands still while the others go on, so that what was written first is durable last, and power fails amid that; nothing is told of before it is durable, and nothing that was told is lost",
@@ -91,7 +91,7 @@ var failingDisk = &Scenario{
 		for i := range int(d.between("disk faults", 0, 1, 3)) {
 			f := d.diskFault(p, "disk fault", i)
 			p.World.Disruptions = append(p.World.Disruptions, f)
-			if d.oneIn(2, "restart amid a disk fault", i) { // what fails at a start, or what a start finds
+			if d.oneIn(2, "restart amid a disk fault", i) { // operations fail at a start, or a start finds their traces
 				d.restartAmid(p, i, f)
 			}
 		}
@@ -116,9 +116,9 @@ func (d *draw) restartAmid(p *Plan, i int, f plan.Disruption) {
 	p.World.Disruptions = append(p.World.Disruptions, crash)
 }
 
-// diskFault draws what a disk does wrong.
+// diskFault draws a fault of a disk.
 func (d *draw) diskFault(p *Plan, name string, i int) plan.Disruption {
-	victim := 0 // mostly one node: what the others have is whole
+	victim := 0 // mostly one node: the copies of the others are whole
 	if d.oneIn(3, name+" elsewhere", i) {
 		victim = i
 	}
@@ -157,8 +157,8 @@ func (d *draw) diskFault(p *Plan, name string, i int) plan.Disruption {
 	return f
 }
 
-// settledBy is when the members of the meta log have, mostly, what the others lack if a disk
-// fails.
+// settledBy is a time at which the members of the meta log mostly have the entries that the others
+// lack if a disk fails.
 const settledBy = 8 * foundedBy
 
 // amidDisk draws when a disk fails: at a moment after which it is asked for something.

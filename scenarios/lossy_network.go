@@ -13,7 +13,7 @@ var lossyNetwork = &Scenario{
 	draw: func(d *draw, p *Plan) {
 		d.base(p)
 		d.slots(p)
-		if d.oneIn(2, "refusals", 0) { // copies of what was refused come when there are tokens again
+		if d.oneIn(2, "refusals", 0) { // copies of refused requests come when there are tokens again
 			for i := range p.Cluster.Tenants {
 				p.Cluster.Tenants[i].Config.Limits.Rate = uint64(d.log("refusing rate", i, 200, 1600))
 				p.Cluster.Tenants[i].Config.Limits.Burst = uint64(d.between("refusing burst", i, 1, 4))

@@ -32,7 +32,7 @@ type observer struct {
 	world *sim.World
 	run   *observe.Run
 	nodes int
-	story *story // nil: nobody wants to be told
+	story *story // nil: no story is told
 
 	boots      []boot             // by node
 	registered []registered       // likewise
@@ -43,10 +43,10 @@ type observer struct {
 	limits     []limitsAsked // the last of each operator
 	shared     *sharedView   // nil: shards have one replica each
 	health     healthView    // of shards that are shared
-	seed       uint64        // of what is drawn here
+	seed       uint64        // of the draws in this file
 	damage     damageView    // of logs that are opened, and of their files
 	looks      []look        // that are due when the Step under way has ended
-	beliefs    []look        // likewise, of what a node counts on
+	beliefs    []look        // likewise, of the logs that a leader counts
 	counted    []group.Counted
 	state      []byte // of the replica looked at last
 	record     record.Record
@@ -66,7 +66,7 @@ type boot struct {
 type file struct {
 	path string
 	size int64
-	// Of a log that is shared: whose it is, and whether it is being removed.
+	// Of a log that is shared: its tenant, slot and shard, and whether it is being removed.
 	tenant tenant.ID
 	slot   lineage.Slot
 	shard  lineage.Shard
@@ -76,7 +76,7 @@ type file struct {
 
 // slotWrites is where the records of a slot were put.
 //
-// Invariant: places ascends in seq, and what a recovery did not find is not in it.
+// Invariant: places ascends in seq, and holds no record that a recovery did not find.
 type slotWrites struct {
 	node     env.ID
 	tenant   tenant.ID
@@ -86,24 +86,24 @@ type slotWrites struct {
 	durable  lineage.Seq // records up to here were seen to be durable
 	passed   int         // so many places, from the front, are of records up to durable
 	snapshot string      // newest one that got its name, "" if none
-	covers   lineage.Seq // what it covers
+	covers   lineage.Seq // the last record that it covers
 
-	// If others share the slot: the node's clock when its last record came, and what was
-	// known to be durable when its last life ended, whatever became of the disk since.
+	// If others share the slot: the node's clock when its last record came, and the durable end of
+	// the log when each earlier incarnation ended, whatever became of the disk since.
 	received env.Time
 	deaths   []death // the last of them, oldest first
 	// refetching: its files are being replaced by those of another replica.
 	refetching bool
 	// lost: the disk was lost, and the log has not been begun anew.
 	lost bool
-	// What was durable on the disk that was lost last, beyond what had been told then, and in
-	// which life of the node.
+	// The durable records of the disk that was lost last, beyond those that had been announced
+	// then, and the node's incarnation at the loss.
 	gone   []lineage.Position
 	goneIn env.Incarnation
 	// cutting: its end is being cut. letGo: the node gives it up.
 	cutting, letGo bool
-	// reborn: the process has started since the last record was written, and has not said
-	// what it found.
+	// reborn: the process has started since the last record was written, and has not announced the
+	// end of its log.
 	reborn bool
 	begun  int64 // when it was begun, true time, ns
 
@@ -111,7 +111,7 @@ type slotWrites struct {
 	believed believed
 }
 
-// death is what was durable of a log when a life of its node ended.
+// death is the durable end of a log when an incarnation of its node ended.
 type death struct {
 	in  env.Incarnation
 	had lineage.Seq
@@ -187,7 +187,7 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 		o.copied(id)
 	}
 	o.bootDamage(id)
-	if o.isNode(id) { // what a crash left of them is looked up anew
+	if o.isNode(id) { // the files after a crash are looked up anew
 		o.files[id].Reset()
 	}
 	if o.shared != nil {
@@ -324,7 +324,7 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 	for first := true; len(data) > 0; first = false {
 		size, synced, chain, err := wal.DecodeFrame(data, r)
 		if err != nil {
-			return // not a frame; what it was meant to be will be missing
+			return // not a frame; the record in it will be missing
 		}
 		data = data[size:]
 		o.claimed(id, r.Tenant, r.Slot, synced, path)
@@ -399,14 +399,15 @@ func (o *observer) renamed(id env.ID, to string) {
 	}
 }
 
-// trustSnapshot takes what a durable snapshot covers for durable: the segments
-// with these records may be gone.
+// trustSnapshot takes the records that a durable snapshot covers for durable: the segments with
+// these records may be gone.
 func (o *observer) trustSnapshot(id env.ID, w *slotWrites) {
 	disk := o.world.Disk(id)
 	if w.snapshot == "" || w.covers <= w.durable {
 		return
 	}
-	// It may be named anew, and a power failure would bring back what the node does not see.
+	// The snapshot may be renamed, and a power failure would bring back a file that the node does
+	// not see.
 	if size := disk.Size(w.snapshot); size >= 0 && disk.Durable(w.snapshot, 0, size) {
 		w.durable = w.covers
 	}
@@ -459,7 +460,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded && o.sequences(from, m):
 		o.refused(from, to, m)
-	case m.Code == wire.DiskFull && o.shared == nil: // a shared log keeps what has its place
+	case m.Code == wire.DiskFull && o.shared == nil: // a shared log keeps a record that has its place
 		o.gaveBack(from, to, m)
 	}
 }
@@ -569,9 +570,9 @@ type arrival struct {
 	told  lineage.Seq
 }
 
-// refused notes how long a refusal for a quota took, pauses of the node left out,
-// and what one for a cap tells, in the Step that hit it: only there was the node's
-// clock to be seen. All else that matters of one for the rate was known there.
+// refused notes how long a refusal for a quota took, pauses of the node left out, and the figures
+// of a refusal for a cap, in the Step that hit it: only there was the node's clock to be seen. For
+// the rate, all else was known at the fault point.
 func (o *observer) refused(from, to env.ID, m *wire.Message) {
 	reply := observe.Reply{Tenant: m.Tenant, Slot: m.Slot, Op: operationOf(m), Left: o.world.Time() + o.world.Charged()}
 	if a := &o.arrivals[to][m.Frame%recent]; a.frame == m.Frame {
@@ -601,9 +602,9 @@ func (o *observer) gaveBack(from, to env.ID, m *wire.Message) {
 	o.run.GivenBack(m.Tenant, m.Slot, operationOf(m), w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
 }
 
-// torn says which of some records a power failure has left in part only, "" if none. The
-// bytes that it left are durable, but they are not those that were written: whether they
-// are has to be read, until a recovery has cut what is torn.
+// torn names the records that a power failure has left in part only, "" if none. The remaining
+// bytes are durable, but they may differ from the written ones: they have to be read, until a
+// recovery has cut the torn tail.
 func (o *observer) torn(id env.ID, w *slotWrites, first, last int) string {
 	if o.world.Up(id) && !w.reborn {
 		return ""

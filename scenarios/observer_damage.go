@@ -18,10 +18,10 @@ import (
 	"github.com/tidaldb/tidalsim/sim/disk"
 )
 
-// What the observer notes of logs that nodes open, and of what they do to their files:
-// beside what the files hold and what the world did to them.
+// The observer of openings notes the logs that nodes open and the changes that nodes make to their
+// files, beside the contents of the files and the injuries by the world.
 
-// damageView is what the observer keeps for that.
+// damageView is the state of that observer.
 type damageView struct {
 	opening []observe.Opening // recoveries under way, Outcome not known yet
 	rotted  []rotted
@@ -47,7 +47,7 @@ func (o *observer) rots(id env.ID, path string) {
 	o.damage.rotted = append(o.damage.rotted, rotted{id, path})
 }
 
-// harmTo says what the world has done to a node's disk that may hurt a slot's log.
+// harmTo returns the injuries by the world to a node's disk that may hurt a slot's log.
 func (o *observer) harmTo(id env.ID, t tenant.ID, slot lineage.Slot) (harm observe.Harm) {
 	d, dir := o.world.Disk(id), slotDir(t, slot)
 	if d.Wipes() > 0 {
@@ -72,7 +72,7 @@ func (o *observer) harmTo(id env.ID, t tenant.ID, slot lineage.Slot) (harm obser
 	return harm
 }
 
-// noteOpening notes what a fault point says of a log that is opened.
+// noteOpening notes a fault point of a log that is opened.
 func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
 	switch p {
@@ -141,7 +141,7 @@ func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.
 	if w.refetching {
 		x.Harm |= observe.Replaced
 	}
-	if !w.refetching && !w.letGo { // else what was there was to go
+	if !w.refetching && !w.letGo { // else the records there were to go
 		x.Durable = w.durable
 	} else {
 		x.Other = 0
@@ -223,7 +223,7 @@ func walkSegment(path string, of *wal.Identity, data []byte, at lineage.Position
 	return at, true
 }
 
-// bootDamage forgets what a process that is gone was about to do.
+// bootDamage forgets the unfinished work of a process that has died.
 func (o *observer) bootDamage(id env.ID) {
 	o.damage.opening = slices.DeleteFunc(o.damage.opening, func(x observe.Opening) bool { return x.Node == uint32(id) })
 	for i := range o.writes.All() {
@@ -260,7 +260,7 @@ func (r *Runner) recoveries() {
 	}
 }
 
-// claimed looks whether what a frame or a header says to be durable is on the platter.
+// claimed looks whether the records that a frame or a header calls durable are on the platter.
 func (o *observer) claimed(id env.ID, t tenant.ID, slot lineage.Slot, synced lineage.Seq, path string) {
 	w := o.writesOf(id, t, slot)
 	o.run.Openings.Claims++
@@ -299,7 +299,8 @@ func (o *observer) removes(id env.ID, path string) {
 	}
 }
 
-// coveredWithout returns what the durable snapshots of a log cover, but for one file.
+// coveredWithout returns the last record that the durable snapshots of a log cover, but for one
+// file.
 func coveredWithout(d *disk.Disk, names []string, dir, path string) (covered lineage.Seq) {
 	for _, name := range names {
 		seq, ok := wal.ParseSnapshotName(name)
@@ -386,7 +387,7 @@ func (o *observer) excludes(c *control.Command) {
 	}
 	if o.harmTo(c.Member.Node, c.Tenant, c.Slot) != 0 {
 		if k := o.run.Health.TrackOf(uint32(c.Member.Node), c.Tenant, c.Slot); k != nil {
-			k.Persist(0, o.world.Time()) // nobody counts on what it has, even if it has it
+			k.Persist(0, o.world.Time()) // no leader counts its records, even if it has them
 		}
 		return
 	}

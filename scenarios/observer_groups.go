@@ -21,10 +21,10 @@ import (
 	"github.com/tidaldb/tidalsim/sim/disk"
 )
 
-// What the observer notes of replica groups: what every replica writes, cuts and
-// replaces, and what nodes say to each other.
+// The observer of replica groups notes the records that every replica writes, cuts and replaces,
+// and the messages between nodes.
 
-// noteReplica notes what a fault point says of one replica.
+// noteReplica notes a fault point of one replica.
 func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
 	c, node, now := &o.run.Copies, uint32(id), o.world.Time()
@@ -49,9 +49,9 @@ func (o *observer) noteReplica(id env.ID, p env.Point, key env.Key) {
 	}
 }
 
-// isCut reports whether a power failure would leave nothing of a node's log of a slot
-// behind a record: of each segment what the node sees of it, and none that it removed
-// and that began later. Nothing is under way when a cut is over.
+// isCut reports whether a power failure would leave nothing of a node's log of a slot behind a
+// record: of each segment the bytes that the node sees, and no removed segment that began later. No
+// operation of the log is running when a cut is over.
 func (o *observer) isCut(id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) bool {
 	d := o.world.Disk(id)
 	for i := range o.files[id].All() {
@@ -69,7 +69,7 @@ func (o *observer) isCut(id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.
 	return true
 }
 
-// noteEpoch notes what a fault point says of an epoch.
+// noteEpoch notes a fault point of an epoch.
 func (o *observer) noteEpoch(id env.ID, p env.Point, key env.Key) {
 	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
 	claim := observe.Claim{By: o.process(id), At: o.world.Time(), Tenant: t, Slot: slot, Seq: lineage.Seq(key.B)}
@@ -136,7 +136,7 @@ func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
 	return s
 }
 
-// told is when somebody was told last that a change of a shard is in the log.
+// told is the last announcement that a change of a shard is in the log.
 type told struct {
 	epoch lineage.ShardEpoch
 	by    env.ID
@@ -177,7 +177,7 @@ func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
 	return 0
 }
 
-// said notes what a node tells another one about a shard.
+// said notes a node's message to another one about a shard.
 func (o *observer) said(from, to env.ID, payload []byte) {
 	m, err := o.shared.inbox.View(payload)
 	if err != nil || !o.isNode(from) {
@@ -204,7 +204,7 @@ func (o *observer) saidOfControl(from env.ID, m peer.ControlMessage) {
 		o.carriedOut(from, m)
 	case *peer.Verify:
 		o.claims(&observe.Claim{Kind: observe.Says, By: o.process(from), Shard: m.Shard, Epoch: m.Epoch, What: m.Kind().String(), At: o.world.Time()})
-	// What a member of the meta log read of an epoch it does not say in it.
+	// A member of the meta log that reports its read of an epoch does not speak in that epoch.
 	case *peer.Verified:
 	case *peer.Heartbeat, *peer.Poll, *peer.Report, *peer.Register, *peer.Registered:
 	}
@@ -246,15 +246,15 @@ func (o *observer) leadsBy(c observe.Claim) {
 	o.claims(&c)
 }
 
-// members is who was told last to be in a shard's set.
+// members is the last announced set of a shard.
 type members struct {
 	version  uint64
 	epoch    lineage.ShardEpoch
-	reformed bool // and nobody knows what is committed
+	reformed bool // and no member knows which records are committed
 	inSync   []control.Member
 }
 
-// tellsChanges notes what is said to nodes of their duties, and who leaves a set.
+// tellsChanges notes announcements of nodes' duties, and the members that leave a set.
 func (o *observer) tellsChanges(m *peer.Configs) {
 	const nothing = 8 // after which entry
 	if len(m.Changes) <= nothing {
@@ -339,7 +339,7 @@ func (o *observer) leaves(s *control.Shard) {
 }
 
 // knownDuties notes which nodes are drained where most of the meta log has been applied. A drain
-// that is taken back and asked for again soon may be told to nobody in between.
+// that is taken back and soon asked for again may never be announced in between.
 func (o *observer) knownDuties() {
 	plane, _ := o.shared.plane()
 	for i := range plane.Nodes() {
@@ -459,9 +459,9 @@ func (o *observer) proposes(m *peer.Propose) {
 	o.asksToCount(m, &c)
 }
 
-// asksToRemove looks whether a leader asks for the removal of a member that answers it, from a
-// set that has no more members than it needs. A leader repeats what it asked for, and one that
-// coordinates asks itself, so that only what is asked for first, on a wire, is looked at.
+// asksToRemove looks whether a leader asks for the removal of a member that answers it, from a set
+// that has no more members than it needs. A leader repeats its requests, and one that coordinates
+// asks itself. So only the first request, on a wire, is looked at.
 func (o *observer) asksToRemove(c *control.Command) {
 	plane, _ := o.shared.plane()
 	s := plane.Shard(c.Shard)
@@ -522,7 +522,7 @@ func bytesOf(m peer.ShardMessage) *peer.LogHeader {
 	return nil
 }
 
-// receivedBy notes what a node is about to take.
+// receivedBy notes a message that a node is about to process.
 func (o *observer) receivedBy(to, from env.ID, payload []byte) {
 	var between peer.Message // nil: it is a client's
 	if peer.Is(payload) {
@@ -541,8 +541,8 @@ func (o *observer) receivedBy(to, from env.ID, payload []byte) {
 	o.arrives(to, from, payload, between)
 }
 
-// arrives looks at where a tenant's bytes are handed over, if some tenant may not be
-// everywhere: what was sent may have waited in a link or in the node's input queue.
+// arrives looks at where a tenant's bytes are handed over, if some tenant may not be everywhere: a
+// message may have waited in a link or in the node's input queue.
 func (o *observer) arrives(to, from env.ID, payload []byte, between peer.Message) {
 	if !o.run.Residency.Limited() {
 		return
@@ -559,8 +559,8 @@ func (o *observer) arrives(to, from env.ID, payload []byte, between peer.Message
 	}
 }
 
-// handed notes a message that a node is about to take: the epoch of its records, or what it
-// says of the logs of others.
+// handed notes a message that a node is about to process: the epoch of its records, or its facts
+// about the logs of others.
 func (o *observer) handed(to, from env.ID, m peer.ShardMessage) {
 	switch m := m.(type) {
 	case *peer.Append:
@@ -633,7 +633,7 @@ type segmentFile struct {
 	path  string
 }
 
-// readSegment adds the records of a segment, and says what is wrong with it.
+// readSegment adds the records of a segment, and describes its damage.
 func readSegment(r *observe.Retained, data []byte) string {
 	h, err := wal.DecodeHeader(data)
 	if err != nil {

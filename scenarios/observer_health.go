@@ -16,28 +16,28 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// What the observer notes of that of which nodes tell figures: from bytes, keys and
-// instants, and what was decided from the meta log. What nodes tell is in told.go.
+// The observer of figures notes the truth about the figures that nodes report: from bytes, keys and
+// instants, and the decisions from the meta log. The reports themselves are in told.go.
 
-// healthView is what the observer remembers for that.
+// healthView is the state of that observer.
 type healthView struct {
 	since     []int64 // by process: when its present life began, true time
-	sights    []sight // by who is told, then by who lives
+	sights    []sight // by receiving node, then by heard node
 	confirmed keyed.List[confirmed]
 	rounds    keyed.List[round]  // by shard and leader
 	snapshots []keyed.List[file] // by node, and then by path
 	left      []file             // of which some are forgotten
-	noted     uint64             // up to which entry of the meta log it is noted what was decided
+	noted     uint64             // the last entry of the meta log with noted decisions
 	changes   []control.Change
 }
 
 // sight is the last sign of life of a node that reached another one.
 type sight struct {
 	life env.Incarnation
-	at   int64 // true time, ns; 0: none in the present life of who is told
+	at   int64 // true time, ns; 0: none in the present incarnation of the receiving node
 }
 
-// confirmed is when a node's confirmation reached who leads a shard.
+// confirmed is when a node's confirmation reached the leader of a shard.
 type confirmed struct {
 	epoch lineage.ShardEpoch
 	at    int64 // true time, ns
@@ -62,7 +62,7 @@ func (h *healthView) reset(nodes, processes int) {
 	}
 }
 
-// hitHealth notes what a fault point says of a node's figures.
+// hitHealth notes a fault point of a node's figures.
 func (o *observer) hitHealth(id env.ID, p env.Point, key env.Key, local env.Time) {
 	h, now := &o.run.Health, o.world.Time()
 	seq := lineage.Seq(key.B)
@@ -104,7 +104,8 @@ func (o *observer) trackOf(id env.ID, key env.Key) *observe.Track {
 	return o.run.Health.Track(uint32(id), t, slot, o.shared.shardOf(t, slot))
 }
 
-// bootHealth notes that a process has forgotten what it heard, and what its disk has lost.
+// bootHealth notes that a process has forgotten the heartbeats that it received, and that its disk
+// has lost unsynced bytes.
 func (o *observer) bootHealth(id env.ID) {
 	h := &o.health
 	h.since[id] = o.world.Time()
@@ -196,8 +197,8 @@ func (o *observer) changesFiles(id env.ID, op *env.Op, path string) {
 	}
 }
 
-// rotates notes a segment that is made. Nothing is under way to the one before it, and the
-// disk may have had no room for what was: then it is shorter than what was on its way.
+// rotates notes a segment that is made. No operation on the one before it is running. If the disk
+// had no room, that segment is shorter than the bytes that were on their way.
 func (o *observer) rotates(id env.ID, path string) {
 	made := o.fileOf(id, path)
 	made.gone, made.placed = false, o.placedOn(id, made.shard)
@@ -221,7 +222,7 @@ func (o *observer) refetches(id env.ID, t tenant.ID, slot lineage.Slot) {
 	}
 }
 
-// letGo notes that what a node has of a tenant is about to be removed.
+// letGo notes that a node's files of a tenant are about to be removed.
 func (o *observer) letGo(id env.ID, t tenant.ID) {
 	for _, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
 		for i := range files {
@@ -232,7 +233,7 @@ func (o *observer) letGo(id env.ID, t tenant.ID) {
 	}
 }
 
-// reports notes what a node's files take when it tells so.
+// reports notes the size of a node's files when the node reports it.
 func (o *observer) reports(r *observe.Report, id env.ID) {
 	r.Free = uint64(max(0, o.world.Disk(id).Free()))
 	plane, _ := o.shared.plane()
@@ -285,8 +286,8 @@ func (o *observer) isGone(id env.ID, f *file) bool {
 	return f.gone && d.Size(f.path) < 0 && d.Platter(f.path) == nil
 }
 
-// holds reports whether a node is to have a file, by what was decided last. A file of an
-// earlier placement goes before the node makes anything for the next one.
+// holds reports whether a node is to have a file, by the last decision. A file of an earlier
+// placement goes before the node makes anything for the next one.
 func holds(plane *control.Plane, f *file, node env.ID) bool {
 	placed := placedBy(plane, f.shard, node)
 	return placed > 0 && placed == f.placed && plane.Tenant(f.tenant) != nil
@@ -316,7 +317,7 @@ func (o *observer) knowsLater(by, of env.ID, life env.Incarnation) bool {
 	return plane != nil && plane.Node(of) != nil && life < plane.Node(of).Incarnation
 }
 
-// confirms notes that a node has confirmed who leads a shard.
+// confirms notes that a node has confirmed the leader of a shard.
 func (h *healthView) confirms(leader, by env.ID, m *peer.Confirmed, at int64) {
 	key := confirmedKey(leader, m.Shard, by)
 	c := h.confirmed.Find(key)
@@ -360,8 +361,8 @@ func (h *healthView) answeredSince(leader env.ID, shard lineage.Shard, by env.ID
 	return 0
 }
 
-// confirmedAt returns when a replica confirmed last that a node leads a shard in an epoch;
-// 0 if it never did. What was confirmed in a later one is not remembered beside it.
+// confirmedAt returns when a replica confirmed last that a node leads a shard in an epoch; 0 if it
+// never did. A confirmation of a later epoch replaces it.
 func (h *healthView) confirmedAt(leader env.ID, shard lineage.Shard, by env.ID, epoch lineage.ShardEpoch) int64 {
 	switch c := h.confirmed.Find(confirmedKey(leader, shard, by)); {
 	case c == nil:
@@ -373,7 +374,7 @@ func (h *healthView) confirmedAt(leader env.ID, shard lineage.Shard, by env.ID, 
 	return 0
 }
 
-// decided notes what was decided since it was looked at last.
+// decides notes the decisions since the last look.
 func (o *observer) decides() {
 	h, v := &o.run.Health, &o.health
 	plane, _ := o.shared.plane()
@@ -391,7 +392,7 @@ func (o *observer) decides() {
 	v.noted = plane.Index()
 }
 
-// founds notes what the founders share, as far as nothing has changed since.
+// founds notes the founding decisions, as far as nothing has changed since.
 func (o *observer) founds(plane *control.Plane) {
 	for i := range plane.Nodes() {
 		if n := &plane.Nodes()[i]; n.Index <= 1 {

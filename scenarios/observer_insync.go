@@ -12,12 +12,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What the observer looks at for the in-sync judge: of each slot the last record that
-// anybody was told of, and whether the devices on which that rests have it. It reads
-// messages when they are sent, bytes on devices, and the control plane as it was applied;
-// it asks no group who is counted.
+// The observer of the in-sync judge looks, of each slot, at the last record that any node has
+// announced, and at the devices that have to have it. It reads messages when they are sent, bytes
+// on devices, and the control plane as it was applied. It asks no group for the members that it
+// counts.
 
-// utmost is the last record of a slot that anybody was told of.
+// utmost is the last announced record of a slot.
 type utmost struct {
 	seq   lineage.Seq
 	chain lineage.Chain // at it, on the node that told first; 0: not known
@@ -37,8 +37,8 @@ type pendingMember struct {
 	slot           lineage.Slot // likewise
 }
 
-// tellsOf notes that a node tells somebody that the log of a slot has a record for good,
-// and looks at the copies if that is news, or if a client is answered.
+// tellsOf notes that a node announces that the log of a slot has a record for good, and looks at
+// the copies if that is news, or if a client is answered.
 func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq, when observe.Occasion) {
 	if seq == 0 {
 		return
@@ -65,14 +65,14 @@ func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq line
 	o.review(t, slot, l.utmost, when)
 }
 
-// reviewCopies counts the devices that have a record that was told for the first time. What
-// fewer replicas have than the shard's minimum is lost with fewer disks than are promised. A
-// disk that a member acknowledged from and that is lost since was one of those:
+// reviewCopies counts the devices that have a record that is announced for the first time. A record
+// on fewer replicas than the shard's minimum is lost with fewer disks than are promised. A disk that a
+// member acknowledged from and that is lost since was one of those:
 //
 //  1. Node B has a record, and tells the leader, node A. The leader asks to let it join.
 //  2. B loses its disk.
-//  3. A hears that B has joined, commits, and tells of the record. Nobody knows yet that
-//     what B had is gone.
+//  3. A hears that B has joined, commits, and announces the record. No node knows yet that the
+//     record of B is gone.
 func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, when observe.Occasion) {
 	plane, _ := o.shared.plane()
 	id := o.shared.shardOf(t, slot)
@@ -105,8 +105,9 @@ func (o *observer) wentWithItsDisk(s *control.Shard, node env.ID, t tenant.ID, s
 		})
 }
 
-// hadInSet reports whether the life of a node that the set names had a record when it ended, and
-// the disk was lost after that: nobody has heard of the next life, which may not be registered yet.
+// hadInSet reports whether the incarnation of a node that the set names had a record when it ended,
+// and the disk was lost after that: no node has heard of the next incarnation, which may not be
+// registered yet.
 func (o *observer) hadInSet(s *control.Shard, node env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) bool {
 	i := slices.IndexFunc(s.InSync, func(m control.Member) bool { return m.Node == node })
 	return i >= 0 && o.world.Disk(node).Wipes() > o.diskOf(s.InSync[i]) && o.writesOf(node, t, slot).hadThen(s.InSync[i].Incarnation, seq)
@@ -145,8 +146,8 @@ func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when obse
 	}
 }
 
-// serves reports whether a tenant is there to stay: of one that is being dropped nobody
-// serves a slot again, and a member may join without it.
+// serves reports whether a tenant is there to stay. No node serves the slots of a tenant that is
+// being dropped again, and a member may join without them.
 func serves(plane *control.Plane, t tenant.ID) bool {
 	x := plane.Tenant(t)
 	return x != nil && !x.Dropping
@@ -175,8 +176,8 @@ func (o *observer) reviewCopy(node env.ID, told utmost, short observe.Short, as 
 	}
 }
 
-// lacksTold says what a node's device lacks of the records up to the last one that was
-// told; "" if nothing.
+// lacksTold describes the part that a node's device lacks of the records up to the last announced
+// one; "" if nothing.
 func (o *observer) lacksTold(node env.ID, t tenant.ID, slot lineage.Slot, told utmost) string {
 	w := o.writesOf(node, t, slot)
 	if w.refetching {
@@ -207,8 +208,8 @@ func (o *observer) mayComeTrue(p *pendingMember, plane *control.Plane) bool {
 	return s.Epoch == p.epoch && s.Version == p.version && o.present(p.member)
 }
 
-// asksToCount notes the command by which a leader lets a member count, and looks at what
-// the member has: the leader asks when the member is whole.
+// asksToCount notes the command by which a leader lets a member count, and looks at the member's
+// log: the leader asks when the member is whole.
 func (o *observer) asksToCount(m *peer.Propose, c *control.Command) {
 	if c.Kind != control.Join && c.Kind != control.Readmit {
 		return
@@ -229,7 +230,7 @@ func (o *observer) asksToCount(m *peer.Propose, c *control.Command) {
 	o.reviewShards(observe.AtProposal, func(s *control.Shard) bool { return s.ID == c.Shard })
 }
 
-// forgetPending drops what a client of the meta log has asked for, up to a number.
+// forgetPending drops the commands of a client of the meta log, up to a number.
 func (o *observer) forgetPending(client, number uint64) {
 	o.shared.pending = slices.DeleteFunc(o.shared.pending, func(p pendingMember) bool { return p.client == client && p.number <= number })
 }

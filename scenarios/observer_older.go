@@ -12,18 +12,18 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// What the observer knows of older copies that take the place of disks: when each was made, and
-// what its logs hold.
+// The observer of older copies that take the place of disks: when each was made, and the contents
+// of its logs.
 
 // olderCopy is a copy that took the place of a node's disk.
 type olderCopy struct {
 	node  env.ID
 	wipes int    // how often the disk had been lost then, this loss included
-	start uint64 // at whose beginning the copy was made
+	start uint64 // the process start at which the copy was made
 }
 
-// lostSince reports whether the node lost what it had on its disk in the life before, until the
-// life m began. An older copy that was made after the life before had ended has all of it.
+// lostSince reports whether the node lost the disk of the incarnation before, until the incarnation
+// m began. An older copy that was made after the incarnation before had ended has all of it.
 func (o *observer) lostSince(before, m control.Member) bool {
 	over, had := o.startOf(before), o.diskOf(before)
 	for loss := o.diskOf(m); loss > had; { // the last one decides what there is
@@ -49,10 +49,11 @@ func (o *observer) wipesAt(id env.ID, start uint64) int {
 	return 0
 }
 
-// mayAge returns the row by which an older copy may not take the place of a node's disk, "" if
-// it may. A member of the meta log on such a copy is outdated to all who know of its last start,
-// as if its disk were lost. One that does not know of that start, because it was away, would count
-// on the copy, so it has to have all that the member has, and no election may be under way.
+// mayAge returns the row by which an older copy may not take the place of a node's disk, "" if it
+// may. A member of the meta log on such a copy is outdated to all members that know of its last
+// start, as if its disk were lost. A member that was away and does not know of that start would
+// count on the copy. So that member has to have all entries of the outdated one, and no election
+// may be running.
 func (o *observer) mayAge(id env.ID) Row {
 	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
 		return row
@@ -99,8 +100,8 @@ func (o *observer) reopened(id env.ID, t tenant.ID, slot lineage.Slot) {
 	o.writesOf(id, t, slot).lost = false
 }
 
-// copied takes what the logs of a node hold when it starts from an older copy of its disk for
-// what it has of them: all of that is durable, and what the lost disk had is not there.
+// copied reads the contents of a node's logs when it starts from an older copy of its disk: all of
+// them are durable, and the contents of the lost disk are gone.
 func (o *observer) copied(id env.ID) {
 	wipes := o.world.Disk(id).Wipes()
 	if !slices.ContainsFunc(o.shared.copies, func(c olderCopy) bool { return c.node == id && c.wipes == wipes }) {
@@ -113,7 +114,7 @@ func (o *observer) copied(id env.ID) {
 	}
 }
 
-// readsCopy replaces what is known of a log by what its files hold.
+// readsCopy replaces the observer's knowledge of a log by the contents of its files.
 func (o *observer) readsCopy(w *slotWrites) {
 	w.places, w.passed, w.durable, w.snapshot, w.covers = w.places[:0], 0, 0, "", 0
 	w.refetching, w.letGo = false, false

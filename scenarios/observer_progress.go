@@ -57,9 +57,8 @@ func (o *observer) reckons(id env.ID, t tenant.ID, slot lineage.Slot) {
 	o.beliefs = append(o.beliefs, look{node: id, tenant: t, slot: slot})
 }
 
-// acknowledgedTo notes an acknowledgement that a leader is handed. The observer looks at what
-// the leader makes of it if the log has another life than the leader knew, or is to begin a new
-// one.
+// acknowledgedTo notes an acknowledgement that a leader receives. The observer looks at the
+// leader's conclusion if the log has another life than the leader knew, or is to begin a new one.
 func (o *observer) acknowledgedTo(to, from env.ID, m *peer.Appended) {
 	if w := o.writesOf(from, m.Tenant, m.Slot); m.Anew || m.Life != w.believed.life {
 		o.reckons(to, m.Tenant, m.Slot)
@@ -92,8 +91,8 @@ func (o *observer) looksAt(n *core.Node, id env.ID, t tenant.ID, slot lineage.Sl
 	}
 }
 
-// countsOn compares what a leader counts on in a replica with what the replica has
-// acknowledged.
+// countsOn compares the records that a leader counts on in a replica with the replica's
+// acknowledgements.
 func (o *observer) countsOn(id env.ID, t tenant.ID, slot lineage.Slot, epoch lineage.ShardEpoch, c *group.Counted) {
 	w := o.writesOf(c.Member.Node, t, slot)
 	now := believed{o.process(id), epoch, c.Member.Incarnation, c.Life}

@@ -12,11 +12,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// The observer of the judge reform: it notes what the members of a reformed set tell of their
-// logs, with which log the leader begins its epoch, and what the devices have when the reform
-// is over.
+// The observer of the judge reform notes the logs that the members of a reformed set report, the
+// log with which the leader begins its epoch, and the contents of the devices when the reform is
+// over.
 
-// survey is what a member has told a leader of its logs, in one epoch. Parts come in order.
+// survey is a member's report of its logs to a leader, in one epoch. Parts come in order.
 type survey struct {
 	shard   lineage.Shard
 	epoch   lineage.ShardEpoch
@@ -38,7 +38,7 @@ func (o *observer) surveyedBy(to, from env.ID, m *peer.Surveyed) {
 	}
 }
 
-// surveyOf returns what a member has told, made if it has told nothing. Surveys of epochs of
+// surveyOf returns a member's report, and makes an empty one if there is none. Surveys of epochs of
 // the shard that are over are forgotten.
 func (o *observer) surveyOf(shard lineage.Shard, epoch lineage.ShardEpoch, to env.ID, from control.Member) *survey {
 	all := slices.DeleteFunc(o.shared.surveys, func(s survey) bool { return s.shard == shard && s.epoch < epoch })
@@ -50,7 +50,7 @@ func (o *observer) surveyOf(shard lineage.Shard, epoch lineage.ShardEpoch, to en
 	return &all[i]
 }
 
-// told returns what a survey tells of a slot's log; false if it is not all told.
+// told returns the entry of a slot's log in a survey; false if the survey is not complete.
 func (s *survey) told(t tenant.ID, slot lineage.Slot) (l peer.Log, whole bool) {
 	for i := range s.logs {
 		if s.logs[i].Tenant == t && s.logs[i].Slot == slot {
@@ -122,8 +122,8 @@ func (o *observer) reformBegins(s *control.Shard, before []control.Member) {
 	}
 }
 
-// reformEnds looks at the devices of a set whose reform is over: each member has of each log
-// what the leader adopted, and the record that begins the epoch.
+// reformEnds looks at the devices of a set after its reform: each member has, of each log, the
+// records that the leader adopted, and the record that begins the epoch.
 func (o *observer) reformEnds(s *control.Shard, before []control.Member) {
 	plane, _ := o.shared.plane()
 	for i := range o.shared.shards.All() {

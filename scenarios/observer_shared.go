@@ -19,10 +19,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// What the observer does more if shards are replica groups: it knows which node
-// sequences a slot in the highest epoch, and who is in sync by the control plane.
+// The observer of shards that are replica groups also knows which node sequences a slot in the
+// highest epoch, and which members are in sync by the control plane.
 
-// sharedView is what the observer knows of replica groups.
+// sharedView is the observer's knowledge of replica groups.
 type sharedView struct {
 	decided keyed.List[decided] // by client of the meta log
 	members keyed.List[members] // by shard
@@ -35,7 +35,7 @@ type sharedView struct {
 	meta    []env.ID // founding members of the meta log
 	// metaAsked is when the meta log of each node asked its disk for something last, true time, ns.
 	metaAsked []int64
-	aged      []metalog.MemberID    // those whose disk an older copy has taken the place of
+	aged      []metalog.MemberID    // members with an older copy in the place of their disk
 	shards    keyed.List[slotShard] // by tenant and slot
 	leading   keyed.List[leading]   // likewise
 	voices    keyed.List[voice]     // by node and shard
@@ -95,7 +95,7 @@ type slotShard struct {
 	shard  lineage.Shard
 }
 
-// leading is who sequences a slot, in the highest epoch that began.
+// leading is the sequencer of a slot, in the highest epoch that began.
 type leading struct {
 	node  env.ID
 	epoch lineage.ShardEpoch
@@ -135,8 +135,8 @@ func (v *sharedView) leader(t tenant.ID, slot lineage.Slot) *leading {
 	return l
 }
 
-// sequences reports whether a node is the one that sequences a slot. What one that was
-// replaced does is not in the lineage.
+// sequences reports whether a node is the one that sequences a slot. Records of a replaced
+// sequencer are not in the lineage.
 func (o *observer) sequences(id env.ID, m *wire.Message) bool {
 	return o.shared == nil || o.leads(id, m.Tenant, m.Slot)
 }
@@ -173,12 +173,12 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 		w := o.writesOf(id, t, slot)
 		w.places, w.passed, w.durable, w.snapshot, w.covers, w.refetching = w.places[:0], 0, 0, "", 0, false
 		w.lost = false
-	case fault.SlotRefetching: // a crash amid it may leave what was there
+	case fault.SlotRefetching: // a crash amid it may leave the old files
 		o.writesOf(id, t, slot).refetching = true
 	case fault.SlotFollowing:
 		if w := o.writesOf(id, t, slot); w.refetching {
 			w.refetching, w.places, w.durable = false, w.places[:0], 0
-			w.received = local // with the snapshot; what was earned before is in its level
+			w.received = local // with the snapshot, which has the tokens earned before in its level
 		}
 	case fault.SlotLeading:
 		l := o.shared.leader(t, slot)
@@ -243,7 +243,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 			missing = fmt.Sprintf("of node %d, in sync: %s", member.Node, lacks)
 		}
 	}
-	for _, node := range shard.Replicas { // also of who has left the set since
+	for _, node := range shard.Replicas { // also the members that have left the set since
 		if o.lacks(node, m) == "" || o.hadInSet(shard, node, m.Tenant, m.Slot, m.Seq) {
 			copies++
 		}
@@ -254,9 +254,9 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
 }
 
-// durableThere looks whether what a follower acknowledges to its leader is on its
-// platter. What was, counts for the leader, even if the disk is lost before the leader
-// says so to anybody.
+// durableThere looks whether the records that a follower acknowledges to its leader are on its
+// platter. Records that were there count for the leader, even if the disk is lost before the leader
+// announces them.
 func (o *observer) durableThere(from env.ID, m *peer.Appended) {
 	missing := o.missing(from, o.writesOf(from, m.Tenant, m.Slot), m.At.Seq)
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
@@ -268,10 +268,10 @@ func (o *observer) lacks(node env.ID, m *wire.Message) string {
 	return o.missing(node, o.writesOf(node, m.Tenant, m.Slot), m.Seq)
 }
 
-// maySpare returns the row by which a node's disk may not be lost, "" if it may. Of each shard
-// that counts on the node, another member, in sync or eligible, has to have everything that
-// was acknowledged or read; of the meta log a majority has to be whole without the node. So
-// after a loss the next one waits until what was told since is on another disk again.
+// maySpare returns the row by which a node's disk may not be lost, "" if it may. Of each shard that
+// counts on the node, another member, in sync or eligible, has to have all records that were
+// acknowledged or read. Of the meta log a majority has to be whole without the node. So after a
+// loss the next one waits until the later announced records are on another disk again.
 func (o *observer) maySpare(id env.ID) Row {
 	plane, _ := o.shared.plane()
 	for i := range o.shared.shards.All() {
@@ -289,9 +289,9 @@ func countsOn(s *control.Shard, id env.ID) bool {
 	return s.IsEligible(id) || slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == id })
 }
 
-// isElsewhere reports whether a member in sync, or the eligible one, that is another node than
-// one has on its device everything that was told of a slot. It may be down, and it may have
-// restarted: what it has is found when the set is formed anew.
+// isElsewhere reports whether a member in sync, or the eligible one, on another node than but, has
+// on its device every announced record of a slot. It may be down, and it may have restarted: its
+// records are found when the set is formed anew.
 func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.Slot, but env.ID) bool {
 	told := lineage.Seq(0)
 	if at := o.run.Find(t, slot); at >= 0 {
@@ -299,7 +299,8 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 	}
 	has := func(m control.Member) bool {
 		w := o.writesOf(m.Node, t, slot)
-		// A member whose disk was lost is none any more, though the node may have fetched all since.
+		// A member that lost its disk is no member any more, though the node may have fetched all
+		// since.
 		if o.world.Disk(m.Node).Wipes() > o.diskOf(m) {
 			return false
 		}
@@ -322,8 +323,8 @@ func (o *observer) diskLost(id env.ID) {
 	}
 }
 
-// goes keeps what is durable of a log whose disk is about to be lost, beyond what was told of
-// it: its node may have acknowledged that to the leader.
+// goes keeps the durable records of a log whose disk is about to be lost, beyond the announced
+// ones: its node may have acknowledged them to the leader.
 func (o *observer) goes(w *slotWrites, told lineage.Seq) {
 	if w.lost && len(w.gone) > 0 { // nothing was there since it was lost before
 		return
@@ -377,8 +378,8 @@ func isMeta(path string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")
 }
 
-// metaHeld returns what a power failure now would leave a member of the meta log; false if it
-// has no file under this identity.
+// metaHeld returns the entries that a power failure now would leave a member of the meta log; false
+// if it has no file under this identity.
 func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 	held, err := metalog.HeldBy(o.world.Disk(m.Address()).Platter(core.MetaFile))
 	return held, err == nil && held.Member == m && !slices.Contains(o.shared.aged, m)
@@ -403,8 +404,8 @@ func (o *observer) denies(from env.ID, m *wire.Message) {
 	}
 }
 
-// leadsOn notes an acknowledgement of who leads: what it denied before in this epoch was
-// denied in vain.
+// leadsOn notes an acknowledgement of a leader: its earlier refusals in this epoch were
+// unjustified.
 func (o *observer) leadsOn(from env.ID, m *wire.Message) {
 	if !o.leads(from, m.Tenant, m.Slot) {
 		return

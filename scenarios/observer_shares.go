@@ -14,10 +14,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What the observer notes of shares: the records that grant them, which of those are durable
-// on the whole set, and what the coordinator tells of grants.
+// The observer of shares notes the records that grant them, which of those are durable on the whole
+// set, and the coordinator's announcements of grants.
 
-// grants is what was seen of a slot's shares.
+// grants is the observer's knowledge of a slot's shares.
 type grants struct {
 	records  []grantAt // CONFIG records of the slot's log, ascending by epoch, then by seq
 	granted  uint64    // the grant that was told last
@@ -37,7 +37,7 @@ type grantAt struct {
 	whole bool
 }
 
-// divided is what was told of a tenant's limits last.
+// divided is the last announcement of a tenant's limits.
 type divided struct {
 	version uint64 // of its configuration; 0: nothing was told
 	slots   int
@@ -73,15 +73,15 @@ func (v *sharedView) grantWritten(r *record.Record, chain lineage.Chain) {
 		}
 	}
 	l := &r.Limits
-	i := len(g.records) // a deposed leader may write one that is older than what is known
+	i := len(g.records) // a deposed leader may write a record that is older than the known ones
 	for i > 0 && (g.records[i-1].epoch > r.Epoch || g.records[i-1].epoch == r.Epoch && g.records[i-1].at.Seq > r.Seq) {
 		i--
 	}
 	g.records = slices.Insert(g.records, i, grantAt{l.Version, r.Epoch, at, quota.Share{l.Rate, l.Burst, l.Entities, l.Bytes}, false})
 }
 
-// lackedInSync says what the members in sync lack of a slot's log up to a position, in the
-// order of the set; "" if nothing. A chain of 0 matches any record.
+// lackedInSync describes the parts that the members in sync lack of a slot's log up to a position,
+// in the order of the set; "" if nothing. A chain of 0 matches any record.
 func (o *observer) lackedInSync(t tenant.ID, slot lineage.Slot, at lineage.Position) string {
 	plane, _ := o.shared.plane()
 	shard := plane.Shard(o.shared.shardOf(t, slot))
@@ -103,7 +103,7 @@ func (o *observer) lackedInSync(t tenant.ID, slot lineage.Slot, at lineage.Posit
 	return ""
 }
 
-// reportsSlot looks at what the leader of a slot is about to tell the control plane.
+// reportsSlot looks at a report that the leader of a slot is about to send to the control plane.
 func (o *observer) reportsSlot(id env.ID, key env.Key) {
 	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
 	g := o.shared.grantsOf(t, slot)

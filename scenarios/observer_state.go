@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// What the observer notes of the states of replicas: of some as they are in memory when a
-// Step has ended, of each snapshot as its bytes go to the disk.
+// The observer of states takes samples of replicas: of some as they are in memory when a Step has
+// ended, of each snapshot as its bytes go to the disk.
 
 // oneIn is how many of the records are drawn after which a replica is looked at.
 const oneIn = 16
@@ -55,8 +55,8 @@ func (o *observer) wants(id env.ID, t tenant.ID, slot lineage.Slot, moment obser
 	o.looks = append(o.looks, look{id, t, slot, moment})
 }
 
-// sample looks at the replicas that the last Step called for. Who has died in it has no
-// state any more.
+// sample looks at the replicas that the last Step called for. A process that has died in the Step
+// has no state any more.
 func (r *Runner) sample() {
 	o := &r.observer
 	for i := range o.looks {

@@ -35,7 +35,7 @@ func (c *CommandPlan) OfNode() bool {
 	return known && k.ofNodes()
 }
 
-// OperatorPlan is what one operator process does, one command after the other.
+// OperatorPlan lists the commands of one operator process, one after the other.
 type OperatorPlan struct {
 	Commands []CommandPlan `json:"commands"`
 }
@@ -197,7 +197,7 @@ func (o *operator) ended(r *core.CommandResult) {
 	o.think()
 }
 
-// numberOf is what the trace has of the facts of a refusal: as the wire has it.
+// numberOf is the facts of a refusal in the trace: as the wire has them.
 func numberOf(r *core.CommandResult) uint64 {
 	switch f := &r.Facts; {
 	case f.NotLeader.Known:
@@ -216,8 +216,7 @@ var operatorKinds = [...]Kind{history.Open: Deny, history.Acked: Ack, history.Re
 // Status reports how far the operator is.
 func (o *operator) Status(s *env.Status) { *s = env.Status{uint64(o.next), uint64(o.index)} }
 
-// tombstones notes which tenants are dropped by what is on the disks, and what is
-// left of them.
+// tombstones notes which tenants are dropped by the contents of the disks, and their remains.
 func (r *Runner) tombstones() {
 	if r.run.Shared {
 		r.ended()
@@ -227,7 +226,7 @@ func (r *Runner) tombstones() {
 		disk := r.world.Disk(env.ID(i))
 		catalog, err := core.DecodeCatalog(disk.Content("node"))
 		if err != nil {
-			continue // others say what a node makes of that
+			continue // other judges look at the node's own reaction
 		}
 		names := disk.List("tenants")
 		for j := range r.plan.Cluster.Tenants {
@@ -245,7 +244,7 @@ func (r *Runner) tombstones() {
 	}
 }
 
-// ended notes which tenants the control plane has ended, and what is left of them.
+// ended notes which tenants the control plane has ended, and their remains.
 func (r *Runner) ended() {
 	plane, _ := r.plane()
 	for _, t := range plane.Dropped() {

@@ -29,7 +29,7 @@ type Plan struct {
 	Format   string      `json:"format"`
 	Version  int         `json:"version"`
 	Scenario string      `json:"scenario"`
-	Lesson   string      `json:"lesson,omitempty"` // committed regressions: what it taught
+	Lesson   string      `json:"lesson,omitempty"` // committed regressions: the lesson of the bug
 	Cluster  ClusterPlan `json:"cluster"`
 	Workload Workload    `json:"workload"`
 	World    plan.Plan   `json:"world"`
@@ -74,7 +74,7 @@ type TenantPlan struct {
 	Shards []lineage.Shard `json:"shards,omitempty"`
 }
 
-// Workload is what every client does.
+// Workload is the same for every client.
 type Workload struct {
 	Operations   int   `json:"operations"`    // of each client
 	Concurrency  int   `json:"concurrency"`   // calls of one client under way at once
@@ -92,9 +92,9 @@ type Workload struct {
 	// TenantsEach is how many tenants each client works on, some of them those of the
 	// next client too; 0 is all.
 	TenantsEach int `json:"tenants_each,omitempty"`
-	// Reads at a session's level, and those that may be old, among the reads, in
-	// thousandths; the others are linearizable. Anywhere is the share of linearizable
-	// reads that do not go to who leads. Only of shared shards.
+	// Reads at a session's level, and those that may be old, among the reads, in thousandths; the
+	// others are linearizable. Anywhere is the share of linearizable reads that do not go to the
+	// leader. Only of shared shards.
 	SessionPermille  int64 `json:"session_permille,omitempty"`
 	BoundedPermille  int64 `json:"bounded_permille,omitempty"`
 	AnywherePermille int64 `json:"anywhere_permille,omitempty"`
@@ -103,8 +103,8 @@ type Workload struct {
 	Skip []Skip `json:"skip,omitempty"`
 	// Storm, if not nil, turns the last clients into a storm.
 	Storm *Storm `json:"storm,omitempty"`
-	// Loyal, if not nil, lets the last clients ask whoever is disrupted, and nobody else
-	// first. Only of shared shards, and without a storm.
+	// Loyal, if not nil, lets the last clients ask the disrupted node, and no other node first.
+	// Only of shared shards, and without a storm.
 	Loyal *Loyal `json:"loyal,omitempty"`
 	// Operators change tenants and their limits meanwhile. Their processes come
 	// behind the clients.
@@ -121,9 +121,8 @@ type Storm struct {
 	For     int64 `json:"for_ns"`
 }
 
-// Loyal are clients that only read the first tenant's first entity, and ask the node that
-// a disruption hits, when it begins and when it ends: what a leader answers that has been
-// deposed is heard by them.
+// Loyal are clients that only read the first tenant's first entity, and ask the node that a
+// disruption hits, when it begins and when it ends: they receive the answers of a deposed leader.
 type Loyal struct {
 	Clients int   `json:"clients"`   // the last so many
 	Reads   int   `json:"reads"`     // of each, at most
@@ -134,7 +133,7 @@ type Loyal struct {
 	BoundedPermille int64 `json:"bounded_permille"`
 }
 
-// loyalOf returns what a loyal client does, nil for the other processes.
+// loyalOf returns the task of a loyal client, nil for the other processes.
 func (p *Plan) loyalOf(id env.ID) *Loyal {
 	l := p.Workload.Loyal
 	if l == nil || int(id) < p.Cluster.Nodes+p.Cluster.Clients-l.Clients {

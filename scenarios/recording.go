@@ -10,9 +10,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// A recording has the events of a run, a line each, in the order in which they happened. Each
-// line says what it is about in fields as well as in words, and which line it follows from, so
-// that a reader, a filter and a picture need no other source.
+// A recording has the events of a run, a line each, in the order in which they happened. Each line
+// names its subject in fields as well as in words, and the line that it follows from, so that a
+// reader, a filter and a picture need no other source.
 
 // Told is one line of a run told in words.
 type Told struct {
@@ -23,10 +23,10 @@ type Told struct {
 	Text  string
 
 	Kind    Kind
-	Mark    Mark      // Sent: what the network did
+	Mark    Mark      // Sent: how the network treated it
 	Until   int64     // when it is over, ns: it arrived, was done, was answered, was healed; 0 if it is not known
 	Of      int       // index of the line that it follows from, none if there is no such line
-	Process int       // whose lane it is in, none if nobody's
+	Process int       // the process that has the line in its lane, none if no process has
 	Peer    int       // the other end of a message or of a cut, none if there is none
 	Tenant  tenant.ID // tenant.Reserved if it is about none
 	Slot    int       // none if it is about none
@@ -50,8 +50,8 @@ const (
 	Ended               // a call ends
 )
 
-// Kind says what a line tells, more finely than About. Its name is part of what
-// replay --trace --json prints.
+// Kind is the kind of a line, finer than About. Its name is part of the output of replay --trace
+// --json.
 type Kind uint8
 
 // The lineKinds of lines.
@@ -75,7 +75,7 @@ const (
 	Over                      // it is over
 	Void                      // it comes to nothing
 	Calm                      // the calm part begins
-	Configure                 // somebody is told of a shard's new configuration
+	Configure                 // a node receives a shard's new configuration
 	Object                    // a checker objects
 	lineKinds
 )
@@ -110,7 +110,7 @@ const (
 
 var markNames = [...]string{"lost", "late", "doubled", "damaged", "held"}
 
-// names lists what is in m.
+// names lists the marks in m.
 func (m Mark) names() (list []string) {
 	for i, name := range markNames {
 		if m&(1<<i) != 0 {

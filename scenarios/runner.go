@@ -35,14 +35,14 @@ const WhyCutShort = harness.WhyCutShort
 
 // Options say how to run a plan.
 type Options struct {
-	Porcupine bool // search every partition, not only those whose witness fails
+	Porcupine bool // search every partition, not only those with a failing witness
 	Record    bool // keep the deviations, so that the plan can be written out
 	Trace     bool // keep the trace's entries
 	Story     bool // tell the run in words
-	// StoryFrom and StoryTo, if not 0, bound what is told, virtual ns: of a large run the whole
-	// story takes gigabytes. Faults, lives of processes and findings are told always.
+	// StoryFrom and StoryTo, if not 0, bound the story, virtual ns: of a large run the whole story
+	// takes gigabytes. Faults, lives of processes and findings are told always.
 	StoryFrom, StoryTo int64
-	Health             bool // keep what the coordinator says of the cluster as the disruptive part ends
+	Health             bool // keep the coordinator's report on the cluster at the end of the disruptive part
 	// Until ends the run at this virtual time, ns, without judging it; 0 is never.
 	Until int64
 	// Steps ends the run after so many Steps, without judging it; 0 is never.
@@ -50,15 +50,15 @@ type Options struct {
 	// Lenient leaves the data of events as it is when their Steps have ended; else a node or a
 	// client that keeps it finds it overwritten.
 	Lenient bool
-	// Unlimited lets every drawn fault happen, also what the budget of faults forbids: to
-	// show the loss that it avoids.
+	// Unlimited lets every drawn fault happen, also faults that the budget forbids: to show the
+	// loss that it avoids.
 	Unlimited bool
 	// Decorate, if not nil, wraps every node: for planted mistakes that are made
 	// at the seam.
 	Decorate func(env.Env) env.Env
 }
 
-// Result is what a run showed. It is valid until the Runner's next run.
+// Result is the result of a run. It is valid until the Runner's next run.
 type Result struct {
 	harness.Result
 
@@ -66,8 +66,8 @@ type Result struct {
 	Reports []checker.Report // of every checker that judged
 	History *history.History
 	Story   []Told          // with Options.Story
-	Leads   []Leads         // with Options.Story: what was seen of configurations, in order
-	Health  []byte          // with Options.Health: JSON; nil if nobody coordinated, or shards are not shared
+	Leads   []Leads         // with Options.Story: the announced configurations, in order
+	Health  []byte          // with Options.Health: JSON; nil if no node coordinated, or shards are not shared
 	Dumps   []core.SlotDump // with Options.Story: the slots of the nodes that are up
 }
 
@@ -86,9 +86,9 @@ type Runner struct {
 	cluster  *core.Cluster    // as clients know it
 	founded  *core.Cluster    // as nodes know it at first
 	lives    []*core.Node     // by process: the last life of each node, running or not
-	newest   *control.Plane   // the control plane as far as anybody has known it; nil: nobody yet
+	newest   *control.Plane   // the newest control plane that any node has known; nil: none yet
 	applied  metalog.Position // of newest
-	knower   *core.Node       // whose newest is; nil: nobody's
+	knower   *core.Node       // the node that newest belongs to; nil: none
 	looked   uint64           // the entry of the control plane's log up to which moving was found out
 	moving   bool             // shares are on their way, or a tenant to its end
 	options  Options
@@ -180,7 +180,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	return r.live(), nil
 }
 
-// view is what the observer knows of replica groups, nil if there are none.
+// view is the observer's knowledge of replica groups, nil if there are none.
 func (r *Runner) view() *sharedView {
 	if r.founded.Shared == nil {
 		return nil
@@ -194,10 +194,10 @@ func (r *Runner) view() *sharedView {
 	return v
 }
 
-// plane returns the control plane as it is, or was, where most of the meta log has been
-// applied: what was decided stays so if everybody who knows it is gone for a while.
+// plane returns the control plane as it is, or was, where most of the meta log has been applied:
+// decisions stand even if every node that knows them is down for a while.
 func (r *Runner) plane() (*control.Plane, metalog.Position) {
-	for _, member := range r.founded.Shared.Control.Meta { // nobody else has one
+	for _, member := range r.founded.Shared.Control.Meta { // only members of the meta log have one
 		r.knows(r.lives[member])
 	}
 	if r.newest == nil {
@@ -230,7 +230,7 @@ func (r *Runner) damaged(id env.ID, path string) {
 	r.budget.damaged(id, path)
 }
 
-// wiped is told whose disk is lost, and whether an older copy takes its place.
+// wiped is called with the node that loses its disk, and whether an older copy takes its place.
 func (r *Runner) wiped(id env.ID, restored bool) {
 	if r.founded.Shared != nil {
 		r.observer.diskLost(id)
@@ -358,7 +358,7 @@ func (r *Runner) done() bool {
 	return !r.world.Calm() || r.allSettled()
 }
 
-// healthNow returns what the coordinator says of the cluster; nil if nobody coordinates.
+// healthNow returns the coordinator's report on the cluster; nil if no node coordinates.
 func (r *Runner) healthNow() []byte {
 	if r.founded.Shared == nil {
 		return nil
@@ -376,8 +376,8 @@ func (r *Runner) healthNow() []byte {
 	return nil
 }
 
-// sharesSettled reports whether every slot has what it is granted, and all that can be is
-// granted: nothing is on its way from one to another.
+// sharesSettled reports whether every slot holds its grant, and the whole limits are granted:
+// nothing is on its way from one slot to another.
 func (r *Runner) sharesSettled() bool {
 	if r.founded.Shared == nil {
 		return true
@@ -405,9 +405,9 @@ func (r *Runner) allSettled() bool {
 	return r.founded.Shared == nil || r.setsNameTheLiving()
 }
 
-// setsNameTheLiving reports whether every set names the lives of nodes that run now. What a set
-// counts on in a life before is not yet asked for: a node that came back with an older copy of its
-// disk has less than its set says, and nothing is under way.
+// setsNameTheLiving reports whether every set names the incarnations of nodes that run now. If a
+// set names an earlier incarnation, the node's log is not compared yet: a node that came back with
+// an older copy of its disk has less than its set says, although no message is on its way.
 func (r *Runner) setsNameTheLiving() bool {
 	plane, _ := r.plane()
 	return !slices.ContainsFunc(plane.Shards(), func(s control.Shard) bool {
@@ -421,7 +421,8 @@ func (r *Runner) node(i int) *core.Node {
 	return n
 }
 
-// collect takes the final state of every slot, and says what has not finished.
+// collect takes the final state of every slot, and notes the slots and calls that have not
+// finished.
 func (r *Runner) collect(outcome sim.Outcome) {
 	for i := range r.plan.Cluster.Nodes {
 		n := r.node(i)
@@ -445,7 +446,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			}
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
 			dump.Node = uint32(i)
-			if r.run.Shared && r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 { // else a part that nobody has read since may be damaged still
+			if r.run.Shared && r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 { // else a damaged part may remain that no node has read since
 				retain(&r.run, r.world.Disk(env.ID(i)), dump.Node, d.Tenant, d.Slot)
 			}
 			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}
@@ -560,9 +561,9 @@ func (r *Runner) isPartial(d *plan.Disruption) bool {
 	return others < r.plan.Cluster.Nodes-1
 }
 
-// firstWaiting is when the first change was asked for that the end of a pause answered,
-// or that waited still: before, nobody noticed that there was one. What waits for a tenant
-// that is not there yet, or no more, does not wait for a leader.
+// firstWaiting is the invocation of the first change that was still waiting, or that the end of the
+// pause answered: before it no client noticed the pause. A change that waits for the creation of
+// its tenant, or whose tenant is gone, does not wait for a leader.
 func (r *Runner) firstWaiting(shard lineage.Shard, until int64) int64 {
 	first := until
 	for i := range r.history.Ops {
@@ -589,7 +590,7 @@ func (r *Runner) stall(format string, args ...any) {
 	r.run.Stalls = append(r.run.Stalls, fmt.Sprintf(format, args...))
 }
 
-// describe fills in what the world and the history show.
+// describe fills in the facts from the world and the history.
 func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	runner.Describe(r.world, &r.plan.World, &result.Result, outcome, r.options.Record)
 	result.Vetoes, result.Health = slices.Clone(r.budget.vetoes), r.health

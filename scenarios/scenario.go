@@ -66,7 +66,7 @@ type UnknownError struct {
 	Known []string
 }
 
-// Error names what was meant, or, if nothing is near, what there is.
+// Error names the nearest scenario or group or, if none is near, all of them.
 func (e *UnknownError) Error() string {
 	if near := nearest.Name(e.Name, e.Known); near != "" {
 		return fmt.Sprintf("no scenario or group %q; did you mean %s? simrun list scenarios names them", e.Name, near)

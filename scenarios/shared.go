@@ -7,9 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// replicated draws what the scenarios of replica groups share: some nodes, three
-// shards with a replica on three of them, a tenant or more in each, and readers at
-// every level.
+// replicated draws the common part of the scenarios of replica groups: some nodes, three shards
+// with a replica on three of them, a tenant or more in each, and readers at every level.
 func (d *draw) replicated(p *Plan, nodes int) {
 	d.cluster(p)
 	d.workload(p)
@@ -28,8 +27,8 @@ func (d *draw) replicated(p *Plan, nodes int) {
 	d.portions(p)
 }
 
-// portions lets what a replica lacks travel in many messages, each of which may be late, lost
-// or overtaken by what was decided meanwhile.
+// portions splits the records that a replica lacks into many messages. Each of them may be late,
+// lost or overtaken by a later decision.
 func (d *draw) portions(p *Plan) {
 	if c := &p.Cluster.Constants; d.oneIn(2, "portions", 0) {
 		c.ShipBytes, c.ChunkBytes = int(d.log("ship", 0, 512, 8192)), int(d.log("chunk", 0, 64, 4096))

@@ -61,9 +61,9 @@ func (d *draw) neighbour(p *Plan) {
 	})
 }
 
-// slowStart lets the disk of who begins to lead, or of another member, stand still then:
-// the epoch does not begin for long, though everybody confirms who leads. Clients read what
-// was written last, again and again.
+// slowStart lets the disk of the new leader, or of another member, stand still as the epoch begins:
+// the epoch is delayed, though every member confirms the leader. Clients read the last written
+// entities again and again.
 func (d *draw) slowStart(p *Plan) {
 	w := &p.Workload
 	w.Operations, w.ReadPermille, w.Hot = 2*w.Operations, max(w.ReadPermille, 500), max(w.Hot, 500)
@@ -93,7 +93,7 @@ func (d *draw) drains(p *Plan, rival bool) {
 		}
 	}
 	p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: commands})
-	if !rival && d.oneIn(2, "both at once", 0) { // who comes second waits
+	if !rival && d.oneIn(2, "both at once", 0) { // the second drain waits
 		node := int(d.node(p, "second's node", 0))
 		p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: []CommandPlan{{Kind: "drain", Node: node}, {Kind: "undrain", Node: node}}})
 	}
@@ -112,7 +112,7 @@ var sharedLifecycle = &Scenario{
 	Story:  "operators create tenants of one or several slots in replica groups, change their limits and drop them while clients work on them, and nodes crash at every step of it; what an operator was told holds cluster-wide, and what was dropped never comes back",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
-		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2))) // of which one may coordinate what it has no part in
+		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2))) // one of them may coordinate drops that it has no part in
 		d.founders(p)
 		p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: d.sharedLife(p)})
 		if d.oneIn(2, "rival", 0) {
@@ -122,7 +122,7 @@ var sharedLifecycle = &Scenario{
 		d.pauses(p)
 		p.Workload.Operations = p.Workload.Operations * 3 / 2
 		p.World.Rates = crashRates(d)
-		if d.oneIn(3, "all restart", 0) { // what is told late then is told in order
+		if d.oneIn(3, "all restart", 0) { // late announcements then arrive in order
 			p.World.Rates[chance.NetLoss] = d.swarm(chance.NetLoss, 1000, 64_000)
 			d.restartAll(p, 0, d.between("restart at", 0, span(p)/4, span(p)*3/4))
 		}
@@ -133,7 +133,7 @@ var sharedLifecycle = &Scenario{
 				f.Kind = plan.Power
 			case 1:
 				f.Kind, f.Peer = plan.CutDrop, -1
-			case 2: // who coordinates and who leads may not hear of each other, and everybody else of both
+			case 2: // the coordinator and a leader may not hear of each other, while all other nodes hear both
 				f.Kind, f.Peer = plan.CutDrop, (int64(f.Process)+d.between("cut from", i, 1, int64(p.Cluster.Nodes-1)))%int64(p.Cluster.Nodes)
 			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
@@ -144,9 +144,9 @@ var sharedLifecycle = &Scenario{
 	},
 }
 
-// unheard cuts who leads a slot of a tenant that is dropped off from the nodes that have no
-// part in its shard, if one of them coordinates the drop: the leader hears of it late, and
-// of nothing else that would keep it from serving.
+// unheard cuts the leader of a dropped tenant's slot off from the nodes that have no part in its
+// shard, if one of them coordinates the drop. The leader hears of the drop late, and of nothing
+// else that would keep it from serving.
 func (d *draw) unheard(p *Plan) {
 	commands, shared := p.Workload.Operators[0].Commands, p.Cluster.Shared
 	i := slices.IndexFunc(commands, func(c CommandPlan) bool { return c.Kind == "drop" })

@@ -8,10 +8,10 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// The scenarios of tenants with several slots in replica groups, whose limits are one
-// tenant's, and of tenants that come and go there.
+// The scenarios of tenants with several slots in replica groups, which share one tenant's limits,
+// and of tenants that come and go there.
 
-// multiSlot lets demand wander between the slots of tenants whose limits are tight.
+// multiSlot lets demand wander between the slots of tenants with tight limits.
 var multiSlot = &Scenario{
 	Name:  "multi-slot",
 	Story: "tenants with two to four slots in three shards, limits that all of them share, demand that differs between them, no faults; shares go where they are needed, and no window, no cap of a tenant is ever exceeded",

@@ -13,7 +13,7 @@ import (
 // The scenarios in which replica groups are hurt. They run for some seconds, so that
 // leaders are replaced, and members leave and come back, while clients are at work.
 
-// failover aims crashes at who leads and who follows.
+// failover aims crashes at leaders and followers.
 var failover = &Scenario{
 	Name:   "failover",
 	Story:  "nodes crash one after the other at every step of leading, following, joining and cutting; another member leads, nothing acknowledged is lost, and no read goes back",
@@ -96,8 +96,7 @@ var slowFollower = &Scenario{
 	},
 }
 
-// diskLoss replaces the disk of one node, damages what is durable on it, or lets its
-// syncs fail.
+// diskLoss replaces the disk of one node, damages durable bytes on it, or lets its syncs fail.
 var diskLoss = &Scenario{
 	Name:   "disk-loss",
 	Story:  "a node loses its disk, or a part of a log on it, or its syncs fail; it fetches what it lacks from the others, and until then nobody counts on it",
@@ -105,14 +104,14 @@ var diskLoss = &Scenario{
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3)
 		p.World.Rates = crashRates(d)
-		// What is decided is told late: meanwhile the leader knows better, or the others.
+		// Decisions are announced late: meanwhile the leader knows better, or the others do.
 		p.World.Rates[chance.NetLoss] = d.swarm(chance.NetLoss, 1000, 32_000)
 		p.World.Rates[chance.NetDelay] = d.swarm(chance.NetDelay, 1000, 128_000)
 		victim := d.node(p, "victim", 0)
 		for i := range int(d.between("losses", 0, 1, 2)) {
 			p.World.Disruptions = append(p.World.Disruptions, d.loss(p, i, victim))
 		}
-		if d.oneIn(2, "leader too", 0) { // somebody else is to lead then, and not the victim
+		if d.oneIn(2, "leader too", 0) { // another node is to lead then, and not the victim
 			p.World.Disruptions = append(p.World.Disruptions, d.loseLeader(p, victim))
 		}
 		if d.oneIn(3, "counted and slow", 0) {
@@ -121,15 +120,14 @@ var diskLoss = &Scenario{
 		if d.oneIn(3, "fails outside the set", 0) {
 			d.failOutside(p, victim)
 		}
-		// A loss that the budget does not allow, because nobody else has everything, is
-		// a crash.
+		// A loss that the budget does not allow, because no other node has all records, is a crash.
 		p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 			Kind: plan.Power, Process: victim, When: plan.Anchor{At: span(p)/2 + d.between("crash", 0, 0, span(p)/4)}, For: d.log("crash down", 0, millisecond, 256*millisecond),
 		})
 	},
 }
 
-// slowAgain lets the victim's disk stand still when somebody begins to count on it again.
+// slowAgain lets the victim's disk stand still when a leader begins to count on it again.
 func (d *draw) slowAgain(p *Plan, victim uint32) {
 	for node := range uint32(p.Cluster.Nodes) {
 		if node != victim {
@@ -142,8 +140,8 @@ func (d *draw) slowAgain(p *Plan, victim uint32) {
 }
 
 // failOutside has the victim drained and undrained again and again, and lets its syncs fail
-// meanwhile: its log begins anew with nothing while nobody counts on it, though it had
-// everything before, and it is to be in the set again soon.
+// meanwhile. While no leader counts on the victim its log begins anew, empty, though it was
+// complete before; and the victim is to be in the set again soon.
 func (d *draw) failOutside(p *Plan, victim uint32) {
 	p.World.Rates[chance.NetDuplicate] = uint32(d.log("rate outside", 0, 16_000, 256_000))
 	var commands []CommandPlan
@@ -160,8 +158,8 @@ func (d *draw) failOutside(p *Plan, victim uint32) {
 	p.Workload.Operators = append(p.Workload.Operators, OperatorPlan{Commands: commands})
 }
 
-// loseLeader kills another node, in three of four cases while the victim has nothing of
-// what it lost, fetches it, or is about to count again.
+// loseLeader kills another node, in three of four cases while the victim still lacks the lost
+// records, fetches them, or is about to count again.
 func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
 	f := plan.Disruption{
 		Kind: plan.Kill, Process: (victim + 1 + uint32(d.between("who", 0, 0, int64(p.Cluster.Nodes-2)))) % uint32(p.Cluster.Nodes),
@@ -183,8 +181,8 @@ func (d *draw) loseLeader(p *Plan, victim uint32) plan.Disruption {
 	return f
 }
 
-// loss is a loss of the victim's. Only one node has any: somebody in sync has all that
-// is committed.
+// loss is a loss of the victim's. Only one node has any: some member in sync has all committed
+// records.
 func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 	when := d.amid(p, "loss", i)
 	if d.oneIn(2, "wipe", i) {
@@ -196,8 +194,8 @@ func (d *draw) loss(p *Plan, i int, victim uint32) plan.Disruption {
 	}
 }
 
-// lossKind draws what is in the place of a disk that is lost: an empty one or, in one of three
-// cases, an older copy.
+// lossKind draws the replacement of a lost disk: an empty one or, in one of three cases, an older
+// copy.
 func (d *draw) lossKind(i int) plan.Kind {
 	if d.oneIn(3, "older copy", i) {
 		return plan.Restore
@@ -287,7 +285,7 @@ var regionOutage = &Scenario{
 			}
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		}
-		if d.oneIn(2, "one for long", 0) { // who takes its place would have to be in the other region
+		if d.oneIn(2, "one for long", 0) { // its replacement would have to be in the other region
 			p.Cluster.Shared.Replace = d.log("replaced after", 0, 400*millisecond, second)
 			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 				Kind: plan.Power, Process: uint32(1-region)*3 + uint32(d.between("one", 0, 0, 2)),
@@ -329,8 +327,7 @@ func (d *draw) regions(p *Plan) {
 	}
 }
 
-// controlChurn hurts the members of the meta log and nobody else, where there are
-// others.
+// controlChurn hurts only the members of the meta log, if there are other nodes.
 var controlChurn = &Scenario{
 	Name:   "control-plane-churn",
 	Story:  "members of the meta log crash, lose their disks and are cut off from each other again and again; transitions wait, and what is acknowledged and read is right all the while",
@@ -366,7 +363,7 @@ var controlChurn = &Scenario{
 	},
 }
 
-// underFire changes who is in sync as often as it can, while members crash amid it.
+// underFire changes the in-sync sets as often as it can, while members crash amid it.
 var underFire = &Scenario{
 	Name:   "reconfigure-under-fire",
 	Story:  "members leave and join all the time, because they are paused and cut off for about as long as it takes to be removed, and nodes crash at the worst moments of that",

@@ -6,7 +6,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// smoke is what a first look needs: an ordinary workload and one crash.
+// smoke is for a first look: an ordinary workload and one crash.
 var smoke = &Scenario{
 	Name:   "smoke",
 	Story:  "three tenants on three nodes, one of which loses power once in the middle of its work",

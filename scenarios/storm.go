@@ -116,8 +116,8 @@ func (d *draw) failing(p *Plan, i int) {
 	}
 }
 
-// badDisk draws a node whose disk fails or is lost: in three of four cases the same one, so that
-// the others are whole.
+// badDisk draws the node that a failing or lost disk belongs to: in three of four cases the same
+// one, so that the others are whole.
 func (d *draw) badDisk(p *Plan, name string, i int) uint32 {
 	if d.oneIn(4, name+" of another node", i) {
 		return d.node(p, name, i)

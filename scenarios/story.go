@@ -31,7 +31,7 @@ type story struct {
 	passed         int   // entries of the trace that have their lines
 	lives          bool  // the world has begun
 	from, to       int64 // true time, ns: the rest is not told, but for faults, lives and findings; a to of 0 is no end
-	spare          Told  // what is not told
+	spare          Told  // the place of a line that is not told
 	in             wire.Message
 	inbox          peer.Inbox
 
@@ -89,7 +89,7 @@ func (s *story) put(at int64, kind Kind, process int, text string) *Told {
 // last is the index of the line that was added last.
 func (s *story) last() int { return len(s.told) - 1 }
 
-// who names a process: nodes and clients are counted apart.
+// who names a process. Nodes and clients are numbered apart.
 func (s *story) who(id env.ID) string {
 	if int(id) < s.nodes {
 		return fmt.Sprintf("node %d", id)
@@ -199,7 +199,7 @@ func (s *story) asks(id env.ID, index int, op *history.Op) {
 		s.calls = append(s.calls, none)
 	}
 	s.calls[index] = s.last()
-	s.cause[id] = s.last() // what is sent next is sent for it
+	s.cause[id] = s.last() // later messages of the process follow from it
 }
 
 func (s *story) endOf(id env.ID, index int, op *history.Op) {
@@ -223,7 +223,7 @@ func (s *story) endOf(id env.ID, index int, op *history.Op) {
 	}
 }
 
-// configured tells a configuration of a shard that nobody was told of before.
+// configured tells a configuration of a shard that no node had received before.
 func (s *story) configured(c *control.Shard) {
 	at, set := int64(0), []env.ID{}
 	if s.lives {
@@ -241,7 +241,7 @@ func (s *story) configured(c *control.Shard) {
 	s.put(at, Configure, none, text).Shard = int(c.ID)
 }
 
-// pass adds the lines of what the trace has had since.
+// pass adds the lines of the trace since the last call.
 func (s *story) pass() {
 	if !s.lives {
 		return

@@ -152,8 +152,7 @@ func countRecords(tail []byte) (n int) {
 	return n
 }
 
-// hitOfShard tells a fault point whose key names a shard, and reports whether it is
-// one.
+// hitOfShard tells a fault point with a key that names a shard, and reports whether it is one.
 func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 	switch p {
 	case fault.EpochAdopted:
@@ -172,7 +171,7 @@ func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 // may be about thousands of slots.
 const maxWords = 1000
 
-// figures tells what a node says of the shards that it leads.
+// figures tells a node's figures of the shards that it leads.
 func figures(f *peer.Figures) (text string) {
 	for i := range f.Led {
 		if len(text) > maxWords {
@@ -194,7 +193,7 @@ func figures(f *peer.Figures) (text string) {
 	return text
 }
 
-// troubles says what a heartbeat says of shards.
+// troubles tells the troubles of shards in a heartbeat.
 func troubles(found []peer.Trouble) (text string) {
 	for _, t := range found {
 		text += fmt.Sprintf("; shard %d epoch %d: unconfirmed for %d ms, unsynced for %d ms", t.Shard, t.Epoch, t.Unconfirmed/env.Millisecond, t.Unsynced/env.Millisecond)

@@ -16,7 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// What the world did to messages and to disks, in words.
+// The world's treatment of messages and disks, in words.
 
 // flight is a message that was sent.
 type flight struct {
@@ -188,7 +188,7 @@ func (s *story) Worked(id env.ID, ref uint32, err env.Errno) {
 	s.done = s.last()
 }
 
-// operation is what the line of a disk operation says of it.
+// operation returns the words of a disk operation's line.
 func operation(t *Told) string {
 	_, what, _ := strings.Cut(t.Text, "disk: ")
 	return what
@@ -229,7 +229,7 @@ func (s *story) damaged(id env.ID, path string) {
 	s.line(Chance, int(id), "%-9s disk: ROT damages %s", s.who(id), path)
 }
 
-// finish completes the story with what was found.
+// finish completes the story with the findings.
 func (s *story) finish(findings []checker.Finding, ops []history.Op, ended int64) []Told {
 	s.pass()
 	s.name()
@@ -289,7 +289,7 @@ func (s *story) justBefore(t *Told) int {
 	return none
 }
 
-// merge puts findings behind all that had happened by then. Lines keep what they follow from.
+// merge puts each finding behind all earlier events. Lines keep the lines that they follow from.
 func merge(told, found []Told) []Told {
 	all, moved := make([]Told, 0, len(told)+len(found)), make([]int, len(told))
 	for i := range told {

@@ -10,11 +10,11 @@ import (
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
 
-// Nodes are asked again and again how the cluster is, whatever they do. What they tell is
-// noted beside what was so, and a checker compares.
+// Nodes are asked for the health of the cluster again and again, whatever they do. Their answers
+// are noted beside the truth, and a checker compares the two.
 
-// asking says when nodes are asked. A node is asked right behind one of its Steps: as in a
-// real process, which answers between two of them, its clock is then what it reads.
+// asking says when nodes are asked. A node is asked right behind one of its Steps: its clock then
+// shows the time of the answer, as in a real process, which answers between two Steps.
 type asking struct {
 	every   int64 // between two questions to the coordinator
 	due     int64 // the earliest of next
@@ -26,9 +26,9 @@ type asking struct {
 	shift   uint64 // moves the instants: nothing else hangs on them
 }
 
-// Between two questions to the coordinator pass 180 to 300 ms, so that they come at any
-// time between two of its own; others have less to tell. Where there are many, each of them
-// is asked less often, so that a run that is larger does not ask more for what it does.
+// Between two questions to the coordinator pass 180 to 300 ms, so that they come at any time
+// between two of its own polls. Other nodes have less to report. Where there are many, each of them
+// is asked less often, so that a larger run does not ask more in proportion to its work.
 const (
 	askedAtLeast = 180 * millisecond
 	askedSpread  = uint64(120 * millisecond)
@@ -51,7 +51,7 @@ func (a *asking) reset(seed uint64, nodes int) {
 	a.due = slices.Min(a.next)
 }
 
-// ask asks the nodes whose time has come and that have just stepped.
+// ask asks the nodes that are due and have just stepped.
 func (r *Runner) ask() {
 	a, now := &r.asking, r.world.Time()
 	for i := range a.next {
@@ -78,7 +78,7 @@ func (r *Runner) hasStepped(i int) bool {
 	return !a.waits[i]
 }
 
-// tells notes what a node tells, and returns when it is to be asked again.
+// tells notes a node's answer, and returns when the node is to be asked again.
 func (r *Runner) tells(i int) int64 {
 	r.observer.decides()
 	r.node(i).Health(&r.asking.cluster)
@@ -89,7 +89,7 @@ func (r *Runner) tells(i int) int64 {
 	return askedOthers * r.asking.every * max(1, int64(len(r.asking.next)/manyNodes))
 }
 
-// told notes what a node tells.
+// told notes a node's answer.
 func (o *observer) told(by env.ID, c *health.Cluster) {
 	t := o.run.Health.AddTelling()
 	if t == nil {

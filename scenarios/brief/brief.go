@@ -1,7 +1,7 @@
-// Package brief tells the run of a small plan in a few lines: who takes part, the faults,
-// who leads the shards, what of the run matters, and the finding.
+// Package brief tells the run of a small plan in a few lines: the nodes and clients, the faults,
+// the leaders of the shards, the lines of the story that matter, and the finding.
 //
-// The one rule to remember: the story is told around what the finding is about.
+// The one rule to remember: the story is told around the subject of the finding.
 package brief
 
 import (
@@ -20,14 +20,14 @@ import (
 // Bounds of a short story, lines.
 const (
 	maxEntries = 7  // of a plan that are told in words
-	maxLeads   = 2  // shards of which is said who leads
+	maxLeads   = 2  // shards with a line on their leaders
 	maxEpochs  = 4  // of each of them
 	maxTold    = 11 // of the run
 	maxOwn     = 6  // of them that are about the finding before anything else is told
 	maxFinding = 2
 )
 
-// Words tells the entries of a plan: who takes part, then one fault a line.
+// Words describes the entries of a plan: the nodes and clients, then one fault a line.
 func Words(p *scenarios.Plan) []string {
 	c, w := &p.Cluster, &p.World
 	calls := len(p.Calls())
@@ -62,13 +62,14 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Of tells the run of a plan, which was told (scenarios.Options.Story) and has a finding, in at
-// most 24 lines: the entries, who leads the shards, what of the run matters, the finding.
+// Of tells a run in at most 24 lines: the entries of its plan, the leaders of the shards, the lines
+// of the story that matter, the finding. The run was told (scenarios.Options.Story) and has a
+// finding.
 func Of(got *scenarios.Result) []string {
 	return newTelling(got).lines()
 }
 
-// newTelling finds out what the first finding of a run is about.
+// newTelling finds the subject of the first finding of a run.
 func newTelling(got *scenarios.Result) *telling {
 	root := got.Findings[0]
 	t := &telling{plan: got.Plan, finding: root, story: got.Story, leads: got.Leads, focus: focusOf(&root, got.History.Ops, got.Plan)}
@@ -88,14 +89,14 @@ type telling struct {
 	story      []scenarios.Told
 	leads      []scenarios.Leads
 	operations []operation // of the finding
-	focus      focus       // what the finding is about
+	focus      focus       // the subject of the finding
 }
 
 // operation is one operation at fault.
 type operation struct{ session, request uint64 }
 
-// lines tells it in at most 24 lines: the entries, who leads the shards, what of the
-// run matters, the finding.
+// lines tells the run in at most 24 lines: the entries, the leaders of the shards, the lines of the
+// story that matter, the finding.
 func (r *telling) lines() []string {
 	var lines []string
 	for i, entry := range Words(r.plan) {
@@ -127,10 +128,10 @@ func (r *telling) lines() []string {
 	return lines
 }
 
-// matters chooses the lines of the story that are told, in order: some about the operations
-// and the record of the finding; faults, starts and ends of nodes; the others about the
-// finding; messages of its operations; what its slot did; what was going on when a fault
-// began; other calls; the rest. Where there are too many, those near the finding are told.
+// matters chooses lines of the story, in order: some about the operations and the record of the
+// finding; faults, starts and ends of nodes; the others about the finding; messages of its
+// operations; other acts of its slot; lines just before and after a fault began; other calls; the
+// rest. Where there are too many, those near the finding are told.
 func (r *telling) matters() []int {
 	fits := make([][]int, lastRank+1)
 	for i := range r.story {
@@ -150,13 +151,13 @@ func (r *telling) matters() []int {
 // How much a line of the story matters; the first most.
 const (
 	rankFault   = iota // faults, and starts and ends of nodes
-	rankOwn            // what the finding is about: its operations, its record
+	rankOwn            // the subject of the finding: its operations, its record
 	rankMessage        // messages of its operations, configurations of its shard
-	rankSlot           // what its slot did
-	rankAmid           // what was going on when a fault began
+	rankSlot           // acts of its slot
+	rankAmid           // lines near the beginning of a fault
 	rankCall           // other calls
 	lastRank           // everything else
-	rankNowhere        // what is told elsewhere
+	rankNowhere        // lines that are told elsewhere
 )
 
 // rank says how much line i of the story matters.
@@ -167,7 +168,7 @@ func (r *telling) rank(i int) int {
 		return rankNowhere
 	case t.Kind == scenarios.Object: // the finding is told below the story
 		return rankNowhere
-	case t.Kind == scenarios.Configure: // who leads first is told above it
+	case t.Kind == scenarios.Configure: // the first leader is told above it
 		if t.At > 0 && t.Shard == r.focus.shard {
 			return rankMessage
 		}

@@ -13,11 +13,11 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// unnamed stands for what a finding does not name.
+// unnamed stands for a tenant, slot or shard that a finding does not name.
 const unnamed = -1
 
-// focus is what a finding is about: when, and of which tenant, slot, record and shard. The
-// story is told around it.
+// focus is the subject of a finding: its time, tenant, slot, record and shard. The story is told
+// around it.
 type focus struct {
 	at     int64     // true time, ns; 0 if it shows at the end only
 	tenant tenant.ID // tenant.Reserved if it names none
@@ -27,7 +27,7 @@ type focus struct {
 	calls  []int     // operations at fault, and those that were told of the record
 }
 
-// focusOf finds out what a finding is about: from its operations, else from its words.
+// focusOf finds the subject of a finding: from its operations, else from its words.
 func focusOf(f *checker.Finding, ops []history.Op, p *scenarios.Plan) focus {
 	t := focus{at: f.At, tenant: tenant.Reserved, slot: unnamed, shard: unnamed, calls: slices.Clone(f.Ops)}
 	if n := len(f.Ops); n > 0 && f.Ops[n-1] < len(ops) {
@@ -122,7 +122,7 @@ func (r *telling) nearest(lines []int, n int) []int {
 	return near
 }
 
-// leaders says who leads each shard in which epoch, that of the finding first.
+// leaders lists the leaders of each shard by epoch, that of the finding first.
 func (r *telling) leaders() (lines []string) {
 	var shards []int
 	for i := range r.leads {
@@ -146,7 +146,7 @@ func (r *telling) leaders() (lines []string) {
 	return lines
 }
 
-// leadersOf says who leads a shard in which epoch, and from when.
+// leadersOf lists the leaders of a shard by epoch, each with the time of its beginning.
 func (r *telling) leadersOf(shard int) string {
 	var parts []string
 	epoch := unnamed

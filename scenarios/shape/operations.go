@@ -4,8 +4,8 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// withCalls returns the plan with only the operations that are kept: what is
-// behind the last one is cut off, what is between them is left out.
+// withCalls returns the plan with only the operations that are kept: those behind the last one are
+// cut off, those between them are left out.
 func withCalls(p *scenarios.Plan, keep []scenarios.Begun) *scenarios.Plan {
 	q := p.Copy()
 	w := &q.Workload
@@ -41,8 +41,8 @@ func withCallsAt(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	return withCalls(p, kept)
 }
 
-// halve returns the plan without the second half of what each client does, nil if each does
-// one thing at most.
+// halve returns the plan without the second half of each client's calls, nil if each makes one call
+// at most.
 func halve(p *scenarios.Plan) *scenarios.Plan {
 	if p.Workload.Operations <= 1 {
 		return nil
@@ -53,7 +53,7 @@ func halve(p *scenarios.Plan) *scenarios.Plan {
 	return q
 }
 
-// before cuts off what is skipped from operation n on.
+// before keeps the skipped operations of a list that come before operation n.
 func before(skip []scenarios.Skip, n int) (kept []scenarios.Skip) {
 	for _, k := range skip {
 		if k.To = min(k.To, n); k.From < k.To {

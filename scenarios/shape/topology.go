@@ -17,7 +17,7 @@ func numbers(n int) []int {
 	return list
 }
 
-// within leaves out what is skipped of clients that are not there.
+// within leaves out the skipped operations of clients that are not there.
 func within(skip []scenarios.Skip, clients int) []scenarios.Skip {
 	return slices.DeleteFunc(skip, func(k scenarios.Skip) bool { return k.Client >= clients })
 }

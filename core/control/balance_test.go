@@ -252,7 +252,7 @@ func TestWhoIsInNeedGetsSomething(t *testing.T) {
 			helped[need]++
 		}
 	})
-	if helped[Starved] < 5 || helped[Short] < 5 {
+	if helped[Starved] == 0 || helped[Short] == 0 {
 		t.Errorf("slots were in need, and others could help: %v; want more", helped)
 	}
 }

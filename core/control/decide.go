@@ -377,6 +377,7 @@ func (d *decision) elect(s *Shard, old look) {
 	if d.lead(Elect, s, d.reason(because, old)) {
 		return
 	}
+	waits := len(d.waits)
 	for _, m := range s.InSync {
 		switch l := d.look(m); {
 		case s.IsExcluded(m) && l.life == alive:
@@ -384,6 +385,9 @@ func (d *decision) elect(s *Shard, old look) {
 		case l.life != alive && l.life != restarted:
 			d.await(s, OnlyHope, l)
 		}
+	}
+	if len(d.waits) == waits && len(s.Eligible) > 0 { // all members lost their disks
+		d.await(s, OnlyHope, d.look(d.current(s.Eligible[0].Node)))
 	}
 }
 

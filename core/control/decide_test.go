@@ -85,6 +85,11 @@ var decisions = []struct {
 	{"who has another directory is not asked", []Command{starts(0, 1, 1, 1), starts(0, 2, 2, 0), restarts(1, 4), restarts(2, 4)}, []sight{quiet(0, 900)},
 		"reform shard 1 epoch 1 version 1 member 2/4: nobody in-sync may lead, the leader, node 2 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
 
+	{"the leader lost its disk, and the other member lacks records of a slot",
+		[]Command{removes(1, m(0, 1), m(2, 1)), excludes(1, m(1, 1), 7, 0), starts(2, 1, 1, 1), starts(2, 2, 2, 0), restarts(2, 5)}, nil,
+		"reform shard 1 epoch 1 version 3 member 1/1: nobody in-sync may lead, the leader, node 2 in incarnation 1, included: each has restarted or lacks records of a slot; all are there"},
+	{"the only member lost its disk, and the eligible one is silent", after(below, []Command{starts(2, 1, 1, 1), starts(2, 2, 2, 0), restarts(2, 5)}), []sight{quiet(1, 900)},
+		"shard 1 waits for node 1, in-sync in incarnation 1, which is silent for 900 ms: nobody else may lead"},
 	{"a member has restarted, which is its leader's to see to", []Command{restarts(0, 2)}, nil, ""},
 	{"a member is silent, which is its leader's to see to", nil, []sight{quiet(0, 300)}, ""},
 

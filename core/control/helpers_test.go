@@ -132,7 +132,7 @@ func invariant(p *Plane) error {
 		}
 		// A second fault may take the eligible member's disk while the last member's log of a
 		// slot has failed: then nobody is whole, and the leader does not serve the slot.
-		disksLost := slices.ContainsFunc(s.Replicas, func(id env.ID) bool { return p.Node(id).Lost > 0 })
+		disksLost := slices.ContainsFunc(p.nodes, func(n Node) bool { return n.Lost > 0 }) // its replica may have been replaced since
 		for j := range p.tenants {
 			t := &p.tenants[j]
 			for slot, home := range t.Shards {

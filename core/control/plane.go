@@ -348,10 +348,13 @@ func (p *Plane) reformable(s *Shard) bool {
 	if s.Reformed && slices.ContainsFunc(s.InSync, p.isLost) {
 		return p.leavesWhole(s) // the leader waits for its log, and the log is lost
 	}
-	if !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
-		return false
+	promotable := slices.ContainsFunc(s.InSync, func(m Member) bool { return p.promotable(s, m) })
+	if slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
+		return s.Reformed || !promotable
 	}
-	return s.Reformed || !slices.ContainsFunc(s.InSync, func(m Member) bool { return p.promotable(s, m) })
+	// Each member that is left lacks records of a slot. A member that lost its disk may have had
+	// them, and no other replica does: the slot waits for an operator, and the others need a leader.
+	return !promotable && len(s.Eligible) == 0 && p.leavesWhole(s) && slices.ContainsFunc(s.InSync, p.isLost)
 }
 
 // IsStuck reports whether every acknowledged log of a set is lost and no member is eligible: no

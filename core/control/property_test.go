@@ -214,7 +214,7 @@ func step(p *Plane, old, now *Shard, c *Command, done bool) error {
 		return fmt.Errorf("an epoch is a leadership: %s to %s", what(old), what(now))
 	case now.Leader != old.Leader && c.Kind == Elect && !slices.Contains(old.InSync, now.Leader) && !old.IsEligible(now.Leader.Node):
 		return fmt.Errorf("%v was promoted, of %v", now.Leader, old.InSync)
-	case now.Epoch != old.Epoch && (old.IsExcluded(now.Leader) && (c.Kind == Elect || anyWhole(old)) || !p.isRegistered(now.Leader)):
+	case now.Epoch != old.Epoch && (old.IsExcluded(now.Leader) && (c.Kind == Elect || anyWhole(p, old)) || !p.isRegistered(now.Leader)):
 		return fmt.Errorf("%v was promoted, registered %+v, excluded %v", now.Leader, p.Node(now.Leader.Node), old.Excluded)
 	case old.Reformed && !now.Reformed && (c.Kind != Settle || c.By != old.Leader) && !(c.Kind == Elect && old.IsEligible(now.Leader.Node)):
 		return fmt.Errorf("a reform ended by %v", c)
@@ -234,9 +234,9 @@ func step(p *Plane, old, now *Shard, c *Command, done bool) error {
 	return nil
 }
 
-// anyWhole reports whether a member of a shard has no exclusion.
-func anyWhole(s *Shard) bool {
-	return slices.ContainsFunc(s.InSync, func(m Member) bool { return !s.IsExcluded(m) })
+// anyWhole reports whether a member of a shard has no exclusion, and its disk.
+func anyWhole(p *Plane, s *Shard) bool {
+	return slices.ContainsFunc(s.InSync, func(m Member) bool { return !s.IsExcluded(m) && !p.isLost(m) })
 }
 
 // tenants returns copies that later commands do not change.

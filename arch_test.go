@@ -22,7 +22,7 @@ const module = "github.com/tidaldb/tidalsim"
 var floors = [][]string{
 	{"internal/nearest", "harness/verdict"},
 	{"core/env", "core/assert", "core/lineage", "core/strict"},
-	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/env/envtest", "internal/golden", "internal/yardstick"},
+	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/diskops", "core/env/envtest", "internal/golden", "internal/yardstick"},
 	{"core/record", "core/quota"},
 	{"core/wire", "core/peer", "core/wal", "core/route", "core/fair", "core/state", "core/health"},
 	{"core/replica", "core/metalog", "core/control", "core/placement"},

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/group"
@@ -22,8 +23,7 @@ const metaDir = "meta"
 // What is lent to the meta log.
 const (
 	metaTimer  env.TimerID = 2
-	MetaPrefix             = 0x7c // the first byte of the meta log's messages
-	metaOp                 = env.OpID(0xfe)
+	MetaPrefix             = 0x7c        // the first byte of the meta log's messages
 	metaFile               = env.File(2) // and the next: the first replica of a node has number 1
 )
 
@@ -89,7 +89,7 @@ func (m *meta) init(n *Node) {
 	m.plane = shared.founded.Clone()
 	m.log = metalog.New(metalog.Config{
 		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Founders: shared.founders(), Machine: planeMachine{m.plane},
-		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: metaOp, File: metaFile, Key: keyMeta, Owner: nobody},
+		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: diskops.Name{Purpose: stepMeta}.ID(), File: metaFile, Key: keyMeta, Owner: nobody},
 		Constants: shared.Meta,
 	})
 	for i := range m.plane.Nodes() {

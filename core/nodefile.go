@@ -3,26 +3,26 @@ package core
 import (
 	"fmt"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
-	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// The purposes of the node's own disk operations, in the lower 8 bits of their
-// IDs; above them is a number that tells operations of one purpose apart.
-const (
-	nodeFile = env.File(1)
+// nodeFile is the handle of the node file.
+const nodeFile = env.File(1)
 
-	stepMkdir   env.OpID = iota // the root's sync, after the directory of tenants was made
-	stepOpen                    // the node file, which may not exist
-	stepRead                    // the node file
-	stepWrite                   // an operation of the script that writes the node file
-	stepRemove                  // an operation of the removal under way
-	stepSwept                   // the removal of an empty directory
-	stepIgnore                  // success or failure does not matter
-	stepTenants                 // the making of the directory of tenants, which may exist
-	stepLeave                   // the removal of a slot that others hold now
-	purposeMask = 0xff
+// The purposes of the node's own disk operations, as their names have them (diskops.Name).
+const (
+	stepMkdir   uint8  = iota + 1 // the root's sync, after the directory of tenants was made
+	stepOpen                      // the node file, which may not exist
+	stepRead                      // the node file
+	stepWrite                     // an operation of the list that writes the node file
+	stepRemove                    // an operation of the removal under way
+	stepSwept                     // the removal of an empty directory
+	stepIgnore                    // success or failure does not matter
+	stepTenants                   // the making of the directory of tenants, which may exist
+	stepLeave                     // the removal of a slot that others hold now
+	stepMeta    = 0xfe            // any operation of the meta log, which has one under way at a time
 )
 
 // stepNames says, of the steps whose failure ends the process, what was tried.
@@ -35,34 +35,35 @@ var stepNames = [...]string{
 // operation's kind.
 const keyNodeFile uint16 = 0x180
 
-// nodeScript is the list of operations that writes the node file, done one after
-// the other.
+// nodeScript is the list of operations that writes the node file.
 type nodeScript struct {
-	ops     []env.Op
-	next    int
+	diskops.List
 	written uint64 // how often the file was begun to be written in this incarnation
 }
 
-func (n *Node) submit(op env.Op) {
-	op.Key = env.Key{
-		Kind: keyNodeFile + uint16(op.Kind),
-		A:    uint64(tenant.Reserved), B: n.script.written<<16 | uint64(op.ID),
-	}
+// submit asks for an operation that belongs to no list.
+func (n *Node) submit(purpose uint8, op env.Op) {
+	op.ID = diskops.Name{Purpose: purpose}.ID()
+	op.Key = n.nodeFileKey(op.Kind, op.ID)
 	n.env.Submit(op)
+}
+
+func (n *Node) nodeFileKey(kind env.OpKind, id env.OpID) env.Key {
+	return env.Key{Kind: keyNodeFile + uint16(kind), A: nobody, B: n.script.written<<16 | uint64(id)}
 }
 
 // startCatalog begins to read the node file of earlier incarnations.
 func (n *Node) startCatalog() {
 	// A name whose sync may have failed is made anew: what is seen need not be durable.
 	//safety:tenants-directory-made-anew by=durable-ack on=disk-trouble
-	n.submit(env.Op{Kind: env.OpRemove, Path: wal.TenantsDir, ID: stepIgnore}) // if it is empty; see sweep
-	n.submit(env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir, ID: stepTenants})
-	n.submit(env.Op{Kind: env.OpSyncDir, Path: "", ID: stepMkdir})
+	n.submit(stepIgnore, env.Op{Kind: env.OpRemove, Path: wal.TenantsDir}) // if it is empty; see sweep
+	n.submit(stepTenants, env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir})
+	n.submit(stepMkdir, env.Op{Kind: env.OpSyncDir, Path: ""})
 }
 
 // nodeDone goes on when one of the node's own operations is done.
 func (n *Node) nodeDone(ev *env.Event) {
-	switch step := ev.Op & purposeMask; {
+	switch step := diskops.NameOf(ev.Op).Purpose; {
 	case step == stepIgnore:
 	case step == stepLeave:
 		n.leavingDone(ev)
@@ -78,10 +79,10 @@ func (n *Node) nodeDone(ev *env.Event) {
 	case step == stepSwept:
 		n.swept()
 	case step == stepMkdir:
-		n.submit(env.Op{Kind: env.OpOpen, File: nodeFile, Path: nodeName, ID: stepOpen})
+		n.submit(stepOpen, env.Op{Kind: env.OpOpen, File: nodeFile, Path: nodeName})
 	case step == stepOpen:
-		n.submit(env.Op{Kind: env.OpRead, File: nodeFile, Length: ev.N, ID: stepRead})
-		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
+		n.submit(stepRead, env.Op{Kind: env.OpRead, File: nodeFile, Length: ev.N})
+		n.submit(stepIgnore, env.Op{Kind: env.OpClose, File: nodeFile})
 	case step == stepRead:
 		catalog, err := DecodeCatalog(ev.Data)
 		if err != nil {
@@ -109,12 +110,12 @@ func (n *Node) countEpochs() {
 	n.runScript()
 }
 
-// scriptCatalog makes the script that replaces the node file: a new file under a
+// scriptCatalog makes the list that replaces the node file: a new file under a
 // temporary name, synced, renamed, and the directory synced.
 func (n *Node) scriptCatalog(c *Catalog) {
 	s := &n.script
 	s.written++
-	s.ops = append(s.ops,
+	s.Add(
 		env.Op{Kind: env.OpRemove, Path: nodeTemp},
 		env.Op{Kind: env.OpCreate, File: nodeFile, Path: nodeTemp},
 		env.Op{Kind: env.OpAppend, File: nodeFile, Data: c.Append(nil)},
@@ -124,43 +125,50 @@ func (n *Node) scriptCatalog(c *Catalog) {
 		env.Op{Kind: env.OpSyncDir, Path: ""})
 }
 
-// runScript does the next operation; after the last the content is durable.
-func (n *Node) runScript() {
+// runScript begins the list; after its last operation the content is durable.
+func (n *Node) runScript() { n.scriptTurn(n.script.Start()) }
+
+func (n *Node) scriptTurn(turn diskops.Turn) {
 	s := &n.script
-	if s.next == len(s.ops) {
-		s.ops, s.next = s.ops[:0], 0
+	switch turn {
+	case diskops.Submit:
+		id := diskops.Name{Purpose: stepWrite, Number: s.Number()}.ID()
+		s.Op().Key = n.nodeFileKey(s.Kind(), id)
+		s.Submit(n.env, id)
+	case diskops.Ended:
 		n.catalogDurable()
-		return
 	}
-	op := s.ops[s.next]
-	op.ID = stepWrite | env.OpID(s.next)<<8
-	n.submit(op)
 }
 
 func (n *Node) scriptDone(ev *env.Event) {
-	s := &n.script
-	kind := s.ops[s.next].Kind
+	turn := n.script.Done(ev)
+	if turn == diskops.Failed {
+		n.scriptFailed(ev.Err)
+		return
+	}
+	n.scriptTurn(turn)
+}
+
+// scriptFailed gives the file up if the disk has no room for it and the node can try again later.
+// Any other failure ends the process: after a failed sync the content of the disk is unknown.
+func (n *Node) scriptFailed(err env.Errno) {
+	names := n.sharing != nil && n.identity.writing
+	adopts := n.sharing != nil && len(n.adopting) > 0
+	if err != env.NoSpace || !names && !adopts && n.writing == nil {
+		n.env.Halt(fmt.Sprintf("node file: %s: %v", n.script.Kind(), err))
+		return
+	}
+	// Nothing happened yet that another start could see.
+	n.submit(stepIgnore, env.Op{Kind: env.OpClose, File: nodeFile})
+	n.submit(stepIgnore, env.Op{Kind: env.OpRemove, Path: nodeTemp})
+	n.script.Clear()
 	switch {
-	case ev.Err == env.OK, kind == env.OpRemove && ev.Err == env.NotExist:
-		s.next++
-		n.runScript()
-	case n.identity.writing && n.sharing != nil && ev.Err == env.NoSpace:
-		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
-		n.submit(env.Op{Kind: env.OpRemove, Path: nodeTemp, ID: stepIgnore})
-		s.ops, s.next = s.ops[:0], 0
+	case names:
 		n.identity.again = true // the next tick tries again
-	case (n.writing != nil || n.sharing != nil && len(n.adopting) > 0) && ev.Err == env.NoSpace:
-		// Nothing happened yet that another start could see.
-		n.submit(env.Op{Kind: env.OpClose, File: nodeFile, ID: stepIgnore})
-		n.submit(env.Op{Kind: env.OpRemove, Path: nodeTemp, ID: stepIgnore})
-		s.ops, s.next = s.ops[:0], 0
-		if n.writing == nil {
-			n.adopting, n.unadopted = n.adopting[:0], true // the next message, or tick, tries again
-			return
-		}
+	case n.writing != nil:
 		n.abandonChange()
-	default: // after a failed sync nobody knows what the disk holds
-		n.env.Halt(fmt.Sprintf("node file: %s: %v", kind, ev.Err))
+	default:
+		n.adopting, n.unadopted = n.adopting[:0], true // the next message, or tick, tries again
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -120,7 +121,7 @@ func (n *Node) runRemoval() {
 		return
 	}
 	op := r.ops[r.next]
-	op.ID = stepRemove | env.OpID(r.number)<<8&0xffffff00
+	op.ID = diskops.Name{Purpose: stepRemove, Number: uint32(r.number)}.ID()
 	op.Key = env.Key{Kind: keyRemoval + uint16(op.Kind), A: uint64(r.waiting[0]), B: r.number}
 	if op.Path == wal.TenantsDir { // nobody's own
 		op.Key.A, op.Key.B = nobody, uint64(r.waiting[0])

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/group"
 	"github.com/tidaldb/tidalsim/core/keyed"
@@ -230,7 +231,7 @@ func (n *Node) submitLeaving(id wal.Identity, kind env.OpKind, path string) {
 	n.leaving++
 	n.left++
 	key := env.Key{Kind: keyRemoval + uint16(kind), A: uint64(id.Tenant), B: n.left}
-	n.env.Submit(env.Op{Kind: kind, Path: path, ID: stepLeave, Key: key})
+	n.env.Submit(env.Op{Kind: kind, Path: path, ID: diskops.Name{Purpose: stepLeave}.ID(), Key: key})
 }
 
 // isLeaving reports whether slots that were let go are being removed. Until they are
@@ -272,7 +273,7 @@ func (n *Node) openGroup(s *control.Shard) *group.Group {
 
 // adoptEpochs begins to make epochs durable that groups have heard of, all at once.
 func (n *Node) adoptEpochs() {
-	n.unadopted = !n.ready || len(n.adopting) > 0 || len(n.script.ops) > 0
+	n.unadopted = !n.ready || len(n.adopting) > 0 || n.script.Busy()
 	if n.unadopted {
 		return
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"strings"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
@@ -19,7 +20,7 @@ func (n *Node) sweep() {
 	for i, dir := range empty {
 		owner, _ := wal.TenantOfPath(dir)
 		key := env.Key{Kind: keyNodeFile + uint16(env.OpRemove), A: uint64(owner), B: uint64(i)}
-		n.env.Submit(env.Op{Kind: env.OpRemove, Path: dir, ID: stepSwept, Key: key})
+		n.env.Submit(env.Op{Kind: env.OpRemove, Path: dir, ID: diskops.Name{Purpose: stepSwept}.ID(), Key: key})
 	}
 	if n.sweeping == 0 {
 		n.openSlots()

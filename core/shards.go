@@ -51,10 +51,10 @@ type sharing struct {
 	leaving   int            // operations of that under way
 	left      uint64         // operations of that so far
 
-	leaveFailed bool         // an operation of the slot that is being removed has failed
-	leavePause  env.Duration // the last pause; 0: there was none since a slot was removed
-	leaveAgain  env.Time     // until then nothing is removed
-	reading     group.Read   // that is being handed to its group
+	leaveFailed bool          // an operation of the slot that is being removed has failed
+	leavePause  diskops.Pause // the last pause; 0: there was none since a slot was removed
+	leaveAgain  env.Time      // until then nothing is removed
+	reading     group.Read    // that is being handed to its group
 	inbox       peer.Inbox
 	peerOut     []byte
 	tenancy     tenancy
@@ -247,8 +247,8 @@ func (n *Node) leavingDone(ev *env.Event) {
 		return
 	}
 	if n.leaveFailed {
-		n.leaveFailed, n.leavePause = false, min(max(2*n.leavePause, firstPause), longestPause)
-		n.leaveAgain = n.env.Now().Add(n.leavePause)
+		n.leaveFailed = false
+		n.leaveAgain = n.env.Now().Add(n.leavePause.Longer())
 		return
 	}
 	n.leavePause = 0

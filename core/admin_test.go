@@ -307,12 +307,13 @@ func TestARemovalThatFailsIsTriedAgain(t *testing.T) {
 		if len(h.tree(3)) == 0 || !h.removal.paused {
 			t.Fatalf("the disk lets go of nothing; left is %v, paused: %t", h.tree(3), h.removal.paused)
 		}
-		pauses = append(pauses, h.removal.wait)
-		h.now = h.now.Add(h.removal.wait)
+		pauses = append(pauses, env.Duration(h.removal.wait))
+		h.now = h.now.Add(env.Duration(h.removal.wait))
 		h.Step(&env.Event{Kind: env.Timer, Timer: removalTimer, At: h.now})
 	}
 	// The pauses begin anew once tenant 4 is removed.
-	if want := []env.Duration{firstPause, 2 * firstPause, 4 * firstPause}; !slices.Equal(pauses[2:5], want) || pauses[8] != longestPause {
+	const first, longest = 100 * env.Millisecond, 5 * env.Second
+	if want := []env.Duration{first, 2 * first, 4 * first}; !slices.Equal(pauses[2:5], want) || pauses[8] != longest {
 		t.Errorf("pauses %v", pauses)
 	}
 	if left := h.tree(4); len(left) > 0 {

@@ -20,22 +20,15 @@ import (
 //	tenants/{tenant}/trash          whose files are removed one by one,
 //	tenants/{tenant}                and then the directories themselves
 type removal struct {
-	waiting []tenant.ID // the first one is under way
-	ops     []env.Op    // of the step under way
-	next    int
-	number  uint64 // of the operation, in this incarnation
+	waiting []tenant.ID  // the first one is under way
+	list    diskops.List // of the step under way
+	number  uint64       // of the operation, in this incarnation
 
-	paused bool         // an operation failed; the removal goes on when removalTimer fires
-	wait   env.Duration // the last pause; 0: there was none since something was removed
+	// paused: an operation failed; the removal goes on when removalTimer fires. The disk may remove
+	// later a file that it does not remove now, and until then bytes of a dropped tenant are there.
+	paused bool
+	wait   diskops.Pause // the last pause; 0: there was none since something was removed
 }
-
-// The pauses of a removal whose operations fail: the first, doubled until the longest. What
-// the disk does not let go now it may let go later, and until then the bytes of a tenant that
-// has ended are there.
-const (
-	firstPause   = 100 * env.Millisecond
-	longestPause = 5 * env.Second
-)
 
 // removalTimer lets a removal go on.
 const removalTimer env.TimerID = 4
@@ -81,24 +74,23 @@ func (n *Node) lookAtRemoval() {
 	r := &n.removal
 	id := r.waiting[0]
 	home, trash := wal.TenantDir(id), trashDir(id)
-	r.ops, r.next = r.ops[:0], 0
 	rest := n.env.List(home)
 	switch {
 	case slices.Contains(rest, "trash/"):
 		n.emptyTrash(trash)
 	case slices.Contains(rest, "wal/"):
-		r.ops = append(r.ops,
+		r.list.Add(
 			env.Op{Kind: env.OpRename, Path: wal.WALDir(id), To: trash},
 			env.Op{Kind: env.OpSyncDir, Path: home})
 	case slices.Contains(n.env.List(wal.TenantsDir), id.String()+"/"):
-		r.ops = append(r.ops,
+		r.list.Add(
 			env.Op{Kind: env.OpRemove, Path: home},
 			env.Op{Kind: env.OpSyncDir, Path: wal.TenantsDir})
 	default:
 		n.endRemoval()
 		return
 	}
-	n.runRemoval()
+	n.removalTurn(r.list.Start())
 }
 
 // emptyTrash removes the files of every slot, then the directories.
@@ -107,37 +99,38 @@ func (n *Node) emptyTrash(trash string) {
 	for _, slot := range n.env.List(trash) {
 		dir := trash + "/" + strings.TrimSuffix(slot, "/")
 		for _, name := range n.env.List(dir) {
-			r.ops = append(r.ops, env.Op{Kind: env.OpRemove, Path: dir + "/" + name})
+			r.list.Add(env.Op{Kind: env.OpRemove, Path: dir + "/" + name})
 		}
-		r.ops = append(r.ops, env.Op{Kind: env.OpRemove, Path: dir})
+		r.list.Add(env.Op{Kind: env.OpRemove, Path: dir})
 	}
-	r.ops = append(r.ops, env.Op{Kind: env.OpRemove, Path: trash})
+	r.list.Add(env.Op{Kind: env.OpRemove, Path: trash})
 }
 
-func (n *Node) runRemoval() {
+func (n *Node) removalTurn(turn diskops.Turn) {
 	r := &n.removal
-	if r.next == len(r.ops) {
+	switch turn {
+	case diskops.Submit:
+		op := r.list.Op()
+		op.Key = env.Key{Kind: keyRemoval + uint16(op.Kind), A: uint64(r.waiting[0]), B: r.number}
+		if op.Path == wal.TenantsDir { // it belongs to no tenant
+			op.Key.A, op.Key.B = nobody, uint64(r.waiting[0])
+		}
+		r.list.Submit(n.env, diskops.Name{Purpose: stepRemove, Number: uint32(r.number)}.ID())
+		r.number++
+	case diskops.Ended:
 		n.lookAtRemoval()
-		return
+	case diskops.Failed:
+		r.list.Clear()
+		n.pauseRemoval()
 	}
-	op := r.ops[r.next]
-	op.ID = diskops.Name{Purpose: stepRemove, Number: uint32(r.number)}.ID()
-	op.Key = env.Key{Kind: keyRemoval + uint16(op.Kind), A: uint64(r.waiting[0]), B: r.number}
-	if op.Path == wal.TenantsDir { // nobody's own
-		op.Key.A, op.Key.B = nobody, uint64(r.waiting[0])
-	}
-	r.number++
-	n.env.Submit(op)
 }
 
 func (n *Node) removalDone(ev *env.Event) {
-	r := &n.removal
-	if ev.Err != env.OK && ev.Err != env.NotExist {
-		n.pauseRemoval()
-		return
+	turn := n.removal.list.Done(ev)
+	if turn == diskops.Failed && ev.Err == env.NotExist { // the next look finds what is left
+		turn = n.removal.list.Tolerate()
 	}
-	r.next++
-	n.runRemoval()
+	n.removalTurn(turn)
 }
 
 // pauseRemoval lets the removal go on later, with another tenant if others wait: the disk may
@@ -149,8 +142,8 @@ func (n *Node) pauseRemoval() {
 		return
 	}
 	r.waiting = append(r.waiting[1:], r.waiting[0])
-	r.paused, r.wait = true, min(max(2*r.wait, firstPause), longestPause)
-	n.env.SetTimer(removalTimer, n.env.Now().Add(r.wait))
+	r.paused = true
+	n.env.SetTimer(removalTimer, n.env.Now().Add(r.wait.Longer()))
 }
 
 // resumeRemoval goes on after a pause.

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
@@ -25,20 +26,18 @@ type drive struct {
 	queue  []*raftpb.Message // what raft wants to be written, in order
 	flight []*raftpb.Message // what is being written; of a new file what it is written for
 
-	work   work
-	ops    []env.Op // its steps
-	next   int      // the one that is under way, or waits for room
-	paused bool     // the step found no room and did nothing
-	since  env.Time // when the step began, or the disk finished the one before
-	count  uint32   // operations since the start
-	noted  int      // sightings that are being written
+	work  work
+	list  diskops.List // of the work
+	since env.Time     // when the operation under way began, or the disk finished the one before
+	count uint32       // operations since the start
+	noted int          // sightings that are being written
 
 	fresh   *content // being written as a new file
 	length  int64    // of that file
 	waiting int64    // size at which the next compaction is due, if one was given up
 }
 
-// work is what the steps are for.
+// work is what the operations are for.
 type work uint8
 
 const (
@@ -55,71 +54,73 @@ const fileName = "log"
 func (l *Log) path() string { return l.config.Dir + "/" + fileName }
 func (l *Log) temp() string { return l.path() + ".tmp" }
 
-// run begins a work's steps.
+// run begins a work.
 func (l *Log) run(e env.Env, w work, ops ...env.Op) {
 	d := &l.disk
-	d.work, d.ops, d.next, d.since = w, ops, 0, e.Now()
-	l.submit(e)
+	d.list.Clear()
+	d.list.Add(ops...)
+	d.work = w
+	l.diskTurn(e, d.list.Start())
 }
 
 func (l *Log) submit(e env.Env) {
 	d := &l.disk
-	op := d.ops[d.next]
-	op.ID = l.config.Seat.Op
-	op.Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: l.config.Seat.Owner, B: uint64(d.size), Attempt: d.count}
+	d.list.Op().Key = env.Key{Kind: l.config.Seat.Key + keyDisk, A: l.config.Seat.Owner, B: uint64(d.size), Attempt: d.count}
 	d.count++
-	e.Submit(op)
+	d.list.Submit(e, l.config.Seat.Op)
 }
 
-// diskDone goes on with the next step.
+// diskDone takes the completion of the operation under way.
 func (l *Log) diskDone(e env.Env, ev *env.Event) {
-	d := &l.disk
-	op := &d.ops[d.next]
-	if ev.Err != env.OK && !tolerated(op.Kind, ev.Err) {
-		l.diskFailed(e, op, ev.Err)
-		return
-	}
-	if d.work == preparing {
-		if l.prepared(e, op.Kind, ev); l.phase == stopped || d.work != preparing {
+	list := &l.disk.list
+	if list.Kind() == env.OpRead && ev.Err == env.OK {
+		if l.judge(e, ev.Data); l.phase == stopped {
 			return
 		}
 	}
-	if d.next, d.since = d.next+1, e.Now(); d.next < len(d.ops) {
-		l.submit(e)
+	turn := list.Done(ev)
+	if turn == diskops.Failed {
+		l.diskFailed(e, ev.Err)
 		return
 	}
-	l.workDone(e)
+	l.diskTurn(e, turn)
 }
 
-// tolerated says which failures mean that the step was done before.
-func tolerated(kind env.OpKind, err env.Errno) bool {
-	return kind == env.OpMkdir && err == env.Exist || kind == env.OpRemove && err == env.NotExist
+func (l *Log) diskTurn(e env.Env, turn diskops.Turn) {
+	l.disk.since = e.Now()
+	switch turn {
+	case diskops.Submit:
+		l.submit(e)
+	case diskops.Ended:
+		l.workDone(e)
+	}
 }
 
 // diskFailed waits for room, or gives up a compaction for want of it. Whatever else
 // fails ends the process: after a failed sync nobody knows what is durable, and the
 // next start reads what is there and writes it anew.
-func (l *Log) diskFailed(e env.Env, op *env.Op, err env.Errno) {
+func (l *Log) diskFailed(e env.Env, err env.Errno) {
 	d := &l.disk
-	isWrite := op.Kind == env.OpAppend || op.Kind == env.OpCreate || op.Kind == env.OpMkdir
+	kind := d.list.Kind()
+	isWrite := kind == env.OpAppend || kind == env.OpCreate || kind == env.OpMkdir
 	switch {
 	case err == env.NoSpace && isWrite && d.work == compacting:
 		d.waiting = d.size + l.config.CompactBytes
 		l.run(e, abandoning, env.Op{Kind: env.OpClose, File: d.spare}, env.Op{Kind: env.OpRemove, Path: l.temp()})
 	case err == env.NoSpace && isWrite:
-		d.paused = true
+		d.list.Wait()
 	case d.work == abandoning && err == env.BadHandle: // it was not even created
-		d.next++
+		d.list.Tolerate()
 		l.submit(e)
 	default:
-		e.Halt(fmt.Sprintf("%v: %s, step %d of %d: %v", l, op.Kind, d.next+1, len(d.ops), err))
+		number, of := d.list.At()
+		e.Halt(fmt.Sprintf("%v: %s, step %d of %d: %v", l, kind, number, of, err))
 	}
 }
 
 // retryDisk tries again what found no room.
 func (l *Log) retryDisk(e env.Env) {
-	if l.disk.paused {
-		l.disk.paused = false
+	if l.disk.list.Waits() {
 		l.submit(e)
 	}
 }
@@ -127,10 +128,10 @@ func (l *Log) retryDisk(e env.Env) {
 func (l *Log) workDone(e env.Env) {
 	d := &l.disk
 	w := d.work
-	d.work, d.ops = idle, nil
+	d.work = idle
 	switch w {
 	case preparing:
-		l.look(e)
+		l.prepared(e)
 	case appending:
 		l.appended(e)
 	case rewriting, compacting:
@@ -188,12 +189,12 @@ func (l *Log) write(e env.Env) {
 	}
 	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)
 	d.length = d.size + int64(len(data))
-	steps := []env.Op{{Kind: env.OpAppend, File: d.handle, Data: data}}
+	ops := []env.Op{{Kind: env.OpAppend, File: d.handle, Data: data}}
 	if d.awaited() || d.noted > 0 {
 		// Entries and votes are durable before anybody is told of them.
-		steps = append(steps, env.Op{Kind: env.OpSync, File: d.handle})
+		ops = append(ops, env.Op{Kind: env.OpSync, File: d.handle})
 	}
-	l.run(e, appending, steps...)
+	l.run(e, appending, ops...)
 }
 
 // awaited reports whether anybody is to be told that what is in flight is durable.
@@ -274,7 +275,7 @@ func (l *Log) rewrite(e env.Env, w work, c *content) {
 	data := c.encode()
 	d.fresh, d.length = c, int64(len(data))
 	e.Charge(env.Duration(len(data)/1024+1) * l.config.PerKiB)
-	steps := []env.Op{
+	ops := []env.Op{
 		{Kind: env.OpRemove, Path: l.temp()},
 		{Kind: env.OpCreate, Path: l.temp(), File: d.spare},
 		{Kind: env.OpAppend, File: d.spare, Data: data},
@@ -285,9 +286,9 @@ func (l *Log) rewrite(e env.Env, w work, c *content) {
 		{Kind: env.OpOpen, Path: l.path(), File: d.spare},
 	}
 	if d.open {
-		steps = append(steps, env.Op{Kind: env.OpClose, File: d.handle})
+		ops = append(ops, env.Op{Kind: env.OpClose, File: d.handle})
 	}
-	l.run(e, w, steps...)
+	l.run(e, w, ops...)
 }
 
 // renewed goes on in the new file.

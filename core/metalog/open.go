@@ -7,6 +7,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
@@ -17,35 +18,32 @@ func (l *Log) makeDirectory(e env.Env) {
 	l.run(e, preparing, env.Op{Kind: env.OpMkdir, Path: l.config.Dir}, env.Op{Kind: env.OpSyncDir, Path: parent})
 }
 
+// prepared goes on when the directory is made, or the file is read.
+func (l *Log) prepared(e env.Env) {
+	switch l.phase {
+	case making:
+		l.look(e)
+	case reading:
+		// What was read may be in the page cache only, or dropped by a failed sync and
+		// never to be written: it is written anew before anybody is told of it.
+		l.phase = naming
+		l.rewrite(e, rewriting, l.disk.fresh)
+	}
+}
+
 // look reads the file, if there is one. Without one the process has never been a
 // member under any ID that it could still use.
 func (l *Log) look(e env.Env) {
-	if l.phase != making {
-		return
-	}
 	if !slices.Contains(e.List(l.config.Dir), fileName) {
 		l.begin(e)
 		return
 	}
 	l.phase = reading
-	l.run(e, preparing, env.Op{Kind: env.OpOpen, Path: l.path(), File: l.disk.spare})
-}
-
-// prepared takes what an operation of opening brings.
-func (l *Log) prepared(e env.Env, kind env.OpKind, ev *env.Event) {
-	d := &l.disk
-	switch kind {
-	case env.OpOpen:
-		d.ops = append(d.ops, env.Op{Kind: env.OpRead, File: d.spare, Length: ev.N})
-	case env.OpRead:
-		l.judge(e, ev.Data)
-		d.ops = append(d.ops, env.Op{Kind: env.OpClose, File: d.spare})
-	case env.OpClose:
-		// What was read may be in the page cache only, or dropped by a failed sync and
-		// never to be written: it is written anew before anybody is told of it.
-		l.phase = naming
-		l.rewrite(e, rewriting, d.fresh)
-	}
+	spare := l.disk.spare
+	l.run(e, preparing,
+		env.Op{Kind: env.OpOpen, Path: l.path(), File: spare},
+		env.Op{Kind: env.OpRead, File: spare, Length: diskops.Whole},
+		env.Op{Kind: env.OpClose, File: spare})
 }
 
 // judge decodes the file. One that another log or process wrote is not ours to cut.

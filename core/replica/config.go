@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/quota"
@@ -138,7 +139,7 @@ func (r *Replica) Reopen() { r.closing = false }
 // answer.
 func (r *Replica) Drop(e env.Env) {
 	handles := []env.File{r.handle}
-	if r.script.bound(r.file(2)) {
+	if r.script.Bound(r.file(2)) {
 		handles = append(handles, r.file(2))
 	}
 	for _, file := range handles {
@@ -149,7 +150,7 @@ func (r *Replica) Drop(e env.Env) {
 	r.stop(ErrDropped)
 	r.task, r.begun = nothing, false
 	r.dropped, r.handle = true, 0
-	r.pending, r.frames, r.script = nil, nil, script{}
+	r.pending, r.frames, r.script = nil, nil, diskops.List{}
 }
 
 // Dropped reports whether the slot was dropped.

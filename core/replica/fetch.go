@@ -135,7 +135,7 @@ func (r *Replica) AfterOnDisk(e env.Env, to env.ID, seq lineage.Seq) bool {
 
 func (r *Replica) submitFetch(e env.Env, op env.Op) {
 	op.File = r.file(3)
-	op.ID = env.OpID(uint64(r.config.Index+1)<<32|forFetch<<24) | env.OpID(r.moved.fetch.life)
+	op.ID = r.operation(forFetch, uint32(r.moved.fetch.life))
 	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.moved.fetch.after)<<16|uint64(r.moved.fetch.offset)&0xffff)
 	e.Submit(op)
 }

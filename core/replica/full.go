@@ -75,7 +75,7 @@ func (r *Replica) abandonSnapshot(e env.Env, kind env.OpKind) bool {
 	s.stage = dropping
 	closing := env.Op{Kind: env.OpClose, File: r.file(2), ID: r.opID(forNobody), Key: r.key(e, keyScript+uint16(env.OpClose), uint64(s.at))}
 	e.Submit(closing) // an error is ignored: the handle may never have been bound
-	r.script.ops = r.script.ops[:0]
+	r.script.Clear()
 	r.scriptAdd(r.at(e, env.OpRemove, r.snapshotPath(s.at)+wal.TempSuffix, uint64(s.at)))
 	r.run(e)
 	return true

@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -11,15 +12,14 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// The purposes of disk operations, in bits 24..31 of the operation's ID; the
-// lower 24 bits are the batch's number.
+// The purposes of disk operations, as their names have them (diskops.Name).
 const (
-	forBatch  = iota + 1 // part of a batch: making the segment, appending
-	forSync              // part of a batch: syncing the segment, the directory
-	forScript            // the current step of the script
-	forRead              // the current step of reading a file
-	forNobody            // no step waits for its success
-	forFetch             // the current step of reading records for another replica
+	forBatch  uint8 = iota + 1 // part of a batch: making the segment, appending
+	forSync                    // part of a batch: syncing the segment, the directory
+	forScript                  // the current operation of the script
+	forRead                    // the current operation of reading a file
+	forNobody                  // no step waits for its success
+	forFetch                   // the current operation of reading records for another replica
 )
 
 // Key kinds of disk operations, beside those of fault points.
@@ -30,14 +30,18 @@ const (
 	keyScript // plus the operation's kind
 )
 
-func (r *Replica) opID(purpose uint32) env.OpID {
-	return env.OpID(uint64(r.config.Index+1)<<32 | uint64(purpose)<<24 | uint64(r.number&0xffffff))
+// operation names one of the replica's operations.
+func (r *Replica) operation(purpose uint8, number uint32) env.OpID {
+	return diskops.Name{Owner: r.config.Index + 1, Purpose: purpose, Number: number}.ID()
 }
+
+// opID names an operation by the last batch.
+func (r *Replica) opID(purpose uint8) env.OpID { return r.operation(purpose, r.number) }
 
 // Owner returns the index of the replica that a disk operation belongs to; false if it belongs to
 // the node itself.
 func Owner(id env.OpID) (uint32, bool) {
-	owner := uint32(id >> 32)
+	owner := diskops.NameOf(id).Owner
 	return owner - 1, owner > 0
 }
 
@@ -171,7 +175,7 @@ func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 	if r.phase == Stopped {
 		return nil
 	}
-	switch uint32(ev.Op) >> 24 {
+	switch diskops.NameOf(ev.Op).Purpose {
 	case forBatch, forSync:
 		r.batchDone(e, ev)
 	case forScript:
@@ -186,10 +190,11 @@ func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 }
 
 func (r *Replica) batchDone(e env.Env, ev *env.Event) {
-	if uint32(ev.Op)&0xffffff != r.flight.number {
+	name := diskops.NameOf(ev.Op)
+	if name.Number != r.flight.number {
 		return
 	}
-	written := uint32(ev.Op)>>24 == forBatch
+	written := name.Purpose == forBatch
 	switch {
 	case ev.Err == env.NoSpace && written, ev.Err == env.BadHandle && r.flight.full:
 		r.flight.full = true // a file that could not be created has no handle either

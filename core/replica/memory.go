@@ -117,11 +117,8 @@ const (
 func (m *Memory) giveList(list []Pending) { giveBack(&m.lists, list, pendingSize) }
 func (m *Memory) giveBuffer(b []byte)     { giveBack(&m.buffers, b, 1) }
 
-// giveScript returns a script's list to the pool and clears it, so that it keeps no data alive.
-func (m *Memory) giveScript(ops []env.Op) {
-	clear(ops)
-	giveBack(&m.scripts, ops, opSize)
-}
+// giveScript returns the memory of a script to the pool. The script has cleared it.
+func (m *Memory) giveScript(ops []env.Op) { giveBack(&m.scripts, ops, opSize) }
 
 // buffer returns the buffer, or one from the pool if it is nil.
 func (m *Memory) buffer(b []byte) []byte {

@@ -53,7 +53,7 @@ func (r *Replica) abandon(e env.Env) {
 	}
 	r.number++
 	r.flight = batch{number: r.number & 0xffffff}
-	r.script = script{life: r.script.life + 1, ops: r.script.ops[:0]}
+	r.script.Abandon()
 	m := r.moves()
 	m.fetch, m.outgoing = fetch{life: m.fetch.life + 1}, outgoing{}
 	r.recovery, r.snapshot = nil, snapshot{}

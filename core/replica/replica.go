@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -173,7 +174,7 @@ type Replica struct {
 	// files, even after later syncs.
 	doubted bool
 
-	script   script
+	script   diskops.List
 	recovery *recovery // nil: the slot is not being opened
 	snapshot snapshot
 	counts   Counts
@@ -203,7 +204,7 @@ func (r *Replica) Level(now env.Time) (level, full int64) {
 func (r *Replica) DiskBytes() (int64, bool) {
 	// During these steps the disk holds more or less than the recorded sizes.
 	//safety:disk-told-when-still false by=health-truth on=slow-follower
-	if r.phase != Serving && r.phase != Following && r.phase != Starting || r.snapshot.stage != idle || r.script.running || r.Busy() || r.stuck {
+	if r.phase != Serving && r.phase != Following && r.phase != Starting || r.snapshot.stage != idle || r.script.Busy() || r.Busy() || r.stuck {
 		return 0, false
 	}
 	size := r.snapshot.size

@@ -362,7 +362,7 @@ func (r *Replica) tryAgain(e env.Env) {
 // doTask begins the waiting task once nothing else is under way.
 func (r *Replica) doTask(e env.Env) {
 	searching := r.moved != nil && r.moved.fetch.stage != fetchIdle && r.moved.fetch.stage != fetchDone
-	if r.task == nothing || r.flight.waits > 0 || r.script.running || searching {
+	if r.task == nothing || r.flight.waits > 0 || r.script.Busy() || searching {
 		return
 	}
 	if r.moved != nil {

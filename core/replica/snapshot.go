@@ -54,7 +54,7 @@ const (
 // maybeSnapshot begins a snapshot of the state when the log has grown enough since the last one.
 func (r *Replica) maybeSnapshot(e env.Env) {
 	s := &r.snapshot
-	if s.stage != idle || s.since < r.config.SnapshotEvery || r.phase != Serving && r.phase != Following || r.script.running || r.task != nothing {
+	if s.stage != idle || s.since < r.config.SnapshotEvery || r.phase != Serving && r.phase != Following || r.script.Busy() || r.task != nothing {
 		return
 	}
 	s.stage, s.since, s.at = writing, 0, r.state.Position.Seq

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
@@ -81,15 +82,15 @@ func (r *Replica) AfterInMemory(dst []byte, seq lineage.Seq) (lineage.Position, 
 
 // fetch is a search in the segments for another node.
 type fetch struct {
-	stage   fetchStage
-	to      env.ID      // the node that asked
-	after   lineage.Seq // it needs the records after this one
-	segment int64       // first seq of the segment
-	offset  int64       // of the next read
-	rest    []byte      // unread bytes: the beginning of a frame
+	list    diskops.List // opens the segment, reads once or more, closes it
+	ended   bool         // Fetched has not returned the result yet
+	to      env.ID       // the node that asked
+	after   lineage.Seq  // it needs the records after this one
+	segment int64        // first seq of the segment
+	offset  int64        // of the next read
+	rest    []byte       // unread bytes: the beginning of a frame
 	at      lineage.Position
 	found   []byte // records, encoded as in messages
-	life    uint8
 
 	// cursor is the place where the next search probably continues.
 	cursor struct {
@@ -98,16 +99,6 @@ type fetch struct {
 		offset  int64
 	}
 }
-
-type fetchStage uint8
-
-const (
-	fetchIdle fetchStage = iota
-	fetchOpening
-	fetchReading
-	fetchClosing
-	fetchDone
-)
 
 // AfterOnDisk begins to read the records after seq for another node; Fetched returns them later. It
 // returns false if they are not all on the disk. While another search runs it begins none, and the
@@ -122,49 +113,49 @@ func (r *Replica) AfterOnDisk(e env.Env, to env.ID, seq lineage.Seq) bool {
 		return false
 	}
 	f := &r.moves().fetch
-	if f.stage != fetchIdle {
+	if f.list.Busy() || f.ended {
 		return true
 	}
-	*f = fetch{stage: fetchOpening, to: to, after: seq, segment: int64(r.segments[i].first), offset: wal.HeaderSize, cursor: f.cursor, rest: f.rest[:0], found: f.found[:0], life: f.life}
+	*f = fetch{list: f.list, to: to, after: seq, segment: int64(r.segments[i].first), offset: wal.HeaderSize, cursor: f.cursor, rest: f.rest[:0], found: f.found[:0]}
 	if f.cursor.seq == seq && f.cursor.segment == f.segment {
 		f.offset = f.cursor.offset
 	}
-	r.submitFetch(e, env.Op{Kind: env.OpOpen, Path: r.segmentPath(&r.segments[i])})
+	file := r.file(3)
+	f.list.Add(
+		env.Op{Kind: env.OpOpen, File: file, Path: r.segmentPath(&r.segments[i])},
+		env.Op{Kind: env.OpRead, File: file, Offset: f.offset, Length: fetchBytes},
+		env.Op{Kind: env.OpClose, File: file})
+	r.fetchTurn(e, f.list.Start())
 	return true
 }
 
-func (r *Replica) submitFetch(e env.Env, op env.Op) {
-	op.File = r.file(3)
-	op.ID = r.operation(forFetch, uint32(r.moved.fetch.life))
-	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.moved.fetch.after)<<16|uint64(r.moved.fetch.offset)&0xffff)
-	e.Submit(op)
+func (r *Replica) fetchTurn(e env.Env, turn diskops.Turn) {
+	f := &r.moved.fetch
+	if turn != diskops.Submit {
+		f.list.Clear()
+		f.ended = true
+		return
+	}
+	f.list.Op().Key = r.key(e, keyScript+uint16(f.list.Kind()), uint64(f.after)<<16|uint64(f.offset)&0xffff)
+	f.list.Submit(e, r.operation(forFetch, uint32(f.list.Life())))
 }
 
 // fetchDone continues the search after one of its disk operations. It does not retry a failure: the
 // node asks again, or gets a snapshot.
 func (r *Replica) fetchDone(e env.Env, ev *env.Event) {
 	f := &r.moved.fetch
-	if uint8(ev.Op) != f.life {
+	kind := f.list.Kind()
+	turn := f.list.Done(ev)
+	switch {
+	case turn == diskops.Ignore:
 		return
+	case kind == env.OpRead && turn == diskops.Failed:
+		turn = f.list.Tolerate() // the file is closed all the same
+	case kind == env.OpRead && r.search(ev.Data):
+		turn = f.list.Back()
+		f.list.Op().Offset = f.offset + int64(len(f.rest))
 	}
-	switch f.stage {
-	case fetchOpening:
-		if ev.Err != env.OK {
-			f.stage = fetchDone
-			return
-		}
-		f.stage = fetchReading
-		r.submitFetch(e, env.Op{Kind: env.OpRead, Offset: f.offset, Length: fetchBytes})
-	case fetchReading:
-		if ev.Err == env.OK && r.search(ev.Data) {
-			r.submitFetch(e, env.Op{Kind: env.OpRead, Offset: f.offset + int64(len(f.rest)), Length: fetchBytes})
-			return
-		}
-		f.stage = fetchClosing
-		r.submitFetch(e, env.Op{Kind: env.OpClose})
-	case fetchClosing:
-		f.stage = fetchDone
-	}
+	r.fetchTurn(e, turn)
 }
 
 // search scans the bytes of a read for records, and reports whether to read on.
@@ -197,11 +188,11 @@ func (r *Replica) search(data []byte) bool {
 // Fetched returns the result of a search once; false if none has ended. The records are empty if
 // the search failed.
 func (r *Replica) Fetched() (to env.ID, at lineage.Position, records []byte, ended bool) {
-	if r.moved == nil || r.moved.fetch.stage != fetchDone {
+	if r.moved == nil || !r.moved.fetch.ended {
 		return 0, lineage.Position{}, nil, false
 	}
 	f := &r.moved.fetch
-	f.stage = fetchIdle
+	f.ended = false
 	if f.at.Seq != f.after {
 		f.found = f.found[:0]
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -18,9 +19,9 @@ import (
 
 // recovery is the data that opening collects; it is dropped when the slot serves.
 type recovery struct {
-	files []found // manifest, newest snapshot, segments ascending
-	next  int     // file being read
-	stage int     // of that file
+	files []found      // manifest, newest snapshot, segments ascending
+	next  int          // file being read
+	list  diskops.List // that reads it
 	end   wal.Recovery
 
 	superfluous []found // covered by the snapshot; removed once every file is judged sound
@@ -31,13 +32,6 @@ type found struct {
 	first lineage.Seq // first seq of a segment; seq of a snapshot
 	data  []byte
 }
-
-// The stages of reading a file.
-const (
-	opening = iota
-	reading
-	closing
-)
 
 // Open begins to open the slot. started is when this incarnation of the node started; the bucket
 // earns tokens from then on.
@@ -160,33 +154,37 @@ func (r *Replica) readNext(e env.Env) {
 		}
 		return
 	}
-	r.recovery.stage = opening
-	r.submitRead(e, env.Op{Kind: env.OpOpen, Path: r.dir() + "/" + r.recovery.files[r.recovery.next].name})
+	file, b := r.file(2), uint64(r.recovery.next)
+	open := r.at(e, env.OpOpen, r.dir()+"/"+r.recovery.files[b].name, b)
+	open.File = file
+	r.recovery.list.Add(open,
+		env.Op{Kind: env.OpRead, File: file, Length: diskops.Whole, Key: open.Key},
+		env.Op{Kind: env.OpClose, File: file, Key: open.Key})
+	r.readTurn(e, r.recovery.list.Start())
 }
 
-func (r *Replica) submitRead(e env.Env, op env.Op) {
-	op.File, op.ID = r.file(2), r.opID(forRead)
-	op.Key = r.key(e, keyScript+uint16(op.Kind), uint64(r.recovery.next))
-	e.Submit(op)
-}
-
-func (r *Replica) readDone(e env.Env, ev *env.Event) {
-	if ev.Err != env.OK {
-		r.stop(fmt.Errorf("reading %s/%s: %w", r.dir(), r.recovery.files[r.recovery.next].name, ev.Err))
-		return
-	}
+func (r *Replica) readTurn(e env.Env, turn diskops.Turn) {
 	c := r.recovery
-	c.stage++
-	switch c.stage {
-	case reading:
-		r.submitRead(e, env.Op{Kind: env.OpRead, Length: ev.N})
-	case closing:
-		c.files[c.next].data = slices.Clone(ev.Data)
-		r.submitRead(e, env.Op{Kind: env.OpClose})
-	default:
+	switch turn {
+	case diskops.Submit:
+		c.list.Op().Key.Kind += uint16(c.list.Kind())
+		c.list.Submit(e, r.opID(forRead))
+	case diskops.Ended:
 		c.next++
 		r.readNext(e)
 	}
+}
+
+func (r *Replica) readDone(e env.Env, ev *env.Event) {
+	c := r.recovery
+	if ev.Err != env.OK {
+		r.stop(fmt.Errorf("reading %s/%s: %w", r.dir(), c.files[c.next].name, ev.Err))
+		return
+	}
+	if c.list.Kind() == env.OpRead {
+		c.files[c.next].data = slices.Clone(ev.Data)
+	}
+	r.readTurn(e, c.list.Done(ev))
 }
 
 // judge replays the files into the state and begins the repairs.

@@ -55,7 +55,8 @@ func (r *Replica) abandon(e env.Env) {
 	r.flight = batch{number: r.number & 0xffffff}
 	r.script.Abandon()
 	m := r.moves()
-	m.fetch, m.outgoing = fetch{life: m.fetch.life + 1}, outgoing{}
+	m.fetch.list.Abandon()
+	m.fetch, m.outgoing = fetch{list: m.fetch.list}, outgoing{}
 	r.recovery, r.snapshot = nil, snapshot{}
 	r.frames, r.written, r.stuck, r.begun = r.frames[:0], r.written[:0], false, false
 	r.phase = Refetching

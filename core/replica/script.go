@@ -12,7 +12,6 @@ import (
 // The script is the replica's list of disk operations, beside those of its batches. One script runs
 // at a time; advance decides what follows it.
 
-
 // scriptAdd appends an operation to the script.
 func (r *Replica) scriptAdd(op env.Op) {
 	if !r.script.HasRoom() {

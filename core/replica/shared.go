@@ -361,12 +361,12 @@ func (r *Replica) tryAgain(e env.Env) {
 
 // doTask begins the waiting task once nothing else is under way.
 func (r *Replica) doTask(e env.Env) {
-	searching := r.moved != nil && r.moved.fetch.stage != fetchIdle && r.moved.fetch.stage != fetchDone
+	searching := r.moved != nil && r.moved.fetch.list.Busy()
 	if r.task == nothing || r.flight.waits > 0 || r.script.Busy() || searching {
 		return
 	}
 	if r.moved != nil {
-		r.moved.fetch.stage = fetchIdle // the search was in the old log
+		r.moved.fetch.ended = false // the search was in the old log
 	}
 	switch {
 	case r.begun:

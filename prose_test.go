@@ -23,9 +23,9 @@ import (
 var faceless = map[string]int{
 	"bench": 12,
 
-	"checker":         15,
+	"checker":         14,
 	"checker/history": 0,
-	"checker/observe": 7,
+	"checker/observe": 6,
 
 	"cmd/simrun": 1,
 

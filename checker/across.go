@@ -83,8 +83,8 @@ func (w *whole) gather(moments []moment) []moment {
 // entryOf returns the entry of a moment.
 func (w *whole) entryOf(m *moment) *observe.Entry { return &w.logs[m.slot].Entries[m.entry] }
 
-// endsInstant reports whether moment i is the last one of its instant. What several
-// slots do at one instant has no order, so sums over them are looked at when it is over.
+// endsInstant reports whether moment i is the last one of its instant. Acts of several slots at one
+// instant have no order, so sums over them are looked at when it is over.
 func (w *whole) endsInstant(i int) bool {
 	return i+1 == len(w.moments) || w.moments[i+1].at > w.moments[i].at
 }

@@ -8,8 +8,8 @@ import (
 
 const nameAvailability = "availability"
 
-// SessionDeadline is how long a session read takes at most, ns, while one replica of
-// three is hurt: what its client has seen is on another one, or soon will be.
+// SessionDeadline is how long a session read takes at most, ns, while one replica of three is hurt:
+// another replica has the records that its client has seen, or soon will.
 const SessionDeadline = 1_000_000_000
 
 // ReadDeadline is how long any other read takes at most then, ns. If the node led both
@@ -188,8 +188,8 @@ func judgeGap(v *verdict, run *observe.Run, g *observe.Gap) {
 		g.Shard, instant(g.From), instant(g.To), h.node, instant(h.since), instant(bound))
 }
 
-// leftOnPurpose returns how many members left a set, because their nodes were drained, before
-// anybody could know that another one was hurt.
+// leftOnPurpose returns how many members left a set, because their nodes were drained, before any
+// node could know that another one was hurt.
 func leftOnPurpose(run *observe.Run, shard lineage.Shard, since int64) (n int) {
 	for i := range run.Budget.Leaves {
 		l := &run.Budget.Leaves[i]

@@ -85,7 +85,7 @@ type recount struct {
 	after    []usage // in replica groups: after each entry of all logs laid end to end
 }
 
-// undo is what there was before a record.
+// undo is the state before a record.
 type undo struct {
 	seq    lineage.Seq
 	place  int32 // of the entity that it touches, or none
@@ -268,8 +268,8 @@ func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *obs
 	return strangers
 }
 
-// follow counts a record that was admitted; what stood at its place and behind it was
-// given back. Operations get their seqs in the order in which they were charged. Other
+// follow counts a record that was admitted. An earlier record at its place was given back, and so
+// were those behind that. Operations get their seqs in the order in which they were charged. Other
 // records may be numbered before operations that wait, so they cut none of those.
 func (c *recount) follow(l *observe.Log, ev *observe.Event) {
 	switch {

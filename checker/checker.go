@@ -64,7 +64,7 @@ type Scratch struct {
 	changes index    // operations that change a log, by identity
 	ends    []int32  // of each log, where it ends among the logs laid end to end
 	dumps   index    // final dumps, by slot
-	kept    index    // what nodes have on their disks in the end, by slot
+	kept    index    // the nodes' logs on their disks at the end, by slot
 	dense   index    // entities of one log, or partitions
 	folds   []fold   // by entity of dense
 	slot    slotFold // of the replicas-equal checker

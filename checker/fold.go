@@ -7,8 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
-// fold is one entity of a log, added up: the checkers' own idea of what records
-// mean.
+// fold is the sum of a log for one entity: the checkers' own idea of the meaning of records.
 //
 // Invariant: an entity that is not live has the zero state.
 type fold struct {
@@ -32,8 +31,8 @@ func (f *fold) apply(rec *record.Record) {
 	}
 }
 
-// changes reports whether a record would make a difference to the entity: what
-// exists is not created again, what does not is not deleted.
+// changes reports whether a record would make a difference to the entity: an entity that exists is
+// not created again, and one that does not is not deleted.
 func (f *fold) changes(k record.Kind) bool {
 	switch k {
 	case record.EntityPut:

@@ -15,7 +15,7 @@ const nameHealth = "health-truth"
 // age A, reported at T, is right if it was true at some instant between T-A and T. Ages are of
 // clocks that may run slower than true time. Its rules:
 //
-//	wrong-use         a slot's entities and bytes are not what its log adds up to at that seq
+//	wrong-use         a slot's entities and bytes differ from the fold of its log at that seq
 //	old-use           a change that was acknowledged, or read, before is not counted
 //	early-use         a record is counted that no node had appended
 //	wrong-sum         a shard's entities and bytes are not those of all its slots
@@ -23,7 +23,7 @@ const nameHealth = "health-truth"
 //	wrong-throughput  there were more, or fewer, signals in the window, or it was another one
 //	wrong-lag         a replica was further behind, or less far
 //	wrong-disk        the files took more or less, or more or less was free
-//	old-index         something was applied before that the control state does not tell of
+//	old-index         the control state lacks an entry that was applied before
 //	wrong-object      a decision about a node, a shard or a tenant is reported otherwise
 //	wrong-silence     a node was silent for longer, or less long
 //	wrong-watch       the reporting node has not been there for so long

@@ -138,7 +138,7 @@ func numberName(d *observe.Object, k int) string {
 	return fmt.Sprintf("%s of slot %d", slotNumbers[k%len(slotNumbers)], k/len(slotNumbers))
 }
 
-// derived looks at what follows from the shards that are told.
+// derived looks at the figures that follow from the reported shards.
 func (j *telling) derived() {
 	for i := range j.t.Nodes {
 		n := &j.t.Nodes[i]

@@ -83,8 +83,8 @@ func (j *telling) replicaDisk(s *observe.ToldShard, p *observe.ToldReplica) {
 	}
 }
 
-// inReport reports whether something was so in one of the reports of a node that were made
-// since and had come; else last is the last of those, nil if there was none.
+// inReport reports whether so holds for one of a node's reports that were made since an instant and
+// had arrived. Else last is the newest of those reports, nil if there was none.
 func (j *telling) inReport(node uint32, age uint64, so func(*observe.Report) bool) (was bool, last *observe.Report) {
 	since := j.since(age)
 	for _, r := range j.reports(node) {

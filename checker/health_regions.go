@@ -5,7 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// When a region is no longer well: what lasts exactly so long still is (R13).
+// A region is no longer well beyond these; exactly at them it still is (R13).
 const (
 	longLag     = 5_000  // ms; a lag that is older than this is as good as none
 	longSilence = 30_000 // ms

@@ -55,9 +55,8 @@ func (j *telling) unconfirmed(s *observe.ToldShard) {
 	}
 }
 
-// inSyncSince reports whether a member has been in the set of a shard since an instant: it is
-// in the newest configuration that had been told to anybody then, and in each one up to that
-// which is told.
+// inSyncSince reports whether a member has been in the set of a shard since an instant: it is in
+// the newest configuration that any node had then, and in each one up to the reported one.
 func (j *telling) inSyncSince(s *observe.ToldShard, m observe.Process, since int64) bool {
 	from := uint64(0)
 	for i := range j.run.Configurations.List {
@@ -271,9 +270,9 @@ type bounds struct {
 	shortest, longest int64  // ns, since the oldest of them has been waiting
 }
 
-// add adds a log of the shard: k is the leader's, and other the replica's, nil if it never
-// had any of it. What began to be sequenced in the window need not be in the figure, nor
-// need what ends with its tenant.
+// add adds a log of the shard: k is the leader's, and other the replica's, nil if the replica never
+// had any of it. A log that began to be sequenced in the window need not be in the figure, nor need
+// one that ends with its tenant.
 func (b *bounds) add(j *telling, k *observe.Track, lead *observe.Lead, other *observe.Track, since int64) {
 	from, now := max(since, lead.At), j.t.At
 	least, most := observe.Within(k.Ends, from, now)

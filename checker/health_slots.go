@@ -44,7 +44,7 @@ func (x *truth) reset(run *observe.Run) {
 	x.toldBy(run)
 }
 
-// toldBy notes what clients were told.
+// toldBy notes the clients' answers.
 func (x *truth) toldBy(run *observe.Run) {
 	ops := run.Ops()
 	for i := range ops {
@@ -121,7 +121,7 @@ func (j *telling) use(t tenant.ID, slot *observe.ToldSlot) {
 	}
 }
 
-// recount adds up each log once, and compares what slots were said to hold.
+// recount adds up each log once, and compares the reported uses of slots with it.
 func (x *truth) recount(v *verdict, run *observe.Run, c *recount) {
 	slices.SortFunc(x.uses, func(a, b use) int {
 		return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.seq, b.seq), cmp.Compare(a.telling, b.telling))

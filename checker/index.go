@@ -14,8 +14,8 @@ import (
 // none marks the end of a list of indexes.
 const none = int32(-1)
 
-// key is what an index is asked for: an operation's identity in its slot, an
-// entity of a tenant, or an entity alone.
+// key is the key of an index entry: an operation's identity in its slot, an entity of a tenant, or
+// an entity alone.
 type key struct{ a, b, c, d uint64 }
 
 func operationKey(t tenant.ID, slot lineage.Slot, op signal.Operation) key {

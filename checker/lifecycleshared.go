@@ -65,7 +65,7 @@ type resource struct {
 	have, may uint64
 }
 
-// resources puts what there is beside what there may be: rate and burst first.
+// resources pairs the actual amounts with the permitted ones: rate and burst first.
 func resources(have, may record.Limits) [4]resource {
 	return [...]resource{
 		{"the rate", have.Rate, may.Rate}, {"the burst", have.Burst, may.Burst},
@@ -124,8 +124,8 @@ func judgeFinalShares(v *verdict, run *observe.Run) {
 	}
 }
 
-// mayBeOld returns how old, in true time, what an operation was told may be: as old as
-// the level of a read allows. Changes, and linearizable reads, are of the present.
+// mayBeOld returns how old, in true time, the answer of an operation may be: as old as the level of
+// a read allows. Changes, and linearizable reads, are of the present.
 func mayBeOld(run *observe.Run, op *history.Op) int64 {
 	switch {
 	case !run.Shared || op.Kind != history.Read:

@@ -225,8 +225,7 @@ func (w *witnesses) queue(run *observe.Run, op *history.Op, i int32) {
 	w.fail("no-such-record", i, none, fmt.Sprintf("was answered as of seq %d, which the final log does not have", op.Seq))
 }
 
-// replay adds up the logs, and compares each read with what there is at its
-// place.
+// replay adds up the logs, and compares each read with the state at its place.
 func replay(run *observe.Run, s *Scratch) {
 	w, place := &s.witness, 0
 	for _, l := range run.Logs {
@@ -272,7 +271,7 @@ func (p *partition) replay(rec *record.Record, explained bool) {
 	p.fold.apply(rec)
 }
 
-// compare judges a read of which all records before its place are replayed.
+// compare judges a read. All records before its place are replayed.
 func (w *witnesses) compare(ops []history.Op, read int32) {
 	p := &w.parts[w.of[read]]
 	switch {

@@ -88,7 +88,7 @@ func ackedIsThere(v *verdict, run *observe.Run, s *Scratch, i int) {
 	}
 }
 
-// whatIsThere says what became of an acknowledged change that is not in the log.
+// whatIsThere describes the fate of an acknowledged change that is not in the log.
 func whatIsThere(run *observe.Run, op *history.Op) string {
 	at := run.Find(op.Tenant, op.Slot)
 	switch {

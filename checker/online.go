@@ -9,8 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What these judge was found out while the run went on, or needs no more
-// than a look.
+// These judges found their faults while the run went on, or need no more than a look.
 const (
 	nameDurableAck     = "durable-ack"
 	nameIslands        = "islands"

@@ -4,9 +4,9 @@ import "github.com/tidaldb/tidalsim/checker/observe"
 
 const nameReadIndex = "read-index"
 
-// judgeReadIndex looks at the position of each state that answers a linearizable read. The
-// index of a read is fixed after the read has come, so that the state has every record of its
-// slot that anybody was told of before, of whatever entity (Raft, section 6.4). It has one rule:
+// judgeReadIndex looks at the position of each state that answers a linearizable read. The index of
+// a read is fixed after the read has come, so that the state has every record of its slot that any
+// node had announced before, of whatever entity (Raft, section 6.4). It has one rule:
 //
 //	old-state  a linearizable read was answered from a state that lacks such a record
 func judgeReadIndex(run *observe.Run, _ Options) Report {

@@ -232,7 +232,7 @@ func (f *slotFold) evict(id uint64) {
 	f.sessions = slices.Delete(f.sessions, i, i+1)
 }
 
-// answer notes in the session of an operation what its request was told.
+// answer notes the answer to an operation's request in its session.
 func (f *slotFold) answer(rec *record.Record) {
 	i := f.session(rec.Client)
 	if i < 0 {

@@ -110,7 +110,7 @@ func does(rec *record.Record) string {
 	return rec.Kind.String()
 }
 
-// asks says what an operation asked for, in the words of does.
+// asks describes the request of an operation, in the words of does.
 func asks(op *history.Op) string {
 	rec := recordFor(op)
 	return does(&rec)

@@ -4,7 +4,7 @@ import "github.com/tidaldb/tidalsim/checker/observe"
 
 const nameResidency = "residency"
 
-// arrived are the rules that are broken by what arrives, by its way.
+// arrived are the rules for messages that arrive in the wrong place, by their way.
 var arrived = [...]string{observe.Delivered: "delivered-outside", observe.Queued: "queued-outside"}
 
 // judgeResidency looks at every disk operation and every message between nodes, when
@@ -16,8 +16,8 @@ var arrived = [...]string{observe.Delivered: "delivered-outside", observe.Queued
 //	queued-outside     a client's change of the tenant was handed to such a node
 //	answered-outside   such a node answered a client with the state of an entity
 //
-// Every message is looked at when it is sent and again when it is handed over, so that what
-// waits in a link or in an input queue counts where it arrives.
+// Every message is looked at when it is sent and again when it is handed over, so that a message
+// that waits in a link or in an input queue counts where it arrives.
 func judgeResidency(run *observe.Run, _ Options) Report {
 	v, r := newVerdict(nameResidency), &run.Residency
 	v.report.Checked = r.Count

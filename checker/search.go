@@ -240,11 +240,10 @@ func (w *witnesses) interval(ops []history.Op, p *partition, change int32) (call
 	return call, back
 }
 
-// proves reports whether the digest that a read returned proves that it saw the
-// change, or that it did not, whatever the order. It tells of writes only. One that
-// it has was not deleted in between; one that it lacks came later, or was deleted
-// before the read: by a deletion that can stand between the two, the first of which
-// begins at event deleted.
+// proves reports whether the digest that a read returned proves that it saw the change, or that it
+// did not, whatever the order. It knows writes only. A write that the read has was not deleted in
+// between. A write that the read lacks came later, or was deleted before the read: by a deletion
+// that can stand between the two. The first such deletion begins at event deleted.
 func (w *witnesses) proves(ops []history.Op, change, read int32, deleted uint64) bool {
 	switch {
 	case ops[change].Kind != history.Write:

@@ -15,7 +15,7 @@ const nameSession = "session"
 // judges, and at the answers of replica groups at any level. Its rules:
 //
 //	went-back     a session read returned less than its client was told before it began
-//	too-old       a bounded read lacks a change that was acknowledged, to anybody, its
+//	too-old       a bounded read lacks a change that was acknowledged, to any client, its
 //	              bound and more before it began
 //	answer-wrong  a read returned another state than the fold of the log where it stands
 //	answer-ahead  a read was told a position that the final log does not have
@@ -67,7 +67,7 @@ func (x *sessions) gather(run *observe.Run) {
 	slices.SortFunc(x.ends, func(a, b int32) int { return cmp.Compare(ops[a].Return, ops[b].Return) })
 }
 
-// slotOf returns the number of a client's view of a slot, or of everybody's.
+// slotOf returns the number of a client's view of a slot, or of the view of all clients.
 func (x *sessions) slotOf(op *history.Op, client uint64) int32 {
 	number, fresh := x.index.dense(key{uint64(op.Tenant), uint64(op.Slot), client, 0})
 	if fresh {

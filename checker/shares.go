@@ -11,7 +11,7 @@ const nameShares = "shares"
 //
 //	held-early    a leader reported that a grant is in force before the record of it was durable
 //	              on every member in sync: another leader would go on with the grant before it
-//	granted-far   a slot was granted more while what all slots of the tenant may use together,
+//	granted-far   a slot was granted more while the sum that all slots of the tenant may use,
 //	              by the records that are committed and those behind them, was above the limits
 //	ended-early   a tenant ended while the leader of one of its slots had not reported it closed
 func judgeGrants(run *observe.Run, _ Options) Report {

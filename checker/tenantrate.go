@@ -11,7 +11,7 @@ import (
 // ends at it, begins at any instant, and admitted more than
 //
 //	the burst that may be in force when it begins
-//	+ what the rate that may be in force earns in it, times 1 + rho
+//	+ the earnings in it of the rate that may be in force, times 1 + rho
 //	+ 1
 //
 // which is R3 word for word while the limits stay as they are. "May be in force" is the largest
@@ -25,7 +25,7 @@ import (
 // holds T and some more:
 //
 //   - T is never above the burst that may be in force. No level is above its slot's share
-//     of the burst; shares add up to what may be in force at most (shares-over-limit),
+//     of the burst; shares add up to the burst in force at most (shares-over-limit),
 //     because the mover takes before it gives; a first share, which comes full, is part of that
 //     sum, and a later one arrives with its addition empty.
 //   - T grows by the rate that may be in force at most, times 1 + rho: rates add up too,

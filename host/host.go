@@ -2,9 +2,9 @@
 // one directory, TCP connections. It is the second host of the seam; package sim is
 // the first, and both pass the same conformance suite.
 //
-// A Process is an event loop: one goroutine calls Step with one event at a time,
-// and everything else that goes on - disk workers, connections - only puts events
-// into its queue. It refuses to know what its machine is for.
+// A Process is an event loop: one goroutine calls Step with one event at a time, and all other
+// goroutines - disk workers, connections - only put events into its queue. It refuses to know the
+// purpose of its machine.
 //
 // The one rule to remember: the machine decides. A host loses messages and reports
 // errors as they come; it never tries again on its own.
@@ -36,7 +36,7 @@ type Config struct {
 	Addresses map[env.ID]string
 	Listener  net.Listener // if not nil, used instead of listening at Addresses[ID]
 	Anywhere  bool         // allow a listener that others than this machine can reach
-	// Seed is what Chance hangs on, besides the process and its key.
+	// Seed is the seed of Chance, besides the process and its key.
 	Seed uint64
 	Disk disk.Config
 	// New returns the program. It must not ask anything yet.
@@ -103,7 +103,7 @@ func (p *Process) run() {
 	close(p.done)
 }
 
-// Meter returns what counts this life of the process.
+// Meter returns the counts of this start of the process.
 func (p *Process) Meter() *meter.Meter { return p.meter }
 
 // MaxInspections bounds the inspections that wait for a process to come to them, those
@@ -158,11 +158,11 @@ func NewNonce() env.Nonce {
 	return env.Nonce{A: binary.BigEndian.Uint64(b[:]), B: binary.BigEndian.Uint64(b[8:])}
 }
 
-// Nonce returns what names this start.
+// Nonce returns the name of this start.
 func (p *Process) Nonce() env.Nonce { return p.loop.nonce }
 
-// Kill ends the process as a signal would: after the Step that it is in, nothing of
-// what waits is done. It does not wait; see Done.
+// Kill ends the process as a signal would: after the Step that it is in, no waiting event is
+// handled. It does not wait; see Done.
 func (p *Process) Kill() { p.inbox.close() }
 
 // Done is closed when the process has ended and its directory and address are free.
@@ -172,5 +172,5 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // asked after Done.
 func (p *Process) Halted() string { return p.loop.halted }
 
-// Failure returns what went wrong while the process ended. To be asked after Done.
+// Failure returns the fault that arose while the process ended. Call it after Done.
 func (p *Process) Failure() error { return p.loop.failure }

@@ -22,7 +22,7 @@ type entry struct {
 	look   func()
 }
 
-// inbox is what waits for the event loop, in order.
+// inbox holds the events that wait for the event loop, in order.
 type inbox struct {
 	wake  chan struct{} // holds one; something came, or the inbox was closed
 	alarm *time.Timer   // of the loop alone
@@ -104,7 +104,7 @@ func (in *inbox) wait(longest time.Duration) bool {
 	return !in.closed
 }
 
-// close drops what waits and everything that comes.
+// close drops waiting and future events.
 func (in *inbox) close() {
 	in.mu.Lock()
 	in.closed = true
@@ -137,7 +137,7 @@ func (t *timers) set(id env.TimerID, at env.Time) {
 	t.earliest = slices.Min(t.due[:])
 }
 
-// fire puts the events of timers that are due behind what waits, earliest first.
+// fire puts the events of timers that are due behind the waiting ones, earliest first.
 func (t *timers) fire(now env.Time, in *inbox) {
 	for t.earliest <= now {
 		id := slices.Index(t.due[:], t.earliest)

@@ -1,9 +1,9 @@
-// Package report draws what happened. A page is one HTML file that opens from a disk,
-// without a network: of one seed, with lanes, messages, faults and the finding. It judges nothing, and shows nothing that a recording or a summary
-// does not say.
+// Package report draws a run. A page is one HTML file that opens from a disk, without a network: of
+// one seed, with lanes, messages, faults and the finding. It judges nothing, and shows only the
+// content of a recording or a summary.
 //
-// The one rule to remember: whatever comes from a run reaches the page as data, as JSON or
-// as columns, and the page's program puts it there as text.
+// The one rule to remember: data of a run reaches the page as data, as JSON or as columns, and the
+// page's program puts it there as text.
 package report
 
 import (

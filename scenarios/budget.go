@@ -26,7 +26,7 @@ const (
 	// MetaMajority: the disk is lost while fewer than a majority of the other members of the
 	// meta log have their files, or none of them has all that was applied.
 	MetaMajority Row = "meta-majority"
-	// NodeFile: the node's own file or a manifest is damaged, of which there is one copy.
+	// NodeFile: the node's own file or a manifest is damaged. Each has one copy.
 	NodeFile Row = "node-file"
 	// OnlyCopyTwice: the only copy of a slot is damaged in a second place.
 	OnlyCopyTwice Row = "only-copy-twice"

@@ -1,6 +1,6 @@
 package scenarios
 
-// calm has no faults: what fails here is no fault's fault.
+// calm has no faults: a failure here is no fault's fault.
 var calm = &Scenario{
 	Name:  "calm",
 	Story: "three tenants on three nodes, and nothing goes wrong",

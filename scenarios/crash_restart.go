@@ -32,11 +32,11 @@ func crashPoints() []env.Point {
 	return points
 }
 
-// gap is a pair of crashes that is aimed at one promise of the disk: a kill
-// leaves in the page cache what is not durable, and a loss of power, while the
-// node recovers or has just begun to serve, takes it back.
+// gap is a pair of crashes that is aimed at one promise of the disk: a kill leaves unsynced bytes
+// in the page cache, and a loss of power, while the node recovers or has just begun to serve, takes
+// them back.
 type gap struct {
-	kill  env.Point   // the kill comes while what follows this point is under way
+	kill  env.Point   // the kill comes while the operations behind this point are running
 	power []env.Point // then the power goes at one of these, or soon after
 }
 
@@ -52,8 +52,8 @@ func gaps() []gap {
 	}
 }
 
-// crash adds a crash; in half of the cases a pair, of which half are aimed at a
-// gap. If its moment does not come, the first crash of a plan strikes all the same.
+// crash adds a crash; in half of the cases a pair, and half of the pairs are aimed at a gap. If its
+// moment does not come, the first crash of a plan strikes all the same.
 func (d *draw) crash(p *Plan, i int) {
 	first := plan.Disruption{
 		Kind: plan.Power, Process: d.node(p, "crash node", i),
@@ -101,7 +101,7 @@ func (d *draw) aim(p *Plan, i int, target *gap, kill *plan.Disruption) {
 	case fault.SnapshotRenaming, fault.SnapshotDurable:
 		p.Cluster.Constants.SnapshotEvery = min(p.Cluster.Constants.SnapshotEvery, 2048)
 	case fault.SegmentRotating:
-		// Large batches: what does not fit leaves room for the small record that a
+		// Large batches: a record that does not fit leaves room for the small record that a
 		// recovery begins with.
 		p.Cluster.Constants.SegmentSize = min(p.Cluster.Constants.SegmentSize, 2048)
 		p.Workload.Concurrency, p.Workload.Think = 8, min(p.Workload.Think, 100*microsecond)

@@ -46,9 +46,9 @@ func (d *draw) smallDisk(p *Plan) {
 	p.World.Duration = 2 * second
 }
 
-// fullDisk fills a disk for a while, from a moment on at which it is about to be
-// written to. In half of the cases the node crashes meanwhile, and half of those
-// crashes find it at a moment that has to do with room.
+// fullDisk fills a disk for a while, from a moment on at which it is about to be written to. In
+// half of the cases the node crashes meanwhile, and half of the crashes come at a moment that has
+// to do with room.
 func (d *draw) fullDisk(p *Plan, i int) {
 	points := []env.Point{
 		fault.BatchSubmitting, fault.BatchSubmitting, fault.SegmentRotating, fault.SnapshotWriting, fault.SnapshotRenaming,

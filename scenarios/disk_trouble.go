@@ -57,8 +57,7 @@ func (d *draw) inhabited(p *Plan, name string, i int) uint32 {
 	return uint32(p.Cluster.Tenants[d.between(name, i, 0, int64(len(p.Cluster.Tenants)-1))].Node)
 }
 
-// trouble is a failing disk operation: of which files, and the moments after
-// which it is soon under way.
+// trouble is a failing disk operation: its files, and the moments after which it is soon running.
 type trouble struct {
 	files  string
 	points []env.Point // none: while something is unsynced
@@ -80,9 +79,9 @@ func failingSyncs() []trouble {
 	}
 }
 
-// failingSync lets syncs fail for a while. What stopped by that is restarted by an
-// operator, after which in half of the cases the power goes: what recovery took
-// from the page cache must be on the platter by then.
+// failingSync lets syncs fail for a while. An operator restarts the nodes that stopped because of
+// it, and in half of the cases the power goes then: bytes that recovery took from the page cache
+// must be on the platter by then.
 func (d *draw) failingSync(p *Plan, i int) {
 	all := failingSyncs()
 	t := all[d.between("sync", i, 0, int64(len(all)-1))]

@@ -114,7 +114,7 @@ func (d *draw) world(p *Plan) {
 	w.Disruptions = []plan.Disruption{}
 }
 
-// base draws what most scenarios share.
+// base draws the common part of most scenarios.
 func (d *draw) base(p *Plan) {
 	d.cluster(p)
 	d.workload(p)

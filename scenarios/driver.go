@@ -27,7 +27,7 @@ type driver struct {
 
 	next   int        // number of the next operation
 	open   []openCall // under way
-	unsent int        // changes under way of which no attempt was seen to be sent
+	unsent int        // running changes without an attempt that was seen to be sent
 	full   bool       // the next call waits for one of them to end
 	due    env.Time   // of a storm: when the next signal is to be sent
 	asks   env.ID     // loyal: the node that the next read goes to
@@ -186,8 +186,8 @@ func (d *driver) subject() (tenant.ID, signal.Entity) {
 	return id, entity
 }
 
-// among draws one of n tenants, of those that the client works on. They begin where its
-// share of all would.
+// among draws one of n tenants from those that the client works on. They begin where its share of
+// all would.
 func (d *driver) among(n uint64) uint64 {
 	each := uint64(d.plan.Workload.TenantsEach)
 	if each == 0 || each >= n {

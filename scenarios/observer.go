@@ -25,9 +25,9 @@ import (
 	"github.com/tidaldb/tidalsim/sim"
 )
 
-// observer is the omniscient bystander: it reads what nodes put on their disks
-// and into the network, and notes it for the checkers. It trusts bytes and keys,
-// never a node's own account.
+// observer is the omniscient bystander: it reads the bytes that nodes put on their disks and into
+// the network, and notes them for the checkers. It trusts bytes and keys, never a node's own
+// account.
 type observer struct {
 	world *sim.World
 	run   *observe.Run
@@ -563,8 +563,8 @@ const recent = 256
 type arrival struct {
 	frame uint64
 	since int64 // true time, ns
-	// Of a linearizable read of a replica group: the node that it reached, and up to where its
-	// slot had been told to anybody then.
+	// Of a linearizable read of a replica group: the node that it reached, and the last record of
+	// its slot that any node had announced then.
 	reads bool
 	node  env.ID
 	told  lineage.Seq
@@ -623,7 +623,7 @@ func (o *observer) torn(id env.ID, w *slotWrites, first, last int) string {
 	return ""
 }
 
-// missing says what of the records up to seq is not durable; "" if nothing.
+// missing names the records up to seq that are not durable; "" if none.
 func (o *observer) missing(id env.ID, w *slotWrites, seq lineage.Seq) string {
 	if seq <= w.durable {
 		return ""

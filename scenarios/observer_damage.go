@@ -115,7 +115,7 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 	}
 }
 
-// opensSlot notes that a node is about to look what there is of a log.
+// opensSlot notes that a node is about to look for the files of a log.
 func (o *observer) opensSlot(id env.ID, path string) {
 	t, slot, _, ok := wal.SlotOfPath(path + "/")
 	if ok && o.opens(id, t, slot) < 0 {
@@ -130,7 +130,7 @@ func (o *observer) opens(id env.ID, t tenant.ID, slot lineage.Slot) int {
 	})
 }
 
-// openingOf says what there is of a log that a node is about to read or to begin.
+// openingOf describes the files of a log that a node is about to read or to begin.
 func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.Opening {
 	w := o.writesOf(id, t, slot)
 	x := observe.Opening{
@@ -233,8 +233,8 @@ func (o *observer) bootDamage(id env.ID) {
 	}
 }
 
-// recoveries looks what became of the logs that are being opened, when a Step has ended:
-// one that stops passes no fault point.
+// recoveries looks at the logs that are being opened, when a Step has ended: a recovery that stops
+// passes no fault point.
 func (r *Runner) recoveries() {
 	v := &r.observer.damage
 	for i := 0; i < len(v.opening); i++ {
@@ -249,7 +249,7 @@ func (r *Runner) recoveries() {
 			continue
 		case phase == replica.Stopped && !errors.Is(failure, replica.ErrDropped):
 			x.Outcome, x.Text, x.At = observe.NotOpened, failure.Error(), r.world.Time()
-			x.Harm |= r.observer.harmTo(env.ID(x.Node), x.Tenant, x.Slot) // also what happened since
+			x.Harm |= r.observer.harmTo(env.ID(x.Node), x.Tenant, x.Slot) // also the later injuries
 			if errors.Is(failure, wal.ErrCorrupt) {
 				x.Outcome = observe.FoundCorrupt
 			}
@@ -359,7 +359,7 @@ func (o *observer) mayLetGo(id env.ID, w *slotWrites) bool {
 			w.letGo = true
 		}
 	}
-	// The coordinator itself lets go before it has told anybody.
+	// The coordinator itself lets go before it has announced the change.
 	plane, _ := o.shared.plane()
 	if s := plane.Shard(shard); s != nil && !slices.Contains(s.Replicas, id) {
 		w.letGo = true

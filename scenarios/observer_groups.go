@@ -240,7 +240,7 @@ func (o *observer) saidOfShard(from, to env.ID, m peer.ShardMessage) {
 	}
 }
 
-// leadsBy notes that a node claims to lead, by what only a leader says.
+// leadsBy notes that a node claims to lead, by a message that only a leader sends.
 func (o *observer) leadsBy(c observe.Claim) {
 	c.Kind = observe.Leads
 	o.claims(&c)
@@ -505,8 +505,8 @@ func (o *observer) carriedOut(from env.ID, m *peer.Proposed) {
 	}
 }
 
-// bytesOf returns the log of which a message carries records or a part of a snapshot; nil if
-// it carries nothing of a tenant. A Pull has epochs and seqs only.
+// bytesOf returns the log whose records, or part of a snapshot, a message carries; nil if it
+// carries nothing of a tenant. A Pull has epochs and seqs only.
 func bytesOf(m peer.ShardMessage) *peer.LogHeader {
 	switch m := m.(type) {
 	case *peer.Append:

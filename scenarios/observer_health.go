@@ -26,7 +26,7 @@ type healthView struct {
 	confirmed keyed.List[confirmed]
 	rounds    keyed.List[round]  // by shard and leader
 	snapshots []keyed.List[file] // by node, and then by path
-	left      []file             // of which some are forgotten
+	left      []file             // some of them are forgotten
 	noted     uint64             // the last entry of the meta log with noted decisions
 	changes   []control.Change
 }

@@ -153,8 +153,8 @@ func serves(plane *control.Plane, t tenant.ID) bool {
 	return x != nil && !x.Dropping
 }
 
-// reviewReformed looks for a member of a reformed set that has all that was told: each
-// may lack what another one has, until the leader has settled it.
+// reviewReformed looks for a member of a reformed set that has all announced records: each may lack
+// records that another one has, until the leader has settled it.
 func (o *observer) reviewReformed(shard *control.Shard, told utmost, short observe.Short) {
 	o.run.InSync.Count++
 	for _, m := range shard.InSync {

@@ -26,7 +26,7 @@ type olderCopy struct {
 // m began. An older copy that was made after the incarnation before had ended has all of it.
 func (o *observer) lostSince(before, m control.Member) bool {
 	over, had := o.startOf(before), o.diskOf(before)
-	for loss := o.diskOf(m); loss > had; { // the last one decides what there is
+	for loss := o.diskOf(m); loss > had; { // the last one decides
 		i := slices.IndexFunc(o.shared.copies, func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over })
 		if i < 0 {
 			return true

@@ -11,8 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// The observer of the judge progress: when a Step has ended it compares what nodes count on, in
-// memory, with what replicas have acknowledged, in messages.
+// The observer of the judge progress: when a Step has ended it compares the records that nodes
+// count on, in memory, with the replicas' acknowledgements, in messages.
 
 // acknowledged is the last acknowledgement of a replica: the epoch, the life of the node and of
 // the log, and the highest record.
@@ -40,7 +40,7 @@ func (o *observer) acknowledges(from env.ID, m *peer.Appended) {
 	w.acks.seq = max(w.acks.seq, m.At.Seq)
 }
 
-// reckonsAt notes that a fault point calls for a look at what its node counts on.
+// reckonsAt notes that a fault point calls for a look at the records that its node counts on.
 func (o *observer) reckonsAt(id env.ID, p env.Point, key env.Key) {
 	switch p {
 	case fault.BatchDurable, fault.SlotLeading, fault.LogCut:

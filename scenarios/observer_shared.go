@@ -29,8 +29,8 @@ type sharedView struct {
 	// plane returns the control plane as the member has it that has applied most of
 	// the meta log.
 	plane func() (*control.Plane, metalog.Position)
-	// quorums returns the sets of members of the meta log of each of which a majority has to
-	// agree, likewise.
+	// quorums returns the sets of members of the meta log, likewise. A majority of each set has to
+	// agree.
 	quorums func() [][]metalog.MemberID
 	meta    []env.ID // founding members of the meta log
 	// metaAsked is when the meta log of each node asked its disk for something last, true time, ns.
@@ -262,8 +262,8 @@ func (o *observer) durableThere(from env.ID, m *peer.Appended) {
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.At.Seq, o.world.Time(), missing == "", missing)
 }
 
-// lacks says what of the records up to that of an acknowledgement is not on a node's
-// platter; "" if nothing.
+// lacks names the records up to that of an acknowledgement that are not on a node's platter; "" if
+// none.
 func (o *observer) lacks(node env.ID, m *wire.Message) string {
 	return o.missing(node, o.writesOf(node, m.Tenant, m.Slot), m.Seq)
 }
@@ -385,15 +385,15 @@ func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 	return held, err == nil && held.Member == m && !slices.Contains(o.shared.aged, m)
 }
 
-// told returns up to where a slot's log was told to anybody; end is where it ends.
+// told returns the last announced record of a slot's log; end is where the log ends.
 func (v *sharedView) told(t tenant.ID, slot lineage.Slot, end lineage.Seq) lineage.Seq {
 	return min(end, v.leader(t, slot).told)
 }
 
 // denies notes that a node refuses a request because it does not lead, or does not serve yet,
-// although it has acknowledged changes of the slot in the highest epoch that began. It may
-// have been deposed since: only another acknowledgement in that epoch shows that it was not.
-// Sessions are opened one after the other, and what opens one may be told to come again.
+// although it has acknowledged changes of the slot in the highest epoch that began. It may have
+// been deposed since: only another acknowledgement in that epoch shows that it was not. Sessions
+// are opened one after the other, and a request that opens one may be told to come again.
 func (o *observer) denies(from env.ID, m *wire.Message) {
 	l := o.shared.leader(m.Tenant, m.Slot)
 	if m.Session == 0 || !o.leads(from, m.Tenant, m.Slot) || l.acked != l.epoch || l.denied.Before != 0 {

@@ -138,8 +138,8 @@ func (g *grants) lastOn(w *slotWrites) *grantAt {
 	return nil
 }
 
-// mayUse returns the most that a slot may use of each resource, whoever leads it: the grant in
-// its last committed record, those in records behind it, and the one that was told last.
+// mayUse returns the most that a slot may use of each resource, under whichever leader: the grant
+// in its last committed record, those in records behind it, and the last announced one.
 func (o *observer) mayUse(t tenant.ID, slot lineage.Slot, granted quota.Share) quota.Share {
 	g := o.shared.grantsOf(t, slot)
 	for i := len(g.records) - 1; i >= 0; i-- {

@@ -376,9 +376,8 @@ func (p *Plan) placement(t *TenantPlan) placement.Entry {
 	return placement.Entry{Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node}
 }
 
-// drift bounds how much faster than true time a node's clock ever runs, in parts per
-// million: rho of the rate limit's bound. What disruptions add is taken as if it came
-// at once.
+// drift bounds how much faster than true time a node's clock ever runs, in parts per million: rho
+// of the rate limit's bound. The additions of all disruptions are taken as if they came at once.
 func (p *Plan) drift() int64 {
 	rho := int64(0)
 	for node := range p.Cluster.Nodes {

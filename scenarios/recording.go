@@ -38,10 +38,10 @@ type Told struct {
 // none stands for a line, process, slot or shard that there is not.
 const none = -1
 
-// About says what kind of thing a line tells.
+// About is the kind of subject of a line.
 type About uint8
 
-// What lines are about.
+// The subjects of lines.
 const (
 	Detail About = iota // a disk operation, a message, a fault point
 	Fault               // a disruption begins or is over, the calm part begins
@@ -96,7 +96,7 @@ func (k Kind) String() string {
 // RecordedKinds returns the names of the lineKinds of lines, indexed by Kind.
 func RecordedKinds() []string { return recordedNames[:] }
 
-// Mark is a set of what happened to a message.
+// Mark is a set of the network's acts on a message.
 type Mark uint8
 
 // The marks.

@@ -206,8 +206,8 @@ func (r *Runner) plane() (*control.Plane, metalog.Position) {
 	return r.newest, r.applied
 }
 
-// metaQuorums returns the sets of members of the meta log of each of which a majority has to
-// agree, as they are where most of the log has been applied.
+// metaQuorums returns the sets of members of the meta log, as they are where most of the log has
+// been applied. A majority of each set has to agree.
 func (r *Runner) metaQuorums() [][]metalog.MemberID {
 	r.plane()
 	if r.knower != nil {
@@ -465,8 +465,8 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	}
 }
 
-// unsettled says what of the cluster is still under way, where all slots are open and every
-// operation has ended.
+// unsettled names the unfinished work of the cluster, where all slots are open and every operation
+// has ended.
 func (r *Runner) unsettled() {
 	if !r.sharesSettled() {
 		r.stall("shares of limits, or a drop, are still under way")
@@ -478,7 +478,7 @@ func (r *Runner) unsettled() {
 	}
 }
 
-// causes notes what may have kept clients from knowing how their calls ended.
+// causes notes the events that may have kept clients from knowing how their calls ended.
 func (r *Runner) causes() {
 	c := &r.run.Causes
 	for i := range r.plan.World.Disruptions {
@@ -494,8 +494,8 @@ func (r *Runner) causes() {
 	c.Deviated = r.world.Taken() > 0
 }
 
-// outages notes the disruptions that had an effect, and what hangs on them. What lasts
-// ends when the calm part begins.
+// outages notes the disruptions that had an effect, and their consequences. Lasting ones end when
+// the calm part begins.
 func (r *Runner) outages(calmAt int64) {
 	shared, a := r.plan.Cluster.Shared, &r.run.Availability
 	if shared == nil {

@@ -2,10 +2,10 @@
 // faults, judged by which checkers. It is the only place where the world and the
 // judges meet.
 //
-// One way through it: a scenario and a seed make a Plan; a Runner lets a world
-// live through the plan, with real nodes and clients in it, and shows the
-// checkers what clients were told and what an omniscient observer saw; the
-// Result says what held. A new scenario is one file and one line in All.
+// One way through it: a scenario and a seed make a Plan. A Runner lets a world live through the
+// plan, with real nodes and clients in it, and shows the checkers the clients' answers and the
+// observations of an omniscient observer. The Result holds the verdict. A new scenario is one file
+// and one line in All.
 package scenarios
 
 import (
@@ -21,7 +21,7 @@ import (
 // Scenario is one story.
 type Scenario struct {
 	Name  string
-	Story string // what happens and what must hold, in one sentence
+	Story string // the events and the promise, in one sentence
 	// Faulty scenarios count a seed only if at least one fault happened.
 	Faulty bool
 	// draw makes the plan of a seed.

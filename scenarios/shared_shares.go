@@ -80,7 +80,7 @@ func (d *draw) shares(p *Plan) {
 	w.Operations = w.Operations * 3 / 2
 }
 
-// limits draws what an operator does to limits that slots share.
+// limits draws an operator's changes of limits that slots share.
 func (d *draw) limits(p *Plan) (commands []CommandPlan) {
 	for i := range int(d.between("limit changes", 0, 1, 6)) {
 		place := int(d.between("limited", i, 1, int64(len(p.Cluster.Tenants)-1)))

@@ -52,7 +52,7 @@ func (d *draw) tight(p *Plan) {
 	p.Workload.Concurrency = int(d.log("tight concurrency", 0, 1, 32))
 }
 
-// weather draws what happens to messages and to power failures, and how far apart nodes are.
+// weather draws the faults of messages and of power failures, and the distances between nodes.
 func (d *draw) weather(p *Plan) {
 	r := &p.World.Rates
 	*r = crashRates(d)

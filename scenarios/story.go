@@ -58,13 +58,13 @@ func newStory(world *sim.World, p *Plan) *story {
 	return s
 }
 
-// tells reports whether what happens now is told.
+// tells reports whether events of this instant are told.
 func (s *story) tells() bool {
 	now := s.world.Time()
 	return now >= s.from && (s.to == 0 || now <= s.to)
 }
 
-// line adds a line about a process, if what happens now is told. The result is valid until
+// line adds a line about a process, if events of this instant are told. The result is valid until
 // the next line.
 func (s *story) line(kind Kind, process int, format string, operands ...any) *Told {
 	if !s.tells() {
@@ -174,7 +174,7 @@ func (s *story) sends(from, to env.ID, kind, about string) *Told {
 	return t
 }
 
-// describe names what of a message tells it from others.
+// describe names the part of a message that tells it from others.
 func describe(m *wire.Message) string {
 	switch m.Kind {
 	case wire.Hello, wire.Welcome, wire.Reset:

@@ -11,7 +11,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/record"
 )
 
-// What nodes say to each other, in words.
+// The messages between nodes, in words.
 
 // sentToPeer tells a message between nodes, and reports whether it was one.
 func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
@@ -49,7 +49,7 @@ func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
 	return true
 }
 
-// describeOfShard names what of a message about a shard tells it from others.
+// describeOfShard names the part of a message about a shard that tells it from others.
 func describeOfShard(m peer.ShardMessage) string {
 	said := fmt.Sprintf("shard %d epoch %d", m.OfShard().Shard, m.OfShard().Epoch)
 	if of, ok := m.(peer.LogMessage); ok {
@@ -81,7 +81,7 @@ func describeOfShard(m peer.ShardMessage) string {
 	return said
 }
 
-// describeOfControl names what of a message about the control plane tells it from others.
+// describeOfControl names the part of a message about the control plane that tells it from others.
 func describeOfControl(m peer.ControlMessage) string {
 	switch m := m.(type) {
 	case *peer.Heartbeat:
@@ -167,8 +167,8 @@ func (s *story) hitOfShard(id env.ID, p env.Point, key env.Key) bool {
 	return true
 }
 
-// maxWords bounds a line, bytes: what follows is only counted. One message of a large cluster
-// may be about thousands of slots.
+// maxWords bounds a line, bytes: the rest is only counted. One message of a large cluster may be
+// about thousands of slots.
 const maxWords = 1000
 
 // figures tells a node's figures of the shards that it leads.

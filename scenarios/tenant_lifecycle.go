@@ -58,9 +58,8 @@ func (d *draw) failsToRemove(p *Plan) {
 	})
 }
 
-// lifecycle draws what an operator does: all tenants that are not there at first
-// are created, limits change, some tenants are dropped, and one or two mistakes are
-// made.
+// lifecycle draws an operator's commands: all tenants that are not there at first are created,
+// limits change, some tenants are dropped, and one or two mistakes are made.
 func (d *draw) lifecycle(p *Plan) (commands []CommandPlan) {
 	for i, t := range p.Cluster.Tenants {
 		if t.Created {
@@ -97,8 +96,8 @@ func (d *draw) rival(p *Plan) (commands []CommandPlan) {
 	return commands
 }
 
-// configure draws limits: more, fewer than there are in use, the least that there
-// may be, and in some cases what must be refused.
+// configure draws limits: more, fewer than there are in use, the least that there may be, and in
+// some cases limits that must be refused.
 func (d *draw) configure(place, i int) CommandPlan {
 	c := CommandPlan{Kind: "configure", Tenant: place, Step: d.between("versions", i, 1, 3), Limits: d.generous("limits", i)}
 	switch l := &c.Limits; {
@@ -171,7 +170,7 @@ func (d *draw) lifecycleCrash(p *Plan, i int) {
 	if i == 0 {
 		crash.When.Nth, crash.When.By = 1, span(p)
 	}
-	if !d.oneIn(3, "at once", i) { // what follows a point takes some operations on the disk
+	if !d.oneIn(3, "at once", i) { // the operations behind a point take some time on the disk
 		crash.When.After = d.between("lifecycle after", i, 0, 4*p.World.Disk.Sync+8*p.World.Disk.Meta)
 	}
 	again := d.oneIn(3, "power again", i)

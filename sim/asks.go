@@ -16,7 +16,7 @@ func hashKey(k env.Key) uint64 {
 	return trace.Mix(trace.Mix(uint64(k.Kind)<<32|uint64(k.Attempt), k.A), k.B)
 }
 
-// hashBytes is 0 for what most events and operations lack: data.
+// hashBytes is 0 without data, as most events and operations are.
 func hashBytes(data []byte) uint64 {
 	if len(data) == 0 {
 		return 0

@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// This file damages what disks hold, within the budget that the world's owner
-// sets: damage beyond what machines promise to survive shows nothing.
+// This file damages the contents of disks, within the budget that the world's owner sets: damage
+// beyond the failures that machines promise to survive shows nothing.
 
 // place is a part of a file that may be damaged: at most one sector.
 type place struct {
@@ -43,7 +43,7 @@ func (w *World) mayWipe(i int, p *process) bool {
 	return may && (w.config.MayDamage != nil || w.config.MayWipe != nil || restores)
 }
 
-// failing says what becomes of disruption i, which lets operations on a disk fail.
+// failing returns the state of disruption i, which lets operations on a disk fail.
 func (w *World) failing(i int, p *process) state {
 	if w.config.MayFail != nil && !w.config.MayFail(p.id) {
 		w.forbidden(i)

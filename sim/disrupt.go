@@ -181,8 +181,8 @@ func (w *World) end(i int) {
 	w.trace.Note(w.now, d.Process, trace.Disrupt, uint64(i), noteEnds, uint64(a.fault.Struck), 0)
 }
 
-// apply makes the world show that disruption i, which lasts, began or ended. What
-// overlapping disruptions share is derived from all that are active.
+// apply makes the world show that disruption i, which lasts, began or ended. The common effect of
+// overlapping disruptions is derived from all that are active.
 func (w *World) apply(i int) {
 	d := &w.plan.Disruptions[i]
 	p := w.processes[d.Process]
@@ -379,7 +379,8 @@ func (w *World) beginCalm() {
 	}
 }
 
-// terms that neither draw chances nor wait: what failpoint calls off and return.
+// allowedTerm matches terms that neither draw chances nor wait: off and return, in the words of
+// failpoint.
 var allowedTerm = regexp.MustCompile(`^([0-9]+\*)?(off|return\((none|error|crash|delay|torn)\))(->([0-9]+\*)?(off|return\((none|error|crash|delay|torn)\)))*$`)
 
 // enableTerms gives each process that has terms a registry of its own.

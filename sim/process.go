@@ -59,7 +59,7 @@ type arrival struct {
 	since int64 // the same instant in true time
 }
 
-// cause is what an event is of.
+// cause is the kind of an event, and its timer if it is one's.
 type cause struct {
 	kind  env.EventKind
 	timer env.TimerID
@@ -129,7 +129,7 @@ func (p *process) boot() {
 	if w.config.Observer != nil {
 		w.config.Observer.Booted(p.id, p.incarnation, p.local)
 	}
-	w.stepping, w.running, p.charged = p, p, 0 // what New asks is asked in a Step
+	w.stepping, w.running, p.charged = p, p, 0 // requests of New are made in a Step
 	p.machine = p.program.New(p)
 	w.stepping, w.running = nil, nil
 	if p.dying != alive {
@@ -159,7 +159,7 @@ func (p *process) end(how crash, down int64) {
 	p.restart(down)
 }
 
-// lose takes from the disk what an end of this kind takes.
+// lose takes from the disk the bytes that an end of this kind takes.
 func (p *process) lose(how crash) {
 	p.note(trace.Crash, uint64(how), 0, 0, 0)
 	switch how {

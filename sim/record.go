@@ -5,7 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// Recorder is told what becomes of every message and disk operation, so that a run can be told
+// Recorder is notified of the fate of every message and disk operation, so that a run can be told
 // and drawn. An ordinary run has none, and a recorder changes nothing in a run. As with an
 // Observer, World.Time tells when, and arguments are valid during the call only.
 type Recorder interface {
@@ -36,7 +36,7 @@ type Flight struct {
 	Damaged  bool  // the first copy
 }
 
-// Fate is what becomes of a copy of a message where it should arrive.
+// Fate is the fate of a copy of a message where it should arrive.
 type Fate uint8
 
 // The fates.

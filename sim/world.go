@@ -23,8 +23,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
 
-// Program is what runs in one process. New is called at each start and must not
-// share state between incarnations.
+// Program makes the machine of one process. New is called at each start and must not share state
+// between incarnations.
 type Program struct {
 	Name string
 	New  func(env.Env) env.Machine
@@ -50,8 +50,8 @@ type Observer interface {
 	// Submitted is called when a process hands an operation to its disk. path is
 	// the path of the operation's file or directory.
 	Submitted(id env.ID, op *env.Op, path string)
-	// Hit is called when a process reaches a fault point, before anybody acts on
-	// it; local is its monotonic clock.
+	// Hit is called when a process reaches a fault point, before any action on it; local is its
+	// monotonic clock.
 	Hit(id env.ID, p env.Point, key env.Key, local env.Time)
 	// Booted is called before a process's first Step.
 	Booted(id env.ID, incarnation env.Incarnation, local env.Time)
@@ -342,7 +342,7 @@ func (w *World) Saw(id env.ID, a, b, c, d uint64) {
 // is valid until the next Reset.
 func (w *World) Hits() []uint64 { return w.hits }
 
-// Deviations returns what chance took in a run with Config.Record.
+// Deviations returns the deviations of a run with Config.Record.
 func (w *World) Deviations() []plan.Deviation {
 	taken := w.decider.Taken()
 	list := make([]plan.Deviation, len(taken))

@@ -8,7 +8,7 @@ import (
 // Outage is a disruption that had an effect.
 type Outage struct {
 	Node uint32
-	// Peer is the other node, if what connects two was hurt; -1: that is all others.
+	// Peer is the other node, if the link between two was hurt; -1: all others.
 	Peer int64
 	// Alone says that the node was down, or did not run, and that this was all.
 	Alone bool

@@ -44,9 +44,9 @@ type Removal struct {
 // DrainAnswer says that an operator was told that a node is drained.
 type DrainAnswer struct {
 	By, Node uint32
-	// Shard has a duty for the node then, of those that the newest configurations name.
+	// Shard is a shard with a duty for the node then, by the newest configurations.
 	Shard lineage.Shard
-	Busy  bool  // there is one
+	Busy  bool  // there is such a shard
 	At    int64 // true time, ns
 }
 

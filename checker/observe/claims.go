@@ -14,7 +14,7 @@ type ClaimKind uint8
 
 // The kinds of claims.
 const (
-	Leads     ClaimKind = iota + 1 // it does what only the leader of the epoch does
+	Leads     ClaimKind = iota + 1 // it acts as only the leader of the epoch does
 	Sequences                      // it gave a record of Tenant and Slot its place
 	Says                           // it sent another node a message of the epoch
 	Takes                          // it took a record from the leader of the epoch
@@ -43,7 +43,7 @@ type Claim struct {
 	Tenant tenant.ID    // Sequences, Takes
 	Slot   lineage.Slot // likewise
 	Seq    lineage.Seq  // likewise, of the first such record
-	What   string       // Leads, Says: the message, or what else shows it
+	What   string       // Leads, Says: the message, or another sign of it
 	At     int64        // true time, ns
 	// Durable is the shard's epoch in the node's file, as a power failure would leave
 	// it; of Says.
@@ -107,8 +107,8 @@ func (a *Claim) hash() uint32 {
 	return uint32(h >> 40)
 }
 
-// Repeats reports whether a claim says again what its process said last about the
-// same thing. That it does not may be wrong.
+// Repeats reports whether a claim repeats its process's last claim about the same subject. The
+// answer false may be wrong.
 func (c *Claims) Repeats(a *Claim) bool {
 	if len(c.known) == 0 {
 		return false

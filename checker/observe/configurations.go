@@ -38,9 +38,9 @@ type Registration struct {
 	Index uint64 // of the entry
 }
 
-// Configurations are the configurations of all shards that were seen, each version once, in
-// the order in which they were seen first. A version that a later one had overtaken before
-// anybody was told of it is missing. The zero value is empty and ready.
+// Configurations are the configurations of all shards that were seen, each version once, in the
+// order in which they were seen first. A version is missing if a later one had overtaken it before
+// any node received it. The zero value is empty and ready.
 type Configurations struct {
 	List  []Configuration
 	Lives []Registration

@@ -67,7 +67,7 @@ type Settled struct {
 	At    int64 // true time, ns
 }
 
-// Replicated is what all replicas of a slot's log show together.
+// Replicated holds the observations of all replicas of a slot's log together.
 type Replicated struct {
 	Tenant  tenant.ID
 	Slot    lineage.Slot
@@ -95,8 +95,8 @@ type Retained struct {
 
 // replica is a log on one node, as its bytes went to the disk.
 //
-// Invariant: chains[i] is that of record base+1+i. What stands behind end was cut, and
-// may come back until something was written in its place.
+// Invariant: chains[i] is that of record base+1+i. Records behind end were cut, and may come back
+// until another record was written in their place.
 type replica struct {
 	tenant  tenant.ID
 	slot    lineage.Slot
@@ -145,7 +145,7 @@ func (c *Copies) Replicated(t tenant.ID, slot lineage.Slot) *Replicated {
 	return s
 }
 
-// another makes a list one longer, with what an earlier run left there.
+// another makes a list one longer, with the memory that an earlier run left there.
 func another[T any](list *[]T) *T {
 	if n := len(*list); n < cap(*list) {
 		*list = (*list)[:n+1]
@@ -184,7 +184,7 @@ func (r *replica) chainAt(seq lineage.Seq) (lineage.Chain, bool) {
 	return r.chains[seq-r.base-1], true
 }
 
-// begin lets the log go on behind a record, of which the chain may be known.
+// begin lets the log go on behind a record, with or without a known chain.
 func (r *replica) begin(at lineage.Position) {
 	r.base, r.before, r.end, r.chains = at.Seq, at.Chain, at.Seq, r.chains[:0]
 }
@@ -378,7 +378,7 @@ func (c *Copies) Applied(p Process, t tenant.ID, slot lineage.Slot, seq lineage.
 	}
 }
 
-// lives forgets what earlier processes of the node said.
+// lives forgets the statements of earlier processes of the node.
 func (r *replica) lives(p Process) {
 	if r.process != p.Incarnation {
 		r.process, r.said = p.Incarnation, 0

@@ -19,7 +19,7 @@ const (
 	Replaced                     // a process ended while another replica's files took the place of the log
 )
 
-// Outcome is what became of opening a log.
+// Outcome is the outcome of opening a log.
 type Outcome uint8
 
 // The outcomes of opening a log.
@@ -43,8 +43,8 @@ type Opening struct {
 	Held    lineage.Seq
 	Durable lineage.Seq // the last record that was known to be on the platter before
 	Kept    lineage.Seq // the last record that the files hold after the repair of a torn tail
-	// Other is a record that was known to be on the platter, in the place of which the files
-	// hold another one; 0 if there is none.
+	// Other is a record that was known to be on the platter, and that another record replaces in
+	// the files; 0 if there is none.
 	Other    lineage.Seq
 	Manifest bool // the directory had one
 	Harm     Harm
@@ -86,7 +86,7 @@ type LogDamage struct {
 
 func (d *LogDamage) reset() { *d = LogDamage{List: d.List[:0], Hazards: d.Hazards[:0]} }
 
-// Opened notes what became of a log that a node opened.
+// Opened notes how a node opened a log.
 func (d *LogDamage) Opened(o Opening) { d.List = append(d.List, o) }
 
 // Hazard notes a deed.

@@ -61,7 +61,7 @@ type ToldNode struct {
 	Heard int64
 }
 
-// ToldDisk is what files take, as it was told.
+// ToldDisk is the reported size of files.
 type ToldDisk struct {
 	Age  Figure
 	Used Figure
@@ -101,7 +101,7 @@ type ToldReplica struct {
 // Compliance is whether a tenant was said to be where it may be. The zero value is unknown.
 type Compliance uint8
 
-// What may be said of it.
+// The compliances of a tenant.
 const (
 	Strays Compliance = iota + 1 // some of it is elsewhere
 	Complies
@@ -150,7 +150,7 @@ type ToldRegion struct {
 	Lag      Figure // ms
 }
 
-// ObjectKind says what an object is.
+// ObjectKind is the kind of an object.
 type ObjectKind uint8
 
 // The kinds of objects.

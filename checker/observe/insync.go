@@ -58,7 +58,7 @@ type Short struct {
 	When     Occasion
 	Tenant   tenant.ID
 	Slot     lineage.Slot
-	Seq      lineage.Seq // the last record that anybody was told of
+	Seq      lineage.Seq // the last announced record
 	Node     uint32
 	Shard    lineage.Shard
 	Epoch    lineage.ShardEpoch // of the shard, by the control plane

@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// CommandKind says what an operator wants.
+// CommandKind is the kind of an operator's command.
 type CommandKind uint8
 
 // The kinds of commands.

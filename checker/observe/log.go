@@ -70,7 +70,7 @@ type Event struct {
 	// Seq.
 	Written     bool
 	Record      record.Kind
-	Detail      int32 // what LimitsOf or RefusalOf looks up, from 1; 0 is nothing
+	Detail      int32 // the index for LimitsOf or RefusalOf, from 1; 0 is none
 	Seq         lineage.Seq
 	At          int64 // true time, ns
 	Local       int64 // the node's monotonic clock, ns
@@ -254,8 +254,7 @@ func (l *Log) Take(at, local int64, incarnation uint64) {
 	l.event(Admitted, at, local, incarnation)
 }
 
-// Place notes that the operation that waits longest of those that were charged
-// got its seq.
+// Place notes that a charged operation got its seq: the one that has waited longest.
 func (l *Log) Place(seq lineage.Seq) {
 	if len(l.taken) == 0 {
 		return

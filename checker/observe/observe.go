@@ -86,9 +86,9 @@ type Run struct {
 	Islands    Islands
 	Refusals   Refusals
 	States     States
-	Openings   LogDamage // what nodes found when they opened logs
+	Openings   LogDamage // the logs that nodes opened, as they found them
 
-	// Shared says that shards are replica groups. What follows is of them.
+	// Shared says that shards are replica groups. The fields below are about them.
 	Shared bool
 	Copies Copies
 	Claims Claims

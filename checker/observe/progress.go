@@ -42,7 +42,7 @@ type Belief struct {
 	Of     uint32             // the node that has the log
 	Epoch  lineage.ShardEpoch // in which it counts
 	Seq    lineage.Seq        // up to here
-	Last   lineage.Seq        // what there is to it: acknowledged, or in the log
+	Last   lineage.Seq        // the actual end: of the acknowledged records, or of the log
 	At     int64              // true time, ns
 }
 

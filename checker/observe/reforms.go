@@ -7,8 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Haste is what went wrong with a reform: the leader began its epoch too early or with the
-// wrong log, or the reform ended too early.
+// Haste is a fault of a reform: the leader began its epoch too early or with the wrong log, or the
+// reform ended too early.
 type Haste uint8
 
 // The kinds of haste.

@@ -26,10 +26,10 @@ const (
 	sessionImage = 5*8 + Window*16
 )
 
-// Parts is a slot's state at one record, its larger parts as digests, so that it is a
-// value that can be compared. A digest is the sum of those of its members; 0 is none.
+// Parts is a slot's state at one record as a comparable value: its larger parts are digests. A
+// digest is the sum of those of its members; 0 is none.
 type Parts struct {
-	Entities uint64 // live entities: place in the slot's order, logical bytes, what their signals add up to
+	Entities uint64 // live entities: place in the slot's order, logical bytes, the sum of their signals
 	Sessions uint64 // sessions: client, nonce, last use
 	Floors   uint64 // the lowest request number that each session still uses
 	Answers  uint64 // the table of duplicates

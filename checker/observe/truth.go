@@ -211,7 +211,7 @@ type Applied struct {
 	Index uint64
 }
 
-// Reached notes how far the meta log was applied by anybody.
+// Reached notes the highest entry of the meta log that any node has applied.
 func (h *Health) Reached(index uint64, at int64) {
 	if n := len(h.Applied); n == 0 || h.Applied[n-1].Index < index {
 		h.Applied = append(h.Applied, Applied{at, index})

@@ -5,7 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Hurt is a disruption that had an effect, and what it could reach.
+// Hurt is a disruption that had an effect, and its reach.
 type Hurt struct {
 	Process uint32 // that was disrupted
 	Peer    int64  // of a link: the process at its other end; -1: all

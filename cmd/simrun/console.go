@@ -17,7 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/local"
 )
 
-// heeded is what serve prints as JSON of a line of stdin that has been heeded.
+// heeded is the JSON of serve for a line of stdin that has been carried out.
 type heeded struct {
 	Schema int    `json:"schema"`
 	Type   string `json:"type"` // "heeded"
@@ -26,7 +26,7 @@ type heeded struct {
 	Why    string `json:"why,omitempty"` // not done
 }
 
-// waiting is what serve prints as JSON of a line that takes its time.
+// waiting is the JSON of serve for a line that takes its time.
 type waiting struct {
 	Schema int      `json:"schema"`
 	Type   string   `json:"type"` // "waiting"

@@ -38,7 +38,7 @@ type side struct {
 	Story   []string `json:"story"`           // the lines of the story just before
 }
 
-// compared is what diff prints as JSON.
+// compared is the JSON of diff.
 type compared struct {
 	Schema int          `json:"schema"`
 	Type   string       `json:"type"` // "diff"
@@ -53,7 +53,7 @@ type compared struct {
 	Exit   int          `json:"exit"`
 }
 
-// Bounds of what diff shows.
+// Bounds of the output of diff.
 const (
 	maxPlanDifferences = 40
 	eventsAround       = 5
@@ -148,7 +148,7 @@ func sideOf(name string, r *scenarios.Result, first int) side {
 	return s
 }
 
-// planDifferences compares what decides the runs, value by value.
+// planDifferences compares the inputs of two runs, value by value.
 func planDifferences(a, b *scenarios.Plan) ([]difference, error) {
 	flatA, err := flat(a)
 	if err != nil {
@@ -169,7 +169,7 @@ func planDifferences(a, b *scenarios.Plan) ([]difference, error) {
 	return differences, nil
 }
 
-// many is 1 for paths of which a plan has hundreds; they come last.
+// many is 1 for paths that a plan has hundreds of; they come last.
 func many(path string) int {
 	if strings.HasPrefix(path, "world.deviations.") || strings.HasPrefix(path, "workload.skip.") {
 		return 1
@@ -177,8 +177,8 @@ func many(path string) int {
 	return 0
 }
 
-// flat returns the values of a plan by their paths, as --set takes them. How the
-// run ended is not part of what decides it.
+// flat returns the values of a plan by their paths, as --set takes them. The recorded result of the
+// run is no input, and left out.
 func flat(p *scenarios.Plan) (map[string]string, error) {
 	bare := *p
 	bare.Recorded, bare.Lesson = nil, ""

@@ -27,7 +27,7 @@ type row struct {
 	Text string `json:"text,omitempty"`
 }
 
-// catalogues are what list can list, in order.
+// catalogues are the arguments of list, in order.
 var catalogues = []struct {
 	name string
 	rows func() ([]row, error)

@@ -17,7 +17,7 @@ import (
 // nodeCommand is the hidden command that is a node process of live.
 const nodeCommand = "live-node"
 
-// lived is what live prints as JSON.
+// lived is the JSON of live.
 type lived struct {
 	Schema   int               `json:"schema"`
 	Type     string            `json:"type"` // "live"

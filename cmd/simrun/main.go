@@ -1,5 +1,5 @@
-// Simrun runs seeds of scenarios against the real core and says what held. See
-// the README, or simrun help.
+// Simrun runs seeds of scenarios against the real core and reports the verdict. See the README, or
+// simrun help.
 package main
 
 import (
@@ -127,7 +127,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// exitCode says what kind of failure an error is.
+// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	var unknown *scenarios.UnknownError
 	switch {

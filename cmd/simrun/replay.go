@@ -28,7 +28,7 @@ import (
 // errStale is returned for a recording whose run has another result than the recorded one.
 var errStale = errors.New("the recording is stale")
 
-// replayed is what replay prints as JSON.
+// replayed is the JSON of replay.
 type replayed struct {
 	Schema      int               `json:"schema"`
 	Type        string            `json:"type"` // "replay"
@@ -235,7 +235,7 @@ func (c *command) replayText(r *replayed) {
 	}
 }
 
-// hashed is what hash prints as JSON, a line for each seed.
+// hashed is the JSON of hash, a line for each seed.
 type hashed struct {
 	Schema int      `json:"schema"`
 	Type   string   `json:"type"` // "hash"

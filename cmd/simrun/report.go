@@ -20,7 +20,7 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios/suite"
 )
 
-// reported is what report prints as JSON.
+// reported is the JSON of report.
 type reported struct {
 	Schema  int    `json:"schema"`
 	Type    string `json:"type"` // "report"
@@ -61,7 +61,7 @@ type target struct {
 	page string // path, unless --to says another
 }
 
-// reportTarget says what an argument of report means.
+// reportTarget returns the run or the plan that an argument of report means.
 func reportTarget(text, out string) (target, error) {
 	if text == "latest" {
 		if path, err := artifacts.Latest(out); err == nil {

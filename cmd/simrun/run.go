@@ -173,7 +173,7 @@ func (f *runFlags) bounds() error {
 
 const wantWorkers = "a number from 1 on, or 0 for one per CPU"
 
-// exclusive refuses flags of which only one can hold.
+// exclusive refuses flags that exclude each other.
 func exclusive(flags *pflag.FlagSet) error {
 	for _, pair := range [][2]string{{"seed", "seeds"}, {"for", "seeds"}} {
 		if flags.Changed(pair[0]) && flags.Changed(pair[1]) {

@@ -96,7 +96,7 @@ func (c *command) plant(cmd *cobra.Command, o planted.Options, markdown bool) er
 	}
 	results, err := planted.Run(cmd.Context(), o)
 	if interrupted := cmd.Context().Err(); interrupted != nil {
-		return interrupted // and not what became of the build that it killed
+		return interrupted // and not the failure of the build that it killed
 	}
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (s *selftestSummary) add(r *planted.Result) {
 	}
 }
 
-// fate tells in words what became of a mistake.
+// fate describes the fate of a mistake.
 func fate(r *planted.Result) string {
 	switch {
 	case r.Problem != "":

@@ -16,7 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/local"
 )
 
-// probes is what serve prints as JSON first.
+// probes is the first JSON of serve.
 type probes struct {
 	Schema int      `json:"schema"`
 	Type   string   `json:"type"` // "serving"
@@ -24,14 +24,14 @@ type probes struct {
 	Probes []string `json:"probes"` // URLs by node
 }
 
-// coordinates is what serve prints as JSON when all nodes serve.
+// coordinates is the JSON of serve when all nodes serve.
 type coordinates struct {
 	Schema      int    `json:"schema"`
 	Type        string `json:"type"` // "ready"
 	Coordinator env.ID `json:"coordinator"`
 }
 
-// served is what serve prints as JSON in the end: how the client's signals ended.
+// served is the last JSON of serve: how the client's signals ended.
 type served struct {
 	Schema  int    `json:"schema"`
 	Type    string `json:"type"` // "served"
@@ -41,7 +41,7 @@ type served struct {
 	Exit    int    `json:"exit"`
 }
 
-// serving is what serve is to do.
+// serving holds the arguments of serve.
 type serving struct {
 	cluster, tenants, dir string
 	port, rate            int

@@ -25,7 +25,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// shrunk is what shrink prints as JSON.
+// shrunk is the JSON of shrink.
 type shrunk struct {
 	Schema      int       `json:"schema"`
 	Type        string    `json:"type"` // "shrunk"
@@ -91,7 +91,7 @@ not there, 2 usage, 130/143 interrupted (the smallest plan so far is written).`,
 	return cmd
 }
 
-// makeSmall shrinks what an argument names, writes it and tells it.
+// makeSmall shrinks the plan that an argument names, writes it and prints it.
 func (c *command) makeSmall(cmd *cobra.Command, name string, f *shrinkFlags) error {
 	p, err := find(name, f.artifacts)
 	if err != nil {
@@ -188,8 +188,8 @@ func writeTest(p *scenarios.Plan, path string) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// shrunkText tells the small plan in at most 30 lines, the last of which, alone,
-// repeats its run. kept is its path among the regressions, if it is there.
+// shrunkText prints the small plan in at most 30 lines. The last line, alone, repeats its run. kept
+// is its path among the regressions, if it is there.
 func (c *command) shrunkText(r *shrink.Result, path, kept string) {
 	w, end := c.stdout, "1-minimal"
 	if !r.Minimal {
@@ -209,8 +209,8 @@ func (c *command) shrunkText(r *shrink.Result, path, kept string) {
 // maxStory bounds a line of a short story, in bytes.
 const maxStory = 300
 
-// shrinkTable prints, as Markdown, what became of the seeds that selftest shrank,
-// and the two figures that count: how small, and how soon.
+// shrinkTable prints, as Markdown, the results for the seeds that selftest shrank, and the two
+// figures that count: how small, and how soon.
 func (c *command) shrinkTable(results []planted.Result) {
 	w := c.stdout
 	fmt.Fprintf(w, "| mistake | seed | fingerprint | entries before | after | operations after | runs | CPU s | 1-minimal |\n")

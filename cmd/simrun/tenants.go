@@ -15,7 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/harness/campaign"
 )
 
-// checked is what tenants check prints as JSON in the end.
+// checked is the last JSON of tenants check.
 type checked struct {
 	Schema   int    `json:"schema"`
 	Type     string `json:"type"` // "tenants"

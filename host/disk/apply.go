@@ -11,14 +11,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// clean returns the name of a path for the operating system: relative, without
-// doubled slashes. What leads out of the root stays as it is, and os.Root refuses
-// it.
+// clean returns the name of a path for the operating system: relative, without doubled slashes. A
+// path that leads out of the root stays as it is, and os.Root refuses it.
 func clean(p string) string { return path.Clean("./" + p) }
 
 func parentOf(p string) string { return path.Dir(clean(p)) }
 
-// errnoOf says what an error of the operating system is to a machine.
+// errnoOf translates an error of the operating system for a machine.
 func errnoOf(err error) env.Errno {
 	switch {
 	case err == nil:
@@ -146,7 +145,7 @@ func afterSync(err error) env.Errno {
 	return env.OK
 }
 
-// target is what write needs of a file.
+// target is the interface of a file for write.
 type target interface {
 	io.WriterAt
 	Truncate(size int64) error

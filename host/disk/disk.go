@@ -29,9 +29,9 @@ import (
 // Config says how to treat a directory. The zero value is right for a node.
 type Config struct {
 	Workers int // operations under way at once; 0 means DefaultWorkers
-	// Reserve is how many zeros are written ahead of the end of a file that is
-	// appended to after a sync; 0 is none. The machine does not see them, and a close
-	// takes them away; whoever opens the file after a crash finds some at its end.
+	// Reserve is how many zeros are written ahead of the end of a file that is appended to after a
+	// sync; 0 is none. The machine does not see them, and a close takes them away; a reader of the
+	// file after a crash finds some at its end.
 	Reserve int64
 	// Keep, if not empty, is a directory outside of the disk's own, on the same file
 	// system, that files move to when they are removed, for an observer: the file
@@ -201,8 +201,8 @@ func (d *Disk) work() {
 	}
 }
 
-// finish takes a task out of its chains. Of what may begin now the worker that asks
-// does one itself.
+// finish takes a task out of its chains. Of the tasks that may begin now the calling worker does
+// one itself.
 func (d *Disk) finish(t *task) {
 	freed := 0
 	for i, c := range t.chains[:t.n] {

@@ -43,8 +43,7 @@ func (h *handle) append(data []byte, ahead int64) (int64, env.Errno) {
 	return h.write(size, data)
 }
 
-// fill writes zeros behind what there is. It does not matter if it cannot: then
-// the write will tell.
+// fill writes zeros behind the content. A failure does not matter: then the write will report it.
 func (h *handle) fill(size, ahead int64) {
 	from := max(size, h.zeroed)
 	if _, err := h.file.WriteAt(make([]byte, ahead), from); err == nil {
@@ -101,7 +100,7 @@ func (h *handle) close() error {
 	return errors.Join(err, h.file.Close())
 }
 
-// read reads what there is of length bytes at offset.
+// read reads the existing part of length bytes at offset.
 func (h *handle) read(offset, length int64) (int64, []byte, env.Errno) {
 	size, err := h.length()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package frame is the framing of messages on a TCP connection: where one ends,
-// and whether it arrived as it was sent. It refuses to know what messages mean.
+// Package frame is the framing of messages on a TCP connection: where one ends, and whether it
+// arrived as it was sent. It refuses to know the meaning of messages.
 //
 // The one rule to remember: bytes that are no frame end the connection. A stream
 // that is damaged once has lost its place, and looking for it again could make a
@@ -21,7 +21,7 @@ import (
 //	 4     4    CRC-32C of the length and the payload
 //	 8     n    payload
 const (
-	// HeaderSize is the size of what stands before the payload, in bytes.
+	// HeaderSize is the size of the header before the payload, in bytes.
 	HeaderSize = 8
 	// MaxPayload bounds a payload, in bytes. A length beyond it is damage.
 	MaxPayload = 4 << 20
@@ -48,9 +48,8 @@ func Append(dst, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// Decode returns the payload of the frame that data begins with, and what follows
-// it; both are parts of data. ErrShort says that more bytes may complete it. Any
-// other error is final.
+// Decode returns the payload of the frame that data begins with, and the rest behind it; both are
+// parts of data. ErrShort says that more bytes may complete it. Any other error is final.
 func Decode(data []byte) (payload, rest []byte, err error) {
 	if len(data) < HeaderSize {
 		return nil, nil, ErrShort

@@ -30,7 +30,7 @@ const (
 // milliseconds here.
 var patience = core.Patience{Attempt: 5 * env.Millisecond, Longest: 40 * env.Millisecond, Deadline: 20 * env.Second}
 
-// phase is what clients do.
+// phase is the present task of the clients.
 type phase uint8
 
 const (
@@ -39,8 +39,8 @@ const (
 	sweeping              // one of them reads every entity
 )
 
-// recorder notes what clients ask and are told. Clients are on goroutines of their
-// own; what happens under its lock has an order, which the history keeps.
+// recorder notes the clients' requests and answers. Clients are on goroutines of their own; the
+// lock orders their notes, and the history keeps that order.
 type recorder struct {
 	mu      sync.Mutex
 	began   time.Time

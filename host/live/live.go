@@ -124,8 +124,8 @@ type run struct {
 	result  *Result
 }
 
-// firstPort is below what systems give to outgoing connections by themselves, so
-// that the node finds its port free again after a kill.
+// firstPort is below the ports that systems give to outgoing connections by themselves, so that the
+// node finds its port free again after a kill.
 const firstPort = 20000
 
 // freeAddress returns an address without a listener.
@@ -235,9 +235,9 @@ func (r *run) calm(ctx context.Context) error {
 	return errors.Join(err, n.kill())
 }
 
-// conclude judges what there is. failed is what ended the run before its time: the
-// node's end is a finding, everything else an error. A signal that interrupts this
-// process may have ended the node too.
+// conclude judges the evidence. failed is the reason why the run ended before its time: the node's
+// end is a finding, everything else an error. A signal that interrupts this process may have ended
+// the node too.
 func (r *run) conclude(failed error) error {
 	var ended *EndedError
 	if failed != nil && (!errors.As(failed, &ended) || errors.Is(failed, context.Canceled)) {

@@ -60,8 +60,9 @@ const tenants = 3
 // slotsOf is how many slots each of them has.
 var slotsOf = [tenants]lineage.Slot{1, 2, 1}
 
-// cluster is what node and clients share: three tenants, one of two slots and one
-// with a quota that is met; segments and snapshots so small that they come and go within a few rounds.
+// cluster is the configuration that node and clients share: three tenants, one of two slots and one
+// with a quota that is met; segments and snapshots so small that they come and go within a few
+// rounds.
 func (c *NodeConfig) cluster() *core.Cluster {
 	k := replica.DefaultConstants
 	k.SegmentSize, k.SnapshotEvery, k.MaxSessions = 16<<10, 64<<10, c.Clients+1
@@ -170,7 +171,7 @@ func startNode(command []string, path string) (*node, error) {
 		return nil, fmt.Errorf("start a node: %w", err)
 	}
 	go func() {
-		n.cmd.Wait() // its state says what there is to know
+		n.cmd.Wait() // its state has the result
 		close(n.ended)
 	}()
 	return n, nil

@@ -64,8 +64,8 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Example is a cluster of three nodes in one region, of which each has a replica of three
-// shards and leads one, with three tenants.
+// Example is a cluster of three nodes in one region, with three tenants. Each node has a replica of
+// three shards and leads one.
 func Example() *control.Cluster {
 	c := &control.Cluster{Meta: []env.ID{0, 1, 2}}
 	for i := range env.ID(3) {

@@ -25,8 +25,8 @@ type link struct {
 	connections uint64 // made so far; of run alone
 }
 
-// send queues a message. When the queue is full the newest is dropped: what waits
-// keeps its place, and whoever needs an answer asks again.
+// send queues a message. When the queue is full the newest is dropped: waiting messages keep their
+// places, and a sender that needs an answer asks again.
 func (l *link) send(payload []byte) {
 	l.mu.Lock()
 	if len(l.queue)+frame.HeaderSize+len(payload) <= MaxQueue {

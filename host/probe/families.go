@@ -27,7 +27,7 @@ var (
 	tenantState  = desc("tenant_state", "1 for whether a tenant is there to stay, 0 for what is not so.", "tenant", "state")
 )
 
-// buildInfo is 1 for what this binary is.
+// buildInfo is 1 for the version of this binary.
 func buildInfo() prometheus.Collector {
 	version, revision := "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

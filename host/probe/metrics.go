@@ -106,7 +106,7 @@ type family[T any] struct {
 	figure func(*T) health.Figure
 }
 
-// gauge describes a gauge. What ends in seconds is told in milliseconds.
+// gauge describes a gauge. The figure of a name that ends in seconds is in milliseconds.
 func gauge[T any](name, help string, labels []string, figure func(*T) health.Figure) family[T] {
 	f := family[T]{desc: desc(name, help, labels...), parts: 1, figure: figure}
 	if strings.HasSuffix(name, "_seconds") {
@@ -155,7 +155,7 @@ func collectName[T interface {
 
 func number[T ~uint32](id T) string { return strconv.FormatUint(uint64(id), 10) }
 
-// total is a tenant and what its slots add up to.
+// total is a tenant and the sum of its slots.
 type total struct {
 	*health.Tenant
 	used health.Use

@@ -181,7 +181,7 @@ func figure(f health.Figure) cell { return of(f, plain(f)) }
 // millis shows a span of milliseconds.
 func millis(f health.Figure) cell { return of(f, plain(f)+" ms") }
 
-// size shows bytes in the largest unit of which there is at least one.
+// size shows bytes in the largest unit that they fill at least once.
 func size(f health.Figure) cell {
 	value, unit := f.Value, 0
 	for value >= 1<<10 && unit < len(sizes)-1 {

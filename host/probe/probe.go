@@ -38,8 +38,8 @@ var ErrUnable = errors.New("the machine tells nothing of its health")
 // Inspect lets look look at a machine, as host.Process.Inspect does.
 type Inspect func(ctx context.Context, look func(env.Machine)) error
 
-// Patience is how long an answer may take, if Config says nothing else. It is less than
-// what Kubernetes and Prometheus grant by default.
+// Patience is how long an answer may take, if Config says nothing else. It is less than Kubernetes
+// and Prometheus grant by default.
 const Patience = 900 * time.Millisecond
 
 // Config describes a server.
@@ -104,8 +104,8 @@ func Serve(c Config) (*Server, error) {
 // Addr returns where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close ends all connections and frees the address. It returns what ended the server
-// before, if anything did.
+// Close ends all connections and frees the address. It returns the earlier failure of the server,
+// if there was one.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
@@ -209,7 +209,7 @@ func ask(ctx context.Context, inspect Inspect) (*health.Cluster, error) {
 func answer(w http.ResponseWriter, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(body) // whoever has gone need not be told
+	_, _ = w.Write(body) // a client that has gone needs no answer
 }
 
 func fail(w http.ResponseWriter, err error) {

@@ -99,9 +99,9 @@ func (f *focus) isOf(t *scenarios.Told) bool {
 // distance is how far a line is from the instant of the finding, ns.
 func (f *focus) distance(t *scenarios.Told) int64 { return max(t.At, f.at) - min(t.At, f.at) }
 
-// nearest returns the n lines that are nearest to the instant of the finding, of those that
-// are at equal distances the last ones, in order. Of a finding at the end they are the first
-// and the last ones: how it began and how it ended.
+// nearest returns the n lines nearest to the instant of the finding, in order; of lines at equal
+// distances the last ones. Of a finding at the end they are the first and the last ones: how it
+// began and how it ended.
 func (r *telling) nearest(lines []int, n int) []int {
 	if n <= 0 || len(lines) <= n {
 		return lines[:min(len(lines), max(n, 0))]

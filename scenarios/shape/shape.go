@@ -83,7 +83,7 @@ func sizeOf(p *scenarios.Plan) shrink.Size {
 	}
 }
 
-// parts counts what shards and tenants consist of.
+// parts counts the parts of shards and tenants.
 func parts(p *scenarios.Plan) (n int) {
 	for i := range p.Cluster.Tenants {
 		n += max(1, p.Cluster.Tenants[i].Slots)

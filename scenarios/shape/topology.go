@@ -102,9 +102,8 @@ func ofOperators(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	return q
 }
 
-// ofTenants returns the plan without the tenants that are not kept, and without
-// what operators want of them. A storm goes with its tenant; its clients become
-// ordinary ones.
+// ofTenants returns the plan without the tenants that are not kept, and without the operators'
+// commands about them. A storm goes with its tenant; its clients become ordinary ones.
 func ofTenants(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	q := p.Copy()
 	q.Cluster.Tenants = nil

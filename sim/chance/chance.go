@@ -79,7 +79,7 @@ type Deviation struct {
 	Site  Site
 	Scope uint64 // where: a link, a disk
 	Key   env.Key
-	Value uint64 // what: never 0; its meaning belongs to the site
+	Value uint64 // never 0; its meaning belongs to the site
 }
 
 func (d Deviation) compare(o Deviation) int {

@@ -111,8 +111,8 @@ func (d *Disk) showOld(f *inode, w *write, value uint64) {
 	f.platter = put(f.platter, w.offset, data)
 }
 
-// clip takes off a write what lies below an offset, where old blocks show already: no sector
-// holds both. It reports whether nothing is left.
+// clip takes off a write the bytes below an offset, where old blocks show already: no sector holds
+// both. It reports whether nothing is left.
 func (w *write) clip(below int64) (isEmpty bool) {
 	n := min(w.size, max(0, below-w.offset))
 	w.offset, w.from, w.size = w.offset+n, w.from+n, w.size-n
@@ -154,7 +154,7 @@ func (f *inode) tear(w *write, value uint64, sector int64) {
 	f.platter = put(f.platter, w.offset, data)
 }
 
-// Wipe loses everything, as a replaced disk does. What disturbs the disk goes on.
+// Wipe loses everything, as a replaced disk does. Disruptions of the disk go on.
 func (d *Disk) Wipe() {
 	d.wipes++
 	d.Kill()

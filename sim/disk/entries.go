@@ -19,7 +19,7 @@ type entryOp struct {
 	name    string
 	from    *inode // rename: where oldName disappears, else nil
 	oldName string
-	node    *inode // what appears; nil: name disappears
+	node    *inode // the node that appears; nil: name disappears
 }
 
 // locate returns where a name is in a list, or has to go.

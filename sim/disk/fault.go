@@ -15,8 +15,8 @@ const (
 	SyncFault  FaultKind = iota + 1 // syncs of files and directories
 	WriteFault                      // appends and writes, after a part was written
 	ReadFault                       // reads
-	EntryFault                      // what changes or looks up an entry, and truncates: nothing happens
-	SpaceFault                      // syncs, and what makes a new entry: env.NoSpace
+	EntryFault                      // changes and look-ups of entries, and truncates: nothing happens
+	SpaceFault                      // syncs, and operations that make a new entry: env.NoSpace
 )
 
 // errno is the error of an operation that such a fault hits.
@@ -79,7 +79,7 @@ func (d *Disk) refuses(path string, kinds ...FaultKind) env.Errno {
 	return env.OK
 }
 
-// refusesEntry is refuses for what works on entries; a rename names two paths.
+// refusesEntry is refuses for operations on entries; a rename names two paths.
 func (d *Disk) refusesEntry(op *env.Op) env.Errno {
 	kinds := []FaultKind{EntryFault, SpaceFault}
 	if op.Kind == env.OpOpen || op.Kind == env.OpRemove {
@@ -98,7 +98,7 @@ type Failure struct {
 	Path string // by which the file was bound, or that the operation names
 }
 
-// Failures returns what failed so far, in order. It belongs to the disk.
+// Failures returns the failures so far, in order. It belongs to the disk.
 func (d *Disk) Failures() []Failure { return d.failures }
 
 // Wipes is how often everything on the disk was lost, or replaced by an older copy.
@@ -133,9 +133,9 @@ func files(dir *inode, prefix string, list []File) []File {
 // Sector is the number of bytes that a device writes at once.
 func (d *Disk) Sector() int64 { return d.profile.Sector }
 
-// Damage flips the bits of mask in the file at path, from offset on: in the page
-// cache, on the platter and in what waits for a sync, so that every read shows
-// it until the place is written again.
+// Damage flips the bits of mask in the file at path, from offset on: in the page cache, on the
+// platter and in writes that wait for a sync, so that every read shows it until the place is
+// written again.
 func (d *Disk) Damage(path string, offset int64, mask []byte) {
 	f := d.lookUp(path)
 	if f == nil || f.dir {

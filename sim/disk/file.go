@@ -25,8 +25,8 @@ type inode struct {
 	// Files: the writes since the last sync, in order, with their bytes.
 	writes []write
 	bytes  []byte
-	// Files: what stood on the platter when it was cut last, if old blocks may show, and up to
-	// which offset the power failure under way has shown some.
+	// Files: the bytes on the platter when it was cut last, if old blocks may show, and the offset
+	// up to which the present power failure has shown some.
 	old   []byte
 	shown int64
 }

@@ -1,7 +1,7 @@
 package disk
 
-// Image is a copy of what processes saw on a disk: its directories and the contents of its
-// files. The zero value is no copy. It keeps its memory when it is taken again.
+// Image is a copy of a disk as processes saw it: its directories and the contents of its files. The
+// zero value is no copy. It keeps its memory when it is taken again.
 type Image struct {
 	taken bool
 	parts []part
@@ -20,8 +20,8 @@ func (i *Image) Forget() { i.taken, i.parts = false, i.parts[:0] }
 // Taken reports whether i is a copy.
 func (i *Image) Taken() bool { return i.taken }
 
-// Take makes i a copy of what processes see on the disk now, durable or not: a copy is read
-// through the page cache.
+// Take makes i a copy of the disk as processes see it now, durable or not: a copy is read through
+// the page cache.
 func (d *Disk) Take(i *Image) {
 	i.Forget()
 	i.taken = true

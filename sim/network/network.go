@@ -15,7 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/chance"
 )
 
-// Profile says what links cost and hold. Spans are nanoseconds.
+// Profile is the speed and the capacity of links. Spans are nanoseconds.
 type Profile struct {
 	Latency  int64 `json:"latency_ns"`      // one way
 	Jitter   int64 `json:"jitter_permille"` // up to so many thousandths are added
@@ -45,8 +45,8 @@ type CutMode uint8
 // The modes of a cut.
 const (
 	Open CutMode = iota // not cut
-	Drop                // what would arrive is lost
-	Hold                // what would arrive is kept until the link heals
+	Drop                // arriving messages are lost
+	Hold                // arriving messages are kept until the link heals
 )
 
 // Packet is one message in flight.

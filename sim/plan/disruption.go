@@ -30,8 +30,8 @@ type Disruption struct {
 // Kind is the kind of a disruption.
 type Kind uint8
 
-// The kinds of disruptions. What lasts does so for For and ends at the latest
-// when the calm part begins.
+// The kinds of disruptions. A lasting one lasts for For and ends at the latest when the calm part
+// begins.
 const (
 	Kill      Kind = iota + 1 // the process dies, its page cache stays; it restarts after For
 	Power                     // the process, if it runs, dies and its page cache with it; it restarts after For
@@ -47,7 +47,7 @@ const (
 	DiskFull                  // the disk takes no more bytes
 	SyncFail                  // syncs of Files fail, Amount of them at most, and drop the bytes that they should have made durable
 	WriteFail                 // writes to Files fail, Amount of them at most, after a part was written
-	Rot                       // a bit (Amount 0) or a sector (RottenSector and what follows it) of what may be damaged in Files is damaged
+	Rot                       // a bit (Amount 0) or a sector (RottenSector and the values behind it) of the bytes that may be damaged in Files is damaged
 	Wipe                      // the process dies, if it runs, and its disk is replaced by an empty one; it restarts after For
 	WallStep                  // the wall clock steps by Amount ns
 	MonoStep                  // the monotonic clock steps back by Amount ns, which real ones never do

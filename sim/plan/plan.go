@@ -40,8 +40,7 @@ func (s *Seed) UnmarshalText(text []byte) error {
 // ErrSeed is wrapped by the errors of ParseSeed.
 var ErrSeed = errors.New("not a seed (want decimal, 0x and hexadecimal, or a git hash)")
 
-// ParseSeed reads decimal, hexadecimal with 0x, or a git hash, of which the first
-// 16 digits count.
+// ParseSeed reads decimal, hexadecimal with 0x, or a git hash: its first 16 digits count.
 func ParseSeed(text string) (Seed, error) {
 	if n, err := strconv.ParseUint(text, 0, 64); err == nil && !octal(text) {
 		return Seed(n), nil

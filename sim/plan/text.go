@@ -10,8 +10,8 @@ import (
 // ErrDisruption is wrapped by the errors of ParseDisruption.
 var ErrDisruption = errors.New("not a disruption")
 
-// String tells the disruption in one line, a kind followed by pairs of a word and
-// a value, which is what reports print and ParseDisruption reads:
+// String tells the disruption in one line, a kind followed by pairs of a word and a value. Reports
+// print this line, and ParseDisruption reads it:
 //
 //	power process 1 when batch.submitting nth 3 from 2ms after 0.01ms for 5ms
 //	cut-hold process 0 peer all at 7ms for 20ms

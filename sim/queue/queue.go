@@ -18,7 +18,7 @@ type Item struct {
 	What
 }
 
-// What says what will happen, and to which process.
+// What names the kind of an event, and its process.
 type What struct {
 	Incarnation uint32
 	Process     uint16

@@ -2,8 +2,8 @@
 // two runs can be compared by three numbers, and on request keeps the entries, so
 // that the first difference can be named.
 //
-// A thin trace misses leaks: every event, every ask and every deviation goes in.
-// Only integers do; text is rendered by whoever asks for it.
+// A thin trace misses leaks: every event, every ask and every deviation goes in. Only integers do;
+// the reader of a trace renders text.
 package trace
 
 import (
@@ -11,7 +11,7 @@ import (
 	"math/bits"
 )
 
-// What says what an entry is about. Its arguments are in the comment.
+// What names the kind of an entry. Its arguments are in the comment.
 type What uint8
 
 // The kinds of entries.
@@ -29,7 +29,7 @@ const (
 	Deviation                 // decision that is not benign: site, scope, key hash, value
 	Calm                      // the calm part begins
 	Client                    // a client's observation: four numbers of the driver's choice
-	Done                      // a disk operation succeeded of which the process is not told: id, bytes
+	Done                      // a disk operation succeeded without an event for the process: id, bytes
 )
 
 var whatNames = [...]string{"", "step", "status", "send", "submit", "set-timer", "hit", "halt", "crash", "boot", "disrupt", "deviation", "calm", "client", "done"}

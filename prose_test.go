@@ -40,7 +40,7 @@ var faceless = map[string]int{
 	"core/group":       8,
 	"core/health":      33,
 	"core/keyed":       2,
-	"core/metalog":     72,
+	"core/metalog":     5,
 	"core/peer":        26,
 	"core/quorum":      6,
 	"core/quota":       11,

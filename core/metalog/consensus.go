@@ -13,20 +13,19 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// This file stands between raft and everything else: what raft asks for goes where it
-// belongs, and what happens is told to raft.
+// This file connects raft to the rest of the member: it routes raft's messages and writes, and
+// passes events to raft.
 
-// Bounds of what raft has under way.
+// Bounds of raft's work in progress.
 const (
 	maxAppend   = 64 << 10 // bytes of entries in one message, but one entry at least
 	maxInflight = 64       // messages to one follower without an answer
-	maxApply    = 1 << 20  // bytes of committed entries in one piece
+	maxApply    = 1 << 20  // bytes of committed entries applied at once
 	maxUnstable = 8 << 20  // bytes of entries that are not committed; beyond it: ErrNoLeader
 )
 
-// storage is what raft reads: what the file holds, in memory. A snapshot for a
-// follower is made when it is asked for, from what is applied: one that was made
-// before a member joined would be of no use to it.
+// storage is raft's view of the file, in memory. It makes a snapshot for a follower on request,
+// from the applied state: a snapshot from before a member joined would be of no use to that member.
 type storage struct {
 	*raft.MemoryStorage
 	log *Log
@@ -35,7 +34,7 @@ type storage struct {
 // Snapshot implements raft.Storage.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) { return s.log.snapshot() }
 
-// snapshot returns what is applied.
+// snapshot returns the applied state.
 func (l *Log) snapshot() (*raftpb.Snapshot, error) {
 	term, err := l.storage.Term(uint64(l.fold.applied.Index))
 	if err != nil {
@@ -46,7 +45,7 @@ func (l *Log) snapshot() (*raftpb.Snapshot, error) {
 	}}, nil
 }
 
-// start makes raft go on from what the file holds.
+// start lets raft continue from the content of the file.
 func (l *Log) start(e env.Env, c *content) error {
 	l.storage = &storage{raft.NewMemoryStorage(), l}
 	l.configuration = raftpb.EnsureConfState(c.snapshot.GetMetadata().GetConfState())
@@ -70,23 +69,24 @@ func (l *Log) start(e env.Env, c *content) error {
 	l.elections.redraw = true
 	l.await(e)
 	if index == 1 && len(c.entries) == 0 && c.votes.GetTerm() == 1 && e.Self() == l.config.Addresses[0] {
-		l.elections.at = e.Now().Add(l.config.Tick) // nobody has led yet, and the others wait
+		// there has been no leader yet, and the others wait
+		l.elections.at = e.Now().Add(l.config.Tick)
 		l.arm(e)
 	}
 	return nil
 }
 
-// restore replaces everything that is applied.
+// restore replaces the applied state.
 func (l *Log) restore(snapshot *raftpb.Snapshot) error {
 	meta := snapshot.GetMetadata()
-	must(l.storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta})) // the state is the fold's to keep
+	must(l.storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta})) // the fold keeps the state
 	l.configuration = raftpb.EnsureConfState(meta.GetConfState())
 	return l.fold.restore(Index(meta.GetIndex()), snapshot.GetData())
 }
 
 func must(err error) { assert.That(err == nil, "raft's storage in memory: %v", err) }
 
-// pump does what raft asks for until it asks for nothing.
+// pump carries out raft's requests until it has none.
 func (l *Log) pump(e env.Env) {
 	if l.phase != serving {
 		return
@@ -113,18 +113,18 @@ func (l *Log) pump(e env.Env) {
 	l.flush(e)
 }
 
-// deliver hands on what was to wait for a write.
+// deliver sends messages that had to wait for a write.
 func (l *Log) deliver(e env.Env, messages []*raftpb.Message) {
 	for _, m := range messages {
 		if m.GetTo() == uint64(l.member) {
-			_ = l.raft.Step(m) // a response to ourselves may be out of date
+			_ = l.raft.Step(m) // a response to this member may be out of date
 		} else {
 			l.send(e, m)
 		}
 	}
 }
 
-// apply carries out committed entries.
+// apply applies committed entries.
 func (l *Log) apply(entries []*raftpb.Entry) {
 	for _, entry := range entries {
 		l.fold.advance(entry)
@@ -148,13 +148,13 @@ func changeIn(entry *raftpb.Entry) *raftpb.ConfChangeV2 {
 	return change
 }
 
-// Time. One timer serves the tick, which the leader's heartbeats and all deadlines are
-// counted in, and the instant of the next election.
+// Time. One timer serves both the tick and the next election. The leader's heartbeats and all
+// deadlines are counted in ticks.
 
-// elections is the timer of who does not lead.
+// elections is the election timer of a member that does not lead.
 type elections struct {
 	tickAt   env.Time     // next tick
-	at       env.Time     // when to stand for election
+	at       env.Time     // length of the silence to wait for, drawn per term and campaign
 	span     env.Duration // of silence that is waited for, drawn per term and campaign
 	term     Term         // that span was drawn in
 	campaign uint32       // campaigns since the start
@@ -163,7 +163,7 @@ type elections struct {
 
 func (l *Log) leads() bool { return l.raft.BasicStatus().RaftState == raft.StateLeader }
 
-// await begins to wait for a sign of the leader anew.
+// await restarts the election timer after a sign of the leader.
 func (l *Log) await(e env.Env) {
 	t := &l.elections
 	if term := l.term(); term != t.term || t.redraw {
@@ -179,7 +179,7 @@ func (l *Log) await(e env.Env) {
 	l.arm(e)
 }
 
-// arm sets the timer for what comes first.
+// arm sets the timer for the next deadline.
 func (l *Log) arm(e env.Env) {
 	at := l.elections.tickAt
 	if l.phase == serving && !l.leads() {
@@ -188,7 +188,7 @@ func (l *Log) arm(e env.Env) {
 	e.SetTimer(l.config.Seat.Timer, at)
 }
 
-// timer does what is due. A clock that stepped back must not stop the log.
+// timer handles an expired timer. A clock that stepped back must not stop the log.
 func (l *Log) timer(e env.Env) {
 	t, now := &l.elections, e.Now()
 	if now >= t.tickAt || t.tickAt.Sub(now) > l.config.Tick {
@@ -220,21 +220,21 @@ func (l *Log) tick(e env.Env) {
 	l.isHere(e)
 }
 
-// stand makes the member a candidate. raft would refuse others a hearing as long as it
-// believes in a leader, and it never stops believing by itself, since it is not ticked.
+// stand makes the member a candidate. raft ignores other members while it believes in a leader. It
+// never loses that belief by itself, since it is not ticked, so stand makes it forget the leader.
 func (l *Log) stand(e env.Env) {
 	l.elections.campaign++
 	l.elections.redraw = true
-	if l.stalled(e) { // it would lead, and apply nothing
+	if l.stalled(e) { // as a leader it could apply nothing
 		l.await(e)
 		return
 	}
 	_ = l.raft.ForgetLeader()
-	_ = l.raft.Campaign() // it refuses who is no member
+	_ = l.raft.Campaign() // raft refuses if this node is not a member
 	l.await(e)
 }
 
-// Messages, in an envelope of package wal behind the seat's prefix, little endian:
+// Messages, in an envelope of package wal after the seat's prefix, little endian:
 //
 //	     0    8  cluster
 //	     8    8  from, member
@@ -243,7 +243,7 @@ func (l *Log) stand(e env.Env) {
 //	    32   16  nonce of that start
 //	    48    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement, 5 challenge, 6 admitted, 7 outdated,
 //	             8 which start, 9 that start, 10 here
-//	    49    n  raft: protobuf raftpb.Message; else see where it is sent
+//	    49    n  raft: protobuf raftpb.Message; the sender of each other kind has its format
 
 const messageHeader = 49
 
@@ -260,7 +260,7 @@ const (
 	messageHere
 )
 
-// send hands a message of raft's to the network, a snapshot in pieces.
+// send sends a message of raft, a snapshot in chunks.
 func (l *Log) send(e env.Env, m *raftpb.Message) {
 	if m.GetType() == raftpb.MsgSnap {
 		l.transfer(e, m)
@@ -270,7 +270,7 @@ func (l *Log) send(e env.Env, m *raftpb.Message) {
 	l.post(e, MemberID(m.GetTo()), messageRaft, place|uint64(m.GetType()), marshal(m))
 }
 
-// post sends one message. place tells messages of one tick apart in the key.
+// post sends one message. place tells the messages of one tick apart in the key.
 func (l *Log) post(e env.Env, to MemberID, kind byte, place uint64, body []byte) {
 	l.postAt(e, to.Address(), to, kind, place, body)
 }
@@ -280,7 +280,7 @@ func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64,
 	b := envelope.Begin([]byte{l.config.Seat.Prefix})
 	b = le.AppendUint64(b, l.config.Cluster)
 	from := l.member
-	if kind == messageAnnouncement { // who announces itself may have no ID
+	if kind == messageAnnouncement { // a node that announces itself may have no ID
 		from = Founder(e.Self())
 	}
 	b = le.AppendUint64(b, uint64(from))
@@ -294,8 +294,8 @@ func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64,
 	}, b)
 }
 
-// message takes what the network brings. What is damaged, meant for another member or
-// from a process that is not where its ID says is dropped: to raft it is lost.
+// message handles a message from the network. It drops a damaged message, one for another member,
+// and one whose sender is not at the address in its ID; raft treats them as lost.
 func (l *Log) message(e env.Env, ev *env.Event) {
 	envelope, le := messageEnvelope(), binary.LittleEndian
 	body, err := envelope.Open(ev.Data[1:])
@@ -325,7 +325,7 @@ func (l *Log) message(e env.Env, ev *env.Event) {
 	}
 }
 
-// heed takes a message of another member that counts.
+// heed handles a message of another member that counts.
 func (l *Log) heed(e env.Env, m *held) {
 	from, body := m.from, m.body
 	switch m.kind {
@@ -338,16 +338,16 @@ func (l *Log) heed(e env.Env, m *held) {
 	}
 }
 
-// stepRaft tells raft of a message, and the election timer of a sign of the leader.
+// stepRaft passes a message to raft, and restarts the election timer on a sign of the leader.
 func (l *Log) stepRaft(e env.Env, from MemberID, body []byte) {
 	m := new(raftpb.Message)
 	if proto.Unmarshal(body, m) != nil || m.GetFrom() != uint64(from) && m.GetType() != raftpb.MsgTransferLeader {
-		return // of a transfer From is who is to lead
+		return // From of a transfer is the member that is to lead
 	}
 	if l.lost(m) {
 		return
 	}
-	_ = l.raft.Step(m) // it refuses what is of no use
+	_ = l.raft.Step(m) // raft rejects stale messages
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		if Term(m.GetTerm()) >= l.term() {
@@ -358,9 +358,9 @@ func (l *Log) stepRaft(e env.Env, from MemberID, body []byte) {
 
 func (l *Log) term() Term { return Term(l.raft.BasicStatus().HardState.GetTerm()) }
 
-// lost stops a member that a leader has more acknowledgements of than it has entries: a
-// heartbeat tells a follower of no commit beyond those. Damage above what the file
-// confirms looks like a torn tail, and this is where it shows.
+// lost stops the member if the leader has an acknowledgement of this member for entries that it
+// lacks: the commit index in a heartbeat is never above the follower's acknowledged entries. Damage
+// above the confirmed part of the file looks like a torn tail, and this check detects it.
 func (l *Log) lost(m *raftpb.Message) bool {
 	last, err := l.storage.LastIndex()
 	must(err)

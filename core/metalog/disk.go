@@ -12,41 +12,41 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// This file keeps the member's file. One operation is under way at a time: a batch of
-// what raft wants to be written, or a new file in place of the old one.
+// This file keeps the member's file. One piece of work is under way at a time: a batch of raft's
+// writes, or a new file that replaces the old one.
 
 // drive is the state of the file and of the work on it.
 type drive struct {
-	handle, spare env.File // of the file, if open; of the one being read or written
+	handle, spare env.File // handles: of the file, if open; of the file being read or written
 	open          bool
 	size          int64 // bytes of the file
-	synced        int64 // of which so many are known to be durable
-	whole         int64 // so many it had when it got its name
+	synced        int64 // bytes of the file that are known to be durable
+	whole         int64 // bytes of the file when it got its name
 
-	queue  []*raftpb.Message // what raft wants to be written, in order
-	flight []*raftpb.Message // what is being written; of a new file what it is written for
+	queue  []*raftpb.Message // raft's writes, in order
+	flight []*raftpb.Message // writes under way; for a new file the write that it serves
 
 	work  work
 	list  diskops.List // of the work
-	since env.Time     // when the operation under way began, or the disk finished the one before
+	since env.Time     // when the current operation began, or the one before ended
 	count uint32       // operations since the start
 	noted int          // sightings that are being written
 
-	fresh   *content // being written as a new file
+	fresh   *content // the content being written as a new file
 	length  int64    // of that file
-	waiting int64    // size at which the next compaction is due, if one was given up
+	waiting int64    // if a compaction was given up: file size at which the next one begins
 }
 
-// work is what the operations are for.
+// work is the purpose of the operations.
 type work uint8
 
 const (
 	idle       work = iota
-	appending       // flight
-	rewriting       // fresh becomes the file
-	compacting      // the same, but it may be given up
-	abandoning      // what compacting has begun is removed
-	preparing       // opening: directory, reading
+	appending       // appends flight
+	rewriting       // replaces the file by fresh
+	compacting      // likewise, but it may be given up
+	abandoning      // removes the partial file of a compaction
+	preparing       // opens: makes the directory, reads the file
 )
 
 const fileName = "log"
@@ -70,7 +70,7 @@ func (l *Log) submit(e env.Env) {
 	d.list.Submit(e, l.config.Seat.Op)
 }
 
-// diskDone takes the completion of the operation under way.
+// diskDone handles the completion of the current operation.
 func (l *Log) diskDone(e env.Env, ev *env.Event) {
 	list := &l.disk.list
 	if list.Kind() == env.OpRead && ev.Err == env.OK {
@@ -96,9 +96,9 @@ func (l *Log) diskTurn(e env.Env, turn diskops.Turn) {
 	}
 }
 
-// diskFailed waits for room, or gives up a compaction for want of it. Whatever else
-// fails ends the process: after a failed sync nobody knows what is durable, and the
-// next start reads what is there and writes it anew.
+// diskFailed waits for room, or gives up a compaction when the disk is full. Every other failure
+// ends the process: after a failed sync it is unknown which bytes are durable, and the next start
+// reads the file and writes it again.
 func (l *Log) diskFailed(e env.Env, err env.Errno) {
 	d := &l.disk
 	kind := d.list.Kind()
@@ -109,7 +109,7 @@ func (l *Log) diskFailed(e env.Env, err env.Errno) {
 		l.run(e, abandoning, env.Op{Kind: env.OpClose, File: d.spare}, env.Op{Kind: env.OpRemove, Path: l.temp()})
 	case err == env.NoSpace && isWrite:
 		d.list.Wait()
-	case d.work == abandoning && err == env.BadHandle: // it was not even created
+	case d.work == abandoning && err == env.BadHandle: // the file was not created
 		d.list.Tolerate()
 		l.submit(e)
 	default:
@@ -118,7 +118,7 @@ func (l *Log) diskFailed(e env.Env, err env.Errno) {
 	}
 }
 
-// retryDisk tries again what found no room.
+// retryDisk repeats an operation that found the disk full.
 func (l *Log) retryDisk(e env.Env) {
 	if l.disk.list.Waits() {
 		l.submit(e)
@@ -139,12 +139,11 @@ func (l *Log) workDone(e env.Env) {
 	}
 }
 
-// flush begins what is to be done next, if nothing is under way.
+// flush begins the next work if none is under way.
 //
-// What raft wants to be written comes as messages with responses. All of a message is
-// durable before its responses go anywhere; messages without responses need not be.
-// What came while the disk was busy is one batch, up to a snapshot from the leader,
-// which takes a file of its own.
+// raft asks for writes by messages with responses. A message is durable before its responses are
+// sent; messages without responses need not be. The messages that arrive while the disk is busy
+// form one batch, up to a snapshot from the leader, which needs a file of its own.
 func (l *Log) flush(e env.Env) {
 	d := &l.disk
 	if d.work != idle {
@@ -171,7 +170,7 @@ func (l *Log) flush(e env.Env) {
 	l.write(e)
 }
 
-// write appends what is in flight to the file.
+// write appends the writes in flight to the file.
 func (l *Log) write(e env.Env) {
 	d := &l.disk
 	var data []byte
@@ -197,12 +196,12 @@ func (l *Log) write(e env.Env) {
 	l.run(e, appending, ops...)
 }
 
-// awaited reports whether anybody is to be told that what is in flight is durable.
+// awaited reports whether a response waits until the writes in flight are durable.
 func (d *drive) awaited() bool {
 	return slices.ContainsFunc(d.flight, func(m *raftpb.Message) bool { return len(m.GetResponses()) > 0 })
 }
 
-// votesIn is the hard state in a message, nil if there is none.
+// votesIn returns the hard state in a message, nil if there is none.
 func votesIn(m *raftpb.Message) *raftpb.HardState {
 	votes := &raftpb.HardState{Term: new(m.GetTerm()), Vote: new(m.GetVote()), Commit: new(m.GetCommit())}
 	if raft.IsEmptyHardState(votes) {
@@ -211,7 +210,7 @@ func votesIn(m *raftpb.Message) *raftpb.HardState {
 	return votes
 }
 
-// appended makes what was written readable for raft, and lets its responses go.
+// appended adds the written entries to raft's storage and sends the responses.
 func (l *Log) appended(e env.Env) {
 	d := &l.disk
 	d.size = d.length
@@ -230,7 +229,7 @@ func (l *Log) appended(e env.Env) {
 	}
 }
 
-// maybeCompact writes the file anew, without what is applied, when it has grown enough.
+// maybeCompact rewrites the file without the applied entries when it has grown enough.
 func (l *Log) maybeCompact(e env.Env) {
 	d := &l.disk
 	if d.size < max(d.whole+l.config.CompactBytes, d.waiting) {
@@ -256,7 +255,7 @@ func (l *Log) entriesAfter(index uint64) []*raftpb.Entry {
 	return entries
 }
 
-// install writes a leader's snapshot, in place of the whole file.
+// install replaces the whole file by a leader's snapshot.
 func (l *Log) install(e env.Env, m *raftpb.Message) {
 	votes, _, _ := l.storage.InitialState()
 	if v := votesIn(m); v != nil {
@@ -265,9 +264,9 @@ func (l *Log) install(e env.Env, m *raftpb.Message) {
 	l.rewrite(e, rewriting, &content{base: base{snapshot: m.GetSnapshot()}, votes: votes, entries: m.GetEntries()})
 }
 
-// rewrite replaces the file. It is whole and durable before it gets the name, and the
-// name is durable before anything hangs on it; whatever happens in between, the name
-// stands for the old file or the new one.
+// rewrite replaces the file. The new file is whole and durable before it gets the name, and the
+// name is durable before any message depends on it. After a crash at any point the name stands for
+// the old file or the new one.
 func (l *Log) rewrite(e env.Env, w work, c *content) {
 	d := &l.disk
 	c.cluster, c.member, c.directory, c.starts = l.config.Cluster, l.member, l.directory, l.starts
@@ -291,7 +290,7 @@ func (l *Log) rewrite(e env.Env, w work, c *content) {
 	l.run(e, w, ops...)
 }
 
-// renewed goes on in the new file.
+// renewed continues in the new file.
 func (l *Log) renewed(e env.Env, w work) {
 	d := &l.disk
 	c := d.fresh
@@ -309,17 +308,17 @@ func (l *Log) renewed(e env.Env, w work) {
 	}
 }
 
-// forget drops entries from memory that a follower is unlikely to ask for.
+// forget drops entries from memory that a follower is unlikely to request.
 func (l *Log) forget(applied Index) {
 	if applied > l.config.KeepEntries {
 		err := l.storage.Compact(uint64(applied - l.config.KeepEntries))
-		if !errors.Is(err, raft.ErrCompacted) { // it was before
+		if !errors.Is(err, raft.ErrCompacted) { // compacted already
 			must(err)
 		}
 	}
 }
 
-// installed goes on from a leader's snapshot.
+// installed continues from a leader's snapshot.
 func (l *Log) installed(e env.Env, c *content) {
 	m := l.disk.flight[0]
 	l.disk.flight = nil

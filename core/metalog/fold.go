@@ -14,14 +14,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// StateMachine is what the log is for. It is a pure function of the commands: two
-// machines that were told the same give the same results and the same snapshots, to
-// the byte. Slices belong to the caller and are valid during the call; results belong
-// to the log.
+// StateMachine applies the commands of the log. It is a pure function of the commands: two machines
+// with the same commands give the same results and the same snapshots, to the byte. Argument slices
+// belong to the caller and are valid during the call; results belong to the log.
 type StateMachine interface {
-	// Apply carries out the command at an index and returns its result. Indexes
-	// ascend, with gaps. Whether a command has an effect is the machine's to say: a
-	// comparison that fails is a result.
+	// Apply applies the command at an index and returns its result. Indexes ascend, with gaps. The
+	// machine decides whether a command has an effect: a failed comparison is a result.
 	Apply(index Index, command []byte) []byte
 	// Snapshot returns the whole state.
 	Snapshot() []byte
@@ -29,8 +27,8 @@ type StateMachine interface {
 	Restore(state []byte) error
 }
 
-// Position is how far a member has applied the log. Equal indexes mean equal chains:
-// Chain is a running hash of all entries, of whatever type.
+// Position is how far a member has applied the log. Chain is a running hash of all entries of every
+// type, so equal indexes mean equal chains.
 type Position struct {
 	Index Index
 	Chain uint64
@@ -43,23 +41,24 @@ type session struct {
 	result         []byte
 }
 
-// fold is what the log adds up to. Invariant: sessions ascend by client, and each
-// client's number is the highest that was applied.
+// fold is the state after the applied entries. Invariant: sessions ascend by client, and each
+// client's number is its highest applied one.
 type fold struct {
 	machine    StateMachine
 	maxClients int
 	applied    Position
 	sessions   []session
-	members    []admittance // that are, or were, members, in the order of their admission
+	members    []admittance // all present and former members, in the order of their admission
 }
 
-// admittance says which data directory a member is.
+// admittance is a member and its data directory.
 type admittance struct {
 	member    MemberID
 	directory env.Nonce
 }
 
-// admit notes a member. What was a member once stays known: its directory never is again.
+// admit records a member. A former member stays recorded, because its directory is never admitted
+// again.
 func (f *fold) admit(id MemberID, directory env.Nonce) {
 	if f.memberOf(directory) == 0 {
 		f.members = append(f.members, admittance{id, directory})
@@ -99,8 +98,8 @@ func (f *fold) advance(entry *raftpb.Entry) {
 	f.applied = Position{Index(entry.GetIndex()), xxh3.Hash(append(head, entry.GetData()...))}
 }
 
-// apply carries out the command that is in an entry's data, at most once, and returns
-// what its proposer is told.
+// apply applies the command in an entry's data, at most once, and returns the outcome for its
+// proposer.
 func (f *fold) apply(index Index, data []byte) Outcome {
 	if len(data) < commandHeader { // a new leader's empty entry
 		return Outcome{}
@@ -146,7 +145,7 @@ func (f *fold) find(client uint64) (int, bool) {
 
 // State, little endian, part of the format; never change:
 //
-//	     0    8  chain at the index that stands beside the state
+//	     0    8  chain at the index that is stored beside the state
 //	     8    4  number of sessions; then each:
 //	          8  client
 //	          8  number
@@ -183,7 +182,7 @@ func (f *fold) append(dst []byte) []byte {
 
 var errState = errors.New("a state that nobody wrote")
 
-// restore replaces everything by a state of append, at an index.
+// restore replaces everything by a state that append wrote, at an index.
 func (f *fold) restore(index Index, state []byte) error {
 	le := binary.LittleEndian
 	if len(state) < 12 {

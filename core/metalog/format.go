@@ -15,8 +15,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// A member keeps one file, "log": a base, and what came after it, each in an envelope
-// of package wal. Little endian, part of the format; never change:
+// A member keeps one file, "log": a base, and the frames appended since, each in an envelope of
+// package wal. Little endian, part of the format; never change:
 //
 //	base envelope:
 //	     0    8  cluster
@@ -24,7 +24,7 @@ import (
 //	    16    8  whole: length of the file when it got its name, bytes
 //	    24    8  index of the last entry that the state includes
 //	    32    8  its term
-//	    40   16  data directory that the member is
+//	    40   16  data directory of the member
 //	    56    4  number t of the last starts of the member, this one included
 //	    60    4  length c of the configuration
 //	    64    4  number s of the members whose starts were seen
@@ -41,7 +41,7 @@ import (
 //	    17    8  vote
 //	    25    8  commit
 //	entry:
-//	     9    8  index; entries at or above it that stand before are void
+//	     9    8  index; earlier frames with this index or a higher one are void
 //	    17    8  term
 //	    25    1  type, as raft numbers it
 //	    26    n  data
@@ -50,9 +50,9 @@ import (
 //	    17    8  number of the start
 //	    25   16  its nonce
 //
-// The file gets its name when it is durable up to whole, so damage below that is
-// corruption, and so is damage below the synced of any good frame. What is damaged
-// above is a torn tail, which nobody was answered about.
+// The file gets its name when it is durable up to whole, so damage below that is corruption. So is
+// damage below the synced of any good frame. Damage above is a torn tail, which no response was
+// sent about.
 
 const (
 	baseMin   = 68
@@ -86,10 +86,10 @@ type base struct {
 	directory env.Nonce
 	starts    []start          // ascending
 	seen      []sighting       // ascending
-	snapshot  *raftpb.Snapshot // index, term, configuration and state; index 0: nothing yet
+	snapshot  *raftpb.Snapshot // index, term, configuration and state; index 0: none
 }
 
-// content is what a file says.
+// content is the decoded content of a file.
 type content struct {
 	base
 	votes   *raftpb.HardState
@@ -108,7 +108,7 @@ func (c *content) encode() []byte {
 		if c.whole == uint64(len(data)) {
 			return data
 		}
-		// Its own length stands in the beginning, and the length does not depend on it.
+		// The file has its own length in the base; the length does not depend on the value.
 		c.whole = uint64(len(data))
 		data = appendBase(data[:0], &c.base)
 		assert.That(len(data) == first, "a base of %d bytes became %d", first, len(data))
@@ -166,7 +166,7 @@ func appendStart(dst []byte, s start) []byte {
 	return le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, s.number), s.nonce.A), s.nonce.B)
 }
 
-// startIn returns the start at the beginning of b, which has startSize bytes at least.
+// startIn returns the start at the beginning of b, which has at least startSize bytes.
 func startIn(b []byte) start {
 	le := binary.LittleEndian
 	return start{le.Uint64(b), env.Nonce{A: le.Uint64(b[8:]), B: le.Uint64(b[16:])}}
@@ -184,7 +184,7 @@ func appendEntry(dst []byte, synced uint64, entry *raftpb.Entry) []byte {
 	return dst
 }
 
-// decodeBase reads a base and returns the bytes that it takes.
+// decodeBase reads a base and returns the number of its bytes.
 func decodeBase(b []byte) (base, int, error) {
 	envelope, le := baseEnvelope(), binary.LittleEndian
 	body, err := envelope.Open(b)
@@ -229,8 +229,8 @@ func marshal(m proto.Message) []byte {
 	return b
 }
 
-// decode judges the bytes of a file. A torn tail is left out; everything else that is
-// damaged is a CorruptError, or wraps wal.ErrVersion if a newer binary wrote it.
+// decode judges the bytes of a file. It leaves out a torn tail. For other damage it returns a
+// CorruptError, or an error that wraps wal.ErrVersion if a newer binary wrote the file.
 func decode(name string, data []byte) (*content, error) {
 	b, at, err := decodeBase(data)
 	if errors.Is(err, wal.ErrVersion) {
@@ -269,7 +269,7 @@ func openFrame(b []byte) ([]byte, error) {
 	return envelope.Open(b)
 }
 
-// take adds what one frame says.
+// take adds the content of one frame.
 func (c *content) take(body []byte) error {
 	le := binary.LittleEndian
 	switch body[8] {
@@ -301,7 +301,7 @@ func (c *content) take(body []byte) error {
 	return nil
 }
 
-// tornOrCorrupt says what damage at an offset is: nil for a torn tail.
+// tornOrCorrupt classifies damage at an offset: nil for a torn tail.
 func tornOrCorrupt(name string, data []byte, at int, confirmed uint64, err error) error {
 	for i := at + 1; i+wal.EnvelopeSize <= len(data); i++ {
 		if body, err := openFrame(data[i:]); err == nil {
@@ -314,7 +314,7 @@ func tornOrCorrupt(name string, data []byte, at int, confirmed uint64, err error
 	return &CorruptError{name, int64(at), fmt.Sprintf("%v; the file was synced up to %d", err, confirmed)}
 }
 
-// check reports what does not fit together although every checksum matches.
+// check reports contradictions in a file although every checksum matches.
 func (c *content) check(name string) error {
 	first := c.snapshot.GetMetadata().GetIndex()
 	last, commit := first+uint64(len(c.entries)), c.votes.GetCommit()

@@ -1,26 +1,26 @@
 package metalog
 
-// Holding is what the file of a member holds, for an observer of disks.
+// Holding summarizes a member's file, for an observer of disks.
 type Holding struct {
-	Member MemberID // whose file it is
-	Last   Index    // index of the last entry that the file has, or that its state includes
-	// LastTerm is the term of that entry, and Term the last one that the member has heard of.
+	Member MemberID // the owner of the file
+	Last   Index    // index of the last entry in the file or in its state
+	// LastTerm is the term of that entry, and Term the last term that the member has heard of.
 	LastTerm, Term uint64
 
-	start start // of the member, the last one
+	start start // the member's last start
 	seen  []sighting
 }
 
-// Knows reports whether the member has the last start of another one durably: it counts no copy
-// of the other's file that was made before that start.
+// Knows reports whether the member has the last start of another member durably. It then rejects
+// every copy of the other's file that was made before that start.
 func (h *Holding) Knows(other *Holding) bool { return seenOf(h.seen, other.Member) == other.start }
 
 // FileName is the name of a member's file in its directory.
 const FileName = fileName
 
-// HeldBy returns what a file with these bytes holds. A torn tail does not count. The error
-// is that of a member that would open the file: CorruptError, or a version that this binary
-// does not know.
+// HeldBy returns the Holding of a file with these bytes. A torn tail does not count. It returns the
+// error of a member that would open the file: CorruptError, or a version that this binary does not
+// know.
 func HeldBy(data []byte) (Holding, error) {
 	c, err := decode(fileName, data)
 	if err != nil {

@@ -11,56 +11,56 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// A member is a data directory. One that the founding file does not name, because the disk
+// A member is a data directory. A directory that the founding file does not name, because the disk
 // of a founder was lost or replaced, is admitted like this:
 //
-//  1. It announces its directory to all addresses, again and again.
-//  2. The leader answers with a challenge, which the next announcement repeats. So an
-//     announcement that the network delivers late admits nobody.
-//  3. The leader proposes one change, which removes the member that was at that address and
-//     adds the directory under an ID that no other member ever had. raft carries it out
-//     through a joint configuration, so that both majorities agree at every moment.
-//  4. The leader tells the process its ID. Its file is durable before it takes part.
+//  1. The process announces its directory to all addresses, repeatedly.
+//  2. The leader answers with a challenge, and the next announcement repeats the challenge. So a
+//     delayed announcement admits no directory.
+//  3. The leader proposes one change: it removes the member at that address and adds the
+//     directory under an ID that no other member ever had. raft applies it through a joint
+//     configuration, so that both majorities agree at every moment.
+//  4. The leader sends the process its ID. The process makes its file durable before it takes
+//     part.
 //
-// At most a minority may be replaced at a time: until the new member has caught up, its
-// votes and its copy count for nothing.
+// At most a minority may be replaced at a time: a new member's votes and copy count only after it
+// has caught up.
 //
-// An older copy of a directory that is started again has the ID, and lacks votes and
-// entries that were given and acknowledged since. So each message says which start its
-// sender lives in: how often it was started, as the sender's disk counts it, and the nonce
-// of the start. The file of a member has the nonces of its last starts.
+// A process may be started on an older copy of a directory. The copy has the member's ID, but lacks
+// votes and entries that the member has acknowledged since. So each message names the start of its
+// sender: the number of the start, as the sender's disk counts them, and its nonce. The file of a
+// member has the nonces of its last starts.
 //
-//  1. Member A hears of a start of member B that is new to A. A asks B which nonce the
-//     start of B had that A saw last.
-//  2. B answers what its file says. A copy that was made before that start says another
-//     nonce, or none: A tells it that it is outdated, and it stops.
-//  3. Else A makes the new start durable, and heeds B from then on. Messages of B wait for
-//     that.
-//  4. A start that A saw another one after, and one that has the same number as the one that
-//     A saw and another nonce, is outdated at once.
-//  5. B tells all members again and again in which start it lives, also those that it has
-//     nothing else to say to.
+//  1. Member A receives a message from a start of member B that is new to A. A asks B for the
+//     nonce of the last start of B that A has seen.
+//  2. B answers from its file. A copy from before that start answers another nonce, or none: A
+//     sends it an "outdated", and it stops.
+//  3. Otherwise A makes the new start durable and accepts messages of B from then on. Messages
+//     of B wait until then.
+//  4. If A has seen a later start of B, or another nonce for the same number, this start is
+//     outdated at once.
+//  5. B repeats its start to all members, even to those that it has no other message for.
 //
-// A copy that was made within the start that the others saw last, of what its file then had,
-// cannot be told from the original (docs/failure-model.md).
+// A copy made within the last start that the other members saw cannot be told from the original, as
+// far as its file goes (docs/failure-model.md).
 
-// start names a start of a member: its number, from 1, and its nonce. Number 0 is none.
+// start names a start of a member: its number, from 1, and its nonce. Number 0 means none.
 type start struct {
 	number uint64
 	nonce  env.Nonce
 }
 
-// maxStarts bounds the starts of a member that its file names. A member that was started more
-// often since another one heard of it is outdated to that one.
+// maxStarts bounds the starts of a member in its file. A member that started more often since
+// another member last heard of it is outdated to that member.
 const maxStarts = 64
 
-// startAgain adds a start to those of a member.
+// startAgain appends a start to those of a member.
 func startAgain(starts []start, nonce env.Nonce) []start {
 	next := start{lastOf(starts).number + 1, nonce}
 	return append(slices.Clone(starts[max(0, len(starts)+1-maxStarts):]), next)
 }
 
-// lastOf returns the last of the starts of a member.
+// lastOf returns the last start of a member.
 func lastOf(starts []start) start {
 	if len(starts) == 0 {
 		return start{}
@@ -68,7 +68,7 @@ func lastOf(starts []start) start {
 	return starts[len(starts)-1]
 }
 
-// sighting is the last start of a member that was seen.
+// sighting is the last start of another member that this member has seen.
 type sighting struct {
 	member MemberID
 	start
@@ -86,7 +86,7 @@ func see(list []sighting, s sighting) []sighting {
 	return list
 }
 
-// seenOf returns the last start of a member that a list has.
+// seenOf returns the last start of a member in a list.
 func seenOf(list []sighting, id MemberID) (last start) {
 	for _, s := range list {
 		if s.member == id && s.number > last.number {
@@ -104,13 +104,13 @@ type held struct {
 	body  []byte
 }
 
-// maxHeld bounds the messages that wait until the start of their senders is durable here. To
-// raft the others are lost.
+// maxHeld bounds the messages that wait until the start of their sender is durable here. raft
+// treats further ones as lost.
 const maxHeld = 64
 
-// counts reports whether a message is to be heeded now: the start of its sender is the last one
-// that is durable here. A message of a later start waits until that is durable, and that waits
-// until the sender has shown that it knows of the one before.
+// counts reports whether to accept a message now: the start of its sender is the last one that is
+// durable here. A message of a later start waits until that start is durable, after the sender has
+// shown that it knows the start before.
 func (l *Log) counts(e env.Env, m *held) bool {
 	switch last := seenOf(l.seen, m.from); {
 	case m.start == last:
@@ -118,8 +118,8 @@ func (l *Log) counts(e env.Env, m *held) bool {
 	case m.start.number <= last.number:
 		l.outdates(e, m.from, last)
 		return false
-	case seenOf(l.unwritten, m.from).number >= m.start.number: // it is on its way to the disk
-	case last.number == 0: // nobody here has heeded the member before
+	case seenOf(l.unwritten, m.from).number >= m.start.number: // it is being written to the disk
+	case last.number == 0: // this is the member's first start here
 		l.unwritten = append(l.unwritten, sighting{m.from, m.start})
 	default:
 		l.post(e, m.from, messageWhich, last.number, binary.LittleEndian.AppendUint64(nil, last.number))
@@ -131,8 +131,8 @@ func (l *Log) counts(e env.Env, m *held) bool {
 	return false
 }
 
-// isHere tells the members to which this one has nothing to say in which start it lives. A follower
-// answers its leader only, and the others have to know too whom not to count on any more.
+// isHere sends this member's start to members that get no other messages from it. A follower
+// answers only its leader, but the other members must also learn that earlier starts are over.
 func (l *Log) isHere(e env.Env) {
 	if l.ticks%announceEvery != 1 || l.leads() || !l.isMember(l.member) {
 		return
@@ -145,13 +145,13 @@ func (l *Log) isHere(e env.Env) {
 	}
 }
 
-// outdates tells a member that a start of it was seen that it does not come after.
+// outdates tells a member that its start is not after the last one that was seen.
 func (l *Log) outdates(e env.Env, id MemberID, last start) {
 	l.post(e, id, messageOutdated, last.number, appendStart(nil, last))
 }
 
-// asked tells another member which nonce a start of this one had: number 8, nonce 16, which is
-// zero if it is not known any more.
+// asked sends another member the nonce of one of this member's starts: number 8, nonce 16, which is
+// zero if it is no longer known.
 func (l *Log) asked(e env.Env, m *held) {
 	if len(m.body) != 8 {
 		return
@@ -165,14 +165,14 @@ func (l *Log) asked(e env.Env, m *held) {
 	l.post(e, m.from, messageThat, told.number, appendStart(nil, told))
 }
 
-// shown takes what a member says of the start of it that was seen here last.
+// shown handles a member's answer about the last start of it that was seen here.
 func (l *Log) shown(e env.Env, m *held) {
 	last, unwritten := seenOf(l.seen, m.from), seenOf(l.unwritten, m.from)
 	if len(m.body) != startSize || m.start.number <= max(last.number, unwritten.number) {
 		return
 	}
 	switch told := startIn(m.body); {
-	case told.number != last.number: // it is the answer to an earlier question
+	case told.number != last.number: // the answer to an earlier question
 	case told != last:
 		l.held = slices.DeleteFunc(l.held, func(x held) bool { return x.from == m.from && x.start == m.start })
 		l.outdates(e, m.from, last)
@@ -181,7 +181,7 @@ func (l *Log) shown(e env.Env, m *held) {
 	}
 }
 
-// sawDurably heeds what has waited for the first n sightings to be durable.
+// sawDurably accepts the messages that waited until the first n sightings are durable.
 func (l *Log) sawDurably(e env.Env, n int) {
 	if n == 0 {
 		return
@@ -191,7 +191,7 @@ func (l *Log) sawDurably(e env.Env, n int) {
 	}
 	l.unwritten = slices.Delete(l.unwritten, 0, n)
 	waited := l.held
-	l.held = nil // those that still have to wait are held again
+	l.held = nil // counts holds the rest again
 	for i := range waited {
 		if l.phase == serving && l.counts(e, &waited[i]) {
 			l.heed(e, &waited[i])
@@ -199,7 +199,8 @@ func (l *Log) sawDurably(e env.Env, n int) {
 	}
 }
 
-// announceEvery is the ticks between the announcements of who is not yet a member.
+// announceEvery is the number of ticks between the announcements of a node that is not a member
+// yet.
 const announceEvery = 5
 
 func (l *Log) isMember(id MemberID) bool {
@@ -207,7 +208,7 @@ func (l *Log) isMember(id MemberID) bool {
 		slices.Contains(l.configuration.GetVotersOutgoing(), uint64(id))
 }
 
-// announce tells every other address of a directory that waits to be a member:
+// announce sends every other address an announcement of a directory that waits to be a member:
 // directory 16, challenge 8.
 func (l *Log) announce(e env.Env) {
 	if l.phase == serving && (l.ticks%announceEvery != 0 || l.isMember(l.member)) || l.phase == joining && l.ticks%2 != 0 {
@@ -223,15 +224,15 @@ func (l *Log) announce(e env.Env) {
 	}
 }
 
-// challengeFor is for how many ticks a leader gives the same challenge, which then is
-// good for as long again.
+// challengeFor is the number of ticks for which a leader gives the same challenge. A challenge
+// stays valid as long again.
 const challengeFor = 50
 
 func (l *Log) challengeAt(e env.Env, ticks uint64) uint64 {
 	return e.Nonce().B + ticks/challengeFor + 1
 }
 
-// announced lets the leader answer a directory that is at an address, or admit it.
+// announced lets the leader challenge a directory at an address, or admit it.
 func (l *Log) announced(e env.Env, at env.ID, body []byte) {
 	if l.phase != serving || len(body) != 24 || !l.leads() {
 		return
@@ -257,12 +258,13 @@ func (l *Log) announced(e env.Env, at env.ID, body []byte) {
 	number, numbered := admission(l.term(), l.admitted)
 	if known && numbered {
 		l.admitted++
-		_ = l.raft.ProposeConfChange(replacement(old, joiner(at, number), directory)) // dropped: it will be announced again
+		// if raft drops it, the directory announces itself again
+		_ = l.raft.ProposeConfChange(replacement(old, joiner(at, number), directory))
 	}
 }
 
-// tellMember tells a directory under which ID it is a member, or that it is none any more:
-// directory 16, ID 8. Another directory may be at the address when the answer arrives.
+// tellMember tells a directory its ID as a member, or that it is no longer one: directory 16, ID 8.
+// Another directory may be at the address when the answer arrives.
 func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID) {
 	le := binary.LittleEndian
 	switch {
@@ -275,11 +277,11 @@ func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID)
 	}
 }
 
-// answered takes an answer to an announcement, or to a message that was not counted.
+// answered handles an answer to an announcement, or to a message that was not counted.
 func (l *Log) answered(e env.Env, m *held) {
 	le, body := binary.LittleEndian, m.body
 	if m.kind == messageAdmitted {
-		// An answer to the directory that was here before, and is lost, does not concern this one.
+		// An answer to an earlier, lost directory of this node does not concern this one.
 		if len(body) != 24 || le.Uint64(body) != l.directory.A || le.Uint64(body[8:]) != l.directory.B {
 			return
 		}
@@ -302,7 +304,7 @@ func (l *Log) answered(e env.Env, m *held) {
 	}
 }
 
-// isOutdated stops the member if another one has seen a start of it that its file does not know.
+// isOutdated stops the member if another member has seen a start that this file does not have.
 func (l *Log) isOutdated(m *held) {
 	if l.phase != serving || len(m.body) != startSize {
 		return
@@ -321,7 +323,7 @@ func memberAt(members []MemberID, at env.ID) (MemberID, bool) {
 	return members[i], true
 }
 
-// replacement is the change that admits a directory, which is its context.
+// replacement returns the change that admits a directory; the directory is its context.
 func replacement(old, id MemberID, directory env.Nonce) *raftpb.ConfChangeV2 {
 	le := binary.LittleEndian
 	return &raftpb.ConfChangeV2{
@@ -333,7 +335,7 @@ func replacement(old, id MemberID, directory env.Nonce) *raftpb.ConfChangeV2 {
 	}
 }
 
-// admits notes the directory that a change admits.
+// admits records the directory that a change admits.
 func (l *Log) admits(change *raftpb.ConfChangeV2) {
 	le, context := binary.LittleEndian, change.GetContext()
 	for _, c := range change.GetChanges() {

@@ -1,22 +1,21 @@
-// Package metalog is the meta log: a log that a majority of 3 or 5 members agrees on,
-// and the state machine that it feeds. Control state lives in it and nothing else; the
-// data of tenants has its own, cheaper replication.
+// Package metalog is the meta log: a log that a majority of 3 or 5 members agrees on, and the state
+// machine that applies it. It holds only control state; the data of tenants has its own, cheaper
+// replication.
 //
-// Agreement is go.etcd.io/raft, whose RawNode starts no goroutine. What is here is the
-// rest of a member: its file, its messages, its clock, the duplicates of commands,
-// snapshots, and how a member whose disk was lost is replaced.
+// Consensus is go.etcd.io/raft, whose RawNode starts no goroutine. This package adds the rest of a
+// member: its file, its messages, its clock, duplicate commands, snapshots, and the replacement of
+// a member whose disk was lost.
 //
-// It refuses to be a service: a Log is a part of a machine (core/env) that owns it.
-// The owner lends it a Seat, hands it the events that are its own (Owns), calls Step
-// in no other way than an Env is called, and takes the Outcomes after each. The log
-// asks the Env only during those calls and keeps no reference to it.
+// A Log is not a service but a part of a machine (core/env) that owns it. The owner gives it a
+// Seat, passes it the events that it Owns, calls its methods only during a Step, and takes the
+// Outcomes after each. The log uses the Env only during those calls and keeps no reference to it.
 //
-// The one rule to remember: what a member says to others hangs on what its disk has
-// confirmed. Ready tells which; flush keeps it.
+// The one rule to remember: a member sends a message only after its disk has confirmed the state
+// that the message depends on. raft's Ready names that state, and flush makes it durable.
 //
-// Randomness: raft draws election timeouts from crypto/rand. They are never looked at
-// here, because Tick is only called while leading; who does not lead has an election
-// timer of its own (docs/decisions/0011-meta-log.md).
+// Randomness: raft draws election timeouts from crypto/rand. This package never uses them, because
+// it calls Tick only while leading; other members have an election timer here
+// (docs/decisions/0011-meta-log.md).
 package metalog
 
 import (
@@ -30,59 +29,60 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Seat is what the owner lends to the log: names in the spaces that a machine's parts
-// share. Nothing else of the owner may use them.
+// Seat holds the IDs reserved for the meta log in the name spaces of its owner: message prefix,
+// timer, operation, file handles and keys. Other parts of the owner must not use them.
 type Seat struct {
 	Prefix byte        // the first byte of its messages
 	Timer  env.TimerID // its timer
-	Op     env.OpID    // the ID of its disk operations; one is under way at a time
+	Op     env.OpID    // the ID of its disk operations; one runs at a time
 	File   env.File    // its handles: this one and the next
 	Key    uint16      // the first of KeyKinds kinds of keys
 	Owner  uint64      // A of the keys of its disk operations
 }
 
-// KeyKinds is the number of kinds of keys that a Seat stands for.
+// KeyKinds is the number of kinds of keys in a Seat.
 const KeyKinds = 4
 
-// The kinds of keys, from Seat.Key on. Of each but keyDisk, A is the incarnation and B
-// the term or the place in the log.
+// The kinds of keys, from Seat.Key on. For each but keyDisk, A is the incarnation and B the term or
+// the index in the log.
 const (
 	keySend     = iota // Attempt: the tick
 	keyDisk            // Attempt: the number of the operation
 	keyElection        // Attempt: the number of the campaign
 )
 
-// Constants are the bounds of a log. DefaultConstants says why.
+// Constants are the bounds of a log. DefaultConstants has the reasons.
 type Constants struct {
-	Tick         env.Duration // of the leader's heartbeats; an election takes ElectionTicks of them
-	CompactBytes int64        // growth of the file after which it is written anew
-	KeepEntries  Index        // applied entries that stay in memory, for followers that are behind
+	// interval of the leader's heartbeats; an election takes ElectionTicks of them
+	Tick         env.Duration
+	CompactBytes int64        // growth of the file after which it is compacted
+	KeepEntries  Index        // applied entries that stay in memory for slow followers
 	ChunkBytes   int          // of a snapshot, in one message
 	MaxCommand   int          // bytes
 	MaxPending   int          // proposals, and reads, that wait for their outcome here
-	MaxClients   int          // that are remembered
+	MaxClients   int          // remembered clients
 	Deadline     uint64       // ticks until an outcome is ErrUnknown
 	PerKiB       env.Duration // CPU time of encoding or decoding 1024 bytes
-	Stall        env.Duration // for which a disk operation may last until the leader hands over; 0: for ever
+	Stall        env.Duration // a leader hands over after a disk operation of this length; 0: never
 }
 
-// DefaultConstants fit a region: a leader that is silent is replaced within 0.4 s.
+// DefaultConstants fit a region: a silent leader is replaced within 0.4 s.
 var DefaultConstants = Constants{
 	Tick: 20 * env.Millisecond, CompactBytes: 1 << 20, KeepEntries: 256, ChunkBytes: 64 << 10, MaxCommand: 64 << 10,
 	MaxPending: 256, MaxClients: 16_384, Deadline: 100, PerKiB: env.Microsecond, Stall: 400 * env.Millisecond,
 }
 
-// ElectionTicks is how long, in ticks, a leader may hear from no majority, and at
-// least how long a follower waits before it stands for election; at most twice that.
+// ElectionTicks is the number of ticks after which a leader that hears no majority steps down. A
+// follower waits at least that long, and at most twice, before it stands for election.
 const ElectionTicks = 10
 
-// Config describes one member. It is the same for all but in Machine and Seat.
+// Config describes one member. All members have the same, except for Machine and Seat.
 type Config struct {
-	Dir       string   // directory of the file; its parent exists. Nothing else is kept there
-	Cluster   uint64   // never equal for two logs, so that what went astray is refused
+	Dir       string   // directory of the file; its parent exists. It holds nothing else
+	Cluster   uint64   // unique to the log, so that stray messages are rejected
 	Addresses []env.ID // of the founding members, ascending, 3 or 5
-	// Founders are the data directories of the founding members, in that order, as the
-	// founding file names them. A directory that is not among them is no founder.
+	// Founders are the data directories of the founding members, in the order of Addresses, as the
+	// founding file names them. Any other directory is not a founder.
 	Founders []env.Nonce
 	Machine  StateMachine
 	Seat     Seat
@@ -91,22 +91,23 @@ type Config struct {
 
 // Log is one member. Use New, then Open.
 //
-// Invariant: raft is not nil from phase serving on; entries and votes in storage are
-// durable; the fold is at the last entry that raft was told to be applied.
+// Invariant: from phase serving on, raft is not nil. Entries and votes in storage are durable. The
+// fold is at the last entry that raft handed out to be applied.
 type Log struct {
 	config  Config
 	phase   phase
 	failure error
 
-	directory env.Nonce // which the member is
-	member    MemberID  // 0: it is not known yet under which ID
-	starts    []start   // the last of the member, this one included; durable before anything is said
+	directory env.Nonce // the data directory of the member
+	member    MemberID  // 0: not known yet
+	// the member's last starts, this one included; durable before it sends a message
+	starts    []start
 	seen      []sighting
-	unwritten []sighting // that are to be durable before what they came with is heeded
-	held      []held     // what they came with
-	admitted  uint32     // members that were admitted in the present term
+	unwritten []sighting // to be durable before the messages that brought them are accepted
+	held      []held     // those messages
+	admitted  uint32     // members admitted in the present term
 	admitting Term
-	challenge uint64 // of the leader, as it was told last: an announcement repeats it
+	challenge uint64 // the leader's last challenge: an announcement repeats it
 
 	raft          *raft.RawNode
 	storage       *storage
@@ -132,12 +133,12 @@ type phase uint8
 // The phases of a Log, in order.
 const (
 	closed  phase = iota
-	making        // its directory
-	reading       // its file
-	joining       // it has none, and no ID: it announces its directory
-	naming        // the file written anew, before anything is said
+	making        // makes its directory
+	reading       // reads its file
+	joining       // has neither file nor ID: announces its directory
+	naming        // rewrites the file before it sends a message
 	serving
-	stopped // for good: Failure says why
+	stopped // for good: see Failure
 )
 
 var phaseNames = [...]string{"closed", "making", "reading", "joining", "naming", "serving", "stopped"}
@@ -145,7 +146,7 @@ var phaseNames = [...]string{"closed", "making", "reading", "joining", "naming",
 // String returns the name of p.
 func (p phase) String() string { return phaseNames[p] }
 
-// New returns a member that is closed.
+// New returns a closed member.
 func New(config Config) *Log {
 	n := len(config.Addresses)
 	assert.That(n == 3 || n == 5, "a meta log of %d members, want 3 or 5", n)
@@ -157,8 +158,8 @@ func New(config Config) *Log {
 	}
 }
 
-// Open begins to open the member that a data directory is; call it once in a life of the
-// process. The identity of the directory must be durable.
+// Open begins to open the member of a data directory; call it once in a life of the process. The
+// identity of the directory must be durable.
 func (l *Log) Open(e env.Env, directory env.Nonce) {
 	l.directory = directory
 	l.elections.tickAt = e.Now()
@@ -166,7 +167,7 @@ func (l *Log) Open(e env.Env, directory env.Nonce) {
 	l.makeDirectory(e)
 }
 
-// Owns reports whether an event is the log's, by its Seat.
+// Owns reports whether an event belongs to the log, by its Seat.
 func (l *Log) Owns(ev *env.Event) bool {
 	switch ev.Kind {
 	case env.Timer:
@@ -179,7 +180,7 @@ func (l *Log) Owns(ev *env.Event) bool {
 	return false
 }
 
-// Step tells the log of an event that it owns. Outcomes may be there afterwards.
+// Step handles an event that the log owns. Outcomes may be there afterwards.
 func (l *Log) Step(e env.Env, ev *env.Event) {
 	if l.phase == closed || l.phase == stopped {
 		return
@@ -195,7 +196,7 @@ func (l *Log) Step(e env.Env, ev *env.Event) {
 	l.pump(e)
 }
 
-// stop ends the member's part for good. Others go on without it.
+// stop ends the member's part for good. Other members go on without it.
 func (l *Log) stop(err error) {
 	l.phase, l.failure = stopped, err
 	for _, p := range l.proposals {
@@ -207,20 +208,20 @@ func (l *Log) stop(err error) {
 	l.proposals, l.reads = nil, nil
 }
 
-// Failure is why the member has stopped, nil if it has not. It matches ErrCorrupt,
-// ErrOutdated or wal.ErrVersion. Failures of the disk end the process instead: it is the node's own
-// file that failed.
+// Failure returns the reason that the member stopped, nil if it has not. It matches ErrCorrupt,
+// ErrOutdated or wal.ErrVersion. Failures of the disk end the process instead, because the node's
+// own file has failed.
 func (l *Log) Failure() error { return l.failure }
 
-// Status is what others may see of a member: plain numbers.
+// Status is the observable state of a member: plain numbers.
 type Status struct {
-	Member    MemberID // 0 until the file was read
+	Member    MemberID // 0 until the file is read
 	Term      Term
 	Leader    MemberID // as far as the member knows; itself if it leads
 	Applied   Position
 	Committed Index
 	Serving   bool // it takes part
-	Joining   bool // it is not in the configuration that it knows
+	Joining   bool // the configuration that it knows does not include it
 }
 
 // Status returns the member's status.
@@ -234,7 +235,7 @@ func (l *Log) Status() Status {
 	return s
 }
 
-// Members returns who takes part, as of Status.Applied, ascending.
+// Members returns the members as of Status.Applied, ascending.
 func (l *Log) Members() []MemberID {
 	var members []MemberID
 	for _, id := range l.configuration.GetVoters() {
@@ -243,8 +244,8 @@ func (l *Log) Members() []MemberID {
 	return members
 }
 
-// Quorums returns the sets of members of each of which a majority has to agree, as of
-// Status.Applied: one, or two while members are being replaced.
+// Quorums returns the sets of members that must each have a majority, as of Status.Applied: one, or
+// two while members are being replaced.
 func (l *Log) Quorums() [][]MemberID {
 	quorums := [][]MemberID{l.Members()}
 	if outgoing := l.configuration.GetVotersOutgoing(); len(outgoing) > 0 {

@@ -11,28 +11,28 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// makeDirectory makes the member's directory, if it is not there, and its name durable.
+// makeDirectory makes the member's directory, if it does not exist, and its name durable.
 func (l *Log) makeDirectory(e env.Env) {
 	l.phase = making
 	parent := strings.TrimSuffix(path.Dir(l.config.Dir), ".")
 	l.run(e, preparing, env.Op{Kind: env.OpMkdir, Path: l.config.Dir}, env.Op{Kind: env.OpSyncDir, Path: parent})
 }
 
-// prepared goes on when the directory is made, or the file is read.
+// prepared continues when the directory is made, or the file is read.
 func (l *Log) prepared(e env.Env) {
 	switch l.phase {
 	case making:
 		l.look(e)
 	case reading:
-		// What was read may be in the page cache only, or dropped by a failed sync and
-		// never to be written: it is written anew before anybody is told of it.
+		// The bytes may be only in the page cache, dropped by a failed sync and never to be
+		// written. Rewrite the file before another member hears of them.
 		l.phase = naming
 		l.rewrite(e, rewriting, l.disk.fresh)
 	}
 }
 
-// look reads the file, if there is one. Without one the process has never been a
-// member under any ID that it could still use.
+// look reads the file, if there is one. Without a file, the process has never taken part under an
+// ID that it could still use.
 func (l *Log) look(e env.Env) {
 	if !slices.Contains(e.List(l.config.Dir), fileName) {
 		l.begin(e)
@@ -46,7 +46,7 @@ func (l *Log) look(e env.Env) {
 		env.Op{Kind: env.OpClose, File: spare})
 }
 
-// judge decodes the file. One that another log or process wrote is not ours to cut.
+// judge decodes the file. It does not repair a file that another log or process wrote.
 func (l *Log) judge(e env.Env, data []byte) {
 	c, err := decode(l.path(), data)
 	switch {
@@ -58,18 +58,18 @@ func (l *Log) judge(e env.Env, data []byte) {
 		l.stop(&CorruptError{l.path(), 0, "it was written in another data directory"})
 	default:
 		l.member, l.seen, l.disk.fresh = c.member, c.seen, c
-		// Durable with the file that is written anew, before anything is said.
+		// The rewritten file makes the start durable before the member sends a message.
 		l.starts = startAgain(c.starts, e.Nonce())
 	}
 }
 
-// begin makes the file of a founder that has none: it never said anything, because the
-// file is durable before. All founders begin with the same: their configuration and an
-// untouched machine, at index 1 of term 1. Any other directory asks to be admitted.
+// begin writes the file of a founder that has none: it has sent no message, because the file is
+// durable before the first one. All founders begin with the same state: their configuration and an
+// empty machine, at index 1 of term 1. Any other directory asks to be admitted.
 func (l *Log) begin(e env.Env) {
 	l.starts = startAgain(nil, e.Nonce())
 	at := slices.Index(l.config.Addresses, e.Self())
-	// A directory that was lost had a vote, and its successor must not have it again.
+	// A lost directory may have voted, so its successor must not vote under the same ID.
 	if at < 0 || l.config.Founders[at] != l.directory {
 		l.phase = joining
 		return
@@ -89,7 +89,7 @@ func (l *Log) begin(e env.Env) {
 	l.rewrite(e, rewriting, c)
 }
 
-// enter makes the file of a member that was admitted under an ID.
+// enter writes the file of a member that was admitted under an ID.
 func (l *Log) enter(e env.Env, id MemberID) {
 	l.member, l.phase = id, naming
 	l.rewrite(e, rewriting, &content{base: base{snapshot: raftpb.EnsureSnapshot(nil)}, votes: new(raftpb.HardState)})

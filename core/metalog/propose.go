@@ -10,13 +10,14 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Outcome is the answer to a Propose or a Read. Every one that was taken gets exactly
-// one, unless the process dies; of proposals under one number the last one does.
+// Outcome is the answer to a Propose or a Read. Every accepted one gets exactly one outcome, unless
+// the process dies; of several proposals under one number, only the last does.
 type Outcome struct {
 	Read   bool
 	Client uint64 // of a proposal
-	Number uint64 // of a proposal; of a read its token
-	Index  Index  // of the entry that was applied; of a read, what the machine has at least applied
+	Number uint64 // of a proposal; the token of a read
+	// of the applied entry; for a read, the index that the machine has applied at least
+	Index  Index
 	Result []byte // as Apply returned it. Valid until the client's next number is applied
 	Err    error  // ErrUnknown, ErrSuperseded or ErrClients
 }
@@ -25,13 +26,13 @@ type Outcome struct {
 type pending struct {
 	client, number uint64
 	deadline       uint64 // tick
-	index          Index  // of a read, once it is known
+	index          Index  // of a read, once known
 }
 
-// Propose asks for a command to be put into the log and applied, at most once under
-// (client, number). A client's numbers ascend from 1, and it has one command under way at a
-// time: the address of a process, with numbers that a restart does not set back, will do. An
-// error is one of the refusals: nothing was put into the log by this call.
+// Propose puts a command into the log, to be applied at most once under (client, number). A
+// client's numbers ascend from 1, and it has one command under way at a time. The address of a
+// process can be the client, if a restart does not reset its numbers. An error is one of the
+// refusals: this call put nothing into the log.
 func (l *Log) Propose(e env.Env, client, number uint64, command []byte) error {
 	assert.That(number > 0, "client %d proposes number 0", client)
 	if err := l.mayAsk(len(l.proposals)); err != nil {
@@ -48,15 +49,15 @@ func (l *Log) Propose(e env.Env, client, number uint64, command []byte) error {
 		return ErrNoLeader
 	}
 	same := func(p pending) bool { return p.client == client && p.number == number }
-	l.proposals = slices.DeleteFunc(l.proposals, same) // it is asked for anew
+	l.proposals = slices.DeleteFunc(l.proposals, same) // replaced by the new proposal
 	l.proposals = append(l.proposals, pending{client: client, number: number, deadline: l.ticks + l.config.Deadline})
 	l.pump(e)
 	return nil
 }
 
-// Read asks for the leave to read the machine linearizably. When the outcome with this
-// token is there, and in the same Step, the machine has applied everything that was
-// committed when Read was called. Tokens are the owner's.
+// Read requests a linearizable read of the machine. When the outcome with this token arrives, and
+// within the same Step, the machine has applied everything that was committed when Read was called.
+// The owner chooses tokens.
 func (l *Log) Read(e env.Env, token uint64) error {
 	if err := l.mayAsk(len(l.reads)); err != nil {
 		return err
@@ -87,8 +88,8 @@ func (l *Log) readContext(count uint64) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(l.member)), count)
 }
 
-// Transfer asks the leader, wherever it is, to let the member at an address lead. It
-// is a wish: it ends after ElectionTicks, and until then proposals may be dropped.
+// Transfer asks the leader, wherever it is, to make the member at an address leader. The attempt
+// ends after ElectionTicks; until then proposals may be dropped.
 func (l *Log) Transfer(e env.Env, to env.ID) {
 	if l.phase != serving {
 		return
@@ -101,15 +102,15 @@ func (l *Log) Transfer(e env.Env, to env.ID) {
 	l.pump(e)
 }
 
-// Outcomes returns what there is to answer, and forgets it. The slice is valid until
-// the next call of any method.
+// Outcomes returns the pending outcomes and removes them. The slice is valid until the next call of
+// any method.
 func (l *Log) Outcomes() []Outcome {
 	out := l.outcomes
 	l.outcomes = l.outcomes[:0]
 	return out
 }
 
-// answer tells the proposer of a command, if that is here.
+// answer adds the outcome of a command, if its proposal waits here.
 func (l *Log) answer(out Outcome) {
 	for i, p := range l.proposals {
 		if p.client == out.Client && p.number == out.Number {
@@ -120,7 +121,7 @@ func (l *Log) answer(out Outcome) {
 	}
 }
 
-// readable notes the indexes that reads were given.
+// readable records the indexes that raft gave to reads.
 func (l *Log) readable(states []raft.ReadState) {
 	for _, state := range states {
 		for i := range l.reads {
@@ -142,8 +143,8 @@ func (l *Log) answerReads() {
 	})
 }
 
-// expire gives up what has waited too long: raft drops proposals and reads without a
-// word when a leader changes.
+// expire gives up proposals and reads that have waited too long: raft silently drops them when a
+// leader changes.
 func (l *Log) expire() {
 	for len(l.proposals) > 0 && l.proposals[0].deadline <= l.ticks {
 		p := l.proposals[0]

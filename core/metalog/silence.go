@@ -2,8 +2,8 @@ package metalog
 
 import "github.com/tidaldb/tidalsim/core/assert"
 
-// silence is raft's logger: what it says is in the trace anyway, and where it panics
-// one of its invariants does not hold.
+// silence is raft's logger. It discards logs, since the trace has the same facts. A panic of raft
+// becomes a failed assertion, because an invariant of raft is broken.
 type silence struct{}
 
 // Debug implements raft.Logger.

@@ -6,18 +6,18 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// A leader whose disk stands still keeps its term: its heartbeats go out, and the followers
-// make entries durable without it. But it applies nothing that is not on its own disk, so that
-// nothing is decided. It lets another member lead, and does not stand for election before its
-// disk moves.
+// A leader with a stalled disk keeps its term: its heartbeats still go out, and followers make
+// entries durable without it. But it applies only entries on its own disk, so the control plane
+// decides nothing. Such a leader transfers its leadership, and does not stand for election until
+// its disk works again.
 
-// stalled reports whether the member waits for its disk for too long.
+// stalled reports whether the member has waited too long for its disk.
 func (l *Log) stalled(e env.Env) bool {
 	return l.config.Stall > 0 && l.disk.work != idle && e.Now().Sub(l.disk.since) > l.config.Stall
 }
 
-// yield lets the follower lead that has the most of the log, if the disk here stands still.
-// It is asked again with every tick: a transfer may come to nothing.
+// yield transfers leadership to the follower with most of the log, if the disk here has stalled. It
+// repeats this every tick, because a transfer may fail.
 func (l *Log) yield(e env.Env) {
 	//safety:stalled-coordinator-yields true by=availability on=gray-failure
 	if !l.stalled(e) {
@@ -35,8 +35,8 @@ func (l *Log) yield(e env.Env) {
 	}
 }
 
-// Answers reports whether the log leads and the member at an address, another one, takes what it
-// is sent: it could lead soon.
+// Answers reports whether this log leads and the other member at an address accepts its messages,
+// so that it could lead soon.
 func (l *Log) Answers(at env.ID) bool {
 	if l.phase != serving || at == l.member.Address() {
 		return false
@@ -45,5 +45,5 @@ func (l *Log) Answers(at env.ID) bool {
 	return known && answers(l.raft.Status().Progress[uint64(member)])
 }
 
-// answers reports whether a member takes what its leader sends. Who does not lead knows of nobody.
+// answers reports whether a member accepts its leader's messages. Only a leader has such progress.
 func answers(p tracker.Progress) bool { return p.RecentActive && p.State == tracker.StateReplicate }

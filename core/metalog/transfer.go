@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// A snapshot goes to a follower in chunks, one at a time, each when the one before it
-// was taken. Body of a chunk, little endian:
+// A leader sends a snapshot to a follower in chunks. It sends the next chunk when the follower has
+// accepted the one before. Body of a chunk, little endian:
 //
 //	     0    8  transfer: incarnation of the sender << 32 | count
 //	     8    8  length of the whole, bytes
@@ -23,14 +23,14 @@ import (
 // and of the answer:
 //
 //	     0    8  transfer
-//	     8    8  length of what was taken so far
+//	     8    8  length of the part that was accepted so far
 
 const (
 	chunkHeader = 24
 	takenSize   = 16
 
 	resendTicks = 3       // without an answer, until a chunk is sent again
-	giveUpTicks = 50      // without progress, until raft is told that it failed
+	giveUpTicks = 50      // without progress, until the snapshot is reported to raft as failed
 	maxTransfer = 1 << 30 // bytes: control state is far smaller
 )
 
@@ -43,8 +43,8 @@ type transfer struct {
 	to           MemberID
 	number       uint64
 	data         []byte
-	offset       int    // of the chunk that was not answered yet
-	sent, moving uint64 // ticks: when it was sent last, when offset moved last
+	offset       int    // of the first chunk without an answer
+	sent, moving uint64 // ticks: of the last send; when offset last moved
 }
 
 // incoming is the snapshot that is arriving.
@@ -52,10 +52,10 @@ type incoming struct {
 	from   MemberID
 	number uint64
 	data   []byte
-	taken  bool // all of it
+	taken  bool // the whole snapshot has arrived
 }
 
-// transfer begins to send a snapshot. raft has one under way to each follower.
+// transfer begins to send a snapshot. raft sends at most one at a time to each follower.
 func (l *Log) transfer(e env.Env, m *raftpb.Message) {
 	to := MemberID(m.GetTo())
 	l.transfers = slices.DeleteFunc(l.transfers, func(t transfer) bool { return t.to == to })
@@ -76,7 +76,7 @@ func (l *Log) sendChunk(e env.Env, t *transfer) {
 	l.post(e, t.to, messageChunk, uint64(t.offset), append(b, chunk...))
 }
 
-// resend repeats chunks that were not answered, and gives up those that never are.
+// resend repeats chunks without an answer, and gives up transfers without progress.
 func (l *Log) resend(e env.Env) {
 	l.transfers = slices.DeleteFunc(l.transfers, func(t transfer) bool {
 		lost := l.ticks-t.moving >= giveUpTicks || !l.leads()
@@ -92,7 +92,7 @@ func (l *Log) resend(e env.Env) {
 	}
 }
 
-// takeChunk adds a chunk that fits, and says in any case how much is there.
+// takeChunk accepts the next chunk, and always answers with the length so far.
 func (l *Log) takeChunk(e env.Env, from MemberID, body []byte) {
 	le := binary.LittleEndian
 	if len(body) < chunkHeader {
@@ -121,7 +121,7 @@ func (l *Log) takeChunk(e env.Env, from MemberID, body []byte) {
 	}
 }
 
-// chunkTaken sends the next chunk, or tells raft that there is none.
+// chunkTaken sends the next chunk, or tells raft that the transfer is complete.
 func (l *Log) chunkTaken(e env.Env, from MemberID, body []byte) {
 	le := binary.LittleEndian
 	i := slices.IndexFunc(l.transfers, func(t transfer) bool { return t.to == from })
@@ -130,7 +130,7 @@ func (l *Log) chunkTaken(e env.Env, from MemberID, body []byte) {
 	}
 	t, have := &l.transfers[i], le.Uint64(body[8:])
 	switch {
-	case have <= uint64(t.offset): // an answer to what was sent twice
+	case have <= uint64(t.offset): // an answer to a repeated chunk
 	case have >= uint64(len(t.data)):
 		l.transfers = slices.Delete(l.transfers, i, i+1)
 		l.raft.ReportSnapshot(uint64(from), raft.SnapshotFinish)

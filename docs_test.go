@@ -13,6 +13,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -278,7 +279,7 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 		table[row[0]] = row[1]
 	}
 	const mi = 1 << 20
-	constants, patience := replica.DefaultConstants, core.DefaultPatience
+	constants, patience := replica.DefaultConstants, client.DefaultPatience
 	for name, want := range map[string]any{
 		"segment size":                  fmt.Sprintf("%d Mi", constants.SegmentSize/mi),
 		"log between snapshots":         fmt.Sprintf("%d Mi", constants.SnapshotEvery/mi),

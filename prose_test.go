@@ -29,7 +29,7 @@ var faceless = map[string]int{
 
 	"cmd/simrun": 1,
 
-	"core":             203,
+	"core":             179,
 	"core/assert":      1,
 	"core/control":     7,
 	"core/desired":     11,

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -325,33 +324,6 @@ func TestARemovalThatFailsIsTriedAgain(t *testing.T) {
 	h.run()
 	if left := h.tree(3); len(left) > 0 || len(h.removal.waiting) > 0 {
 		t.Errorf("the disk lets go, and there is still %v", left)
-	}
-}
-
-// What an operator is told in words: typed where it can be.
-func TestErrorsOfCommands(t *testing.T) {
-	c := Command{Kind: wire.Configure, Base: 4}
-	c.Place.Tenant.ID, c.Place.Node = 3, 1
-	for _, row := range []struct {
-		result CommandResult
-		want   string
-	}{
-		{CommandResult{Outcome: Acked}, "<nil>"},
-		{CommandResult{Outcome: Unknown, Code: wire.VersionConflict}, "<nil>"},
-		{CommandResult{Outcome: Refused, Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 6}}},
-			"configure of tenant 3 on node 1: version-conflict: version 6 is in force, want 4: " + wire.VersionConflict.Advice()},
-		{CommandResult{Outcome: Refused, Code: wire.UnknownTenant}, "configure of tenant 3 on node 1: unknown-tenant: " + wire.UnknownTenant.Advice()},
-		{CommandResult{Outcome: Refused, Code: wire.InvalidConfig, Facts: wire.Facts{BadField: wire.BadField{Field: 4, Value: 2_000_000_000}}},
-			"invalid tenant configuration: tenant 3: limits.burst is 2000000000, want 1..1000000000 operations, or 0 for one second of limits.rate"},
-	} {
-		err := row.result.Err(&c)
-		if got := fmt.Sprint(err); got != row.want {
-			t.Errorf("got  %s\nwant %s", got, row.want)
-		}
-		var typed *tenant.ConfigError
-		if errors.As(err, &typed) != (row.result.Code == wire.InvalidConfig) {
-			t.Errorf("%v is a ConfigError: %t", err, typed != nil)
-		}
 	}
 }
 

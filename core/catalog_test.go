@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"hash/crc32"
 	"os"
 	"strings"
@@ -18,9 +17,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/transcript"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata/v3 anew; right only as long as no data of version 3 exists anywhere")
 
 var private = cmp.AllowUnexported(Catalog{}, shardEpoch{})
 
@@ -57,7 +55,7 @@ func TestGoldenNodeFiles(t *testing.T) {
 		return b
 	}
 	want := full()
-	if *rewrite {
+	if transcript.Rewrite(t) {
 		if err := os.WriteFile("testdata/v3/node.txt", []byte(hex.EncodeToString(want.Append(nil))+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}

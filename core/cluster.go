@@ -156,7 +156,3 @@ func (c *Cluster) Validate() error {
 	}
 	return nil
 }
-
-// The kinds of keys that nodes and clients give to what they send: the message's
-// kind, offset by this. Kinds below belong to fault points and disk operations.
-const keyMessage uint16 = 0x200

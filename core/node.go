@@ -296,7 +296,7 @@ func (n *Node) reply(to env.ID, answer, m *wire.Message) {
 
 func (n *Node) send(to env.ID, m *wire.Message) {
 	n.out = wire.Append(n.out[:0], m)
-	key := env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: uint32(m.Frame), A: m.Conn, B: m.Request}
+	key := env.Key{Kind: wire.KeyMessage + uint16(m.Kind), Attempt: uint32(m.Frame), A: m.Conn, B: m.Request}
 	n.env.Send(to, key, n.out)
 }
 

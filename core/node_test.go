@@ -11,47 +11,30 @@ import (
 	"strings"
 
 	"github.com/tidaldb/tidalsim/core/env"
-	"github.com/tidaldb/tidalsim/core/placement"
+	"github.com/tidaldb/tidalsim/internal/transcript"
 )
-
-// place adds a slot to the cluster.
-func (s *stage) place(rest string) error {
-	p := placement.Entry{Shard: 1, Epoch: 1, Node: 1}
-	c := &p.Tenant
-	c.ID, c.Version, c.Limits.Rate = 1, 1, 1000
-	err := assign(rest, map[string]func(string) error{
-		"tenant": numberInto(&c.ID), "slot": numberInto(&p.Slot), "shard": numberInto(&p.Shard), "node": numberInto(&p.Node),
-		"placement": numberInto(&p.Epoch), "version": numberInto(&c.Version), "rate": numberInto(&c.Limits.Rate),
-		"burst": numberInto(&c.Limits.Burst), "entities": numberInto(&c.Limits.Entities), "bytes": numberInto(&c.Limits.Bytes),
-	})
-	s.cluster.Placements = append(s.cluster.Placements, p)
-	return err
-}
 
 // constants sets capacities and costs.
 func (s *stage) constants(rest string) error {
 	k := &s.cluster.Constants
-	return assign(rest, map[string]func(string) error{
-		"segment": numberInto(&k.SegmentSize), "snapshot": numberInto(&k.SnapshotEvery), "sessions": numberInto(&k.MaxSessions),
-		"pending": numberInto(&k.MaxPending), "queued": numberInto(&k.MaxQueued),
-		"check": durationInto(&k.Costs.Check), "append": durationInto(&k.Costs.Append),
+	return transcript.Assign(rest, map[string]func(string) error{
+		"segment": transcript.NumberInto(&k.SegmentSize), "snapshot": transcript.NumberInto(&k.SnapshotEvery), "sessions": transcript.NumberInto(&k.MaxSessions),
+		"pending": transcript.NumberInto(&k.MaxPending), "queued": transcript.NumberInto(&k.MaxQueued),
+		"check": transcript.DurationInto(&k.Costs.Check), "append": transcript.DurationInto(&k.Costs.Append),
 	})
 }
 
 // slots shows the phase of every slot of the node.
-func (s *stage) slots() error {
-	if s.node == nil {
-		return errors.New("no node runs")
-	}
+func (s *stage) slots(string) error {
 	if err := s.node.Failure(); err != nil {
-		s.say("the node answers nothing: %v", err)
+		s.Say("the node answers nothing: %v", err)
 	}
 	for _, d := range s.node.Dump() {
 		why := ""
 		if d.Failure != nil {
 			why = ": " + d.Failure.Error()
 		}
-		s.say("tenant %d slot %d %s, record %d, %d entities, %d bytes, limits of version %d%s",
+		s.Say("tenant %d slot %d %s, record %d, %d entities, %d bytes, limits of version %d%s",
 			d.Tenant, d.Slot, d.Phase, d.Position.Seq, d.Live, d.Bytes, d.Limits.Version, why)
 	}
 	return nil
@@ -86,7 +69,7 @@ func (s *stage) doDisk(command string) error {
 	case "full", "room":
 		s.disk.full = verb == "full"
 	case "list":
-		s.say("%s", strings.Join(s.disk.list(rest), " "))
+		s.Say("%s", strings.Join(s.disk.list(rest), " "))
 	case "fail":
 		return s.disk.fail(rest)
 	case "cut", "damage":
@@ -97,23 +80,20 @@ func (s *stage) doDisk(command string) error {
 	return nil
 }
 
-// mostEvents bounds what one command leads to.
-const mostEvents = 1000
-
 // complete completes operations in the order of submission.
 func (s *stage) complete(rest string) error {
 	n := 1
 	if rest == "all" {
-		n = mostEvents
+		n = transcript.MostEvents
 	} else if rest != "" {
-		if err := numberInto(&n)(rest); err != nil {
+		if err := transcript.NumberInto(&n)(rest); err != nil {
 			return err
 		}
 	}
 	for i := range n {
 		if len(s.disk.queue) == 0 {
 			if rest != "all" || i == 0 {
-				s.say("nothing more was submitted")
+				s.Say("nothing more was submitted")
 			}
 			return nil
 		}
@@ -125,11 +105,11 @@ func (s *stage) complete(rest string) error {
 		if ev.Err != env.OK {
 			trouble = ": " + ev.Err.Error()
 		}
-		s.say("done: %s%s", opInWords(&op), trouble)
-		s.tell(&ev)
+		s.Say("done: %s%s", opInWords(&op), trouble)
+		s.Tell(&ev)
 	}
 	if rest == "all" {
-		return fmt.Errorf("there is no end after %d operations", mostEvents)
+		return fmt.Errorf("there is no end after %d operations", transcript.MostEvents)
 	}
 	return nil
 }
@@ -157,7 +137,7 @@ func (s *stage) spoil(verb, rest string) error {
 	}
 	f := s.disk.files[name]
 	switch {
-	case s.running():
+	case s.Running():
 		return errors.New("the process runs; kill it first")
 	case f == nil || n >= len(f.data):
 		return fmt.Errorf("there is no such file, or it is not that long; the disk holds %v", slices.Sorted(maps.Keys(s.disk.files)))

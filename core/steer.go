@@ -50,7 +50,7 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 			n.refuse(from, m, n.whyNot(&c, refusal))
 			return
 		}
-		fault.Hit(n.env, fault.CommandHeeding, env.Key{A: uint64(subjectOf(&c)), B: uint64(c.Kind)})
+		fault.Hit(n.env, fault.CommandHeeding, env.Key{A: uint64(c.Subject()), B: uint64(c.Kind)})
 		n.want(steering|uint64(from)%wishes, &c, nil)
 	}
 }
@@ -126,20 +126,12 @@ func (n *Node) whyNot(c *control.Command, refusal control.Refusal) (out replica.
 	out.Code = code
 	var wrong *tenant.ConfigError
 	switch {
-	case refusal == control.Stale && n.plane.Tenant(subjectOf(c)) != nil:
-		out.Facts.Outdated.Version = n.plane.Tenant(subjectOf(c)).Config.Version
+	case refusal == control.Stale && n.plane.Tenant(c.Subject()) != nil:
+		out.Facts.Outdated.Version = n.plane.Tenant(c.Subject()).Config.Version
 	case refusal == control.InvalidConfig && errors.As(c.Config.Validate(), &wrong):
 		out.Facts.BadField = badField(wrong)
 	}
 	return out
-}
-
-// subjectOf returns the tenant that a command is about.
-func subjectOf(c *control.Command) tenant.ID {
-	if c.Kind == control.DropTenant {
-		return c.Tenant
-	}
-	return c.Config.ID
 }
 
 // Uses of slots, as the coordinator was told.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
@@ -24,9 +25,9 @@ import (
 type writers struct {
 	ready  sync.WaitGroup
 	mu     sync.Mutex
-	left   int          // signals that nobody has sent yet
-	open   int          // signals without an answer
-	want   core.Outcome // of every signal; 0: whatever it is
+	left   int            // signals that nobody has sent yet
+	open   int            // signals without an answer
+	want   client.Outcome // of every signal; 0: whatever it is
 	failed error
 	took   []time.Duration
 	done   chan struct{}
@@ -43,7 +44,7 @@ func (w *writers) begin() bool {
 	return true
 }
 
-func (w *writers) end(r *core.Result, took time.Duration) {
+func (w *writers) end(r *client.Result, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.want != 0 && r.Outcome != w.want {
@@ -58,7 +59,7 @@ func (w *writers) end(r *core.Result, took time.Duration) {
 // writer sends one signal after the other.
 type writer struct {
 	env    env.Env
-	client *core.Client
+	client *client.Client
 	shared *writers
 	start  <-chan struct{}
 	sentAt time.Time
@@ -107,7 +108,7 @@ func BenchmarkLiveNode(b *testing.B) {
 }
 
 func measure(b *testing.B, n int, reserve int64) {
-	shared := &writers{want: core.Acked}
+	shared := &writers{want: client.Acked}
 	race(b, shared, n, reserve, tenant.Limits{Rate: tenant.MaxRate}, func(node *core.Node) env.Machine { return node })
 	slices.SortFunc(shared.took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "signals/s")
@@ -132,7 +133,7 @@ func race(b *testing.B, shared *writers, n int, reserve int64, limits tenant.Lim
 		addresses[id], listeners = l.Addr().String(), append(listeners, l)
 	}
 	dir, begin := b.TempDir(), make(chan struct{})
-	patience := core.Patience{Attempt: env.Second, Longest: env.Second, Deadline: 60 * env.Second}
+	patience := client.Patience{Attempt: env.Second, Longest: env.Second, Deadline: 60 * env.Second}
 	for i, l := range listeners {
 		p, err := host.Start(host.Config{
 			ID: env.ID(i), Dir: filepath.Join(dir, fmt.Sprint(i)), Addresses: addresses, Listener: l, Disk: disk.Config{Reserve: reserve},
@@ -140,7 +141,7 @@ func race(b *testing.B, shared *writers, n int, reserve int64, limits tenant.Lim
 				if i == 0 {
 					return decorate(core.NewNode(e, cluster))
 				}
-				return &writer{env: e, client: core.NewClient(e, cluster, patience), shared: shared, start: begin}
+				return &writer{env: e, client: client.New(e, &cluster.Map, patience), shared: shared, start: begin}
 			},
 		})
 		if err != nil {
@@ -221,12 +222,12 @@ func BenchmarkNodeOnHost(b *testing.B) {
 		name    string
 		writers int
 		limits  tenant.Limits
-		want    core.Outcome
+		want    client.Outcome
 	}{
 		{"refusal", 64, tenant.Limits{Rate: 1, Burst: 1}, 0}, // but for one in a second
-		{"write", 1, tenant.Limits{Rate: tenant.MaxRate}, core.Acked},
-		{"write", 64, tenant.Limits{Rate: tenant.MaxRate}, core.Acked},
-		{"write", 256, tenant.Limits{Rate: tenant.MaxRate}, core.Acked},
+		{"write", 1, tenant.Limits{Rate: tenant.MaxRate}, client.Acked},
+		{"write", 64, tenant.Limits{Rate: tenant.MaxRate}, client.Acked},
+		{"write", 256, tenant.Limits{Rate: tenant.MaxRate}, client.Acked},
 	} {
 		b.Run(fmt.Sprintf("%s/writers=%d", c.name, c.writers), func(b *testing.B) {
 			s := &stopwatch{}

@@ -2,7 +2,7 @@ package scenarios
 
 import (
 	"github.com/tidaldb/tidalsim/checker/history"
-	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/state"
@@ -16,7 +16,7 @@ import (
 // notes its requests and their answers in the history.
 type driver struct {
 	env     env.Env
-	client  *core.Client
+	client  *client.Client
 	plan    *Plan
 	storm   *Storm // the storm that this client is part of; nil for the others
 	loyal   *Loyal // likewise
@@ -264,11 +264,11 @@ func (d *driver) level() (history.Level, int64) {
 
 // query says how a read is to be answered. The operation's number was counted up
 // before.
-func (d *driver) query(op *history.Op) core.Query {
+func (d *driver) query(op *history.Op) client.Query {
 	if d.loyal != nil {
-		return core.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: true, Chosen: true, To: d.asks}
+		return client.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: true, Chosen: true, To: d.asks}
 	}
-	q := core.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: op.Level != history.Linearizable}
+	q := client.Query{Level: wire.Level(op.Level), Bound: env.Duration(op.Bound), Anywhere: op.Level != history.Linearizable}
 	if op.Level == history.Linearizable {
 		q.Anywhere = int64(chance.Below(d.chance(9), 1000)) < d.plan.Workload.AnywherePermille
 	}
@@ -311,7 +311,7 @@ func (d *driver) sent() {
 }
 
 // ended notes the end of a call.
-func (d *driver) ended(r *core.Result) {
+func (d *driver) ended(r *client.Result) {
 	for i, o := range d.open {
 		if o.call != r.Call {
 			continue
@@ -338,14 +338,14 @@ func (d *driver) ended(r *core.Result) {
 }
 
 // outcomes are those of the client in the words of the history.
-var outcomes = [...]history.Outcome{core.Acked: history.Acked, core.Refused: history.Refused, core.Unknown: history.Unknown}
+var outcomes = [...]history.Outcome{client.Acked: history.Acked, client.Refused: history.Refused, client.Unknown: history.Unknown}
 
 // reason is why a call has no answer, in the words of the history.
-func reason(r *core.Result) string {
+func reason(r *client.Result) string {
 	switch {
-	case r.Outcome == core.Acked:
+	case r.Outcome == client.Acked:
 		return ""
-	case r.Outcome == core.Unknown && r.Code == wire.NoError:
+	case r.Outcome == client.Unknown && r.Code == wire.NoError:
 		return history.Deadline
 	}
 	return r.Code.String()

@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -86,7 +87,7 @@ func commandKinds(name string) (kinds, bool) {
 // version of the limits that it was told last.
 type operator struct {
 	env      env.Env
-	operator *core.Operator
+	operator *client.Operator
 	plan     *Plan
 	commands []CommandPlan
 	world    *sim.World
@@ -97,12 +98,12 @@ type operator struct {
 	known []uint64 // by tenant's place
 	next  int      // number of the next command
 	index int      // of the one under way, in run.Commands
-	at    core.Command
+	at    client.Command
 }
 
 func newOperator(e env.Env, r *Runner) *operator {
 	o := &operator{
-		env: e, operator: core.NewOperator(e, core.DefaultPatience, r.members()...), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
+		env: e, operator: client.NewOperator(e, client.DefaultPatience, r.members()...), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
 		commands: r.plan.Workload.Operators[int(e.Self())-r.plan.Cluster.Nodes-r.plan.Cluster.Clients].Commands,
 	}
 	for i := range r.plan.Cluster.Tenants {
@@ -137,7 +138,7 @@ func (o *operator) begin() {
 	is, _ := commandKinds(c.Kind)
 	t := &o.plan.Cluster.Tenants[c.Tenant]
 	known := o.known[c.Tenant]
-	o.at = core.Command{Kind: is.wire, Place: o.plan.placement(t), Base: known}
+	o.at = client.Command{Kind: is.wire, Place: o.plan.placement(t), Base: known}
 	switch {
 	case is.ofNodes():
 	case is.wire == wire.Create:
@@ -149,7 +150,7 @@ func (o *operator) begin() {
 		o.at.Base = 0
 	}
 	if o.plan.Cluster.Shared != nil {
-		o.at = core.Command{Kind: wire.Control, Place: o.at.Place, Base: o.at.Base, Control: control.Command{
+		o.at = client.Command{Kind: wire.Control, Place: o.at.Place, Base: o.at.Base, Control: control.Command{
 			Kind: is.control, Tenant: t.Config.ID, Base: o.at.Base, Config: o.at.Place.Tenant, Shards: t.Shards, Node: env.ID(c.Node),
 		}}
 	}
@@ -173,16 +174,16 @@ func (r *Runner) members() []env.ID {
 }
 
 // ended notes the end of a command, and goes on.
-func (o *operator) ended(r *core.CommandResult) {
+func (o *operator) ended(r *client.CommandResult) {
 	place := o.commands[o.next-1].Tenant
 	outcome := history.Unknown
 	switch r.Outcome {
-	case core.Acked:
+	case client.Acked:
 		outcome = history.Acked
 		if is, _ := commandKinds(o.commands[o.next-1].Kind); is.observe == observe.Create || is.observe == observe.Configure {
 			o.known[place] = o.at.Place.Tenant.Version
 		}
-	case core.Refused:
+	case client.Refused:
 		outcome = history.Refused
 	}
 	if r.Code == wire.VersionConflict {
@@ -198,7 +199,7 @@ func (o *operator) ended(r *core.CommandResult) {
 }
 
 // numberOf is the facts of a refusal in the trace: as the wire has them.
-func numberOf(r *core.CommandResult) uint64 {
+func numberOf(r *client.CommandResult) uint64 {
 	switch f := &r.Facts; {
 	case f.NotLeader.Known:
 		return uint64(f.NotLeader.Leader) + 1

@@ -11,6 +11,7 @@ import (
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
@@ -333,7 +334,7 @@ func (r *Runner) newOperator(e env.Env) env.Machine { return newOperator(e, r) }
 
 func (r *Runner) newDriver(e env.Env) env.Machine {
 	d := &driver{
-		env: e, client: core.NewClient(e, r.cluster, core.DefaultPatience),
+		env: e, client: client.New(e, &r.cluster.Map, client.DefaultPatience),
 		plan: r.plan, storm: r.plan.stormOf(e.Self()), loyal: r.plan.loyalOf(e.Self()), world: r.world, history: &r.history, left: &r.left, story: r.story,
 	}
 	r.drivers = append(r.drivers, d)

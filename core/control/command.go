@@ -157,6 +157,14 @@ type Command struct {
 	Supports  uint32          // Register: the feature level of the binary
 }
 
+// Subject returns the tenant that a command is about.
+func (c *Command) Subject() tenant.ID {
+	if c.Kind == DropTenant {
+		return c.Tenant
+	}
+	return c.Config.ID
+}
+
 // String returns the command in a line: "elect shard 1 epoch 2 version 5 member 2/3".
 func (c *Command) String() string {
 	text := c.Kind.String()

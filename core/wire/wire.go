@@ -18,6 +18,11 @@ import (
 // Kind is the kind of a message. The numbers are part of the format.
 type Kind uint8
 
+// KeyMessage is the lowest kind of the keys that nodes and clients give to their messages: a
+// message has the key of its own kind, offset by this. Kinds below belong to fault points and
+// disk operations.
+const KeyMessage uint16 = 0x200
+
 // The kinds of messages. C: from client to node; N: from node to client. The
 // fields that a kind carries are in layouts.
 const (

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/tidaldb/tidalsim/checker/history"
-	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -28,7 +28,7 @@ const (
 
 // patience is shorter than that of a data centre: nodes come back within
 // milliseconds here.
-var patience = core.Patience{Attempt: 5 * env.Millisecond, Longest: 40 * env.Millisecond, Deadline: 20 * env.Second}
+var patience = client.Patience{Attempt: 5 * env.Millisecond, Longest: 40 * env.Millisecond, Deadline: 20 * env.Second}
 
 // phase is the present task of the clients.
 type phase uint8
@@ -124,28 +124,28 @@ func (r *recorder) sweepDone() {
 	r.swept = true
 }
 
-// client is a process that makes calls.
-type client struct {
+// caller is a process with a client that makes calls.
+type caller struct {
 	process *host.Process
 }
 
-func startClient(c *NodeConfig, i int, l net.Listener, dir string, r *recorder) (*client, error) {
+func startClient(c *NodeConfig, i int, l net.Listener, dir string, r *recorder) (*caller, error) {
 	p, err := host.Start(host.Config{
 		ID: clientID(i), Dir: dir, Addresses: c.Addresses, Listener: l, Seed: c.Seed,
 		New: func(e env.Env) env.Machine {
 			return &driver{
-				env: e, client: core.NewClient(e, c.cluster(), patience), record: r,
+				env: e, client: client.New(e, &c.cluster().Map, patience), record: r,
 				sweeps: i == 0,
 			}
 		},
 	})
-	return &client{p}, err
+	return &caller{p}, err
 }
 
 // driver is the program of a client.
 type driver struct {
 	env    env.Env
-	client *core.Client
+	client *client.Client
 	record *recorder
 	sweeps bool // it is the one that reads everything in the end
 
@@ -271,7 +271,7 @@ func (d *driver) sent() {
 	}
 }
 
-func (d *driver) ended(r *core.Result) {
+func (d *driver) ended(r *client.Result) {
 	for i, o := range d.open {
 		if o.call != r.Call {
 			continue
@@ -285,14 +285,14 @@ func (d *driver) ended(r *core.Result) {
 	}
 }
 
-func outcome(r *core.Result) history.Result {
+func outcome(r *client.Result) history.Result {
 	out := history.Result{Seq: r.Seq, State: r.State}
 	switch r.Outcome {
-	case core.Acked:
+	case client.Acked:
 		out.Outcome = history.Acked
-	case core.Refused:
+	case client.Refused:
 		out.Outcome, out.Reason = history.Refused, r.Code.String()
-	case core.Unknown:
+	case client.Unknown:
 		out.Outcome, out.Reason = history.Unknown, history.Deadline
 		if r.Code != wire.NoError {
 			out.Reason = r.Code.String()

@@ -120,7 +120,7 @@ type run struct {
 	path    string // of the node's configuration
 	chance  *rand.Rand
 	record  *recorder
-	clients []*client
+	clients []*caller
 	result  *Result
 }
 

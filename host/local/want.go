@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
@@ -34,10 +34,10 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 		var refused error
 		for i := range results {
 			switch r := &results[i]; {
-			case r.Outcome == core.Acked:
+			case r.Outcome == client.Acked:
 				done = append(done, commands[i])
-			case r.Outcome == core.Refused && r.Code != wire.VersionConflict && r.Code != wire.NotNow:
-				refused = errors.Join(refused, fmt.Errorf("%v: %w", &commands[i], r.Err(&core.Command{Kind: wire.Control, Control: commands[i]})))
+			case r.Outcome == client.Refused && r.Code != wire.VersionConflict && r.Code != wire.NotNow:
+				refused = errors.Join(refused, fmt.Errorf("%v: %w", &commands[i], r.Err(&client.Command{Kind: wire.Control, Control: commands[i]})))
 			}
 		}
 		if err := errors.Join(refused, c.Ended(), pause(ctx)); err != nil {
@@ -61,10 +61,10 @@ func (c *Cluster) duties(ctx context.Context, by env.ID, command control.Command
 			return fmt.Errorf("%v: %w", &command, err)
 		}
 		switch r := &results[0]; r.Outcome {
-		case core.Acked:
+		case client.Acked:
 			return nil
-		case core.Refused:
-			return r.Err(&core.Command{Kind: wire.Control, Control: command})
+		case client.Refused:
+			return r.Err(&client.Command{Kind: wire.Control, Control: command})
 		}
 		if err := errors.Join(c.Ended(), pause(ctx)); err != nil {
 			return fmt.Errorf("%v: %w", &command, err)
@@ -73,15 +73,15 @@ func (c *Cluster) duties(ctx context.Context, by env.ID, command control.Command
 }
 
 // operate lets an operator, as the process by, ask for commands, one after the other.
-func (c *Cluster) operate(ctx context.Context, by env.ID, commands []control.Command) ([]core.CommandResult, error) {
-	ended := make(chan []core.CommandResult, 1)
+func (c *Cluster) operate(ctx context.Context, by env.ID, commands []control.Command) ([]client.CommandResult, error) {
+	ended := make(chan []client.CommandResult, 1)
 	p, err := c.start(by, nil, func(e env.Env) env.Machine {
-		return &operator{Operator: core.NewOperator(e, core.DefaultPatience, c.options.Cluster.Meta...), commands: commands, ended: ended}
+		return &operator{Operator: client.NewOperator(e, client.DefaultPatience, c.options.Cluster.Meta...), commands: commands, ended: ended}
 	})
 	if err != nil {
 		return nil, err
 	}
-	var results []core.CommandResult
+	var results []client.CommandResult
 	select {
 	case results = <-ended:
 	case <-ctx.Done():
@@ -94,10 +94,10 @@ func (c *Cluster) operate(ctx context.Context, by env.ID, commands []control.Com
 
 // operator asks for commands, one after the other.
 type operator struct {
-	*core.Operator
+	*client.Operator
 	commands []control.Command
-	results  []core.CommandResult
-	ended    chan<- []core.CommandResult // all results, once
+	results  []client.CommandResult
+	ended    chan<- []client.CommandResult // all results, once
 }
 
 // Step implements env.Machine.
@@ -109,7 +109,7 @@ func (o *operator) Step(ev *env.Event) {
 	switch {
 	case !ended && ev.Kind != env.Started:
 	case len(o.results) < len(o.commands):
-		o.Begin(core.Command{Kind: wire.Control, Control: o.commands[len(o.results)]})
+		o.Begin(client.Command{Kind: wire.Control, Control: o.commands[len(o.results)]})
 	default:
 		o.ended <- o.results
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -38,7 +38,7 @@ func (c *Cluster) Work(ctx context.Context, rate int) error {
 		}
 	}
 	p, err := c.start(env.ID(len(c.nodes)), nil, func(e env.Env) env.Machine {
-		w.env, w.Client = e, core.NewClient(e, configure(&founding{c.founded.Shared.ID, &now}), core.DefaultPatience)
+		w.env, w.Client = e, client.New(e, &configure(&founding{c.founded.Shared.ID, &now}).Map, client.DefaultPatience)
 		return w
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ const (
 
 // worker is the client.
 type worker struct {
-	*core.Client
+	*client.Client
 	env     env.Env
 	every   env.Duration
 	tenants []tenant.ID
@@ -87,9 +87,9 @@ type worker struct {
 func (w *worker) Step(ev *env.Event) {
 	for _, r := range w.Client.Step(ev) {
 		switch r.Outcome {
-		case core.Acked:
+		case client.Acked:
 			w.acked.Add(1)
-		case core.Refused:
+		case client.Refused:
 			w.refused.Add(1)
 		default:
 			w.unknown.Add(1)

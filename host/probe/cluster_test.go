@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
@@ -24,7 +25,7 @@ import (
 // The cluster: three nodes, a shard that all of them hold, and a tenant of two slots.
 const (
 	nodes    = 3
-	client   = env.ID(nodes)
+	clientID = env.ID(nodes)
 	entities = 10
 	shard    = lineage.Shard(5)
 	who      = tenant.ID(7)
@@ -51,7 +52,7 @@ func cluster() *core.Cluster {
 
 // writer creates entities, one after the other.
 type writer struct {
-	*core.Client
+	*client.Client
 	left int
 	done chan error
 }
@@ -59,7 +60,7 @@ type writer struct {
 func (w *writer) Step(ev *env.Event) {
 	results := w.Client.Step(ev)
 	for i := range results {
-		if r := &results[i]; r.Outcome != core.Acked {
+		if r := &results[i]; r.Outcome != client.Acked {
 			w.done <- fmt.Errorf("%v: %v", r.Outcome, r.Code)
 			return
 		}
@@ -108,7 +109,7 @@ type said struct {
 func start(t *testing.T, w *writer) (processes []*host.Process, ask func(node env.ID) (said, string)) {
 	c, dir := cluster(), t.TempDir()
 	addresses, listeners := map[env.ID]string{}, []net.Listener{}
-	for id := range client + 1 {
+	for id := range clientID + 1 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -125,10 +126,10 @@ func start(t *testing.T, w *writer) (processes []*host.Process, ask func(node en
 		p, err := host.Start(host.Config{
 			ID: env.ID(i), Dir: filepath.Join(dir, fmt.Sprint(i)), Addresses: addresses, Listener: l,
 			New: func(e env.Env) env.Machine {
-				if e.Self() != client {
+				if e.Self() != clientID {
 					return core.NewNode(e, c)
 				}
-				w.Client = core.NewClient(e, c, core.DefaultPatience)
+				w.Client = client.New(e, &c.Map, client.DefaultPatience)
 				return w
 			},
 		})

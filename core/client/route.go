@@ -1,4 +1,4 @@
-package core
+package client
 
 import (
 	"slices"
@@ -9,9 +9,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Where a call goes when shards are replica groups. The client knows who holds a shard,
-// and believes somebody to lead it: the founding leader, who it was sent to, or, if
-// nobody answers, the next one. A wrong guess costs a redirect, never an error.
+// Where a call goes when shards are replica groups. The client knows the replicas of a shard,
+// and believes one of them to lead: the founding leader, the one that a redirect names, or, if
+// no answer comes, the next one. A wrong guess costs a redirect, never an error.
 
 // maxRedirects is how often a call follows redirects before it waits.
 const maxRedirects = 3
@@ -31,7 +31,7 @@ type Query struct {
 	To     env.ID
 }
 
-// shardRoute is what a client knows of a shard.
+// shardRoute says where a client looks for a shard.
 type shardRoute struct {
 	replicas []env.ID
 	leader   env.ID // as it believes
@@ -48,13 +48,13 @@ type hop struct {
 	stays     bool   // it goes there once more
 }
 
-// routeOf returns what is known of a call's shard.
+// routeOf returns the route to a placement's shard, making it if it is the first use.
 func (c *Client) routeOf(p *placement.Entry) *shardRoute {
 	k := keyed.Key{A: uint64(p.Shard)}
 	r := c.routes.Find(k)
 	if r == nil {
 		r = c.routes.Add(k)
-		*r = shardRoute{replicas: c.cluster.Replicas(p.Shard), leader: p.Node}
+		*r = shardRoute{replicas: c.places.Replicas(p.Shard), leader: p.Node}
 	}
 	return r
 }
@@ -69,14 +69,14 @@ func (c *Client) aim(k *call) {
 		k.hop.to = k.query.To
 		return
 	}
-	draw := c.env.Chance(env.Key{Kind: keyMessage + uint16(wire.Query), A: k.id})
+	draw := c.env.Chance(env.Key{Kind: wire.KeyMessage + uint16(wire.Query), A: k.id})
 	k.hop.to = replicas[int(draw>>32*uint64(len(replicas))>>32)]
 }
 
 // target returns where a call goes.
 func (c *Client) target(k *call) env.ID {
 	switch {
-	case c.cluster.Shared == nil:
+	case !c.places.Grouped():
 		return k.place.Node
 	case k.query.Anywhere:
 		return k.hop.to
@@ -87,7 +87,7 @@ func (c *Client) target(k *call) env.ID {
 // lookElsewhere makes sure that a call which waits for a connection, or for its
 // session, does not wait for ever for a node that is gone.
 func (c *Client) lookElsewhere(k *call) {
-	if c.cluster.Shared != nil {
+	if c.places.Grouped() {
 		k.hop.sent = c.target(k)
 		k.due = c.env.Now().Add(c.backoff(min(k.hop.waits, 2), k.id))
 		k.hop.waits++
@@ -101,7 +101,7 @@ func (c *Client) patient(k *call) uint32 {
 	switch {
 	case k.kind == wire.Query:
 		return min(k.attempts, 2)
-	case c.cluster.Shared != nil:
+	case c.places.Grouped():
 		return min(k.attempts, 3)
 	}
 	return k.attempts
@@ -111,7 +111,7 @@ func (c *Client) patient(k *call) uint32 {
 func (c *Client) goOn(k *call) {
 	stays := k.hop.stays
 	k.hop.stays = false
-	if c.cluster.Shared == nil || stays || k.hop.sent != c.target(k) {
+	if !c.places.Grouped() || stays || k.hop.sent != c.target(k) {
 		return
 	}
 	k.hop.redirects = 0
@@ -170,7 +170,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 	return true
 }
 
-// saw keeps what was seen of a slot, for session reads.
+// saw keeps the newest record that an answer showed, for session reads.
 func (c *Client) saw(p *placement.Entry, m *wire.Message) {
 	if m.Kind != wire.AckAt && m.Kind != wire.StateAt {
 		return

@@ -1,6 +1,8 @@
-package core
+package client
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -8,14 +10,17 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/placement"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
 // desk is the world of one operator: a clock, one timer, and a node that answers
 // what the test says.
 type desk struct {
-	*host // what an operator does not ask for
+	env.Env
+	testing.TB
 	*Operator
 	now   env.Time
 	timer env.Time
@@ -62,7 +67,7 @@ func (d *desk) wakes() {
 
 // connected is an operator whose drop of a tenant has left in a frame of connection 8.
 func connected(t *testing.T) *desk {
-	d := &desk{host: &host{TB: t}}
+	d := &desk{TB: t}
 	d.Operator = NewOperator(d, DefaultPatience)
 	d.Begin(Command{Kind: wire.Drop, Place: placement.Entry{Node: 4, Epoch: 1}, Base: 2})
 	d.welcome(8)
@@ -185,9 +190,9 @@ func TestFramesOfAnOperatorAreNeverUsedAgain(t *testing.T) {
 // wanting is an operator of a cluster whose shards are shared, nodes 4, 5 and 6, that has
 // said hello to node 4 and wants node 2 drained.
 func wanting(t *testing.T) *desk {
-	d := &desk{host: &host{TB: t}}
+	d := &desk{TB: t}
 	d.Operator = NewOperator(d, DefaultPatience, 4, 5, 6)
-	d.Begin(Command{Kind: wire.Control, Control: drainOf(2)})
+	d.Begin(Command{Kind: wire.Control, Control: control.Command{Kind: control.Drain, Node: 2}})
 	return d
 }
 
@@ -368,7 +373,7 @@ func TestWhoLedIsAskedFirst(t *testing.T) {
 	d.moved(6)
 	d.enters()
 	d.hearsFrom(6, wire.Message{Kind: wire.Done, Command: wire.Control}, 0)
-	want := createOf(9, few, 1)
+	want := control.Command{Kind: control.CreateTenant, Config: tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 10}}, Shards: []lineage.Shard{1}}
 	d.Begin(Command{Kind: wire.Control, Control: want})
 	if to := d.to[len(d.to)-1]; to != 6 {
 		t.Errorf("the next command goes to node %d, want 6", to)
@@ -377,5 +382,32 @@ func TestWhoLedIsAskedFirst(t *testing.T) {
 	c, err := control.DecodeCommand(d.sent[len(d.sent)-1].Tail)
 	if diff := cmp.Diff(want, c); err != nil || diff != "" {
 		t.Errorf("%v, command (-want +got):\n%s", err, diff)
+	}
+}
+
+// What an operator is told in words: typed where it can be.
+func TestErrorsOfCommands(t *testing.T) {
+	c := Command{Kind: wire.Configure, Base: 4}
+	c.Place.Tenant.ID, c.Place.Node = 3, 1
+	for _, row := range []struct {
+		result CommandResult
+		want   string
+	}{
+		{CommandResult{Outcome: Acked}, "<nil>"},
+		{CommandResult{Outcome: Unknown, Code: wire.VersionConflict}, "<nil>"},
+		{CommandResult{Outcome: Refused, Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 6}}},
+			"configure of tenant 3 on node 1: version-conflict: version 6 is in force, want 4: " + wire.VersionConflict.Advice()},
+		{CommandResult{Outcome: Refused, Code: wire.UnknownTenant}, "configure of tenant 3 on node 1: unknown-tenant: " + wire.UnknownTenant.Advice()},
+		{CommandResult{Outcome: Refused, Code: wire.InvalidConfig, Facts: wire.Facts{BadField: wire.BadField{Field: 4, Value: 2_000_000_000}}},
+			"invalid tenant configuration: tenant 3: limits.burst is 2000000000, want 1..1000000000 operations, or 0 for one second of limits.rate"},
+	} {
+		err := row.result.Err(&c)
+		if got := fmt.Sprint(err); got != row.want {
+			t.Errorf("got  %s\nwant %s", got, row.want)
+		}
+		var typed *tenant.ConfigError
+		if errors.As(err, &typed) != (row.result.Code == wire.InvalidConfig) {
+			t.Errorf("%v is a ConfigError: %t", err, typed != nil)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package client
 
 import (
 	"github.com/tidaldb/tidalsim/core/env"
@@ -66,7 +66,7 @@ func (c *Client) floor(k *call) uint64 {
 
 func (c *Client) send(to env.ID, m *wire.Message, attempt uint32) {
 	c.out = wire.Append(c.out[:0], m)
-	c.env.Send(to, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: attempt, A: uint64(m.Tenant)<<32 ^ m.Session, B: m.Request}, c.out)
+	c.env.Send(to, env.Key{Kind: wire.KeyMessage + uint16(m.Kind), Attempt: attempt, A: uint64(m.Tenant)<<32 ^ m.Session, B: m.Request}, c.out)
 }
 
 // linkTo returns the link to a node, making it if it is the first use.
@@ -102,8 +102,8 @@ func (c *Client) lookForDue() {
 	}
 }
 
-// welcome completes a connection and sends what waited for it, and again what
-// was sent over the one before.
+// welcome completes a connection and sends the calls that waited for it, and once more
+// those sent over the connection before.
 func (c *Client) welcome(l *link, m *wire.Message) {
 	if l.conn != 0 || l.nonce != m.Nonce {
 		return
@@ -139,7 +139,7 @@ func (c *Client) openSession(p *placement.Entry) {
 	s.nonce = c.nonce
 	k := c.add(wire.OpenSession, p)
 	k.nonce = s.nonce
-	if c.cluster.Shared != nil {
+	if c.places.Grouped() {
 		c.aim(k)
 	}
 	c.try(len(c.calls) - 1)

@@ -1,10 +1,11 @@
-package core
+package client
 
 import (
 	"slices"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -16,13 +17,19 @@ type caller struct {
 	env.Env
 	testing.TB
 	*Client
-	cluster *Cluster
-	now     env.Time
-	timer   env.Time
-	mail    []letter
+	places *placement.Map
+	now    env.Time
+	timer  env.Time
+	mail   []letter // under way
 	// answers is what a node says to an attempt of the call; nil: nothing.
 	answers func(to env.ID, m *wire.Message) *wire.Message
 	tried   []attempt
+}
+
+// letter is a message to a node.
+type letter struct {
+	to      env.ID
+	payload []byte
 }
 
 // attempt is one of the call.
@@ -68,7 +75,7 @@ func (c *caller) deliver() {
 // attempts lets a client make a call until it was sent so often.
 func (c *caller) attempts(n int, call func()) []attempt {
 	c.Helper()
-	c.Client = NewClient(c, c.cluster, DefaultPatience)
+	c.Client = New(c, c.places, DefaultPatience)
 	call()
 	for c.deliver(); len(c.tried) < n; c.deliver() {
 		if c.timer == env.Never || c.Pending() == 0 {
@@ -88,15 +95,25 @@ func nodes(list []attempt) (to []env.ID) {
 	return to
 }
 
+func calling(t testing.TB, places *placement.Map) *caller {
+	places.Index()
+	return &caller{TB: t, places: places, timer: env.Never}
+}
+
+// twoNodes places tenant 1 on node 0 and tenant 2 on node 1.
+func twoNodes() *placement.Map {
+	return &placement.Map{Placements: []placement.Entry{
+		{Tenant: tenant.Config{ID: 1}, Epoch: 1}, {Tenant: tenant.Config{ID: 2}, Epoch: 1, Shard: 1, Node: 1},
+	}}
+}
+
 // grouped is a caller of a cluster whose tenant 8 is in a group of nodes 0, 1 and 2; it
 // believes node 0 to lead.
 func grouped(t testing.TB) *caller {
-	shared := DefaultShared
-	shared.Control = foundedFleet()
-	c := &caller{TB: t, cluster: &Cluster{Constants: fleetConstants, Shared: &shared}, timer: env.Never}
-	c.cluster.PlaceShared()
-	c.cluster.Index()
-	return c
+	return calling(t, &placement.Map{
+		Placements: []placement.Entry{{Tenant: tenant.Config{ID: 8}, Epoch: 1, Shard: 1}},
+		Groups:     []placement.Group{{Shard: 1, Replicas: []env.ID{0, 1, 2}}},
+	})
 }
 
 // A node that leads according to another node, and does not serve yet, is asked again a few
@@ -177,9 +194,7 @@ func TestACallInsistsForAWhile(t *testing.T) {
 func TestWhoSaysNothingIsWaitedForNotForLong(t *testing.T) {
 	const ms = env.Millisecond
 	alone := func(t testing.TB) *caller {
-		c := &caller{TB: t, cluster: twoNodes(), timer: env.Never}
-		c.cluster.Index()
-		return c
+		return calling(t, twoNodes())
 	}
 	for _, c := range []struct {
 		name    string

@@ -1,4 +1,4 @@
-package core
+package client
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 )
 
 // Command is what an operator wants: of the node that hosts, or is to host, a tenant's
-// slot; or, of kind wire.Control, of a cluster whose shards are shared.
+// slot; or, of kind wire.Control, of the control plane of a cluster.
 type Command struct {
 	Kind  wire.Kind       // Configure, Create, Drop or Control
 	Place placement.Entry // Configure: its Tenant has the new version and limits
 	// Base is the version of the configuration in force, as the operator knows it.
 	// Of a Drop, 0 is any; a Create has none.
 	Base uint64
-	// Control is what the control plane is to carry out: of the kinds CreateTenant,
+	// Control is the command that the control plane carries out: of the kinds CreateTenant,
 	// Configure, DropTenant, Drain, Undrain and AcceptLoss.
 	Control control.Command
 }
@@ -36,7 +36,7 @@ func (c *Command) String() string {
 // subject returns the tenant that the command is about, and the version that it counts on.
 func (c *Command) subject() (tenant.ID, uint64) {
 	if c.Kind == wire.Control {
-		return subjectOf(&c.Control), c.Control.Base
+		return c.Control.Subject(), c.Control.Base
 	}
 	return c.Place.Tenant.ID, c.Base
 }
@@ -69,20 +69,20 @@ func (r *CommandResult) Err(c *Command) error {
 type Operator struct {
 	env      env.Env
 	patience Patience
-	nodes    []env.ID // whom to ask about the control plane
-	steers   env.ID   // of them, who is believed to lead it
+	nodes    []env.ID // that may lead the control plane
+	steers   env.ID   // the one of them that the operator believes to lead it
 	hops     int      // from one to another without a pause
 
 	busy     bool
 	command  Command
-	node     env.ID // who is asked
+	node     env.ID // that the command is sent to
 	request  uint64 // of the command
 	nonce    uint64 // of the connection
 	conn     uint64 // 0: not connected
 	frame    uint64
 	frames   []uint64 // attempts that are not resolved
 	attempts uint32
-	silent   uint32 // of them, since who is asked said anything
+	silent   uint32 // of them, since the last message of that node
 	due      env.Time
 	deadline env.Time
 	result   CommandResult
@@ -92,9 +92,9 @@ type Operator struct {
 	tail []byte // of the command
 }
 
-// NewOperator returns an operator with nothing to do. Of a cluster whose shards are shared
-// it asks the nodes given, one after the other, until one says that it leads the control
-// plane; others need not be given any.
+// NewOperator returns an operator with nothing to do. For commands of the control
+// plane it asks the nodes given, one after the other, until one says that it leads it; for
+// other commands none need be given.
 func NewOperator(e env.Env, p Patience, nodes ...env.ID) *Operator {
 	// What another start of this operator named is far away. Frames ascend within each
 	// connection, so that half of the numbers are left to count up.
@@ -164,7 +164,7 @@ func (o *Operator) message(m *wire.Message) {
 }
 
 // refusal handles the refusal of one attempt. The command is refused only if no
-// other attempt of it is unresolved; otherwise nobody knows.
+// other attempt of it is unresolved; otherwise its outcome is unknown.
 func (o *Operator) refusal(m *wire.Message) {
 	if m.Code.Definite() {
 		o.frames = slices.DeleteFunc(o.frames, func(f uint64) bool { return f == m.Frame })
@@ -265,7 +265,7 @@ func (o *Operator) transmit() {
 
 func (o *Operator) send(m *wire.Message) {
 	o.out = wire.Append(o.out[:0], m)
-	o.env.Send(o.node, env.Key{Kind: keyMessage + uint16(m.Kind), Attempt: o.attempts, A: uint64(m.Tenant), B: o.request}, o.out)
+	o.env.Send(o.node, env.Key{Kind: wire.KeyMessage + uint16(m.Kind), Attempt: o.attempts, A: uint64(m.Tenant), B: o.request}, o.out)
 	o.due = o.env.Now().Add(o.backoff())
 	o.attempts++
 	o.silent++

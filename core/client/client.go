@@ -1,4 +1,10 @@
-package core
+// Package client holds the two machines that talk to nodes: the Client sends the signals and
+// queries of an application, and the Operator the commands for tenants and nodes. Both are state
+// machines over package env, as a node is, and know of a node only its messages.
+//
+// The one rule to remember: a call or command ends as Refused only if no attempt of it can still
+// take effect; otherwise it is Unknown.
+package client
 
 import (
 	"slices"
@@ -28,7 +34,7 @@ type Result struct {
 	Outcome Outcome
 	Code    wire.Code        // why it was refused
 	Seq     lineage.Seq      // acked: of its record; of a read: last record of the slot folded
-	From    env.ID           // acked: who answered
+	From    env.ID           // acked: the node that answered
 	State   signal.State     // Read acked
 	Op      signal.Operation // Write, Put, Delete: its identity; Session 0 if it was never sent
 }
@@ -51,7 +57,7 @@ var DefaultPatience = Patience{Attempt: 10 * env.Millisecond, Longest: 200 * env
 // returned.
 type Client struct {
 	env      env.Env
-	cluster  *Cluster
+	places   *placement.Map
 	patience Patience
 
 	links    keyed.List[link]       // by node
@@ -71,8 +77,8 @@ type Client struct {
 	routed routed
 }
 
-// routed is what was asked last about where entities live; place is nil at first, and
-// if there is none.
+// routed is the last answer to where an entity lives; place is nil at first, and if the
+// entity lives nowhere.
 type routed struct {
 	tenant tenant.ID
 	entity signal.Entity
@@ -93,7 +99,7 @@ type session struct {
 	nonce   uint64
 	request uint64     // last number given out
 	opening bool       // a call of kind OpenSession is under way
-	token   wire.Token // what was seen of the slot
+	token   wire.Token // the newest record of the slot that an answer showed
 }
 
 // call is a request under way.
@@ -112,10 +118,10 @@ type call struct {
 	deadline env.Time
 }
 
-// NewClient returns a client that knows where the slots are.
-func NewClient(e env.Env, c *Cluster, p Patience) *Client {
+// New returns a client that knows where the slots are.
+func New(e env.Env, places *placement.Map, p Patience) *Client {
 	// Nonces order the connections of this start, and those of another one are far away.
-	return &Client{env: e, cluster: c, patience: p, linksDue: env.Never, nonce: e.Nonce().A, out: make([]byte, 0, wire.MaxSize)}
+	return &Client{env: e, places: places, patience: p, linksDue: env.Never, nonce: e.Nonce().A, out: make([]byte, 0, wire.MaxSize)}
 }
 
 // Write submits a signal. It returns the call's number, or false if the tenant is
@@ -167,7 +173,7 @@ func (c *Client) ask(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, boo
 func (c *Client) begin(k *call) uint64 {
 	k.deadline = c.env.Now().Add(c.patience.Deadline)
 	number := k.id
-	if c.cluster.Shared != nil {
+	if c.places.Grouped() {
 		c.aim(k)
 	}
 	c.try(len(c.calls) - 1)
@@ -212,7 +218,7 @@ func (c *Client) Slot(id tenant.ID, e signal.Entity) (lineage.Slot, bool) {
 // for the slot of an entity is about to make a call that names it.
 func (c *Client) route(id tenant.ID, e signal.Entity) *placement.Entry {
 	if l := &c.routed; l.place == nil || l.tenant != id || l.entity != e {
-		l.tenant, l.entity, l.place = id, e, c.cluster.Route(id, e)
+		l.tenant, l.entity, l.place = id, e, c.places.Route(id, e)
 	}
 	return c.routed.place
 }
@@ -321,7 +327,7 @@ func (c *Client) giveUp(i int, o Outcome, code wire.Code) {
 }
 
 // refusal handles the refusal of one attempt. The call is refused only if no
-// other attempt of it is unresolved; otherwise nobody knows.
+// other attempt of it is unresolved; otherwise its outcome is unknown.
 func (c *Client) refusal(m *wire.Message) {
 	i := c.findFrame(m.Frame)
 	if i < 0 {
@@ -337,7 +343,7 @@ func (c *Client) refusal(m *wire.Message) {
 		}
 	}
 	switch {
-	case c.cluster.Shared != nil && c.redirected(i, m):
+	case c.places.Grouped() && c.redirected(i, m):
 	case m.Code.Again():
 		attempts := k.attempts
 		if c.insists(k) {
@@ -386,7 +392,7 @@ func (k *call) resolve(frame uint64) {
 	}
 }
 
-// timeouts repeats what is due and gives up what is past its deadline.
+// timeouts sends hellos and calls that are due again, and gives up calls past their deadline.
 func (c *Client) timeouts() {
 	now := c.env.Now()
 	for i := 0; i < c.links.Len() && c.linksDue <= now; i++ {
@@ -409,7 +415,7 @@ func (c *Client) timeouts() {
 func (c *Client) expire(i int) {
 	if k := &c.calls[i]; len(k.frames) == 0 {
 		// The log may have been cut below the record that began the session, if an operator
-		// has accepted a loss: then nobody ever knows it.
+		// has accepted a loss: then no node ever knows the session.
 		if s := c.sessionOf(k.place); k.kind.Changes() && k.op.Session != 0 && s.id == k.op.Session {
 			*s = session{token: s.token}
 		}
@@ -437,6 +443,6 @@ func (c *Client) backoff(attempts uint32, identity uint64) env.Duration {
 	if attempts < 16 {
 		wait = min(wait, c.patience.Attempt<<attempts)
 	}
-	jitter := c.env.Chance(env.Key{Kind: keyMessage, A: identity, B: uint64(attempts)})
+	jitter := c.env.Chance(env.Key{Kind: wire.KeyMessage, A: identity, B: uint64(attempts)})
 	return wait + env.Duration(jitter>>32)*wait/4>>32
 }

@@ -88,7 +88,7 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 		began.Outcome = observe.BeganEmpty
 		o.run.Openings.Opened(began)
 		w := o.writesOf(id, t, slot)
-		w.letGo, w.begun = false, o.world.Time()
+		w.letGo, w.cutting, w.begun = false, false, o.world.Time()
 	case fault.RecoverySyncing:
 		if i := o.opens(id, t, slot); i >= 0 {
 			ended := o.damage.opening[i]
@@ -100,6 +100,7 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 			o.damage.opening = slices.Delete(o.damage.opening, i, i+1)
 		}
 	case fault.SlotRefetching:
+		o.writesOf(id, t, slot).cutting = false // the cut had failed, and the log with it
 		if o.shared != nil {
 			o.refetches(id, t, slot)
 		}

@@ -36,7 +36,7 @@ const (
 // ErrMalformed is wrapped by every error of Decode.
 var ErrMalformed = errors.New("malformed slot state")
 
-// Size is the number of bytes that Append appends.
+// Size returns the number of bytes that Append appends.
 func (s *Slot) Size() int {
 	return headSize + 2*8 + len(s.spans)*spanSize + len(s.entities)*entitySize + len(s.sessions)*sessionSize
 }
@@ -110,7 +110,7 @@ func appendSession(dst []byte, c *Session) []byte {
 	return dst
 }
 
-// words reads 8-byte numbers off the front of b. The caller has checked sizes.
+// words reads 8-byte numbers from the front of b. The caller has checked sizes.
 type words struct{ b []byte }
 
 func (w *words) next() uint64 {
@@ -119,11 +119,10 @@ func (w *words) next() uint64 {
 	return v
 }
 
-// Decode returns the state whose bytes are exactly b: Append of it gives b again, if b is
-// of the present version.
-// It allocates no more than a small multiple of len(b). What no log can add up to
-// is malformed, as far as it shows: a seq beyond the state's, an entity or a
-// session twice, bytes whose sum wraps, an answer in another's place.
+// Decode reads a state from exactly the bytes b. For bytes of the present version, Append of it
+// gives b again. It allocates no more than a small multiple of len(b). It rejects states that no
+// log can produce, as far as it can tell: a seq beyond the state's, a duplicate entity or session,
+// a sum of bytes that overflows, an answer in the wrong place.
 func Decode(b []byte) (*Slot, error) {
 	if len(b) < headSize+8 {
 		return nil, fmt.Errorf("%w: %d bytes, want at least %d", ErrMalformed, len(b), headSize+8)
@@ -160,8 +159,8 @@ func Decode(b []byte) (*Slot, error) {
 	return s, nil
 }
 
-// spansOfVersion1 returns all that version 1 knows: the epoch of the last record. It was
-// written before slots moved, so the placement epoch is 1.
+// spansOfVersion1 returns the only span in version 1: the epoch of the last record. Slots did not
+// move at that version, so the placement epoch is 1.
 func spansOfVersion1(epoch lineage.ShardEpoch, at lineage.Seq) []lineage.Span {
 	if epoch == 0 {
 		return nil
@@ -183,7 +182,7 @@ func (s *Slot) decodeSpans(w *words, n uint64) error {
 	return nil
 }
 
-// count reads a number of items of the given size and checks that they are there.
+// count reads a number of items of the given size and checks that the bytes suffice for them.
 func (w *words) count(what string, size int) (int, error) {
 	if len(w.b) < 8 {
 		return 0, fmt.Errorf("%w: ends before the number of %s", ErrMalformed, what)
@@ -250,7 +249,7 @@ func (s *Slot) decodeSessions(w *words) error {
 	return nil
 }
 
-// check reports what no log up to end can have left in a session.
+// check reports values in a session that no log up to end can produce.
 func (c *Session) check(end lineage.Seq) error {
 	if c.ID > uint64(end) || c.LastSeq > end {
 		return fmt.Errorf("%w: %s was last used by record %d, in a state of seq %d", ErrMalformed, c, c.LastSeq, end)

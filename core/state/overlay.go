@@ -6,33 +6,31 @@ import (
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
-// Overlay is what a slot's caps will see once every pending record is durable: the
-// fold plus the records that are appended and not yet folded. By it creations in
-// flight count, and an entity that is about to go does not exist any more. It
-// belongs to the slot's sequencer. Use Reset before anything else.
+// Overlay is the state that a slot's caps must count: the fold plus the records that are appended
+// and not yet folded. Creations in flight count, and an entity with a pending deletion no longer
+// exists. It belongs to the slot's leader. Use Reset first.
 //
-// It holds one mark for each entity that a pending record touches, so it is
-// bounded by the number of pending records, and once it has grown to that it
-// allocates nothing.
+// It holds one mark for each entity that a pending record touches, so the number of pending records
+// bounds it. Once it has grown to that bound, it allocates nothing.
 //
 // Invariant: entities and bytes are those of the fold after all pending records.
 type Overlay struct {
 	fold     *Slot
 	entities uint64
 	bytes    uint64
-	limits   *record.Limits // of the last Config record, if it is pending; nil: those of the fold
+	limits   *record.Limits // of the last pending Config record; nil: those of the fold
 	marks    marks
 }
 
-// mark is what pending records make of one entity.
+// mark is the effect of the pending records on one entity.
 type mark struct {
 	entity  signal.Entity
-	pending uint32 // records that touch it; 0: the place is free
+	pending uint32 // pending records of the entity; 0: the place is free
 	exists  bool   // after the last of them
 	bytes   uint64 // likewise
 }
 
-// Reset begins anew over fold with nothing pending.
+// Reset starts over on a fold, with nothing pending.
 func (o *Overlay) Reset(fold *Slot) {
 	clear(o.marks.places)
 	*o = Overlay{
@@ -67,7 +65,7 @@ func (o *Overlay) Exists(e signal.Entity) bool {
 	return ok
 }
 
-// Add takes a record that was appended: it is pending from here on.
+// Add adds an appended record, which is pending from here on.
 func (o *Overlay) Add(r *record.Record) {
 	if r.Kind == record.Config {
 		limits := r.Limits
@@ -94,7 +92,7 @@ func (o *Overlay) Add(r *record.Record) {
 	}
 }
 
-// forget takes an entity out of the count, and its bytes out of the sum.
+// forget subtracts an entity and its bytes.
 func (o *Overlay) forget(m *mark) {
 	if m.exists {
 		o.entities--
@@ -103,7 +101,7 @@ func (o *Overlay) forget(m *mark) {
 	m.exists, m.bytes = false, 0
 }
 
-// touch returns the mark of an entity, with what the fold knows if it is new.
+// touch returns the mark of an entity. A new mark starts with the entity's values in the fold.
 func (o *Overlay) touch(e signal.Entity) *mark {
 	if m := o.marks.find(e); m != nil {
 		return m
@@ -115,8 +113,8 @@ func (o *Overlay) touch(e signal.Entity) *mark {
 	return m
 }
 
-// Settle takes a pending record that the fold has just applied. Records settle in
-// the order in which they were added.
+// Settle removes a pending record that the fold has just applied. Records settle in the order in
+// which they were added.
 func (o *Overlay) Settle(r *record.Record) {
 	if r.Kind == record.Config && o.limits != nil && *o.limits == r.Limits {
 		o.limits = nil
@@ -143,18 +141,18 @@ func (o *Overlay) Settle(r *record.Record) {
 	o.marks.remove(m)
 }
 
-// marks is a hash table with linear probing: a map allocates while entries come
-// and go, this one only when it grows.
+// marks is a hash table with linear probing. Unlike a map, it allocates only when it grows, not
+// while entries come and go.
 //
-// Invariant: len(places) is 0 or a power of two, at least twice the marks in use;
-// between the place that a mark's hash gives and the mark none is free.
+// Invariant: len(places) is 0 or a power of two, at least twice the marks in use. No place is free
+// between a mark and the place of its hash.
 type marks struct {
 	places []mark
 	used   int
 }
 
-// home is where the search for an entity begins. Entities are often dense, so
-// their bits are mixed (Fibonacci hashing, Knuth 6.4).
+// home returns the place at which the search for an entity begins. Entity numbers are often dense,
+// so their bits are mixed (Fibonacci hashing, Knuth 6.4).
 func (t *marks) home(e signal.Entity) int {
 	return int(uint64(e)*0x9e3779b97f4a7c15>>32) & (len(t.places) - 1)
 }
@@ -175,8 +173,8 @@ func (t *marks) find(e signal.Entity) *mark {
 	return nil
 }
 
-// insert returns a new mark of an entity that has none. The caller counts its
-// first pending record.
+// insert returns a new mark for an entity that has none. The caller counts the first pending
+// record.
 func (t *marks) insert(e signal.Entity) *mark {
 	if 2*(t.used+1) > len(t.places) {
 		t.grow()
@@ -201,8 +199,8 @@ func (t *marks) grow() {
 	}
 }
 
-// remove frees the place of m and moves up the marks behind it that would not be
-// found any more (Knuth 6.4, algorithm R).
+// remove frees the place of m and moves up later marks that a search would no longer find (Knuth
+// 6.4, algorithm R).
 func (t *marks) remove(m *mark) {
 	t.used--
 	free := t.home(m.entity)

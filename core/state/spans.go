@@ -2,13 +2,13 @@ package state
 
 import "github.com/tidaldb/tidalsim/core/lineage"
 
-// MaxSpans bounds the spans of a slot: those of so many leaders, the newest. They are part
-// of a snapshot, so a replica that begins from one knows the lineage of older records, or
-// knows that it does not know.
+// MaxSpans bounds the spans of a slot to those of its newest leaders. Spans are part of a snapshot,
+// so a replica that begins from a snapshot knows the lineage of older records, or knows that it is
+// unknown.
 const MaxSpans = 64
 
-// begin notes that a sequencer begins a run of records. The oldest span goes if there are
-// too many; which one that is, the log alone decides.
+// begin adds the span of a leader that begins to write. If there are too many spans, the oldest
+// goes, so that the spans depend only on the log.
 func (s *Slot) begin(span lineage.Span) {
 	if len(s.spans) == MaxSpans {
 		s.spans = s.spans[:copy(s.spans, s.spans[1:])]
@@ -16,14 +16,13 @@ func (s *Slot) begin(span lineage.Span) {
 	s.spans = append(s.spans, span)
 }
 
-// Spans returns the spans that are known, ascending. They belong to the slot.
+// Spans returns the known spans, ascending. They belong to the slot.
 func (s *Slot) Spans() []lineage.Span { return s.spans }
 
 // Lineage returns the lineage of the last record folded.
 func (s *Slot) Lineage() lineage.Lineage { return s.LineageAt(s.Position.Seq) }
 
-// LineageAt returns the lineage of a record that is folded; the zero value if that is not
-// known any more.
+// LineageAt returns the lineage of a folded record; zero if it is no longer known.
 func (s *Slot) LineageAt(seq lineage.Seq) lineage.Lineage {
 	if seq > s.Position.Seq {
 		return lineage.Lineage{}

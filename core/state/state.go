@@ -1,7 +1,6 @@
-// Package state is what a slot's log adds up to: entities, client sessions with
-// their table of duplicates, limits and bucket level. It is a fold of the
-// durable records: the same records give the same state on every replica, from
-// the log or from a snapshot.
+// Package state is the fold of a slot's log: entities, client sessions with their table of
+// duplicates, limits and bucket level. The same committed records give the same state on every
+// replica, from the log or from a snapshot.
 package state
 
 import (
@@ -13,11 +12,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/signal"
 )
 
-// Window is W: the answers of requests [floor, floor+Window) of a session are
-// kept. It bounds how many requests of a session may be unanswered.
+// Window is W: the slot keeps the answers of requests [floor, floor+Window) of a session. It bounds
+// the unanswered requests of a session.
 const Window = 16
 
-// Answer is what a request was told.
+// Answer is the stored answer of a request.
 type Answer struct {
 	Request uint64 // 0: none
 	Seq     lineage.Seq
@@ -32,11 +31,11 @@ type Session struct {
 	LastSeq lineage.Seq
 	answers [Window]Answer // by request number modulo Window
 
-	// InFlight counts the session's records that are appended and not yet
-	// durable. It belongs to the slot's sequencer, not to the fold.
+	// InFlight counts the session's records that are appended and not yet durable. It belongs to
+	// the slot's leader, not to the fold.
 	InFlight int
-	// Leaving is set once a record that evicts the session is appended. It
-	// belongs to the sequencer too.
+	// Leaving is set once a record that evicts the session is appended. It belongs to the leader
+	// too.
 	Leaving bool
 }
 
@@ -49,23 +48,22 @@ type Entity struct {
 
 // Slot is the fold. Use New.
 //
-// Invariants: index[e] is the place of e in entities; sessionIndex likewise; bytes
-// is the sum over entities; spans ascend, and there are at most MaxSpans of them.
+// Invariants: index[e] is the index of e in entities; sessionIndex likewise. bytes is the sum over
+// entities. Spans ascend, and there are at most MaxSpans.
 type Slot struct {
-	Position lineage.Position // last record folded
-	Level    int64            // bucket level that the last record carries, nano-tokens
+	Position lineage.Position // the last record folded
+	Level    int64            // bucket level in the last record, nano-tokens
 	Limits   record.Limits
 
-	entities     []Entity // in order of creation, but the last takes the place of a deleted one
+	entities     []Entity // in order of creation, but the last fills the gap of a deleted one
 	bytes        uint64
 	index        map[signal.Entity]uint32
-	sessions     []Session // in no order that matters
+	sessions     []Session // in any order
 	sessionIndex map[uint64]uint32
-	spans        []lineage.Span // the newest; the lineage of an older record is not known
+	spans        []lineage.Span // the newest; lineages of older records are unknown
 }
 
-// New returns the state before the first record. Its maps are made when something is to
-// be in them.
+// New returns the state before the first record. It makes its maps on first use.
 func New() *Slot {
 	return &Slot{}
 }
@@ -104,7 +102,7 @@ func (s *Slot) applySignal(r *record.Record) {
 	s.bytes += size
 }
 
-// put returns an entity; if there is none it is created by the record at seq.
+// put returns an entity; if there is none, the record at seq creates it.
 func (s *Slot) put(id signal.Entity, seq lineage.Seq) *Entity {
 	i, ok := s.index[id]
 	if !ok {
@@ -118,8 +116,8 @@ func (s *Slot) put(id signal.Entity, seq lineage.Seq) *Entity {
 	return &s.entities[i]
 }
 
-// remove drops an entity with all its signals, if there is one. The last entity
-// takes its place: the order stays a function of the log alone.
+// remove drops an entity with all its signals, if there is one. The last entity fills the gap, so
+// the order depends only on the log.
 func (s *Slot) remove(id signal.Entity) {
 	i, ok := s.index[id]
 	if !ok {
@@ -135,7 +133,7 @@ func (s *Slot) remove(id signal.Entity) {
 	delete(s.index, id)
 }
 
-// answer notes in the record's session what its request was told.
+// answer stores the answer of the record's request in its session.
 func (s *Slot) answer(r *record.Record) {
 	session := s.Session(r.Client)
 	if session == nil {
@@ -171,8 +169,8 @@ func (s *Slot) evict(id uint64) {
 	delete(s.sessionIndex, id)
 }
 
-// Entity returns the state of an entity; the zero state, whose LastSeq is 0, if
-// there is none.
+// Entity returns the state of an entity. If there is none, it returns the zero state, with LastSeq
+// 0.
 func (s *Slot) Entity(e signal.Entity) signal.State {
 	if i, ok := s.index[e]; ok {
 		return s.entities[i].State
@@ -196,8 +194,8 @@ func (s *Slot) find(e signal.Entity) *Entity {
 	return nil
 }
 
-// Entities returns all live entities, in an order that the log alone decides. It
-// belongs to the slot.
+// Entities returns all live entities, in an order that depends only on the log. It belongs to the
+// slot.
 func (s *Slot) Entities() []Entity { return s.entities }
 
 // Live returns the number of live entities.
@@ -229,8 +227,8 @@ func (s *Slot) SessionOf(client, nonce uint64) *Session {
 // Sessions returns the number of sessions.
 func (s *Slot) Sessions() int { return len(s.sessions) }
 
-// LeastRecent returns the session that was used least recently, by seq, among
-// those with nothing in flight; nil if there is none.
+// LeastRecent returns the session with the oldest last record, among those with nothing in flight;
+// nil if there is none.
 func (s *Slot) LeastRecent() *Session {
 	var least *Session
 	for i := range s.sessions {
@@ -242,14 +240,14 @@ func (s *Slot) LeastRecent() *Session {
 	return least
 }
 
-// Forget clears what belongs to the sequencer, which somebody else is now.
+// Forget clears the fields of the leader, because another replica leads now.
 func (s *Slot) Forget() {
 	for i := range s.sessions {
 		s.sessions[i].InFlight, s.sessions[i].Leaving = 0, false
 	}
 }
 
-// Answer returns what request was told, if it was applied and is in the window.
+// Answer returns the stored answer of a request, if it was applied and is in the window.
 func (c *Session) Answer(request uint64) (lineage.Seq, bool) {
 	a := c.answers[request%Window]
 	return a.Seq, a.Request == request && request != 0

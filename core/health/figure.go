@@ -12,14 +12,14 @@ type Maybe[T ~uint32 | ~uint64] struct {
 // Figure is a count, or a number of bytes or milliseconds, that may be unknown.
 type Figure = Maybe[uint64]
 
-// Of returns a number that is known.
+// Of returns a known number.
 func Of[T ~uint32 | ~uint64](value T) Maybe[T] { return Maybe[T]{Known: true, Value: value} }
 
 // Figure returns m as a plain number.
 func (m Maybe[T]) Figure() Figure { return Figure{m.Known, uint64(m.Value)} }
 
-// Millis returns a span in milliseconds, rounded up, so that an age stays an upper bound.
-// A span below 0 is of a clock that stepped back, and unknown.
+// Millis returns a span in milliseconds, rounded up, so that an age stays an upper bound. A
+// negative span comes from a clock that stepped back, and is unknown.
 func Millis(d env.Duration) Figure {
 	if d < 0 {
 		return Figure{}
@@ -34,14 +34,14 @@ func Millis(d env.Duration) Figure {
 // Truth is yes, no or unknown. The zero value is unknown.
 type Truth uint8
 
-// What may be true.
+// The values of a Truth.
 const (
 	Unknown Truth = iota
 	No
 	Yes
 )
 
-// True returns what is known to be so, or not to be.
+// True returns Yes or No.
 func True(is bool) Truth {
 	if is {
 		return Yes
@@ -52,10 +52,10 @@ func True(is bool) Truth {
 // Figure returns 1 for Yes and 0 for No.
 func (t Truth) Figure() Figure { return Figure{t != Unknown, uint64(max(t, No) - No)} }
 
-// total adds figures up, and finds the highest.
+// total computes the sum and the maximum of figures.
 type total struct {
 	added, highest uint64
-	some, lacks    bool // there is one; one is unknown
+	some, lacks    bool // it has a figure; a figure is unknown
 }
 
 func (t *total) add(f Figure) {
@@ -65,10 +65,10 @@ func (t *total) add(f Figure) {
 	t.lacks = t.lacks || !f.Known
 }
 
-// sum is unknown if there is nothing to add, or one figure is unknown.
+// sum returns the sum; unknown without figures, or if one is unknown.
 func (t *total) sum() Figure { return t.all(t.added) }
 
-// most is unknown as sum is.
+// most returns the maximum; unknown when sum is.
 func (t *total) most() Figure { return t.all(t.highest) }
 
 func (t *total) all(value uint64) Figure {

@@ -1,10 +1,9 @@
-// Package health is what a cluster says of itself: per region, node, shard and tenant,
-// figures with their age, and their form as JSON. It is data and pure rules. It refuses
-// to gather anything, and has no clock: whoever fills a Cluster says how old each figure
-// is.
+// Package health describes the health of a cluster: figures per region, node, shard and tenant,
+// each with its age, and their form as JSON. It is data and pure rules. It gathers nothing and has
+// no clock: its caller fills a Cluster and states the age of each figure.
 //
-// The one rule to remember: what is not known is unknown. It is null in JSON, it is never
-// 0, and nothing is called healthy or compliant that hangs on it.
+// The one rule to remember: report an unknown figure as null, never as 0, and call nothing healthy
+// or compliant that depends on it.
 package health
 
 import (
@@ -16,23 +15,23 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Schema is the version of the form: keys are added under the same version, and what a
-// key means never changes.
+// Schema is the version of the JSON form. A version may gain keys; the meaning of a key never
+// changes.
 const Schema = 1
 
-// Cluster is what one node knows of all. The zero value knows nothing.
+// Cluster is one node's view of the whole cluster. The zero value has only unknown figures.
 //
-// An age is an upper bound, in milliseconds: the figures beside it were true, together,
-// at some instant that is not longer ago. What was never heard has no age.
+// An age is an upper bound, in milliseconds: the figures next to it were all true at one instant
+// within that time. A figure that was never heard has no age.
 //
 // Invariant: lists ascend, by ID or name, without duplicates.
 type Cluster struct {
-	Node        env.ID        // who says all this
-	Coordinator Maybe[env.ID] // who leads the control plane, as far as Node knows
-	Index       Figure        // of the last entry of the control plane that this tells of
-	AgeMs       Figure        // of the control plane's state: who exists, who leads, what is configured
-	// WatchedMs is for how long Node has been told who lives. Unknown: it is not told, as
-	// it hosts no member of the control plane.
+	Node        env.ID        // the node that reports
+	Coordinator Maybe[env.ID] // the leader of the control plane, as far as Node knows
+	Index       Figure        // the last entry of the control plane that this includes
+	AgeMs       Figure        // of the control plane's state: nodes, leaders, configuration
+	// WatchedMs is how long Node has been listening to heartbeats. Unknown: Node hosts no member of
+	// the control plane and gets none.
 	WatchedMs Figure
 
 	Regions    []Region
@@ -42,68 +41,69 @@ type Cluster struct {
 	Migrations []Migration
 }
 
-// Status is how a region is. The zero value is unknown.
+// Status is the state of a region. The zero value is unknown.
 type Status uint8
 
 // The states of a region.
 const (
 	StatusUnknown Status = iota
 	Healthy
-	Degraded // it works, and worse than it should
-	Offline  // nobody there was heard for long
+	Degraded // it works, but badly
+	Offline  // all its nodes have been silent for long
 )
 
 // Region is a region, judged by its nodes and shards.
 type Region struct {
 	Name       tenant.Region
 	Status     Status
-	Reason     string // why Status is what it is; "" if Healthy
-	AgeMs      Figure // of the oldest figure that it hangs on
-	Nodes      uint64 // that are registered there
-	NodesHeard Figure // of them, within OfflineSilenceMs
-	LagMs      Figure // the longest lag of a replica there that is known
+	Reason     string // the reason for Status; "" if Healthy
+	AgeMs      Figure // of the oldest figure behind Status
+	Nodes      uint64 // registered nodes
+	NodesHeard Figure // nodes heard within OfflineSilenceMs
+	LagMs      Figure // the longest known lag of a replica there
 }
 
-// NodeState is whether a node takes part. The zero value is unknown.
+// NodeState tells whether a node has duties. The zero value is unknown.
 type NodeState uint8
 
 // The states of a node.
 const (
 	NodeUnknown NodeState = iota
 	Active
-	Draining // it gives away what it leads
-	Drained  // it leads nothing and counts for nothing
+	Draining // it is handing over its leaderships
+	Drained  // it leads nothing and is in no in-sync set
 )
 
 // Node is a process and its disk.
 type Node struct {
 	ID          env.ID
 	Region      tenant.Region
-	Incarnation Maybe[env.Incarnation] // as far as is agreed on
+	Incarnation Maybe[env.Incarnation] // as agreed in the control plane
 	State       NodeState
-	SilentMs    Figure // since it was heard last, in any incarnation; unknown: never, or by others only
+	// time since it was heard last, in any incarnation; unknown: never, or only by other nodes
+	SilentMs    Figure
 	Disk        Disk
-	Replicas    Figure // shards that it is to hold
+	Replicas    Figure // shards that it should hold
 	Leaderships Figure // shards that it leads
 }
 
-// Disk is what a node says of its files.
+// Disk is a node's report about its files.
 type Disk struct {
 	AgeMs     Figure
 	UsedBytes Figure // of the segments and snapshots of its replicas
 	FreeBytes Figure
 }
 
-// Member is a replica of a shard in one life of its process. Incarnations begin with 1;
-// the zero Member is nobody, and null.
+// Member is a replica of a shard in one incarnation of its process. Incarnations begin with 1. The
+// zero Member is no member, and null in JSON.
 type Member struct {
 	Node        env.ID
 	Incarnation env.Incarnation
 }
 
-// Shard is a replica group. What its leader says of it stands beside AgeMs; what the
-// control plane says, before it, is as old as the Cluster; without Version nothing is known
-// of that, InSync included.
+// Shard is a replica group. The fields from AgeMs on are the leader's report. The fields before are
+// from the control plane and as old as the Cluster; without Version they are unknown, InSync
+// included.
 type Shard struct {
 	ID       lineage.Shard
 	Region   tenant.Region
@@ -111,8 +111,8 @@ type Shard struct {
 	Version  Figure // of its configuration
 	Leader   Member
 	InSync   []Member
-	Excluded Figure // logs of members that do not count, as their disks failed
-	Waits    string // what the coordinator waits for; "": nothing that is known
+	Excluded Figure // logs of members that do not count, because their disks failed
+	Waits    string // the coordinator's reason to wait; "": none known
 
 	AgeMs        Figure
 	Entities     Figure // live ones, of all slots
@@ -140,18 +140,18 @@ type Replica struct {
 	Node       env.ID
 	InSync     Truth
 	AgeMs      Figure // of the lag
-	LagRecords Figure // appended by the leader and not durable here; of the leader itself 0
-	LagMs      Figure // since when the oldest of them has been waiting
+	LagRecords Figure // records that the leader has and that are not durable here; 0 for the leader
+	LagMs      Figure // how long the oldest of them has been waiting
 	Disk       ReplicaDisk
 }
 
-// ReplicaDisk is what the replica's own node says of the shard's files.
+// ReplicaDisk is the report of the replica's node about the shard's files.
 type ReplicaDisk struct {
 	AgeMs     Figure
-	UsedBytes Figure // of segments, with all that is on its way to them, and of snapshots
+	UsedBytes Figure // of snapshots and segments, writes under way included
 }
 
-// TenantState is whether a tenant is there to stay. The zero value is unknown.
+// TenantState tells whether a tenant is being dropped. The zero value is unknown.
 type TenantState uint8
 
 // The states of a tenant.
@@ -161,14 +161,14 @@ const (
 	TenantDropping
 )
 
-// Tenant is a tenant, its limits and its use. Without Version nothing is known of its
-// configuration, residency included.
+// Tenant is a tenant, its limits and its use. Without Version its configuration is unknown,
+// residency included.
 type Tenant struct {
 	ID        tenant.ID
 	Version   Figure // of its configuration
 	State     TenantState
-	Residency tenant.Residency // where it may be, in any order; empty: anywhere
-	Compliant Truth            // whether all replicas of all its shards are where it may be
+	Residency tenant.Residency // permitted regions, in any order; empty: all
+	Compliant Truth            // all replicas of all its shards are in permitted regions
 	Quota     Limits
 	Slots     []Slot
 }
@@ -181,40 +181,39 @@ type Limits struct {
 	Bytes    Figure // logical ones
 }
 
-// LimitsOf returns limits as they take effect.
+// LimitsOf returns the effective limits.
 func LimitsOf(l tenant.Limits) Limits {
 	return Limits{Of(l.Rate), Of(l.EffectiveBurst()), Of(l.EffectiveEntities()), Of(l.EffectiveBytes())}
 }
 
-// Use is what is taken of limits.
+// Use is the used part of limits.
 type Use struct {
 	Entities Figure
 	Bytes    Figure
 }
 
-// Refusals count the requests that were refused for a quota, since the leader of the slot
-// began to lead.
+// Refusals count the requests refused for a quota since the slot's leader began to lead.
 type Refusals struct {
 	Rate     Figure
 	Entities Figure
 	Bytes    Figure
 }
 
-// Slot is a tenant's slot. What the leader of its shard says of it stands beside AgeMs; what
-// the control plane says, before it, is as old as the Cluster.
+// Slot is a tenant's slot. The fields from AgeMs on are the report of its shard's leader. The
+// fields before are from the control plane and as old as the Cluster.
 type Slot struct {
 	Slot  lineage.Slot
 	Shard lineage.Shard
 	Share Limits
 
 	AgeMs   Figure
-	Seq     Maybe[lineage.Seq] // the last record that these figures count
+	Seq     Maybe[lineage.Seq] // the last record that these figures include
 	Used    Use
 	Refused Refusals
 }
 
-// Total returns what a tenant's slots add up to, and the age of the oldest of them. A
-// figure of which one slot's part is unknown is unknown.
+// Total returns the sums over a tenant's slots, and the age of the oldest. A sum with an unknown
+// part is unknown.
 func (t *Tenant) Total() (used Use, refused Refusals, age Figure) {
 	var entities, bytes, rate, forEntities, forBytes, ages total
 	for i := range t.Slots {
@@ -229,7 +228,7 @@ func (t *Tenant) Total() (used Use, refused Refusals, age Figure) {
 	return Use{entities.sum(), bytes.sum()}, Refusals{rate.sum(), forEntities.sum(), forBytes.sum()}, ages.most()
 }
 
-// Migration is a slot on its way to another shard.
+// Migration is a slot that is moving to another shard.
 type Migration struct {
 	Tenant   tenant.ID
 	Slot     lineage.Slot

@@ -10,9 +10,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// AppendJSON appends a cluster as JSON: the same bytes for the same cluster, keys in one
-// order, a line for each row. docs/health.schema.json describes it. The last byte is a
-// newline.
+// AppendJSON appends a cluster as JSON, described by docs/health.schema.json. Equal clusters give
+// equal bytes: keys have a fixed order, each row has a line, and the last byte is a newline.
 func AppendJSON(dst []byte, c *Cluster) []byte {
 	w := &writer{dst: dst}
 	w.begin('{', tall)
@@ -150,7 +149,7 @@ func (w *writer) slot(s *Slot) {
 	w.refused(&s.Refused)
 }
 
-// residency writes the regions in their own order: they are a set.
+// residency writes the regions in ascending order: they are a set.
 func (w *writer) residency(key string, r tenant.Residency) {
 	w.key(key)
 	w.begin('[', flat)
@@ -196,7 +195,7 @@ func (w *writer) migration(m *Migration) {
 	w.text("phase", m.Phase)
 }
 
-// layout says whether what is in an object or a list has a line of its own.
+// layout tells whether the elements of an object or a list have lines of their own.
 type layout bool
 
 const (
@@ -204,15 +203,15 @@ const (
 	tall layout = true
 )
 
-// maxDepth bounds objects and lists within each other.
+// maxDepth bounds the nesting of objects and lists.
 const maxDepth = 8
 
 // writer writes JSON.
 type writer struct {
 	dst    []byte
-	depth  int // of the object or list that is open
+	depth  int // of the open object or list
 	layout [maxDepth]layout
-	filled [maxDepth]bool // something is in it
+	filled [maxDepth]bool // it has an element
 }
 
 func (w *writer) begin(bracket byte, l layout) {
@@ -230,7 +229,7 @@ func (w *writer) end(bracket byte) {
 	w.dst = append(w.dst, bracket)
 }
 
-// next separates what comes from what was before.
+// next separates the next element from the one before.
 func (w *writer) next() {
 	if w.filled[w.depth] {
 		w.dst = append(w.dst, ',')
@@ -244,7 +243,7 @@ func (w *writer) next() {
 	w.filled[w.depth] = true
 }
 
-// line begins a line, indented as much as is open and tall.
+// line begins a line, indented for each open tall object or list.
 func (w *writer) line() {
 	w.dst = append(w.dst, '\n')
 	for d := 1; d <= w.depth; d++ {
@@ -275,7 +274,7 @@ func (w *writer) text(key, value string) {
 	w.quote(value)
 }
 
-// name writes a name; "" is unknown.
+// name writes a name; "" becomes null.
 func (w *writer) name(key, name string) {
 	if name == "" {
 		w.null(key)
@@ -312,7 +311,7 @@ func rows[T any](w *writer, key string, l layout, list []T, row func(*writer, *T
 	w.end(']')
 }
 
-// quote writes a text. What is no UTF-8 becomes U+FFFD.
+// quote writes a text. Bytes that are not UTF-8 become U+FFFD.
 func (w *writer) quote(text string) {
 	w.dst = append(w.dst, '"')
 	for _, r := range text {

@@ -11,30 +11,30 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// When a region is no longer healthy. What lasts exactly so long is still well.
+// Bounds of a healthy region. Exactly the bound is still healthy.
 const (
-	// DegradedLagMs is how long a replica may lag, in milliseconds. A lag that is older
-	// than that proves nothing either way: one that is stuck looks well for ever.
+	// DegradedLagMs is how long a replica may lag, in milliseconds. A lag figure older than that
+	// proves nothing: a stuck figure would look healthy for ever.
 	DegradedLagMs = 5_000
 	// OfflineSilenceMs is how long a node may be silent, in milliseconds.
 	OfflineSilenceMs = 30_000
 )
 
-// Silence is how long a node was not heard, in milliseconds; unknown: it never was.
+// Silence is how long a node was not heard, in milliseconds; unknown: never heard.
 type Silence struct {
 	Node env.ID
 	Ms   Figure
 }
 
-// Lag is how far a replica is behind its leader, in milliseconds, and how old that is.
+// Lag is how far a replica is behind its leader, in milliseconds, and the age of that figure.
 type Lag struct {
 	Shard     lineage.Shard
 	Node      env.ID
 	Ms, AgeMs Figure
 }
 
-// Judge fills in what follows from the other figures: the regions, and which tenants are
-// where they may be.
+// Judge fills in the figures that follow from others: the regions, and the compliance of each
+// tenant with its residency.
 func (c *Cluster) Judge() {
 	names := make([]tenant.Region, 0, len(c.Nodes))
 	for i := range c.Nodes {
@@ -50,8 +50,8 @@ func (c *Cluster) Judge() {
 	}
 }
 
-// region judges a region by its nodes, and by all replicas there but the leaders, who are
-// behind nobody.
+// region judges a region by its nodes and by all replicas there except the leaders, which cannot
+// lag.
 func (c *Cluster) region(name tenant.Region) Region {
 	j := judgement{region: Region{Name: name}, watched: c.WatchedMs}
 	for i := range c.Nodes {
@@ -75,10 +75,10 @@ func (c *Cluster) region(name tenant.Region) Region {
 	return j.region
 }
 
-// complies reports whether every replica of a tenant's shards is where the tenant may be.
-// One that is elsewhere is enough for No, whatever else is not known.
+// complies reports whether every replica of a tenant's shards is in a permitted region. One replica
+// elsewhere is enough for No, even if other figures are unknown.
 func (c *Cluster) complies(t *Tenant) Truth {
-	if !t.Version.Known { // nor is its residency
+	if !t.Version.Known { // its residency is unknown too
 		return Unknown
 	}
 	whole := len(t.Slots) > 0
@@ -119,14 +119,14 @@ func (c *Cluster) node(id env.ID) *Node {
 	return &c.Nodes[i]
 }
 
-// Classify judges a region, by how long each of its nodes was silent and how far each of
-// its replicas lags. watched is for how long whoever asks has been told who lives: a node
-// that was never heard is silent for at least that long. The first line that applies:
+// Classify judges a region by the silence of each of its nodes and the lag of each of its replicas.
+// watched is how long the caller has listened: a node that it never heard has been silent for at
+// least that long. The first line that applies:
 //
 //	every node is silent for more than OfflineSilenceMs      Offline
 //	some node is, or some lag is above DegradedLagMs         Degraded
-//	of some node or lag it is not known                      unknown
-//	all is known, and well                                   Healthy
+//	some silence or lag is unknown                           unknown
+//	all are known and within bounds                          Healthy
 func Classify(name tenant.Region, watched Figure, nodes []Silence, lags []Lag) Region {
 	j := judgement{region: Region{Name: name, Nodes: uint64(len(nodes))}, watched: watched}
 	for _, n := range nodes {
@@ -139,23 +139,23 @@ func Classify(name tenant.Region, watched Figure, nodes []Silence, lags []Lag) R
 	return j.region
 }
 
-// judgement is a call of Classify under way.
+// judgement is a call of Classify in progress.
 type judgement struct {
 	region  Region
 	watched Figure
 
 	heard   uint64  // nodes
 	gone    uint64  // nodes that are silent for too long
-	longest Silence // of those that are gone, the first that is silent for longest
-	soonest uint64  // of those that are gone, the shortest silence, ms
-	unheard uint64  // nodes of which it is not known
-	someone env.ID  // the first of those that are unheard
+	longest Silence // the first of the longest silences among gone nodes
+	soonest uint64  // the shortest silence among gone nodes, ms
+	unheard uint64  // nodes whose silence is unknown
+	someone env.ID  // the first of the unheard nodes
 
 	late   uint64 // replicas that lag too far
-	worst  Lag    // of the lags that are known, the first of the longest
-	blank  uint64 // replicas whose lag is not known
+	worst  Lag    // the first of the longest known lags
+	blank  uint64 // replicas whose lag is unknown
 	blanks Lag    // the first of those
-	age    uint64 // ms, of the oldest lag that is known
+	age    uint64 // ms, of the oldest known lag
 }
 
 func (j *judgement) node(n Silence) {
@@ -222,7 +222,7 @@ func (j *judgement) conclude() {
 	}
 }
 
-// ills tells what is wrong: how much of it, and the worst.
+// ills describes the faults: how many, and the worst.
 func (j *judgement) ills() string {
 	var ills []string
 	if j.gone > 0 {
@@ -236,7 +236,7 @@ func (j *judgement) ills() string {
 	return strings.Join(ills, "; ")
 }
 
-// gaps tells what is not known: how much of it, and the first.
+// gaps describes the unknown figures: how many, and the first.
 func (j *judgement) gaps() string {
 	var gaps []string
 	switch {

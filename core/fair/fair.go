@@ -1,17 +1,17 @@
-// Package fair shares a server among flows by deficit round robin (Shreedhar and
-// Varghese, 1995): each flow has a bounded queue of its own, and whoever has work
-// gets the same amount of service in each round, however much of it waits.
+// Package fair shares a server among flows by deficit round robin (Shreedhar and Varghese, 1995):
+// each flow has a bounded queue of its own, and each flow with work gets the same amount of service
+// in a round, however many of its items wait.
 //
-// It is a data structure and nothing else: it knows no tenant and no time. What
-// an item costs is said when it is put in.
+// It is only a data structure: it knows neither tenants nor time. The caller states the cost of an
+// item when it adds it.
 package fair
 
 import "github.com/tidaldb/tidalsim/core/assert"
 
 // Queue holds the waiting items of all flows. Use New.
 //
-// Invariants: a flow is in the ring exactly if it has items; a flow that is not
-// has no deficit; 0 <= deficit < quantum + the cost of the flow's first item.
+// Invariants: a flow is in the ring exactly if it has items; a flow outside the ring has no
+// deficit; 0 <= deficit < quantum + the cost of the flow's first item.
 type Queue[T any] struct {
 	quantum int64
 	bound   int
@@ -35,21 +35,21 @@ type entry[T any] struct {
 	cost int64
 }
 
-// New returns an empty queue. quantum is what a flow is given in each round, in
-// the unit of costs, at least 1; bound is how many items of one flow may wait.
+// New returns an empty queue. quantum is the service that a flow gets in each round, in the unit of
+// costs, at least 1. bound is the number of items of one flow that may wait.
 func New[T any](quantum int64, bound int) *Queue[T] {
 	assert.That(quantum >= 1, "fair: quantum is %d, want at least 1", quantum)
 	assert.That(bound >= 1, "fair: bound is %d, want at least 1", bound)
 	return &Queue[T]{quantum: quantum, bound: bound}
 }
 
-// Len returns the number of items that wait.
+// Len returns the number of waiting items.
 func (q *Queue[T]) Len() int { return q.length }
 
 // Full reports whether a flow has as many items as may wait.
 func (q *Queue[T]) Full(f int) bool { return f < len(q.flows) && q.flows[f].n == q.bound }
 
-// Waiting returns the number of items of one flow that wait.
+// Waiting returns the number of waiting items of one flow.
 func (q *Queue[T]) Waiting(f int) int {
 	if f >= len(q.flows) {
 		return 0
@@ -57,8 +57,8 @@ func (q *Queue[T]) Waiting(f int) int {
 	return q.flows[f].n
 }
 
-// Push puts an item behind those of its flow. Flows are small dense numbers; cost
-// is at least 1. It reports false, and nothing changes, if the flow is full.
+// Push adds an item behind those of its flow. Flows are small dense numbers; cost is at least 1. If
+// the flow is full it returns false and changes nothing.
 func (q *Queue[T]) Push(f int, cost int64, item T) bool {
 	if cost < 1 {
 		assert.Fail("fair: cost is %d, want at least 1", cost)
@@ -78,7 +78,7 @@ func (q *Queue[T]) Push(f int, cost int64, item T) bool {
 	return true
 }
 
-// enter gives a flow the last turn.
+// enter puts a flow at the end of the ring.
 func (q *Queue[T]) enter(f int) {
 	if q.waiting == len(q.ring) {
 		q.grow()
@@ -95,7 +95,7 @@ func (q *Queue[T]) grow() {
 	q.ring, q.head = ring, 0
 }
 
-// leave takes the flow whose turn it is out of the ring.
+// leave takes the first flow out of the ring.
 func (q *Queue[T]) leave() int {
 	f := q.ring[q.head]
 	q.head = (q.head + 1) % len(q.ring)
@@ -104,8 +104,7 @@ func (q *Queue[T]) leave() int {
 	return f
 }
 
-// Pop removes and returns the item whose turn it is, and its flow. The queue must
-// not be empty.
+// Pop removes and returns the next item and its flow. The queue must not be empty.
 func (q *Queue[T]) Pop() (item T, f int) {
 	assert.That(q.length > 0, "fair: pop of an empty queue")
 	for {
@@ -116,7 +115,7 @@ func (q *Queue[T]) Pop() (item T, f int) {
 			q.granted = true
 		}
 		first := &w.items[w.head]
-		if first.cost > w.deficit { // the rest of what it was given counts in its next turn
+		if first.cost > w.deficit { // the flow keeps the rest of its deficit for its next turn
 			q.enter(q.leave())
 			continue
 		}
@@ -146,7 +145,7 @@ func (w *flow[T]) push(e entry[T]) {
 func (w *flow[T]) pop() T {
 	e := &w.items[w.head]
 	item := e.item
-	*e = entry[T]{} // what it refers to is not kept alive
+	*e = entry[T]{} // drop references to the item
 	w.head = (w.head + 1) % len(w.items)
 	w.n--
 	return item

@@ -2,35 +2,34 @@ package quota
 
 import "github.com/tidaldb/tidalsim/core/env"
 
-// Caps are what a slot may hold: its share of its tenant's hard caps, in absolute
-// numbers. 0 lets nothing grow.
+// Caps are the hard caps of a slot: its share of its tenant's caps, in absolute numbers. 0 allows
+// no growth.
 type Caps struct {
 	Entities uint64 // live entities
 	Bytes    uint64 // logical bytes
 }
 
-// Use is what a slot holds once all that is appended is durable, so that what is
-// in flight counts.
+// Use is the usage of a slot once all appended records are durable, so that records in flight
+// count.
 type Use struct {
 	Entities uint64
 	Bytes    uint64
 }
 
-// Ask is by how much an operation would grow the slot. A deletion, and the
-// creation of what exists, ask for nothing.
+// Ask is how much an operation would grow the slot. Deleting, or creating an existing entity, asks
+// for nothing.
 type Ask struct {
 	Entities uint64 // 0 or 1
 	Bytes    uint64
 }
 
-// Admit decides whether an operation may be appended at instant now. It checks the
-// rate, then entities, then bytes; only if all hold is the one charge taken that is
-// not a count of the log itself, the token. level is the bucket's afterwards, for
-// the record to carry. Otherwise ok is false and nothing is taken: over says which
-// limit refuses.
+// Admit decides whether an operation may be appended at instant now. It checks the rate, then
+// entities, then bytes. If all checks pass, it takes one token, the only charge that the log does
+// not count itself, and returns the bucket's new level for the record. Otherwise ok is false, it
+// takes nothing, and over names the limit that refuses.
 //
-// A cap refuses only growth: with a limit lowered below the use, what asks for
-// nothing of that resource goes on, and nothing is deleted.
+// A cap refuses only growth. If a limit is lowered below the use, operations that do not grow that
+// resource continue, and nothing is deleted.
 func Admit(b *Bucket, now env.Time, caps Caps, use Use, ask Ask) (level int64, over ExceededError, ok bool) {
 	b.refill(now)
 	if b.level < Token {
@@ -50,8 +49,7 @@ func Admit(b *Bucket, now env.Time, caps Caps, use Use, ask Ask) (level int64, o
 	return b.level, ExceededError{}, true
 }
 
-// exceeds reports whether growing from used by ask passes the limit. It is written
-// so that nothing wraps.
+// exceeds reports whether growing from used by ask passes the limit. No sum in it overflows.
 func exceeds(limit, used, ask uint64) bool {
 	return ask > 0 && (used > limit || ask > limit-used)
 }

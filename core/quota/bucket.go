@@ -1,20 +1,18 @@
-// Package quota holds the rules that keep a tenant within its limits. They are
-// pure: time is an argument and arithmetic is integer, so that replicas, the
-// simulator and its checkers agree to the last nano-token.
+// Package quota holds the rules that keep a tenant within its limits. They are pure: time is an
+// argument and arithmetic is integer, so that replicas, the simulator and its checkers agree to the
+// last nano-token.
 package quota
 
 import "github.com/tidaldb/tidalsim/core/env"
 
-// Token is one operation's worth of a bucket's level. With nano-tokens a rate of r
-// operations per second is r units per nanosecond, without division. Operations
-// are what clients do to a slot's log: signals, and the creation and deletion of
-// entities, each one token. Sessions, configuration and all internal traffic are
-// free.
+// Token is the cost of one operation in a bucket's level. In nano-tokens, a rate of r operations
+// per second is r units per nanosecond, without division. Operations are the changes that clients
+// make to a slot's log: signals, and the creation and deletion of entities. Sessions, configuration
+// and all internal traffic are free.
 const Token = 1_000_000_000
 
-// Bucket is a token bucket: level rises by rate units per nanosecond up to burst
-// tokens, and each admitted operation takes one token. The zero value has no limit
-// yet and admits nothing.
+// Bucket is a token bucket: level rises by rate units per nanosecond up to burst tokens, and each
+// admitted operation takes one token. The zero value has no limit yet and admits nothing.
 //
 // Invariant: 0 <= level <= burst * Token.
 type Bucket struct {
@@ -24,10 +22,10 @@ type Bucket struct {
 	at    env.Time
 }
 
-// Restart continues a bucket at instant now from the level that the last record
-// of the log carries. Nothing is minted for the time before.
+// Restart continues a bucket at instant now from the level in the log's last record. It adds no
+// tokens for the time before.
 func (b *Bucket) Restart(level int64, now env.Time) {
-	// The level goes on from the log: a restart mints nothing.
+	// The level continues from the log: a restart mints no tokens.
 	//safety:bucket-carried by=rate on=crash-restart
 	b.level = min(level, b.full)
 	b.at = now
@@ -47,7 +45,7 @@ func (b *Bucket) Limit(rate, burst uint64) {
 
 // refill brings the level to instant now.
 func (b *Bucket) refill(now env.Time) {
-	// A clock that steps back earns nothing twice.
+	// A clock that steps back earns no time twice.
 	//safety:clock-regression-clamped by=rate on=clock-trouble
 	if now <= b.at {
 		return
@@ -65,9 +63,8 @@ func (b *Bucket) refill(now env.Time) {
 	b.level += int64(elapsed * b.rate)
 }
 
-// Take takes one token at instant now and returns the level after it. Without a
-// token ok is false, nothing is taken, and wait says how long a token is away; 0 if
-// none ever comes.
+// Take takes one token at instant now and returns the level after it. Without a token ok is false,
+// it takes nothing, and wait is the time until there is one; 0 if there never is.
 func (b *Bucket) Take(now env.Time) (level int64, wait env.Duration, ok bool) {
 	b.refill(now)
 	if b.level < Token {
@@ -77,7 +74,7 @@ func (b *Bucket) Take(now env.Time) (level int64, wait env.Duration, ok bool) {
 	return b.level, 0, true
 }
 
-// wait is how long a bucket below one token needs to have one.
+// wait returns how long a bucket below one token needs to have one.
 func (b *Bucket) wait() env.Duration {
 	if b.rate == 0 {
 		return 0
@@ -95,6 +92,6 @@ func (b *Bucket) Level(now env.Time) int64 {
 // Full returns the level of a full bucket.
 func (b *Bucket) Full() int64 { return b.full }
 
-// GiveBack returns a token whose operation was not appended after all. It never
-// leaves more than if the token had not been taken.
+// GiveBack returns a token whose operation was not appended. The level is never higher than if the
+// token had not been taken.
 func (b *Bucket) GiveBack() { b.level = min(b.level+Token, b.full) }

@@ -7,7 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Resource names what a quota limits. The numbers are part of the wire format.
+// Resource names a resource that a quota limits. The numbers are part of the wire format.
 type Resource uint8
 
 // The resources, in the order in which they are checked.
@@ -30,22 +30,22 @@ func (r Resource) String() string {
 	return fmt.Sprintf("resource-%d", uint8(r))
 }
 
-// ErrQuotaExceeded is what every refusal for a quota is, by errors.Is.
+// ErrQuotaExceeded is wrapped by every refusal for a quota.
 var ErrQuotaExceeded = errors.New("quota exceeded")
 
-// ExceededError is a refusal for a quota. The attempt has no effect at all.
+// ExceededError is a refusal for a quota. The attempt has no effect.
 type ExceededError struct {
 	Resource Resource
 	// Limit is the slot's share: operations per second, entities, or bytes.
 	Limit uint64
-	// Used is how much of it is taken, of entities and bytes; it may be above a
-	// limit that was lowered. Of the rate it is the burst, which is used up.
+	// Used is the usage of entities or bytes; it may be above a limit that was lowered. For the
+	// rate it is the burst, which is used up.
 	Used uint64
-	// RetryAfter is when the same request may succeed; 0 if waiting does not help.
+	// RetryAfter is the time after which the same request may succeed; 0 if waiting does not help.
 	RetryAfter env.Duration
 }
 
-// Error tells the limit, the use and what helps.
+// Error states the limit, the use and a remedy.
 func (e *ExceededError) Error() string {
 	if e.Resource == SignalsPerSecond {
 		return fmt.Sprintf("%v: %s: limit %d, burst of %d used up; retry after %d us",

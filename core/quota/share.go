@@ -2,18 +2,18 @@ package quota
 
 import "github.com/tidaldb/tidalsim/core/tenant"
 
-// Resources is how many kinds of numbers a share has.
+// Resources is the number of resources in a share.
 const Resources = 4
 
-// Share is what one slot may use of its tenant's limits, in absolute numbers: rate
-// (operations per second), burst (operations), live entities, logical bytes. 0 lets
-// nothing grow; it does not mean "no limit".
+// Share is one slot's part of its tenant's limits, in absolute numbers: rate (operations per
+// second), burst (operations), live entities, logical bytes. 0 allows no growth; it does not mean
+// "no limit".
 //
-// It is an array because every rule about shares is the same rule for each of them, and
-// none moves because of another one.
+// It is an array because each rule about shares applies to every resource in the same way, and the
+// resources are independent.
 type Share [Resources]uint64
 
-// The places in a share.
+// The indexes in a share.
 const (
 	Rate = iota
 	Burst
@@ -21,26 +21,25 @@ const (
 	Bytes
 )
 
-// least is the smallest share of each: a slot without rate or burst would refuse for ever
-// what the tenant may do.
+// least is the smallest share: a slot without rate or burst would refuse for ever, although its
+// tenant has some.
 var least = Share{Rate: 1, Burst: 1}
 
 // Least returns the smallest share that a slot may have.
 func Least() Share { return least }
 
-// Whole returns a tenant's limits as a share of everything.
+// Whole returns a tenant's limits as one share.
 func Whole(l tenant.Limits) Share {
 	return Share{l.Rate, l.EffectiveBurst(), l.EffectiveEntities(), l.EffectiveBytes()}
 }
 
-// Limits returns the share as the limits of a slot, none of which stands for a default:
-// what is 0 is 0.
+// Limits returns the share as the limits of a slot. A 0 in it stands for 0 and not for a default.
 func (s Share) Limits() tenant.Limits {
 	return tenant.Limits{Rate: s[Rate], Burst: s[Burst], Entities: s[LiveEntities], Bytes: s[Bytes]}
 }
 
-// Part returns the share of slot i of n when limits are divided evenly: the first slots
-// have what is left over. The parts add up to the limits.
+// Part returns the share of slot i of n when limits are divided evenly. The first slots get the
+// remainder, so the parts add up to the limits.
 func Part(whole Share, i, n int) (part Share) {
 	for r := range whole {
 		part[r] = whole[r] / uint64(n)
@@ -51,7 +50,7 @@ func Part(whole Share, i, n int) (part Share) {
 	return part
 }
 
-// Max returns the larger of each.
+// Max returns the larger value of each resource.
 func (s Share) Max(o Share) Share {
 	for r := range s {
 		s[r] = max(s[r], o[r])
@@ -59,7 +58,7 @@ func (s Share) Max(o Share) Share {
 	return s
 }
 
-// Min returns the smaller of each.
+// Min returns the smaller value of each resource.
 func (s Share) Min(o Share) Share {
 	for r := range s {
 		s[r] = min(s[r], o[r])
@@ -67,8 +66,8 @@ func (s Share) Min(o Share) Share {
 	return s
 }
 
-// Plus returns the sum of each. Shares are bounded by a tenant's limits, and what they
-// hold by those of the past, so that no sum wraps.
+// Plus returns the sum of each resource. Shares are bounded by present and past limits of a tenant,
+// so no sum overflows.
 func (s Share) Plus(o Share) Share {
 	for r := range s {
 		s[r] += o[r]
@@ -76,7 +75,7 @@ func (s Share) Plus(o Share) Share {
 	return s
 }
 
-// Within reports whether no number of s is above that of o.
+// Within reports whether s is at most o in every resource.
 func (s Share) Within(o Share) bool {
 	for r := range s {
 		if s[r] > o[r] {

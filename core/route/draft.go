@@ -9,11 +9,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// draft is a table while it is being made from another one.
+// draft is the next table while it is derived from another one.
 //
-// Invariant: what the other table can see is never written: the directory is
-// copied before its first change, a page before its first, and the lists of
-// shards and regions at each.
+// Invariant: a draft never writes memory that the other table uses. It copies the directory before
+// its first change, a page before its first change, and the lists of shards and regions at each
+// change.
 type draft struct {
 	next  Table
 	owned []bool // by page: already copied; nil while the directory is shared
@@ -105,7 +105,7 @@ func (d *draft) pageOf(id tenant.ID, slot lineage.Slot) uint64 {
 	return index(id, slot) >> d.next.shift
 }
 
-// own returns page i, which may be written from now on.
+// own returns page i for writing.
 func (d *draft) own(i uint64) *page {
 	if d.owned == nil {
 		d.next.pages = slices.Clone(d.next.pages)
@@ -119,7 +119,7 @@ func (d *draft) own(i uint64) *page {
 	return p
 }
 
-// put adds a row that is not there yet.
+// put adds a new row.
 func (d *draft) put(r row) {
 	if d.next.rows >= pageRows*len(d.next.pages) {
 		d.split()
@@ -128,15 +128,14 @@ func (d *draft) put(r row) {
 	d.next.rows++
 }
 
-// remove takes a row out that is there. Its page is filled anew, so that no probe
-// stops at the gap.
+// remove deletes a row. It refills the page, so that no probe stops at the gap.
 func (d *draft) remove(id tenant.ID, slot lineage.Slot) {
 	p := d.own(d.pageOf(id, slot))
 	p.refill(len(p.rows), func(r *row) bool { return r.tenant != id || r.slot != slot })
 	d.next.rows--
 }
 
-// split doubles the directory. It costs a pass over all rows, once per doubling.
+// split doubles the directory. It passes over all rows, once per doubling.
 func (d *draft) split() {
 	old := d.next.pages
 	d.next.pages = emptyPages(2 * len(old))

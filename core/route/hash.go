@@ -9,37 +9,37 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// MaxPartitions is the largest P. A slot has a log, a directory and a share of
-// the tenant's quotas, so that a larger P costs more than it spreads.
+// MaxPartitions is the largest P. Each slot has a log, a directory and a share of the tenant's
+// quotas, so a larger P would cost more than it spreads.
 const MaxPartitions = 1 << 16
 
 // ErrPartitions is wrapped by every error about a P that is not 1..MaxPartitions.
 var ErrPartitions = errors.New("invalid number of partitions")
 
-// The domains keep the two hashes strangers: which slot an entity is in says
-// nothing of where the slot lives. They are "td/slot1" and "td/home1" in ASCII,
-// the first letter most significant. Part of the format; never change.
+// The domains make the two hashes independent: an entity's slot does not predict the slot's home.
+// They are "td/slot1" and "td/home1" in ASCII, the first letter most significant. Part of the
+// format; never change.
 const (
 	domainSlot = 0x74642f736c6f7431
 	domainHome = 0x74642f686f6d6531
 )
 
-// mix is Stafford's variant 13 of the MurmurHash3 finalizer, as in SplitMix64: a
-// permutation of the 64-bit numbers of which every input bit flips about half of
-// the output bits. mix(0) = 0. Part of the format; never change.
+// mix is Stafford's variant 13 of the MurmurHash3 finalizer, as in SplitMix64: a permutation of the
+// 64-bit numbers in which every input bit flips about half of the output bits. mix(0) = 0. Part of
+// the format; never change.
 func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
 
-// Hash is the partition hash: with all arithmetic modulo 2^64,
+// Hash is the partition hash, with all arithmetic modulo 2^64:
 //
 //	Hash(tenant, entity) = mix((entity XOR mix(tenant)) + domainSlot)
 //
-// Because mix(0) = 0, the default tenant hashes as a database without tenants
-// does: Hash(0, entity) = mix(entity + domainSlot). Part of the format; never
-// change: a slot's log holds what this function sent there.
+// Because mix(0) = 0, the default tenant hashes as a database without tenants does: Hash(0, entity)
+// = mix(entity + domainSlot). Part of the format; never change: existing logs hold records that
+// this function sent there.
 func Hash(id tenant.ID, e signal.Entity) uint64 {
 	return mix((uint64(e) ^ mix(uint64(id))) + domainSlot)
 }

@@ -9,9 +9,9 @@ import (
 
 // page is an open-addressing table of rows with linear probing.
 //
-// Invariant: the number of rows is a power of two, of which at most three in eight
-// are used, since every row that is looked at in vain is a branch that was not
-// foreseen; no unused row is between a row and the place of its hash.
+// Invariant: the number of rows is a power of two. At most three in eight rows are used, because
+// each probe of a wrong row is a mispredicted branch. No unused row is between a row and the place
+// of its hash.
 type page struct {
 	rows []row
 	used int
@@ -22,19 +22,19 @@ type row struct {
 	tenant     tenant.ID
 	epoch      lineage.PlacementEpoch
 	slot       lineage.Slot
-	partitions uint32 // P of the tenant; 0 if the row is not used
+	partitions uint32 // P of the tenant; 0: the row is unused
 	shard      lineage.Shard
 	region     uint32 // index in Table.regions
 }
 
 const (
-	pageRows  = 256 // mean of used rows of a page at which the directory doubles
+	pageRows  = 256 // mean number of used rows in a page at which the directory doubles
 	pageSmall = 4   // rows of an empty page
 )
 
-// index is the hash that finds rows: its highest bits choose the page, the lowest
-// the place in it. A multiplication each does (Fibonacci hashing): the less there is to
-// compute, the more look-ups wait for the memory together. It is not part of any format.
+// index is the hash that finds rows: its highest bits select the page, its lowest the place in it.
+// One multiplication for each is enough (Fibonacci hashing): the less a look-up computes, the more
+// look-ups wait for memory in parallel. It is not part of any format.
 func index(id tenant.ID, slot lineage.Slot) uint64 {
 	h := (uint64(id) ^ uint64(slot)*0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15
 	return h ^ h>>32
@@ -64,7 +64,7 @@ func (p *page) find(h uint64, id tenant.ID, slot lineage.Slot) *row {
 	}
 }
 
-// put adds a row that is not there yet to a page that may be written.
+// put adds a new row to a page that may be written.
 func (p *page) put(r row) {
 	if 8*(p.used+1) > 3*len(p.rows) {
 		p.refill(2*len(p.rows), func(*row) bool { return true })
@@ -78,7 +78,7 @@ func (p *page) put(r row) {
 	p.used++
 }
 
-// refill gives a page n new rows, and to them those that are to be kept.
+// refill replaces a page's rows by n new ones and adds the rows to keep.
 func (p *page) refill(n int, keep func(*row) bool) {
 	old := p.rows
 	*p = page{rows: make([]row, n)}

@@ -10,23 +10,22 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// ErrNoShard is wrapped by Propose's error when no candidate has capacity,
-// whatever its region.
+// ErrNoShard is wrapped by Propose's error when no candidate has capacity, in any region.
 var ErrNoShard = errors.New("no shard has capacity")
 
-// ErrResidency is what every refusal for residency is, by errors.Is.
+// ErrResidency is wrapped by every refusal for residency.
 var ErrResidency = errors.New("residency allows no available shard")
 
-// ResidencyError says that no shard with capacity is in a region that the tenant
-// allows. There is no fallback: the slot stays where it is, or unplaced.
+// ResidencyError says that no shard with capacity is in a region that the tenant permits. There is
+// no fallback: the slot stays where it is, or unplaced.
 type ResidencyError struct {
 	Tenant tenant.ID
 	Slot   lineage.Slot
-	Wanted tenant.Residency // the tenant's allow-list, not empty
+	Wanted tenant.Residency // the tenant's permitted regions, not empty
 	Have   []tenant.Region  // regions of the shards with capacity, sorted, distinct
 }
 
-// Error tells what is wanted, what there is and what to do.
+// Error states the permitted regions, the available ones, and a remedy.
 func (e *ResidencyError) Error() string {
 	return fmt.Sprintf("tenant %s slot %d: %v: it allows %v, shards with capacity are in %v; add capacity there or allow more regions",
 		e.Tenant, e.Slot, ErrResidency, e.Wanted, e.Have)
@@ -35,15 +34,13 @@ func (e *ResidencyError) Error() string {
 // Is makes errors.Is(e, ErrResidency) true.
 func (e *ResidencyError) Is(target error) bool { return target == ErrResidency }
 
-// Propose returns the home that rendezvous hashing (highest random weight, Thaler
-// and Ravishankar) gives to a tenant's slot: of the candidates with capacity in a
-// region that the residency permits, the one with the best score. Each candidate
-// is scored alone, so that the order of candidates does not matter and taking one
-// away changes only the proposals that were for it. Over many slots, candidates
-// win in proportion to their capacities.
+// Propose returns the home of a tenant's slot by rendezvous hashing (highest random weight, Thaler
+// and Ravishankar): the candidate with the best score, among those with capacity in a permitted
+// region. Each candidate is scored alone, so their order does not matter, and removing one changes
+// only the proposals for it. Over many slots, candidates win in proportion to their capacities.
 //
-// If nothing is eligible the error is a *ResidencyError, or ErrNoShard when
-// residency is not what stands in the way.
+// If no candidate is eligible the error is a *ResidencyError, or ErrNoShard if residency is not the
+// reason.
 func Propose(id tenant.ID, slot lineage.Slot, residency tenant.Residency, candidates []Shard) (lineage.Shard, error) {
 	var best Shard
 	var bestCost uint64
@@ -84,22 +81,20 @@ func homeHash(id tenant.ID, slot lineage.Slot, shard lineage.Shard) uint64 {
 	return mix(mix(uint64(id)+domainHome) ^ mix(uint64(slot)<<32|uint64(shard)))
 }
 
-// homeCost is minus the binary logarithm of the home hash as a fraction of one,
-// in units of 2^-48: 1 <= cost <= 2^54. It is exponentially distributed.
+// homeCost is minus the binary logarithm of the home hash as a fraction of one, in units of 2^-48:
+// 1 <= cost <= 2^54. It is exponentially distributed.
 func homeCost(id tenant.ID, slot lineage.Slot, shard lineage.Shard) uint64 {
 	return 64<<logBits - log2(homeHash(id, slot, shard)|1)
 }
 
 // beats reports whether a has a better score than b.
 //
-// The score is capacity / cost: of exponential variables cost / capacity the
-// i-th is the least with probability capacity(i) / sum of capacities. Scores are
-// compared crosswise, in 128-bit products, so nothing is divided and nothing
-// rounded. Equal scores: the lower shard number.
+// The score is capacity / cost. Among exponential variables cost / capacity, the i-th is the least
+// with probability capacity(i) / sum of capacities. Scores are compared crosswise in 128-bit
+// products, so there is no division and no rounding. For equal scores the lower shard number wins.
 //
-// The only error is that of the cost, less than 1.001 units. It changes a
-// winner only if two scores are that close: a share of the proposals that is
-// less than 2^-47 * largest capacity / smallest capacity.
+// The only error is in the cost, less than 1.001 units. It changes a winner only if two scores are
+// that close: in less than 2^-47 * largest capacity / smallest capacity of the proposals.
 func beats(a Shard, aCost uint64, b Shard, bCost uint64) bool {
 	aHi, aLo := bits.Mul64(uint64(a.Capacity), bCost)
 	bHi, bLo := bits.Mul64(uint64(b.Capacity), aCost)
@@ -116,10 +111,10 @@ func beats(a Shard, aCost uint64, b Shard, bCost uint64) bool {
 // proposals; never change.
 const logBits = 48
 
-// log2 returns the binary logarithm of x >= 1 in units of 2^-48, rounded down; it
-// is at most 1.001 units below the truth. Squaring a number doubles its
-// logarithm, so that the integer part of each square's is the next bit. A square
-// is cut to 63 fraction bits; what that loses in step i weighs 2^-i in the result.
+// log2 returns the binary logarithm of x >= 1 in units of 2^-48, rounded down, at most 1.001 units
+// too low. Squaring a number doubles its logarithm, so the integer part of each square's logarithm
+// is the next bit. Each square is cut to 63 fraction bits; the error of step i weighs 2^-i in the
+// result.
 func log2(x uint64) uint64 {
 	whole := uint64(bits.Len64(x) - 1)
 	m := x << (63 - whole) // 1 <= m / 2^63 < 2

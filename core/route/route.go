@@ -1,15 +1,14 @@
-// Package route says where an entity lives. It knows nothing of nodes and
-// replicas: its answers are slots, shards and regions.
+// Package route finds the home of an entity: slot, shard and region. It knows nothing of nodes and
+// replicas.
 //
 // There are two steps, and only the first one is computed:
 //
 //	(tenant, entity) -> slot             Hash mod P, for ever
 //	(tenant, slot)   -> (region, shard)  looked up in a stored, versioned Table
 //
-// Propose computes a home for a slot that has none, or that is to move, and the
-// control plane stores what it makes of the proposal. The one rule to remember:
-// the stored placement wins. A new shard, another capacity or another residency
-// changes proposals, and moves nothing by itself.
+// Propose computes a home for a slot that has none or is to move, and the control plane stores its
+// decision. The one rule to remember: the stored placement wins. A new shard, another capacity or
+// another residency changes proposals, and moves nothing by itself.
 package route
 
 import (
@@ -27,8 +26,8 @@ type ShardRouter struct {
 	homes []lineage.Shard // indexed by slot; P = len(homes) >= 1
 }
 
-// NewShardRouter returns the router for P = len(homes), where slot i lives on
-// homes[i]. No home at all, or more than MaxPartitions, is ErrPartitions.
+// NewShardRouter returns the router for P = len(homes), where slot i lives on homes[i]. A P of 0 or
+// above MaxPartitions is ErrPartitions.
 func NewShardRouter(homes []lineage.Shard) (ShardRouter, error) {
 	if err := checkPartitions(uint64(len(homes))); err != nil {
 		return ShardRouter{}, err
@@ -42,7 +41,7 @@ func (r ShardRouter) Route(e signal.Entity) (lineage.Slot, lineage.Shard) {
 	return slot, r.homes[slot]
 }
 
-// Route is where an entity lives.
+// Route is the home of an entity.
 type Route struct {
 	Slot   lineage.Slot
 	Shard  lineage.Shard
@@ -50,13 +49,12 @@ type Route struct {
 	Region tenant.Region          // of the shard
 }
 
-// ErrUnplaced is wrapped by errors about a tenant or a slot that has none.
+// ErrUnplaced is wrapped by errors about a tenant or a slot without a placement.
 var ErrUnplaced = errors.New("no placement")
 
-// TenantRouter extends ShardRouter by tenants: it routes by the newest Table that
-// it was given. Routers that hold tables of one version give equal answers. The
-// default tenant's entities are in the slots where a ShardRouter of the same P
-// looks for them.
+// TenantRouter extends ShardRouter by tenants: it routes by the newest Table that it was given.
+// Routers with tables of the same version give equal answers. The default tenant's entities have
+// the slots that a ShardRouter of the same P gives them.
 type TenantRouter struct {
 	table *Table
 }
@@ -64,11 +62,11 @@ type TenantRouter struct {
 // NewTenantRouter returns a router that routes by t.
 func NewTenantRouter(t *Table) *TenantRouter { return &TenantRouter{table: t} }
 
-// Version returns the version of the table that r routes by.
+// Version returns the version of r's table.
 func (r *TenantRouter) Version() Version { return r.table.version }
 
-// Install makes r route by t from now on. A table that is older than r's own, as
-// a slow coordinator sends it, is a *StaleError, and r keeps what it has.
+// Install replaces r's table by t. A table older than r's own, from a slow coordinator, is a
+// *StaleError, and r keeps its table.
 func (r *TenantRouter) Install(t *Table) error {
 	if t.version < r.table.version {
 		return &StaleError{Given: t.version, Current: r.table.version}
@@ -77,10 +75,9 @@ func (r *TenantRouter) Install(t *Table) error {
 	return nil
 }
 
-// Route returns where an entity of a tenant lives, or ErrUnplaced. It allocates
-// only for the error.
+// Route returns the home of an entity of a tenant, or ErrUnplaced. It allocates only for the error.
 func (r *TenantRouter) Route(id tenant.ID, e signal.Entity) (Route, error) {
-	// Each slot's entry knows P; that of slot 0 exists whatever P is.
+	// Every row of a tenant has P, and slot 0 exists for every P.
 	home := r.table.find(id, 0)
 	if home == nil {
 		return Route{}, unplaced(id, r.table.version)

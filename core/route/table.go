@@ -14,17 +14,17 @@ import (
 // Version counts the changes of the stored placement. 0 is the empty table.
 type Version uint64
 
-// Shard is what routing knows of a shard.
+// Shard is the part of a shard that routing needs.
 type Shard struct {
 	ID lineage.Shard `json:"id"`
-	// Region is where all replicas of the shard are. It never changes.
+	// Region is the region of all replicas of the shard. It never changes.
 	Region tenant.Region `json:"region"`
-	// Capacity weighs the shard in proposals, in any unit that all shards share.
-	// 0 proposes it for nothing; what is stored on it stays.
+	// Capacity is the shard's weight in proposals, in any common unit. A shard with 0 gets no new
+	// slots and keeps the stored ones.
 	Capacity uint32 `json:"capacity"`
 }
 
-// Home is where a slot lives, and since which phase of its last migration.
+// Home is the shard of a slot, and the phase of the slot's last migration that put it there.
 type Home struct {
 	Shard lineage.Shard          `json:"shard"`
 	Epoch lineage.PlacementEpoch `json:"epoch"`
@@ -37,16 +37,15 @@ type Placement struct {
 	Home   Home         `json:"home"`
 }
 
-// ErrStale is what every refusal of a change of another version is, by errors.Is.
+// ErrStale is wrapped by every refusal of a change decided on another version.
 var ErrStale = errors.New("stale placement version")
 
-// StaleError says that a table, or a change of a table, is not of the version
-// that is current.
+// StaleError says that a table, or a change of a table, is not of the current version.
 type StaleError struct {
 	Given, Current Version
 }
 
-// Error tells both versions and what to do.
+// Error states both versions and a remedy.
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("%v: given %d, current is %d; read the current table and decide again", ErrStale, e.Given, e.Current)
 }
@@ -57,27 +56,25 @@ func (e *StaleError) Is(target error) bool { return target == ErrStale }
 // ErrPlacement is wrapped by every error about a change that contradicts the table.
 var ErrPlacement = errors.New("invalid placement")
 
-// Table is one version of the stored placement of all slots of all tenants. It is
-// immutable: a change returns the next version and leaves the receiver as it is,
-// so that a reader keeps what it has. A change is a compare-and-set: it names the
-// version that it was decided on.
+// Table is one version of the stored placement of all slots of all tenants. It is immutable: a
+// change returns the next version and leaves the receiver as it is, so that readers are
+// undisturbed. A change is a compare-and-set: it names the version that it was decided on.
 //
-// The rows are in pages, by the hash of (tenant, slot). A change copies the
-// directory of pages and the pages that it touches, nothing else. Measured with a
-// million tenants on a virtual machine (EPYC, one access to main memory: 155 ns),
-// by the benchmarks: a route costs 9 ns for 4096 busy tenants, 55 ns in random
-// order, 180 ns if each waits for the one before; 134 bytes a tenant; a change 14
-// microseconds and 150 kB. A built-in map needs 110 ns in random order and could
-// not be shared between versions.
+// The rows are in pages, by the hash of (tenant, slot). A change copies the directory of pages and
+// the pages that it touches. Measured with a million tenants on a virtual machine (EPYC, one access
+// to main memory: 155 ns), by the benchmarks: a route costs 9 ns for 4096 busy tenants, 55 ns in
+// random order, 180 ns if each waits for the one before; 134 bytes a tenant; a change 14
+// microseconds and 150 kB. A built-in map needs 110 ns in random order and could not be shared
+// between versions.
 //
-// Invariant: a tenant has no row, or one for each slot 0 <= slot < P, all with the
-// same P; every row's shard is in shards.
+// Invariant: a tenant has no row, or one for each slot 0 <= slot < P, all with the same P; every
+// row's shard is in shards.
 type Table struct {
 	version Version
 	shards  []Shard         // sorted by ID
 	regions []tenant.Region // distinct, in order of first use; rows refer to them
 	pages   []page          // a power of two
-	shift   uint            // a hash, shifted right by it, is the page's index
+	shift   uint            // a hash shifted right by it is the index of the page
 	rows    int
 }
 
@@ -87,7 +84,7 @@ func (t *Table) find(id tenant.ID, slot lineage.Slot) *row {
 	return t.pages[h>>t.shift].find(h, id, slot)
 }
 
-// mustFind is find for a slot that the invariant promises.
+// mustFind is find for a row that the invariant guarantees.
 func (t *Table) mustFind(id tenant.ID, slot lineage.Slot) *row {
 	r := t.find(id, slot)
 	if r == nil {
@@ -96,9 +93,9 @@ func (t *Table) mustFind(id tenant.ID, slot lineage.Slot) *row {
 	return r
 }
 
-// NewTable returns a table of a version from its parts, as Shards and Placements
-// return them: sorted, each tenant with all its slots. Anything else is
-// ErrPlacement. NewTable(0, nil, nil) is the empty table.
+// NewTable returns a table of a version from its parts, as Shards and Placements return them:
+// sorted, each tenant with all its slots. Other input is ErrPlacement. NewTable(0, nil, nil) is the
+// empty table.
 func NewTable(v Version, shards []Shard, placements []Placement) (*Table, error) {
 	d := newDraft(&Table{version: v, pages: emptyPages(1), shift: 64})
 	for _, s := range shards {
@@ -166,7 +163,7 @@ func (t *Table) Partitions(id tenant.ID) uint32 {
 	return 0
 }
 
-// Home returns where a tenant's slot lives; ok is false if there is no such slot.
+// Home returns the home of a tenant's slot; ok is false if there is no such slot.
 func (t *Table) Home(id tenant.ID, slot lineage.Slot) (home Home, ok bool) {
 	if r := t.find(id, slot); r != nil {
 		return r.home(), true
@@ -176,9 +173,8 @@ func (t *Table) Home(id tenant.ID, slot lineage.Slot) (home Home, ok bool) {
 
 func (r *row) home() Home { return Home{Shard: r.shard, Epoch: r.epoch} }
 
-// WithShard returns the next version, with one more shard, or with another
-// capacity of a known one. No slot moves. The errors are *StaleError and
-// ErrPlacement, as those of all changes.
+// WithShard returns the next version, with one more shard, or with another capacity of an existing
+// one. No slot moves. The errors are *StaleError and ErrPlacement, as for all changes.
 func (t *Table) WithShard(at Version, s Shard) (*Table, error) {
 	return t.change(at, func(d *draft) error {
 		i, known := d.findShard(s.ID)
@@ -194,22 +190,20 @@ func (t *Table) WithShard(at Version, s Shard) (*Table, error) {
 	})
 }
 
-// WithTenant returns the next version, in which a tenant that had no placement has
-// P = len(homes) slots. P is fixed from then on; a P that is not legal is
-// ErrPartitions.
+// WithTenant returns the next version, in which a tenant without a placement gets P = len(homes)
+// slots. P is fixed from then on. An invalid P is ErrPartitions.
 func (t *Table) WithTenant(at Version, id tenant.ID, homes []Home) (*Table, error) {
 	return t.change(at, func(d *draft) error { return d.addTenant(id, homes) })
 }
 
-// WithHome returns the next version, in which a tenant's slot has another home. Its
-// epoch must exceed that of the present one, so that no change is undone by
-// one decided earlier.
+// WithHome returns the next version, in which a tenant's slot has another home. The new epoch must
+// exceed the present one, so that an earlier decision cannot undo a later one.
 func (t *Table) WithHome(at Version, id tenant.ID, slot lineage.Slot, home Home) (*Table, error) {
 	return t.change(at, func(d *draft) error { return d.move(id, slot, home) })
 }
 
-// WithoutTenant returns the next version, in which a tenant has no placement. That
-// its ID is not used again is for the control plane to see to.
+// WithoutTenant returns the next version, in which a tenant has no placement. The control plane
+// ensures that its ID is not used again.
 func (t *Table) WithoutTenant(at Version, id tenant.ID) (*Table, error) {
 	return t.change(at, func(d *draft) error { return d.dropTenant(id) })
 }

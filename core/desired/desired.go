@@ -1,9 +1,9 @@
-// Package desired turns what an operator wants of tenants into commands of the
-// control plane. A State says it, as a Go value or as a file; Diff compares it with a
-// plane and returns what is missing. It proposes and applies nothing itself.
+// Package desired turns the tenants that an operator wants into commands of the control plane. A
+// State describes them, as a Go value or as a file. Diff compares a State with a plane and returns
+// the missing commands; it neither proposes nor applies them.
 //
-// The one rule to remember: a tenant that a State does not mention is left alone. What
-// is to go is said.
+// The one rule to remember: a tenant that a State does not mention is left alone. A State names the
+// tenants to drop.
 package desired
 
 import (
@@ -16,33 +16,33 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// State is what an operator wants, and what a tenants file holds. Nothing hangs on the
-// order of its lists. The zero State wants nothing.
+// State is an operator's desired state, and the content of a tenants file. The order of its lists
+// does not matter. The zero State changes nothing.
 type State struct {
-	// Tenants are to be there, with these limits; at most control.MaxTenants.
+	// Tenants should exist with these limits; at most control.MaxTenants.
 	Tenants []Tenant `json:"tenants"`
-	// Drop are not to be there any more; at most control.MaxTenants. One that was
-	// dropped before, or never was there, is as it is wanted.
+	// Drop lists the tenants that should not exist; at most control.MaxTenants. A tenant that was
+	// dropped before or never existed needs no command.
 	Drop []tenant.ID `json:"drop,omitempty"`
 }
 
-// Tenant is what is wanted of one tenant. Each field that is left out means its
-// default, whatever the tenant has now.
+// Tenant is the desired configuration of one tenant. A field that is left out means its default,
+// even if the tenant has another value now.
 type Tenant struct {
 	ID     tenant.ID     `json:"id"`
 	Limits tenant.Limits `json:"limits"`
-	// Residency is where the tenant's bytes may be; empty means anywhere.
+	// Residency lists the regions that may hold the tenant's bytes; empty means all.
 	Residency tenant.Residency `json:"residency,omitempty"`
-	// Slots is P, the number of slots, 1..control.MaxSlots: for ever, as entities
-	// are distributed by it. 0 means as many as Shards has, or 1.
+	// Slots is P, the number of slots, 1..control.MaxSlots. It never changes, because entities are
+	// distributed by it. 0 means as many as Shards has, or 1.
 	Slots int `json:"slots,omitempty"`
-	// Shards has the shard of each slot, by slot. Empty means that it does not matter:
-	// a new tenant's homes are proposed by rendezvous among the shards that Residency
-	// permits, and an old one's stay.
+	// Shards has the shard of each slot, by slot. If it is empty, the shards of a new tenant are
+	// proposed by rendezvous among those that Residency permits, and an existing tenant keeps its
+	// shards.
 	Shards []lineage.Shard `json:"shards,omitempty"`
 }
 
-// P returns how many slots are wanted.
+// P returns the desired number of slots.
 func (t *Tenant) P() int {
 	switch {
 	case t.Slots != 0:
@@ -53,15 +53,15 @@ func (t *Tenant) P() int {
 	return 1
 }
 
-// config is the configuration that is wanted, in a version.
+// config returns the desired configuration, with a version.
 func (t *Tenant) config(version uint64) tenant.Config {
 	return tenant.Config{ID: t.ID, Version: version, Limits: t.Limits, Residency: t.Residency}
 }
 
-// ErrInvalid is what every error of this package is, by errors.Is.
+// ErrInvalid is wrapped by every error of this package.
 var ErrInvalid = errors.New("invalid desired state")
 
-// FieldError says what is wrong at one place of a State. It is of ErrInvalid.
+// FieldError describes the error at one place of a State. It wraps ErrInvalid.
 type FieldError = strict.Error
 
 func wrong(path, format string, operands ...any) *FieldError {
@@ -74,8 +74,8 @@ func caused(path string, err error) *FieldError {
 	return e
 }
 
-// Validate reports the first contradiction within s as a *FieldError, in the order of
-// the file. Whether a plane can come to be so, Diff finds.
+// Validate reports the first contradiction within s as a *FieldError, in the order of the file.
+// Diff reports conflicts with a plane.
 func (s *State) Validate() error {
 	if n := len(s.Tenants); n > control.MaxTenants {
 		return wrong("tenants", "%d tenants, want at most %d", n, control.MaxTenants)
@@ -117,8 +117,8 @@ func (s *State) validateDrop(tenants map[tenant.ID]int) error {
 	return nil
 }
 
-// validate looks at one tenant. What is out of its own range comes before what
-// contradicts something else.
+// validate checks one tenant. It reports a value out of its own range before a contradiction
+// between values.
 func (t *Tenant) validate(path string) error {
 	if err := t.validateResidency(path + ".residency"); err != nil {
 		return err
@@ -156,8 +156,7 @@ func (t *Tenant) validateResidency(path string) error {
 	return nil
 }
 
-// invalidConfig says what is wrong with a configuration, in fewer words: the path says
-// the rest.
+// invalidConfig describes the error of a configuration in fewer words: the path has the rest.
 func invalidConfig(path string, err error) error {
 	var field *tenant.ConfigError
 	if !errors.As(err, &field) {

@@ -15,14 +15,13 @@ import (
 	"github.com/tidaldb/tidalsim/internal/nearest"
 )
 
-// Diff returns the commands that make a plane as it is wanted: creations and changes
-// by ascending tenant, then drops by ascending tenant; none if all is so already, or on
-// its way. A change and a drop carry the version that they were decided on, so that one
-// that comes after somebody else's is refused, and the next Diff looks again.
+// Diff returns the commands that bring a plane to the desired state: creations and changes by
+// ascending tenant, then drops by ascending tenant. It returns none if the state holds already or
+// is on its way. A change and a drop carry the version that they were decided on. If another
+// operator changes the tenant first, the plane refuses them, and the next Diff looks again.
 //
-// If the plane cannot come to be so, the error is a *FieldError and there are no
-// commands at all. The number of a tenant's slots never changes, and where they live
-// not yet: moves are migrations.
+// If the plane cannot reach the state, the error is a *FieldError and there are no commands. The
+// number of a tenant's slots never changes, and slots cannot move yet: moves are migrations.
 func Diff(p *control.Plane, s *State) ([]control.Command, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -51,14 +50,14 @@ func Diff(p *control.Plane, s *State) ([]control.Command, error) {
 	return commands, nil
 }
 
-// diff is a comparison under way.
+// diff is a comparison in progress.
 type diff struct {
 	plane  *control.Plane
-	shards []route.Shard // of the plane: each as good a home as any other one
-	room   int           // for tenants, dropped ones included; creations so far are taken off
+	shards []route.Shard // of the plane: all equally good homes
+	room   int           // tenants that still fit, dropped ones and creations so far included
 }
 
-// tenant returns the command that a tenant needs, nil if there is none.
+// tenant returns the command that a tenant needs, nil if it needs none.
 func (d *diff) tenant(t *Tenant, path string) (*control.Command, error) {
 	have := d.plane.Tenant(t.ID)
 	if d.plane.Tombstone(t.ID) != nil || have != nil && have.Dropping {
@@ -73,8 +72,8 @@ func (d *diff) tenant(t *Tenant, path string) (*control.Command, error) {
 	return d.change(t, have, path)
 }
 
-// homes reports a residency that no shard is for, and homes that are not there or that
-// the residency forbids.
+// homes reports a residency without a shard, and homes that do not exist or that the residency
+// forbids.
 func (d *diff) homes(t *Tenant, path string) error {
 	if !slices.ContainsFunc(d.shards, func(s route.Shard) bool { return t.Residency.Permits(s.Region) }) {
 		return d.nowhere(t, path+".residency")
@@ -91,8 +90,8 @@ func (d *diff) homes(t *Tenant, path string) error {
 	return nil
 }
 
-// nowhere is the error about a residency that no shard satisfies. One region may be
-// misspelt; of several nobody knows which.
+// nowhere is the error about a residency that no shard satisfies. A single region may be misspelt;
+// with several, it is unclear which.
 func (d *diff) nowhere(t *Tenant, path string) error {
 	var have []string
 	for _, s := range d.shards {
@@ -123,7 +122,7 @@ func (d *diff) create(t *Tenant, path string) (*control.Command, error) {
 	return &control.Command{Kind: control.CreateTenant, Config: clone(t.config(1)), Shards: homes}, nil
 }
 
-// change configures a tenant anew, if something is to be otherwise.
+// change returns the command that configures a tenant, nil if it has the desired configuration.
 func (d *diff) change(t *Tenant, have *control.Tenant, path string) (*control.Command, error) {
 	if err := stays(t, have, path); err != nil {
 		return nil, err
@@ -145,7 +144,7 @@ func (d *diff) change(t *Tenant, have *control.Tenant, path string) (*control.Co
 
 const noMoves = "moving a slot is a migration, which is not there yet"
 
-// stays reports slots that would have to be split, or to move.
+// stays reports slots that would have to be split or to move.
 func stays(t *Tenant, have *control.Tenant, path string) error {
 	if n := len(have.Shards); n != t.P() {
 		e := wrong(path, "the tenant has %d slots, which is for ever, and %d are wanted", n, t.P())
@@ -168,8 +167,8 @@ func stays(t *Tenant, have *control.Tenant, path string) error {
 	return nil
 }
 
-// isAsWanted reports whether a configuration does what is wanted: a default that is
-// written out is no change, nor is another order of regions.
+// isAsWanted reports whether a configuration has the desired effect. A default that is written out
+// is no change, and neither is another order of regions.
 func isAsWanted(t *Tenant, have *tenant.Config) bool {
 	a, b := t.Limits, have.Limits
 	return a.Rate == b.Rate && a.EffectiveBurst() == b.EffectiveBurst() &&

@@ -16,7 +16,7 @@ func Decode(data []byte) (*State, error) {
 	return s, err
 }
 
-// DiffFile is Decode and Diff. Every error is a *FieldError with line and column.
+// DiffFile is Decode followed by Diff. Every error is a *FieldError with line and column.
 func DiffFile(p *control.Plane, data []byte) ([]control.Command, error) {
 	s, file, err := decode(data)
 	if err != nil {

@@ -58,24 +58,23 @@ const (
 	entitySize  = 8
 )
 
-// Kind says what a record does. The numbers are part of the format: 0 is never
-// one, and the kinds that replication and migration add (Mode, Seal, Unseal,
-// Activate) continue from 7.
+// Kind is the kind of a record. The numbers are part of the format: 0 is never used, and the kinds
+// that replication and migration add (Mode, Seal, Unseal, Activate) continue from 7.
 type Kind uint8
 
 // The kinds of records.
 const (
-	Signal       Kind = 1 // one signal on one entity, which it creates if need be
-	Session      Kind = 2 // a client session begins; its identity is this record's seq
-	Config       Kind = 3 // limits that hold from here on
-	EpochStart   Kind = 4 // the sequencer of a new shard epoch begins here
-	EntityPut    Kind = 5 // an entity is created; nothing happens to one that exists
-	EntityDelete Kind = 6 // an entity goes with all its signals; their bytes are refunded
+	Signal       Kind = 1 // one signal on one entity; creates the entity if it does not exist
+	Session      Kind = 2 // begins a client session; its ID is this record's seq
+	Config       Kind = 3 // limits that apply from here on
+	EpochStart   Kind = 4 // begins a new shard epoch of the leader that writes it
+	EntityPut    Kind = 5 // creates an entity; no effect if it exists
+	EntityDelete Kind = 6 // deletes an entity with all its signals; their bytes are refunded
 )
 
-// IsOperation reports whether records of kind k apply a numbered request of a
-// client's session: such a record is charged one token, and its seq is the answer
-// to that number for as long as the session remembers it.
+// IsOperation reports whether records of kind k apply a numbered request of a client's session.
+// Such a record is charged one token, and its seq is the answer to that request as long as the
+// session remembers it.
 func (k Kind) IsOperation() bool {
 	return k == Signal || k == EntityPut || k == EntityDelete
 }
@@ -103,27 +102,26 @@ func (k Kind) String() string {
 type SessionStart struct {
 	Client  uint64 // the client's own identity
 	Nonce   uint64 // distinguishes the sessions of one client; a repeated request has the same
-	Evicted uint64 // the session that makes room, 0 if none had to
+	Evicted uint64 // the session evicted to make room, 0 if none
 }
 
-// Limits is the payload of a Config record: the slot's share of its tenant's
-// limits, in absolute numbers. 0 admits nothing; it does not mean "no limit".
+// Limits is the payload of a Config record: the slot's share of its tenant's limits, in absolute
+// numbers. 0 admits nothing; it does not mean "no limit".
 type Limits struct {
 	Version  uint64 // of the tenant's configuration, or of the grant; only a higher one is applied
 	Rate     uint64 // operations per second
 	Burst    uint64 // operations
 	Entities uint64 // live entities
 	Bytes    uint64 // logical bytes
-	Feature  uint64 // feature level: what the records after this one may use
+	Feature  uint64 // feature level: the features that later records may use
 }
 
-// LimitsOf returns the limits of a slot that has all of its tenant's.
+// LimitsOf returns the limits of a slot that has all of its tenant's limits.
 func LimitsOf(version uint64, l tenant.Limits) Limits {
 	return Limits{Version: version, Rate: l.Rate, Burst: l.EffectiveBurst(), Entities: l.EffectiveEntities(), Bytes: l.EffectiveBytes()}
 }
 
-// Record is one decoded record. Of the payloads only the one of its Kind is
-// meaningful; the others are zero.
+// Record is one decoded record. Only the payload of its Kind is set; the others are zero.
 type Record struct {
 	Tenant    tenant.ID
 	Slot      lineage.Slot
@@ -154,12 +152,12 @@ func (r *Record) Subject() (signal.Entity, bool) {
 	return 0, false
 }
 
-// Lineage returns the lineage of the record: the sequencer that wrote it.
+// Lineage returns the lineage of the record: the leader that wrote it.
 func (r *Record) Lineage() lineage.Lineage {
 	return lineage.Lineage{Placement: r.Placement, Epoch: r.Epoch}
 }
 
-// Operation is the identity of the client request that the record applies.
+// Operation returns the identity of the client request that the record applies.
 func (r *Record) Operation() signal.Operation {
 	return signal.Operation{Session: r.Client, Request: r.Request}
 }
@@ -167,8 +165,8 @@ func (r *Record) Operation() signal.Operation {
 // ErrMalformed is wrapped by every error of Decode.
 var ErrMalformed = errors.New("malformed record")
 
-// ErrVersion is wrapped by the error for a record of a version that this binary
-// does not know; it needs a newer binary, not a repair.
+// ErrVersion is wrapped by the error for a record of an unknown version. A newer binary is needed,
+// not a repair.
 var ErrVersion = errors.New("unknown record version")
 
 // Append appends the bytes of r to dst.
@@ -288,8 +286,8 @@ func payloadSize(k Kind) (int, bool) {
 	return 0, false
 }
 
-// Size returns the number of bytes of a record of kind k, 0 if there is no such
-// kind. That of a signal is what the signal counts against a tenant's bytes.
+// Size returns the size in bytes of a record of kind k, 0 if there is no such kind. The size of a
+// signal counts against its tenant's bytes.
 func Size(k Kind) int {
 	if payload, known := payloadSize(k); known {
 		return HeaderSize + payload

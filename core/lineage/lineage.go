@@ -14,15 +14,15 @@ type Slot uint32
 // Shard identifies a replica group that hosts tenant slots.
 type Shard uint32
 
-// Seq numbers the records of one slot. It is contiguous, starts at 1 and goes
-// on across restarts and migrations. 0 means "no record".
+// Seq numbers the records of one slot. It is contiguous, starts at 1 and continues across restarts
+// and migrations. 0 means "no record".
 type Seq uint64
 
-// PlacementEpoch is bumped by each phase of a migration of the slot.
+// PlacementEpoch increases with each phase of a migration of the slot.
 type PlacementEpoch uint64
 
-// ShardEpoch is bumped by each change of the shard's leader; a shard with one
-// replica bumps it at each start. It is durable before the first reply.
+// ShardEpoch increases with each change of the shard's leader; a shard with one replica increments
+// it at each start. It is durable before the first reply.
 type ShardEpoch uint64
 
 // Chain is the running hash of a slot's records: the hash of a record's bytes,
@@ -31,15 +31,15 @@ type ShardEpoch uint64
 // chain 0.
 type Chain uint64
 
-// Lineage names the sequencer of a run of records: the placement epoch of the slot's last
-// ACTIVATE, and the shard epoch in which the leader wrote them. Lineages are ordered, the
-// placement epoch first. The zero value means "not known".
+// Lineage names the leader that wrote a run of records: the placement epoch of the slot's last
+// ACTIVATE, and the shard epoch in which the leader wrote. Lineages are ordered, placement epoch
+// first. The zero value means "unknown".
 type Lineage struct {
 	Placement PlacementEpoch
 	Epoch     ShardEpoch
 }
 
-// Known reports whether l names a sequencer.
+// Known reports whether l is known.
 func (l Lineage) Known() bool { return l != Lineage{} }
 
 // Compare returns -1, 0 or +1, as l is below, equal to or above m.
@@ -47,20 +47,20 @@ func (l Lineage) Compare(m Lineage) int {
 	return cmp.Or(cmp.Compare(l.Placement, m.Placement), cmp.Compare(l.Epoch, m.Epoch))
 }
 
-// Span is a run of records that one sequencer wrote.
+// Span is a run of records that one leader wrote.
 type Span struct {
 	Lineage
-	First Seq // of the record that begins the run; of the oldest span that is known, at most that
+	First Seq // first record of the run; the oldest known span may begin earlier
 }
 
-// End is the last record of a run that one sequencer wrote, in one log.
+// End is the last record, in one log, of a run that one leader wrote.
 type End struct {
 	Lineage
 	Last Seq
 }
 
-// Position is a point in a slot's history: the last record that is included.
-// The zero value is the beginning, before any record.
+// Position is a point in a slot's history: the last included record. The zero value is the
+// beginning, before any record.
 type Position struct {
 	Seq   Seq
 	Chain Chain

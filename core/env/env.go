@@ -1,12 +1,10 @@
-// Package env is the seam between the state machines of this project and the
-// world they live in. A machine is told what happened (Step), asks its Env for
-// what it wants, and never waits: answers come as later events. The virtual
-// world of package sim and a real host implement the same interface, and one
-// conformance suite (envtest) runs against both.
+// Package env is the interface between the state machines of this project and the world around
+// them. A machine receives an event (Step), makes requests to its Env, and never waits: answers
+// arrive as later events. The virtual world of package sim and a real host implement the same
+// interface, and one conformance suite (envtest) runs against both.
 //
-// The one rule to remember: everything a machine knows about the world enters
-// through an Event or a method of Env, and nothing else. No goroutine, lock,
-// channel, global variable, wall clock or map order may influence what it asks.
+// The one rule to remember: a machine learns of the world only through an Event or a method of Env.
+// No goroutine, lock, channel, global variable, wall clock or map order may influence its requests.
 package env
 
 import (
@@ -24,8 +22,8 @@ type Time int64
 // Duration is a span of time in nanoseconds.
 type Duration int64
 
-// WallTime is an instant of the wall clock, nanoseconds since 1970 UTC. It may
-// step in both directions; nothing that is a safety rule may hang on it.
+// WallTime is an instant of the wall clock, nanoseconds since 1970 UTC. It may step in both
+// directions; no safety rule may depend on it.
 type WallTime int64
 
 // Common spans.
@@ -47,19 +45,19 @@ func (t Time) Sub(u Time) Duration { return Duration(t - u) }
 // ID is the network address of a process: a node or a client.
 type ID uint32
 
-// Incarnation numbers the lives of a process. A node's is the index of the entry of the
-// meta log that registered it (package control); a host that watches its processes may
-// count their starts with it, which the machines never learn. Later lives have higher ones.
+// Incarnation numbers the runs of a process; later runs have higher numbers. For a node it is the
+// index of the meta log entry that registered it (package control). A host that watches its
+// processes may count their starts with it, which the machines never learn.
 type Incarnation uint64
 
-// Nonce is 128 bits that nobody else has. It names a start, or a data directory. The zero
-// Nonce names nothing.
+// Nonce is a unique number of 128 bits. It names a start, or a data directory. The zero Nonce names
+// nothing.
 type Nonce struct{ A, B uint64 }
 
 // String returns 32 hexadecimal digits.
 func (n Nonce) String() string { return fmt.Sprintf("%016x%016x", n.A, n.B) }
 
-// ErrNonce is wrapped by the errors about a text that is no Nonce.
+// ErrNonce is wrapped by the errors about a text that is not a Nonce.
 var ErrNonce = errors.New("not 32 hexadecimal digits")
 
 // ParseNonce is the inverse of String.
@@ -87,18 +85,18 @@ type TimerID uint8
 // MaxTimers bounds the timers of one machine.
 const MaxTimers = 16
 
-// Key is the identity that the protocol gives to a send, a disk operation, a
-// chance or a fault point, so that a world can decide about it without knowing
-// what it means. Equal keys of one start of a process are decided equally, but for a send
-// after one that a network lost, doubled, delayed or damaged; Attempt tells repetitions
-// apart. A world adds the number of the start by itself.
+// Key is the identity that the protocol gives to a send, a disk operation, a chance or a fault
+// point, so that a world can decide about it without knowing its meaning. A world decides equally
+// about equal keys of one start of a process, except for a send after one that a network lost,
+// doubled, delayed or damaged. Attempt tells repetitions apart. The world adds the number of the
+// start itself.
 type Key struct {
-	Kind    uint16 // what it is about; the namespace belongs to the machine
-	Attempt uint32 // 0 for the first time, counted up by each repetition
+	Kind    uint16 // the kind of thing; the namespace belongs to the machine
+	Attempt uint32 // 0 for the first time, incremented by each repetition
 	A, B    uint64 // identity: tenant and seq, client and request, ...
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an event.
 type EventKind uint8
 
 // The kinds of events. Every incarnation gets Started first.
@@ -124,25 +122,25 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is what a machine is told. It and its Data belong to the world and are
-// valid during the Step only.
+// Event is one input of a machine. It and its Data belong to the world and are valid only during
+// the Step.
 type Event struct {
 	Kind  EventKind
 	Timer TimerID // Timer: which
-	Err   Errno   // DiskDone: why it failed, or OK
+	Err   Errno   // DiskDone: the failure, or OK
 	From  ID      // Message: the sender's address
-	At    Time    // when the event reached the process's input queue; before the run queue, so At <= Now
-	Op    OpID    // DiskDone: which operation
-	N     int64   // DiskDone: size of an opened file, bytes read or written
-	Data  []byte  // Message: the payload; DiskDone of a read: the bytes
+	// when the event reached the process's input queue, before the run queue, so At <= Now
+	At   Time
+	Op   OpID   // DiskDone: which operation
+	N    int64  // DiskDone: size of an opened file, bytes read or written
+	Data []byte // Message: the payload; DiskDone of a read: the bytes
 }
 
 // OpID is chosen by the machine and comes back in the completion.
 type OpID uint64
 
-// File is a handle chosen by the machine: small, dense, bound by OpCreate or
-// OpOpen, released by OpClose, and free to be bound again by an operation
-// submitted after that. Handle 0 is never valid.
+// File is a handle chosen by the machine: small and dense. OpCreate or OpOpen binds it, OpClose
+// releases it, and an operation submitted later may bind it again. Handle 0 is never valid.
 type File uint32
 
 // OpKind is a disk operation.
@@ -155,7 +153,7 @@ const (
 	OpAppend   OpKind = iota + 1 // write Data at the end of File
 	OpWrite                      // write Data at Offset of File
 	OpTruncate                   // cut File to Length bytes
-	OpSync                       // make durable what was submitted to File before
+	OpSync                       // make all earlier submissions to File durable
 	OpRead                       // read Length bytes at Offset of File; fewer at its end
 	OpCreate                     // create the file Path, which must not exist, and bind File
 	OpOpen                       // bind File to the existing Path; N is its size
@@ -163,7 +161,7 @@ const (
 	OpMkdir                      // create the directory Path; its parent must exist
 	OpRename                     // rename Path to To, replacing a file there
 	OpRemove                     // remove the file or the empty directory Path
-	OpSyncDir                    // make durable the entries of directory Path submitted before
+	OpSyncDir                    // make all earlier entries of directory Path durable
 )
 
 var opNames = [...]string{"", "append", "write", "truncate", "sync", "read", "create", "open", "close", "mkdir", "rename", "remove", "sync-directory"}
@@ -180,8 +178,8 @@ func (k OpKind) String() string {
 // one DiskDone event, unless the process dies first, or the Op is Quiet.
 type Op struct {
 	Kind OpKind
-	// Quiet asks for an answer only if the operation fails: that it succeeded is told by
-	// the answer to a later one on the same file, as a sync after an append (io_uring's
+	// Quiet asks for an answer only if the operation fails. The answer of a later operation on the
+	// same file, such as a sync after an append, then proves success (io_uring's
 	// IOSQE_CQE_SKIP_SUCCESS).
 	Quiet  bool
 	File   File
@@ -219,16 +217,15 @@ func (e Errno) Error() string {
 	return "unknown disk error"
 }
 
-// Point is a fault point: an anchor for disruptions, a mark that a moment was
-// reached, and a place where a fault can be injected. Names belong to the
-// machine (package fault holds this project's).
+// Point is a fault point: an anchor for disruptions, a mark that a moment was reached, and a place
+// to inject a fault. Names belong to the machine (package fault has this project's).
 type Point uint8
 
-// Action is what a fault point is told to do.
+// Action is the instruction to a fault point.
 type Action uint8
 
-// The actions. After ActCrash the process is dead: every later ask of the Step
-// is void, and the machine need not unwind.
+// The actions. After ActCrash the process is dead: every later request of the Step is void, and the
+// machine need not unwind.
 const (
 	ActNone  Action = iota
 	ActError        // pretend that the guarded operation failed
@@ -257,8 +254,8 @@ func ParseAction(s string) (Action, bool) {
 	return ActNone, false
 }
 
-// Status is what the world may see of a machine after each Step: a few plain
-// numbers, cheap to produce. Their meaning belongs to the machine.
+// Status is the observable state of a machine after each Step: a few plain numbers, cheap to
+// produce. Their meaning belongs to the machine.
 type Status [8]uint64
 
 // Machine is a process's program. The world calls Step with one event at a time
@@ -268,38 +265,37 @@ type Machine interface {
 	Status(s *Status)
 }
 
-// Env is everything a machine may ask. Asks are made during Step only.
+// Env is the set of requests that a machine can make, only during Step.
 type Env interface {
 	// Self is the process's own address.
 	Self() ID
-	// Nonce is drawn at this start of the process: no other start, of this process or of
-	// another one, has the same. It is constant until the process ends, and it is all that
-	// tells a machine one start from another: there is no count that the disk could forget.
+	// Nonce is drawn at this start of the process: no other start of any process has the same. It
+	// is constant until the process ends. A machine can tell starts apart only by it: there is no
+	// count that the disk could forget.
 	Nonce() Nonce
 
-	// Now is the monotonic clock. It is constant within a Step. It may drift
-	// from true time; a broken one may even step back.
+	// Now is the monotonic clock. It is constant within a Step. It may drift from true time; a
+	// broken one may even step back.
 	Now() Time
 	// Wall is the wall clock, constant within a Step; it may step.
 	Wall() WallTime
-	// SetTimer arms timer id for instant at, replacing what was armed. The event
-	// comes at or after that instant, behind what is already in the input queue.
-	// Never disarms; an event that already waits in the queue is withdrawn.
+	// SetTimer arms timer id for instant at, replacing its earlier instant. The event comes at or
+	// after that instant, behind events already in the input queue. Never disarms the timer and
+	// withdraws an event of it that waits in the queue.
 	SetTimer(id TimerID, at Time)
-	// Charge accounts for CPU time that this Step used. Asks leave at the start
-	// of the Step plus what was charged so far.
+	// Charge accounts for CPU time that this Step used. A request leaves at the start of the Step
+	// plus the charges so far.
 	Charge(cost Duration)
 
 	// Send hands a message to the network, which may lose, delay, duplicate,
 	// reorder or damage it. The payload is copied.
 	Send(to ID, key Key, payload []byte)
 
-	// Submit hands an operation to the disk. Data is copied; a sync covers what
-	// was submitted to the same file before it.
+	// Submit hands an operation to the disk. Data is copied; a sync covers all operations submitted
+	// to the same file before it.
 	Submit(op Op)
-	// List returns the names in directory dir in ascending order, directories
-	// with a trailing slash; nil if there is no such directory. It sees what was
-	// completed.
+	// List returns the names in directory dir in ascending order, directories with a trailing
+	// slash; nil if there is no such directory. It sees completed operations.
 	List(dir string) []string
 	// Free is the number of bytes that the disk still takes.
 	Free() int64
@@ -307,9 +303,9 @@ type Env interface {
 	// Chance returns a number that is a function of the key and of the world,
 	// uniform over all 64-bit values.
 	Chance(key Key) uint64
-	// Hit announces fault point p. ok is false if nobody decides about fault
-	// points here, so that a process-wide registry may be asked instead.
+	// Hit announces fault point p. ok is false if this world does not decide about fault points;
+	// the caller may then ask a process-wide registry.
 	Hit(p Point, key Key) (a Action, ok bool)
-	// Halt ends the process. Every later ask of the Step is void.
+	// Halt ends the process. Every later request of the Step is void.
 	Halt(reason string)
 }

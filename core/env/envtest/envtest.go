@@ -1,6 +1,6 @@
-// Package envtest is the conformance suite of the seam: what every host of
-// env.Machines must do. The virtual world and a real host run the same suite, so
-// that what holds in a simulation holds on a machine as far as the seam reaches.
+// Package envtest is the conformance suite of package env: the behaviour that every host of
+// env.Machines must have. The virtual world and a real host run the same suite, so that simulation
+// results carry over to a machine as far as the suite reaches.
 package envtest
 
 import (
@@ -14,11 +14,11 @@ import (
 
 // Host runs machines. A suite makes one host per test.
 type Host interface {
-	// Run starts programs at addresses 0, 1, ... and lets them live until done
-	// says so, or for about a second of their time. It reports whether done did.
+	// Run starts programs at addresses 0, 1, ... and runs them until done returns true, or for
+	// about a second of their time. It reports whether done returned true.
 	Run(done func() bool, programs ...func(env.Env) env.Machine) bool
-	// Restart ends process id as SIGKILL would and starts it again, within Run,
-	// after the current Step. The disk keeps what was completed.
+	// Restart kills process id as SIGKILL would and starts it again, within Run, after the current
+	// Step. The disk keeps completed operations.
 	Restart(id env.ID)
 }
 
@@ -197,8 +197,8 @@ func (a answers) note(ev *env.Event) {
 	}
 }
 
-// diskScript submits all operations at once and returns the answers, by the
-// operation's place, and what the process then lists.
+// diskScript submits all operations at once and returns the answers, by the index of the operation,
+// and the names that the process then lists.
 func diskScript(t *testing.T, h Host, dir string, ops ...env.Op) (answers, []string) {
 	got := answers{}
 	var listed []string
@@ -258,7 +258,7 @@ func diskErrors(t *testing.T, h Host) {
 	}
 }
 
-// Nothing but the asking process's death leaves an operation without an answer.
+// Only the death of its process leaves an operation without an answer.
 func failures(t *testing.T, h Host) {
 	got, listed := diskScript(t, h, "",
 		env.Op{Kind: env.OpAppend, File: 1, Data: []byte("x")},
@@ -365,8 +365,8 @@ func directories(t *testing.T, h Host) {
 	expect(t, got, env.OK, env.OK, env.OK, env.OK, env.NotDir, env.NotDir, env.OK, env.OK, env.OK, env.OK, env.NotExist)
 }
 
-// Others may use a real disk meanwhile, so that only a large file's share shows, and
-// not each time: what somebody else removes just then hides it.
+// Other processes may use a real disk at the same time, so only the share of a large file shows. It
+// may not show each time: another process's removal can hide it.
 func space(t *testing.T, h Host) {
 	const size, pieces, attempts = 1 << 20, 8, 5
 	const synced, removed = 100, 101

@@ -13,24 +13,23 @@ import (
 	"github.com/tidaldb/tidalsim/core/record"
 )
 
-// ErrForeign is wrapped by the error of Dump for a name that no file of a slot
-// directory has.
+// ErrForeign is wrapped by the error of Dump for a name that is not of a file in a slot directory.
 var ErrForeign = errors.New("not a file of a slot's log")
 
-// Dump appends to dst what data, the file of the given name, holds: one JSON
-// object a line, each with "at" and "size", its place in bytes, and "is":
+// Dump appends to dst a description of data, the file of the given name: one JSON object a line,
+// each with its offset "at" and its "size" in bytes, and its kind "is":
 //
 //	header    of a segment
 //	frame     with its record; "misfit" says why it does not follow the one before
 //	manifest
 //	snapshot  without its state
-//	damage    bytes that are nothing, with the reason; to the next sound frame or the end
+//	damage    unreadable bytes, with the reason, up to the next sound frame or the end
 //	newer     sound, but of a version that this binary does not know
-//	end       of a segment: how many frames, the last seq, the highest seq confirmed
+//	end       of a segment: the number of frames, the last seq, the highest seq confirmed
 //
-// Hashes are hexadecimal text. name may be a path, and that of a temporary file.
-// Damage is no error: an error wraps ErrForeign. Dump only describes; Recover
-// judges. Equal data gives equal bytes.
+// Hashes are hexadecimal text. name may be a path, also of a temporary file. Damage is not an
+// error; an error wraps ErrForeign. Dump only describes; Recover judges. Equal data gives equal
+// bytes.
 func Dump(dst []byte, name string, data []byte) ([]byte, error) {
 	base := strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], TempSuffix)
 	d := dump{dst: dst, data: data}
@@ -47,13 +46,13 @@ func Dump(dst []byte, name string, data []byte) ([]byte, error) {
 	return d.dst, nil
 }
 
-// dump is a Dump under way. A line is begun, gets its fields, and is ended.
+// dump is a Dump in progress. A line is begun, gets its fields, and is ended.
 type dump struct {
 	dst  []byte
 	data []byte
 
 	at     lineage.Position // of the last frame
-	known  bool             // whether at is: a header or a frame was there
+	known  bool             // at is set: there was a header or a frame
 	frames uint64
 	synced lineage.Seq
 }
@@ -98,7 +97,7 @@ func (d *dump) identity(id Identity) {
 	d.number("shard", uint64(id.Shard))
 }
 
-// bad is the line of what does not decode.
+// bad writes the line for bytes that do not decode.
 func (d *dump) bad(at, size int, err error) {
 	is := "damage"
 	if errors.Is(err, ErrVersion) {
@@ -145,7 +144,7 @@ func (d *dump) segment() {
 	d.end()
 }
 
-// header returns where the frames begin.
+// header returns the offset of the first frame.
 func (d *dump) header() int {
 	h, err := DecodeHeader(d.data)
 	if err != nil {
@@ -163,7 +162,7 @@ func (d *dump) header() int {
 	return HeaderSize
 }
 
-// next is the line of what is at offset; it returns its size.
+// next writes the line for the bytes at offset and returns their size.
 func (d *dump) next(offset int) int {
 	var r record.Record
 	size, synced, chain, err := DecodeFrame(d.data[offset:], &r)
@@ -225,9 +224,9 @@ func (d *dump) record(r *record.Record) {
 	}
 }
 
-// sizeOfBad is the size of what does not decode at offset for the reason err: of
-// a newer version, whose checksum matches, that of its envelope; of damage, up to
-// the next byte at which a frame does decode or is of a newer version.
+// sizeOfBad returns the size of the bytes at offset that do not decode for the reason err. For a
+// newer version with a valid checksum, it is the size of the envelope. For damage, it reaches up to
+// the next byte at which a frame decodes or is of a newer version.
 func (d *dump) sizeOfBad(offset int, err error) int {
 	if errors.Is(err, ErrVersion) {
 		return envelopeSize + int(binary.LittleEndian.Uint32(d.data[offset+8:]))

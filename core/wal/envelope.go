@@ -9,8 +9,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 )
 
-// Everything this package writes is an envelope around a body, little endian,
-// part of the format; never change:
+// Every file and frame of this package is an envelope around a body, little endian, part of the
+// format; never change:
 //
 //	offset size
 //	     0    4  magic
@@ -20,17 +20,17 @@ import (
 //	    12    4  CRC-32C of bytes 4 to 11 and of the body
 //	    16    n  body
 //
-// The envelope is the same in every version, and a version only ever lengthens
-// a body. That is how an old binary tells data of a newer one (the checksum
-// matches, the version is unknown) from a damaged version byte (it does not).
+// The envelope is the same in every version, and a new version only lengthens a body. So an old
+// binary can tell newer data (the checksum matches, the version is unknown) from a damaged version
+// byte (the checksum does not match).
 
 const (
 	version      = 1
 	envelopeSize = 16
 )
 
-// format is one use of the envelope. The bounds hold for the bodies of all
-// versions; they keep a damaged length from costing more than a short checksum.
+// format is one use of the envelope. The bounds hold for the bodies of all versions; they limit the
+// checksum work that a damaged length can cause.
 type format struct {
 	name     string
 	magic    uint32

@@ -5,30 +5,27 @@ import (
 	"fmt"
 )
 
-// ErrMalformed is wrapped by the errors of the decoders for bytes that nobody
-// wrote like this: too short, another magic, a checksum that does not match,
-// fields that contradict each other. Whether that is a torn write or corruption
-// is for Recover to say.
+// ErrMalformed is wrapped by the errors of the decoders for damaged bytes: too short, a wrong
+// magic, a checksum that does not match, or fields that contradict each other. Recover decides
+// whether that is a torn write or corruption.
 var ErrMalformed = errors.New("malformed log data")
 
-// ErrVersion is wrapped by the errors for data whose checksum matches but whose
-// format this binary does not know. It is not damage: nothing may be cut, and
-// nothing written, until a newer binary runs.
+// ErrVersion is wrapped by the errors for data with a valid checksum in a format that this binary
+// does not know. It is not damage: nothing may be cut or written until a newer binary runs.
 var ErrVersion = errors.New("unknown format version, needs a newer binary")
 
 // ErrCorrupt is matched by every CorruptError.
 var ErrCorrupt = errors.New("corrupt log")
 
-// CorruptError says that the log lacks or garbles a record that is known to have
-// been durable. The files must stay as they are: cutting would lose records that
-// were acknowledged.
+// CorruptError says that the log lacks or garbles a record that is known to have been durable. The
+// files must stay as they are: a cut would lose acknowledged records.
 type CorruptError struct {
 	Segment string // name of the segment file in the slot directory
-	Offset  int64  // byte in it where the first good prefix ends
-	Reason  string // what was found, what was expected, and what confirms it
+	Offset  int64  // end of the first good part, bytes
+	Reason  string // the damage, the expected data, and the evidence that it was durable
 }
 
-// Error says what happened, where, and what to do.
+// Error says what happened, where, and how to repair it.
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("corrupt log: segment %s at offset %d: %s; keep the files, fetch this slot from a replica or restore a backup",
 		e.Segment, e.Offset, e.Reason)

@@ -1,8 +1,7 @@
 package wal
 
-// Envelope is a use of this package's envelope by another one that writes files or
-// messages: magic, version, length and checksum around a body. The zero value is
-// useless; use NewEnvelope.
+// Envelope is this package's envelope for other packages that write files or messages: magic,
+// version, length and checksum around a body. The zero value is useless; use NewEnvelope.
 type Envelope struct{ format format }
 
 // NewEnvelope describes the envelopes that begin with magic and hold low..high bytes
@@ -11,7 +10,7 @@ func NewEnvelope(name string, magic uint32, low, high int) Envelope {
 	return Envelope{format{name: name, magic: magic, min: low, max: high}}
 }
 
-// EnvelopeSize is what an envelope adds to its body, bytes.
+// EnvelopeSize is the size of an envelope without its body, bytes.
 const EnvelopeSize = envelopeSize
 
 // Begin appends an envelope without a body to dst. The body is appended next, and

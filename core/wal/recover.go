@@ -17,9 +17,9 @@ type Segment struct {
 	Data []byte // the whole file
 }
 
-// Repair is what must be done to a file before anything is appended or served:
-// it is rewritten to its first Keep bytes (a new file, synced, renamed over it),
-// or removed if Keep is 0; then the directory is synced.
+// Repair is a change of a file that must be made before the log is appended to or served. The file
+// is rewritten to its first Keep bytes (a new file, synced, renamed over it), or removed if Keep is
+// 0; then the directory is synced.
 type Repair struct {
 	Name string
 	Keep int64 // bytes; at least HeaderSize, or 0
@@ -27,43 +27,41 @@ type Repair struct {
 
 // Recovery is the outcome of Recover.
 //
-// Invariant: Synced <= End.Seq, and there is at most one Repair, so that a crash
-// amid the repairs leaves a log that recovers to the same End.
+// Invariant: Synced <= End.Seq, and there is at most one Repair, so that a crash during the repairs
+// leaves a log that recovers to the same End.
 type Recovery struct {
 	End      lineage.Position // the last record, or base if there is none beyond it
-	Records  int              // how many were given to apply
-	Synced   lineage.Seq      // highest seq that anything found confirms as durable
-	Repairs  []Repair         // nil if the files are as they should be
-	CutBytes int64            // how many bytes the repairs take away
+	Records  int              // the number of records given to apply
+	Synced   lineage.Seq      // highest seq that is confirmed as durable
+	Repairs  []Repair         // nil if the files need no repair
+	CutBytes int64            // the number of bytes that the repairs remove
 	Tail     string           // segment to append End.Next() to; "" means start a new one
 	TailSize int64            // size of Tail in bytes, after the repairs
 }
 
-// Recover judges the segments of the slot directory id, ascending by first seq,
-// and gives the records above base to apply in order, each with the chain at it.
-// base is the position of the snapshot that the caller loaded, zero if none;
-// records up to base are checked but not applied. The record that apply gets is
-// overwritten after it returns; an error of apply ends the recovery and is
-// wrapped.
+// Recover judges the segments of the slot directory id, ascending by first seq, and gives the
+// records above base to apply in order, each with the chain at it. base is the position of the
+// snapshot that the caller loaded, zero if none; records up to base are checked but not applied.
+// The record that apply gets is overwritten after it returns. An error of apply ends the recovery
+// and is wrapped.
 //
-// Record n is confirmed to have been durable by
+// Each of these confirms that record n was durable:
 //
-//   - a frame of this slot, anywhere, that says synced >= n,
-//   - a segment named with a first seq above n, as the writer starts a segment
-//     only when all before it is durable,
+//   - a frame of this slot, anywhere, with synced >= n,
+//   - a segment named with a first seq above n, because the writer starts a segment
+//     only when all earlier records are durable,
 //   - a snapshot at n or above.
 //
-// Where a record n should be and is not (a frame does not decode, is of another
-// slot, has another seq, or another chain before it), a confirmation of n makes
-// it corruption: the error is a CorruptError and no file may be touched.
-// Otherwise it is a torn tail, and is cut even if good frames follow: of two
-// unsynced appends a crash may lose the first and keep the second. Neither was
-// acknowledged. By the second confirmation only the last segment can be torn.
-// Old blocks in place of what was appended are a torn tail as well, though whole
-// frames, or a whole header, may stand there.
+// Record n may be missing where it is expected: a frame does not decode, is of another slot, has
+// another seq, or another chain before it. If record n is confirmed, that is corruption: the error
+// is a CorruptError and no file may be touched. Otherwise it is a torn tail, and is cut even if
+// good frames follow: of two unsynced appends a crash may lose the first and keep the second, and
+// neither was acknowledged. By the second confirmation, only the last segment can be torn. Old disk
+// blocks in place of appended bytes are a torn tail as well, even if they hold whole frames or a
+// whole header.
 //
-// Data of a newer version is never cut, confirmed or not: the error wraps
-// ErrVersion. After any error, what apply was given is to be thrown away.
+// Data of a newer version is never cut, confirmed or not: the error wraps ErrVersion. After any
+// error, the caller must discard the records given to apply.
 func Recover(id Identity, base lineage.Position, segments []Segment, apply func(r *record.Record, chain lineage.Chain) error) (Recovery, error) {
 	assert.That(base.Seq > 0 || base.Chain == 0, "recover: chain before the first record is %016x", uint64(base.Chain))
 	p := replay{id: id, base: base, at: base, apply: apply}
@@ -76,8 +74,8 @@ func Recover(id Identity, base lineage.Position, segments []Segment, apply func(
 			return Recovery{}, err
 		}
 	}
-	// Reached only if the last segment was intact: a torn tail at or below base
-	// is corruption already.
+	// Reached only if the last segment was intact: a torn tail at or below base is corruption
+	// already.
 	if p.at.Seq < base.Seq {
 		last := &segments[len(segments)-1]
 		return Recovery{}, corrupt(last, len(last.Data), "the log ends at record %d, but the snapshot confirms record %d", p.at.Seq, base.Seq)
@@ -88,29 +86,29 @@ func Recover(id Identity, base lineage.Position, segments []Segment, apply func(
 	return p.out, nil
 }
 
-// replay is a recovery under way.
+// replay is a recovery in progress.
 //
-// Invariant: at is the last good record; everything up to it was checked, and
-// applied if it is above base.
+// Invariant: at is the last good record. Every record up to it was checked, and applied if it is
+// above base.
 type replay struct {
 	id    Identity
 	base  lineage.Position
 	apply func(*record.Record, lineage.Chain) error
 	at    lineage.Position
-	rec   record.Record // of the frame decoded last
+	rec   record.Record // of the last decoded frame
 	out   Recovery
 
-	// unanchored: at is below base and its chain is not known, because the
-	// segments before are gone. The header is believed; the chain at base, which
-	// covers it, is checked when that record is reached.
+	// unanchored: at is below base and its chain is unknown, because the segments before are gone.
+	// The header is trusted until the replay reaches base: the chain there covers it and is
+	// checked.
 	unanchored bool
 }
 
-// confirm notes that everything up to seq is known to have been durable.
+// confirm records that every record up to seq is known to have been durable.
 func (p *replay) confirm(seq lineage.Seq) { p.out.Synced = max(p.out.Synced, seq) }
 
-// survey checks what can be known before a record is read. Versions come first:
-// a binary that is too old must not judge anything here.
+// survey makes the checks that need no record. Versions come first: a binary that is too old must
+// not judge these files.
 func (p *replay) survey(segments []Segment) error {
 	var before lineage.Seq
 	for i := range segments {
@@ -163,8 +161,8 @@ func (p *replay) segment(s *Segment, isFirst, isLast bool) error {
 	return p.torn(s, offset, damage)
 }
 
-// reach checks that the segment begins where the log before it ends. Segments at
-// or below base may be gone, so the first one may begin anywhere up to there.
+// reach checks that the segment begins where the log before it ends. Segments at or below base may
+// be gone, so the first one may begin anywhere up to there.
 func (p *replay) reach(s *Segment, first lineage.Seq, isFirst bool) error {
 	if isFirst && first <= p.base.Seq {
 		p.at = lineage.Position{Seq: first - 1}
@@ -181,9 +179,9 @@ func (p *replay) reach(s *Segment, first lineage.Seq, isFirst bool) error {
 	return nil
 }
 
-// stranger says why a header is of another file. Its checksum matched, so no torn write
-// explains that. Old blocks do: a power failure may leave them where the last segment got its
-// first ones.
+// stranger returns the reason that a header belongs to another file. Its checksum matched, so it is
+// not a torn write. Old disk blocks are possible: a power failure may leave them where the last
+// segment got its first blocks.
 func (p *replay) stranger(h *Header, first lineage.Seq) error {
 	switch {
 	case h.Identity != p.id:
@@ -194,9 +192,9 @@ func (p *replay) stranger(h *Header, first lineage.Seq) error {
 	return nil
 }
 
-// fits reports whether the record behind the header of a segment is the one that follows
-// p.at. Of old blocks both are of another file, as a sector holds both. Where the record fits,
-// the header was damaged later.
+// fits reports whether the record after the header is the one that follows p.at. In old disk blocks
+// it is not: a sector holds both header and record, so both are of another file. A record that fits
+// shows that the header was damaged later.
 func (p *replay) fits(s *Segment) bool {
 	_, _, _, err := DecodeFrame(s.Data[HeaderSize:], &p.rec)
 	return err == nil && p.misfit() == nil
@@ -214,8 +212,8 @@ func (p *replay) enter(s *Segment, h *Header, first lineage.Seq) error {
 	return nil
 }
 
-// frames replays the frames of one file. end is where the good ones end, and
-// damage, if there is any, what was found there. err ends the recovery.
+// frames replays the frames of one file. end is the end of the good ones, and damage describes the
+// bytes there, nil if there are none. err ends the recovery.
 func (p *replay) frames(s *Segment) (end int, damage, err error) {
 	for end = HeaderSize; end < len(s.Data); {
 		size, synced, chain, bad := DecodeFrame(s.Data[end:], &p.rec)
@@ -237,7 +235,7 @@ func (p *replay) frames(s *Segment) (end int, damage, err error) {
 	return end, nil, nil
 }
 
-// misfit says why the record decoded last is not the one that follows p.at.
+// misfit returns the reason that the last decoded record does not follow p.at.
 func (p *replay) misfit() error {
 	r := &p.rec
 	switch {
@@ -251,11 +249,11 @@ func (p *replay) misfit() error {
 	return nil
 }
 
-// own says whether the record decoded last is of this slot. Its placement epoch
-// is no matter: that is when it was written, not where it lies.
+// own reports whether the last decoded record is of this slot. Its placement epoch may differ: it
+// tells when the record was written, not where it is stored.
 func (p *replay) own() bool { return p.rec.Tenant == p.id.Tenant && p.rec.Slot == p.id.Slot }
 
-// accept moves past the record decoded last, which has the given chain.
+// accept moves past the last decoded record, which has the given chain.
 func (p *replay) accept(s *Segment, offset int, chain lineage.Chain) error {
 	seq := p.rec.Seq
 	p.at = lineage.Position{Seq: seq, Chain: chain}
@@ -272,10 +270,9 @@ func (p *replay) accept(s *Segment, offset int, chain lineage.Chain) error {
 	return nil
 }
 
-// torn judges damage in the last segment, found where the record after p.at
-// should be, and cuts it off if nothing confirms that record. Offset 0 is damage
-// of the header: then no record of this file can be used, and the file before,
-// which is whole, is appended to.
+// torn judges damage in the last segment, where the record after p.at should be, and cuts it off if
+// that record is not confirmed. Offset 0 is damage of the header: then this file has no usable
+// record, and appends continue in the file before, which is whole.
 func (p *replay) torn(s *Segment, offset int, damage error) error {
 	next := p.at.Next()
 	if next <= p.base.Seq {
@@ -294,24 +291,22 @@ func (p *replay) torn(s *Segment, offset int, damage error) error {
 	if offset > 0 {
 		p.out.Tail, p.out.TailSize = s.Name, int64(offset)
 	}
-	// Nothing is appended behind a torn tail.
+	// No record may be appended behind a torn tail.
 	//safety:torn-tail-cut by=liveness on=crash-restart
 	p.out.Repairs = append(p.out.Repairs, Repair{Name: s.Name, Keep: int64(offset)})
 	return nil
 }
 
-// claim is what a frame behind the damage confirms. The zero value confirms
-// nothing.
+// claim is the confirmation in a frame behind the damage. The zero value confirms nothing.
 type claim struct {
 	offset int
 	seq    lineage.Seq // of the frame's record
 	synced lineage.Seq
 }
 
-// resync looks for frames of this slot at every byte from offset on and returns
-// the one that confirms most. Where they lie and how they are chained is no
-// matter: this slot wrote them. No record can hide one, as a frame is longer
-// than any payload.
+// resync looks for frames of this slot at every byte from offset on and returns the one that
+// confirms most. Their place and chain do not matter, because this slot wrote them. No record can
+// hide a frame, as a frame is longer than any payload.
 func (p *replay) resync(s *Segment, offset int) (claim, error) {
 	var best claim
 	var magic [4]byte
@@ -326,7 +321,7 @@ func (p *replay) resync(s *Segment, offset int) (claim, error) {
 		if errors.Is(err, ErrVersion) {
 			return claim{}, fmt.Errorf("segment %s at offset %d: %w", s.Name, offset, err)
 		}
-		// Damage of what was confirmed is no torn tail: a good frame behind it says so.
+		// A good frame behind the damage confirms the damaged records, so this is not a torn tail.
 		//safety:confirmed-damage-stops false by=no-loss on=disk-trouble
 		if err == nil && p.own() && synced > best.synced {
 			best = claim{offset: offset, seq: p.rec.Seq, synced: synced}

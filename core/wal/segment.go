@@ -47,8 +47,8 @@ func AppendHeader(dst []byte, h *Header) []byte {
 	return dst
 }
 
-// IsHeader reports whether b claims to begin with a segment header. It does not
-// look at the rest, and costs nothing.
+// IsHeader reports whether b claims to begin with a segment header. It checks only the magic and is
+// cheap.
 func IsHeader(b []byte) bool {
 	return len(b) >= HeaderSize && binary.LittleEndian.Uint32(b) == headerFormat.magic
 }
@@ -94,9 +94,9 @@ const (
 	frameBodyMin = syncedSize + record.HeaderSize
 )
 
-// AppendFrame appends the frame of r to dst and returns the chain at r. synced
-// is the highest seq that this replica knows to be durable, below r.Seq. It does
-// not allocate if dst has room for FrameOverhead+record.MaxSize bytes.
+// AppendFrame appends the frame of r to dst and returns the chain at r. synced is the highest seq
+// that this replica knows to be durable, below r.Seq. It does not allocate if dst has room for
+// FrameOverhead+record.MaxSize bytes.
 func AppendFrame(dst []byte, synced lineage.Seq, r *record.Record) ([]byte, lineage.Chain) {
 	if synced >= r.Seq {
 		assert.Fail("frame: synced is %d, seq is %d", synced, r.Seq)
@@ -109,10 +109,10 @@ func AppendFrame(dst []byte, synced lineage.Seq, r *record.Record) ([]byte, line
 	return dst, record.ChainOf(dst[start+FrameOverhead:])
 }
 
-// DecodeFrame reads the first frame of b into r: its size in bytes, what it
-// confirms as durable, and the chain at r. It trusts no length: it allocates
-// nothing, except for the error. Errors wrap ErrMalformed or ErrVersion, and r
-// is then undefined. For every accepted b, AppendFrame gives b[:size] again.
+// DecodeFrame reads the first frame of b into r and returns its size in bytes, the seq that it
+// confirms as durable, and the chain at r. It trusts no length and allocates only for the error.
+// Errors wrap ErrMalformed or ErrVersion, and r is then undefined. For every accepted b,
+// AppendFrame gives b[:size] again.
 func DecodeFrame(b []byte, r *record.Record) (size int, synced lineage.Seq, chain lineage.Chain, err error) {
 	body, err := frameFormat.open(b)
 	if err != nil {
@@ -129,9 +129,9 @@ func DecodeFrame(b []byte, r *record.Record) (size int, synced lineage.Seq, chai
 	return envelopeSize + len(body), synced, record.ChainOf(bytes), nil
 }
 
-// unreadable is the error for a record that does not decode although the frame's
-// checksum matches. No crash leaves that: somebody wrote these bytes on purpose,
-// with a record version or a record kind that this binary does not know.
+// unreadable is the error for a record that does not decode although the frame's checksum matches.
+// A crash does not cause that: a writer used a record version or kind that this binary does not
+// know.
 func unreadable(err error) error {
 	if errors.Is(err, record.ErrVersion) {
 		return fmt.Errorf("%w: frame: %w", ErrVersion, err)

@@ -75,8 +75,8 @@ func DecodeManifest(b []byte) (Identity, error) {
 	return identityAt(body), nil
 }
 
-// AppendSnapshot appends to dst the snapshot of a slot at a position. state is
-// below 4 GiB; its meaning belongs to whoever folds the log.
+// AppendSnapshot appends to dst the snapshot of a slot at a position. state is below 4 GiB; its
+// meaning belongs to the package that folds the log.
 func AppendSnapshot(dst []byte, id Identity, at lineage.Position, state []byte) []byte {
 	start := len(dst)
 	dst = BeginSnapshot(slices.Grow(dst, SnapshotOverhead+len(state)), id, at)
@@ -88,9 +88,8 @@ func AppendSnapshot(dst []byte, id Identity, at lineage.Position, state []byte) 
 // SnapshotOverhead is the size of a snapshot in bytes, less that of the state.
 const SnapshotOverhead = envelopeSize + snapshotBodyMin
 
-// BeginSnapshot appends to dst what stands before the state in a snapshot. The state
-// is appended next, and then FinishSnapshot completes it: so a large state is not
-// copied.
+// BeginSnapshot appends the part of a snapshot before the state to dst. The caller appends the
+// state and calls FinishSnapshot. So a large state is not copied.
 func BeginSnapshot(dst []byte, id Identity, at lineage.Position) []byte {
 	assert.That(at.Seq > 0 || at.Chain == 0, "snapshot: chain before the first record is %016x", uint64(at.Chain))
 	dst = snapshotFormat.begin(dst)

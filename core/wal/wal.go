@@ -1,26 +1,23 @@
-// Package wal holds the rules of a slot's log on disk: where its files lie, the
-// bytes of segments, frames, manifests and snapshots, and the judgement of what
-// is found there after a crash. It does no I/O and knows no time; the machine
-// that owns the disk reads and writes the bytes.
+// Package wal holds the rules of a slot's log on disk: the places of its files, the bytes of
+// segments, frames, manifests and snapshots, and the judgement of these files after a crash. It
+// does no I/O and knows no time; the machine that owns the disk reads and writes the bytes.
 //
-// A slot's log is a row of segment files in the slot's directory. A segment is
-// one header and then frames, each one record (package record) with what this
-// replica knew to be durable when it wrote it. The frame is local; only the
-// record inside is what replicas agree on.
+// A slot's log is a sequence of segment files in the slot's directory. A segment is one header and
+// then frames. Each frame is one record (package record) with the seq that this replica knew to be
+// durable when it wrote the frame. The frame is local; replicas agree only on the record inside.
 //
-// The one rule to remember: damage above the last confirmed seq is a torn tail
-// and is cut, damage at or below it is corruption and is never cut. What counts
-// as a confirmation is said at Recover.
+// The one rule to remember: damage above the last confirmed seq is a torn tail and is cut; damage
+// at or below it is corruption and is never cut. Recover lists the confirmations.
 //
-// What is demanded of the writer, so that the judgement is right:
+// Demands on the writer, so that the judgement is right:
 //
 //   - Segments are append-only. A new one is created only after every record
 //     before its first seq is durable, and after the old one got its last byte.
 //   - Segments that a snapshot covers are removed only when its name is durable,
-//     and never the last segment that is durable. A crash may take back any of
-//     the removals, so Recover is given only segments that are not covered.
-//   - A Repair is durable, the directory's entry too, before anything is
-//     appended or served.
+//     and never the last segment that is durable. A crash may undo any of the
+//     removals, so Recover is given only segments that are not covered.
+//   - A Repair is durable, with the directory's entry, before the log is appended
+//     to or served.
 package wal
 
 import (
@@ -33,9 +30,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Identity says which slot directory a file belongs to. It stands in every
-// segment header, manifest and snapshot, so that a file that was restored or
-// moved to the wrong place is never taken for this slot's.
+// Identity names the slot directory that a file belongs to. Every segment header, manifest and
+// snapshot has it, so that a file restored or moved to the wrong place is never taken for this
+// slot's.
 type Identity struct {
 	Tenant    tenant.ID
 	Slot      lineage.Slot
@@ -58,11 +55,11 @@ func (id Identity) String() string {
 const (
 	// ManifestName is the name of the manifest in a slot directory.
 	ManifestName = "manifest"
-	// TempSuffix ends the name of a file that is being written; it becomes valid
-	// by being renamed, and is removed when it is found at a start.
+	// TempSuffix ends the name of a file that is being written. A rename makes the file valid; a
+	// leftover is removed at the next start.
 	TempSuffix = ".tmp"
 
-	// TenantsDir is the directory that holds every tenant's.
+	// TenantsDir is the directory of all tenants' directories.
 	TenantsDir = "tenants"
 
 	tenantsPrefix  = TenantsDir + "/"
@@ -70,7 +67,7 @@ const (
 	snapshotSuffix = ".snap"
 )
 
-// TenantDir returns the directory that holds everything of t.
+// TenantDir returns the directory of all files of t.
 func TenantDir(t tenant.ID) string { return tenantsPrefix + t.String() }
 
 // WALDir returns the directory that holds t's slot directories.
@@ -78,25 +75,25 @@ func WALDir(t tenant.ID) string { return TenantDir(t) + "/wal" }
 
 // Dir returns the slot directory of id.
 func (id Identity) Dir() string {
-	var dir [64]byte // so that it allocates once
+	var dir [64]byte // one allocation
 	return string(id.AppendDir(dir[:0]))
 }
 
-// AppendDir appends what Dir returns to dst.
+// AppendDir appends the result of Dir to dst.
 func (id Identity) AppendDir(dst []byte) []byte {
 	dst = strconv.AppendUint(append(dst, tenantsPrefix...), uint64(id.Tenant), 10)
 	dst = strconv.AppendUint(append(dst, "/wal/"...), uint64(id.Slot), 10)
 	return strconv.AppendUint(append(dst, '-'), uint64(id.Placement), 10)
 }
 
-// SegmentName returns the name, within the slot directory, of the segment whose
-// first record is first. Ascending first is not ascending text: sort by number.
+// SegmentName returns the name, within the slot directory, of the segment that begins with record
+// first. Text order is not the order of first: sort by number.
 func SegmentName(shard lineage.Shard, first lineage.Seq) string {
 	var name [len("4294967295-18446744073709551615") + len(segmentSuffix)]byte
 	return string(AppendSegmentName(name[:0], shard, first))
 }
 
-// AppendSegmentName appends what SegmentName returns to dst.
+// AppendSegmentName appends the result of SegmentName to dst.
 func AppendSegmentName(dst []byte, shard lineage.Shard, first lineage.Seq) []byte {
 	dst = strconv.AppendUint(dst, uint64(shard), 10)
 	dst = append(dst, '-')
@@ -104,8 +101,8 @@ func AppendSegmentName(dst []byte, shard lineage.Shard, first lineage.Seq) []byt
 	return append(dst, segmentSuffix...)
 }
 
-// ParseSegmentName is the inverse of SegmentName. It is false for every other
-// text, a first seq of 0 and a number that is not in canonical form included.
+// ParseSegmentName is the inverse of SegmentName. It returns false for every other text, including
+// a first seq of 0 and a number that is not in canonical form.
 func ParseSegmentName(name string) (lineage.Shard, lineage.Seq, bool) {
 	stem, found := strings.CutSuffix(name, segmentSuffix)
 	if !found {
@@ -120,15 +117,14 @@ func ParseSegmentName(name string) (lineage.Shard, lineage.Seq, bool) {
 	return lineage.Shard(shard), lineage.Seq(first), true
 }
 
-// SnapshotName returns the name, within the slot directory, of the snapshot of
-// everything up to and including seq.
+// SnapshotName returns the name, within the slot directory, of the snapshot of all records up to
+// and including seq.
 func SnapshotName(seq lineage.Seq) string {
 	var name [len("18446744073709551615") + len(snapshotSuffix)]byte
 	return string(append(strconv.AppendUint(name[:0], uint64(seq), 10), snapshotSuffix...))
 }
 
-// ParseSnapshotName is the inverse of SnapshotName; it is false for every other
-// text.
+// ParseSnapshotName is the inverse of SnapshotName. It returns false for every other text.
 func ParseSnapshotName(name string) (lineage.Seq, bool) {
 	stem, found := strings.CutSuffix(name, snapshotSuffix)
 	seq, ok := parseDecimal(stem)
@@ -138,8 +134,8 @@ func ParseSnapshotName(name string) (lineage.Seq, bool) {
 	return lineage.Seq(seq), true
 }
 
-// TenantOfPath returns the tenant whose directory path is, or is in. It does not
-// allocate: a checker asks it about every disk operation.
+// TenantOfPath returns the tenant of a path, which is the tenant's directory or is in it. It does
+// not allocate: a checker calls it for every disk operation.
 func TenantOfPath(path string) (tenant.ID, bool) {
 	rest, found := strings.CutPrefix(path, tenantsPrefix)
 	if !found {
@@ -155,8 +151,8 @@ func TenantOfPath(path string) (tenant.ID, bool) {
 	return tenant.ID(n), true
 }
 
-// SlotOfPath returns the tenant and the slot in whose directory path is, and the
-// name of the file there. Like TenantOfPath it does not allocate.
+// SlotOfPath returns the tenant and the slot of a path in a slot directory, and the name of the
+// file there. Like TenantOfPath it does not allocate.
 func SlotOfPath(path string) (id tenant.ID, slot lineage.Slot, file string, ok bool) {
 	id, ok = TenantOfPath(path)
 	rest := strings.TrimPrefix(path, tenantsPrefix)
@@ -172,8 +168,8 @@ func SlotOfPath(path string) (id tenant.ID, slot lineage.Slot, file string, ok b
 	return id, lineage.Slot(n), file, true
 }
 
-// parseDecimal is the inverse of decimal. strconv accepts forms that are not
-// canonical, and allocates to complain.
+// parseDecimal is the inverse of decimal. strconv accepts forms that are not canonical, and
+// allocates to complain.
 func parseDecimal(s string) (uint64, bool) {
 	if s == "" || (s[0] == '0' && len(s) > 1) {
 		return 0, false

@@ -21,7 +21,7 @@ type Row = harness.Row
 // The rows.
 const (
 	// LastWholeMember: the disk is lost while no other member of one of its shards has all
-	// that was told.
+	// announced records.
 	LastWholeMember Row = "last-whole-member"
 	// MetaMajority: the disk is lost while fewer than a majority of the other members of the
 	// meta log have their files, or none of them has all that was applied.
@@ -30,8 +30,8 @@ const (
 	NodeFile Row = "node-file"
 	// OnlyCopyTwice: the only copy of a slot is damaged in a second place.
 	OnlyCopyTwice Row = "only-copy-twice"
-	// Unconfirmed: bytes are damaged behind which nothing durable confirms them, so that the
-	// damage cannot be told from a torn tail.
+	// Unconfirmed: bytes are damaged, and nothing durable behind them confirms them, so that the
+	// damage looks like a torn tail.
 	Unconfirmed Row = "unconfirmed-bytes"
 )
 
@@ -54,7 +54,7 @@ type budget struct {
 	world  *sim.World
 	run    *observe.Run
 	record record.Record
-	rots   func(env.ID, string) // is told of each file that is about to be damaged
+	rots   func(env.ID, string) // called with each file that is about to be damaged
 	// shared, if shards are replica groups, returns the row by which the disk of a node may
 	// not be lost; "" if it may.
 	shared func(env.ID) Row
@@ -76,8 +76,8 @@ func (b *budget) mayDamage(id env.ID, path string, from, to int64) bool {
 	return row == "" || b.unlimited
 }
 
-// mayWipe implements sim.Config.MayWipe. Without replica groups there is one copy of
-// everything, so that no disk may be lost.
+// mayWipe implements sim.Config.MayWipe. Without replica groups each slot has one copy, so that no
+// disk may be lost.
 func (b *budget) mayWipe(id env.ID) bool {
 	b.why = NodeFile
 	if b.shared != nil {
@@ -131,7 +131,7 @@ func (b *budget) forbids(id env.ID, path string, _, to int64) Row {
 	return unless(ok && b.confirmed(d, path, to, n), Unconfirmed)
 }
 
-// unless returns a row if something does not hold.
+// unless returns a row if a condition does not hold.
 func unless(holds bool, row Row) Row {
 	if holds {
 		return ""
@@ -150,8 +150,8 @@ func (b *budget) damaged(id env.ID, path string) {
 	}
 }
 
-// identityOf returns the slot that a segment or a snapshot is of; false for other
-// files and for those that cannot be read.
+// identityOf returns the slot of a segment or a snapshot; false for other files and for unreadable
+// ones.
 func identityOf(d *disk.Disk, path string) (wal.Identity, bool) {
 	if _, ok := snapshotAt(path); ok {
 		id, _, _, err := wal.DecodeSnapshot(d.Content(path))
@@ -204,10 +204,9 @@ func (b *budget) recordAt(segment []byte, at int64) (lineage.Seq, bool) {
 	return 0, false
 }
 
-// confirmed reports whether something durable, other than the bytes before to of
-// the segment at path, says that record n, and so all before it, was durable: a
-// snapshot that covers it, a later segment with a record in it, or a later frame of
-// the same segment.
+// confirmed reports whether durable bytes, other than those before to of the segment at path,
+// confirm that record n, and so all before it, was durable: a snapshot that covers it, a later
+// segment with a record in it, or a later frame of the same segment.
 func (b *budget) confirmed(d *disk.Disk, path string, to int64, n lineage.Seq) bool {
 	dir := dirOf(path)
 	for _, name := range d.List(dir) {

@@ -60,7 +60,7 @@ func (d *draw) inhabited(p *Plan, name string, i int) uint32 {
 // trouble is a failing disk operation: its files, and the moments after which it is soon running.
 type trouble struct {
 	files  string
-	points []env.Point // none: while something is unsynced
+	points []env.Point // none: while the disk has unsynced writes
 }
 
 // failingSyncs are the syncs of a node, by the files that they make durable.

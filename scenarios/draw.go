@@ -135,9 +135,8 @@ func (d *draw) node(p *Plan, name string, i int) uint32 {
 	return uint32(d.between(name, i, 0, int64(p.Cluster.Nodes-1)))
 }
 
-// moment draws when disruption i strikes: mostly at a fault point of the node or
-// while something is unsynced, rarely at a time. The first one of a plan is sure
-// to come.
+// moment draws when disruption i strikes: mostly at a fault point of the node or while its disk has
+// unsynced writes, rarely at a time. The first disruption of a plan is sure to come.
 func (d *draw) moment(p *Plan, name string, i int, points []env.Point) plan.Anchor {
 	a := plan.Anchor{At: d.between(name+" at", i, 0, span(p)/2)}
 	kind := d.between(name+" kind", i, 0, 9)

@@ -117,8 +117,7 @@ func (d *driver) rage() {
 	d.env.SetTimer(thinkTimer, max(d.due, d.env.Now()))
 }
 
-// stay is think of a client that is loyal: it reads while something is disrupted, and
-// asks the node that is.
+// stay is think of a loyal client: it reads from a node while the node is disrupted.
 func (d *driver) stay() {
 	now := d.world.Time()
 	asks, wakes := d.disrupted(now)
@@ -136,9 +135,9 @@ func (d *driver) stay() {
 	d.env.SetTimer(thinkTimer, d.env.Now().Add(env.Duration(wakes-now)))
 }
 
-// disrupted returns the node that a disruption begins or ceases to hit about now, -1 if
-// there is none; and then when there is one next, 0 if that is never. Only disruptions that
-// strike at a time count.
+// disrupted returns the node that a disruption begins or ceases to hit about now, -1 if there is
+// none; and then the time of the next such moment, 0 if there is none. Only disruptions that strike
+// at a time count.
 func (d *driver) disrupted(now int64) (node int, next int64) {
 	node = -1
 	list := d.plan.World.Disruptions

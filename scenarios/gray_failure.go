@@ -25,8 +25,8 @@ var grayFailure = &Scenario{
 	},
 }
 
-// grayVictim draws which node is hurt: one that leads a shard at first, one that is a member of
-// the meta log, or any.
+// grayVictim draws the node that is hurt: a leader of a shard at the beginning, a member of the
+// meta log, or any node.
 func (d *draw) grayVictim(p *Plan) uint32 {
 	s := p.Cluster.Shared
 	switch d.between("gray victim", 0, 0, 3) {

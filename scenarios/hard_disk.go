@@ -161,7 +161,7 @@ func (d *draw) diskFault(p *Plan, name string, i int) plan.Disruption {
 // lack if a disk fails.
 const settledBy = 8 * foundedBy
 
-// amidDisk draws when a disk fails: at a moment after which it is asked for something.
+// amidDisk draws when a disk fails: at a moment with disk operations soon after it.
 func (d *draw) amidDisk(p *Plan, name string, i int) plan.Anchor {
 	if d.oneIn(2, name+" amid", i) {
 		a := d.amid(p, name, i)

@@ -85,7 +85,7 @@ type slotWrites struct {
 	batch    uint32
 	durable  lineage.Seq // records up to here were seen to be durable
 	passed   int         // so many places, from the front, are of records up to durable
-	snapshot string      // newest one that got its name, "" if none
+	snapshot string      // newest one with a final name, "" if none
 	covers   lineage.Seq // the last record that it covers
 
 	// If others share the slot: the node's clock when its last record came, and the durable end of
@@ -231,7 +231,7 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 		o.run.Taken(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
 	case fault.ChangeAppended:
 		o.run.Placed(t, slot, seq)
-	case fault.QuotaRefused: // its key tells the resource
+	case fault.QuotaRefused: // its key names the resource
 		o.local = local
 		if quota.Resource(key.B) == quota.SignalsPerSecond {
 			o.run.Refused(t, slot, o.world.Time(), int64(local), uint64(b.incarnation))
@@ -472,8 +472,8 @@ func (o *observer) acked(from env.ID, t tenant.ID, slot lineage.Slot, seq lineag
 	o.run.DurableAck.Acked(t, slot, seq, o.world.Time(), missing == "", missing)
 }
 
-// inCatalog looks whether the creation or the drop of a tenant is on the platter
-// before an operator is told.
+// inCatalog looks whether the creation or the drop of a tenant is on the platter before the
+// operator's answer leaves.
 func (o *observer) inCatalog(from env.ID, m *wire.Message) {
 	catalog, err := core.DecodeCatalog(o.world.Disk(from).Platter("node"))
 	there := catalog.Created(m.Tenant) != nil || slices.Contains(o.run.Founded, m.Tenant)
@@ -589,8 +589,8 @@ func (o *observer) refused(from, to env.ID, m *wire.Message) {
 	}
 }
 
-// gaveBack notes that the disk had no room for a record. Those that no client asked
-// for are found out when others come in their place.
+// gaveBack notes that the disk had no room for a record. Records that no client asked for are
+// noticed when others come in their place.
 func (o *observer) gaveBack(from, to env.ID, m *wire.Message) {
 	w := o.writesOf(from, m.Tenant, m.Slot)
 	for _, asked := range o.limits {

@@ -150,9 +150,9 @@ func (o *observer) openingOf(id env.ID, t tenant.ID, slot lineage.Slot) observe.
 	return x
 }
 
-// held returns the last record that the files of a log hold: from the newest snapshot on,
-// each record that continues the one before it. other is the first of them that is not the
-// one that was known to be durable in its place, 0 if all are.
+// held returns the last record that the files of a log hold: from the newest snapshot on, each
+// record that continues the one before it. other is the first of them that differs from the known
+// durable record in its place, 0 if none does.
 func (o *observer) held(id env.ID, t tenant.ID, slot lineage.Slot) (last, other lineage.Seq) {
 	w := o.writesOf(id, t, slot)
 	_, last = o.walk(id, t, slot, func(p place) {
@@ -348,7 +348,7 @@ func (o *observer) cuts(w *slotWrites, id env.ID, first lineage.Seq, path string
 	}
 }
 
-// mayLetGo reports whether a node was told to give up a replica, and notes it: a
+// mayLetGo reports whether a node received the order to give up a replica, and notes it: a
 // configuration without the node came after the log was begun there.
 func (o *observer) mayLetGo(id env.ID, w *slotWrites) bool {
 	if o.shared == nil {

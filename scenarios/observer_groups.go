@@ -143,7 +143,7 @@ type told struct {
 	at    int64 // true time, ns
 }
 
-// tells notes such an acknowledgement. The first one of a higher epoch ends a pause.
+// tells notes such an announcement. The first one of a higher epoch ends a pause.
 func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEpoch) {
 	now := o.world.Time()
 	t := o.shared.tellers.Find(keyed.Key{A: uint64(shard)})
@@ -306,7 +306,7 @@ type registered struct {
 	count uint64
 }
 
-// leaves compares a shard's set with the one before it, if that was told too.
+// leaves compares a shard's set with the one before it, if that was announced too.
 func (o *observer) leaves(s *control.Shard) {
 	k := keyed.Key{A: uint64(s.ID)}
 	last := o.shared.members.Find(k)
@@ -419,7 +419,8 @@ func (o *observer) asksForDrain(from env.ID, payload []byte) {
 	}
 }
 
-// drainAnswered looks whether a node has no duties when an operator is told that it is drained.
+// drainAnswered looks whether a node has no duties when an operator receives the answer that it is
+// drained.
 func (o *observer) drainAnswered(from, to env.ID, request uint64) {
 	i := slices.IndexFunc(o.shared.drains, func(d drainAsked) bool { return d.operator == to && d.request == request })
 	if i < 0 {

@@ -20,7 +20,7 @@ import (
 // utmost is the last announced record of a slot.
 type utmost struct {
 	seq   lineage.Seq
-	chain lineage.Chain // at it, on the node that told first; 0: not known
+	chain lineage.Chain // at it, on the node that announced it first; 0: not known
 }
 
 // pendingMember is a member that a leader has asked to let join, or to readmit. It stays

@@ -33,7 +33,7 @@ type sharedView struct {
 	// agree.
 	quorums func() [][]metalog.MemberID
 	meta    []env.ID // founding members of the meta log
-	// metaAsked is when the meta log of each node asked its disk for something last, true time, ns.
+	// metaAsked is the last disk request of each node's meta log, true time, ns.
 	metaAsked []int64
 	aged      []metalog.MemberID    // members with an older copy in the place of their disk
 	shards    keyed.List[slotShard] // by tenant and slot
@@ -99,12 +99,12 @@ type slotShard struct {
 type leading struct {
 	node  env.ID
 	epoch lineage.ShardEpoch
-	told  lineage.Seq // the last record that a client was told of
+	told  lineage.Seq // the last record in an answer to a client
 	// adopted is the last record of the log with which the leader began its epoch.
 	adopted lineage.Seq
 
 	utmost      utmost
-	acked       lineage.ShardEpoch // in which the node acknowledged something last, at ackedAt
+	acked       lineage.ShardEpoch // of the node's last acknowledgement, at ackedAt
 	ackedAt     int64              // true time, ns
 	denied      observe.Denial     // of the node since; Before 0: there is none
 	incarnation env.Incarnation    // of the node
@@ -197,8 +197,8 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	return true
 }
 
-// limitsTakeTheirTurn forgets that a leader has just refused a call as one that does not serve:
-// new limits waited for their turn, and until then the leader admits nothing else
+// limitsTakeTheirTurn forgets that a leader has just refused a call as not serving: new limits
+// waited for their turn, and until then the leader admits nothing else
 // (docs/decisions/0012-new-limits-take-their-turn.md).
 func (o *observer) limitsTakeTheirTurn(id env.ID, t tenant.ID, slot lineage.Slot) {
 	if l := o.shared.leader(t, slot); o.leads(id, t, slot) && l.denied.Reason == wire.NotServing.String() {
@@ -342,12 +342,13 @@ func (o *observer) goes(w *slotWrites, told lineage.Seq) {
 	}
 }
 
-// metaSurvives reports whether the meta log survives the loss of a node's disk. A member
-// counts if a power failure now would leave it its file, under the identity by which the
-// members know it: one that was wiped and is up again is not back before the others have
-// admitted it, and it has caught up. Of those that count there has to be a majority, and one
-// of them has to have all that was applied anywhere; all of them, if an older copy is among the
-// members: a new one knows of no start of it, and would count on it.
+// metaSurvives reports whether the meta log survives the loss of a node's disk.
+//
+// A member counts if a power failure now would leave it its file, under the identity by which the
+// members know it. A wiped member that is up again does not count before the others have admitted
+// it, and it has caught up. A majority has to count. One of the counted members has to have every
+// entry that any node has applied. If an older copy is among the members, only members with every
+// such entry count: a new member knows of no start of the copy's node, and would count on the copy.
 func (o *observer) metaSurvives(but env.ID) bool {
 	if !slices.Contains(o.shared.meta, but) {
 		return true

@@ -20,7 +20,7 @@ import (
 // grants is the observer's knowledge of a slot's shares.
 type grants struct {
 	records  []grantAt // CONFIG records of the slot's log, ascending by epoch, then by seq
-	granted  uint64    // the grant that was told last
+	granted  uint64    // the last announced grant
 	share    quota.Share
 	reported uint64 // the grant that its leader last reported as in force
 	closed   bool   // its leader has reported it as closed
@@ -39,7 +39,7 @@ type grantAt struct {
 
 // divided is the last announcement of a tenant's limits.
 type divided struct {
-	version uint64 // of its configuration; 0: nothing was told
+	version uint64 // of its configuration; 0: none was announced
 	slots   int
 	ended   bool
 }
@@ -152,7 +152,7 @@ func (o *observer) mayUse(t tenant.ID, slot lineage.Slot, granted quota.Share) q
 	return granted
 }
 
-// tellsTenant looks at grants that the coordinator tells.
+// tellsTenant looks at grants that the coordinator announces.
 func (o *observer) tellsTenant(t *control.Tenant) {
 	id := t.Config.ID
 	d := o.shared.dividedOf(id)
@@ -191,7 +191,7 @@ func (o *observer) tellsTenant(t *control.Tenant) {
 
 var shareNames = [quota.Resources]string{"rate", "burst", "entities", "bytes"}
 
-// tellsEnd looks at the end of a tenant that the coordinator tells.
+// tellsEnd looks at the end of a tenant that the coordinator announces.
 func (o *observer) tellsEnd(end *control.Tombstone) {
 	d := o.shared.dividedOf(end.Tenant)
 	if d.ended {

@@ -21,8 +21,8 @@ type CommandPlan struct {
 	Kind   string        `json:"kind"`   // create, configure or drop; if shards are shared, drain or undrain
 	Tenant int           `json:"tenant"` // place in cluster.tenants; of a create, its configuration counts
 	Limits tenant.Limits `json:"limits"` // of a configure
-	// Step is by how much the version is above the one that the operator knows to be
-	// in force: 1 or more is as it should be, 0 and less is a mistake that must be refused.
+	// Step is the distance of the version from the version that the operator knows to be in force:
+	// 1 or more is correct, 0 and less is a mistake that must be refused.
 	Step int64 `json:"step,omitempty"`
 	// Blind is a drop whatever the version.
 	Blind bool  `json:"blind,omitempty"`
@@ -83,8 +83,8 @@ func commandKinds(name string) (kinds, bool) {
 	return kinds{}, false
 }
 
-// operator is the program of an operator process. It knows of each tenant the
-// version of the limits that it was told last.
+// operator is the program of an operator process. It knows the version of each tenant's limits from
+// its last answer.
 type operator struct {
 	env      env.Env
 	operator *client.Operator
@@ -211,7 +211,7 @@ func numberOf(r *client.CommandResult) uint64 {
 	return r.Facts.Outdated.Version
 }
 
-// operatorKinds are the kinds of the lines that tell how a command ended.
+// operatorKinds are the kinds of the lines for the end of a command.
 var operatorKinds = [...]Kind{history.Open: Deny, history.Acked: Ack, history.Refused: Deny, history.Unknown: Deny}
 
 // Status reports how far the operator is.

@@ -81,8 +81,7 @@ type Workload struct {
 	Think        int64 `json:"think_ns"`      // mean pause between two calls
 	ReadPermille int64 `json:"read_permille"` // reads among the calls
 	Entities     int64 `json:"entities"`      // of each tenant
-	// Puts and deletes among the calls that change something, in thousandths; the
-	// others are signals.
+	// Puts and deletes among the changes, in thousandths; the others are signals.
 	PutPermille    int64 `json:"put_permille,omitempty"`
 	DeletePermille int64 `json:"delete_permille,omitempty"`
 	// Hot is the share, in thousandths, of calls that go to the first tenant's

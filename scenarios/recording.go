@@ -14,7 +14,7 @@ import (
 // names its subject in fields as well as in words, and the line that it follows from, so that a
 // reader, a filter and a picture need no other source.
 
-// Told is one line of a run told in words.
+// Told is one line of a run in words.
 type Told struct {
 	At    int64 // virtual time, ns
 	About About
@@ -62,7 +62,7 @@ const (
 	Hold                      // a cut keeps it
 	Chance                    // a fault of chance: late, doubled, damaged, torn, dropped
 	Submit                    // a process hands an operation to its disk
-	Durable                   // something is durable now
+	Durable                   // an operation is durable now
 	Fail                      // a disk operation failed
 	Miss                      // a disk operation found no file, or one too many
 	Point                     // a fault point is reached

@@ -223,7 +223,7 @@ func (r *Runner) metaQuorums() [][]metalog.MemberID {
 	return [][]metalog.MemberID{founders}
 }
 
-// damaged is told which file is about to be damaged.
+// damaged is called with the file that is about to be damaged.
 func (r *Runner) damaged(id env.ID, path string) {
 	if r.story != nil {
 		r.story.damaged(id, path)
@@ -241,7 +241,7 @@ func (r *Runner) wiped(id env.ID, restored bool) {
 	}
 }
 
-// forbidden is told of a disruption that the budget forbids.
+// forbidden is called with a disruption that the budget forbids.
 func (r *Runner) forbidden(disruption int) {
 	r.budget.forbidden(disruption, r.plan.World.Disruptions[disruption].Kind)
 }
@@ -617,7 +617,7 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	}
 }
 
-// judge asks the checkers, and decides whether the seed has shown anything.
+// judge asks the checkers, and decides whether the seed counts.
 func (r *Runner) judge(result *Result, cut bool) {
 	if cut {
 		result.Verdict, result.Why = checker.Undecided, WhyCutShort

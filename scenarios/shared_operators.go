@@ -50,8 +50,8 @@ var drainCancel = &Scenario{
 	},
 }
 
-// neighbour lets another node than the one that is drained first be gone for long from
-// shortly before on, so that a set loses two members at once, one of them on purpose.
+// neighbour lets another node than the first drained one go down for long, from shortly before the
+// drain on, so that a set loses two members at once, one of them on purpose.
 func (d *draw) neighbour(p *Plan) {
 	first := p.Workload.Operators[0].Commands[0]
 	other := (first.Node + int(d.between("neighbour's place", 0, 1, int64(p.Cluster.Nodes-1)))) % p.Cluster.Nodes
@@ -166,8 +166,8 @@ func (d *draw) unheard(p *Plan) {
 	}
 }
 
-// founders adds tenants that are not there at first to those that are. The first is never
-// in need, and never dropped, so that a seed has enough to show.
+// founders adds tenants that are not there at first to the founding ones. The first tenant has an
+// ample rate and is never dropped, so that a seed has enough operations.
 func (d *draw) founders(p *Plan) {
 	p.Cluster.Tenants[0].Config.Limits = tenant.Limits{Rate: 100_000}
 	for i := range int(d.between("more tenants", 0, 1, 3)) {

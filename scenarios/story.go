@@ -38,7 +38,7 @@ type story struct {
 	cause   []int                  // by process: the line that its Step follows from
 	calls   []int                  // by operation of the history: the line of its call
 	flights []flight               // messages, from the one behind before on
-	before  uint64                 // messages that were sent before the first that is told
+	before  uint64                 // messages that were sent before the first told one
 	hits    [chance.Deviations]int // of the message under way, by site
 	disks   [][]int
 	keyed   map[operated]int // the last operation under a key; looked up only

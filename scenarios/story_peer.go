@@ -13,7 +13,7 @@ import (
 
 // The messages between nodes, in words.
 
-// sentToPeer tells a message between nodes, and reports whether it was one.
+// sentToPeer tells a message between nodes, and reports whether it is one.
 func (s *story) sentToPeer(from, to env.ID, payload []byte) bool {
 	if len(payload) > 0 && payload[0] == core.MetaPrefix {
 		s.sends(from, to, "meta-log", fmt.Sprintf("%d bytes", len(payload)))

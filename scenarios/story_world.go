@@ -24,7 +24,7 @@ type flight struct {
 	kind         string // of the message
 }
 
-// operated is an operation of a process's disk, as far as chance tells it from others.
+// operated identifies an operation of a process's disk, as chance does.
 type operated struct {
 	id  env.ID
 	key env.Key
@@ -224,7 +224,7 @@ func (s *story) Deviated(d *chance.Deviation) {
 	}
 }
 
-// damaged tells which file rot is about to damage.
+// damaged tells the file that rot is about to damage.
 func (s *story) damaged(id env.ID, path string) {
 	s.line(Chance, int(id), "%-9s disk: ROT damages %s", s.who(id), path)
 }

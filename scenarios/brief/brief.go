@@ -23,7 +23,7 @@ const (
 	maxLeads   = 2  // shards with a line on their leaders
 	maxEpochs  = 4  // of each of them
 	maxTold    = 11 // of the run
-	maxOwn     = 6  // of them that are about the finding before anything else is told
+	maxOwn     = 6  // of them, about the finding, before any others
 	maxFinding = 2
 )
 
@@ -82,7 +82,7 @@ func newTelling(got *scenarios.Result) *telling {
 	return t
 }
 
-// telling is a run with a finding that is to be told.
+// telling is a run with a finding, on its way to words.
 type telling struct {
 	plan       *scenarios.Plan
 	finding    checker.Finding // the first one
@@ -112,7 +112,7 @@ func (r *telling) lines() []string {
 	last := -1
 	for _, i := range r.matters() {
 		if last >= 0 && i > last+1 && r.story[last].At < r.story[i].At {
-			lines[len(lines)-1] += " ..." // something was left out
+			lines[len(lines)-1] += " ..." // lines were left out
 		}
 		lines = append(lines, "  "+r.story[i].String())
 		last = i
@@ -157,7 +157,7 @@ const (
 	rankAmid           // lines near the beginning of a fault
 	rankCall           // other calls
 	lastRank           // everything else
-	rankNowhere        // lines that are told elsewhere
+	rankNowhere        // lines with a place of their own
 )
 
 // rank says how much line i of the story matters.
@@ -194,7 +194,7 @@ func (r *telling) rank(i int) int {
 	return lastRank
 }
 
-// identity is how a message is told from others in a story.
+// identity tells the messages of a story apart.
 var identity = regexp.MustCompile(`session (\d+) request (\d+)`)
 
 // concerns reports whether a line is about a message of an operation at fault.

@@ -24,7 +24,7 @@ type focus struct {
 	slot   int       // unnamed if it names none
 	seq    uint64    // 0 if it names none
 	shard  int       // unnamed if it names none, and no slot
-	calls  []int     // operations at fault, and those that were told of the record
+	calls  []int     // operations at fault, and those that returned the record
 }
 
 // focusOf finds the subject of a finding: from its operations, else from its words.

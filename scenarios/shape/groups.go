@@ -13,10 +13,10 @@ import (
 // minMeta is the least number of members of a meta log, and so of nodes with replica groups.
 const minMeta = 3
 
-// onSharedNodes returns the plan of replica groups without the nodes that are not kept, as far
-// as it can do without: the meta log needs three members, and each shard a node in its
-// region. Replicas and members of the meta log that go are replaced by other nodes where
-// that is necessary or, with move, wherever there is one.
+// onSharedNodes returns the plan of replica groups without the nodes that are not kept, as far as
+// it can do without: the meta log needs three members, and each shard a node in its region. Removed
+// replicas and members of the meta log are replaced by other nodes where that is necessary or, with
+// move, wherever there is one.
 func onSharedNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 	keep = enough(p, keep)
 	q := p.Copy()
@@ -49,7 +49,7 @@ func onSharedNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 	return q
 }
 
-// enough adds the first nodes without which there is no cluster to those that are kept.
+// enough adds the first nodes that a cluster needs to the kept ones.
 func enough(p *scenarios.Plan, keep []int) []int {
 	s := p.Cluster.Shared
 	for i := range s.Shards {
@@ -129,8 +129,8 @@ func onOneShard(p *scenarios.Plan) *scenarios.Plan {
 	return withoutIdleShards(q)
 }
 
-// withoutIdleShards returns the plan without the shards on which there is no slot; those that
-// stay get the numbers 0, 1, ...
+// withoutIdleShards returns the plan without the shards that have no slot; the others get the
+// numbers 0, 1, ...
 func withoutIdleShards(p *scenarios.Plan) *scenarios.Plan {
 	q := p.Copy()
 	var kept []control.ShardConfig

@@ -35,10 +35,10 @@ func Shape() shrink.Shape {
 	}
 }
 
-// of returns the plan, which is one of the tenants' scenarios.
+// of returns the plan as a plan of the tenants' scenarios.
 func of(p harness.Plan) *scenarios.Plan { return p.(*scenarios.Plan) }
 
-// orNil makes a plan that there is not one that is nil to the harness too.
+// orNil turns a missing plan into one that is nil to the harness too.
 func orNil(p *scenarios.Plan) harness.Plan {
 	if p == nil {
 		return nil

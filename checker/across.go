@@ -99,8 +99,8 @@ const never = math.MaxInt64
 // a command replaces the limits of the version that it names, and versions only grow. The limits of
 // a refused command are never in force.
 //
-// Answers may overtake each other, and commands may be open together. So versions tell
-// which limits came last, and not the order of the answers.
+// Answers may overtake each other, and commands may be open together. So the order of the versions
+// decides which limits came last, not the order of the answers.
 type terms struct {
 	commands []observe.Command
 	whose    tenant.ID

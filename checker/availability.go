@@ -51,7 +51,7 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 //	removed     an unhurt member left a set whose leader had received no message for half
 //	            a Silence: all others seem silent to a leader that is deaf
 //	holds-on    a node coordinated on for twoElections longer than Stall after its meta log had
-//	            asked a disk for something that stood still, and nothing else was hurt
+//	            asked a disk that stood still for an operation, and nothing else was hurt
 //
 // In a run with rates of lost or late messages the bound is twice as long.
 //
@@ -95,8 +95,8 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// isThere reports whether a tenant was to be served while an operation was under way. One
-// that nothing is known of was there from the beginning.
+// isThere reports whether a tenant was to be served while an operation was running. A tenant
+// without known commands was there from the beginning.
 func isThere(l *life, op *history.Op) bool {
 	return l == nil || l.there && l.since <= op.InvokeAt && op.ReturnAt < l.doomed
 }
@@ -133,8 +133,8 @@ func wholeAgain(a *observe.Availability, op *history.Op) int64 {
 }
 
 // deadlineOf returns how long a read may take; false if more than one node was hurt within that
-// time and shortly before. A node that did not run is found out by its clients at once. One that
-// runs, and is deaf, mute or slow, holds up its clients until others have taken over.
+// time and shortly before. Clients notice at once that a node does not run. A node that runs, and
+// is deaf, mute or slow, holds up its clients until others have taken over.
 func deadlineOf(a *observe.Availability, op *history.Op) (int64, bool) {
 	deadline, most := ReadDeadline(a.Silence), ReadDeadline(a.Silence)+3*max(a.Slow, 2*a.Silence)
 	if op.Level == history.Session {
@@ -356,7 +356,8 @@ func judgeHolds(v *verdict, a *observe.Availability) {
 	}
 }
 
-// hurtBesides reports whether anything but an outage hurt a node in a time, or shortly before.
+// hurtBesides reports whether a node was hurt in a time, or shortly before, by other causes than an
+// outage.
 func hurtBesides(a *observe.Availability, but int, from, to int64) bool {
 	for i := range a.Outages {
 		if o := &a.Outages[i]; i != but && o.From <= to && o.To+StopBound(a, o.Disk, o.Partial, true) >= from {

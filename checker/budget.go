@@ -18,14 +18,14 @@ const nameBudget = "budget"
 //	joins       a node that was drained came into a set, though the set was not made anew
 //	placed      a shard was placed on a node that was drained
 //	leads       a node was made the leader of a shard a while after it was drained, while a
-//	            member of the set was whole, had duties, and was hurt by nothing
+//	            member of the set was whole, had duties, and was unhurt
 //	answered-early an operator was told that a node is drained while it was in a set
 //	removes-slow   a leader asked for the removal of a member that had answered it within half
 //	               the failure timeout, from a set that has no more members than it needs
 //	coordinates a node that was drained and had no other duties coordinated for long, while
 //	            no node was hurt
 //
-// The coordinator's messages to the nodes tell which node drains, in the order of the control
+// The coordinator's messages to the nodes say which node drains, in the order of the control
 // plane's log.
 func judgeBudget(run *observe.Run, _ Options) Report {
 	v, b := newVerdict(nameBudget), &run.Budget

@@ -22,7 +22,7 @@ const nameCaps = "caps"
 //	shares-over-limit  the shares of a tenant's slots, or the sum that they may hold, are more than its limit
 //	refused-with-room  a cap refused an operation that would not have passed it
 //	wrong-resource     one cap refused an operation that another one comes before
-//	wrong-figures      a refusal tells another limit or use than there was
+//	wrong-figures      a refusal names another limit or use than the actual one
 //	wrong-count        a node's final counts differ from the sums of its log
 //	wrong-limits       the limits that a node says are in force are not those of its log
 //

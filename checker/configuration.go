@@ -10,9 +10,9 @@ import (
 
 const nameConfiguration = "configuration"
 
-// judgeConfiguration looks at every configuration of a shard that was told to a node, and at
-// each step from one version to the next. It knows the rules of the control plane by itself
-// and shares no code with it. Its rules of one configuration:
+// judgeConfiguration looks at every configuration of a shard that a node received, and at each step
+// from one version to the next. It knows the rules of the control plane by itself and shares no
+// code with it. Its rules of one configuration:
 //
 //	leader-outside  the leader is not in the set
 //	not-a-replica   a member of the set is on a node that holds no replica
@@ -205,8 +205,8 @@ func eligible(v *verdict, lives []observe.Registration, was, is *observe.Configu
 		return
 	}
 	for _, m := range was.InSync {
-		// When a later life was registered is not certain: of a node that was changed again, by a
-		// drain or another registration, only the last entry is told.
+		// The time of a later registration is not certain: of a node that was changed again, by a
+		// drain or another registration, only the last entry is announced.
 		over := slices.ContainsFunc(lives, func(r observe.Registration) bool { return r.Node == m.Node && r.Incarnation > m.Incarnation })
 		if !is.Contains(m) && !was.Excludes(m) && !over {
 			v.find("eligible-missed", is.At, nil, "%s: %s left the set, of which %d are enough and %d are left, and is not eligible", version(is), processText(m), is.Min, len(is.InSync))

@@ -14,7 +14,7 @@ const nameExactlyOnce = "exactly-once"
 //	applied-twice    one identity has two records in a log
 //	other-answer     an acknowledgement names another seq than the record has
 //	shared-identity  two acknowledged changes have one identity
-//	shared-seq       two acknowledged changes were told one seq
+//	shared-seq       two acknowledged changes have one seq
 //	other-token      two acknowledgements of one request, whether they arrived or not, name
 //	                 different places or different epochs; no epoch is a node's word that
 //	                 it does not know it

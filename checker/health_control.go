@@ -120,7 +120,7 @@ var (
 	slotNumbers   = [...]string{"the shard", "the share of the rate", "the share of the burst", "the share of entities", "the share of bytes"}
 )
 
-// isDropping is the place, among a tenant's numbers, of the one that says so.
+// isDropping is the place, among a tenant's numbers, of its dropping flag.
 const isDropping = 1
 
 func numberName(d *observe.Object, k int) string {
@@ -160,7 +160,7 @@ func (j *telling) derived() {
 	}
 }
 
-// placeOf returns the place of a shard among those that are told, -1 if it is not.
+// placeOf returns the place of a shard among the reported ones, -1 if it is not reported.
 func (j *telling) placeOf(id lineage.Shard) int {
 	i, found := slices.BinarySearchFunc(j.t.Shards, id, func(s observe.ToldShard, id lineage.Shard) int { return cmp.Compare(s.ID, id) })
 	if !found {
@@ -169,7 +169,7 @@ func (j *telling) placeOf(id lineage.Shard) int {
 	return i
 }
 
-// shardTold returns a shard as it was told, nil if it was not.
+// shardTold returns the reported shard, nil if it is not reported.
 func (j *telling) shardTold(id lineage.Shard) *observe.ToldShard {
 	if i := j.placeOf(id); i >= 0 {
 		return &j.t.Shards[i]

@@ -110,8 +110,8 @@ func (j *telling) notInReport(age uint64, last *observe.Report, format string, o
 		append(operands, since, instant(last.At), last.Free, last.Copies)...)
 }
 
-// reports goes through the reports of a node that had come when something was told, the
-// last one first.
+// reports goes through the reports of a node that had arrived at the time of the report under
+// judgement, the last one first.
 func (j *telling) reports(node uint32) iter.Seq2[int, *observe.Report] {
 	return func(yield func(int, *observe.Report) bool) {
 		list := j.run.Health.Reports
@@ -148,8 +148,8 @@ func (j *telling) isHeard(by observe.Process, since int64) bool {
 	return false
 }
 
-// led goes through the logs of a shard that its leader sequenced when something was told,
-// in the epoch that was told.
+// led goes through the logs of a shard that its leader sequenced at the time of the report, in the
+// reported epoch.
 func (j *telling) led(s *observe.ToldShard) iter.Seq2[*observe.Track, *observe.Lead] {
 	return func(yield func(*observe.Track, *observe.Lead) bool) {
 		for _, i := range j.tracksOf(s.ID) {
@@ -164,8 +164,8 @@ func (j *telling) led(s *observe.ToldShard) iter.Seq2[*observe.Track, *observe.L
 	}
 }
 
-// firstAt returns when a leader gave a record its place, or began to lead, if the record
-// was there before; never if it had none when something was told.
+// firstAt returns when a leader gave a record its place, or began to lead, if the record was there
+// before; never if the leader had none at the time of the report.
 func (j *telling) firstAt(k *observe.Track, lead *observe.Lead, seq lineage.Seq) int64 {
 	if seq <= lead.Seq {
 		return lead.At

@@ -85,7 +85,7 @@ type sum struct {
 	of    tenant.ID         // the tenant of lacks
 }
 
-// addUp adds up the slots of every shard that is told.
+// addUp adds up the slots of every reported shard.
 func (j *telling) addUp() {
 	x := j.truth
 	x.sums = slices.Grow(x.sums[:0], len(j.t.Shards))[:len(j.t.Shards)]
@@ -148,9 +148,9 @@ func (j *telling) isBehind() bool {
 	return !j.t.Index.Known || j.t.Index.Value < reached
 }
 
-// throughput looks for two reports of the leader that are as far apart as the window is
-// long, and compares the signals with those that were certainly committed between them, and
-// with those that may have been. A report may be about other shards only.
+// throughput looks for two reports of the leader that are as far apart as the window is long. It
+// compares the signals with the least and the most that the leader may have committed between the
+// two. A report may be about other shards only.
 func (j *telling) throughput(s *observe.ToldShard) {
 	age, since := s.Age.Value, j.since(s.Age.Value)
 	fewest, most, windows := uint64(never), uint64(0), 0

@@ -10,13 +10,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// toldLog is a log, and when clients were told of its records.
+// toldLog is a log, with the times at which clients received its records.
 type toldLog struct {
 	log  *observe.Log
-	told []int64 // by seq, from 0: when a client was first told of that record or a later one
+	told []int64 // by seq, from 0: when a client first received that record or a later one
 }
 
-// toldFrom returns when a client was first told of the record at seq or a later one.
+// toldFrom returns when a client first received the record at seq or a later one.
 func (x *toldLog) toldFrom(seq lineage.Seq) int64 {
 	if int(seq) >= len(x.told) {
 		return never

@@ -21,7 +21,7 @@ const nameLifecycle = "lifecycle"
 //	served-after-drop    an operation that began after a drop was answered was acknowledged
 //	written-after-drop   a record was appended after a drop was answered
 //	created-again        a tenant was created after it was dropped
-//	left-behind          something of a dropped tenant is on a disk in the end
+//	left-behind          files of a dropped tenant are on a disk at the end
 //	older-version        limits came after limits of the same or a higher version
 //	lost-config          limits that were answered are not in the log; of replica groups:
 //	                     slots have more than them together
@@ -31,9 +31,9 @@ const nameLifecycle = "lifecycle"
 //	                     groups: two were set over the same ones
 //	invalid-accepted     limits were accepted that no tenant may have
 //
-// A command that was refused has no effect; one that was not answered may have it. In
-// replica groups a read may tell of a dropped tenant as long as its level allows: one of
-// a session for ever, one that is bounded for its bound.
+// A command that was refused has no effect; one that was not answered may have it. In replica
+// groups a read may return the state of a dropped tenant as long as its level allows: a session
+// read for ever, a bounded read for its bound.
 func judgeLifecycle(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameLifecycle), o.scratch()
 	lives := s.livesOf(run)
@@ -145,8 +145,8 @@ func judgeConfigured(v *verdict, run *observe.Run, c *observe.Command) {
 	}
 }
 
-// wanted reports whether an operator that had seen the version before asked for the
-// limits of c: those that another one has set already need not be set again.
+// wanted reports whether an operator that had seen the version before asked for the limits of c.
+// Limits that another operator has set already need not be set again.
 func wanted(run *observe.Run, c *observe.Command, before uint64) bool {
 	return slices.ContainsFunc(run.Commands, func(o observe.Command) bool {
 		return o.Kind == observe.Configure && o.Tenant == c.Tenant && o.Version == c.Version && o.Limits == c.Limits && o.Base == before
@@ -233,8 +233,8 @@ func (s *Scratch) findHolders(run *observe.Run) {
 	}
 }
 
-// stillThere looks for a tenant in the final dumps. While something is not done, or
-// where a slot stopped, that is for others to say.
+// stillThere looks for a tenant in the final dumps. It does not judge a run that has unfinished
+// work, or a slot that stopped: other judges do.
 func stillThere(v *verdict, s *Scratch, run *observe.Run, l *life) {
 	if !l.there || l.doomed < math.MaxInt64 || len(run.Dumps) == 0 || len(run.Stalls) > 0 ||
 		slices.ContainsFunc(run.Stops, func(s observe.Stop) bool { return s.Tenant == l.tenant }) {

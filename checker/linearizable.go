@@ -23,8 +23,8 @@ const nameLinearizable = "linearizable"
 // the seqs of the answers. Rules of the witness:
 //
 //	not-in-order    an acknowledged change has no record that could be its place
-//	no-such-record  a read was told a position that the final log does not have
-//	wrong-state     a read returned something else than the log adds up to there
+//	no-such-record  a read returned a position that the final log does not have
+//	wrong-state     a read returned another state than the fold of the log there
 //	unexplained     a read depends on a record that no change explains
 //	stale-read      a read does not see a change acknowledged before it began
 //	read-went-back  a read does not see a change that an earlier read saw
@@ -135,8 +135,8 @@ func (w *witnesses) fail(rule string, op, other int32, detail string) {
 	}
 }
 
-// placeOperations assigns operations to partitions, changes to their records, and
-// queues reads at the slot position that they were told.
+// placeOperations assigns operations to partitions, changes to their records, and queues reads at
+// the slot positions of their answers.
 func placeOperations(v *verdict, run *observe.Run, s *Scratch) {
 	ops, w := run.Ops(), &s.witness
 	s.dense.reset(len(ops))

@@ -15,11 +15,11 @@ const nameNoLoss = "no-loss"
 // states. Its rules:
 //
 //	lost-ack         an acknowledged change is not in the log
-//	wrong-seq        it is there, at another seq than the client was told
+//	wrong-seq        it is there, at another seq than the client's answer has
 //	doubled          it is there more than once
 //	refused-present  a refused change is there
 //	ghost            a record that no client submitted
-//	changed-record   a record that does something else than the submitted operation
+//	changed-record   a record with another effect than the submitted operation
 //	epoch           a record of a lower shard epoch, or an epoch that begins twice
 //	broken-log       a hole, or a record that does not continue the chain
 //	dump-...         a node's final state is not the fold of the log
@@ -125,8 +125,8 @@ func refusedIsAbsent(v *verdict, run *observe.Run, s *Scratch, i int) {
 		describe(ops, i), op.Reason, instant(op.ReturnAt), e.Record.Seq, instant(e.At))
 }
 
-// epochsRise looks at the shard epochs of a log: they never go back, and each
-// start of an epoch is of one that no record before it has.
+// epochsRise looks at the shard epochs of a log: they never go back, and each record that starts an
+// epoch has an epoch that no record before it has.
 func epochsRise(v *verdict, l *observe.Log) {
 	for i := 1; i < len(l.Entries); i++ {
 		before, e := l.Entries[i-1].Record.Epoch, &l.Entries[i]

@@ -92,7 +92,7 @@ func judgeRefusalLatency(run *observe.Run, _ Options) Report {
 	return v.done()
 }
 
-// refusedForQuota reports whether a client was told that a quota refused op.
+// refusedForQuota reports whether a client received the answer that a quota refused op.
 func refusedForQuota(op history.Op) bool {
 	return op.Outcome == history.Refused && op.Reason == "quota-exceeded"
 }
@@ -102,10 +102,10 @@ func refusedForQuota(op history.Op) bool {
 //	gave-up         nothing went wrong, and yet a client waited in vain
 //	never-returned  an operation still waits for its answer
 //	stopped         a slot stopped for good
-//	stall           the calm part waits for something else
+//	stall           the calm part waits for another condition
 //
-// Where durable bytes of a slot were damaged it may find that out and stop, and its
-// operations need not be answered. It may not stop for another reason.
+// Where durable bytes of a slot were damaged the slot may notice and stop, and its operations need
+// not be answered. It may not stop for another reason.
 func judgeLiveness(run *observe.Run, _ Options) Report {
 	v, ops := newVerdict(nameLiveness), run.Ops()
 	v.report.Checked = len(ops)

@@ -16,7 +16,7 @@ const namePrefix = "prefix"
 //	two-records   one epoch has two records in one place
 //	hole          a node wrote a record, and the one before it is not in its log
 //	unlinked      a node wrote a record that does not continue the one before it there
-//	overwritten   a node wrote another record in the place of one that it had not cut
+//	overwritten   a node wrote another record in the place of an uncut one
 //	cut-undone    a node's cut was over, and a power failure would have undone it
 //	came-back     a node found records that it had never written, or had replaced
 //

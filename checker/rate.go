@@ -20,7 +20,7 @@ const nameRate = "rate"
 //	shares-over-limit   the shares of a tenant's slots add up to more than its rate or its burst
 //	without-share       an operation was admitted in a slot that had no share yet
 //	refused-with-token  an operation was refused although the bucket had a token
-//	wrong-figures       a refusal tells another limit, use or time than the rule gives
+//	wrong-figures       a refusal names another limit, use or time than the rule gives
 //	refused-otherwise   a cap refused an operation that the rate, which comes first, had to refuse
 //	wrong-level         a record carries another bucket level than the rule gives
 //
@@ -86,8 +86,8 @@ func limitsOf(l *record.Limits) tenant.Limits {
 	return tenant.Limits{Rate: min(l.Rate, tenant.MaxRate), Burst: min(l.Burst, tenant.MaxBurst)}
 }
 
-// judgeWindows reports the first window of a slot that is too full; those that
-// overlap it say the same and are counted.
+// judgeWindows reports the first window of a slot that is too full. Windows that overlap it repeat
+// the finding and are counted.
 func judgeWindows(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, limits tenant.Limits) {
 	e := newEnvelope(limits.Rate, limits.EffectiveBurst(), run.DriftPPM)
 	over := false

@@ -10,8 +10,8 @@ const nameReform = "reform"
 // members reported, by the lineage of the last record, then by length. At the entry that ends the
 // reform it looks at the members' devices. Its rules:
 //
-//	unasked        the leader began its epoch, and a member had not told it of its log
-//	worse-log      a member had told of a better log than the leader began with
+//	unasked        the leader began its epoch, and a member had not reported its log
+//	worse-log      a member had reported a better log than the leader began with
 //	lost-counted   a set was formed anew of a node whose disk had been lost since it was in the set
 //	settled-early  the reform was over, and a member's device lacked a record that the leader had adopted,
 //	               or the record that begins the epoch

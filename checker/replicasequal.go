@@ -179,8 +179,7 @@ func (f *slotFold) begin(span lineage.Span) {
 	f.parts.Lineage += observe.SpanDigest(span)
 }
 
-// touch applies a record to its entity. The last entity takes the place of one that is
-// deleted.
+// touch applies a record to its entity. The last entity takes the place of a deleted one.
 func (f *slotFold) touch(s *Scratch, entity signal.Entity, rec *record.Record) {
 	number, fresh := s.dense.dense(key{a: uint64(entity)})
 	if fresh {

@@ -14,11 +14,11 @@ const nameSession = "session"
 // judgeSession looks at the reads that promise less than linearizable ones, which linearizable
 // judges, and at the answers of replica groups at any level. Its rules:
 //
-//	went-back     a session read returned less than its client was told before it began
+//	went-back     a session read returned less than its client had seen before it began
 //	too-old       a bounded read lacks a change that was acknowledged, to any client, its
 //	              bound and more before it began
 //	answer-wrong  a read returned another state than the fold of the log where it stands
-//	answer-ahead  a read was told a position that the final log does not have
+//	answer-ahead  a read returned a position that the final log does not have
 //	wrong-epoch   an answer named an epoch in which the record at its position was not
 //	              written
 //

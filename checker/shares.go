@@ -6,8 +6,8 @@ import (
 
 const nameShares = "shares"
 
-// judgeGrants looks at each report of a leader about a slot, and at each grant and each end of
-// a tenant that the coordinator tells. Its rules:
+// judgeGrants looks at each report of a leader about a slot, and at each grant and each end of a
+// tenant that the coordinator announces. Its rules:
 //
 //	held-early    a leader reported that a grant is in force before the record of it was durable
 //	              on every member in sync: another leader would go on with the grant before it

@@ -81,7 +81,7 @@ func (t *tenantCaps) reach(at int64) {
 	}
 }
 
-// leave takes a slot out of the sums before something about it changes.
+// leave takes a slot out of the sums before its amounts change.
 func (t *tenantCaps) leave(p *part) {
 	t.used.entities -= p.use.entities
 	t.used.bytes -= p.use.bytes

@@ -52,8 +52,8 @@ type tenantRate struct {
 	envelope envelope
 	drift    int64
 	parts    []part
-	overrun  bool    // a window was
-	over     [2]bool // so the shares of rate and burst are
+	overrun  bool    // a window was too full
+	over     [2]bool // the shares of rate and burst are too large
 	changed  bool    // shares or limits are other ones than when they were last compared
 }
 
@@ -76,7 +76,7 @@ func judgeTenantRates(v *verdict, s *Scratch, run *observe.Run) {
 }
 
 func (t *tenantRate) judge() {
-	// Limits that changed before any slot had a share are those that the shares began with.
+	// Limits that changed before any slot had a share are the founding limits of the shares.
 	first := &t.moments[0]
 	for t.entryOf(first).Record.Kind == record.Config && t.next < first.at {
 		t.move(t.next)
@@ -116,8 +116,7 @@ func (t *tenantRate) reach(at int64) {
 	}
 }
 
-// admits judges an operation. Windows that overlap one that is too full say the same and
-// are counted.
+// admits judges an operation. Windows that overlap a full one repeat the finding and are counted.
 func (t *tenantRate) admits(m *moment, e *observe.Entry) {
 	v, l := t.verdict, t.logs[m.slot]
 	v.report.Checked++

@@ -17,9 +17,9 @@ const nameUnknown = "unknown"
 //	                     the client, of a node that may serve the slot, or of the links
 //	                     between, from shortly before the call until its end, no deviation in
 //	                     the run, and no operator that moved duties between nodes
-//	expired-in-vain      a client was told that its session was evicted, and no record of
+//	expired-in-vain      a client got the answer that its session was evicted, and no record of
 //	                     the slot's log, not even one that was cut off, evicts it
-//	superseded-in-vain   a client was told that its request is older than the session's
+//	superseded-in-vain   a client got the answer that its request is older than the session's
 //	                     floor, and an honest client never raises the floor above a request
 //	                     that it still waits for
 //	denied-by-its-leader a node refused a request because another node leads, or because the

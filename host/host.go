@@ -39,7 +39,7 @@ type Config struct {
 	// Seed is the seed of Chance, besides the process and its key.
 	Seed uint64
 	Disk disk.Config
-	// New returns the program. It must not ask anything yet.
+	// New returns the program. It must not make requests yet.
 	New func(env.Env) env.Machine
 }
 

@@ -24,7 +24,7 @@ type entry struct {
 
 // inbox holds the events that wait for the event loop, in order.
 type inbox struct {
-	wake  chan struct{} // holds one; something came, or the inbox was closed
+	wake  chan struct{} // holds one; an event came, or the inbox was closed
 	alarm *time.Timer   // of the loop alone
 
 	mu       sync.Mutex

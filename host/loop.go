@@ -136,8 +136,8 @@ func (l *loop) Submit(op env.Op) {
 	}
 }
 
-// List implements env.Env. A directory that is there and cannot be read must not
-// pass for one that is not: the process ends.
+// List implements env.Env. A directory that is there and cannot be read must not pass for a missing
+// one: the process ends.
 func (l *loop) List(dir string) []string {
 	if l.dead {
 		return nil

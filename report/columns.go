@@ -101,7 +101,7 @@ func operation(t *scenarios.Told, _ int) uint32 {
 }
 
 // place returns the place of a tenant in the list plus 1. The list takes as many as the column can
-// tell apart; of further ones the words still name the tenant.
+// hold; the words still name further ones.
 func (l *layout) place(places map[tenant.ID]uint16, id tenant.ID) uint16 {
 	if id == tenant.Reserved {
 		return 0

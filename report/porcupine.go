@@ -113,9 +113,9 @@ func busiest(ops []history.Op, id, slot string) (best partition, found bool) {
 	return best, most > 0
 }
 
-// operations returns those of an entity that an order has to explain and that began before
-// an instant; one that returned later may have happened, and no answer binds it. Clients are
-// numbered densely, because porcupine draws a row for each number.
+// operations returns the operations of an entity that an order has to explain and that began before
+// an instant. An operation that returned later may have happened, and no answer binds it. Clients
+// are numbered densely, because porcupine draws a row for each number.
 func operations(ops []history.Op, at partition, until int64) (input []porcupine.Operation) {
 	var clients []uint64
 	for i := range ops {

@@ -54,7 +54,7 @@ type Finding struct {
 	At          int64  `json:"at"` // virtual ns, where it is marked
 }
 
-// Of returns the page of a run that was told (Options.Story).
+// Of returns the page of a run with a story (Options.Story).
 func Of(got *scenarios.Result, name, replay, build string) *Seed {
 	s := &Seed{
 		Findings: []Finding{},

@@ -62,15 +62,15 @@ func (w *World) Failing(id env.ID) bool {
 	return false
 }
 
-// lost tells the owner of the world that everything on the disk is lost, or that an older
-// copy takes its place.
+// lost notifies the owner of the world that everything on the disk is lost, or that an older copy
+// takes its place.
 func (w *World) lost(p *process, restored bool) {
 	if w.config.Wiped != nil {
 		w.config.Wiped(p.id, restored)
 	}
 }
 
-// forbidden tells the owner of the world that disruption i comes to nothing by its budget.
+// forbidden notifies the owner of the world that disruption i comes to nothing by its budget.
 func (w *World) forbidden(i int) {
 	if w.config.Forbidden != nil {
 		w.config.Forbidden(i)

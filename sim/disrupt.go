@@ -74,8 +74,7 @@ func (w *World) arm() {
 	}
 }
 
-// moment tells that process p has come to the moment that the given disruptions
-// are anchored to.
+// moment says that process p has come to the moment that the given disruptions are anchored to.
 func (w *World) moment(p *process, anchored []int) {
 	if w.calm {
 		return

@@ -14,8 +14,8 @@ import (
 // process is a server with one CPU: events that find it busy wait in its inbox.
 // It is the env.Env of its machine.
 //
-// Invariant: while up, a run item at runAt is in the queue whenever the inbox
-// holds something; other run items are stale.
+// Invariant: while up, a run item at runAt is in the queue whenever the inbox is not empty; other
+// run items are stale.
 type process struct {
 	world   *World
 	id      env.ID
@@ -24,7 +24,7 @@ type process struct {
 	disk    *disk.Disk
 	copied  bool                       // a disruption may restore its disk, so that each start takes a copy
 	image   disk.Image                 // the disk at the last start, if copied
-	started func(ref uint32, at int64) // tells that the disk is at an operation
+	started func(ref uint32, at int64) // says that the disk begins an operation
 	clock   clock.Clock
 	terms   *failpoint.Failpoints // nil: no terms
 
@@ -68,7 +68,7 @@ type cause struct {
 // notQueued is the instant of an item that is not in the queue.
 const notQueued = -1
 
-// timer is armed until it fires, and fired until the machine is told.
+// timer is armed until it fires, and fired until the machine gets its event.
 type timer struct {
 	at     env.Time // local instant, env.Never if not armed
 	queued int64    // true time of the queue item that counts, 0 if none
@@ -174,7 +174,7 @@ func (p *process) lose(how crash) {
 	}
 }
 
-// restart orders the next start, not before one that was ordered already.
+// restart orders the next start, not before an earlier order.
 func (p *process) restart(down int64) {
 	p.bootAt = max(p.bootAt, p.world.now+max(down, 1))
 	p.world.queue.Push(queue.Item{At: p.bootAt, What: queue.What{Kind: itemBoot, Process: uint16(p.id)}})
@@ -255,11 +255,11 @@ func (p *process) push(kind uint8, at int64, ref uint32) {
 	p.world.queue.Push(queue.Item{At: at, Ref: ref, What: queue.What{Kind: kind, Process: uint16(p.id), Incarnation: uint32(p.incarnation)}})
 }
 
-// free is when the CPU can run something.
+// free is when the CPU is free.
 func (p *process) free() int64 { return max(p.busy, p.paused, p.world.now) }
 
-// input takes an event that reaches the process: at once if the CPU is free,
-// else behind those that wait.
+// input takes an event that reaches the process: at once if the CPU is free, else behind the
+// waiting ones.
 func (p *process) input(a arrival) {
 	a.at, a.since = p.clock.Local(p.world.now), p.world.now
 	if p.head == len(p.inbox) && p.free() == p.world.now && p.runAt == notQueued {

@@ -19,8 +19,8 @@ type Recorder interface {
 	// Works is called when a disk has taken an operation, right behind Observer.Submitted.
 	// ref names it until it is done.
 	Works(id env.ID, ref uint32)
-	// Worked is called when a disk operation is done, before the process's Step if it is
-	// told of it.
+	// Worked is called when a disk operation is done, before the process's Step with its event if
+	// there is one.
 	Worked(id env.ID, ref uint32, err env.Errno)
 	// Deviated is called with each fault of chance, during the operation that it hits.
 	Deviated(d *chance.Deviation)
@@ -48,7 +48,7 @@ const (
 	Died                    // the process ended before its turn came
 )
 
-// flies tells the recorder of the message that was handed to the network last.
+// flies calls the recorder with the message that was handed to the network last.
 func (w *World) flies(from, to env.ID, leaves int64) {
 	f := Flight{Message: w.sent, From: from, To: to, Leaves: leaves, Copies: len(w.arrivals)}
 	if f.Copies > 0 {
@@ -58,7 +58,7 @@ func (w *World) flies(from, to env.ID, leaves int64) {
 	w.config.Recorder.Flies(f)
 }
 
-// meets tells the recorder, if there is one.
+// meets calls the recorder, if there is one.
 func (w *World) meets(message uint64, to env.ID, fate Fate) {
 	if w.config.Recorder != nil {
 		w.config.Recorder.Meets(message, to, fate)

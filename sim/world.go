@@ -81,13 +81,13 @@ type Config struct {
 	MayRestore func(process env.ID) bool
 	// MayFail is asked before disk operations of a process begin to fail; nil is yes.
 	MayFail func(process env.ID) bool
-	// Forbidden, if not nil, is told of each disruption that comes to nothing because MayDamage,
-	// MayWipe, MayRestore or MayFail, which was asked just before, forbids it.
+	// Forbidden, if not nil, is called with each disruption that comes to nothing because
+	// MayDamage, MayWipe, MayRestore or MayFail, which was asked just before, forbids it.
 	Forbidden func(disruption int)
 	// Wiped is called with the process that is about to lose its disk, and whether an older copy
 	// takes the disk's place; it may be nil.
 	Wiped func(process env.ID, restored bool)
-	// Damaged is told which file rot is about to damage; it may be nil.
+	// Damaged is called with the file that rot is about to damage; it may be nil.
 	Damaged func(process env.ID, path string)
 }
 

@@ -155,9 +155,9 @@ func (h *History) Start() (index int, op *Op) {
 	return index, op
 }
 
-// Sent notes the identity under which the operation at index is about to be sent
-// for the first time. Repeating it with the same identity changes nothing; an
-// operation never changes its identity, or its duplicates could not be told.
+// Sent notes the identity under which the operation at index is about to be sent for the first
+// time. Repeating it with the same identity changes nothing. An operation never changes its
+// identity, or its duplicates could not be recognised.
 func (h *History) Sent(index int, id signal.Operation) {
 	op := &h.Ops[index]
 	if op.Op != id && op.Op.Session != 0 {

@@ -21,8 +21,8 @@ type Outage struct {
 	Deaf bool
 	// Partial says that it did not hear, or was not heard by, some nodes, and others did.
 	Partial bool
-	// Unbounded says that nothing bounds how long it takes to notice: a clock was changed, or
-	// something happened to a client.
+	// Unbounded says that nothing bounds the time to notice: a clock was changed, or a client was
+	// disrupted.
 	Unbounded bool
 	From, To  int64 // true time, ns
 }
@@ -58,7 +58,7 @@ type Coordinator struct {
 // the log has one operation under way at a time.
 type Hold struct {
 	Node  uint32
-	Asked int64 // when the log asked the disk for something last, true time, ns
+	Asked int64 // when the log last asked the disk for an operation, true time, ns
 	Spoke int64 // when the node spoke last as the coordinator, true time, ns
 }
 
@@ -66,7 +66,7 @@ type Hold struct {
 // because its leader was replaced.
 type Pause struct {
 	Shard lineage.Shard
-	Epoch lineage.ShardEpoch // of the one that was the first to tell again
+	Epoch lineage.ShardEpoch // of the first leader that acknowledged again
 	Old   uint32             // node that led before
 	// From is when the last change before was acknowledged, or when a disruption hit
 	// the old leader after that, or when the first change was asked for after both.
@@ -80,11 +80,11 @@ type Pause struct {
 type Availability struct {
 	Outages []Outage
 	Pauses  []Pause
-	Gaps    []Gap // those that last longer than three times Silence
+	Gaps    []Gap // longer than three times Silence
 	// Sets and Coordinators ascend in time.
 	Sets         []Set
 	Coordinators []Coordinator
-	Holds        []Hold // those that last longer than Stall
+	Holds        []Hold // longer than Stall
 	// Homes says in which shards slots are.
 	Homes []Home
 	// Silence is how long a node may say nothing until it is replaced, ns; 0: it never is.
@@ -133,7 +133,7 @@ func (a *Availability) single(p *Pause) bool {
 	return hurt == 1
 }
 
-// SetAt returns the set of a shard as it was told last until an instant.
+// SetAt returns the set of a shard as it was announced last until an instant.
 func (a *Availability) SetAt(shard lineage.Shard, at int64) (last Set) {
 	for i := range a.Sets {
 		if s := &a.Sets[i]; s.Shard == shard && s.At <= at {
@@ -143,8 +143,8 @@ func (a *Availability) SetAt(shard lineage.Shard, at int64) (last Set) {
 	return last
 }
 
-// AtMin reports whether the in-sync set of a slot's shard, in the last configuration that was
-// told by an instant, had no more members than its minimum.
+// AtMin reports whether the in-sync set of a slot's shard, in the last configuration announced by
+// an instant, had no more members than its minimum.
 func (a *Availability) AtMin(t tenant.ID, slot lineage.Slot, at int64) bool {
 	for _, h := range a.Homes {
 		if h.Tenant == t && h.Slot == slot {
@@ -172,8 +172,8 @@ func (a *Availability) Coordinates(node uint32, at int64) {
 	}
 }
 
-// HoldsOn notes that a node spoke as the coordinator, and when its meta log asked its disk for
-// something last.
+// HoldsOn notes that a node spoke as the coordinator, and when its meta log last asked its disk for
+// an operation.
 func (a *Availability) HoldsOn(node uint32, asked, at int64) {
 	if at-asked <= a.Stall {
 		return

@@ -4,8 +4,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// Duties says that a node was told to have none, or to have some again, by an entry of the
-// control plane's log.
+// Duties says that a node received the order to have no duties, or to have some again, by an entry
+// of the control plane's log.
 type Duties struct {
 	Node  uint32
 	Index uint64
@@ -41,7 +41,7 @@ type Removal struct {
 	At       int64 // true time, ns
 }
 
-// DrainAnswer says that an operator was told that a node is drained.
+// DrainAnswer is an answer to an operator that a node is drained.
 type DrainAnswer struct {
 	By, Node uint32
 	// Shard is a shard with a duty for the node then, by the newest configurations.
@@ -57,7 +57,7 @@ func (b *Budget) reset() {
 // Removes notes a leader's request to remove a member.
 func (b *Budget) Removes(r Removal) { b.Removals = append(b.Removals, r) }
 
-// Answered notes that an operator was told that a node is drained.
+// Answered notes an answer to an operator that a node is drained.
 func (b *Budget) Answered(a DrainAnswer) { b.Answers = append(b.Answers, a) }
 
 // Told notes a report of a node's duties, unless it is known.

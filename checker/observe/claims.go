@@ -18,9 +18,9 @@ const (
 	Sequences                      // it gave a record of Tenant and Slot its place
 	Says                           // it sent another node a message of the epoch
 	Takes                          // it took a record from the leader of the epoch
-	Adopts                         // the epoch is the one that counts on it from now on
+	Adopts                         // from now on the epoch counts on it
 	Forgets                        // its disk is empty: the epochs that it knew are gone
-	Changes                        // it told that a command which was decided on Based has made the shard's Version
+	Changes                        // it announced that a command which was decided on Based has made the shard's Version
 )
 
 var claimNames = [...]string{"", "leads", "sequences", "says", "takes", "adopts", "forgets", "changes"}
@@ -73,8 +73,8 @@ func (c *Claims) reset() {
 	c.since.Reset()
 }
 
-// places is how many claims are remembered at first, so as to know those that say
-// nothing new. The more there are, the more are remembered.
+// places is how many claims are remembered at first, to recognise repetitions. The more there are,
+// the more are remembered.
 const places = 2048
 
 // remember gives the last claims places, as many as are wanted.
@@ -86,7 +86,7 @@ func (c *Claims) remember(n int) {
 	}
 }
 
-// place remembers a claim, if it is one that may be repeated.
+// place remembers a claim, if it may be repeated.
 func (c *Claims) place(i int) {
 	switch a := &c.List[i]; a.Kind {
 	case Adopts, Forgets, Changes:
@@ -95,7 +95,7 @@ func (c *Claims) place(i int) {
 	}
 }
 
-// hash tells most claims about different things apart.
+// hash differs between most claims about different things.
 func (a *Claim) hash() uint32 {
 	h := uint64(a.Kind)
 	for _, part := range [...]uint64{uint64(a.By.Node), uint64(a.Shard), uint64(a.Slot), uint64(a.Tenant)} {

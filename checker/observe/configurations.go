@@ -14,8 +14,8 @@ type SlotExclusion struct {
 	Slot   lineage.Slot
 }
 
-// Configuration is one version of a shard's configuration, as the coordinator told it to a
-// node. Its lists belong to the Configurations that it was read from.
+// Configuration is one version of a shard's configuration, as the coordinator sent it to a node.
+// Its lists belong to the Configurations that it was read from.
 type Configuration struct {
 	Shard    lineage.Shard
 	Version  uint64 // counts the changes of the shard, from 1

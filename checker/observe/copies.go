@@ -22,7 +22,7 @@ type Flaw uint8
 const (
 	Hole         Flaw = iota + 1 // a record was written, and the one before it is not there
 	Unlinked                     // a record was written that does not continue the one before it there
-	Overwritten                  // another record was written in the place of one that is there
+	Overwritten                  // another record was written in the place of one that is still there
 	CameBack                     // a recovery found records that were never written there, or had been replaced
 	CutUndone                    // a cut was over, and a power failure would bring the cut records back
 	CutApplied                   // records were cut that the node had said it had applied
@@ -117,7 +117,7 @@ type Copies struct {
 	Denials  []Fork  // of records announced as committed, the epochs left out; likewise
 	Faults   []Fault // likewise
 	Retained []Retained
-	More     int                    // forks, denials and faults beyond those
+	More     int                    // forks, denials and faults beyond maxNoted
 	Cuts     int                    // that were made
 	slots    keyed.List[Replicated] // by tenant and slot
 	replicas keyed.List[replica]    // by tenant, slot and node
@@ -322,8 +322,8 @@ func (c *Copies) Refetching(node uint32, t tenant.ID, slot lineage.Slot) {
 	r.changes, r.applied, r.said = true, 0, 0
 }
 
-// Refetched notes that the log of a node goes on behind a snapshot. It is meaningless
-// if the log is not being replaced; Replaces tells.
+// Refetched notes that the log of a node goes on behind a snapshot. It is meaningless if the log is
+// not being replaced; see Replaces.
 func (c *Copies) Refetched(node uint32, t tenant.ID, slot lineage.Slot, at lineage.Position) {
 	r := c.replicaOf(node, t, slot)
 	r.begin(at)

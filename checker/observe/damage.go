@@ -51,7 +51,7 @@ type Opening struct {
 	Text     string // why it could not be opened
 }
 
-// Deed is something that endangers a log whatever happens next.
+// Deed is an act that endangers a log whatever happens next.
 type Deed uint8
 
 // The deeds.

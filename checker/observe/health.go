@@ -15,11 +15,11 @@ type Figure struct {
 	Value uint64 // 0 if not known
 }
 
-// Is returns a figure that was told.
+// Is returns a figure with a known value.
 func Is(value uint64) Figure { return Figure{Known: true, Value: value} }
 
-// Telling is the health of the cluster as a node told it behind one of its Steps. Ages are
-// milliseconds of its clock, rounded up.
+// Telling is a report on the health of the cluster, as a node gave it behind one of its Steps. Ages
+// are milliseconds of its clock, rounded up.
 //
 // Invariant: its lists ascend by ID, Objects by kind before that.
 type Telling struct {
@@ -46,7 +46,7 @@ type Telling struct {
 	numbers []uint64
 }
 
-// ToldNode is a node, as it was told.
+// ToldNode is a node in a report.
 type ToldNode struct {
 	ID       uint32
 	Region   tenant.Region
@@ -68,11 +68,11 @@ type ToldDisk struct {
 	Free Figure // of a node
 }
 
-// ToldShard is a shard, as it was told.
+// ToldShard is a shard in a report.
 type ToldShard struct {
 	ID     lineage.Shard
 	Region tenant.Region
-	// Configured says that it was told how it is configured; else Epoch, Leader and InSync
+	// Configured says that the report has the shard's configuration; else Epoch, Leader and InSync
 	// are not meaningful.
 	Configured bool
 	Version    uint64
@@ -87,14 +87,14 @@ type ToldShard struct {
 	Replicas        []ToldReplica
 }
 
-// ToldReplica is a replica of a shard, as it was told.
+// ToldReplica is a replica of a shard in a report.
 type ToldReplica struct {
 	Node         uint32
 	Age          Figure
 	Records, Lag Figure // Lag: ms
 	Disk         ToldDisk
-	// Heard is when a confirmation of its reached the leader last, in the epoch that was
-	// told: true time, ns; 0: never.
+	// Heard is when its last confirmation reached the leader, in the reported epoch: true time, ns;
+	// 0: never.
 	Heard int64
 }
 
@@ -107,14 +107,14 @@ const (
 	Complies
 )
 
-// ToldTenant is a tenant, as it was told.
+// ToldTenant is a tenant in a report.
 type ToldTenant struct {
 	ID         tenant.ID
 	Compliance Compliance
 	Slots      []ToldSlot
 }
 
-// ToldSlot is a slot of a tenant, as it was told.
+// ToldSlot is a slot of a tenant in a report.
 type ToldSlot struct {
 	Slot            lineage.Slot
 	Shard           lineage.Shard

@@ -12,8 +12,8 @@ type Occasion uint8
 
 // The occasions.
 const (
-	AtAck      Occasion = iota + 1 // a client is about to be told that its change is in the log
-	AtRead                         // a client is about to be shown a state
+	AtAck      Occasion = iota + 1 // a client is about to receive the answer that its change is in the log
+	AtRead                         // a client is about to receive a state
 	AtCommit                       // a leader is about to send its commit index to another node
 	AtProposal                     // the leader asks the control plane to let a member join, or to readmit one
 	AtEntry                        // the control plane has applied an entry that touches the shard

@@ -20,8 +20,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// maxNoted bounds each list of things that are wrong: beyond it a list tells
-// nothing new.
+// maxNoted bounds each list of faults: beyond it a list adds nothing new.
 const maxNoted = 64
 
 // EntityState is one entity of a final dump.
@@ -70,7 +69,7 @@ type Run struct {
 	History *history.History // nil: nothing was asked
 	Logs    []*Log
 	Dumps   []Dump
-	Limits  keyed.List[tenant.Limits] // by tenant: those that it was given at the beginning
+	Limits  keyed.List[tenant.Limits] // by tenant: its founding limits
 	// DriftPPM bounds how much faster than true time a node's clock may run, in
 	// parts per million, 0..1,000,000.
 	DriftPPM int64

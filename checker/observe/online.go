@@ -19,7 +19,7 @@ type EarlyAck struct {
 // record was durable on the disks that the ack rule names.
 type DurableAck struct {
 	Count int        // acknowledgements
-	Early []EarlyAck // those that came too early, at most maxNoted
+	Early []EarlyAck // acknowledgements that came too early, at most maxNoted
 	More  int        // early ones beyond those
 }
 
@@ -53,7 +53,7 @@ type Touch struct {
 // another.
 type Islands struct {
 	Count   int     // disk operations
-	Foreign []Touch // those that crossed, at most maxNoted
+	Foreign []Touch // operations that crossed, at most maxNoted
 	More    int     // crossings beyond those
 }
 

@@ -13,8 +13,8 @@ type Haste uint8
 
 // The kinds of haste.
 const (
-	Unasked      Haste = iota + 1 // a member of the set had not told of its logs when the leader began
-	WorseLog                      // a member had told of a better log than the one that was adopted
+	Unasked      Haste = iota + 1 // a member of the set had not reported its logs when the leader began
+	WorseLog                      // a member had reported a better log than the adopted one
 	SettledEarly                  // the reform was over, and a member lacked a record that the leader had adopted
 	LostCounted                   // the disk of a member had been lost since it was in the set before. Of all slots
 )

@@ -11,7 +11,7 @@ import (
 
 // The truth, at every instant, about the figures that nodes report.
 
-// Extent is up to where something reached from an instant on.
+// Extent is the end of a log, or of a part of it, from an instant on.
 type Extent struct {
 	At  int64 // true time, ns
 	Seq lineage.Seq
@@ -195,7 +195,8 @@ type Delivery struct {
 	At     int64 // true time, ns
 }
 
-// Delivered notes that a report reached a process. One that was never seen is not noted.
+// Delivered notes that a report reached a process. A report that the observer did not see leave is
+// not noted.
 func (h *Health) Delivered(to, by Process, number uint64, at int64) {
 	for i := len(h.Reports) - 1; i >= 0; i-- {
 		if r := &h.Reports[i]; r.By == by && r.Number == number {

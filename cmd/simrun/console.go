@@ -243,7 +243,7 @@ func (k *console) wants(ctx context.Context, name string, file []byte) error {
 	return nil
 }
 
-// ended tells how a line has ended.
+// ended prints how a line has ended.
 func (k *console) ended(line string, err error) {
 	told, text := heeded{Schema: campaign.Schema, Type: "heeded", Line: line, Done: err == nil}, line+": done"
 	if err != nil {

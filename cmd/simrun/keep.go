@@ -103,8 +103,8 @@ func (k *keepFlags) write(p *scenarios.Plan) (path string, err error) {
 	return path, errors.Join(err, file.Close())
 }
 
-// keepAsItIs puts a recorded plan that no longer fails among the regressions. One that
-// proves nothing is refused.
+// keepAsItIs puts a recorded plan that no longer fails among the regressions. A plan that proves
+// nothing is refused.
 func (c *command) keepAsItIs(p *scenarios.Plan, f *shrinkFlags) error {
 	k := &f.keep
 	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Porcupine: true})

@@ -54,7 +54,7 @@ func (c *command) list() *cobra.Command {
 	}
 }
 
-// catalogues prints those that are named, or all that can be found.
+// catalogues prints the named lists, or all.
 func (c *command) catalogues(names []string) error {
 	for _, l := range catalogues {
 		wanted := len(names) == 0

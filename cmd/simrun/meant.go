@@ -14,8 +14,8 @@ import (
 	"github.com/tidaldb/tidalsim/internal/nearest"
 )
 
-// didYouMean names the nearest of names as something that follows an error's text, "" if none
-// is near.
+// didYouMean returns the end of an error's text that names the nearest of names, "" if none is
+// near.
 func didYouMean(name, prefix string, names []string) string {
 	if near := nearest.Name(name, names); near != "" {
 		return fmt.Sprintf("; did you mean %s%s?", prefix, near)

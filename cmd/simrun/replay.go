@@ -41,7 +41,7 @@ type replayed struct {
 	Reproduced  bool              `json:"reproduced"`
 	Mended      bool              `json:"mended"`  // the recording failed, and its run no longer does
 	Entries     int               `json:"entries"` // disruptions and deviations that the plan lists
-	Unused      []string          `json:"unused"`  // those that had no effect
+	Unused      []string          `json:"unused"`  // entries that had no effect
 	Findings    []checker.Finding `json:"findings"`
 	Simulated   int64             `json:"simulated_ns"`
 	Operations  int               `json:"operations"`

@@ -91,7 +91,7 @@ the command line says outweighs it.`,
 	return cmd
 }
 
-// regressions is where committed plans are, unless told otherwise.
+// regressions is the directory of committed plans, unless a flag names another.
 const regressions = "testdata/regressions"
 
 // withoutRegressions lets seeds run in a directory without committed plans, and says so, unless
@@ -183,7 +183,7 @@ func exclusive(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// completeScenarios tells a shell the names that run takes.
+// completeScenarios gives a shell the names that run takes.
 func completeScenarios(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
 	for _, s := range scenarios.All() {
 		names = append(names, s.Name+"\t"+s.Story)
@@ -215,8 +215,8 @@ func selected(names []string) (list []string, err error) {
 	return list, nil
 }
 
-// ranges returns the seeds to run. A campaign that ends by time begins at a base
-// of its own, unless told otherwise, so that it is not the same every day.
+// ranges returns the seeds to run. A campaign that ends by time begins at a base of its own, unless
+// a flag sets it, so that it is not the same every day.
 func (f *runFlags) ranges() (ranges []campaign.Range, err error) {
 	for _, text := range f.seed {
 		seed, err := plan.ParseSeed(text)

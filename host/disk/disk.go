@@ -33,9 +33,9 @@ type Config struct {
 	// sync; 0 is none. The machine does not see them, and a close takes them away; a reader of the
 	// file after a crash finds some at its end.
 	Reserve int64
-	// Keep, if not empty, is a directory outside of the disk's own, on the same file
-	// system, that files move to when they are removed, for an observer: the file
-	// p becomes Keep/p/n, n counting up. The machine cannot tell.
+	// Keep, if not empty, is a directory outside of the disk's own, on the same file system, that
+	// files move to when they are removed, for an observer: the file p becomes Keep/p/n, n counting
+	// up. The machine does not notice.
 	Keep string
 	// Measure, if not nil, receives every operation that has ended: the time since its submission,
 	// and the bytes that it wrote or read. Several goroutines call it at once.
@@ -90,8 +90,8 @@ type task struct {
 	ahead  int      // tasks before it that are not done
 }
 
-// Open opens the directory at path, making it if it is missing. done is told of
-// every completion, by several goroutines at once, and must not wait for the disk.
+// Open opens the directory at path, making it if it is missing. done is called with every
+// completion, by several goroutines at once, and must not wait for the disk.
 func Open(path string, c Config, done func(Completion)) (*Disk, error) {
 	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
 	if err := os.MkdirAll(path, 0o700); err != nil {
@@ -238,9 +238,8 @@ func (d *Disk) Close() error {
 	return errors.Join(failed, d.root.Close())
 }
 
-// List returns the names in the directory at path in ascending order, those of
-// directories with a trailing slash; nil if there is no such directory. An error
-// is anything else that prevents an answer.
+// List returns the names in the directory at path in ascending order, those of directories with a
+// trailing slash; nil if there is no such directory. Any other failure is an error.
 func (d *Disk) List(path string) ([]string, error) {
 	dir, err := d.root.Open(clean(path))
 	if errors.Is(err, fs.ErrNotExist) {

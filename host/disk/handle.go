@@ -11,10 +11,9 @@ import (
 // handle is an open file. Its operations are in one chain, so that one worker at a
 // time has it.
 //
-// A file that is appended to after a sync is a log, and will be synced again and
-// again. There Reserve bytes are filled with zeros ahead: to sync bytes that are
-// overwritten a file system has to write them and nothing else, where one that is
-// appended to needs its journal too.
+// A file that is appended to after a sync is a log, and will be synced again and again. There
+// Reserve bytes are filled with zeros ahead. To sync overwritten bytes a file system has to write
+// only them; to sync appended bytes it needs its journal too.
 //
 // Invariant: zeroed is 0, or the file is zero from size to zeroed and ends there.
 type handle struct {
@@ -79,7 +78,7 @@ func (h *handle) cut(size int64) error {
 	return err
 }
 
-// truncate cuts a file. One that is short enough stays as it is.
+// truncate cuts a file. A file that is short enough stays as it is.
 func (h *handle) truncate(length int64) env.Errno {
 	size, err := h.length()
 	if err != nil || length < 0 || length >= size {

@@ -147,7 +147,7 @@ type driver struct {
 	env    env.Env
 	client *client.Client
 	record *recorder
-	sweeps bool // it is the one that reads everything in the end
+	sweeps bool // this client reads every entity at the end
 
 	next  int // number of the next call
 	swept int // entities read in the end

@@ -105,9 +105,9 @@ func (r *run) dump(seen *observe.Run) error {
 	return nil
 }
 
-// readLog reads the whole log of a slot, from its first record: segments that the
-// node has, and those that it removed. One recovery from nothing judges them; that
-// it finds damage is a finding, through the log that is not there.
+// readLog reads the whole log of a slot, from its first record: segments that the node has, and
+// those that it removed. One recovery from nothing judges them. Damage that it finds becomes a
+// finding, through the records that are missing.
 func (r *run) readLog(seen *observe.Run, id wal.Identity) error {
 	dir := filepath.FromSlash(id.Dir())
 	segments := map[string][]byte{}
@@ -161,7 +161,7 @@ func ascending(segments map[string][]byte) []wal.Segment {
 	return list
 }
 
-// judge asks the judges, and decides whether the run has shown anything.
+// judge asks the judges, and decides whether the run counts.
 func (r *run) judge(seen *observe.Run) {
 	r.result.Verdict = checker.Held
 	for _, name := range judges {

@@ -42,7 +42,7 @@ type Options struct {
 	Clients int           // 1..16
 	Seed    uint64        // of the workload and of the moments; the machine adds its own chance
 	Dir     string        // for everything; must not be there yet, or be empty
-	// Progress, if not nil, is told after every round.
+	// Progress, if not nil, is called after every round.
 	Progress func(round int)
 }
 
@@ -74,7 +74,7 @@ func (o *Options) validate() error {
 type Result struct {
 	Kills     int // signals that found the node alive
 	Struck    int // of these, how many found calls under way
-	Unserved  int // of these, how many came before the node had answered anything since its start
+	Unserved  int // of these, how many came before the node had answered since its start
 	Acked     int
 	Refused   int
 	Unknown   int
@@ -89,8 +89,8 @@ type Result struct {
 	History  *history.History
 }
 
-// Run lives through all rounds and judges. An error says that it could not be run,
-// or that ctx ended it; everything that the node does wrong is a finding.
+// Run lives through all rounds and judges. An error says that it could not be run, or that ctx
+// ended it; every fault of the node is a finding.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := o.validate(); err != nil {
 		return nil, err

@@ -47,9 +47,9 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 }
 
 // AcceptLoss lets a shard begin anew after the loss of every disk that had its acknowledged
-// records. It returns when the shard has a set that a leader can come from. Until then clients are
-// told that the shard is corrupt, and the acknowledged records are gone for good. If any node may
-// still have those records, the shard has such a set already, and nothing happens.
+// records. It returns when the shard has a set that a leader can come from. Until then the shard
+// refuses clients as corrupt, and the acknowledged records are gone for good. If any node may still
+// have those records, the shard has such a set already, and nothing happens.
 func (c *Cluster) AcceptLoss(ctx context.Context, shard lineage.Shard) error {
 	return c.duties(ctx, c.operator(), control.Command{Kind: control.AcceptLoss, Shard: shard})
 }

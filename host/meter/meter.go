@@ -22,7 +22,7 @@ type Meter struct {
 	Disk                    [env.OpSyncDir + 1]Histogram
 	DiskBytes, DiskErrors   [env.OpSyncDir + 1]atomic.Uint64
 	Sent, SentBytes         atomic.Uint64 // messages handed to the network
-	Received, ReceivedBytes atomic.Uint64 // messages that the machine was told
+	Received, ReceivedBytes atomic.Uint64 // messages that the machine received
 }
 
 // The least bounds of buckets.

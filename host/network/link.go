@@ -9,13 +9,13 @@ import (
 	"github.com/tidaldb/tidalsim/host/frame"
 )
 
-// link is the sender's end of the connection to one peer. It connects when there is
-// something to send, and again when the connection breaks.
+// link is the sender's end of the connection to one peer. It connects when the first message waits,
+// and again when the connection breaks.
 type link struct {
 	network *Network
 	to      env.ID
 	address string
-	wake    chan struct{} // holds one; something is queued
+	wake    chan struct{} // holds one; a message is queued
 
 	mu     sync.Mutex
 	queue  []byte // frames that wait

@@ -43,8 +43,8 @@ type Config struct {
 	// Anywhere allows a listener that others than this machine can reach. There is
 	// neither authentication nor encryption.
 	Anywhere bool
-	// Deliver is told of every message, by several goroutines at once. It may block;
-	// payload is valid until it returns.
+	// Deliver is called with every message, by several goroutines at once. It may block; payload is
+	// valid until it returns.
 	Deliver func(from env.ID, payload []byte)
 }
 
@@ -188,8 +188,8 @@ func (n *Network) forget(conn net.Conn) {
 	delete(n.inbound, conn)
 }
 
-// greet hears a hello, and makes its connection the one that counts. It returns nil
-// if it does not: no hello, not for this process, or older than another one.
+// greet reads a hello, and makes its connection the valid one. It returns nil if it does not: no
+// hello, not for this process, or older than another one.
 func (n *Network) greet(conn net.Conn, r *frame.Reader) (*peer, frame.Hello) {
 	defer func() {
 		n.mu.Lock()

@@ -135,8 +135,8 @@ func collect[T any](to chan<- prometheus.Metric, families []family[T], row *T, l
 	}
 }
 
-// collectName tells which of the names from first to last is the one: 1 for that, 0 for
-// the others, and nothing if it is not known.
+// collectName sends 1 for the name of the present state, 0 for the other names from first to last,
+// and nothing if the state is unknown.
 func collectName[T interface {
 	~uint8
 	String() string

@@ -72,7 +72,7 @@ func show(c *health.Cluster) *shown {
 	return s
 }
 
-// columns reads names; one that begins with # is of numbers.
+// columns reads names; a column with # before its name is of numbers.
 func columns(names ...string) (list []column) {
 	for _, name := range names {
 		text, number := strings.CutPrefix(name, "#")

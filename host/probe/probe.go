@@ -2,8 +2,8 @@
 // whether it serves, and the health of every node by its account, for people as JSON and for
 // Prometheus. It only reads: a request can change nothing.
 //
-// The one rule to remember: a machine is looked at between two of its Steps, and within a
-// time. One that is stuck makes an answer bad, and never late.
+// The one rule to remember: a machine is looked at between two of its Steps, and within a time. A
+// stuck machine makes an answer bad, and never late.
 package probe
 
 import (
@@ -51,7 +51,7 @@ type Config struct {
 	Anywhere bool
 	Inspect  Inspect
 	Patience time.Duration // how long an answer may take; 0 means Patience
-	Counts   *meter.Meter  // of the process, told at /metrics too; may be nil
+	Counts   *meter.Meter  // of the process, shown at /metrics too; may be nil
 	Log      *log.Logger   // of faults of connections; nil: none
 }
 
@@ -68,7 +68,7 @@ type Server struct {
 
 // Bounds of a server.
 const (
-	MaxConnections = 64 // more wait for one that ends
+	MaxConnections = 64 // further connections wait until one ends
 	MaxHeader      = 8 << 10
 	requestTimeout = 5 * time.Second  // for a request to be read, and for its answer to be taken
 	idleTimeout    = 60 * time.Second // more than the usual interval of scrapes

@@ -117,9 +117,9 @@ func (d *Disk) paceOf(op *env.Op) (slow, stall int64) {
 	return slow, stall
 }
 
-// Finish tells that the device has done operation ref, at the time that it was
-// due. started is told which operations it begins with instead, and when they
-// are due. Complete must be called with ref afterwards.
+// Finish says that the device has done operation ref, at the time that it was due. started receives
+// the operations that it begins with instead, and their due times. Complete must be called with ref
+// afterwards.
 func (d *Disk) Finish(now int64, ref uint32, started func(ref uint32, at int64)) {
 	o := &d.ops[ref]
 	o.due = waiting

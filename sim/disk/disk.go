@@ -121,7 +121,7 @@ func New(process uint64, decider *chance.Decider) *Disk {
 	return d
 }
 
-// Started tells how often the disk's process was started before: it is a part of every
+// Started sets how often the disk's process was started before: the number is a part of every
 // decision from now on.
 func (d *Disk) Started(restarts uint64) { d.scope = chance.InStart(d.process, restarts) }
 
@@ -164,7 +164,7 @@ func (d *Disk) inode(dir bool) *inode {
 	return n
 }
 
-// Unsynced reports whether a power crash could lose anything that was written.
+// Unsynced reports whether a power crash could lose any written byte or entry.
 func (d *Disk) Unsynced() bool { return d.dirty > 0 || len(d.pending) > 0 }
 
 // Free returns the bytes that the disk still takes.
@@ -183,9 +183,9 @@ func (d *Disk) PathOf(f env.File) string {
 	return ""
 }
 
-// Submit accepts an operation at time now and returns its number and when the
-// device has done it: Finish must be called then. It is -1 while the operation
-// waits for others: Finish of another will tell.
+// Submit accepts an operation at time now and returns its number and when the device has done it:
+// Finish must be called then. It is -1 while the operation waits for others: Finish of another
+// operation will give the time.
 func (d *Disk) Submit(now int64, op *env.Op) (ref uint32, at int64) {
 	ref = d.slot()
 	o := &d.ops[ref]

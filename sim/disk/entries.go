@@ -82,7 +82,7 @@ func (d *Disk) lookUp(path string) *inode {
 type known struct {
 	paths [4]string
 	nodes [4]*inode // nil: nothing is remembered
-	next  int       // the one that is replaced next
+	next  int       // the next one to replace
 	all   map[string]*inode
 }
 

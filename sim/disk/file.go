@@ -40,7 +40,7 @@ type write struct {
 	truncate bool // cut the file at offset instead
 }
 
-// written adds a change to those that are not synced.
+// written adds a change to the unsynced ones.
 func (f *inode) written(key env.Key, offset int64) *write {
 	n := len(f.writes)
 	f.writes = slices.Grow(f.writes, 1)[:n+1]

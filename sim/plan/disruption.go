@@ -177,8 +177,8 @@ func (k *Kind) UnmarshalText(text []byte) error {
 type Anchor struct {
 	// Point is the name of a fault point of the disruption's process, or of Of.
 	Point string `json:"point,omitempty"`
-	// Unsynced waits until the process's disk holds something that a power
-	// failure could lose.
+	// Unsynced waits until the process's disk holds a write or an entry that a power failure could
+	// lose.
 	Unsynced bool `json:"unsynced,omitempty"`
 	// Of is the process that the moment belongs to. One process is disrupted when another one has
 	// reached a point, as a leader that dies while a follower fetches records.

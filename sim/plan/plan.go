@@ -79,7 +79,7 @@ type Plan struct {
 	Network network.Profile `json:"network"`
 	Disk    disk.Profile    `json:"disk"`
 	Clocks  []Clock         `json:"clocks,omitempty"`
-	// Links are those that differ from Network; the last one of a link counts.
+	// Links are the links that differ from Network; the last entry of a link counts.
 	Links []network.LinkProfile `json:"links,omitempty"`
 
 	// Rates are the probabilities of deviations, used while Deviations is nil.

@@ -42,7 +42,7 @@ func (d Disruption) String() string {
 	return b.String()
 }
 
-// String tells the anchor in pairs of a word and a value.
+// String returns the anchor as pairs of a word and a value.
 func (a Anchor) String() string {
 	s := ""
 	switch {
@@ -105,7 +105,7 @@ func parseSpan(text string) (int64, error) {
 	return 0, fmt.Errorf("%q is not a span like 5ms", text)
 }
 
-// parseUnits reads a decimal number of units of so many ns; it is false for one that is no
+// parseUnits reads a decimal number of units of so many ns; it is false for a number that is no
 // whole number of ns, or too large.
 func parseUnits(number string, unit int64) (int64, bool) {
 	whole, fraction, point := strings.Cut(number, ".")

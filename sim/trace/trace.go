@@ -67,8 +67,7 @@ func (e Entry) String() string {
 }
 
 // Hash is the fold of a run: three chains, so that a difference says at once whether the world
-// decided differently, the machines behaved differently, or the clients were told something
-// different.
+// decided differently, the machines behaved differently, or the clients got other answers.
 type Hash struct {
 	Decisions, State, Clients uint64
 }

@@ -60,11 +60,6 @@ const (
 	Failed             // the user looks at the operation, and calls Wait, Tolerate, Clear or Abandon
 )
 
-var turnNames = [...]string{"ignore", "submit", "ended", "failed"}
-
-// String returns the name of t.
-func (t Turn) String() string { return turnNames[t] }
-
 // Whole is the Length of a read that stands behind an open: so much as the opened file has.
 const Whole int64 = -1
 

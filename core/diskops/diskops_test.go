@@ -110,7 +110,7 @@ func TestAListIsDoneInOrder(t *testing.T) {
 				at = fmt.Sprintf("%v %d of %d", list.Kind(), n, of)
 			}
 			if got := d.kinds(); got != c.want || turn != c.turn || at != c.at || len(c.choices) > 0 {
-				t.Errorf("asked for %q, turn %v, at %q, %d choices left; want %q, %v, %q, 0", got, turn, at, len(c.choices), c.want, c.turn, c.at)
+				t.Errorf("asked for %q, turn %d, at %q, %d choices left; want %q, %d, %q, 0", got, turn, at, len(c.choices), c.want, c.turn, c.at)
 			}
 		})
 	}
@@ -128,7 +128,7 @@ func TestAReadOfTheWholeFile(t *testing.T) {
 		t.Errorf("%d bytes are read of a file of 12345", got)
 	}
 	if turn := list.Done(d.last(env.OK, 12345)); turn != diskops.Submit || list.Kind() != env.OpClose {
-		t.Fatalf("behind the read comes %v, turn %v; want close, submit", list.Kind(), turn)
+		t.Fatalf("behind the read comes %v, turn %d; want close, turn %d", list.Kind(), turn, diskops.Submit)
 	}
 	list.Back()
 	list.Op().Offset = 7
@@ -197,7 +197,7 @@ func walk(t *rapid.T, list *diskops.List, d *device, late *[]env.OpID) {
 	turn := list.Start()
 	for {
 		if over := m.ended == len(m.ops); over != (turn == diskops.Ended) || over == list.Busy() {
-			t.Fatalf("%d of %d operations have ended, the turn is %v, busy %t", m.ended, len(m.ops), turn, list.Busy())
+			t.Fatalf("%d of %d operations have ended, the turn is %d, busy %t", m.ended, len(m.ops), turn, list.Busy())
 		} else if over {
 			return
 		}
@@ -224,11 +224,11 @@ func walk(t *rapid.T, list *diskops.List, d *device, late *[]env.OpID) {
 		done := d.last(err, 0)
 		turn = list.Done(done)
 		if again := list.Done(done); turn != diskops.Ended && again != diskops.Ignore {
-			t.Fatalf("a completion counts twice: %v", again)
+			t.Fatalf("a completion counts twice: turn %d", again)
 		}
 		harmless := m.ops[m.ended].Kind == env.OpRemove && err == env.NotExist || m.ops[m.ended].Kind == env.OpMkdir && err == env.Exist
 		if (turn == diskops.Failed) != (err != env.OK && !harmless) {
-			t.Fatalf("%v ends with %v, and the turn is %v", m.ops[m.ended].Kind, err, turn)
+			t.Fatalf("%v ends with %v, and the turn is %d", m.ops[m.ended].Kind, err, turn)
 		}
 		if turn != diskops.Failed {
 			m.ended, m.tries = m.ended+1, 0

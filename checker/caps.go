@@ -19,7 +19,8 @@ const nameCaps = "caps"
 //
 //	over-cap           a record made the slot grow beyond the cap in force there
 //	tenant-over-cap    a record made all slots of a tenant together grow beyond its limit
-//	shares-over-limit  the shares of a tenant's slots, or the sum that they may hold, are more than its limit
+//	shares-over-limit  the shares of a tenant's slots, or the sum that they may hold, are more
+//	                   than its limit
 //	refused-with-room  a cap refused an operation that would not have passed it
 //	wrong-resource     one cap refused an operation that another one comes before
 //	wrong-figures      a refusal names another limit or use than the actual one

@@ -25,8 +25,8 @@ const nameConfiguration = "configuration"
 // the place which the node was founded with, in one entry of its own:
 //
 //	epoch           the epoch went back or up by more than one, or the leader changed within one
-//	promoted        the leader of a new epoch was not in the set before, or was excluded from a slot;
-//	                or it was eligible, and is not alone in the new set
+//	promoted        the leader of a new epoch was not in the set before, or was excluded from a
+//	                slot; or it was eligible, and is not alone in the new set
 //	gone-promoted   a later life of the new leader's node was registered before
 //	two-at-once     more than one member entered or left the set within one epoch
 //	amid-reform     a member entered or left while the set was being reformed

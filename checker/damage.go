@@ -13,7 +13,8 @@ const nameDamage = "damage"
 //	cut-too-far          a recovery ended before a whole record that its files hold
 //	beyond-the-files     a recovery ended behind all that its files hold
 //	repaired-otherwise   a recovery left files that do not end where it said
-//	another-record       files hold another record in the place of a durable one, and nothing harmed the disk
+//	another-record       files hold another record in the place of a durable one, and nothing
+//	                     harmed the disk
 //	lost-durable         files do not hold a record that was durable, and nothing harmed the disk
 //	begun-anew           a node began an empty log in a directory that has a manifest
 //	corrupt-for-nothing  a node found its log corrupt, and nothing harmed the disk

@@ -13,8 +13,8 @@ const nameReform = "reform"
 //	unasked        the leader began its epoch, and a member had not reported its log
 //	worse-log      a member had reported a better log than the leader began with
 //	lost-counted   a set was formed anew of a node whose disk had been lost since it was in the set
-//	settled-early  the reform was over, and a member's device lacked a record that the leader had adopted,
-//	               or the record that begins the epoch
+//	settled-early  the reform was over, and a member's device lacked a record that the leader had
+//	               adopted, or the record that begins the epoch
 //
 // Members that are excluded from a slot are left out.
 func judgeReform(run *observe.Run, _ Options) Report {

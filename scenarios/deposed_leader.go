@@ -53,8 +53,8 @@ var deposedLeader = &Scenario{
 // once more.
 const turns = 4
 
-// takeTurns cuts nodes off in turn, or lets their machines sleep, each until another one has led for a while, and returns
-// when the last of them is over.
+// takeTurns cuts nodes off in turn, or lets their machines sleep, each until another one has led for
+// a while, and returns when the last of these disruptions is over.
 func (d *draw) takeTurns(p *Plan) int64 {
 	s := p.Cluster.Shared
 	leader, at := uint32(s.Shards[0].Replicas[0]), d.between("first turn", 0, 100, 200)*millisecond

@@ -447,7 +447,8 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			}
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
 			dump.Node = uint32(i)
-			if r.run.Shared && r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 { // else a damaged part may remain that no node has read since
+			// A rotted log may have a damaged part that no node has read since.
+			if r.run.Shared && r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 {
 				retain(&r.run, r.world.Disk(env.ID(i)), dump.Node, d.Tenant, d.Slot)
 			}
 			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}

@@ -29,7 +29,9 @@ const (
 	Refused                        // an operation was refused for want of a token
 	Appended                       // the record Seq was appended without an announced admission, or it came back
 	Capped                         // an operation was refused for a cap; RefusalOf says which
-	GivenBack                      // the disk or the limits had no room for the operation, at Seq; it and the records behind it are not in the log after all. Seq 0: it was never seen
+	// GivenBack: the disk or the limits had no room for the operation, at Seq. It and the records
+	// behind it are not in the log after all. Seq 0: it was never seen.
+	GivenBack
 )
 
 // Resource is the resource that a refusal is about. The numbers are those of the wire format.

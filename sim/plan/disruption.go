@@ -47,20 +47,28 @@ const (
 	DiskFull                  // the disk takes no more bytes
 	SyncFail                  // syncs of Files fail, Amount of them at most, and drop the bytes that they should have made durable
 	WriteFail                 // writes to Files fail, Amount of them at most, after a part was written
-	Rot                       // a bit (Amount 0) or a sector (RottenSector and the values behind it) of the bytes that may be damaged in Files is damaged
-	Wipe                      // the process dies, if it runs, and its disk is replaced by an empty one; it restarts after For
-	WallStep                  // the wall clock steps by Amount ns
-	MonoStep                  // the monotonic clock steps back by Amount ns, which real ones never do
-	Drift                     // the monotonic clock runs Amount ppm faster than the plan's clocks say
-	ReadFail                  // reads of Files fail, Amount of them at most
-	EntryFail                 // Files cannot be created, opened, renamed, removed, cut or made a directory, Amount times at most
-	NoSpace                   // no space for the metadata of Files: syncs fail as by SyncFail, nothing is created, renamed or made a directory, Amount times at most
-	Shut                      // links to and from Peer take no new messages; those on their way arrive
-	ShutInto                  // only links into the process take nothing new
-	ShutOutOf                 // only links out of the process take nothing new
-	SlowLink                  // links to and from Peer are Amount times slower
-	Suspend                   // the machine sleeps: its process does not run, its disk does nothing, arriving messages are lost; then its clocks have jumped ahead
-	Restore                   // the process dies, if it runs, and its disk is replaced by a copy of its content at the last start of the process; it restarts after For
+	// Rot damages a bit (Amount 0) or a sector (RottenSector and the values behind it) of the bytes
+	// that may be damaged in Files.
+	Rot
+	Wipe      // the process dies, if it runs, and its disk is replaced by an empty one; it restarts after For
+	WallStep  // the wall clock steps by Amount ns
+	MonoStep  // the monotonic clock steps back by Amount ns, which real ones never do
+	Drift     // the monotonic clock runs Amount ppm faster than the plan's clocks say
+	ReadFail  // reads of Files fail, Amount of them at most
+	EntryFail // Files cannot be created, opened, renamed, removed, cut or made a directory, Amount times at most
+	// NoSpace leaves no space for the metadata of Files: syncs fail as by SyncFail, and nothing is
+	// created, renamed or made a directory, Amount times at most.
+	NoSpace
+	Shut      // links to and from Peer take no new messages; those on their way arrive
+	ShutInto  // only links into the process take nothing new
+	ShutOutOf // only links out of the process take nothing new
+	SlowLink  // links to and from Peer are Amount times slower
+	// Suspend lets the machine sleep: its process does not run, its disk does nothing, and arriving
+	// messages are lost. After it the clocks have jumped ahead.
+	Suspend
+	// Restore kills the process, if it runs, and replaces its disk by a copy of its content at the
+	// last start of the process. The process restarts after For.
+	Restore
 )
 
 // The amounts of Rot that damage a sector.

@@ -31,9 +31,9 @@ var faceless = map[string]int{
 
 	"core":         179,
 	"core/assert":  1,
-	"core/control": 7,
+	"core/control": 6,
 	"core/fault":   3,
-	"core/group":   8,
+	"core/group":   3,
 	"core/health":  2,
 	"core/keyed":   2,
 	"core/metalog": 5,

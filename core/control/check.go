@@ -75,7 +75,7 @@ func (p *Plane) checkEligible(s *Shard, what string) error {
 	return nil
 }
 
-// checkPlace reports a shard whose replicas are in the wrong place or too few.
+// checkPlace reports a shard with too few replicas, or with replicas in the wrong place.
 func (p *Plane) checkPlace(s *Shard) error {
 	if s.Min < 1 || s.Min > len(s.Replicas) || len(s.Replicas) > MaxReplicas {
 		return contradiction("shard %d: %d replicas, min %d", s.ID, len(s.Replicas), s.Min)

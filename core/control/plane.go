@@ -352,8 +352,8 @@ func (p *Plane) reformable(s *Shard) bool {
 	if slices.ContainsFunc(s.InSync, func(m Member) bool { return p.hasRestarted(m) && !p.isLost(m) }) {
 		return s.Reformed || !promotable
 	}
-	// Each member that is left lacks records of a slot. A member that lost its disk may have had
-	// them, and no other replica does: the slot waits for an operator, and the others need a leader.
+	// Each remaining member lacks records of a slot. A member that lost its disk may have had them,
+	// and no other replica does. The slot waits for an operator, and the other slots need a leader.
 	return !promotable && len(s.Eligible) == 0 && p.leavesWhole(s) && slices.ContainsFunc(s.InSync, p.isLost)
 }
 

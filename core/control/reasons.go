@@ -11,22 +11,24 @@ type Because uint8
 
 // The reasons for steps, and those for waiting.
 const (
-	_                Because = iota
-	Heard                    // Register: the node was heard in a higher incarnation
-	LeaderRestarted          // Elect: the leader's process has ended
-	LeaderSilent             // Elect: the leader was not heard for the bound
-	LeaderExcluded           // Elect: the leader lacks records of a slot
-	NobodyWhole              // Reform: no member of the set can be promoted, and all are heard
-	MemberBack               // Reform: a member of a set that is being reformed has restarted
-	ReplicaGone              // Assign: the replica's node was not heard for the bound
-	Unregistered             // wait: the member was heard in a higher incarnation; its registration is proposed
-	JustBegan                // wait: the process leads the meta log for less than the bound
-	OnlyHope                 // wait: no other member may lead, and this one is silent
-	OnlyExcluded             // wait: the member lacks records of a slot, and no other one may lead
-	ReformIncomplete         // wait: the set is to be reformed, and the member is silent
-	LogsOutstanding          // wait: the leader gathers the logs of a reformed set, and the member is silent
-	NoLegalNode              // wait: no node can take the place of the replica
-	LeaderDrains             // Elect: the leader's node is drained
+	_               Because = iota
+	Heard                   // Appear: the node was heard in a higher incarnation
+	LeaderRestarted         // Elect: the leader's process has ended
+	LeaderSilent            // Elect: the leader was not heard for the bound
+	LeaderExcluded          // Elect: the leader lacks records of a slot
+	NobodyWhole             // Reform: no member of the set can be promoted, and all are heard
+	MemberBack              // Reform: a member of a set that is being reformed has restarted
+	ReplicaGone             // Assign: the replica's node was not heard for the bound
+	// wait: the member was heard in a higher incarnation, not registered here yet
+	Unregistered
+	JustBegan        // wait: the process leads the meta log for less than the bound
+	OnlyHope         // wait: no other member may lead, and this one is silent
+	OnlyExcluded     // wait: the member lacks records of a slot, and no other one may lead
+	ReformIncomplete // wait: the set is to be reformed, and the member is silent
+	// wait: the leader gathers the logs of a reformed set, and this member is silent
+	LogsOutstanding
+	NoLegalNode  // wait: no node can take the place of the replica
+	LeaderDrains // Elect: the leader's node is drained
 	// wait: the leader's node is drained, and no other member may lead and is heard
 	NobodyElse
 	LeaderStalled     // Elect: the leader's disk has made nothing durable for the bound

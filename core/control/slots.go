@@ -64,7 +64,7 @@ func (t *Tenant) Room() (room quota.Share) {
 }
 
 // InForce reports whether the limits hold in every slot. Each log has its grant, and together the
-// slots can use no more than the limits; or they use more from before, and none can grow.
+// slots can use no more than the limits. If their use is above a lowered limit, no slot can grow.
 func (t *Tenant) InForce() bool {
 	for i := range t.Slots {
 		if s := &t.Slots[i]; s.Taken != s.Granted {

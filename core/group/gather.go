@@ -18,7 +18,7 @@ import (
 //  2. It adopts the best log of each slot: the highest epoch in the last record, then the longest.
 //  3. Then it begins to lead.
 
-// gathering is what the node has learned about the logs of the other members.
+// gathering is the node's knowledge of the logs of the other members.
 type gathering struct {
 	answered []control.Member
 	telling  []telling // members that have reported some of their logs
@@ -171,7 +171,7 @@ func (g *Group) choose(e env.Env) {
 		return
 	}
 	for _, m := range g.known.InSync {
-		// A member that was not asked may be the only one that has what was committed.
+		// A member that was not asked may be the only one that has a committed record.
 		//safety:all-in-sync-asked by=reform on=all-members-restart
 		if m != g.self && !slices.Contains(g.gather.answered, m) {
 			return

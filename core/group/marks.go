@@ -40,8 +40,8 @@ func (m *marks) add(seq lineage.Seq, now env.Time) {
 	m.list = append(m.list, mark{seq, now})
 }
 
-// thin drops marks whose records may take the time of the mark before. If that is not enough, the
-// oldest marks become less exact.
+// thin drops each mark that is close enough to the mark before. If that is not enough, the oldest
+// marks become less exact.
 func (m *marks) thin(now env.Time) {
 	kept := m.list[:1]
 	for i := 1; i+1 < len(m.list); i++ {

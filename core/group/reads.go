@@ -18,7 +18,8 @@ import (
 //
 //  1. The read arrives.
 //  2. The leader starts a round of confirmations, shared by all reads that wait.
-//  3. Every member confirms that it knows no higher epoch. So no other leader has committed anything before the read arrived.
+//  3. Every member confirms that it knows no higher epoch. So no other leader has committed
+//     anything before the read arrived.
 //  4. The leader answers.
 //
 // A follower asks the leader for its commit index, waits until it has applied that much, and
@@ -48,8 +49,8 @@ type reads struct {
 	waiting []Read
 	round   peer.Round // the current round of confirmations, or the last one
 	under   bool       // a round is under way
-	// verified is the last round after whose beginning a read of the meta log found this node
-	// leading.
+	// verified is the last round in which a read of the meta log, begun after the round, found this
+	// node leading.
 	verified peer.Round
 	number   uint64 // questions asked so far
 	now      Read   // the read that is being answered

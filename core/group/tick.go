@@ -202,7 +202,7 @@ func (g *Group) opened(s *slot) bool {
 	if !s.r.Leads() || s.r.Durable().Seq < s.r.Opening() {
 		return false
 	}
-	// A member that lacks the adopted records may lack what was committed.
+	// A member that lacks the adopted records may lack committed ones.
 	//safety:settled-when-durable-on-all false by=reform on=all-members-restart
 	if !quorum.Has(g.acceptors(s), s.r.Opening()) {
 		return false

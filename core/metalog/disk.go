@@ -190,7 +190,7 @@ func (l *Log) write(e env.Env) {
 	d.length = d.size + int64(len(data))
 	ops := []env.Op{{Kind: env.OpAppend, File: d.handle, Data: data}}
 	if d.awaited() || d.noted > 0 {
-		// Entries and votes are durable before anybody is told of them.
+		// Make entries and votes durable before another member hears of them.
 		ops = append(ops, env.Op{Kind: env.OpSync, File: d.handle})
 	}
 	l.run(e, appending, ops...)

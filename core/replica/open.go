@@ -21,7 +21,7 @@ import (
 type recovery struct {
 	files []found      // manifest, newest snapshot, segments ascending
 	next  int          // file being read
-	list  diskops.List // that reads it
+	list  diskops.List // reads the file
 	end   wal.Recovery
 
 	superfluous []found // covered by the snapshot; removed once every file is judged sound

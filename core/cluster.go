@@ -1,10 +1,9 @@
-// Package core is the reference implementation of tidalDB's control plane logic:
-// the Node that keeps tenants' slots, and the Client that talks to it. Both are
-// state machines over package env: they run unchanged in a simulated world and
-// on a real machine.
+// Package core is the reference implementation of a node of tidalDB: the Node that keeps
+// tenants' slots. It is a state machine over package env: it runs unchanged in a simulated
+// world and on a real machine. Package client holds the machines that talk to it.
 //
-// Node.Step and Client.Step are the index of the protocol: one case per event
-// and message. The rules themselves are in the packages below.
+// Node.Step is the index of the protocol: one case per event and message. The rules
+// themselves are in the packages below.
 package core
 
 import (

@@ -62,7 +62,7 @@ type Client struct {
 
 	links    keyed.List[link]       // by node
 	linksDue env.Time               // the earliest instant at which one of links is
-	routes   keyed.List[shardRoute] // by shard, if shards are shared
+	routes   keyed.List[shardRoute] // by shard
 	sessions keyed.List[session]    // by tenant and slot
 	calls    []call
 	results  []Result
@@ -113,7 +113,7 @@ type call struct {
 	query    Query            // Query
 	frames   []uint64         // attempts that are not resolved
 	attempts uint32
-	hop      hop      // where it goes, if shards are shared
+	hop      hop      // where it goes
 	due      env.Time // when it is sent (again); Never: it waits for its link or session
 	deadline env.Time
 }
@@ -173,9 +173,7 @@ func (c *Client) ask(id tenant.ID, kind wire.Kind, s signal.Signal) (uint64, boo
 func (c *Client) begin(k *call) uint64 {
 	k.deadline = c.env.Now().Add(c.patience.Deadline)
 	number := k.id
-	if c.places.Grouped() {
-		c.aim(k)
-	}
+	c.aim(k)
 	c.try(len(c.calls) - 1)
 	c.rearm()
 	return number

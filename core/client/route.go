@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Where a call goes when shards are replica groups. The client knows the replicas of a shard,
+// Where a call goes. The client knows the replicas of a shard,
 // and believes one of them to lead: the founding leader, the one that a redirect names, or, if
 // no answer comes, the next one. A wrong guess costs a redirect, never an error.
 
@@ -75,10 +75,7 @@ func (c *Client) aim(k *call) {
 
 // target returns where a call goes.
 func (c *Client) target(k *call) env.ID {
-	switch {
-	case !c.places.Grouped():
-		return k.place.Node
-	case k.query.Anywhere:
+	if k.query.Anywhere {
 		return k.hop.to
 	}
 	return c.routeOf(k.place).leader
@@ -111,7 +108,7 @@ func (c *Client) patient(k *call) uint32 {
 func (c *Client) goOn(k *call) {
 	stays := k.hop.stays
 	k.hop.stays = false
-	if !c.places.Grouped() || stays || k.hop.sent != c.target(k) {
+	if stays || k.hop.sent != c.target(k) {
 		return
 	}
 	k.hop.redirects = 0

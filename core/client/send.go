@@ -139,9 +139,7 @@ func (c *Client) openSession(p *placement.Entry) {
 	s.nonce = c.nonce
 	k := c.add(wire.OpenSession, p)
 	k.nonce = s.nonce
-	if c.places.Grouped() {
-		c.aim(k)
-	}
+	c.aim(k)
 	c.try(len(c.calls) - 1)
 }
 

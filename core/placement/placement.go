@@ -39,8 +39,8 @@ type Group struct {
 // changed after that.
 type Map struct {
 	Placements []Entry
-	// Groups, if not empty, says which nodes hold each shard; else each shard has one
-	// replica, on the node of its placements.
+	// Groups says which nodes hold a shard. A shard that it does not name has one replica, on
+	// the node of its placements.
 	Groups []Group
 
 	order   []uint32           // places in Placements, by tenant and slot; nil if they are in that order
@@ -52,7 +52,7 @@ type Map struct {
 // hosted is one shard's part of a map.
 type hosted struct {
 	home       env.ID   // its node, or its first leader
-	replicas   []env.ID // that hold it at first; nil if it has one
+	replicas   []env.ID // that hold it at first
 	placements []int    // ascending
 }
 
@@ -67,10 +67,10 @@ func (m *Map) InShard(id lineage.Shard) []int {
 	return nil
 }
 
-// Grouped reports whether shards are replica groups.
+// Grouped reports whether shards are replica groups, in which the leader changes.
 func (m *Map) Grouped() bool { return len(m.Groups) > 0 }
 
-// Replicas returns the nodes that hold a shard at first; nil if shards are no replica groups.
+// Replicas returns the nodes that hold a shard at first; nil if nothing is known of the shard.
 func (m *Map) Replicas(shard lineage.Shard) []env.ID {
 	if s := m.shard(shard); s != nil {
 		return s.replicas
@@ -147,6 +147,9 @@ func (m *Map) indexShards() {
 		}
 		if s.placements == nil {
 			s.home = p.Node
+		}
+		if s.replicas == nil {
+			s.replicas = []env.ID{p.Node}
 		}
 		s.placements = append(s.placements, i)
 	}

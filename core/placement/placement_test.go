@@ -83,19 +83,20 @@ func routesAsComputed(t *rapid.T, m *Map, id tenant.ID, slots []int) {
 	}
 }
 
-// Nodes that hold a shard come from its group alone; a shard without a group has none.
+// A group says which nodes hold a shard; a shard without one is on the node of its placements.
 func TestReplicas(t *testing.T) {
-	m := Map{Placements: []Entry{{Shard: 1, Node: 5}, {Slot: 1, Shard: 2, Node: 6}}}
-	m.Index()
-	if m.Grouped() || m.Replicas(1) != nil {
-		t.Errorf("a map without groups is grouped: %t, shard 1 on %v", m.Grouped(), m.Replicas(1))
+	m := Map{
+		Placements: []Entry{{Shard: 1, Node: 5}, {Slot: 1, Shard: 2, Node: 6}, {Slot: 2, Shard: 2, Node: 6}},
+		Groups:     []Group{{1, []env.ID{5, 6, 7}}, {3, []env.ID{7, 5}}},
 	}
-	m.Groups = []Group{{1, []env.ID{5, 6, 7}}, {3, []env.ID{7, 5}}}
 	m.Index()
-	for shard, want := range map[lineage.Shard][]env.ID{1: {5, 6, 7}, 2: nil, 3: {7, 5}} {
+	for shard, want := range map[lineage.Shard][]env.ID{1: {5, 6, 7}, 2: {6}, 3: {7, 5}, 4: nil} {
 		if got := m.Replicas(shard); !m.Grouped() || !slices.Equal(got, want) {
 			t.Errorf("shard %d is on %v, want %v", shard, got, want)
 		}
+	}
+	if alone := (&Map{Placements: m.Placements}); alone.Grouped() {
+		t.Error("a map without groups is grouped")
 	}
 	if m.HomeOf(3, 9) != 9 || m.HomeOf(1, 9) != 5 {
 		t.Errorf("homes %d and %d, want 9, since nothing is placed in shard 3, and 5", m.HomeOf(3, 9), m.HomeOf(1, 9))

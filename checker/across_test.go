@@ -13,8 +13,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// divided makes runs by hand of a tenant in replica groups. Its slots have honest
-// buckets, by a node's clock that shows true time; their shares are what a test says.
+// divided makes runs by hand of a tenant in replica groups. Its slots have honest buckets, by a
+// node's clock that shows true time; the test chooses their shares.
 type divided struct {
 	run     *observe.Run
 	buckets [3]bucket
@@ -33,7 +33,7 @@ func (w *world) divide(limits tenant.Limits) *divided {
 
 func nothingWritten(lineage.Seq) (lineage.Chain, bool) { return 0, false }
 
-// append puts a record at the end of a slot's log, as who leads there does.
+// append puts a record at the end of a slot's log, as its leader does.
 func (d *divided) append(slot lineage.Slot, at int64, rec record.Record) {
 	l := d.run.Log(home, slot)
 	if len(l.Entries) == 0 && rec.Kind != record.EpochStart {

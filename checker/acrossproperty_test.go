@@ -43,10 +43,9 @@ func largestOf(all []tenant.Limits) (rate, burst uint64) {
 	return rate, burst
 }
 
-// overrunsAcross is the rule of tenantRate word for word: whether some window that ends
-// with operation j, and begins with another one or just before or after limits change,
-// holds more than the burst at its beginning, what the rates earn in it, and 1. In units
-// of 1e-15 tokens.
+// overrunsAcross is the rule of tenantRate word for word: whether some window admits more than the
+// burst at its beginning, the earnings of the rates in it, and 1. The window ends with operation j,
+// and begins with another one or just before or after limits change. In units of 1e-15 tokens.
 func overrunsAcross(run *observe.Run, ops []int64, changes []int64, j int) bool {
 	unit := big.NewInt(nano * ppm)
 	overrun := func(from int64, burst uint64, count int) bool {
@@ -147,11 +146,11 @@ type honest struct {
 	slots  []leader
 	limits tenant.Limits // that the control plane goes for
 	meta   uint64        // index of the meta log
-	fresh  record.Limits // what was taken at this very instant: it is given later
+	fresh  record.Limits // taken at this very instant, and given later
 	open   int           // place of the command that is not answered, or -1
 	lives  uint64
-	full   bool // a mistake: whoever takes over begins with a full bucket
-	early  bool // a mistake: what is taken is given before that is in the log
+	full   bool // a mistake: a new leader begins with a full bucket
+	early  bool // a mistake: a taken share is given before its taking is in the log
 }
 
 type leader struct {
@@ -229,7 +228,7 @@ func (h *honest) grant(slot int, share record.Limits) {
 	l.committed = len(h.log(slot).Entries)
 }
 
-// holds is what a slot's log adds up to, or that of the first records.
+// holds is the use of a slot by its log, or by the first records.
 func (h *honest) holds(slot, records int) (live uint64) {
 	there := map[signal.Entity]bool{}
 	for _, e := range h.log(slot).Entries[:records] {
@@ -245,8 +244,8 @@ func (h *honest) holds(slot, records int) (live uint64) {
 	return live
 }
 
-// free is what the shares of all slots leave of the limits, less than 0 if they are above.
-// Of entities, what a slot holds, or held before what is not committed, is not free.
+// free is the part of the limits outside the shares of all slots, less than 0 if the shares are
+// above. Of entities, the use of a slot is not free, nor is its use before uncommitted records.
 func (h *honest) free() (rate, burst, entities int64) {
 	l := absolute(h.limits)
 	rate, burst, entities = int64(l.Rate-h.fresh.Rate), int64(l.Burst-h.fresh.Burst), int64(l.Entities)
@@ -278,7 +277,7 @@ func (h *honest) take(slot int) {
 	h.fresh.Burst += s.Burst - less.Burst
 }
 
-// give raises the share of a slot by some of what is free.
+// give raises the share of a slot by some of the free part.
 func (h *honest) give(slot int) {
 	rate, burst, entities := h.free()
 	if h.early {
@@ -288,7 +287,7 @@ func (h *honest) give(slot int) {
 	s.Rate += rapid.Uint64Range(0, uint64(max(0, rate))).Draw(h.t, "more rate")
 	s.Burst += rapid.Uint64Range(0, uint64(max(0, burst))).Draw(h.t, "more burst")
 	room := uint64(max(0, entities))
-	s.Entities = max(s.Entities, min(h.holds(slot, len(h.log(slot).Entries)), s.Entities+room)) // what it holds anyway
+	s.Entities = max(s.Entities, min(h.holds(slot, len(h.log(slot).Entries)), s.Entities+room)) // the slot's use anyway
 	if room > 0 {
 		s.Entities += rapid.Uint64Range(0, room-min(room, s.Entities-h.slots[slot].share.Entities)).Draw(h.t, "more entities")
 	}

@@ -92,8 +92,8 @@ func TestAvailability(t *testing.T) {
 	})
 }
 
-// gaps are times in which no change of shard 1 was acknowledged, in a cluster whose silence is
-// 300 ms and whose slowness is 600 ms.
+// Gaps without an acknowledged change of shard 1, in a cluster with a silence of 300 ms and a
+// slowness of 600 ms.
 func TestAvailabilityOfChanges(t *testing.T) {
 	type outage = observe.Outage
 	gap := func(from, to int64, outages ...outage) func(*world) {

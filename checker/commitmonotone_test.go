@@ -29,7 +29,7 @@ func TestCommitMonotone(t *testing.T) {
 		{name: "announced and kept", verdict: Held, make: func(w *world) {
 			c := w.announced(2)
 			c.Announced(lifeOn(0), home, 0, 3, w.tick())
-			c.Announced(lifeOn(1), home, 0, 2, w.tick()) // who leads next does not know it yet
+			c.Announced(lifeOn(1), home, 0, 2, w.tick()) // the next leader does not know it yet
 			c.Applied(lifeOn(2), home, 0, 2, w.tick())
 			c.Announced(lifeOn(1), home, 0, 3, w.tick())
 		}},

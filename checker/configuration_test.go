@@ -6,8 +6,8 @@ import (
 	"github.com/tidaldb/tidalsim/checker/observe"
 )
 
-// configuration notes a configuration of shard 4 as an honest control plane founds it, nodes
-// 0 to 2 in sync in their first lives, with what a test changes.
+// configuration notes a configuration of shard 4 as an honest control plane founds it, nodes 0 to 2
+// in sync in their first incarnations, with the changes of a test.
 func (w *world) configuration(version uint64, change func(*observe.Configuration)) {
 	c := observe.Configuration{
 		Shard: 4, Version: version, Index: 10 * version, Epoch: 1, Leader: first(0), Min: 2, At: int64(version) * ms,

@@ -51,7 +51,7 @@ func (w *world) led() {
 	}
 }
 
-// decided notes what the control plane has decided by its entry 9.
+// decided notes the decisions of the control plane up to its entry 9.
 func (w *world) decided() {
 	for kind, numbers := range [][]uint64{
 		observe.NodeObject: {1, 0}, observe.ShardObject: shardDecided, observe.TenantObject: tenantDecided,
@@ -121,7 +121,7 @@ func (w *world) toldHealth() *observe.Telling {
 	return t
 }
 
-// tells is all of that, with what is told wrong.
+// tells is a run with all of that, and with the report spoiled.
 func tells(spoil func(w *world, t *observe.Telling)) func(*world) {
 	return func(w *world) {
 		w.led()

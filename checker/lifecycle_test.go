@@ -24,7 +24,7 @@ func (w *world) configured(version uint64) {
 	w.append(&record.Record{Kind: record.Config, Limits: limits})
 }
 
-// founded is a world whose tenant was there from the beginning.
+// founded is a world with a founding tenant.
 func (w *world) founded() { w.run.Founded = append(w.run.Founded, home) }
 
 // dropped is a whole drop, with its tombstone.
@@ -137,8 +137,8 @@ func TestLifecycle(t *testing.T) {
 	})
 }
 
-// A slot whose tenant was dropped need not be there in the end; what was told of it
-// before is judged as ever, and a tombstone that nobody asked for excuses nothing.
+// A slot of a dropped tenant need not be there at the end. Earlier answers are judged as ever, and
+// a tombstone that no operator asked for excuses nothing.
 func TestNoLossOfDroppedTenants(t *testing.T) {
 	judged(t, "no-loss", []given{
 		{name: "dropped", verdict: Held, make: func(w *world) {

@@ -25,7 +25,7 @@ func TestLifecycleOfReplicaGroups(t *testing.T) {
 		return record.Limits{Rate: l.Rate / 2, Burst: l.Burst / 2, Entities: l.Entities / 2, Bytes: l.Bytes / 2}
 	}
 	founding := tenant.Limits{Rate: 1000, Burst: 4, Entities: 6, Bytes: 1010}
-	// halves is a tenant whose two slots have half of its limits each, and its end.
+	// halves is a tenant with two slots, each with half of its limits, and its end.
 	halves := func(w *world) *divided {
 		d := w.divide(founding)
 		d.run.Founded = append(d.run.Founded, home)

@@ -329,9 +329,9 @@ func TestLinearizable(t *testing.T) {
 	})
 }
 
-// Where the witness fails, the search must find every order that explains the
-// answers: the log may be wrong about where a change stands, and an entity that was
-// deleted does not tell what it was. Each row has an order that is not the log's.
+// Where the witness fails, the search must find every order that explains the answers: the log may
+// be wrong about where a change stands, and a deleted entity does not show its former state. Each
+// row has an order that is not the log's.
 func TestNarrowingLosesNoOrder(t *testing.T) {
 	for name, make := range map[string]func(*world){
 		"a write that the log has before a deletion came after it": func(w *world) {
@@ -400,8 +400,8 @@ func TestSearchEndsWhenItsBudgetDoes(t *testing.T) {
 	}
 }
 
-// Writes that nobody acknowledged are open for ever. What reads saw of them
-// bounds the search nevertheless.
+// Writes without an acknowledgement are open for ever. The reads that saw them bound the search
+// nevertheless.
 func TestUnresolvedWritesDoNotExplodeTheSearch(t *testing.T) {
 	w := newWorld()
 	var open []int

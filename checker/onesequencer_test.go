@@ -7,7 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// claim notes what a life of a node did in an epoch of shard 4.
+// claim notes an act of an incarnation of a node in an epoch of shard 4.
 func (w *world) claim(kind observe.ClaimKind, node uint32, incarnation uint64, epoch lineage.ShardEpoch, change func(*observe.Claim)) {
 	w.run.Shared = true
 	c := observe.Claim{Kind: kind, By: observe.Process{Node: node, Incarnation: incarnation}, Shard: 4, Epoch: epoch, At: w.tick()}

@@ -36,7 +36,7 @@ func (w *world) row(node uint32, n int) []lineage.Chain {
 	return chains
 }
 
-// replicas lets three nodes have what is in the log, and hold it to the end.
+// replicas lets three nodes have the records of the log, and hold them to the end.
 func (w *world) replicas() {
 	w.shared()
 	l := w.log()

@@ -146,8 +146,8 @@ func TestReplicasEqual(t *testing.T) {
 	})
 }
 
-// The judge's fold in any order of creations, deletions and evictions is the sum that is
-// made anew from what is there.
+// The judge's fold in any order of creations, deletions and evictions equals the sum that is made
+// anew from the final contents.
 func TestTheFoldOfASlotIsItsSum(t *testing.T) {
 	var s Scratch
 	w := newWorld()

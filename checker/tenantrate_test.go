@@ -11,7 +11,7 @@ import (
 
 func TestTenantRate(t *testing.T) {
 	limits := tenant.Limits{Rate: 1000, Burst: 4}
-	// halves is a tenant whose two slots have half of the limits each.
+	// halves is a tenant with two slots, each with half of the limits.
 	halves := func(w *world) *divided {
 		d := w.divide(limits)
 		d.share(0, ms, 500, 2)

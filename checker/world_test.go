@@ -27,8 +27,8 @@ const (
 // bytes for as many signals.
 var homeLimits = record.Limits{Version: 1, Rate: homeRate, Burst: homeBurst, Entities: 65533, Bytes: 65533 * 101}
 
-// world makes runs by hand: an honest little cluster of one slot, every call of
-// which takes a millisecond, and whose evidence a test then spoils.
+// world makes runs by hand: an honest little cluster of one slot, with calls of a millisecond each.
+// A test then spoils the evidence.
 type world struct {
 	run     observe.Run
 	hist    history.History
@@ -190,8 +190,7 @@ func (w *world) dump() *observe.Dump {
 	return d
 }
 
-// given is one row of a checker's table: a run made by hand, and what has to be
-// said about it.
+// given is one row of a checker's table: a run made by hand, and the expected report.
 type given struct {
 	name    string
 	make    func(*world)

@@ -21,11 +21,11 @@ import (
 	"github.com/tidaldb/tidalsim/host/disk"
 )
 
-// writers share what they have to do, and note how long each answer took.
+// writers share the signals to send, and note how long each answer took.
 type writers struct {
 	ready  sync.WaitGroup
 	mu     sync.Mutex
-	left   int            // signals that nobody has sent yet
+	left   int            // signals that are not sent yet
 	open   int            // signals without an answer
 	want   client.Outcome // of every signal; 0: whatever it is
 	failed error
@@ -159,8 +159,8 @@ func race(b *testing.B, shared *writers, n int, reserve int64, limits tenant.Lim
 	}
 }
 
-// stopwatch adds up the Steps of a node. What a Step asks of the
-// disk and of the network is handed over within it, and costs time there too.
+// stopwatch adds up the Steps of a node. The requests of a Step to the disk and the network are
+// handed over within it, and cost time there too.
 type stopwatch struct {
 	*core.Node
 	took []time.Duration
@@ -192,8 +192,8 @@ func (m *idler) Step(*env.Event) {
 
 func (m *idler) Status(*env.Status) {}
 
-// BenchmarkStepOnHost measures what a Step costs whatever the machine does in it: the
-// queue, the clock, the timer that brings it.
+// BenchmarkStepOnHost measures the cost of a Step whatever the machine does in it: the queue, the
+// clock, the timer that brings it.
 func BenchmarkStepOnHost(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -214,9 +214,9 @@ func BenchmarkStepOnHost(b *testing.B) {
 	<-p.Done()
 }
 
-// BenchmarkNodeOnHost measures what a real node's one goroutine does for a signal:
-// all of its Steps, per signal. docs/calibration.md compares it with what the same
-// Steps charge a virtual CPU.
+// BenchmarkNodeOnHost measures the work of a real node's one goroutine for a signal: all of its
+// Steps, per signal. docs/calibration.md compares it with the charges of the same Steps to a
+// virtual CPU.
 func BenchmarkNodeOnHost(b *testing.B) {
 	for _, c := range []struct {
 		name    string

@@ -122,8 +122,8 @@ func TestHostConforms(t *testing.T) {
 	envtest.Run(t, func(t *testing.T) envtest.Host { return &machines{t: t} })
 }
 
-// TestHostConformsAsConfiguredOtherwise: one worker is slower and nothing else, and
-// what is allocated ahead or kept is not seen.
+// TestHostConformsAsConfiguredOtherwise: one worker is slower and nothing else, and the machine
+// does not see bytes that are allocated ahead or files that are kept.
 func TestHostConformsAsConfiguredOtherwise(t *testing.T) {
 	envtest.Run(t, func(t *testing.T) envtest.Host {
 		m := &machines{t: t}

@@ -61,8 +61,8 @@ func TestInspectIsBetweenSteps(t *testing.T) {
 	}
 }
 
-// Who waits for a process that is stuck is told so, however many have waited before, and
-// nobody's look is taken once he has gone.
+// A caller that waits for a stuck process gets an error, however many have waited before. The look
+// of a caller that has gone is not taken.
 func TestInspectGivesUp(t *testing.T) {
 	p, letGo := stuck(t)
 	for i := range 2 * host.MaxInspections {

@@ -48,7 +48,7 @@ func told(t *testing.T, scenario string, seed plan.Seed) *Seed {
 
 var block = regexp.MustCompile(`(?s)<script type="([^"]+)" id="([^"]+)">(.*?)</script>`)
 
-// blocks returns what a page carries as data, by name.
+// blocks returns the data blocks of a page, by name.
 func blocks(page string) map[string]string {
 	found := map[string]string{}
 	for _, m := range block.FindAllStringSubmatch(page, -1) {
@@ -74,7 +74,7 @@ func unzipped(t *testing.T, text string) []byte {
 	return data
 }
 
-// What the columns say is what the story says: read here as the page reads them.
+// The columns have the same content as the story: the test reads them as the page does.
 func TestColumnsAreTheStory(t *testing.T) {
 	s := told(t, "failover", 5)
 	found := blocks(draw(t, s))
@@ -128,7 +128,7 @@ func TestAPageStandsAlone(t *testing.T) {
 	}
 }
 
-// Tenants beyond what the column can tell apart, and texts beyond the first plane, are told.
+// Tenants beyond the capacity of the column, and texts beyond the first plane, are told.
 func TestColumnsHaveBounds(t *testing.T) {
 	story := make([]scenarios.Told, 70000)
 	for i := range story {

@@ -8,11 +8,10 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// BenchmarkSeeds runs the first hundred seeds of a scenario over and over and
-// tells, in CPU time of the whole process, what a Step and an operation cost, trace
-// hashing and the checkers of every seed included. The figures in docs/speed.md
-// are its. Between calm and the longer calm lies what a Step costs once everything
-// has been set up.
+// BenchmarkSeeds runs the first hundred seeds of a scenario over and over. It reports the cost of a
+// Step and of an operation in CPU time of the whole process, trace hashing and the checkers of
+// every seed included. The figures in docs/speed.md are its. The difference between calm and the
+// longer calm is the cost of a Step once everything has been set up.
 func BenchmarkSeeds(b *testing.B) {
 	for _, c := range []struct {
 		name       string
@@ -65,9 +64,9 @@ func BenchmarkSeeds(b *testing.B) {
 	}
 }
 
-// BenchmarkSize tells what a Step costs in a cluster of 3 nodes, in one of 60 nodes with the
-// same tenants and signals, and in ones of 60 with more of them, at last with as many on each
-// node, in CPU time of the whole process, the checkers included. Nothing is disrupted.
+// BenchmarkSize reports the cost of a Step, in CPU time of the whole process, the checkers
+// included: in a cluster of 3 nodes, in one of 60 nodes with the same tenants and signals, and in
+// ones of 60 with more of them, at last with as many on each node. Nothing is disrupted.
 func BenchmarkSize(b *testing.B) {
 	few := fleetSize{regions: 1, nodes: 3, shards: 15, tenants: 500, clients: 2, signals: 5000}
 	spread, more := wholeFleet, wholeFleet

@@ -6,9 +6,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Rot is within the budget: a slot whose durable bytes rot is found out, others
-// serve, and nothing that was answered is answered differently. The judges would
-// object; here it counts that it happens at all.
+// Rot is within the budget: a slot with rotten durable bytes is found out, others serve, and no
+// answer changes. The judges would object; here it counts that it happens at all.
 func TestRotIsFoundOut(t *testing.T) {
 	r := NewRunner()
 	damaged, stopped := 0, 0

@@ -34,7 +34,7 @@ var forbiddenCases = []struct {
 		early(p, int64(seed)*millisecond/4, 1)
 		return p
 	}},
-	{OnlyCopyTwice, func(seed plan.Seed) *Plan { // all but the first sector, so that nothing confirms what is damaged
+	{OnlyCopyTwice, func(seed plan.Seed) *Plan { // all but the first sector, so that nothing confirms the damaged bytes
 		p := rotting(seed, ".seg")
 		early(p, 4*millisecond+int64(seed)*millisecond, 60)
 		return p
@@ -67,7 +67,7 @@ func rotting(seed plan.Seed, files string) *Plan {
 	return p
 }
 
-// What the budget forbids loses something: without the veto a judge objects. With it the same
+// A forbidden fault loses acknowledged records: without the veto a judge objects. With it the same
 // plan holds, and the veto names the row.
 func TestAForbiddenFaultLosesSomething(t *testing.T) {
 	r := NewRunner()
@@ -102,7 +102,7 @@ func TestAForbiddenFaultLosesSomething(t *testing.T) {
 	}
 }
 
-// Of each kind of fault less than a fifth is vetoed: what the plans draw is what happens.
+// Of each kind of fault less than a fifth is vetoed: most drawn faults happen.
 func TestFewFaultsAreVetoed(t *testing.T) {
 	r := NewRunner()
 	var struck, vetoed [plan.KindCount]int

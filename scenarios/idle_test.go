@@ -25,10 +25,10 @@ func (s *shell) Status(status *env.Status) {
 	}
 }
 
-// idleBytes is what a node keeps in memory for each of its idle tenants: what goes when
-// three nodes go that hold nothing but such tenants, and the configuration that the cluster
-// was founded with. Their disks, which are the world's, stay. The meta log is on three
-// others, of which member is the same: what the control plane knows of a tenant.
+// idleBytes is the memory of a node for each of its idle tenants: the memory that is freed when
+// three nodes go that hold nothing but such tenants, and the founding configuration of the cluster.
+// Their disks, which are the world's, stay. The meta log is on three other nodes, and member is the
+// same for one of them: the control plane's knowledge of a tenant.
 func idleBytes(tb testing.TB, tenants int) (holder, member int64) {
 	p := fleetOf(1, fleetSize{regions: 1, nodes: 6, shards: max(3, tenants/33), tenants: tenants, clients: 1, signals: 1})
 	for i := range p.Cluster.Tenants {

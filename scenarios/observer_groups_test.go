@@ -14,8 +14,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// A drain that is taken back, and asked for again soon, may be told to no node in between: the
-// observer reads from the control plane who is drained, whenever it sees a new configuration.
+// A drain that is taken back, and soon asked for again, may never be announced in between: the
+// observer reads the draining nodes from the control plane, whenever it sees a new configuration.
 func TestTheObserverKnowsOfDrainsThatNobodyWasToldOf(t *testing.T) {
 	plane := control.New(&control.Cluster{
 		Meta:   []env.ID{0, 1, 2},

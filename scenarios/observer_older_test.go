@@ -31,7 +31,7 @@ func TestACopyHasWhatLivesBeforeItHad(t *testing.T) {
 		"and then the disk is an empty one": {[]olderCopy{{1, 1, 2}}, 0, 3, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := &observer{boots: make([]boot, 3), shared: &sharedView{starts: lives, copies: c.copies}} // nobody runs
+			o := &observer{boots: make([]boot, 3), shared: &sharedView{starts: lives, copies: c.copies}} // no node runs
 			if got := o.lostSince(lives[c.before].member, lives[c.in].member); got != c.lost {
 				t.Errorf("lost: %v, want %v", got, c.lost)
 			}
@@ -39,8 +39,8 @@ func TestACopyHasWhatLivesBeforeItHad(t *testing.T) {
 	}
 }
 
-// What a node has of a log when it starts from an older copy is what the copy holds, whatever
-// became of the log on the disk that is lost: a recovery that finds it finds nothing strange.
+// A node that starts from an older copy has the logs of the copy, whatever became of the lost disk:
+// a recovery that finds them finds nothing strange.
 func TestTheObserverFollowsACopy(t *testing.T) {
 	stranger := func(seq lineage.Seq) (record.Record, lineage.Chain) {
 		rec := record.Record{Tenant: 2, Placement: 1, Epoch: 2, Kind: record.EntityPut, Seq: seq, Entity: 9}
@@ -110,8 +110,8 @@ func TestAnEmptyDiskIsNoCopy(t *testing.T) {
 }
 
 // copyOfMember is a seed in which an older copy takes the place of the disk of node 1, which was
-// started again some time before, and then node 0 loses power. unheard: node 2 hears nobody from
-// before that start until after the copy was made.
+// started again some time before, and then node 0 loses power. unheard: node 2 receives nothing
+// from before that start until after the copy was made.
 func copyOfMember(seed plan.Seed, unheard bool) *Plan {
 	p := diskLoss.Plan(seed)
 	p.World.Disruptions = []plan.Disruption{
@@ -126,9 +126,9 @@ func copyOfMember(seed plan.Seed, unheard bool) *Plan {
 	return p
 }
 
-// A member of the meta log that does not know of the last start of another one counts on an
-// older copy of it, with which it is a majority: the two coordinate without what the third one and
-// the lost disk had agreed on. The budget forbids the copy then, and only then.
+// A member of the meta log that does not know of the last start of another one counts on an older
+// copy of it. The two are a majority, and coordinate without the entries that the third one and the
+// lost disk had agreed on. The budget forbids the copy then, and only then.
 func TestACopyThatWouldBeCountedOnIsVetoed(t *testing.T) {
 	r, harmed := NewRunner(), 0
 	run := func(p *Plan, o Options) *Result {

@@ -12,15 +12,15 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// grouped is a stage whose log, of node 0, has two records of epoch 1, and is one of a shard.
+// grouped is a stage of a shard, with a log of node 0 that has two records of epoch 1.
 func grouped(t *testing.T) *stage {
 	s := play(t, plan.Rates{}, nil, makes, writes, writes, syncs, func(*stage) {})
 	s.o.shared = &sharedView{}
 	return s
 }
 
-// A leader counts on a replica for what this life of its log has acknowledged in the leader's
-// epoch. The judge does not object to what the leader cannot have heard of yet.
+// A leader counts on a replica for the acknowledgements of the present life of its log in the
+// leader's epoch. The judge does not object if the leader cannot have received the news yet.
 func TestTheObserverSeesWhatNobodyAcknowledged(t *testing.T) {
 	member := control.Member{Node: 1, Incarnation: 7}
 	acked := func(epoch lineage.ShardEpoch, from env.Incarnation, life peer.Life, seq lineage.Seq) peer.Appended {

@@ -19,13 +19,13 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// The observer is the witness of all judges. Here a puppet in a world of its own writes,
-// syncs, removes and sends what a node might, one act after the other; each row says what
-// the observer has to note of it. Each of these mistakes in the observer fails a row: bytes in
-// the page cache count as durable; an acknowledgement is looked up in another log; what a
-// recovery cut is not noted; a power failure is missed; a snapshot counts, or covers, before
-// its name is durable; a claim, the last record of a file or what a cut leaves is off by one;
-// a failed sync is put down to another log; files are read without a look at seq and chain.
+// The observer is the witness of all judges. Here a puppet in a world of its own writes, syncs,
+// removes and sends like a node, one act after the other. Each row says how the observer has to
+// note the act. Each of these mistakes in the observer fails a row: bytes in the page cache count
+// as durable; an acknowledgement is looked up in another log; the cut of a recovery is not noted; a
+// power failure is missed; a snapshot counts, or covers, before its name is durable; a claim, the
+// last record of a file or the end after a cut is off by one; a failed sync is put down to another
+// log; files are read without a look at seq and chain.
 
 // stage is a world with one puppet for a node and one for a client.
 type stage struct {
@@ -39,7 +39,7 @@ type stage struct {
 	seq   lineage.Seq
 }
 
-// act is what the puppet does in one Step. What it asks of the disk is done before the next.
+// act is one Step of the puppet. Its disk operations are done before the next act.
 type act func(s *stage)
 
 type puppet struct{ s *stage } // nil: it does nothing
@@ -203,7 +203,7 @@ func TestTheObserverKnowsWhatIsDurable(t *testing.T) {
 	}
 }
 
-// What a power failure leaves of a torn write is durable, and it is no copy of the record:
+// The part of a torn write that a power failure leaves is durable, and it is no copy of the record:
 // also while the node is down, and until its recovery has cut it.
 func TestATornRecordIsNoCopy(t *testing.T) {
 	s := play(t, plan.Rates{chance.DiskTorn: chance.Million}, powerAt(2), makes, writes, func(*stage) {})
@@ -216,7 +216,7 @@ func TestATornRecordIsNoCopy(t *testing.T) {
 	}
 }
 
-// Nor is a record whose segment has lost its header: no recovery reads it.
+// Nor is a record in a segment without its header: no recovery reads it.
 func TestARecordBehindATornHeaderIsNoCopy(t *testing.T) {
 	s := play(t, plan.Rates{}, powerAt(2), makes, writes, func(*stage) {})
 	w := s.o.writesOf(0, 2, 0)
@@ -230,8 +230,8 @@ func TestARecordBehindATornHeaderIsNoCopy(t *testing.T) {
 	}
 }
 
-// What was durable on a disk that is lost was a copy, in the life that the set names, and what
-// was not durable yet, or is another record, was none.
+// A durable record on a lost disk was a copy, in the incarnation that the set names. A record that
+// was not durable yet, or another record, was none.
 func TestWhatWentWithItsDiskWasACopy(t *testing.T) {
 	s := play(t, plan.Rates{}, nil, makes, writes, syncs, writes, func(*stage) {})
 	w := s.o.writesOf(0, 2, 0)
@@ -290,7 +290,7 @@ func TestTheObserverSeesHazards(t *testing.T) {
 	}
 }
 
-// What a node finds is compared with what the files hold, and with what became durable.
+// The logs that a node finds are compared with the files, and with the records that became durable.
 func TestTheObserverReadsWhatIsOpened(t *testing.T) {
 	found := func(seq lineage.Seq) act {
 		return func(s *stage) { hits(fault.RecoveryReading, 0)(s); hits(fault.RecoverySyncing, seq)(s) }

@@ -174,8 +174,8 @@ func TestAPanicIsTold(t *testing.T) {
 	}
 }
 
-// Of a large run a part can be told: its lines are those of the whole, and what it follows
-// from outside is left out.
+// Of a large run a part can be told: its lines are those of the whole, and links to lines outside
+// are left out.
 func TestAPartOfARunIsTold(t *testing.T) {
 	found, err := Find("failover")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Who is asked how the cluster is does nothing for it: whenever nodes are asked, the same
-// happens to the last bit.
+// A node that is asked for its health does nothing for it: whenever nodes are asked, the run is the
+// same to the last bit.
 func TestAskingChangesNothing(t *testing.T) {
 	for _, s := range []*Scenario{multiSlot, failover, sharedLifecycle} {
 		a, b, moved := NewRunner(), NewRunner(), false

@@ -35,7 +35,7 @@ func drawTrouble(t *rapid.T) plan.Disruption {
 		d.For = span
 	}
 	switch d.Kind {
-	case plan.SlowLink: // what was sent is still on its way then
+	case plan.SlowLink: // messages are still on their way then
 		d.Amount = rapid.Int64Range(1, 20).Draw(t, "amount")
 	case plan.SlowDisk:
 		d.Amount = rapid.Int64Range(1, 1000).Draw(t, "amount")

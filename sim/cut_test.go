@@ -8,8 +8,8 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// A run that is cut short stops there, also while a disruption waits for what never comes,
-// and what has happened until then is as in the whole run.
+// A run that is cut short stops there, also while a disruption waits for a moment that never comes,
+// and all events until then are as in the whole run.
 func TestARunIsCutShort(t *testing.T) {
 	waits := []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{Point: "writing", Nth: 1000}}}
 	late := []plan.Disruption{{Kind: plan.Kill, When: plan.Anchor{At: 20 * ms}}}

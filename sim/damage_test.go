@@ -46,8 +46,8 @@ type mayDamage = func(process env.ID, path string, from, to int64) bool
 
 func anything(env.ID, string, int64, int64) bool { return true }
 
-// rotten lives through disruptions at 5 ms and a power failure at 6 ms, and
-// returns what the files then hold.
+// rotten lives through disruptions at 5 ms and a power failure at 6 ms, and returns the contents of
+// the files after it.
 func rotten(t *testing.T, w *sim.World, seed plan.Seed, may mayDamage, disruptions ...plan.Disruption) map[string][]byte {
 	t.Helper()
 	p := plan.Quiet()

@@ -76,8 +76,8 @@ func (w *witness) open() {
 
 func (w *witness) Status(*env.Status) {}
 
-// witnessed lives through p with two witnesses, until 10 ms after the calm part
-// began, and returns what they noted and when it began.
+// witnessed lives through p with two witnesses, until 10 ms after the calm part began, and returns
+// their notes and when it began.
 func witnessed(t *testing.T, w *sim.World, p *plan.Plan, mayDamage func(env.ID, string, int64, int64) bool) ([]fact, int64) {
 	t.Helper()
 	var notes []fact
@@ -96,7 +96,7 @@ func witnessed(t *testing.T, w *sim.World, p *plan.Plan, mayDamage func(env.ID, 
 	return notes, calm
 }
 
-// within lists what was noted in [from, to), each once, in order.
+// within lists the notes in [from, to), each once, in order.
 func within(notes []fact, from, to int64) (list []string) {
 	for _, n := range notes {
 		if n.at >= from && n.at < to {
@@ -163,7 +163,7 @@ func TestWhatLastsHasItsEffectAndEnds(t *testing.T) {
 				slices.Sort(want)
 				from, until := 9*ms, 14*ms
 				if len(c.lacks) > 0 && c.d.Amount == 0 {
-					from += ms / 2 // what was on its way may still arrive
+					from += ms / 2 // messages on their way may still arrive
 				}
 				ended := min(9*ms+span, calm) + ms
 				for _, part := range []struct {
@@ -220,8 +220,8 @@ func TestWhatOverlapsEndsOneByOne(t *testing.T) {
 	}
 }
 
-// What the disk is at when it stalls is held up too, and every operation is
-// answered once.
+// A stall delays the operations that the device has begun, too, and every operation is answered
+// once.
 func TestAStallHoldsUpWhatIsInFlight(t *testing.T) {
 	for _, kind := range []plan.Disruption{{Kind: plan.Stall}, {Kind: plan.SlowDisk, Amount: 1000}} {
 		t.Run(kind.Kind.String(), func(t *testing.T) {

@@ -137,7 +137,7 @@ func TestObserversKnowSinceWhenAMessageWaits(t *testing.T) {
 	}
 }
 
-// Asks leave when what was charged so far has been used.
+// Asks leave when the CPU time that was charged so far has been used.
 func TestAsksLeaveAfterWhatWasCharged(t *testing.T) {
 	lines := play(t, plan.Quiet(), func(e env.Env, ev *env.Event, note func(string)) {
 		if ev.Kind == env.Message {
@@ -253,8 +253,8 @@ func TestAPausedProcessCatchesUp(t *testing.T) {
 	}
 }
 
-// readings notes both clocks every 5 ms of the machine's own time, less what they
-// read at its start.
+// readings notes both clocks every 5 ms of the machine's own time, less their readings at its
+// start.
 func readings() func(env.Env, *env.Event, func(string)) {
 	var mono env.Time
 	var wall env.WallTime

@@ -48,7 +48,7 @@ func (d *diarist) write(bind env.OpKind, page int) {
 
 func (d *diarist) Status(*env.Status) {}
 
-// An older copy of a disk is what it held when the process started last, and durable: a power
+// An older copy of a disk has its content of the last start of the process, and is durable: a power
 // failure right behind it takes nothing. The next start begins from there.
 func TestRestorePutsAnOlderCopyInThePlaceOfTheDisk(t *testing.T) {
 	kill := plan.Disruption{Kind: plan.Kill, When: plan.Anchor{At: 5 * ms}, For: ms}

@@ -57,5 +57,5 @@ func pingPong(n int) {
 		go peer(i)
 	}
 	<-done
-	time.Sleep(2 * latency) // what is in flight arrives
+	time.Sleep(2 * latency) // messages in flight arrive
 }

@@ -14,8 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/trace"
 )
 
-// diary is a machine that notes what it is told and writes to its disk every
-// millisecond.
+// diary is a machine that notes its events and writes to its disk every millisecond.
 type diary struct {
 	env    env.Env
 	lines  *[]string
@@ -41,7 +40,7 @@ func (d *diary) Step(ev *env.Event) {
 
 func (d *diary) Status(*env.Status) {}
 
-// diaryRun lives through p with one diary and returns what it noted.
+// diaryRun lives through p with one diary and returns its notes.
 func diaryRun(t *testing.T, w *sim.World, p *plan.Plan, traced bool) []string {
 	t.Helper()
 	var lines []string

@@ -54,7 +54,7 @@ func TestACopyChangesNothing(t *testing.T) {
 	var r Run
 	extend(&r, 1, 1, 1)
 	extend(&r, 2, 2, 2)
-	extend(&r, 1, 1, 9) // a recovery rewrites what is good
+	extend(&r, 1, 1, 9) // a recovery rewrites the good records
 	l := r.Log(2, 0)
 	if len(l.Entries) != 2 || l.Entries[0].At != 1 || len(l.Cut) != 0 || len(l.Events) != 2 {
 		t.Errorf("after a copy: %+v", l)
@@ -303,8 +303,8 @@ func TestOnceWarmARunAllocatesNothing(t *testing.T) {
 	}
 }
 
-// What was charged before it got a seq is matched with its record by order, even
-// if others get theirs at once in between.
+// Records that were charged before they got a seq are matched with their charges by order, even if
+// others get theirs at once in between.
 func TestChargedBeforeItsSeq(t *testing.T) {
 	var r Run
 	r.Taken(1, 0, 10, 1, 1)
@@ -366,9 +366,9 @@ func TestLimitsThatAreGivenBack(t *testing.T) {
 	}
 }
 
-// Who leads may have what was cut when another one, of which nothing is left, wrote
-// something else in its place. Then the log is what it has, and whoever follows the events
-// sees the other one's records go and its own come back, with what they carry.
+// A leader may have records that were cut when another leader, with a log that is lost, wrote
+// others in their place. Then the log is that of the leader. The events show that the other one's
+// records go and that its own come back, with their levels and limits.
 func TestWhatALeaderHasComesBack(t *testing.T) {
 	var r Run
 	none := func(lineage.Seq) (lineage.Chain, bool) { return 0, false }

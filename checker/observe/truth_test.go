@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// What a list reaches in a window is what it reaches at one of its instants.
+// A list reaches in a window the values that it reaches at its instants.
 func TestWithin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list []Extent
@@ -97,7 +97,7 @@ func TestReportsThatArrive(t *testing.T) {
 	r.Copy(3).Waits = 1
 	h.AddReport(a, 2, 20, 200)
 	h.Delivered(b, a, 1, 21)
-	h.Delivered(b, a, 3, 22) // nobody has seen it
+	h.Delivered(b, a, 3, 22) // the observer has not seen it leave
 	h.Delivered(b, b, 1, 23)
 	h.Delivered(a, a, 2, 24)
 	if diff := gocmp.Diff([]Delivery{{b, 0, 21}, {a, 1, 24}}, h.Deliveries); diff != "" {
@@ -120,7 +120,7 @@ func TestHowFarTheMetaLogIs(t *testing.T) {
 	}
 }
 
-// What an earlier run left behind is not seen again, and what is too much is counted.
+// Reports of an earlier run are not seen again, and reports beyond the bound are counted.
 func TestTellingsBeginEmpty(t *testing.T) {
 	var run Run
 	for range 2 {

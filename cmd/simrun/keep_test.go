@@ -14,7 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// record runs a plan and returns it as recorded by this binary, with what it showed.
+// record runs a plan and returns it as recorded by this binary, with its result.
 func record(t *testing.T, p *scenarios.Plan) (*scenarios.Plan, *scenarios.Result) {
 	t.Helper()
 	got, err := scenarios.NewRunner().Run(p, scenarios.Options{Record: true})

@@ -173,7 +173,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// Nobody has read a result that was lost: the command must not end as if.
+// A lost result has not been read: the command must not end as if it had.
 func TestALostResultIsAnError(t *testing.T) {
 	for _, args := range [][]string{small(t, "run", "smoke"), small(t, "run", "smoke", "--json"), {"list", "points"}, {"version"}, {"replay", "smoke:1"}, {"hash", "smoke:1"}, {}} {
 		var complaint bytes.Buffer
@@ -477,8 +477,7 @@ func TestListsNameWhatThereIs(t *testing.T) {
 	}
 }
 
-// A story is for reading: it has what a reader looks for, and telling it changes
-// nothing.
+// A story is for reading: it has the lines that a reader looks for, and telling it changes nothing.
 func TestAStoryTellsTheRun(t *testing.T) {
 	_, plain, _ := simrun(t, "replay", "smoke:3")
 	code, told, _ := simrun(t, "replay", "smoke:3", "--trace")

@@ -71,8 +71,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// typist types lines as soon as what was printed since the last ones has a text in it, and ends
-// the command after them.
+// typist types lines as soon as the output since the last ones has a text in it, and ends the
+// command after them.
 type typist struct {
 	strings.Builder
 	steps []typed
@@ -81,7 +81,7 @@ type typist struct {
 	end   func()
 }
 
-// typed is what is typed when a text was printed.
+// typed is a line to type when a text was printed.
 type typed struct{ when, line string }
 
 func newTypist(end func(), steps ...typed) (*typist, io.Reader) {
@@ -115,8 +115,8 @@ func (t *typist) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// told returns what was printed of the lines. It leaves out all but the first line on what a
-// drain waits for, since how often that changes depends on timing.
+// told returns the output about the lines. It leaves out all but the first line on the open
+// conditions of a drain, since the number of their changes depends on timing.
 func told(out string) string {
 	_, got, _ := strings.Cut(out, "knows all figures\n")
 	var lines []string
@@ -129,7 +129,7 @@ func told(out string) string {
 	return strings.Join(lines, "")
 }
 
-// Who types commands is told how each ended.
+// An operator that types commands learns how each ended.
 func TestServeHeedsLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tenants.json")
 	if err := os.WriteFile(file, []byte(`{"tenants": [{"id": "1", "limits": {"rate": 77}}]}`), 0o600); err != nil {
@@ -164,12 +164,12 @@ signals: 0 acked, 0 refused, 0 unknown
 	}
 }
 
-// A drain that waits says so at once. Other lines are done meanwhile; one of them may be what
-// the drain waits for, or may call it off.
+// A drain that waits says so at once. Other lines are carried out meanwhile; one of them may end
+// the wait, or may call the drain off.
 func TestADrainThatWaits(t *testing.T) {
 	for _, c := range []struct {
 		name        string
-		line, after string // what is typed while drain 2 waits, and what ends the test
+		line, after string // typed while drain 2 waits, and the text that ends the test
 		want        string
 	}{
 		{"for the end of another one", "undrain 1\n", "drain 2: done\n", "undrain 1: done\ndrain 2: done\n"},

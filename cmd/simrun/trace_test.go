@@ -10,7 +10,7 @@ import (
 
 func linesOf(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }
 
-// A reader who knows where to look is shown that much, and the faults that everybody meets.
+// A reader that knows where to look gets that part, and the faults that hit all.
 func TestATraceIsChosenFrom(t *testing.T) {
 	_, whole, _ := simrun(t, "replay", "failover:5", "--trace")
 	for _, c := range []struct {

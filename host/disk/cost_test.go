@@ -7,9 +7,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// What a machine waits for an operation on the directory that b.TempDir gives, from
-// Submit to the completion, hand-over between goroutines included: TMPDIR says which
-// disk that is. docs/calibration.md compares it with the profile of the virtual disk.
+// The time that a machine waits for an operation on the directory that b.TempDir gives, from Submit
+// to the completion, hand-over between goroutines included: TMPDIR chooses the disk.
+// docs/calibration.md compares it with the profile of the virtual disk.
 
 // asker submits operations and waits for them.
 type asker struct {
@@ -51,7 +51,7 @@ func (a *asker) do(ops ...env.Op) {
 	a.await(len(ops))
 }
 
-// timed does what is not measured, and then what is.
+// timed does the unmeasured operations, and then the measured ones.
 func (a *asker) timed(before, op func(i int) []env.Op) {
 	a.ResetTimer()
 	for i := range a.N {
@@ -72,7 +72,7 @@ func BenchmarkOperation(b *testing.B) {
 	write := one(env.Op{Kind: env.OpWrite, File: 1, Offset: 8 << 10, Data: page[:101]})
 	grow := one(env.Op{Kind: env.OpAppend, File: 1, Data: page[:101]})
 	sync := one(env.Op{Kind: env.OpSync, File: 1})
-	// The directory stays small: of what is made in it there is one at a time.
+	// The directory stays small: one entry that is made in it is there at a time.
 	name := func(i int) string { return fmt.Sprintf("d/%d", i) }
 	create := func(i int) []env.Op { return []env.Op{{Kind: env.OpCreate, Path: name(i), File: 2}} }
 	remove := func(i int) []env.Op { return []env.Op{{Kind: env.OpRemove, Path: name(i)}} }
@@ -110,8 +110,8 @@ func BenchmarkOperation(b *testing.B) {
 	}
 }
 
-// BenchmarkTransfer measures the bandwidth of the device: a large piece is written
-// over what is there, and synced.
+// BenchmarkTransfer measures the bandwidth of the device: a large piece is written over existing
+// bytes, and synced.
 func BenchmarkTransfer(b *testing.B) {
 	const size = 16 << 20
 	a := newAsker(b, Config{})
@@ -126,8 +126,8 @@ func BenchmarkTransfer(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/(size/1024), "ns/KiB")
 }
 
-// BenchmarkDepth measures many files at once: what one more write, and one more write
-// with its sync, take when the disk is never idle.
+// BenchmarkDepth measures many files at once: the time of one more write, and of one more write
+// with its sync, when the disk is never idle.
 func BenchmarkDepth(b *testing.B) {
 	for _, files := range []int{1, 8, 32} {
 		for _, syncs := range []bool{false, true} {

@@ -102,7 +102,7 @@ func TestErrorsOfTheSystem(t *testing.T) {
 	}
 }
 
-// rig is a disk that collects what it completes.
+// rig is a disk that collects its completions.
 type rig struct {
 	*Disk
 	dir string
@@ -297,7 +297,7 @@ func TestRemovedFilesAreKeptForAnObserver(t *testing.T) {
 	}
 }
 
-// sizeOnDisk is what somebody else sees of the file f.
+// sizeOnDisk is the size of the file f for another process.
 func (r *rig) sizeOnDisk(t *testing.T) int64 {
 	t.Helper()
 	info, err := os.Stat(filepath.Join(r.dir, "f"))

@@ -8,9 +8,9 @@ import (
 	"testing/iotest"
 )
 
-// FuzzReader: whatever a stream says, nothing panics, the buffer stays within
-// twice what was received, what is accepted is encoded to the same bytes, and how
-// the stream is cut into reads makes no difference.
+// FuzzReader: whatever a stream says, nothing panics, the buffer stays within twice the received
+// bytes, accepted frames are encoded to the same bytes, and the cuts of the stream into reads make
+// no difference.
 func FuzzReader(f *testing.F) {
 	hello := Append(nil, AppendHello(nil, Hello{From: 3, Incarnation: 2, Connection: 1}))
 	two := Append(bytes.Clone(hello), []byte("message"))
@@ -48,8 +48,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// checkEnd: what was accepted is a beginning of data, and all of it if the stream
-// ended well.
+// checkEnd: the accepted bytes are a beginning of data, and all of it if the stream ended well.
 func checkEnd(t *testing.T, data, accepted []byte, err error) {
 	if !bytes.HasPrefix(data, accepted) {
 		t.Fatalf("accepted %x, of %x", accepted, data)

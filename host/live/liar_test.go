@@ -7,9 +7,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// liar is a planted mistake: between a node and its disk, it says of appends to
-// segments and of their syncs that they are done, and does them a little later. That
-// is what a host does that buffers in its own memory.
+// liar is a planted mistake: between a node and its disk, it says of appends to segments and of
+// their syncs that they are done, and does them a little later, like a host that buffers in its own
+// memory.
 type liar struct {
 	env.Env
 	machine  env.Machine

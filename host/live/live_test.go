@@ -15,8 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/live"
 )
 
-// asNode makes the test binary a node process; its value says what is wrong with
-// the node.
+// asNode makes the test binary a node process; its value names the fault of the node.
 const asNode = "LIVE_TEST_AS_NODE"
 
 func TestMain(m *testing.M) {

@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// What a drain waits for is read off the control plane.
+// The open conditions of a drain are read off the control plane.
 func TestWhatADrainWaitsFor(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -37,7 +37,7 @@ func start(t *testing.T, dir string) (*local.Cluster, context.Context) {
 	return c, ctx
 }
 
-// get returns what a probe answers.
+// get returns the answer of a probe.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	r, err := http.Get(url)
@@ -52,7 +52,7 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
-// told is what the test reads of /health.
+// told is the part of /health that the test reads.
 type told struct {
 	Coordinator *env.ID
 	Tenants     []struct {
@@ -62,7 +62,7 @@ type told struct {
 	}
 }
 
-// until asks all probes until one tells what is wanted.
+// until asks all probes until one gives the wanted answer.
 func until(t *testing.T, c *local.Cluster, what string, wanted func(*told) bool) {
 	t.Helper()
 	said := ""
@@ -125,7 +125,7 @@ func TestAClusterIsBroughtToWhatIsWanted(t *testing.T) {
 	get(t, c.Probe(1)+"/livez")
 	get(t, c.Probe(2)+"/readyz")
 
-	// What was decided is there after a restart.
+	// Decisions are there after a restart.
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
-// A Step is a microsecond or two: counting must not be what it takes.
+// A Step takes a microsecond or two: counting must take far less.
 func BenchmarkStep(b *testing.B) {
 	m, ev := meter.New(), env.Event{Kind: env.Message}
 	b.ReportAllocs()

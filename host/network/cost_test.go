@@ -8,8 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// pair is two processes that are connected; each hands what it is told to its own
-// function.
+// pair is two connected processes; each hands its messages to its own function.
 func pair(b *testing.B, deliver [2]func(payload []byte)) (both [2]*Network) {
 	listeners := [2]net.Listener{listen(b), listen(b)}
 	addresses := map[env.ID]string{0: listeners[0].Addr().String(), 1: listeners[1].Addr().String()}

@@ -15,7 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/host/frame"
 )
 
-// heard collects what a process was told.
+// heard collects the messages of a process.
 type heard struct {
 	mu       sync.Mutex
 	messages []string
@@ -70,7 +70,7 @@ func receiver(t *testing.T, h *heard) (*Network, string) {
 	return n, address
 }
 
-// dial connects by hand and says what it is told to.
+// dial connects by hand and sends the given payloads.
 func dial(t *testing.T, address string, payloads ...[]byte) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -123,7 +123,7 @@ func TestNothingOfAFormerIncarnationComesAfterANewerHello(t *testing.T) {
 	}
 }
 
-// What has left the socket and waits for its turn is of a former incarnation too.
+// Messages that have left the socket and wait for their turn are of a former incarnation too.
 func TestWhatWaitsToBeDeliveredIsLostWithItsConnection(t *testing.T) {
 	n := &Network{config: Config{Deliver: func(env.ID, []byte) { t.Error("delivered") }}}
 	p := &peer{current: frame.Hello{From: 1, Incarnation: 2, Connection: 1}}
@@ -173,7 +173,7 @@ func TestStrangersAreSentAway(t *testing.T) {
 			t.Errorf("%s: stays open", c.name)
 		}
 	}
-	for range MaxStrangers { // who says nothing
+	for range MaxStrangers { // they say nothing
 		dial(t, address)
 	}
 	if !isClosed(dial(t, address)) {
@@ -197,8 +197,8 @@ func TestOnlyThisMachineCanConnect(t *testing.T) {
 	n.Close()
 }
 
-// A sender finds its peer again, whatever became of it; what is lost meanwhile is
-// lost, and what comes is in order.
+// A sender finds its peer again, whatever became of it. Messages may be lost meanwhile, and those
+// that arrive are in order.
 func TestASenderFindsItsPeerAgain(t *testing.T) {
 	l, other := listen(t), listen(t)
 	addresses := map[env.ID]string{0: l.Addr().String(), 1: other.Addr().String()}
@@ -208,7 +208,7 @@ func TestASenderFindsItsPeerAgain(t *testing.T) {
 	}
 	defer sender.Close()
 	for round := range 3 {
-		sender.Send(0, fmt.Append(nil, "before ", round)) // nobody may be there yet
+		sender.Send(0, fmt.Append(nil, "before ", round)) // the peer may not be there yet
 		h := newHeard()
 		c := Config{Self: 0, Incarnation: env.Incarnation(round + 1), Addresses: addresses, Deliver: h.deliver}
 		if round == 0 {

@@ -78,7 +78,7 @@ func (w *writer) Step(ev *env.Event) {
 
 func (*writer) Status(*env.Status) {}
 
-// said is what a test reads of /health.
+// said is the part of /health that a test reads.
 type said struct {
 	Coordinator *env.ID
 	Regions     []struct{ Status *string }
@@ -105,7 +105,7 @@ type said struct {
 	}
 }
 
-// start starts the nodes and a client; what it returns asks a node.
+// start starts the nodes and a client; the returned function asks a node.
 func start(t *testing.T, w *writer) (processes []*host.Process, ask func(node env.ID) (said, string)) {
 	c, dir := cluster(), t.TempDir()
 	addresses, listeners := map[env.ID]string{}, []net.Listener{}
@@ -154,7 +154,7 @@ func start(t *testing.T, w *writer) (processes []*host.Process, ask func(node en
 	}
 }
 
-// until asks a node until it says what is wanted.
+// until asks a node until it gives the wanted answer.
 func until(t *testing.T, what string, ask func(env.ID) (said, string), node func() env.ID, wanted func(*said) bool) {
 	t.Helper()
 	text := ""

@@ -10,8 +10,7 @@ import (
 	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
-// The page is a product: what has changed in it is looked at in a browser, dark and light, wide
-// and narrow.
+// The page is a product: look at its changes in a browser, dark and light, wide and narrow.
 func TestGoldenPage(t *testing.T) {
 	for name, tells := range map[string]func(*health.Cluster){"full": full, "blank": blank, "empty": func(*health.Cluster) {}} {
 		r := get(t, probe.Handler(&probe.Config{Inspect: of(&machine{tells: tells})}), "GET", "/")
@@ -46,7 +45,7 @@ func TestThePageEscapesNames(t *testing.T) {
 	}
 }
 
-// The page says whom to ask.
+// The page names the node to ask.
 func TestThePageNamesWhoKnows(t *testing.T) {
 	for says, tells := range map[string]func(*health.Cluster){
 		"It coordinates, and knows all figures.":                full,

@@ -75,7 +75,7 @@ func blank(c *health.Cluster) {
 	c.Judge()
 }
 
-// machine is one that tells what it is told to.
+// machine is a machine with a given health.
 type machine struct {
 	waits string // for what; "": it is ready
 	tells func(*health.Cluster)
@@ -92,7 +92,7 @@ type mute struct{}
 func (mute) Step(*env.Event)    {}
 func (mute) Status(*env.Status) {}
 
-// of looks at a machine that nobody steps.
+// of looks at a machine without Steps.
 func of(m env.Machine) probe.Inspect {
 	return func(_ context.Context, look func(env.Machine)) error {
 		look(m)
@@ -172,7 +172,7 @@ func TestHealthIsTheJSON(t *testing.T) {
 	}
 }
 
-// What is not known is no metric: a 0 would be believed.
+// An unknown figure is no metric: a 0 would be believed.
 func TestGoldenMetrics(t *testing.T) {
 	for name, tells := range map[string]func(*health.Cluster){"full": full, "blank": blank} {
 		r := get(t, probe.Handler(&probe.Config{Inspect: of(&machine{tells: tells})}), "GET", "/metrics")
@@ -186,8 +186,8 @@ func withoutBuild(text string) string {
 	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "tidal_build_info") }), "")
 }
 
-// What is told to Prometheus can be read by its own parser, and is named as it wants; who asks
-// for OpenMetrics gets that.
+// Prometheus's own parser can read the metrics, and their names follow its rules. A client that
+// asks for OpenMetrics gets that.
 func TestMetricsAsTheyAreScraped(t *testing.T) {
 	m := meter.New()
 	m.Step(&env.Event{Kind: env.Timer}, time.Millisecond)
@@ -235,7 +235,7 @@ func TestMetricsAsTheyAreScraped(t *testing.T) {
 	}
 }
 
-// The collector tells what it has described, and names it as Prometheus wants.
+// The collector sends the metrics that it has described, and names them as Prometheus wants.
 func TestMetricsArePedantic(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(probe.NewCollector(of(&machine{tells: full}), time.Second))
@@ -349,7 +349,7 @@ func TestOnlyThisMachineMayAsk(t *testing.T) {
 	}
 }
 
-// Who finds all connections taken waits for one that ends.
+// A client that finds all connections taken waits until one ends.
 func TestConnectionsAreBounded(t *testing.T) {
 	s, err := probe.Serve(probe.Config{Address: "127.0.0.1:0", Inspect: of(mute{})})
 	if err != nil {

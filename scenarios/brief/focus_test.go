@@ -16,7 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// What a finding is about is read from its operations or from its words.
+// The subject of a finding is read from its operations or from its words.
 func TestFocus(t *testing.T) {
 	p := sharedPlan()
 	p.Cluster.Tenants[0].Config.ID, p.Cluster.Tenants[1].Config.ID = 2, 7
@@ -71,13 +71,13 @@ func TestWhoLeads(t *testing.T) {
 	}
 }
 
-// hasty is an environment whose clock runs at ten times the speed, though nothing says so.
+// hasty is an environment with a clock at ten times the speed, though nothing says so.
 type hasty struct{ env.Env }
 
 func (h hasty) Now() env.Time                        { return 10 * h.Env.Now() }
 func (h hasty) SetTimer(id env.TimerID, at env.Time) { h.Env.SetTimer(id, at/10) }
 
-// lazy is an environment whose syncs complete and sync nothing: they read nothing instead.
+// lazy is an environment that completes syncs without syncing: it reads nothing instead.
 type lazy struct{ env.Env }
 
 func (l lazy) Submit(op env.Op) {
@@ -116,7 +116,7 @@ func told(t *testing.T, scenario, fingerprint string, decorate func(env.Env) env
 }
 
 // The story of a finding that names no operation is told around its instant, its slot and its
-// record, with who leads the shard.
+// record, with the leaders of the shard.
 func TestBriefStories(t *testing.T) {
 	for _, c := range []struct {
 		name, scenario, fingerprint string

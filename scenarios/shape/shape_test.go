@@ -53,8 +53,8 @@ func valid(t *rapid.T, what string, p *scenarios.Plan) {
 	}
 }
 
-// Each kind of cut makes a plan of any scenario smaller, and each simpler value does: what a
-// size leaves out could never be cut.
+// Each kind of cut makes a plan of any scenario smaller, and each simpler value does: a part that
+// the size does not count could never be cut.
 func TestEveryCutIsSmaller(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := scenarios.All()

@@ -14,8 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// lazy is an environment whose syncs complete and sync nothing: they read nothing
-// instead.
+// lazy is an environment that completes syncs without syncing: it reads nothing instead.
 type lazy struct{ env.Env }
 
 func (l lazy) Submit(op env.Op) {

@@ -49,7 +49,7 @@ func TestWorkersDoNotMatter(t *testing.T) {
 	}
 }
 
-// The regressions of this project hold; each says what it taught.
+// The regressions of this project hold; each has a lesson.
 func TestCommittedRegressions(t *testing.T) {
 	all, err := regressions.Read(suite.Tenants(), committed)
 	if err != nil || len(all) == 0 {

@@ -53,8 +53,8 @@ func TestRatesHoldForConsecutiveKeys(t *testing.T) {
 	}
 }
 
-// What is repeated under one key is lost as often as what has a key each, and not always the
-// same; listed, the deviations are the same again.
+// Events that are repeated under one key are lost as often as events with a key each, and not
+// always the same; listed, the deviations are the same again.
 func TestARepeatedKeyIsDecidedEachTime(t *testing.T) {
 	const n, keys, rate = 400, 100, 300_000
 	ask := func(d *Decider) (values []uint64) {

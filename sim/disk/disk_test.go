@@ -227,8 +227,7 @@ func TestOrderOnOneHandle(t *testing.T) {
 	}
 }
 
-// A kill lets a beginning of what is in flight take effect, never a later part
-// without an earlier one.
+// A kill lets the first operations in flight take effect, never a later one without an earlier one.
 func TestKillKeepsABeginningOfWhatIsInFlight(t *testing.T) {
 	for seed := range uint64(100) {
 		b := newBench(chance.Rates{})

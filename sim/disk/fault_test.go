@@ -255,8 +255,8 @@ func TestWipeLeavesAnEmptyDiskThatWorks(t *testing.T) {
 	}
 }
 
-// The space of a removed file is free at once, and what a handle still does to it
-// changes nothing, whatever it is.
+// The space of a removed file is free at once, and later operations through a handle change
+// nothing, whatever they are.
 func TestARemovedFileHoldsNoSpace(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.do(create("f"), add("12345678"))
@@ -359,8 +359,8 @@ func TestTimesIsExactUpToForever(t *testing.T) {
 	})
 }
 
-// A queue on one file is no queue on another: what waits behind its file's
-// predecessors takes no place from what is ready.
+// A queue on one file is no queue on another: an operation that waits for its file's predecessors
+// takes no place from one that is ready.
 func TestAFilesQueueIsItsOwn(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.disk.Reset(flat)
@@ -388,8 +388,7 @@ func TestASyncOfEitherDirectoryWaitsForARename(t *testing.T) {
 	}
 }
 
-// When the pace changes, what the device is at is judged by the new pace; what
-// waits is not touched.
+// When the pace changes, running operations follow the new pace; waiting ones are not touched.
 func TestPaceHoldsForWhatIsInFlight(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.disk.Reset(flat)
@@ -450,7 +449,8 @@ func TestAFailedEntryChangesNothing(t *testing.T) {
 	}
 }
 
-// A sync that finds no space drops what it should have made durable, as any sync that fails.
+// A sync that finds no space drops the bytes that it should have made durable, as any sync that
+// fails.
 func TestASyncWithoutSpaceDropsWhatItCovers(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.do(create("f"), syncDir(""), add("one "), syncFile(), add("two"))
@@ -467,8 +467,8 @@ func TestASyncWithoutSpaceDropsWhatItCovers(t *testing.T) {
 	}
 }
 
-// One slow file holds up nothing but what is behind it on the same file: what was submitted
-// last is durable first.
+// One slow file delays only later operations on the same file: the write that was submitted last is
+// durable first.
 func TestASlowFileIsOvertaken(t *testing.T) {
 	for _, c := range []struct {
 		name string

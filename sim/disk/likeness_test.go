@@ -107,7 +107,8 @@ func TestAsOnARealDiskASlowFileIsOvertaken(t *testing.T) {
 	}
 }
 
-// What a real file system cannot do to an entry says input/output error, and changes nothing.
+// An operation on an entry that a real file system cannot do ends with an input/output error, and
+// changes nothing.
 func TestAsOnARealDiskEntriesFail(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil { // no name leads anywhere through it

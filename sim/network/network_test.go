@@ -180,7 +180,7 @@ func TestLatencyAndDelayStayInTheirRange(t *testing.T) {
 	}
 }
 
-// Damage is one bit, of one copy: what the sender holds and a duplicate stay.
+// Damage is one bit, of one copy: the sender's bytes and a duplicate stay.
 func TestCorruptionIsOneBit(t *testing.T) {
 	w := newWire(chance.Rates{chance.NetCorrupt: 500_000, chance.NetDuplicate: chance.Million})
 	sent := []byte("hold the line")
@@ -215,7 +215,7 @@ func TestCorruptionIsOneBit(t *testing.T) {
 	}
 }
 
-// What a cut holds fills the queue, and what comes late into a cut is held too.
+// Held messages fill the queue, and late messages that meet the cut are held too.
 func TestAHeldLinkIsBounded(t *testing.T) {
 	w := newWire(chance.Rates{})
 	w.net.profile.Queue = 3 * (DefaultProfile.Header + 1)
@@ -251,7 +251,7 @@ func TestResetForgets(t *testing.T) {
 	}
 }
 
-// A link that is shut takes nothing new, and what is in flight arrives.
+// A link that is shut takes no new messages, and those in flight arrive.
 func TestAShutLinkLetsThroughWhatWasSentBefore(t *testing.T) {
 	w := newWire(chance.Rates{})
 	w.send(0, 2)

@@ -3,8 +3,7 @@
 // campaign reached the moment, and a place where a fault can be injected.
 //
 // In a simulation the world decides what happens at a point. On a real node
-// nobody does, and the process-wide registry of pingcap/failpoint is asked, for
-// chaos testing; a build with the tag "production" does neither.
+// the process-wide registry of pingcap/failpoint decides, for chaos testing; a build with the tag "production" does neither.
 package fault
 
 import "github.com/tidaldb/tidalsim/core/env"

@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Hit announces point p and returns what is to happen there. key.A is the tenant,
+// Hit announces point p and returns the action to take there. key.A is the tenant,
 // key.Kind the slot, key.B as the point's comment says.
 func Hit(e env.Env, p env.Point, key env.Key) env.Action {
 	if action, decided := e.Hit(p, key); decided {

@@ -1,9 +1,9 @@
 // Package keyed is a list whose entries are found by a key, in the same time however
 // many there are. It is a map that has no order of its own: whoever goes through it
-// goes through a list, in the order in which entries were added, so that nothing of
-// how it is stored can be seen in a run. Entries are never removed one by one.
+// goes through a list, in the order in which entries were added, so that no run
+// depends on the way of storing it. Entries are never removed one by one.
 //
-// Keys are two integers: what is looked up here is named by a tenant and a slot, by a
+// Keys are two integers: the entries of this house are named by a tenant and a slot, by a
 // node and a shard, and the like.
 package keyed
 

@@ -40,7 +40,7 @@ func (m *Poll) decode(from env.Incarnation, r *reader) {
 	m.From, m.Number = from, PollNumber(r.next())
 }
 
-// Report answers a Poll with what the node tells.
+// Report answers a Poll with the node's figures.
 //
 // Behind the header, little endian, part of the format; never change:
 //
@@ -72,8 +72,8 @@ func (m *Report) decode(from env.Incarnation, r *reader) {
 	}
 }
 
-// Figures are what a node tells of itself and of the shards that it leads, all true in the
-// Step in which it tells them. A node with much to tell does so in several messages.
+// Figures describe a node and the shards that it leads, all true in the Step in which it sends
+// them. A node with many of them sends several messages.
 type Figures struct {
 	Own    bool          // whether it tells of itself: the two that follow
 	Free   uint64        // bytes free on its disk
@@ -106,7 +106,7 @@ type ShardFigures struct {
 	Slots    []SlotFigures
 }
 
-// OtherFigures are what a leader knows of another replica.
+// OtherFigures are a leader's knowledge of another replica.
 type OtherFigures struct {
 	Node    env.ID
 	Heard   bool         // whether the replica was heard in this epoch

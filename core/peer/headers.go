@@ -27,7 +27,7 @@ type ControlMessage interface {
 	isControl()
 }
 
-// ControlHeader is what every ControlMessage says.
+// ControlHeader is the header of every ControlMessage.
 type ControlHeader struct {
 	From env.Incarnation // of the sender; 0: it is not registered yet
 }
@@ -37,8 +37,7 @@ func (h *ControlHeader) Sender() env.Incarnation { return h.From }
 
 func (*ControlHeader) isControl() {}
 
-// ShardHeader is what every ShardMessage says: who speaks, and in which epoch of which
-// shard. Little endian, part of the format; never change:
+// ShardHeader is the header of every ShardMessage: the sender's start, the shard and the epoch. Little endian, part of the format; never change:
 //
 //	offset size
 //	    16    8  shard, below 2^32
@@ -63,7 +62,7 @@ func (h *ShardHeader) decode(from env.Incarnation, r *reader) {
 	h.From, h.Shard, h.Epoch = from, r.shard(), lineage.ShardEpoch(r.next())
 }
 
-// LogHeader is what every LogMessage says: which log of the shard it is about. Little
+// LogHeader is the header of every LogMessage: the log of the shard. Little
 // endian, part of the format; never change:
 //
 //	offset size

@@ -5,7 +5,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// Announcement numbers what one start of the coordinator announces. 0: nothing.
+// Announcement numbers the announcements of one start of the coordinator. 0: none.
 type Announcement uint64
 
 // Heartbeat says that a node lives, to every member of the meta log.
@@ -47,14 +47,14 @@ func (m *Heartbeat) decode(from env.Incarnation, r *reader) {
 	r.check(&of, "a shard in trouble")
 }
 
-// Trouble is what a leader says of a shard that it may not be able to serve. Only shards in
+// Trouble is a leader's report of a shard that it may not be able to serve. Only shards in
 // trouble are named; a shard that a heartbeat does not name is well.
 type Trouble struct {
 	Shard lineage.Shard
 	Epoch lineage.ShardEpoch // in which the node leads, or is to lead
 	// Unconfirmed is how long ago the last round began that all members confirmed.
 	Unconfirmed env.Duration
-	// Unsynced is for how long the leader's disk has not made durable what is to be.
+	// Unsynced is the age of the oldest record that the leader's disk has not made durable.
 	Unsynced env.Duration
 }
 
@@ -82,7 +82,7 @@ func (r *reader) trouble() Trouble {
 	}
 }
 
-// Configs announces what has changed: from the coordinator to a node.
+// Configs announces changes of the control plane: from the coordinator to a node.
 //
 // Behind the header, little endian, part of the format; never change:
 //

@@ -7,8 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// Decode returns the message that is exactly b. It accepts only what Encode writes; what the
-// byte fields hold is for others to judge. Errors wrap ErrMalformed or ErrVersion.
+// Decode returns the message that is exactly b. It accepts only the output of Encode; the
+// receiver judges the contents of byte fields. Errors wrap ErrMalformed or ErrVersion.
 func (in *Inbox) Decode(b []byte) (Message, error) {
 	switch {
 	case len(b) < headerSize:
@@ -28,7 +28,7 @@ func (in *Inbox) Decode(b []byte) (Message, error) {
 	return in.fill(b, kind)
 }
 
-// View is Decode of bytes that nobody has damaged: it does not look at the checksum.
+// View is Decode of undamaged bytes: it does not look at the checksum.
 func (in *Inbox) View(b []byte) (Message, error) {
 	kind := KindOf(b)
 	if kind == 0 {

@@ -1,6 +1,6 @@
-// Package peer holds the messages between nodes and their bytes: what shipping a
-// slot's log, confirming who leads, and the control plane need. Each may be lost,
-// doubled, late or damaged; what they mean must not hang on their order.
+// Package peer holds the messages between nodes and their bytes, for shipping a
+// slot's log, for confirming the leader, and for the control plane. Each may be lost,
+// doubled, late or damaged; their meaning must not depend on their order.
 //
 // Each kind is a type with its fields, the drawing of its bytes and its codec beside it.
 // A sender encodes a message by its method Encode. A receiver decodes it in an Inbox and
@@ -56,7 +56,7 @@ const (
 // MaxTail bounds the last field of a message, if it takes all that is left, bytes.
 const MaxTail = 256 << 10
 
-// maxFields is at least what the numbers of any kind take, bytes.
+// maxFields is an upper bound of the numbers of any kind, bytes.
 const maxFields = 12 * 8
 
 // ErrMalformed is wrapped by the errors of Decode for damaged bytes.

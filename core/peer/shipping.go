@@ -6,7 +6,7 @@ import (
 )
 
 // Life numbers the lives of one replica's log: it begins anew with nothing, in the next life,
-// when its bytes are lost. What a log acknowledged in one life does not count in the next.
+// when its bytes are lost. Acknowledgements of one life do not count in the next.
 type Life uint64
 
 // Append ships records: from the leader of the shard to a replica, or from a replica to the
@@ -45,8 +45,7 @@ func (m *Append) decode(from env.Incarnation, r *reader) {
 	m.At, m.Commit, m.Life, m.Records = r.position(), lineage.Seq(r.next()), Life(r.next()), r.tail()
 }
 
-// Appended answers an Append: what the replica has of the log durably, and equal to what the
-// leader has. With Anew it says that the replica's log is lost.
+// Appended answers an Append: up to where the replica has the leader's log durably. With Anew it says that the replica's log is lost.
 //
 // Behind the header, little endian, part of the format; never change:
 //
@@ -83,8 +82,8 @@ func (m *Appended) decode(from env.Incarnation, r *reader) {
 	m.At, m.Applied, m.Life, m.Anew, m.Asked = r.position(), lineage.Seq(r.next()), Life(r.next()), r.is(), Round(r.next())
 }
 
-// Pull asks for what follows a replica's log: a replica asks the leader, or the one that is
-// to lead asks the member whose log it adopts. An Append or a Chunk answers it.
+// Pull asks for what follows a replica's log: a replica asks the leader, or the next
+// leader asks the member whose log it adopts. An Append or a Chunk answers it.
 //
 // Behind the header, little endian, part of the format; never change:
 //

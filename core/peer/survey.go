@@ -85,7 +85,7 @@ func (m *Surveyed) decode(from env.Incarnation, r *reader) {
 // of in parts.
 const MaxLogs = 1024
 
-// Log is what a member tells of one of its logs.
+// Log is a member's description of one of its logs.
 type Log struct {
 	Tenant  tenant.ID
 	Slot    lineage.Slot

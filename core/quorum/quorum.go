@@ -1,7 +1,7 @@
 // Package quorum answers three questions about one slot: which replicas must have a record
 // before it commits, which before a client is told of it, and which must confirm that they
-// follow the leader before a read is answered. It keeps nothing and asks nobody: the leader
-// says what it knows of each replica, and the table of duties decides.
+// follow the leader before a read is answered. It has no state: the leader passes its knowledge of
+// each replica, and the table of duties decides.
 //
 // A record is committed when it is durable on all members that are in sync, at least min of
 // them, and on those that are about to be (PacificA; Vertical Paxos). So every member that can
@@ -17,7 +17,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Standing is what a replica is to one slot of a shard. The zero value has no duty.
+// Standing is the relation of a replica to one slot of a shard. The zero value has no duty.
 type Standing uint8
 
 // The standings.
@@ -30,7 +30,7 @@ const (
 	standings
 )
 
-// duty is a set of what a replica is needed for.
+// duty is a set of purposes that need a replica.
 type duty uint8
 
 const (
@@ -53,7 +53,7 @@ var duties = [standings]duty{
 	Joining:     commits | acks | confirms,
 }
 
-// Acceptor is a replica with a duty, and what the leader knows of it.
+// Acceptor is a replica with a duty, and the leader's knowledge of it.
 type Acceptor struct {
 	Member   control.Member
 	Standing Standing

@@ -1,4 +1,4 @@
-// Package signal defines what a tenant stores: signals on entities, and the
+// Package signal defines the data of a tenant: signals on entities, and the
 // state of an entity that they add up to.
 package signal
 
@@ -22,7 +22,7 @@ const Kinds = 8
 // Signal is one event on one entity.
 type Signal struct {
 	Entity Entity
-	// ClientTime is what the client's clock said, nanoseconds since 1970 UTC. It
+	// ClientTime is the reading of the client's clock, nanoseconds since 1970 UTC. It
 	// is stored and never interpreted.
 	ClientTime int64
 	// Weight adds to the entity's weight sum of this kind. Sums wrap.
@@ -74,7 +74,7 @@ func (d Digest) Add(op Operation) Digest {
 // String returns the 32 hex digits of d.
 func (d Digest) String() string { return fmt.Sprintf("%016x%016x", d.Hi, d.Lo) }
 
-// Total is what the signals of one kind add up to.
+// Total is the sum of the signals of one kind.
 type Total struct {
 	Count  uint64
 	Weight int64 // sum of weights, wrapping

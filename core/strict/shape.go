@@ -51,7 +51,7 @@ func Number() Shape { return Shape{is: number} }
 // Text is any text.
 func Text() Shape { return Shape{is: text} }
 
-// TextOf is a text in which check finds no mistake. Want says what it is: "a tenant
+// TextOf is a text in which check finds no mistake. Want describes it: "a tenant
 // ID: a decimal number in quotes".
 func TextOf(want string, check func(string) error) Shape {
 	return Shape{is: text, want: want, check: check}
@@ -83,7 +83,7 @@ func quoted(keys []Key) (all []string) {
 }
 
 // walk compares the document, whose syntax is right, with its shape. It visits every
-// value in order, what holds others before them. Nothing of that is kept: a large file
+// value in order, objects and lists before their elements. It keeps none of them: a large file
 // has many values, and one error.
 func (d *Document) walk(visit func(path string, offset int64)) error {
 	r := &reader{d, json.NewDecoder(bytes.NewReader(d.data)), visit}

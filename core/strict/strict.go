@@ -15,10 +15,9 @@ import (
 	"strings"
 )
 
-// Error says what is wrong at one place of a document.
+// Error is a mistake at one place of a document.
 type Error struct {
-	// Of is what the document is not, a sentinel: errors.Is finds it, and its text
-	// comes first.
+	// Of is the sentinel of the kind of document: errors.Is finds it, and its text comes first.
 	Of           error
 	Path         string // as in JSON: "shards[2].replicas[1]"; "" is the whole
 	Line, Column int    // in the file, from 1; 0 if there was none. Columns count bytes
@@ -27,7 +26,7 @@ type Error struct {
 	Err          error  // the cause; nil if What says it all
 }
 
-// Error tells the place, what is wrong there and what was meant.
+// Error tells the place, the mistake and the likely meaning.
 func (e *Error) Error() string {
 	text := e.Of.Error()
 	if e.Line > 0 {
@@ -56,7 +55,7 @@ type Document struct {
 	shape Shape // that data has
 }
 
-// Decode reads into v, as json.Unmarshal does, what has the given shape. Anything else
+// Decode reads a document of the given shape into v, as json.Unmarshal does. Any other document
 // is an *Error of the given sentinel, with line and column, and leaves v as it may be.
 // The fields of v must be able to hold all that the shape permits, but for numbers:
 // their ranges are those of the fields.
@@ -75,8 +74,8 @@ func Decode(data []byte, of error, s Shape, v any) (*Document, error) {
 	return d, nil
 }
 
-// Locate gives an *Error about what was read the place of its path, or of the nearest
-// one above it that the document has. Other errors stay as they are.
+// Locate gives an *Error about a value of the document the place of its path, or of the nearest
+// path above it that the document has. Other errors stay as they are.
 func (d *Document) Locate(err error) error {
 	var e *Error
 	if !errors.As(err, &e) {

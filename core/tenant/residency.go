@@ -8,7 +8,7 @@ import (
 
 // Region names where nodes are, as the operator does ("eu-west"): 1 to MaxRegion
 // of the characters a-z, 0-9 and "-", the first one a letter. It is text, not a
-// number from a table, because what is on a disk or on the wire must name its
+// number from a table, because bytes on a disk or on the wire must name their
 // region even to a node with an outdated table. Comparing and copying it
 // allocates nothing. "" is no region.
 type Region string

@@ -18,5 +18,5 @@ func LimitsShape() strict.Shape {
 	)
 }
 
-// ResidencyShape is what a Residency is in a file that people write.
+// ResidencyShape is the shape of a Residency in a file that people write.
 func ResidencyShape() strict.Shape { return strict.List(strict.Text()) }

@@ -52,7 +52,7 @@ func (id *ID) UnmarshalText(text []byte) error {
 }
 
 // Bounds of a configuration. They keep integer arithmetic exact: a full bucket in
-// nano-tokens fits an int64, and a cap plus what one record adds never wraps.
+// nano-tokens fits an int64, and a cap plus one record never wraps.
 const (
 	MaxRate     = 1_000_000_000         // operations per second
 	MaxBurst    = 1_000_000_000         // operations
@@ -114,7 +114,7 @@ type Config struct {
 	Residency Residency `json:"residency,omitempty"`
 }
 
-// ErrConfig is what every error of Validate is, by errors.Is.
+// ErrConfig is wrapped by every error of Validate.
 var ErrConfig = errors.New("invalid tenant configuration")
 
 // ConfigError says which field of a tenant's configuration is out of its range.
@@ -125,7 +125,7 @@ type ConfigError struct {
 	Want   string // the legal values, with their unit
 }
 
-// Error tells the tenant, the field, what it is and what it may be.
+// Error tells the tenant, the field, its value and the legal values.
 func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%v: tenant %s: %s is %d, want %s", ErrConfig, e.Tenant, e.Field, e.Value, e.Want)
 }

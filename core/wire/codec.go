@@ -62,7 +62,7 @@ var fieldSize = [fields]int{
 	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8, fEpoch: 8, fLevel: 32,
 }
 
-// layouts is the table of what each kind carries, in order.
+// layouts is the table of the fields of each kind, in order.
 var layouts = [kinds][]field{
 	Hello:       {fNonce},
 	Welcome:     {fNonce, fConn},
@@ -117,7 +117,7 @@ var ErrVersion = errors.New("unknown message version")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum returns what the header of the message b, of this version, has to say.
+// checksum returns the checksum that belongs in the header of message b, of this version.
 func checksum(b []byte) uint32 {
 	return crc32.Update(heads[b[2]], castagnoli, b[headerSize:])
 }

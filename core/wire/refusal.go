@@ -5,8 +5,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/quota"
 )
 
-// Facts are what a refusal says beside its code. Of them the one that the code calls for is
-// there; the others are zero, and so are all with any other code.
+// Facts are the facts beside the code of a refusal. Only the fact that the code calls for is set;
+// the others are zero, and with any other code all are.
 type Facts struct {
 	Quota     quota.ExceededError // QuotaExceeded
 	NotLeader NotLeader           // Moved
@@ -14,7 +14,7 @@ type Facts struct {
 	BadField  BadField            // InvalidConfig
 }
 
-// NotLeader is the fact of a Moved: another node leads. The zero value names nobody.
+// NotLeader is the fact of a Moved: another node leads. The zero value names no node.
 type NotLeader struct {
 	Known  bool // that the refusing node knows of a leader
 	Leader env.ID
@@ -33,8 +33,8 @@ type BadField struct {
 	Value uint64
 }
 
-// A refusal, 8 bytes each number, part of the format; never change. The facts stand where
-// their code says, and what it does not name is zero:
+// A refusal, 8 bytes each number, part of the format; never change. The code decides
+// which facts stand where, and the remaining numbers are zero:
 //
 //	offset size               QuotaExceeded    Moved                VersionConflict  InvalidConfig
 //	     0    8  code

@@ -98,7 +98,7 @@ type Message struct {
 	Tail      []byte                 // Control: the command, as package control writes it. It aliases what was decoded
 }
 
-// Level is what a read promises.
+// Level is the promise of a read.
 type Level uint8
 
 // The levels. The numbers are part of the format.
@@ -119,15 +119,15 @@ func (l Level) String() string {
 	return fmt.Sprintf("level-%d", uint8(l))
 }
 
-// Token is what a session has seen of a slot: the record at Seq, which was written in
+// Token is the newest record of a slot that a session has seen: the one at Seq, which was written in
 // Epoch. The zero Token is nothing.
 type Token struct {
 	Epoch lineage.ShardEpoch
 	Seq   lineage.Seq
 }
 
-// Origin is what answers repeat of a request: a quarter of its size, for those who
-// keep many until they can be answered.
+// Origin is the part of a request that its answer repeats: a quarter of its size, for a holder of
+// many requests that wait for their answers.
 type Origin struct {
 	Kind      Kind
 	Conn      uint64

@@ -66,6 +66,7 @@ type Options struct {
 	Record    bool // keep the deviations, so that the plan can be written out
 	Trace     bool // keep the trace's entries
 	Brief     bool // tell the run in a few lines
+	Unjudged  bool // end without judging the run: to measure the machines and the world alone
 	// Steps ends the run after so many Steps, without judging it; 0 is never.
 	Steps uint64
 	// Decorate, if not nil, wraps the environment of every machine under test: for planted
@@ -75,6 +76,9 @@ type Options struct {
 
 // WhyCutShort is why a run that was ended before its end is undecided.
 const WhyCutShort = "the run was stopped before its end"
+
+// WhyUnjudged is why a run with Options.Unjudged is undecided.
+const WhyUnjudged = "no judge was asked"
 
 // Result is what a run showed.
 type Result struct {

@@ -37,6 +37,7 @@ const WhyCutShort = harness.WhyCutShort
 // Options say how to run a plan.
 type Options struct {
 	Porcupine bool // search every partition, not only those with a failing witness
+	Unjudged  bool // ask no checker
 	Record    bool // keep the deviations, so that the plan can be written out
 	Trace     bool // keep the trace's entries
 	Story     bool // tell the run in words
@@ -620,8 +621,12 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 
 // judge asks the checkers, and decides whether the seed counts.
 func (r *Runner) judge(result *Result, cut bool) {
-	if cut {
+	switch {
+	case cut:
 		result.Verdict, result.Why = checker.Undecided, WhyCutShort
+		return
+	case r.options.Unjudged:
+		result.Verdict, result.Why = checker.Undecided, harness.WhyUnjudged
 		return
 	}
 	r.run.Quiet = result.Fired+result.Deviated == 0

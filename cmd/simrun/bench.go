@@ -17,7 +17,7 @@ func (c *command) bench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench [SCENARIO]",
 		Short: "measure what seeds cost: CPU per Step and per operation, seeds per second, allocations",
-		Long: `Measure what seeds of a scenario (calm) cost, checkers and trace hashing included.
+		Long: `Measure what seeds of a scenario (calm) cost, checkers and trace hashing included; --no-checkers leaves the checkers out.
 CPU time is that of the whole process; quote it, and ratios within one run. Wall
 time on a shared machine is noise.`,
 		Args: cobra.MaximumNArgs(1),
@@ -49,6 +49,8 @@ time on a shared machine is noise.`,
 	flags.IntVar(&o.Workers, "workers", 1, "worlds at work at once; 0 is one per CPU")
 	flags.DurationVar(&o.For, "for", 5*time.Second, "how long to measure")
 	flags.BoolVar(&o.Porcupine, "porcupine", false, "search every partition of every seed")
+	flags.BoolVar(&o.Unjudged, "no-checkers", false, "ask no checker: the machines, the world and the observer alone")
+	cmd.MarkFlagsMutuallyExclusive("porcupine", "no-checkers")
 	return cmd
 }
 

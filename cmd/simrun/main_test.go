@@ -16,8 +16,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/harness/campaign"
+	"github.com/tidaldb/tidalsim/harness/verdict"
 	"github.com/tidaldb/tidalsim/scenarios"
+	"github.com/tidaldb/tidalsim/scenarios/suite"
 )
 
 // asCommand makes the test binary the command itself: for the other process of
@@ -457,6 +460,25 @@ func TestBench(t *testing.T) {
 	}
 	if _, ok := got["allocs_per_event_milli"]; !ok || got["type"] != "bench" || got["scenario"] != "smoke" {
 		t.Errorf("%v", got)
+	}
+}
+
+// Without checkers a bench measures the same runs, and no judge sees them.
+func TestBenchWithoutCheckers(t *testing.T) {
+	p := suite.Tenants().Draw("smoke", 3)
+	judged, err := suite.Tenants().NewRunner().Run(p, harness.Options{})
+	if err != nil || judged.Verdict != verdict.Held {
+		t.Fatalf("judged: %+v, %v", judged, err)
+	}
+	alone, err := suite.Tenants().NewRunner().Run(p, harness.Options{Unjudged: true})
+	if err != nil || alone.Verdict != verdict.Undecided || alone.Why != harness.WhyUnjudged || alone.Trace != judged.Trace || alone.Operations != judged.Operations {
+		t.Errorf("without judges: %+v, %v", alone, err)
+	}
+	if code, stdout, stderr := simrun(t, "bench", "smoke", "--for", "20ms", "--seeds", "2", "--no-checkers"); code != 0 || !strings.Contains(stdout, "ns of CPU per operation") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := simrun(t, "bench", "smoke", "--porcupine", "--no-checkers"); code != campaign.ExitUsage || !strings.Contains(stderr, "no-checkers") {
+		t.Errorf("both flags: exit %d: %s", code, stderr)
 	}
 }
 

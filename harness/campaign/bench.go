@@ -21,6 +21,8 @@ type BenchOptions struct {
 	For      time.Duration
 	// Porcupine searches every partition of every seed.
 	Porcupine bool
+	// Unjudged leaves the judges out. An observer that the fault budget needs goes on.
+	Unjudged bool
 }
 
 // Bench is what running seeds costs. Its JSON is part of the command's contract:
@@ -113,7 +115,7 @@ func (o *BenchOptions) lap(ctx context.Context, r harness.Runner, plans []harnes
 		if m.err = ctx.Err(); m.err != nil {
 			return m
 		}
-		got, err := r.Run(p, harness.Options{Porcupine: o.Porcupine})
+		got, err := r.Run(p, harness.Options{Porcupine: o.Porcupine, Unjudged: o.Unjudged})
 		if err != nil {
 			m.err = err
 			return m

@@ -69,6 +69,10 @@ func (r *Runner) Run(l *Life, o harness.Options) (*harness.Result, error) {
 			result.Verdict, result.Why = verdict.Undecided, harness.WhyCutShort
 			return
 		}
+		if o.Unjudged {
+			result.Verdict, result.Why = verdict.Undecided, harness.WhyUnjudged
+			return
+		}
 		l.Judge(result, outcome)
 		Conclude(result, l.Rules)
 	})

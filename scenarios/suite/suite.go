@@ -60,7 +60,7 @@ type runner struct{ *scenarios.Runner }
 // Run implements harness.Runner.
 func (r runner) Run(p harness.Plan, o harness.Options) (*harness.Result, error) {
 	got, err := r.Runner.Run(p.(*scenarios.Plan), scenarios.Options{
-		Porcupine: o.Porcupine, Record: o.Record, Trace: o.Trace, Story: o.Brief, Steps: o.Steps, Decorate: o.Decorate,
+		Porcupine: o.Porcupine, Unjudged: o.Unjudged, Record: o.Record, Trace: o.Trace, Story: o.Brief, Steps: o.Steps, Decorate: o.Decorate,
 	})
 	if err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// alone is a shard in whose set only node 0 is left: node 2 left it first, then node 1,
-// which is eligible.
+// alone returns a shard with only node 0 in its set: node 2 left first, then node 1, which is
+// eligible.
 func alone(t *testing.T) *world {
 	w := serving(t)
 	w.without(2)
@@ -40,7 +40,7 @@ func TestAWriteThatWaitsForASecondCopyIsNotToldWithoutIt(t *testing.T) {
 	// Nodes 1 and 2 are cut off; the leader removes both.
 	w.held = func(m *message) bool { return with(1)(m) || with(2)(m) }
 	w.nodes[1].deaf, w.nodes[2].deaf = true, true
-	w.tick(4 * 300 * env.Millisecond) // a leader that hears nobody waits for three bounds
+	w.tick(4 * 300 * env.Millisecond) // a leader that hears no member waits for three bounds
 	w.wishes()
 	l := w.nodes[0]
 	l.mustWrite(0, 1)
@@ -180,7 +180,7 @@ func TestBelowMinAReadIsConfirmedByTheMetaLog(t *testing.T) {
 	}
 }
 
-// An eligible member whose log fails gives the eligibility up before anything of the log is
+// An eligible member with a failed log gives up its eligibility before any part of the log is
 // removed.
 func TestAnEligibleMemberWhoseLogFailsAsksForItsExclusion(t *testing.T) {
 	w := alone(t)
@@ -213,8 +213,8 @@ func TestAnEligibleMemberWhoseLogFailsAsksForItsExclusion(t *testing.T) {
 	n.has(0, map[uint64]bool{1: true})
 }
 
-// What a log acknowledged before it failed does not readmit it, although the leader is told
-// of the exclusion together with its own leadership.
+// Acknowledgements of a log from before it failed do not readmit it, although the leader learns of
+// the exclusion together with its own leadership.
 func TestALogThatFailedBeforeTheLeaderKnewIsNotReadmitted(t *testing.T) {
 	w := serving(t)
 	w.nodes[0].mustWrite(0, 1)
@@ -222,7 +222,7 @@ func TestALogThatFailedBeforeTheLeaderKnewIsNotReadmitted(t *testing.T) {
 	w.nodes[1].deaf = true
 	w.elect(1)
 	w.held = func(m *message) bool { return m.to == 1 }
-	w.run() // node 2 has adopted the epoch, and tells node 1 what it has
+	w.run() // node 2 has adopted the epoch, and reports its log to node 1
 	w.nodes[2].adopt(2)
 	const life = 1 << 16 // of the log: the first one on a founder
 	w.must(control.Command{Kind: control.Exclude, Member: w.nodes[2].self(), Tenant: owner, Slot: 0, Base: life})
@@ -271,7 +271,7 @@ func (w *world) offered(i int) *node {
 	behind := peer.Append{LogHeader: onLog(1, 1), At: w.nodes[0].logs[0].End()}
 	behind.At.Seq += 10
 	w.nodes[0].Send(env.ID(i), env.Key{}, behind.Encode(nil))
-	w.run() // the node asks for what it lacks
+	w.run() // the node requests the missing records
 	at, from, size, part := w.nodes[0].logs[0].Chunk(w.nodes[0], 0, 0)
 	chunk := peer.Chunk{LogHeader: onLog(1, 1), At: at, Offset: from, Size: uint64(size), Data: part}
 	w.nodes[0].Send(env.ID(i), env.Key{}, chunk.Encode(nil))
@@ -321,9 +321,9 @@ func TestAPendingMemberDoesNotCountTowardsMin(t *testing.T) {
 	l.want(1)
 }
 
-// A node that has restarted holds its place in the set until the leader has removed its
-// earlier life. When that brings the set below min, it becomes eligible with the log that it
-// has: so nothing of a log that has failed is begun anew before.
+// A node that has restarted holds its place in the set until the leader has removed its earlier
+// incarnation. If that brings the set below min, the node becomes eligible with the log that it
+// has. So it must not begin a failed log again before.
 func TestARestartedMembersLogIsNotBegunAnewWhileItHoldsItsPlace(t *testing.T) {
 	w := serving(t)
 	w.without(1)

@@ -13,7 +13,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// coordinate lets the coordinator decide, who hears every node.
+// coordinate runs the coordinator, which hears every node.
 func (w *world) coordinate() {
 	seen := control.Seen{Now: w.now}
 	for _, n := range w.nodes {
@@ -32,18 +32,18 @@ type chance struct {
 	t     *rapid.T
 	asked uint64
 	acked map[change]bool
-	// syncs that may still fail: a second one could hit the only member that is whole,
-	// of which nothing is promised.
+	// syncs that may still fail: a second failure could hit the only whole member, and then there
+	// is no guarantee.
 	syncs int
 }
 
-// change is what a client asks for, in the session of a slot.
+// change is a client's request in the session of a slot.
 type change struct {
 	slot    int
 	request uint64
 }
 
-// collect takes note of what was acknowledged.
+// collect records the acknowledged changes.
 func (c *chance) collect() {
 	for _, n := range c.nodes {
 		for i := range n.answers {
@@ -126,9 +126,8 @@ func (c *chance) happen() {
 	c.collect()
 }
 
-// restartStopped does what an operator has to do: if no member has a whole log of a slot
-// that is open, those are to be restarted whose log has stopped; so is the leader of a
-// set that is being reformed.
+// restartStopped plays the operator: if no member has a whole log of a slot open, it restarts the
+// members with a stopped log, and the leader of a set that is being reformed.
 func (w *world) restartStopped() {
 	for slot := range slots {
 		stopped, open := []*node{}, false
@@ -154,8 +153,8 @@ func (w *world) restartStopped() {
 	}
 }
 
-// Whatever happens to messages, processes and leaders: what was acknowledged is in the
-// log of every replica when all is well again, once, and all logs are the same.
+// After any sequence of lost messages, crashes and elections, every acknowledged change is in the
+// log of every replica, once, and all logs are equal.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	acked, epochs := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -50,8 +50,8 @@ func (w *world) wantRemoval(leader env.ID, gone control.Member) control.Command 
 	return c
 }
 
-// A member that is drained leaves the set, by its leader only. It is shipped what is
-// appended all the same, does not join while it is drained, and does when it is not.
+// Only the leader removes a drained member from the set. The leader still ships records to it. It
+// does not join while it is drained, and joins afterwards.
 func TestADrainedMemberLeavesAndComesBack(t *testing.T) {
 	w := serving(t)
 	w.drain(2, true)
@@ -122,8 +122,8 @@ func TestTheEarlierLifeOfADrainedMemberLeaves(t *testing.T) {
 	w.wantNoWish("node 2 is drained")
 }
 
-// Who is about to join when its node is drained counts until it is known what became of
-// that: the control plane refuses it.
+// A member that is about to join when its node is drained counts until the outcome is known: the
+// control plane refuses the join.
 func TestWhoIsAboutToJoinAndIsDrained(t *testing.T) {
 	w := serving(t)
 	w.without(2)
@@ -155,8 +155,8 @@ func (w *world) end(slot int) {
 	}
 }
 
-// A log that ends takes nothing new; what is under way in it goes on, and when that is done
-// the leader, and nobody else, says that it has ended.
+// A log that ends accepts no new changes. Changes under way complete, and then only the leader
+// reports that the log has ended.
 func TestALogEndsWhenWhatIsUnderWayIsDone(t *testing.T) {
 	for _, late := range []func(*message) bool{nil, of(peer.KindAppended, 2)} {
 		w := serving(t)
@@ -193,7 +193,7 @@ func TestALogEndsWhenWhatIsUnderWayIsDone(t *testing.T) {
 	}
 }
 
-// Nothing is under way any more in a log that has stopped, though what was is not committed.
+// A stopped log has nothing under way, although some of its changes are not committed.
 func TestALogThatHasStoppedEnds(t *testing.T) {
 	w := serving(t)
 	w.held = of(peer.KindAppended, 2)
@@ -208,8 +208,7 @@ func TestALogThatHasStoppedEnds(t *testing.T) {
 	}
 }
 
-// Nobody begins to sequence a log that ends: for who leads next it has ended at once, and he
-// does without it.
+// No node begins to lead a log that ends. For the next leader it has ended at once.
 func TestWhoLeadsNextDoesWithoutALogThatEnds(t *testing.T) {
 	w := serving(t)
 	w.held = to(2)
@@ -231,7 +230,7 @@ func TestWhoLeadsNextDoesWithoutALogThatEnds(t *testing.T) {
 	}
 	w.without(2)
 	w.settle()
-	w.must(w.joins(1, 2)) // what it lacks of the log that ends is of no use to anybody
+	w.must(w.joins(1, 2)) // the missing records of the log that ends do not matter
 	for _, n := range w.nodes {
 		n.group.RemoveSlot(0)
 	}
@@ -261,7 +260,7 @@ func TestAReformSettlesWithoutALogThatEnds(t *testing.T) {
 // their own log: those that wait for a confirmation, for the leader's index, and for a record
 // that the session has seen.
 func TestReadsOfALogThatIsForgotten(t *testing.T) {
-	const index, session = 0, 10 // what the reads wait for; the slot comes on top
+	const index, session = 0, 10 // the index that the reads wait for; the slot comes on top
 	for gone := range slots {
 		w := serving(t)
 		w.nodes[0].mustWrite(0, 1) // so that the logs differ
@@ -310,7 +309,7 @@ func TestReadsOfALogThatIsForgotten(t *testing.T) {
 	}
 }
 
-// What other replicas ask of a log that is forgotten is not answered; they give up.
+// A removed log answers no questions of other replicas; they give up.
 func TestAnotherReplicasReadOfALogThatIsForgotten(t *testing.T) {
 	w := serving(t)
 	w.held = func(m *message) bool { return m.Kind() == peer.KindConfirmed }
@@ -379,8 +378,8 @@ func TestALogThatIsForgottenIsNotMissed(t *testing.T) {
 	}
 }
 
-// bestApart is a shard that node 2 is to lead and of which all have restarted: node 0 has the
-// best log of slot 0, with request 1, and node 1 that of slot 1, without it.
+// bestApart returns a shard that node 2 is to lead after all nodes have restarted. Node 0 has the
+// best log of slot 0, with request 1. Node 1 has the best log of slot 1, without it.
 func bestApart(t *testing.T) *world {
 	w := serving(t)
 	w.held = func(m *message) bool { return m.to != 0 }
@@ -403,13 +402,13 @@ func bestApart(t *testing.T) *world {
 	return w
 }
 
-// A log is forgotten, or another one comes, while the best ones are being fetched: of the
-// others the best are adopted all the same, from who has them.
+// A log is removed or added while the leader fetches the best logs. The leader still adopts the
+// best ones of the other slots from the right nodes.
 func TestLogsComeAndGoWhileTheBestAreFetched(t *testing.T) {
 	for gone := range slots {
 		w := bestApart(t)
 		kept := 1 - gone
-		w.held = of(peer.KindAppend, env.ID(kept)) // who has the best log of the other slot
+		w.held = of(peer.KindAppend, env.ID(kept)) // the node with the best log of the other slot
 		w.settle()
 		if got := w.nodes[2].group.Role(); got != group.Gathering {
 			t.Fatalf("node 2 is %s before it has the best log of slot %d:\n%v", got, kept, w)
@@ -430,7 +429,7 @@ func TestLogsComeAndGoWhileTheBestAreFetched(t *testing.T) {
 	}
 }
 
-// addSlot gives a node the log of another slot, of which there is nothing.
+// addSlot gives a node an empty log of another slot.
 func (n *node) addSlot(slot int) {
 	r := replica.New(replica.Config{
 		Identity: wal.Identity{Tenant: owner, Slot: lineage.Slot(slot), Placement: 1, Shard: shard},
@@ -441,8 +440,8 @@ func (n *node) addSlot(slot int) {
 	r.Open(n, n.now)
 }
 
-// Who has not been told of the epoch by the control plane tells nobody what he has: he may
-// not have been told of a log either.
+// A node that has not heard of the epoch from the control plane does not report its logs: it may
+// lack a log that it has not heard of either.
 func TestASurveyWaitsForTheControlPlane(t *testing.T) {
 	w := serving(t)
 	w.nodes[0].mustWrite(0, 1)
@@ -454,7 +453,7 @@ func TestASurveyWaitsForTheControlPlane(t *testing.T) {
 	if epoch, wants := n.group.Wants(); !wants || epoch != w.config().Epoch {
 		t.Fatalf("node 1 wants epoch %d, %t, want %d by what others say", epoch, wants, w.config().Epoch)
 	}
-	n.adopt(w.config().Epoch) // it is durable, and nobody but other nodes has spoken of it
+	n.adopt(w.config().Epoch) // durable, although only other nodes have named it
 	w.held = of(peer.KindSurveyed, 1)
 	w.settle()
 	if told := w.waiting(w.held); len(told) > 0 || w.nodes[0].group.Role() != group.Gathering {

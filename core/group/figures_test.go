@@ -13,7 +13,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// other is what a node tells of another one.
+// other returns a node's figures about another node.
 func (n *node) other(id env.ID) peer.OtherFigures {
 	n.Helper()
 	for _, o := range n.group.Others(n, nil) {
@@ -27,8 +27,8 @@ func (n *node) other(id env.ID) peer.OtherFigures {
 
 const ms = env.Millisecond
 
-// What a leader tells of another replica: how far it is behind, since when, and how old that
-// is at most. What it does not know it does not tell.
+// A leader reports how far another replica is behind, since when, and the maximum age of that
+// figure. It reports unknown figures as unknown.
 func TestWhatALeaderTellsOfAnother(t *testing.T) {
 	unheard := peer.OtherFigures{Node: 2}
 	for name, c := range map[string]struct {
@@ -159,7 +159,7 @@ func TestWhatALeaderTellsOfAnother(t *testing.T) {
 	}
 }
 
-// A leader that begins knows of nobody until he has confirmed, whatever was known before.
+// A new leader has no figures about a replica until the replica has confirmed a round.
 func TestALeaderThatBeginsKnowsNobody(t *testing.T) {
 	w := serving(t)
 	w.settle()
@@ -178,8 +178,8 @@ func TestALeaderThatBeginsKnowsNobody(t *testing.T) {
 	}
 }
 
-// Who leads is certain of being the only one as of the beginning of the last round that all
-// members have confirmed; nobody else ever is.
+// A leader is certain to be the only one as of the beginning of the last round that all members
+// confirmed. No other node ever is.
 func TestWhoIsTheOnlyLeader(t *testing.T) {
 	w := serving(t)
 	w.tick(group.DefaultPatience.Silence / 6)
@@ -212,7 +212,7 @@ func TestWhoIsTheOnlyLeader(t *testing.T) {
 	want("confirmed", w.nodes[1], 0, true)
 }
 
-// witness remembers what replicas have had, and when records were appended.
+// witness remembers the records of replicas, and when records were appended.
 type witness struct {
 	*world
 	t        *rapid.T
@@ -223,7 +223,7 @@ type witness struct {
 	told     int // figures that say that something is lacking
 }
 
-// sight is what replicas had at an instant: the leader's records that were durable.
+// sight is the state of replicas at an instant: the durable records that equal the leader's.
 type sight struct {
 	at  env.Time
 	has [3][slots]lineage.Seq
@@ -244,7 +244,7 @@ func (w *witness) look() {
 	}
 }
 
-// had returns what a replica had at an instant, before anything happened in it.
+// had returns the records of a replica at an instant, before anything happened in it.
 func (w *witness) had(id env.ID, slot int, at env.Time) lineage.Seq {
 	had := w.seen[0].has[id][slot]
 	for _, s := range w.seen {
@@ -270,8 +270,8 @@ func (w *witness) lag(had func(slot int) lineage.Seq) (records uint64, age env.D
 	return records, age
 }
 
-// judge compares what is told of another replica with what was so: no less than it lacks
-// now, and no more than it lacked at the instant that the figure is as old as.
+// judge compares the figures about another replica with the truth. The reported lag is no less than
+// the present one, and no more than the lag at the instant that the figure's age names.
 func (w *witness) judge(o peer.OtherFigures) {
 	if !o.Heard {
 		return
@@ -311,8 +311,8 @@ func (w *witness) happen() {
 	w.look()
 }
 
-// Whatever is late or lost: what a leader tells of another replica was so at some instant
-// since then that it says, and it is never behind by more than it is told.
+// With delayed and lost messages, a leader's figures about another replica were true at some
+// instant within the age that it states, and the lag is never larger than reported.
 func TestFiguresAreSoWithinTheirAge(t *testing.T) {
 	told := 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -21,8 +21,8 @@ func (n *node) want(requests ...uint64) {
 	}
 }
 
-// A change is acknowledged when it is durable on every member in sync: the leader's own
-// disk is one of them, in whatever order they are done.
+// A change is acknowledged when it is durable on every in-sync member, the leader included, in any
+// order.
 func TestAnAckWaitsForEveryMember(t *testing.T) {
 	for _, last := range []env.ID{0, 1, 2} {
 		w := serving(t)
@@ -47,7 +47,7 @@ func TestAnAckWaitsForEveryMember(t *testing.T) {
 	}
 }
 
-// What a member acknowledged that is not the leader's record does not count.
+// An acknowledgement of a record that is not the leader's does not count.
 func TestAnAckOfAnotherRecordDoesNotCount(t *testing.T) {
 	w := serving(t)
 	w.held = of(peer.KindAppended, 2)
@@ -88,8 +88,8 @@ func (w *world) joins(leader, id env.ID) control.Command {
 	return c
 }
 
-// A replica that is about to be a member counts from before the leader asks for it,
-// until the leader knows what became of that.
+// A replica that is about to join counts from before the leader proposes it until the leader knows
+// the outcome.
 func TestWhoIsAboutToJoinCounts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -164,7 +164,7 @@ func TestWhoIsAboutToJoinAndRestartsIsWaitedFor(t *testing.T) {
 	w.nodes[0].want(1)
 }
 
-// Who lacks something that is committed does not join.
+// A replica that lacks a committed record does not join.
 func TestWhoLacksSomethingDoesNotJoin(t *testing.T) {
 	for slot := range slots {
 		w := serving(t)
@@ -182,9 +182,8 @@ func TestWhoLacksSomethingDoesNotJoin(t *testing.T) {
 	}
 }
 
-// Who was replaced and is placed again has let go of what it had: what it acknowledged
-// before counts no more, even if the leader is told of both at once, and even if it
-// arrives late.
+// A node that was removed and placed again has deleted its logs. Its earlier acknowledgements do
+// not count, even if the leader learns of both changes at once, and even if they arrive late.
 func TestWhoIsPlacedAgainBeginsWithNothing(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -222,7 +221,7 @@ func TestWhoIsPlacedAgainBeginsWithNothing(t *testing.T) {
 	}
 }
 
-// Who is not heard is removed; with the others commits go on.
+// The leader removes a silent member; with the others commits continue.
 func TestARemovalLetsCommitsGoOn(t *testing.T) {
 	w := serving(t)
 	w.held = with(2)
@@ -236,7 +235,7 @@ func TestARemovalLetsCommitsGoOn(t *testing.T) {
 	if w.config().IsInSync(w.nodes[2].self()) {
 		t.Errorf("node 2 was not heard, and is in sync: %v", w)
 	}
-	w.messages, w.held = nil, nil // what was held never arrives
+	w.messages, w.held = nil, nil // the held messages never arrive
 	w.settle()
 	w.wishes()
 	if !w.config().IsInSync(w.nodes[2].self()) || !w.nodes[0].group.Settled() {
@@ -269,8 +268,8 @@ func TestANewLeaderDoesNotWaitForTheOneBeforeAgain(t *testing.T) {
 	}
 }
 
-// With fewer members than min records are shipped and not committed; reads are answered
-// from what was committed before; a write is told when another member has the record.
+// Below min, records are shipped and not committed. Reads are answered from the earlier committed
+// state. A write is acknowledged when another member has the record.
 func TestBelowTheMinimumNothingCommits(t *testing.T) {
 	w := serving(t)
 	w.without(2)
@@ -307,8 +306,8 @@ func TestBelowTheMinimumNothingCommits(t *testing.T) {
 	}
 }
 
-// Who leads in an epoch that is over is told so, steps down, and refuses what has no
-// place in its log; what it says is not heeded.
+// A leader of an old epoch is told so, steps down, and refuses changes that are not in its log. Its
+// messages are rejected.
 func TestALowerEpochIsAnswered(t *testing.T) {
 	w := serving(t)
 	w.nodes[0].deaf = true
@@ -374,7 +373,7 @@ func TestAnOlderConfigurationIsIgnored(t *testing.T) {
 	}
 }
 
-// Before an epoch is durable here nothing is said in it, and nothing of it is heeded.
+// Before an epoch is durable here, the node sends no message in it and rejects its messages.
 func TestNoRoleBeforeTheEpochIsDurable(t *testing.T) {
 	w := serving(t)
 	w.elect(1)
@@ -498,8 +497,8 @@ func TestWhatWaitsToBeToldIsBounded(t *testing.T) {
 	}
 }
 
-// What only one of two epochs' leaders had is cut, and the followers' logs are those
-// of the new one; what was committed stays.
+// Records that only the deposed leader had are cut, and the followers' logs equal the new leader's.
+// Committed records stay.
 func TestFailoverAdoptsTheTail(t *testing.T) {
 	w := serving(t)
 	w.nodes[0].mustWrite(0, 1)
@@ -529,8 +528,7 @@ func TestFailoverAdoptsTheTail(t *testing.T) {
 	w.nodes[0].want(1) // it never learnt of the second, and the third is gone
 }
 
-// Logs of a leader that stopped leading forget who waits; the new one answers who asks
-// again.
+// A deposed leader forgets waiting clients; the new leader answers clients that ask again.
 func TestWhoAsksAgainIsAnsweredByTheNewLeader(t *testing.T) {
 	w := serving(t)
 	w.held = of(peer.KindAppended, 2)

@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// wish returns what the leader wants after a time in which nothing else happens but ticks.
+// wish returns the leader's proposal after a time with nothing but ticks.
 func (w *world) wish(d env.Duration) (control.Command, bool) {
 	for range d / (20 * env.Millisecond) {
 		w.tick(20 * env.Millisecond)
@@ -121,7 +121,7 @@ func TestTroubleOfALeader(t *testing.T) {
 	}
 }
 
-// Nobody but a replica of the shard ends an epoch, or answers a survey.
+// Only a replica of the shard can end an epoch or answer a survey.
 func TestAStrangerIsNotBelieved(t *testing.T) {
 	w := serving(t)
 	l := w.nodes[0]

@@ -7,9 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// A leader that begins from a snapshot answers a repeated request with the epoch in which
-// the record was written. The session that shows this token to another replica is not told
-// that what it has seen is lost.
+// A leader that begins from a snapshot answers a repeated request with the epoch in which the
+// record was written. A session that shows this token to another replica does not get TokenLost.
 func TestARepeatedAnswerNamesTheEpochOfItsRecord(t *testing.T) {
 	w := newWorld(t)
 	w.constants.SnapshotEvery = 150

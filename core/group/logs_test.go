@@ -103,8 +103,8 @@ func TestADamagedLogIsNotAdopted(t *testing.T) {
 	}
 }
 
-// The log of a member that is excluded from its slot is not adopted: it lacks what was
-// acknowledged, and what the leader has stays, though it cannot be opened now.
+// The leader does not adopt the log of a member that is excluded from its slot, because it lacks
+// acknowledged records. The leader's own log stays, although it cannot be opened now.
 func TestAnExcludedLogIsNotAdopted(t *testing.T) {
 	w := serving(t)
 	w.without(1)
@@ -137,8 +137,8 @@ func TestAnExcludedLogIsNotAdopted(t *testing.T) {
 	}
 }
 
-// A leader whose own log of a slot has stopped lets nobody begin that log anew: what is
-// left of it may be all there is.
+// A leader with a stopped log lets no replica begin that log again: their logs may be the only ones
+// left.
 func TestALeaderWithoutALogLetsNobodyBeginItAnew(t *testing.T) {
 	w := serving(t)
 	w.without(1)
@@ -207,7 +207,7 @@ func TestTheLongestLogIsAdopted(t *testing.T) {
 	}
 }
 
-// Until every member of the set has told what it has, nobody leads.
+// No node leads until every member of the set has reported its logs.
 func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
 	for missing := env.ID(1); missing < 3; missing++ {
 		w := serving(t)
@@ -223,7 +223,7 @@ func TestNobodyLeadsBeforeAllHaveBeenAsked(t *testing.T) {
 		if c, ok := w.nodes[0].group.Wish(w.nodes[0]); ok {
 			t.Errorf("who gathers wishes %v", &c)
 		}
-		// What an earlier life tells is no answer.
+		// A report of an earlier incarnation does not count.
 		m := as[peer.Surveyed](w.waiting(w.held)[0])
 		m.From--
 		m.Logs = slices.Clone(m.Logs)
@@ -263,8 +263,8 @@ func (w *world) fail(id env.ID, slot int) {
 	}
 }
 
-// A member whose log has failed is excluded from that slot, fetches the log anew, and is
-// readmitted. Meanwhile the slot does without it, and the other slot does not.
+// A member with a failed log is excluded from that slot, fetches the log again, and is readmitted.
+// Meanwhile commits of the slot do not wait for it; those of the other slot do.
 func TestAFailedLogIsExcludedFetchedAndReadmitted(t *testing.T) {
 	w := serving(t)
 	w.fail(2, 0)
@@ -297,8 +297,8 @@ func TestAFailedLogIsExcludedFetchedAndReadmitted(t *testing.T) {
 	}
 }
 
-// What is left of a failed log may be all there is: as long as its member is counted, it
-// neither asks to begin anew nor does it, be it allowed to by a message of another time.
+// A failed log may be the only one left. While other nodes count on it, its member neither asks to
+// begin it again nor does so, even if a message from another time permits it.
 func TestAFailedLogIsKeptWhileItIsCounted(t *testing.T) {
 	w := serving(t)
 	w.fail(2, 0)
@@ -353,8 +353,8 @@ func TestWhoIsAboutToBeReadmittedCounts(t *testing.T) {
 	}
 }
 
-// What a log acknowledged before it failed does not make its member readmitted, however
-// late it arrives.
+// Acknowledgements of a log from before it failed do not readmit its member, however late they
+// arrive.
 func TestWhatAFailedLogAcknowledgedDoesNotCount(t *testing.T) {
 	w := serving(t)
 	w.held = func(m *message) bool { return m.Kind() == peer.KindAppended && m.from == 2 && m.isOf(0) }
@@ -426,8 +426,8 @@ func TestALogThatIsNotWholeIsNotAdopted(t *testing.T) {
 	}
 }
 
-// While its own log of a slot has stopped, a leader knows of nobody whether he has what
-// is committed there: nobody joins.
+// While a leader's own log of a slot has stopped, it cannot tell which replica has the committed
+// records, so no member joins.
 func TestNobodyJoinsWhileALogOfTheLeaderHasStopped(t *testing.T) {
 	w := serving(t)
 	w.without(2)
@@ -444,8 +444,8 @@ func TestNobodyJoinsWhileALogOfTheLeaderHasStopped(t *testing.T) {
 	}
 }
 
-// A log that begins anew is behind what it was: nothing is answered from it as if what
-// was committed before had been applied.
+// A log that begins again is behind its earlier state. It must not answer reads as if the earlier
+// records were applied.
 func TestABoundedReadOfALogThatBeganAnewWaits(t *testing.T) {
 	const bound = 10 * env.Second
 	w := serving(t)
@@ -501,7 +501,7 @@ func (n *node) failReads() {
 	}
 }
 
-// Who lacks records gets them from the segments, or a snapshot if those cannot be read:
+// A slow replica gets records from the segments, or a snapshot if the segments cannot be read,
 // whatever its address.
 func TestWhoLagsIsServedFromTheDiskOrASnapshot(t *testing.T) {
 	for leader := range env.ID(3) {
@@ -534,8 +534,8 @@ func TestWhoLagsIsServedFromTheDiskOrASnapshot(t *testing.T) {
 	}
 }
 
-// What a leader has found for another node when it is deposed stays with it: in the next
-// epoch only the next leader ships records.
+// A deposed leader does not send records that it has read for another node: in the next epoch only
+// the next leader ships records.
 func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
 	for _, readable := range []bool{true, false} {
 		w := lagging(t, 0, 2)
@@ -561,8 +561,7 @@ func TestWhoIsDeposedDoesNotServeOn(t *testing.T) {
 	}
 }
 
-// A copy of a part of a snapshot that arrives late does not take away what was
-// acknowledged since.
+// A delayed copy of a part of a snapshot removes no record that was acknowledged since.
 func TestALateSnapshotTakesNothingAway(t *testing.T) {
 	w := lagging(t, 0, 2)
 	w.nodes[0].failReads()
@@ -600,9 +599,9 @@ func TestALateSnapshotTakesNothingAway(t *testing.T) {
 	}
 }
 
-// A replica that was fetching a snapshot which the leader has let go of needs records by now, and
-// asks with the snapshot and what it has of it. The first part of another snapshot would bring it
-// back to the same question again and again.
+// A replica was fetching a snapshot that the leader has dropped. By now records are enough. The
+// replica's request names the snapshot and its own offset. The first part of another snapshot would
+// make it repeat the request for ever.
 func TestAQuestionForASnapshotThatIsGoneIsAnsweredWithRecords(t *testing.T) {
 	w := lagging(t, 0, 2)
 	w.held = of(peer.KindPull, 2)

@@ -10,9 +10,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 )
 
-// However many records are appended, and whenever: the instant of each that somebody may lack
-// is never too late, and too early by an eighth of the time since, or a millisecond, at most;
-// and little is kept.
+// For any sequence of appends, the time of a record that a replica may lack is never too late, and
+// too early by at most a millisecond or an eighth of its age. Few marks are kept.
 func TestMarksAreNearlyExact(t *testing.T) {
 	longest := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -19,7 +19,7 @@ func (n *node) mustRead(request uint64, level wire.Level, token wire.Token, boun
 	}
 }
 
-// wantRead checks what a read was told: the state at seq, or a code.
+// wantRead checks the answer of a read: the state at seq, or a code.
 func (n *node) wantRead(request uint64, code wire.Code, seq lineage.Seq) {
 	n.Helper()
 	got := n.readOf(request)
@@ -67,7 +67,7 @@ func TestAReadWaitsForARoundThatBeganAfterIt(t *testing.T) {
 	leader.wantRead(2, wire.NoError, leader.logs[0].End().Seq)
 }
 
-// Who is about to join confirms too; who has left does not.
+// A replica that is about to join confirms too; a removed one does not.
 func TestWhoConfirms(t *testing.T) {
 	w := serving(t)
 	w.without(2)
@@ -138,7 +138,7 @@ func TestTheIndexIsConfirmed(t *testing.T) {
 	w.nodes[1].wantRead(1, wire.NoError, w.nodes[0].logs[0].End().Seq)
 }
 
-// What waits for too long is refused: another replica may be asked.
+// A read that waits too long is refused: the client may ask another replica.
 func TestAReadDoesNotWaitForEver(t *testing.T) {
 	w := serving(t)
 	w.held = func(m *message) bool { return m.Kind() == peer.KindConfirmed || m.Kind() == peer.KindIndex }
@@ -149,7 +149,7 @@ func TestAReadDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-// A session read waits until what its session has seen is applied here.
+// A session read waits until the records that its session has seen are applied here.
 func TestASessionReadWaitsForItsToken(t *testing.T) {
 	w := serving(t)
 	w.held = to(1)
@@ -170,8 +170,8 @@ func TestASessionReadWaitsForItsToken(t *testing.T) {
 	n.wantRead(3, wire.NoError, at)
 }
 
-// What a session has seen of a record that is not in the log is lost, and it is told
-// so, at once or when the log gets there.
+// A session that has seen a record that is not in the log is told that its token is lost, at once
+// or when the log gets there.
 func TestASessionIsToldThatItsTokenIsLost(t *testing.T) {
 	w := serving(t)
 	w.elect(1)
@@ -187,8 +187,8 @@ func TestASessionIsToldThatItsTokenIsLost(t *testing.T) {
 	n.wantRead(2, wire.TokenLost, 0)
 }
 
-// A bounded read is answered from here if what was committed within the bound has been
-// applied, and else as a linearizable one.
+// A follower answers a bounded read itself if it has applied every record that was committed within
+// the bound; otherwise it treats the read as linearizable.
 func TestABoundedReadIsAnsweredFromHereWhileFresh(t *testing.T) {
 	const bound = 100 * env.Millisecond
 	w := serving(t)
@@ -210,8 +210,8 @@ func TestABoundedReadIsAnsweredFromHereWhileFresh(t *testing.T) {
 	n.wantRead(3, wire.NoError, at)
 }
 
-// A replica that waits for the index of one leader and then leads itself does not
-// answer before it knows what is committed.
+// A replica that waits for the index of one leader and then leads itself does not answer before it
+// knows its commit index.
 func TestWhoBeginsToLeadDoesNotAnswerWhatWaited(t *testing.T) {
 	w := serving(t)
 	w.held = to(0)

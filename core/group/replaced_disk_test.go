@@ -7,8 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// A node whose disk is replaced starts again before anybody has missed it. It is not the
-// member that the others count on, whatever it is asked for.
+// A node with a replaced disk starts again before any other node has missed it. It is not the
+// member that the others count on, and refuses that member's duties.
 func TestAReplacedDiskIsNotTheMember(t *testing.T) {
 	w := serving(t)
 	w.nodes[0].mustWrite(0, 1, 2)

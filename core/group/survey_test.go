@@ -7,10 +7,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// After a restart of all members a shard comes back however many slots it has: a member
-// tells of its logs in parts, none of which is larger than a message.
+// After a restart of all members a shard recovers with any number of slots: a member reports its
+// logs in parts, each within the size of a message.
 func TestASurveyOfManySlotsTravelsInParts(t *testing.T) {
-	const oneMessage = peer.MaxTail / 48 // logs of which one message could tell, without their placement epochs
+	// logs that fit one message, without their placement epochs
+	const oneMessage = peer.MaxTail / 48
 	for _, slots := range []int{1, peer.MaxLogs, peer.MaxLogs + 1, oneMessage + 1} {
 		w := newWorldOf(t, slots)
 		w.run()

@@ -68,7 +68,7 @@ func (m *message) isOf(slot lineage.Slot) bool {
 // as returns a copy of a message that is of a kind.
 func as[T any](m message) T { return *any(m.ShardMessage).(*T) }
 
-// decoded is what bytes hold.
+// decoded returns the message in some bytes.
 func decoded(w *world, in *peer.Inbox, b []byte) peer.ShardMessage {
 	m, err := in.Decode(b)
 	if err != nil {
@@ -118,7 +118,7 @@ type question struct {
 	round peer.Round
 }
 
-// answer is what a read was told.
+// answer is the answer of a read.
 type answer struct {
 	request uint64
 	code    wire.Code
@@ -127,7 +127,7 @@ type answer struct {
 
 func newWorld(t *testing.T) *world { return newWorldOf(t, slots) }
 
-// newWorldOf is a world whose shard has so many slots.
+// newWorldOf returns a world with a shard of this many slots.
 func newWorldOf(t *testing.T, slots int) *world {
 	w := &world{T: t, index: 1, slots: slots, constants: replica.Constants{SegmentSize: 4096, SnapshotEvery: 1 << 40, MaxSessions: 4, MaxPending: 6}}
 	w.plane = control.New(&control.Cluster{
@@ -149,7 +149,8 @@ func newWorldOf(t *testing.T, slots int) *world {
 	return w
 }
 
-// serving is a world whose shard serves, all in sync, with a session in each log.
+// serving returns a world with a shard that serves, all replicas in sync, with a session in each
+// log.
 func serving(t *testing.T) *world {
 	w := newWorld(t)
 	w.run()
@@ -205,8 +206,8 @@ func (w *world) elect(id env.ID) {
 	w.must(control.Command{Kind: control.Elect, Member: w.nodes[id].self()})
 }
 
-// run lets everything go on that is not held, until nothing is left to do. What the
-// groups wish, and what takes time, is not done.
+// run delivers messages and completes operations, except held ones, until none is left. It carries
+// out no proposals and lets no time pass.
 func (w *world) run() {
 	for range 5_000 * w.slots {
 		if !w.step() {
@@ -273,15 +274,14 @@ func (w *world) tick(d env.Duration) {
 	w.run()
 }
 
-// settle lets time pass until what is repeated has been.
+// settle lets time pass until repeated messages have been sent.
 func (w *world) settle() {
 	for range 12 {
 		w.tick(20 * env.Millisecond)
 	}
 }
 
-// wishes puts what the groups wish into the meta log, until they have wished nothing for
-// a while.
+// wishes puts the groups' proposals into the meta log until they have had none for a while.
 func (w *world) wishes() {
 	const while = 10
 	quiet := 0
@@ -325,7 +325,7 @@ func ships(m *message) bool {
 	return ok && len(append.Records) > 0
 }
 
-// isAnew matches messages by which a replica asks to begin its log anew.
+// isAnew matches the messages that ask to begin a log again.
 func isAnew(m *message) bool {
 	appended, ok := m.ShardMessage.(*peer.Appended)
 	return ok && appended.Anew
@@ -357,8 +357,8 @@ func (n *node) start() {
 	}
 }
 
-// placeAgain has a node replaced and placed again: the process lets go of what it has
-// and begins with nothing.
+// placeAgain removes a node from the shard and places it again: the process deletes its logs and
+// begins with empty ones.
 func (w *world) placeAgain(id env.ID) {
 	w.must(control.Command{Kind: control.Assign, Node: id, In: 3})
 	w.must(control.Command{Kind: control.Assign, Node: 3, In: id})
@@ -368,7 +368,7 @@ func (w *world) placeAgain(id env.ID) {
 	n.start()
 }
 
-// kill ends a node: what was on its way to the disk is not done.
+// kill ends a node: its queued disk operations are lost.
 func (w *world) kill(id env.ID) { w.nodes[id].queue = nil }
 
 // restart starts a node again; the control plane knows it.
@@ -409,7 +409,8 @@ func (n *node) propose() bool {
 	return true
 }
 
-// refuse tells the node that a wish was refused for good, on what it was decided on.
+// refuse tells the node that a proposal was refused for good, on the version that it was decided
+// on.
 func (n *node) refuse(c control.Command) {
 	n.group.Refused(n, &c, &control.Result{Refusal: control.NotRegistered, Epoch: c.Epoch, Version: c.Version})
 }
@@ -470,12 +471,12 @@ func (n *node) told(how func(wire.Code) bool) (requests []uint64) {
 	return requests
 }
 
-// read asks a node for a read, whose answer readOf returns.
+// read sends a read to a node; readOf returns the answer.
 func (n *node) read(slot int, request uint64, level wire.Level, token wire.Token, bound env.Duration) wire.Code {
 	return n.group.Read(n, slot, &group.Read{From: client, Request: wire.Origin{Kind: wire.Query, Request: request}, Level: level, Token: token, Bound: bound})
 }
 
-// readOf returns what a read was told; nil: nothing yet.
+// readOf returns the answer of a read; nil: none yet.
 func (n *node) readOf(request uint64) *answer {
 	for i := range n.reads {
 		if n.reads[i].request == request {
@@ -616,5 +617,5 @@ func (n *node) enter(path string, data []byte) {
 	}
 }
 
-// entityOf is what a request is about.
+// entityOf returns the entity of a request.
 func entityOf(request uint64) signal.Entity { return signal.Entity(request) }

@@ -31,9 +31,9 @@ func first(t *testing.T, seed uint64, members int) uint32 {
 	return 0
 }
 
-// The calls last for about a second; what is cut off, or gone, is back at 900 ms or
-// with the calm part. The number of terms tells whether those who can took over, and
-// whether somebody who could not win disturbed them.
+// The calls last for about a second. Members that are cut off or gone are back at 900 ms or with
+// the calm part. The number of terms shows whether the able members took over, and whether a member
+// that could not win disturbed them.
 func TestAimed(t *testing.T) {
 	for seed := range uint64(4) {
 		l := first(t, seed, 3)
@@ -103,8 +103,8 @@ func loseHalf(s *stage) {
 	}
 }
 
-// A follower that needs a snapshot loses power at each operation of installing it;
-// whatever it had acknowledged the leader may rely upon.
+// A follower that needs a snapshot loses power at each operation of installing it. The leader may
+// still rely on every acknowledgement that it gave.
 func TestPowerAtEveryOperationOfAnInstallation(t *testing.T) {
 	installed := 0
 	for seed := range uint64(3) {
@@ -127,8 +127,8 @@ func TestPowerAtEveryOperationOfAnInstallation(t *testing.T) {
 	}
 }
 
-// A leader hands over on request, whether it is asked itself, or who is to lead is, or
-// a third; and a member that does not exist is no reason to stop.
+// A leader hands over on request, whether the leader, the future leader or a third member is asked.
+// A request for a member that does not exist changes nothing.
 func TestTransfer(t *testing.T) {
 	for name, asked := range map[string]func(st metalog.Status, to env.ID) bool{
 		"the leader":     func(st metalog.Status, to env.ID) bool { return st.Leader == st.Member },

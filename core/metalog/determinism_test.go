@@ -10,7 +10,7 @@ import (
 // tracesOnly makes the test binary print the hashes of its runs and nothing else.
 const tracesOnly = "METALOG_TRACES_ONLY"
 
-// elsewhere begins the same storms in another process, and returns what waits for the
+// elsewhere begins the same storms in another process, and returns a function that waits for the
 // hashes of their traces, a line each.
 func elsewhere(t *testing.T) func() string {
 	args := []string{"-test.run=^TestStorm$"}

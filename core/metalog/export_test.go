@@ -23,8 +23,8 @@ func Decode(name string, data []byte) (int, error) {
 	return len(c.entries), nil
 }
 
-// Encode returns what a member sends to carry a message of raft's, after the prefix
-// of its seat.
+// Encode returns the bytes in which a member carries a message of raft, after the prefix of its
+// seat.
 func Encode(prefix byte, cluster uint64, m *raftpb.Message) []byte {
 	return EncodeIn(prefix, cluster, 1, env.Nonce{}, m)
 }
@@ -34,8 +34,8 @@ func EncodeIn(prefix byte, cluster, number uint64, nonce env.Nonce, m *raftpb.Me
 	return encode(prefix, cluster, MemberID(m.GetFrom()), MemberID(m.GetTo()), start{number, nonce}, messageRaft, marshal(m))
 }
 
-// EncodeThat returns what the founder at an address, which lives in some start, answers to the
-// member at 0 that has asked for the nonce of an earlier one.
+// EncodeThat returns the answer of the founder at an address, in some start, to the member at 0
+// that has asked for the nonce of an earlier start.
 func EncodeThat(prefix byte, cluster, number uint64, nonce env.Nonce, at env.ID, asked uint64, told env.Nonce) []byte {
 	return encode(prefix, cluster, Founder(at), Founder(0), start{number, nonce}, messageThat, appendStart(nil, start{asked, told}))
 }
@@ -49,7 +49,7 @@ func encode(prefix byte, cluster uint64, from, to MemberID, in start, kind byte,
 	return b
 }
 
-// AskedFor returns of which start a member asks for the nonce, false if it asks for none.
+// AskedFor returns the start for which a member asks the nonce, false if it asks for none.
 func AskedFor(b []byte) (number uint64, asked bool) {
 	kind, body := opened(b)
 	if kind != messageWhich {
@@ -73,8 +73,7 @@ func opened(b []byte) (kind byte, body []byte) {
 	return body[messageHeader-1], body[messageHeader:]
 }
 
-// EncodeAdmission returns what a leader sends to tell a directory under which ID it is
-// admitted.
+// EncodeAdmission returns a leader's message that tells a directory its ID.
 func EncodeAdmission(prefix byte, cluster uint64, from, id MemberID, directory env.Nonce) []byte {
 	le := binary.LittleEndian
 	body := le.AppendUint64(le.AppendUint64(nil, directory.A), directory.B)

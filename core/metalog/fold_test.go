@@ -12,7 +12,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 )
 
-// tape is a state machine that keeps what it was told.
+// tape is a state machine that keeps its commands.
 type tape struct{ told []byte }
 
 func (t *tape) Apply(index Index, command []byte) []byte {

@@ -9,8 +9,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// Whatever single bit is damaged: what was durable for sure is never cut, what need
-// not have been is, and nothing else is accepted.
+// Any single bit is damaged: bytes that are known to be durable are never cut, other damaged bytes
+// are cut, and no other content is accepted.
 func TestEveryBitOfAFile(t *testing.T) {
 	const before, after = 2, 4
 	data, whole := metalog.File(before, after)
@@ -47,7 +47,7 @@ func TestEveryLengthOfAFile(t *testing.T) {
 	}
 }
 
-// What a newer binary wrote is not damage: nothing is cut, and the error says so.
+// Data of a newer binary is not damage: it is not cut, and the error says so.
 func TestNewerVersion(t *testing.T) {
 	data, whole := metalog.File(1, 1)
 	for _, envelope := range []int{0, whole} {
@@ -60,7 +60,7 @@ func TestNewerVersion(t *testing.T) {
 	}
 }
 
-// Bodies whose checksum is right may still be what nobody wrote.
+// A body with a valid checksum may still be one that no member writes.
 func TestContradictions(t *testing.T) {
 	const kind, index, commit = 16 + 8, 16 + 9, 16 + 25
 	data, _ := metalog.File(1, 0)

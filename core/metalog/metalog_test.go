@@ -12,7 +12,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Without any trouble, everything is answered and nobody waits for an election twice.
+// Without faults, every call is answered, and no client waits for two elections.
 func TestCalm(t *testing.T) {
 	for _, members := range []int{3, 5} {
 		s := newStage(1, members)
@@ -49,9 +49,9 @@ func storm(seed uint64) *stage {
 	return s
 }
 
-// Whatever happens within the budget: one leader a term, one log, nothing that was
-// answered is lost or done twice, and in the calm part everything is answered. And it
-// happens in every process in the same way.
+// For any faults within the budget: a term has one leader, there is one log, no answered command is
+// lost or applied twice, and in the calm part every call is answered. Every process repeats the run
+// exactly.
 func TestStorm(t *testing.T) {
 	alone := os.Getenv(tracesOnly) != ""
 	there := func() string { return "" }

@@ -11,7 +11,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// claim is a start that a process says it lives in, and what it says of a start before.
+// claim is the start that a process claims, and its answer about an earlier start.
 type claim struct {
 	number uint64
 	nonce  env.Nonce
@@ -58,8 +58,8 @@ func (c *claimant) Step(ev *env.Event) {
 	}
 }
 
-// A member heeds another one in the start that it saw last, and in a later one if that knows of
-// the start that it saw last. Everybody else is told to be outdated.
+// A member accepts messages of another member in the start that it saw last, and in a later start
+// that knows that one. It tells every other start that it is outdated.
 func TestAStartComesAfterTheOneThatWasSeen(t *testing.T) {
 	a, b, other := env.Nonce{A: 1, B: 2}, env.Nonce{A: 3, B: 4}, env.Nonce{A: 1, B: 9}
 	for _, c := range []struct {
@@ -96,8 +96,8 @@ func TestAStartComesAfterTheOneThatWasSeen(t *testing.T) {
 	}
 }
 
-// A member whose disk an older copy has replaced takes no part, however often the copy is
-// started before anybody hears of it. Its directory is removed, and a new one is admitted.
+// A member whose disk was replaced by an older copy takes no part, however often the copy is
+// started before another member hears of it. After its directory is removed, a new one is admitted.
 func TestAnOlderCopyTakesNoPart(t *testing.T) {
 	for seed := range uint64(4) {
 		l := first(t, seed, 3)
@@ -131,8 +131,8 @@ func TestAnOlderCopyTakesNoPart(t *testing.T) {
 	}
 }
 
-// All members know durably in which start each of them lives, also followers of each other, to
-// which they have nothing to say. One that nobody hears is known in its start before.
+// Every member durably knows the start of every other member, even followers that have no messages
+// for each other. For a member that is not heard, they know its earlier start.
 func TestAllMembersKnowOfEachStart(t *testing.T) {
 	for _, c := range []struct {
 		name string

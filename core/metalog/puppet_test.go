@@ -19,7 +19,7 @@ type puppet struct {
 	env.Env
 	cluster     uint64           // 0: that of the member
 	claims      metalog.MemberID // to be; 0: the founder at its address
-	admits      metalog.MemberID // what the member is told that it is, first of all; 0: nothing
+	admits      metalog.MemberID // the ID that the member is told first of all; 0: none
 	directory   func() env.Nonce // of admits
 	to          metalog.MemberID // 0: the founder at 0
 	from, until env.Duration     // since its start: when it speaks
@@ -56,8 +56,8 @@ func (p *puppet) Step(ev *env.Event) {
 	}
 }
 
-// A member votes once in a term, whatever happens to it after it has voted: power
-// fails at any of its disk operations, or when its vote has left.
+// A member votes once in a term, even if power fails at any of its disk operations or after its
+// vote has left.
 func TestOneVoteInATermSurvivesPower(t *testing.T) {
 	granted := 0
 	for _, point := range points {
@@ -200,7 +200,7 @@ func (a *asker) Step(ev *env.Event) {
 	a.outcomes = append(a.outcomes, a.log.Outcomes()...)
 }
 
-// What a member cannot take it refuses at once; what it took and a leader never
+// A member refuses at once a command that it cannot accept. An accepted command that no leader
 // answers ends as unknown.
 func TestRefusals(t *testing.T) {
 	var a *asker

@@ -27,7 +27,7 @@ type registerMachine struct {
 	restored func()
 }
 
-// A command is a register, what it must hold (0: anything), and its new value.
+// A command names a register, its expected value (0: any), and its new value.
 func command(register byte, old, value uint64) []byte {
 	b := binary.LittleEndian.AppendUint64([]byte{register}, old)
 	return binary.LittleEndian.AppendUint64(b, value)
@@ -78,15 +78,15 @@ func (m *registerMachine) Restore(state []byte) error {
 	return nil
 }
 
-// stage is what a run is made of, and what was seen in it.
+// stage is a run and the observations in it.
 type stage struct {
 	members, clients, calls int
 	ballast                 int
 	think                   env.Duration // at most, between calls
 	constants               metalog.Constants
 	plan                    *plan.Plan
-	host                    func(env.Env) env.Machine // what the first member is instead, if not nil
-	puppet                  func(env.Env) env.Machine // what members but the first are instead, if not nil
+	host                    func(env.Env) env.Machine // replaces the first member, if not nil
+	puppet                  func(env.Env) env.Machine // replaces the other members, if not nil
 
 	world   sim.World
 	instant int64 // counts invocations and returns
@@ -98,9 +98,10 @@ type stage struct {
 	leaders map[metalog.Term]metalog.MemberID
 	places  map[[8]byte]metalog.Index // of values, each written by one call
 	highest metalog.Index
-	damaged map[env.ID]metalog.MemberID // what was at an address when its disk was damaged
+	damaged map[env.ID]metalog.MemberID // the member at an address when its disk was damaged
 	corrupt int                         // members that stopped for a damaged file, or for an older one
-	aged    map[env.ID]bool             // whose disk an older copy has replaced, as long as its directory is there
+	// an older copy has replaced the disk, and its directory still exists
+	aged map[env.ID]bool
 
 	directories map[env.ID]env.Nonce // by process: which it started in last
 
@@ -120,7 +121,7 @@ func founders(n int) (directories []env.Nonce) {
 
 type entry struct{ command, result string }
 
-// call is what a client asked and was told.
+// call is a client's request and its answer.
 type call struct {
 	client            env.ID
 	number            uint64
@@ -137,7 +138,7 @@ func (s *stage) objection(format string, operands ...any) {
 	}
 }
 
-// apply compares what one member applied with what others did.
+// apply compares an applied entry of one member with those of others.
 func (s *stage) apply(at env.ID, index metalog.Index, command, result []byte) {
 	got := entry{string(command), string(result)}
 	if want, seen := s.log[index]; seen && got != want {
@@ -151,7 +152,7 @@ func (s *stage) apply(at env.ID, index metalog.Index, command, result []byte) {
 	s.places[value] = index
 }
 
-// look compares what a member shows after a Step.
+// look compares the status that a member shows after a Step.
 func (s *stage) look(status metalog.Status) {
 	if index := status.Applied.Index; index > 0 {
 		if chain, seen := s.chains[index]; seen && chain != status.Applied.Chain {
@@ -290,7 +291,7 @@ func (n *node) Step(ev *env.Event) {
 	}
 }
 
-// serve asks the log for what a client asks: number, and a command or nothing to read.
+// serve sends a client's request to the log: number, and a command or nothing to read.
 func (n *node) serve(ev *env.Event) {
 	w := waiter{client: ev.From, number: binary.LittleEndian.Uint64(ev.Data[1:])}
 	var err error
@@ -386,7 +387,7 @@ func (c *client) think() {
 	c.SetTimer(0, c.Now().Add(wait))
 }
 
-// next invokes the next call. What it asks for follows from its number.
+// next invokes the next call; its number determines the request.
 func (c *client) next() {
 	s := c.stage
 	c.number++
@@ -395,7 +396,7 @@ func (c *client) next() {
 	c.now = &call{client: c.Self(), number: c.number, read: draw%3 == 0, invoked: s.instant}
 	if !c.now.read {
 		old := uint64(0)
-		if draw%3 == 1 && len(s.history) > 0 { // compare with what somebody wrote lately
+		if draw%3 == 1 && len(s.history) > 0 { // compare with a recently written value
 			old = s.history[len(s.history)-1].value()
 		}
 		c.now.command = command(byte(draw>>8%registers), old, uint64(c.Self())<<32|c.number)
@@ -407,7 +408,7 @@ func (c *client) next() {
 
 func (c *call) value() uint64 {
 	if c.read {
-		return 1 // of nobody
+		return 1 // a value that no client writes
 	}
 	return binary.LittleEndian.Uint64(c.command[9:])
 }
@@ -489,8 +490,8 @@ func (s *stage) whole(index metalog.Index) bool {
 	return true
 }
 
-// mayDamage is the budget: the copy of one member may be damaged while all others hold
-// what was ever applied, and nothing more until it was replaced.
+// mayDamage is the budget: one member's copy may be damaged while all others hold every applied
+// entry, and no more copies until that member was replaced.
 func (s *stage) mayDamage(at env.ID, _ string, from, to int64) bool {
 	if !s.whole(s.highest) {
 		return false
@@ -504,7 +505,7 @@ func (s *stage) mayDamage(at env.ID, _ string, from, to int64) bool {
 	return all || to <= s.node(at).log.Confirmed()
 }
 
-// rots notes whose file is being damaged.
+// rots records which member's file is being damaged.
 func (s *stage) rots(at env.ID, _ string) { s.damaged[at] = s.node(at).log.Status().Member }
 
 // size is that of the file, 0 if there is none.
@@ -517,8 +518,8 @@ func (s *stage) size(at env.ID) int64 {
 	return 0
 }
 
-// verify judges the run: what clients were told must follow from the log, in an order
-// that fits what they saw.
+// verify judges the run: the clients' answers must follow from the log, in an order that fits their
+// invocations.
 func (s *stage) verify(t *testing.T, out sim.Outcome) {
 	t.Helper()
 	if !out.Done {

@@ -13,7 +13,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// meter measures what the formula for the disk use of a slot is made of.
+// meter measures the terms of the formula for the disk use of a slot.
 type meter struct {
 	host                      *host
 	log                       int64       // bytes of segments submitted so far
@@ -119,8 +119,8 @@ func TestDiskUseIsBounded(t *testing.T) {
 	}
 }
 
-// Restarts that come faster than snapshots do not let the log grow: what is found
-// at the start counts.
+// Restarts that come faster than snapshots do not let the log grow without bound: log bytes found
+// at the start count.
 func TestRestartsDoNotPutOffTheSnapshot(t *testing.T) {
 	c := small
 	c.SnapshotEvery = 4096

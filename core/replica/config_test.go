@@ -28,8 +28,8 @@ var (
 	narrow = tenant.Limits{Rate: 10, Burst: 5, Entities: 2, Bytes: 303}
 )
 
-// Every row comes to a slot whose durable limits have version 1 and whose limits of
-// version 3 are set as the row says.
+// Each row sends its command to a slot with durable limits of version 1 and pending limits of
+// version 3, set as the row says.
 func TestConfigureComparesBeforeItSets(t *testing.T) {
 	conflict := replica.Outcome{Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 3}}}
 	later := replica.Outcome{Later: true}
@@ -83,7 +83,7 @@ func TestLimitsAreThoseOfTheLogAfterARestart(t *testing.T) {
 	}
 }
 
-// A limit below what is in use refuses growth, and nothing is deleted.
+// A limit below the use refuses growth, and nothing is deleted.
 func TestALoweredLimitRefusesGrowthOnly(t *testing.T) {
 	h := serving(t, small)
 	h.write(4)
@@ -126,8 +126,8 @@ func TestTheBucketKeepsItsLevel(t *testing.T) {
 	}
 }
 
-// What was charged under the old limits comes before the new ones in the log: the
-// caller lets it take its turn first.
+// Changes charged under the old limits come before the new limits in the log: the caller appends
+// them first.
 func TestWhatWaitsComesBeforeNewLimits(t *testing.T) {
 	h := serving(t, small)
 	for i := range uint64(3) {
@@ -148,8 +148,8 @@ func TestWhatWaitsComesBeforeNewLimits(t *testing.T) {
 	}
 }
 
-// Limits that the disk has no room for are not in force, and what was admitted by
-// them is refused.
+// Limits that the disk has no room for are not in force, and changes admitted under them are
+// refused.
 func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 	h := serving(t, small)
 	h.configure(2, 1, narrow)
@@ -213,7 +213,7 @@ func TestTheRateIsTheOneInForce(t *testing.T) {
 func TestTheRateThatBecameDurableStays(t *testing.T) {
 	h := serving(t, small)
 	h.configure(2, 1, tenant.Limits{Rate: 1000, Burst: 50})
-	h.runUntil(env.OpSync) // of what is written already
+	h.runUntil(env.OpSync) // of the part that is written already
 	room := h.room
 	if out := h.configure(3, 2, narrow); !out.Later {
 		t.Fatalf("limits over ones that are not durable yet: %+v", out)
@@ -227,8 +227,8 @@ func TestTheRateThatBecameDurableStays(t *testing.T) {
 	h.wantRate(1000, 50)
 }
 
-// A slot that is being dropped begins nothing; what is under way goes on, and after
-// the end everything is told that there is no such tenant.
+// A slot that is being dropped begins no operation. Operations under way complete, and afterwards
+// every request is told that there is no such tenant.
 func TestTheEndOfASlot(t *testing.T) {
 	h := serving(t, small)
 	h.write(2)
@@ -294,8 +294,8 @@ func TestTheEndOfASlotThatStopped(t *testing.T) {
 	}
 }
 
-// Limits that the disk has no room for have earned nothing meanwhile: with the old
-// ones back the bucket is what it was.
+// Limits that the disk has no room for earn no tokens: with the old limits the bucket has its old
+// level again.
 func TestLimitsThatAreTakenBackEarnedNothing(t *testing.T) {
 	h := serving(t, small)
 	h.configure(2, 1, tenant.Limits{Rate: 1, Burst: 5})

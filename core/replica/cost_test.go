@@ -11,9 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// BenchmarkPerKiB measures what a slot charges for by the size of files: writing a
-// snapshot, restoring the state from one, and recovering a log. docs/calibration.md
-// compares it with Costs.PerKiB.
+// BenchmarkPerKiB measures the work that a slot charges by file size: writing a snapshot, restoring
+// the state from one, and recovering a log. docs/calibration.md compares it with Costs.PerKiB.
 func BenchmarkPerKiB(b *testing.B) {
 	for _, entities := range []int{4, 1 << 10, 1 << 16} {
 		slot, log := signals(entities)

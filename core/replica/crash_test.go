@@ -14,8 +14,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// tear is a power failure that keeps of what was not synced any part: of a file a
-// beginning of any length, in which sectors may be zeros; of names each on its own.
+// tear is a power failure that keeps an arbitrary part of the unsynced data: of each file a prefix,
+// with sectors that may be zeros; of the names each one on its own.
 func (h *host) tear(t *rapid.T) {
 	h.kill()
 	after := maps.Clone(h.durable)
@@ -55,16 +55,15 @@ func (f *content) tear(t *rapid.T) {
 	}
 }
 
-// kept is what a client remembers of a write that was acknowledged.
+// kept is a client's record of an acknowledged write.
 type kept struct {
 	message wire.Message
 	seq     lineage.Seq
 }
 
-// Whatever happens, in any order, many times: full disks, failed writes and
-// syncs, kills and power failures at any operation. The slot comes up again, what
-// was answered is there, and a repeated request gets the same answer; what a full
-// disk refused was not applied.
+// Full disks, failed writes and syncs, kills and power failures come in any order, many times, at
+// any operation. The slot recovers, answered writes are there, a repeated request gets the same
+// answer, and writes that a full disk refused were not applied.
 func TestNothingAnsweredIsLost(t *testing.T) {
 	crashes, refusals := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -96,7 +95,7 @@ func TestNothingAnsweredIsLost(t *testing.T) {
 	}
 }
 
-// trouble asks for writes and lets operations complete, some of which fail.
+// trouble sends writes and lets operations complete; some of them fail.
 func trouble(t *rapid.T, h *host, asked map[uint64]*wire.Message, answered map[uint64]kept) {
 	for range rapid.IntRange(1, 12).Draw(t, "rounds") {
 		fault := rapid.SampledFrom([]env.Errno{env.OK, env.OK, env.OK, env.NoSpace, env.NoSpace, env.IOError}).Draw(t, "fault")
@@ -127,8 +126,8 @@ func trouble(t *rapid.T, h *host, asked map[uint64]*wire.Message, answered map[u
 	}
 }
 
-// mustRemember checks that every answer is still what it was, as far as the
-// session's window goes, and that every answered write is applied once.
+// mustRemember checks that every answer within the session's window is unchanged, and that every
+// answered write is applied once.
 func (h *host) mustRemember(answered map[uint64]kept) {
 	h.Helper()
 	for _, request := range slices.Sorted(maps.Keys(answered)) {

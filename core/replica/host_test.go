@@ -21,15 +21,15 @@ var home = wal.Identity{Tenant: 7, Slot: 2, Placement: 1, Shard: 3}
 
 const client env.ID = 9
 
-// content is a file: as processes see it, and what of it is on the platter. What is
-// before clean counts as written, and no sync brings it to the platter: it is there,
-// or a failed sync dropped it.
+// content is a file: the bytes that processes see, and the bytes on the platter. The bytes before
+// clean count as written, and no sync writes them: they are on the platter, or a failed sync
+// dropped them.
 type content struct {
 	seen, synced []byte
 	clean        int
 }
 
-// sync brings to the platter what is not clean.
+// sync writes the bytes that are not clean to the platter.
 func (f *content) sync() {
 	for len(f.synced) < f.clean {
 		f.synced = append(f.synced, 0)
@@ -38,24 +38,24 @@ func (f *content) sync() {
 	f.clean = len(f.seen)
 }
 
-// truncate cuts what is seen; what of that is on the platter stays there until a sync.
+// truncate cuts the visible bytes; the platter keeps its bytes until a sync.
 func (f *content) truncate(size int) {
 	f.seen = slices.Clone(f.seen[:size])
 	f.clean = min(f.clean, size)
 }
 
-// tester is what testing.TB and *rapid.T have in common.
+// tester is the common part of testing.TB and *rapid.T.
 type tester interface {
 	Helper()
 	Errorf(format string, operands ...any)
 	Fatalf(format string, operands ...any)
 }
 
-// host is the world of one replica, scripted: a disk with page cache and platter
-// whose operations complete one at a time, in order, when the test says so.
+// host is the scripted world of one replica: a disk with page cache and platter. Operations
+// complete one at a time, in order, when the test says so.
 //
-// Whatever the test does, an answer is checked against the platter: a record that
-// somebody is told of is recovered after a power failure at that very moment.
+// Each answer is checked against the platter: an answered record must be recoverable after a power
+// failure at that moment.
 type host struct {
 	tester
 	*replica.Replica
@@ -65,8 +65,8 @@ type host struct {
 	incarnation env.Incarnation
 
 	names, durable map[string]*content // by path: as seen, and after a power failure
-	// What a failed sync of a directory dropped: names that are seen and names that are
-	// not. No later sync makes up for it.
+	// Names that a failed sync of a directory dropped: visible ones and removed ones. No later sync
+	// writes them.
 	dropped, droppedGone map[string]*content
 	unlinked             []string // directories that were removed, until a sync of the one above
 	dirs                 map[string]bool
@@ -76,7 +76,7 @@ type host struct {
 	skipped              env.Time // by which the clock is further
 	room                 int64    // bytes that the disk still takes
 
-	// hit is told of every fault point, submitted of every operation; nil: nobody is.
+	// hit is called for every fault point, submitted for every operation; nil: no call.
 	hit       func(p env.Point, key env.Key)
 	submitted func(op *env.Op)
 	// fail makes an operation that is about to complete fail; nil: none does.
@@ -85,7 +85,7 @@ type host struct {
 	session, request uint64
 	acked            map[uint64]lineage.Seq // answers by request
 	refused          []uint64               // requests that a full disk refused
-	told             lineage.Seq            // highest seq that anybody was told of
+	told             lineage.Seq            // highest seq in any answer
 }
 
 const unlimited = 1 << 40
@@ -103,7 +103,7 @@ func newHost(t tester, c replica.Constants) *host {
 	}
 }
 
-// serving is a host whose slot serves and has an open session.
+// serving returns a host with a slot that serves and has an open session.
 func serving(t tester, c replica.Constants) *host {
 	h := newHost(t, c)
 	h.start()
@@ -186,7 +186,7 @@ func (h *host) step() bool {
 		ev.N, ev.Data, ev.Err = h.apply(&op)
 	}
 	for _, p := range h.Done(h, &ev) {
-		if !h.shared { // else what is durable here is not committed by that
+		if !h.shared { // in a shared log, durable here does not mean committed
 			h.answer(&p)
 		}
 	}
@@ -339,7 +339,7 @@ func (h *host) removeDir(path string) env.Errno {
 }
 
 func (h *host) syncDir(prefix string) {
-	for path := range h.durable { // of a directory that went, whatever it held
+	for path := range h.durable { // of a removed directory, with any content
 		gone := func(dir string) bool { return strings.HasPrefix(dir, prefix) && strings.HasPrefix(path, dir) }
 		if slices.ContainsFunc(h.unlinked, gone) {
 			delete(h.durable, path)
@@ -358,7 +358,7 @@ func (h *host) syncDir(prefix string) {
 	}
 }
 
-// drop is what a failed sync of a directory does.
+// drop does the effect of a failed sync of a directory.
 func (h *host) drop(prefix string) {
 	for path, f := range h.durable {
 		if strings.HasPrefix(path, prefix) && h.names[path] == nil {
@@ -372,8 +372,7 @@ func (h *host) drop(prefix string) {
 	}
 }
 
-// forgive forgets what syncs have dropped: after a power failure what is seen is
-// what is on the platter.
+// forgive forgets the dropped names: after a power failure the visible state equals the platter.
 func (h *host) forgive() {
 	for _, f := range h.names {
 		f.clean = len(f.seen)
@@ -474,8 +473,7 @@ func (h *host) message(entity uint64) *wire.Message {
 	}
 }
 
-// change asks for a change as an idle node does: what is admitted is appended and
-// written at once.
+// change sends a change as an idle node does: an admitted change is appended and written at once.
 func (h *host) change(m *wire.Message) replica.Outcome {
 	out := h.Admit(h, client, m)
 	if out.Admitted {
@@ -509,8 +507,7 @@ func (h *host) write(n int) {
 	}
 }
 
-// mustServe checks that the slot serves, lost nothing that somebody was told of,
-// and can write.
+// mustServe checks that the slot serves, has lost no answered record, and can write.
 func (h *host) mustServe() {
 	h.Helper()
 	if h.Phase() != replica.Serving {

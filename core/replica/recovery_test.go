@@ -20,7 +20,7 @@ import (
 // snapping constants make snapshots and new segments all the time.
 var snapping = replica.Constants{SegmentSize: 512, SnapshotEvery: 1024, MaxSessions: 4, MaxPending: 64}
 
-// Every file that a slot may leave, or that somebody else did, at a start.
+// Every file that a slot or another program may have left at a start.
 func TestLeftovers(t *testing.T) {
 	torn := func(h *host, name string, size int) {
 		data := h.file(name)
@@ -148,9 +148,9 @@ func (h *host) mustStop(want error, before map[string]string) {
 	}
 }
 
-// Damage of what was acknowledged, at every byte: the slot stops, says which file
-// and where, and leaves the files alone. The last record alone is a torn tail:
-// nothing on this disk says that it was durable.
+// Damage of acknowledged records, at every byte: the slot stops, names the file and the place, and
+// leaves the files alone. The last record alone is a torn tail: nothing on this disk shows that it
+// was durable.
 func TestDamageOfAcknowledgedRecordsStopsTheSlot(t *testing.T) {
 	h := serving(t, small)
 	h.write(6)
@@ -186,7 +186,7 @@ func TestDamagedSlotAsksNothingMore(t *testing.T) {
 	}
 }
 
-// What the snapshot holds and what the log holds, in every relation of the two.
+// Every relation between the records in the snapshot and the records in the log.
 func TestSnapshotAndLog(t *testing.T) {
 	damaged := func(h *host, change func(b []byte)) {
 		for _, name := range h.List(home.Dir()) {
@@ -286,8 +286,8 @@ func bytesSeq(t *testing.T, fold []byte) uint64 {
 	return uint64(s.Position.Seq)
 }
 
-// Recovery itself crashes, at each of its operations, again and again, by a kill
-// or by a power failure: the last recovery finds what the first would have found.
+// Recovery itself crashes at each of its operations, repeatedly, by a kill or a power failure. The
+// last recovery finds the same as an undisturbed one.
 func TestRecoveryCrashesAtEveryStep(t *testing.T) {
 	h := serving(t, snapping)
 	h.write(1)
@@ -369,8 +369,8 @@ func (h *host) crashAfter(n int, power bool) {
 	}
 }
 
-// mustAgree compares what two hosts recovered: the same entities and sessions,
-// and no torn record come back. An epoch may have begun in between.
+// mustAgree compares the recovered states of two hosts: the same entities and sessions, and no torn
+// record returns. An epoch may have begun in between.
 func mustAgree(t *testing.T, what string, want, got *host) {
 	t.Helper()
 	extra := got.State().Position.Seq - want.State().Position.Seq
@@ -409,9 +409,9 @@ func TestTornRecordsDoNotComeBack(t *testing.T) {
 	}
 }
 
-// A start removes segments that the snapshot covers and the last one, whose header
-// is torn. The first are durably gone before the last one goes: whatever a power
-// failure takes back of the removals, the next start finds the same.
+// A start removes segments that the snapshot covers, and the last one, because its header is torn.
+// The first removals are durable before the last one. If a power failure undoes any of them, the
+// next start finds the same.
 func TestRemovalsOfAStartMayBeTakenBack(t *testing.T) {
 	h := serving(t, small)
 	h.write(12)
@@ -463,8 +463,7 @@ func TestFullDiskAtTheRepair(t *testing.T) {
 	}
 }
 
-// Epoch, limits, bucket level and sessions are after a torn tail what the last
-// good record says.
+// After a torn tail, epoch, limits, bucket level and sessions are those of the last good record.
 func TestTermsAreTheLastGoodOnes(t *testing.T) {
 	h := serving(t, large)
 	h.write(4)
@@ -530,9 +529,8 @@ func TestFrontIsCutBySnapshots(t *testing.T) {
 	}
 }
 
-// A sync fails, the process is killed and starts again: what the failed sync dropped
-// is seen, and no sync of it makes it durable. Nothing that is answered from then on
-// is lost when the power goes.
+// A sync fails, and the process is killed and starts again. The dropped bytes are visible, and no
+// sync makes them durable. No answer from then on is lost in a power failure.
 func TestWhatAFailedSyncDroppedIsWrittenAnew(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -34,7 +34,7 @@ func TestWhatIsServedFromMemory(t *testing.T) {
 	}
 }
 
-// What is served at once is bounded; who wants more asks again.
+// The answer to one request is bounded; the follower asks for the rest.
 func TestWhatIsServedAtOnceIsBounded(t *testing.T) {
 	const bound = 32<<10 + record.MaxSize + 4
 	ours := newTape().begin(1).signals(600)
@@ -73,8 +73,8 @@ func countRecords(b []byte) (n int) {
 	return n
 }
 
-// mustFetch asks for what follows a record on the disk, and returns what is found,
-// which follows it.
+// mustFetch requests the records after one on the disk, and returns the records found, which must
+// follow it.
 func (h *host) mustFetch(p *tape, after int) []byte {
 	h.Helper()
 	if !h.AfterOnDisk(h, 4, lineage.Seq(after)) {
@@ -107,7 +107,7 @@ func TestWhatIsServedFromTheDisk(t *testing.T) {
 	}
 }
 
-// Who reads on begins where he ended, and reads nothing twice.
+// A follower that reads on begins where it ended, and reads no record twice.
 func TestReadingOnDoesNotBeginAnew(t *testing.T) {
 	constants := replica.DefaultConstants
 	ours := newTape().begin(1).signals(1500)
@@ -137,7 +137,7 @@ func TestReadingOnDoesNotBeginAnew(t *testing.T) {
 	}
 }
 
-// Records that a snapshot covers are not on the disk any more: who lacks them gets the
+// Records that a snapshot covers are no longer on the disk: a follower without them gets the
 // snapshot.
 func TestWhatIsGoneIsNotServedFromTheDisk(t *testing.T) {
 	ours := newTape().begin(1).signals(17)
@@ -216,7 +216,7 @@ func TestASnapshotIsHandedOutInParts(t *testing.T) {
 	if other.State().Position != at {
 		t.Errorf("the parts together are a snapshot at %v, want %v", other.State().Position, at)
 	}
-	// Another one, or a place that it does not have, begins anew.
+	// Another snapshot, or an offset that it does not have, begins at the start.
 	for _, c := range []struct {
 		mark   lineage.Seq
 		offset uint64
@@ -227,8 +227,8 @@ func TestASnapshotIsHandedOutInParts(t *testing.T) {
 	}
 }
 
-// Two that fetch a snapshot at once, while the log goes on, both get to its end: whoever
-// comes later than the other begins with the newest, and then both have the same.
+// Two followers that fetch a snapshot at once, while the log grows, both finish: the later one
+// begins with the newest snapshot, and then both fetch the same.
 func TestTwoFetchASnapshotWhileTheLogGoesOn(t *testing.T) {
 	ours := newTape().begin(1).signals(3000)
 	h := newHost(t, replica.DefaultConstants)
@@ -272,8 +272,8 @@ func TestTwoFetchASnapshotWhileTheLogGoesOn(t *testing.T) {
 	}
 }
 
-// Two logs begin with the same records and go on in different epochs. What one tells
-// of itself is enough for the other to find the last record that both have.
+// Two logs begin with the same records and continue in different epochs. From the ends of one, the
+// other finds the last common record.
 func TestCommonFindsTheLastSharedRecord(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		epoch := lineage.ShardEpoch(1)
@@ -315,8 +315,8 @@ func (h *host) lead(epoch lineage.ShardEpoch) {
 	h.Lead(h, epoch)
 }
 
-// Who begins to lead adopts the tail that it has: the new epoch begins behind it, and
-// nothing is served before all of it is committed.
+// A new leader adopts its tail: the new epoch begins after the tail, and the leader serves when all
+// of it is committed.
 func TestLeadingBeginsBehindTheTail(t *testing.T) {
 	ours := newTape().begin(1).signals(9)
 	h := following(t, small, ours, 12, 7)
@@ -377,8 +377,8 @@ func (h *host) levelAt(epoch lineage.ShardEpoch) int64 {
 	return first.Level
 }
 
-// drained is a tape whose last record leaves the bucket of its slot empty. One
-// operation a second is earned, and a hundred fit in.
+// drained returns a tape that leaves the bucket of its slot empty. The bucket earns one operation a
+// second and holds a hundred.
 func drained() *tape {
 	p := newTape()
 	p.epoch = 1
@@ -388,8 +388,8 @@ func drained() *tape {
 	return p
 }
 
-// The bucket of who leads goes on from the last record, from when it came: neither
-// what was earned before that nor what another leader has given away comes back.
+// The leader's bucket continues from the last record and its time of arrival: neither earlier
+// earnings nor tokens that another leader spent come back.
 func TestTheBucketGoesOnFromTheLastRecord(t *testing.T) {
 	const second = 1_000_000_000
 	empty := drained()
@@ -440,8 +440,8 @@ func TestTheBucketGoesOnFromTheLastRecord(t *testing.T) {
 	}
 }
 
-// Who is deposed refuses what was admitted and has no place in the log. What has a
-// place is somebody else's to commit: nobody is told of it.
+// A deposed leader refuses admitted changes that are not in the log. Another leader decides about
+// those in the log, so their clients get no answer here.
 func TestWhoIsDeposedRefusesWhatHasNoPlace(t *testing.T) {
 	ours := newTape().begin(1).signals(9)
 	h := following(t, small, ours, 12, 12)
@@ -520,15 +520,16 @@ func TestAnEvictionThatIsCutIsNone(t *testing.T) {
 	}
 }
 
-// A disk that is full takes nothing back from a shared log: what was appended may be
-// with others. It is written when there is room, and is what it was.
+// A full disk takes back no record of a shared log, because other replicas may have it. The record
+// is written unchanged when there is room.
 func TestAFullDiskKeepsWhatOthersMayHave(t *testing.T) {
 	for name, kind := range map[string]env.OpKind{"an append": env.OpAppend, "a new segment": env.OpCreate} {
 		for before := range 4 {
 			ours := newTape().begin(1).signals(27)
 			h := following(t, small, ours, 4+before, 2)
 			h.fail = failing(env.NoSpace, 0, true, on(kind))
-			h.hear(ours, 4+before, 9, 2) // the batch that finds no room, and what gathers behind it
+			// the batch that finds no room, and the records that gather behind it
+			h.hear(ours, 4+before, 9, 2)
 			h.hear(ours, 9, 10, 2)
 			for end := 11; !h.WaitsForRoom() && end < 30; end++ {
 				h.run()
@@ -598,8 +599,8 @@ func TestACutAfterTheDiskWasFull(t *testing.T) {
 	}
 }
 
-// Nobody here knows what of a shared log is committed: all above the snapshot stays
-// unfolded, and can be cut.
+// The commit index of a recovered shared log is unknown: records above the snapshot stay unfolded
+// and can be cut.
 func TestARecoveredLogIsNotFolded(t *testing.T) {
 	ours := newTape().begin(1).signals(5).begin(2).signals(9)
 	for _, c := range []struct {

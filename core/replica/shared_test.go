@@ -12,18 +12,20 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// What a follower makes of what the sequencer of its epoch sends. The log here has
-// records 1..10, up to 5 of which are committed; the sequencer's has the same up to 12.
-// Another tape, a fork behind record 7, is that of a later epoch.
+// A follower receives records from the leader of its epoch. The log here has records 1..10,
+// committed up to 5; the leader has the same records up to 12. The other tape, a fork after record
+// 7, belongs to a later epoch.
 func TestAFollowerTakesWhatItLacks(t *testing.T) {
 	ours := newTape().begin(1).signals(9)
 	fork := ours.fork(7).begin(2).signals(4)
 	for _, c := range []struct {
-		name              string
-		tape              *tape
-		from, to, commit  int
-		verdict           replica.Verdict
-		end, fold, proven int // of the log afterwards: its end, what is folded, what is known to be the sequencer's
+		name             string
+		tape             *tape
+		from, to, commit int
+		verdict          replica.Verdict
+		// of the log afterwards: its end, the last folded record, the last one known to equal the
+		// leader's
+		end, fold, proven int
 	}{
 		{"the next two", ours, 10, 12, 5, replica.Took, 12, 5, 12},
 		{"nothing, to compare the ends", ours, 10, 10, 5, replica.Took, 10, 5, 10},
@@ -62,8 +64,8 @@ func TestAFollowerTakesWhatItLacks(t *testing.T) {
 	}
 }
 
-// Until what was not the sequencer's is gone, the log takes nothing; then it takes
-// what came instead.
+// Until the records that differ from the leader's are gone, the log accepts nothing; then it
+// accepts the leader's.
 func TestAForkIsTakenOnceTheCutIsDone(t *testing.T) {
 	ours := newTape().begin(1).signals(9)
 	theirs := ours.fork(7).begin(2).signals(4)
@@ -87,7 +89,7 @@ func TestAForkIsTakenOnceTheCutIsDone(t *testing.T) {
 	}
 }
 
-// What is known of epochs is cut with the records that began them.
+// Lineages are cut together with the records that began them.
 func TestACutForgetsTheEpochsThatWereCut(t *testing.T) {
 	ours := newTape().begin(1).signals(3).begin(2).signals(3).begin(3).signals(3)
 	theirs := ours.fork(9).begin(5).signals(3)
@@ -125,7 +127,7 @@ func TestANewEpochProvesItsRecordsAnew(t *testing.T) {
 	}
 }
 
-// A crash is how a process ends, and what of its disk is left.
+// A crash ends a process and decides which part of its disk survives.
 var crashes = map[string]func(*host){"a kill": (*host).kill, "a power failure": (*host).power}
 
 // everyCrash prepares a host, begins something, lets so many disk operations complete,
@@ -148,9 +150,9 @@ func everyCrash(t *testing.T, prepare func() *host, begin func(*host), check fun
 	}
 }
 
-// A cut goes over several segments, and ends within one, at the beginning of one, or
-// before the first. Whenever it is interrupted, what is found is a beginning of the log
-// as it was, with all that is committed.
+// A cut covers several segments, and ends within one, at the beginning of one, or before the first.
+// If it is interrupted at any point, recovery finds a prefix of the old log with all committed
+// records.
 func TestACutIsInterrupted(t *testing.T) {
 	ours := newTape().begin(1).signals(17)
 	for _, at := range []int{6, 7, 8, 9, 10, 19} {
@@ -182,8 +184,8 @@ func TestACutIsInterrupted(t *testing.T) {
 	}
 }
 
-// What is appended in the place of what was cut never stands before or behind a record
-// that was: the log is one of the two, up to somewhere.
+// New records in place of cut ones are never next to an old one: the log is a prefix of one of the
+// two.
 func TestWhatWasCutDoesNotComeBack(t *testing.T) {
 	ours := newTape().begin(1).signals(17)
 	for _, at := range []int{7, 8, 9} {
@@ -210,8 +212,8 @@ func TestWhatWasCutDoesNotComeBack(t *testing.T) {
 	}
 }
 
-// The same by chance: a log is cut and goes on, again and again, and the power fails
-// in the middle and keeps any part of what was not synced.
+// The same by chance: a log is cut and continues, repeatedly, and power failures keep any part of
+// the unsynced data.
 func TestForksOnADiskThatTears(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		constants := small
@@ -223,7 +225,7 @@ func TestForksOnADiskThatTears(t *testing.T) {
 			at := rapid.IntRange(max(committed, 3), log.end()).Draw(t, "fork")
 			next := log.fork(at).begin(lineage.ShardEpoch(epoch + 2)).signals(rapid.IntRange(0, 8).Draw(t, "more"))
 			h.Follow()
-			for range 3 { // cut; the rest; what is committed
+			for range 3 { // cut; the rest; the commit
 				h.hear(next, at, next.end(), committed)
 				for range rapid.IntRange(0, 30).Draw(t, "operations") {
 					h.step()
@@ -263,8 +265,8 @@ func snapshotAt(t tester, p *tape, seq int) []byte {
 	return part
 }
 
-// damaged is a host whose log has stopped: a bit of it rotted where later segments
-// confirm it.
+// damaged returns a host with a stopped log: one bit has rotted below records that later segments
+// confirm.
 func damaged(t tester, p *tape, records int) *host {
 	h := following(t, small, p, records, 4)
 	h.file(h.segments()[1])[100] ^= 1
@@ -276,8 +278,8 @@ func damaged(t tester, p *tape, records int) *host {
 	return h
 }
 
-// A log is replaced by a snapshot, or by nothing, and that is interrupted anywhere.
-// Then it is open with the snapshot, or what is left of it can be replaced again.
+// A replacement of the log by a snapshot, or by an empty log, is interrupted at every point. Then
+// the log is open with the snapshot, or can be replaced again.
 func TestARefetchIsInterrupted(t *testing.T) {
 	ours := newTape().begin(1).signals(17)
 	snapshot := snapshotAt(t, ours, 15)
@@ -385,8 +387,8 @@ func TestADirectoryWhoseSyncFailedIsMadeAnew(t *testing.T) {
 	}
 }
 
-// What is no snapshot of this slot, or takes committed records back, is refused, and
-// nothing happens.
+// A snapshot of another slot, invalid bytes, or a snapshot that would remove committed records is
+// refused and changes nothing.
 func TestARefetchRefuses(t *testing.T) {
 	ours := newTape().begin(1).signals(17)
 	good := snapshotAt(t, ours, 9)
@@ -407,8 +409,8 @@ func TestARefetchRefuses(t *testing.T) {
 	}
 }
 
-// A log that stopped because a sync failed begins a new life when it is replaced: what
-// was under way then, a snapshot and a search among them, is nobody's any more.
+// A log that stopped because a sync failed begins a new generation when it is replaced. Its earlier
+// operations, a snapshot and a search among them, no longer belong to it.
 func TestALogThatStoppedAmidEverythingIsReplaced(t *testing.T) {
 	ours := newTape().begin(1).signals(27)
 	snapshot := snapshotAt(t, ours, 15)

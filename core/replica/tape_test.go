@@ -71,8 +71,8 @@ func (p *tape) between(from, to int) (records []byte) {
 	return records
 }
 
-// following is a host whose log is open, and has the first so many records of a tape,
-// of which so many are known to be committed.
+// following returns a host with an open log that has the first records of a tape, with a given
+// commit index.
 func following(t tester, c replica.Constants, p *tape, records, committed int) *host {
 	h := newHost(t, c)
 	h.shared = true
@@ -98,8 +98,7 @@ func (h *host) hear(p *tape, from, to, committed int) replica.Verdict {
 	return h.Receive(h, p.ends[from], lineage.Seq(committed), p.between(from, to))
 }
 
-// holds reports whether the log is the beginning of a tape: what of it is not folded
-// has the tape's chain at each record.
+// holds reports whether the log is a prefix of a tape: each unfolded record has the tape's chain.
 func (h *host) holds(p *tape) bool {
 	end := h.End()
 	if int(end.Seq) > p.end() {

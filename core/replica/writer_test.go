@@ -47,8 +47,7 @@ func TestGroupSync(t *testing.T) {
 	}
 }
 
-// A slow sync holds up nobody who asks, and what is asked meanwhile does not hold
-// up the sync.
+// A slow sync does not delay new requests, and new requests do not delay the sync.
 func TestWritesGoOnWhileASyncIsSlow(t *testing.T) {
 	h := serving(t, large)
 	h.ask(1)
@@ -67,9 +66,9 @@ func TestWritesGoOnWhileASyncIsSlow(t *testing.T) {
 	}
 }
 
-// A failed sync, of the file or of the directory, is final: nobody who waits and
-// nobody who comes later is told yes, nothing is asked of the disk again, and
-// what was told before is there after a restart.
+// A failed sync, of the file or of the directory, is final: no waiting or later request is
+// acknowledged, the disk gets no further operations, and earlier acknowledged records are there
+// after a restart.
 func TestFailedSyncIsSticky(t *testing.T) {
 	for _, kind := range []env.OpKind{env.OpSync, env.OpSyncDir} {
 		for _, err := range []env.Errno{env.IOError, env.NoSpace} {
@@ -102,9 +101,9 @@ func TestFailedSyncIsSticky(t *testing.T) {
 	}
 }
 
-// Of the operations that make a batch durable one fails, any one, in any batch:
-// nobody is told yes who should not be, and the log is readable after a restart
-// and goes on. A short append leaves a part of the batch in the file.
+// One operation of a batch fails, any one, in any batch: no request is acknowledged wrongly, and
+// after a restart the log is readable and continues. A short append leaves a part of the batch in
+// the file.
 func TestFailedOrShortWrite(t *testing.T) {
 	for _, constants := range []replica.Constants{small, large} {
 		for at := range 10 {
@@ -112,7 +111,7 @@ func TestFailedOrShortWrite(t *testing.T) {
 				h := serving(t, constants)
 				n := at
 				h.fail = func(op *env.Op) env.Errno {
-					if op.Kind == env.OpClose { // what a close says is no matter
+					if op.Kind == env.OpClose { // the result of a close does not matter
 						return env.OK
 					}
 					if n--; n != -1 {
@@ -254,8 +253,8 @@ func TestAbandonedSegmentLeavesTheOneBefore(t *testing.T) {
 	}
 }
 
-// What a full disk refused does not count as written: a segment is filled as if
-// nothing had been tried.
+// Records that a full disk refused do not count as written: the segment fills as without the
+// attempt.
 func TestFullDiskFillsNoSegment(t *testing.T) {
 	c := large
 	c.SegmentSize = 4096
@@ -273,7 +272,7 @@ func TestFullDiskFillsNoSegment(t *testing.T) {
 	}
 }
 
-// What a full disk refused is not charged: neither tokens, nor entities, nor bytes.
+// Changes that a full disk refused are not charged: neither tokens, nor entities, nor bytes.
 func TestFullDiskChargesNothing(t *testing.T) {
 	h := newHost(t, large)
 	h.limits = tenant.Limits{Rate: 1, Burst: 5, Entities: 3}
@@ -348,7 +347,7 @@ func TestFullDiskAtTheStart(t *testing.T) {
 				t.Fatalf("%v; want it to wait for space", h)
 			}
 			h.fail = nil
-			h.read(1) // whoever comes first finds it not serving yet
+			h.read(1) // the first client finds it not serving yet
 			h.run()
 			h.mustServe()
 			h.Resume(h)
@@ -401,8 +400,8 @@ func TestFullDiskGivesUpTheSnapshot(t *testing.T) {
 // isSnapshot tells by the magic.
 func isSnapshot(data []byte) bool { return len(data) > 4 && string(data[1:4]) == "snp" }
 
-// What is asked out of order changes nothing: a repeated request gets its old
-// answer, one below the floor or too far ahead a refusal; the right one works.
+// Requests out of order change nothing: a repeated one gets its old answer, one below the floor or
+// too far ahead is refused; the right one works.
 func TestRequestsOutOfOrder(t *testing.T) {
 	h := serving(t, large)
 	h.write(20)

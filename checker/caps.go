@@ -299,7 +299,7 @@ func (u *undo) replacedAt(seq lineage.Seq) bool {
 	return u.place == none && u.seq >= seq && u.seq < math.MaxUint64
 }
 
-// judgeRefusal judges the refusal of operation i at this point of its slot's life.
+// judgeRefusal judges the refusal of operation i at this point of its slot's events.
 func (c *recount) judgeRefusal(v *verdict, run *observe.Run, l *observe.Log, ev *observe.Event, i int) {
 	op, told := &run.Ops()[i], l.RefusalOf(ev)
 	var grown usage

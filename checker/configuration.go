@@ -21,13 +21,13 @@ const nameConfiguration = "configuration"
 //	ungiven         the set names an incarnation that is not durable in its directory
 //	eligible-at-min a member outside of a set that has its minimum is eligible
 //
-// and of one version after the other, but that the first life that appears on a node takes
-// the place which the node was founded with, in one entry of its own:
+// and of one version after the other, but that the first incarnation that appears on a node takes
+// the founding place of the node, in one entry of its own:
 //
 //	epoch           the epoch went back or up by more than one, or the leader changed within one
 //	promoted        the leader of a new epoch was not in the set before, or was excluded from a
 //	                slot; or it was eligible, and is not alone in the new set
-//	gone-promoted   a later life of the new leader's node was registered before
+//	gone-promoted   a later incarnation of the new leader's node was registered before
 //	two-at-once     more than one member entered or left the set within one epoch
 //	amid-reform     a member entered or left while the set was being reformed
 //	member-replaced a node lost its replica while it had a member in the set, or an eligible one
@@ -70,7 +70,7 @@ func judgeConfiguration(run *observe.Run, _ Options) Report {
 // founding is the incarnation of the places of the founding: the index of that entry.
 const founding = 1
 
-// appeared returns the version before as it is when the first life of a node has taken the
+// appeared returns the version before as it is when the first incarnation of a node has taken the
 // founding place that it has in the version after; was, if none does.
 func appeared(lives []observe.Registration, was, is *observe.Configuration) *observe.Configuration {
 	for i, m := range was.InSync {
@@ -179,8 +179,8 @@ func changed(not, in []observe.Process) (count int) {
 	return count
 }
 
-// promoted judges the leader of a new epoch. In a set that is reformed it may be a later life
-// of a member.
+// promoted judges the leader of a new epoch. In a set that is reformed it may be a later
+// incarnation of a member.
 func promoted(v *verdict, was, is *observe.Configuration) {
 	_, onNode := was.On(is.Leader.Node)
 	switch member := was.Contains(is.Leader); {
@@ -214,7 +214,7 @@ func eligible(v *verdict, lives []observe.Registration, was, is *observe.Configu
 	}
 }
 
-// outlived looks whether a later life of a new leader's node was registered before the entry
+// outlived looks whether a later incarnation of a new leader's node was registered before the entry
 // that promotes it.
 func outlived(v *verdict, lives []observe.Registration, was, is *observe.Configuration) {
 	if is.Epoch == was.Epoch {

@@ -9,7 +9,7 @@ const nameInSync = "in-sync"
 // by an acknowledgement, by the state that a read shows, or by a commit index that it sends to
 // another node. Its rules:
 //
-//	member-short   a member in sync, in its present life and not excluded from the slot,
+//	member-short   a member in sync, in its present incarnation and not excluded from the slot,
 //	               lacks a record that a node has announced
 //	pending-short  the leader has asked to let a node join, or to readmit it, and the
 //	               node lacks such a record

@@ -68,7 +68,7 @@ func judgeLifecycle(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// life is a tenant's, in instants of true time, ns.
+// life is the life of a tenant, in instants of true time, ns.
 type life struct {
 	tenant  tenant.ID
 	there   bool  // it was there from the beginning, or its creation was answered

@@ -6,10 +6,10 @@ const nameProgress = "progress"
 
 // judgeProgress compares the records that nodes count on with the messages that they got. A leader
 // counts on a replica for a record because the replica acknowledged it: in the epoch of the leader,
-// and in the present life of the log, not in one that failed and began anew. The judge durable-ack
-// checks that an acknowledged record was durable. The observer looks when a batch is durable, when
-// a log was cut, when an epoch begins, and at an acknowledgement of another life of a log. The
-// rules:
+// and in the present generation of the log, not in one that failed and began anew. The judge
+// durable-ack checks that an acknowledged record was durable. The observer looks when a batch is
+// durable, when a log was cut, when an epoch begins, and at an acknowledgement of another
+// generation of a log. The rules:
 //
 //	unacknowledged  a leader counts on a replica for a record that the replica has not
 //	                acknowledged in the epoch of the leader

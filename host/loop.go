@@ -13,8 +13,8 @@ import (
 	"github.com/tidaldb/tidalsim/host/network"
 )
 
-// clock is a process's monotonic clock. Its origin differs between starts, so that
-// a machine that keeps an instant beyond its own life is found out.
+// clock is a process's monotonic clock. Its origin differs between starts, so that a machine that
+// keeps an instant beyond its own incarnation is found out.
 type clock struct{ offset env.Time }
 
 // maxOffset bounds where a clock begins, ns: about eleven days.

@@ -117,8 +117,8 @@ type death struct {
 	had lineage.Seq
 }
 
-// maxDeaths is how many deaths of a node are remembered: a set may name a life for as long as its
-// leader has not heard of the next ones.
+// maxDeaths is how many deaths of a node are remembered: a set may name an incarnation for as long
+// as its leader has not heard of the next ones.
 const maxDeaths = 4
 
 func (w *slotWrites) dies(d death) {
@@ -128,7 +128,7 @@ func (w *slotWrites) dies(d death) {
 	w.deaths = append(w.deaths, d)
 }
 
-// hadThen reports whether a life of the node that is over had a record when it ended.
+// hadThen reports whether an earlier incarnation of the node had a record when it ended.
 func (w *slotWrites) hadThen(in env.Incarnation, seq lineage.Seq) bool {
 	return slices.ContainsFunc(w.deaths, func(d death) bool { return d.in == in && d.had >= seq })
 }
@@ -160,7 +160,7 @@ func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes in
 
 func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 
-// memberOf returns a node in its present life, or, while it is down or has not started yet,
+// memberOf returns a node in its present incarnation, or, while it is down or has not started yet,
 // in its last one.
 func (o *observer) memberOf(id env.ID) control.Member {
 	if o.shared == nil || !o.isNode(id) || o.shared.lives[id] == nil {

@@ -121,7 +121,7 @@ type voice struct {
 	leads lineage.ShardEpoch // the epoch in which it led last
 	heard lineage.ShardEpoch // of the message with records that it was handed last
 
-	// durable is the highest epoch that was seen on its disk, in its present life.
+	// durable is the highest epoch that was seen on its disk, in its present incarnation.
 	life    uint64
 	durable lineage.ShardEpoch
 }

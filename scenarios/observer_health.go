@@ -21,7 +21,7 @@ import (
 
 // healthView is the state of that observer.
 type healthView struct {
-	since     []int64 // by process: when its present life began, true time
+	since     []int64 // by process: when its present incarnation began, true time
 	sights    []sight // by receiving node, then by heard node
 	confirmed keyed.List[confirmed]
 	rounds    keyed.List[round]  // by shard and leader
@@ -31,7 +31,7 @@ type healthView struct {
 	changes   []control.Change
 }
 
-// sight is the last sign of life of a node that reached another one.
+// sight is the last heartbeat of a node that reached another one.
 type sight struct {
 	life env.Incarnation
 	at   int64 // true time, ns; 0: none in the present incarnation of the receiving node
@@ -293,7 +293,7 @@ func holds(plane *control.Plane, f *file, node env.ID) bool {
 	return placed > 0 && placed == f.placed && plane.Tenant(f.tenant) != nil
 }
 
-// heardOf notes that a node hears that another one lives.
+// heardOf notes that a heartbeat of a node reaches another one.
 func (o *observer) heardOf(to, from env.ID, m *peer.Heartbeat) {
 	if s := &o.health.sights[int(to)*o.nodes+int(from)]; m.From >= s.life && !o.knowsLater(to, from, m.From) {
 		*s = sight{m.From, o.world.Time()}
@@ -306,8 +306,8 @@ func (o *observer) reportedTo(to, from env.ID, m *peer.Report) {
 	o.run.Health.Delivered(o.process(to), by, uint64(m.Number), o.world.Time())
 }
 
-// knowsLater reports whether a node has applied an entry by which another node has a later life
-// than this one, so that a message of this life comes late.
+// knowsLater reports whether a node has applied an entry by which another node has a later
+// incarnation than this one, so that a message of this incarnation comes late.
 func (o *observer) knowsLater(by, of env.ID, life env.Incarnation) bool {
 	n := o.shared.lives[by]
 	if n == nil {

@@ -95,8 +95,8 @@ func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, whe
 	}
 }
 
-// wentWithItsDisk reports whether a record was durable on a disk that is lost, in the very life
-// that the set names.
+// wentWithItsDisk reports whether a record was durable on a disk that is lost, in the very
+// incarnation that the set names.
 func (o *observer) wentWithItsDisk(s *control.Shard, node env.ID, t tenant.ID, slot lineage.Slot, told utmost) bool {
 	w := o.writesOf(node, t, slot)
 	return s.IsInSync(control.Member{Node: node, Incarnation: w.goneIn}) &&
@@ -192,7 +192,7 @@ func (o *observer) lacksTold(node env.ID, t tenant.ID, slot lineage.Slot, told u
 	return ""
 }
 
-// present reports whether a member is the life that its node runs now.
+// present reports whether a member is the incarnation that its node runs now.
 func (o *observer) present(m control.Member) bool {
 	return o.memberOf(m.Node) == m && o.world.Machine(m.Node) != nil
 }
@@ -201,8 +201,8 @@ func isExcluded(s *control.Shard, m control.Member, t tenant.ID, slot lineage.Sl
 	return len(s.Excluded) > 0 && s.Excludes(m, t, slot)
 }
 
-// mayComeTrue reports whether the command that makes a member count can still be applied,
-// and its member lives.
+// mayComeTrue reports whether the command that makes a member count can still be applied, and the
+// member's process still runs.
 func (o *observer) mayComeTrue(p *pendingMember, plane *control.Plane) bool {
 	s := plane.Shard(p.shard)
 	return s.Epoch == p.epoch && s.Version == p.version && o.present(p.member)

@@ -14,8 +14,8 @@ import (
 // The observer of the judge progress: when a Step has ended it compares the records that nodes
 // count on, in memory, with the replicas' acknowledgements, in messages.
 
-// acknowledged is the last acknowledgement of a replica: the epoch, the life of the node and of
-// the log, and the highest record.
+// acknowledged is the last acknowledgement of a replica: the epoch, the incarnation of the node,
+// the generation of the log, and the highest record.
 type acknowledged struct {
 	epoch lineage.ShardEpoch
 	from  env.Incarnation
@@ -23,7 +23,7 @@ type acknowledged struct {
 	seq   lineage.Seq
 }
 
-// believed is the life of a replica's log that the leader knew at the last look.
+// believed is the generation of a replica's log that the leader knew at the last look.
 type believed struct {
 	by    observe.Process
 	epoch lineage.ShardEpoch
@@ -58,7 +58,8 @@ func (o *observer) reckons(id env.ID, t tenant.ID, slot lineage.Slot) {
 }
 
 // acknowledgedTo notes an acknowledgement that a leader receives. The observer looks at the
-// leader's conclusion if the log has another life than the leader knew, or is to begin a new one.
+// leader's conclusion if the log has another generation than the leader knew, or is to begin a new
+// one.
 func (o *observer) acknowledgedTo(to, from env.ID, m *peer.Appended) {
 	if w := o.writesOf(from, m.Tenant, m.Slot); m.Anew || m.Life != w.believed.life {
 		o.reckons(to, m.Tenant, m.Slot)

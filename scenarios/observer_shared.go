@@ -49,7 +49,7 @@ type sharedView struct {
 	surveys  []survey
 	pending  []pendingMember // asked for, and not known to be refused
 	reviewed uint64          // the entry of the control plane's log up to which copies were looked at
-	lives    []*core.Node    // by process: the last life of each node, running or not
+	lives    []*core.Node    // by process: the last incarnation of each node, running or not
 	starts   []start         // of nodes that are over
 	copies   []olderCopy     // that took the place of disks
 }
@@ -141,8 +141,8 @@ func (o *observer) sequences(id env.ID, m *wire.Message) bool {
 	return o.shared == nil || o.leads(id, m.Tenant, m.Slot)
 }
 
-// leads reports whether a node, in its present life, sequences a slot in the highest
-// epoch that began.
+// leads reports whether a node, in its present incarnation, sequences a slot in the highest epoch
+// that began.
 func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
 	l := o.shared.leader(t, slot)
 	return l.node == id && l.incarnation == o.boots[id].incarnation

@@ -87,7 +87,7 @@ type Runner struct {
 	plan     *Plan
 	cluster  *core.Cluster    // as clients know it
 	founded  *core.Cluster    // as nodes know it at first
-	lives    []*core.Node     // by process: the last life of each node, running or not
+	lives    []*core.Node     // by process: the last incarnation of each node, running or not
 	newest   *control.Plane   // the newest control plane that any node has known; nil: none yet
 	applied  metalog.Position // of newest
 	knower   *core.Node       // the node that newest belongs to; nil: none

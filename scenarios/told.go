@@ -21,7 +21,7 @@ type asking struct {
 	next    []int64
 	waits   []bool     // its time has come, and it has not stepped since
 	clock   []env.Time // then
-	envs    []env.Env  // of the present lives
+	envs    []env.Env  // of the present incarnations
 	cluster health.Cluster
 	shift   uint64 // moves the instants: nothing else hangs on them
 }

@@ -32,7 +32,7 @@ type Budget struct {
 	Removals []Removal
 }
 
-// Removal says that a leader asked for the removal of a member in its present life.
+// Removal says that a leader asked for the removal of a member in its present incarnation.
 type Removal struct {
 	Shard    lineage.Shard
 	By, Node uint32

@@ -32,7 +32,7 @@ type Configuration struct {
 	At       int64 // when it was first seen on a wire, true time, ns
 }
 
-// Registration says that the control plane took a life of a node for its current one.
+// Registration says that the control plane took an incarnation of a node for its current one.
 type Registration struct {
 	Process
 	Index uint64 // of the entry
@@ -83,7 +83,7 @@ func tail[T any](memory *[]T, list []T) []T {
 	return slices.Clip((*memory)[from:])
 }
 
-// Registered notes which life of a node is registered.
+// Registered notes the registered incarnation of a node.
 func (c *Configurations) Registered(r Registration) {
 	if !slices.Contains(c.Lives, r) {
 		c.Lives = append(c.Lives, r)

@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// Process is one life of a node.
+// Process is one incarnation of a node.
 type Process struct {
 	Node        uint32
 	Incarnation uint64

@@ -34,10 +34,10 @@ type Standing uint8
 
 // The standings.
 const (
-	InSet    Standing = iota + 1 // the node is in sync by the control plane, in its present life
+	InSet    Standing = iota + 1 // the node is in sync by the control plane, in its present incarnation
 	Pending                      // the leader has asked to let the node join, or to readmit it
 	Teller                       // the node itself made the announcement
-	Eligible                     // the node may lead if no member in sync can, in the life in which it left the set
+	Eligible                     // the node may lead if no member in sync can, in the incarnation in which it left the set
 	TooFew                       // fewer replicas than the shard's minimum have the record. Node is meaningless
 	Anybody                      // the set was reformed: one member at least is whole, and none is. Node is meaningless
 )
@@ -71,7 +71,7 @@ type Short struct {
 // looked. The zero value is empty and ready.
 type InSync struct {
 	Count   int     // copies that were looked at
-	Members int     // those of them that were of members in sync, in their present lives
+	Members int     // copies of members in sync, in their present incarnations
 	Short   []Short // at most maxNoted
 	More    int     // beyond those
 }

@@ -66,8 +66,8 @@ func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq line
 }
 
 // reviewCopies counts the devices that have a record that is announced for the first time. A record
-// on fewer replicas than the shard's minimum is lost with fewer disks than are promised. A lost disk
-// counts if its member had acknowledged the record before the loss:
+// on fewer replicas than the shard's minimum is lost with fewer disks than are promised. A lost
+// disk counts if its member had acknowledged the record before the loss:
 //
 //  1. Node B has a record, and tells the leader, node A. The leader asks to let it join.
 //  2. B loses its disk.

@@ -47,6 +47,9 @@ var only = map[string][]string{
 	"sim":     {"core/env", "sim/"},
 	"checker": {"checker/", "harness/verdict", "core/assert", "core/keyed", "core/lineage", "core/record", "core/signal", "core/tenant"},
 	"harness": {"harness", "harness/", "sim", "sim/", "core/env", "internal/nearest"},
+	"core/client": {
+		"core/assert", "core/control", "core/env", "core/keyed", "core/lineage", "core/placement", "core/signal", "core/tenant", "core/wire",
+	},
 }
 
 // TestTheHarnessServesStrangers: neither the packages of the harness nor their tests reach, by

@@ -69,7 +69,7 @@ func with(limits tenant.Limits, c Command) Command {
 
 func drops(id tenant.ID) Command { return Command{Kind: DropTenant, Tenant: id} }
 
-// dropsBased is drops by who counts on a version of the configuration.
+// dropsBased is drops by an operator that names a version of the configuration.
 func dropsBased(id tenant.ID, base uint64) Command {
 	return Command{Kind: DropTenant, Tenant: id, Base: base}
 }
@@ -102,7 +102,7 @@ func undrains(node env.ID) Command { return Command{Kind: Undrain, Node: node} }
 // each.
 var small = []Command{with(tenant.Limits{Rate: 10, Burst: 20, Entities: 30, Bytes: 400}, creates(9, nil, 3, 4))}
 
-// half is what each slot of it is granted.
+// half is the grant of each slot of it.
 var half = quota.Share{5, 10, 15, 200}
 
 func configures(id tenant.ID, base, version uint64, residency ...tenant.Region) Command {
@@ -114,7 +114,7 @@ func at(c Command, epoch lineage.ShardEpoch, version uint64) Command {
 	return c
 }
 
-// starts is a start in a directory, named by a number, whose last incarnation is given.
+// starts registers a start, named by a number, in a directory with this last incarnation.
 func starts(node env.ID, directory, nonce uint64, given env.Incarnation) Command {
 	return Command{Kind: Register, Node: node, Directory: env.Nonce{A: directory}, Nonce: env.Nonce{B: nonce}, Given: given, Supports: 1}
 }
@@ -134,7 +134,7 @@ var lost = []Command{restarts(0, 2), restarts(1, 2), restarts(2, 2)}
 
 func after(lists ...[]Command) []Command { return slices.Concat(lists...) }
 
-// verdicts are the refusals, and next to each what is not refused.
+// verdicts has a command for each refusal, and next to it a command that is accepted.
 var verdicts = []struct {
 	before  []Command
 	command Command
@@ -181,12 +181,13 @@ var verdicts = []struct {
 	{lost, reforms(1, m(0, 1)), NotRegistered},
 	{nil, reforms(1, m(0, 1)), NotRestarted},
 	{lost[:2], reforms(1, m(0, 2)), NotRestarted},
-	// Node 1 still runs, but lacks a slot: somebody must be able to lead.
+	// Node 1 still runs, but lacks a slot: the set must have a member that can lead.
 	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(0, 2)), Done},
 	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(1, 1)), IsExcluded},
-	{after([]Command{excludes(1, m(1, 1), 7, 0)}, lost), reforms(1, m(1, 2)), IsExcluded},                                                   // a restart mends no log
-	{after([]Command{excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), excludes(1, m(2, 1), 7, 2)}, lost), reforms(1, m(1, 2)), Done}, // nobody is whole
-	// A reform begins anew when a member restarts amid it, and only then.
+	{after([]Command{excludes(1, m(1, 1), 7, 0)}, lost), reforms(1, m(1, 2)), IsExcluded}, // a restart mends no log
+	// no member is whole
+	{after([]Command{excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), excludes(1, m(2, 1), 7, 2)}, lost), reforms(1, m(1, 2)), Done},
+	// A reform starts over when a member restarts during it, and only then.
 	{after(lost, []Command{reforms(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), Done},
 	{after(lost, []Command{reforms(1, m(1, 2)), starts(0, 1, 1, 2), starts(0, 2, 2, 0)}), reforms(1, m(1, 2)), Done}, // or when one is lost
 	{after(lost, []Command{reforms(1, m(0, 2))}), reforms(1, m(1, 2)), NotRestarted},
@@ -293,13 +294,14 @@ var verdicts = []struct {
 	{nil, drops(6), UnknownTenant},
 	{ended(7), drops(7), TenantDropped},
 	{[]Command{drops(7)}, drops(7), Already},
-	{[]Command{drops(8)}, dropsBased(8, 2), Already}, // it ends, whatever somebody counts on
+	{[]Command{drops(8)}, dropsBased(8, 2), Already}, // the tenant ends, for every base
 	{nil, dropsBased(8, 3), Done},
 	{nil, dropsBased(8, 2), Stale},
 	{nil, dropsBased(8, 4), Stale},
 
 	{[]Command{drops(7)}, closes(1, m(2, 1), 7, 0), Done},
-	{[]Command{drops(7)}, at(closes(1, m(2, 1), 7, 0), 1, 99), Done}, // it hangs on who leads only
+	// it depends only on the leader
+	{[]Command{drops(7)}, at(closes(1, m(2, 1), 7, 0), 1, 99), Done},
 	{[]Command{drops(7)}, closes(9, m(2, 1), 7, 0), UnknownShard},
 	{[]Command{drops(7), elects(1, m(0, 1))}, at(closes(1, m(2, 1), 7, 0), 1, 1), Stale},
 	{[]Command{drops(7)}, at(closes(1, m(2, 1), 7, 0), 2, 1), Stale},
@@ -339,15 +341,15 @@ var verdicts = []struct {
 	{small, grants(9, 0, 2, half), Already},
 	{small, grants(9, 0, 2, quota.Share{0, 9, 14, 199}), InvalidConfig},
 	{small, grants(9, 0, 2, quota.Share{4, 0, 14, 199}), InvalidConfig},
-	// Nobody has what another one has not given up, or may still use.
+	// No slot gets an amount that another slot has not given up, or may still use.
 	{small, grants(9, 0, 2, quota.Share{6, 10, 15, 200}), OverLimits},
 	{after(small, gives(0)), grants(9, 1, 2, quota.Share{6, 10, 15, 200}), OverLimits},
 	{after(small, gives(0), []Command{holds(9, 0, 3, quota.Share{4, 10, 15, 200})}), grants(9, 1, 2, quota.Share{6, 10, 15, 200}), Done},
 	{after(small, gives(0), []Command{holds(9, 0, 3, quota.Share{4, 10, 15, 200})}), grants(9, 1, 2, quota.Share{7, 10, 15, 200}), OverLimits},
-	// What a slot may use still is no reason to grant it again to two.
+	// An amount that a slot may still use is not granted again to two.
 	{after(small, gives(0)), grants(9, 0, 3, half), Done},
 	{after(small, []Command{with(tenant.Limits{Rate: 4, Burst: 20, Entities: 30, Bytes: 400}, configures(9, 1, 2))}), grants(9, 0, 3, quota.Share{3, 10, 15, 200}), OverLimits},
-	// While more is held of a cap than the limit, what has become less does not grow again.
+	// While the slots hold more of a cap than the limit, a lowered grant does not grow again.
 	{after(small, fewer, []Command{grants(9, 0, 3, quota.Share{5, 10, 4, 200})}), grants(9, 0, 4, quota.Share{5, 10, 5, 200}), OverLimits},
 	{after(small, fewer, []Command{grants(9, 0, 3, quota.Share{4, 10, 4, 200})}), grants(9, 0, 4, quota.Share{5, 10, 4, 200}), Done}, // of the rate there is no more
 	{after(small, fewer, []Command{grants(9, 0, 3, quota.Share{5, 10, 4, 200}), holds(9, 0, 4, quota.Share{5, 10, 5, 200}), holds(9, 1, 3, quota.Share{5, 10, 5, 200})}),
@@ -360,7 +362,8 @@ var verdicts = []struct {
 	{small, holds(9, 2, 2, half), UnknownSlot},
 	{small, holds(9, 0, 1, half), Stale},
 	{after(small, gives(0)), holds(9, 0, 2, half), Stale},
-	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 9, 15, 200}), InvalidConfig}, // it may use what it is granted
+	// it may use its grant
+	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 9, 15, 200}), InvalidConfig},
 	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 10, 15, 200}), Done},
 	{after(small, gives(0)), holds(9, 0, 3, half), Done}, // the grant is in force, and it uses as much as before
 	{after(small, gives(0), []Command{holds(9, 0, 3, half)}), holds(9, 0, 3, half), Already},
@@ -380,7 +383,7 @@ var verdicts = []struct {
 	{[]Command{removes(1, m(0, 1), m(2, 1))}, drains(0), Done}, // the set does without it already
 	{[]Command{excludes(1, m(2, 1), 7, 0), excludes(1, m(1, 1), 7, 2)}, drains(0), BelowMin},
 	{[]Command{excludes(1, m(1, 1), 7, 2)}, drains(0), Done},
-	{[]Command{restarts(1, 2), restarts(2, 2)}, drains(0), BelowMin}, // nobody else could lead
+	{[]Command{restarts(1, 2), restarts(2, 2)}, drains(0), BelowMin}, // no other member could lead
 	{[]Command{restarts(1, 2)}, drains(0), Done},
 
 	{[]Command{drains(0)}, undrains(0), Done},
@@ -389,7 +392,7 @@ var verdicts = []struct {
 	{[]Command{drains(0)}, undrains(1), Already},
 }
 
-// fewer lowers the entities of small from 30 to 10, of which each slot may use 15 still.
+// fewer lowers the entities of small from 30 to 10; each slot may still use 15.
 var fewer = []Command{with(tenant.Limits{Rate: 10, Burst: 20, Entities: 10, Bytes: 400}, configures(9, 1, 2))}
 
 // gives is a slot of small that gives up an operation per second, by entry 3.
@@ -433,8 +436,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// Every refusal that the protocol knows is in the table, but for what is no command
-// and for what is full, which have tests of their own.
+// Every refusal of the protocol is in the table, except Malformed and Full, which have tests of
+// their own.
 func TestVerdictsHaveEveryRefusal(t *testing.T) {
 	for r := range refusalEnd {
 		if r == Malformed || r == Full {
@@ -473,7 +476,7 @@ func isRoom(kind Kind, i int) bool {
 }
 
 func somebodyObjects(t *testing.T, kind Kind) (objects bool) {
-	defer func() { objects = recover() != nil || objects }() // it may have asked for what is not there
+	defer func() { objects = recover() != nil || objects }() // it may have read a missing object
 	for _, c := range verdicts {
 		if c.command.Kind != kind {
 			continue
@@ -552,7 +555,7 @@ func TestSlotsOfAllTenantsAreBounded(t *testing.T) {
 	l.must(t, creates(101, nil, 1, 1))
 }
 
-// what tells a shard in a line.
+// what describes a shard in a line.
 func what(s *Shard) string {
 	eligible := ""
 	if len(s.Eligible) > 0 {
@@ -704,8 +707,8 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-// Of two coordinators that decided on the same state the second one is refused, and
-// counted, whatever both decided.
+// Of two coordinators that decide on the same state, the second one is refused and counted, for
+// every pair of decisions.
 func TestTwoCoordinators(t *testing.T) {
 	commands := []Command{elects(1, m(0, 1)), elects(1, m(1, 1)), removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 1), m(2, 1))}
 	for _, first := range commands {

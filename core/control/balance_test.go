@@ -12,8 +12,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// obedient is a tenant whose logs do at once what they are granted, and say what they use
-// and need. Nothing of that changes but by the test.
+// obedient is a tenant with logs that take their grants at once and report their use and needs.
+// Only the test changes use and needs.
 type obedient struct {
 	*log
 	uses   []Use
@@ -41,7 +41,7 @@ func (o *obedient) configure(limits tenant.Limits) {
 	}
 }
 
-// tell lets every log have what it is granted, and say what it uses and needs.
+// tell gives every log its grant and reports its use and needs.
 func (o *obedient) tell() {
 	for i := range o.uses {
 		s, u := &o.tenant().Slots[i], &o.uses[i]
@@ -65,16 +65,16 @@ func (o *obedient) step() (bool, error) {
 	return true, invariant(o.plane)
 }
 
-// enough is how many grants settle a tenant at most: of each number every slot gives half of
-// what it can do without, so that after as many grants as the number has binary digits it
-// has nothing to give; and what it has given goes to each of the others by one grant.
+// enough bounds the grants that settle a tenant. Of each number, every slot gives half of its spare
+// amount, so after as many grants as the number has binary digits it has nothing to give. The
+// amount reaches each of the other slots by one grant.
 func (o *obedient) enough() int {
 	const digits = 50 // of tenant.MaxBytes
 	n := len(o.uses)
 	return quota.Resources * digits * n * n
 }
 
-// settle does what Balance wants until it wants nothing more.
+// settle applies the grants of Balance until it returns none.
 func (o *obedient) settle() error {
 	for range o.enough() {
 		if more, err := o.step(); !more {
@@ -84,19 +84,19 @@ func (o *obedient) settle() error {
 	return fmt.Errorf("no end after %d grants: uses %+v of %+v", o.enough(), o.uses, o.tenant())
 }
 
-// free is what slot i may grow by of a number.
+// free returns how much of a number slot i may still grow by.
 func (o *obedient) free(i, r int) uint64 {
 	grant := o.tenant().Slots[i].Grant[r]
 	return grant - min(grant, o.uses[i].used(r))
 }
 
-// spare is what slot i could do without of a number.
+// spare returns how much of a number slot i could give up.
 func (o *obedient) spare(i, r int) uint64 {
 	grant := o.tenant().Slots[i].Grant[r]
 	return grant - min(grant, max(o.uses[i].used(r), quota.Least()[r]))
 }
 
-// used is what all slots use of a number.
+// used returns how much of a number all slots use.
 func (o *obedient) used(r int) (sum uint64) {
 	for i := range o.uses {
 		sum += o.uses[i].used(r)
@@ -104,8 +104,8 @@ func (o *obedient) used(r int) (sum uint64) {
 	return sum
 }
 
-// anyObedient draws a tenant after some changes of its limits, some of whose slots use as
-// much as they hold.
+// anyObedient draws a tenant after some changes of its limits; some of its slots use as much as
+// they hold.
 func anyObedient(t *rapid.T) *obedient {
 	slots := rapid.IntRange(1, 4).Draw(t, "slots")
 	n := uint64(slots)
@@ -142,9 +142,9 @@ func anyUse(t *rapid.T, most uint64) uint64 {
 	return rapid.OneOf(rapid.Just(uint64(0)), rapid.Just(most), rapid.Uint64Range(0, most)).Draw(t, "used")
 }
 
-// From any state, when all that is used and needed stays as it is, grants come to an end,
-// soon. Then all of rate and burst is granted; of a cap all that is not used by who has less
-// than it uses, and nothing as long as more is used than the limit.
+// From any state with constant use and needs, the grants soon end. Then all of rate and burst is
+// granted. Of a cap everything is granted, except the part unused by slots that have less than they
+// use, and nothing while the use is above the limit.
 func TestGrantsComeToAnEnd(t *testing.T) {
 	over, most := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -175,9 +175,9 @@ func TestGrantsComeToAnEnd(t *testing.T) {
 	}
 }
 
-// Needs that follow from what is granted, used and refused do not go back and forth: some
-// slots use up whatever they are granted and want more, the others use what they use. In
-// the end nobody has to spare what somebody wants.
+// Needs that follow from grant, use and refusals do not make grants oscillate. Some slots use up
+// every grant and want more, the others have a constant use. In the end no slot has a spare amount
+// that another slot wants.
 func TestNeedsThatFollowFromGrantsComeToAnEnd(t *testing.T) {
 	most := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -220,9 +220,9 @@ func TestNeedsThatFollowFromGrantsComeToAnEnd(t *testing.T) {
 	}
 }
 
-// A slot that is in need gets something as soon as another one can do without, in a bounded
-// number of grants: something that it can use. For who is short only those give that are
-// content, half of it; for who is starved every other one, the last one too.
+// A needy slot gets an amount that it can use, in a bounded number of grants, as soon as another
+// slot can spare some. To a short slot only content slots give, half of their spare amount. To a
+// starved slot every other slot gives, even the last unit.
 func TestWhoIsInNeedGetsSomething(t *testing.T) {
 	helped := map[Need]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -257,8 +257,8 @@ func TestWhoIsInNeedGetsSomething(t *testing.T) {
 	}
 }
 
-// What was lowered below what is used is granted to nobody; when enough has been deleted the
-// slots can grow again, after as many grants as there are slots, however much they use.
+// If a limit is lowered below the use, no slot is granted more. When enough has been deleted, the
+// slots can grow again, after as many grants as there are slots, for any use.
 func TestWhoUsedTooMuchGrowsAgain(t *testing.T) {
 	for _, slots := range []int{1, 2, 3} {
 		n := uint64(slots)
@@ -297,8 +297,8 @@ func TestWhoUsedTooMuchGrowsAgain(t *testing.T) {
 	}
 }
 
-// What one slot gives up goes to all who need it alike by one grant each, so that little of
-// a large number takes not much longer than much of it.
+// An amount that one slot gives up reaches all equally needy slots by one grant each, so moving a
+// small part of a large number takes little longer than moving much of it.
 func TestWhatIsGivenUpArrivesAtOnce(t *testing.T) {
 	const digits = 40
 	o := newObedient(tenant.Limits{Rate: 3, Burst: 3, Entities: 3, Bytes: 3 << digits}, 3)
@@ -317,8 +317,8 @@ func TestWhatIsGivenUpArrivesAtOnce(t *testing.T) {
 	}
 }
 
-// Nothing moves between slots of a tenant that is dropped, nor to or from one whose log is
-// not known to have its last grant.
+// Nothing moves between the slots of a tenant that is being dropped, nor to or from a slot with a
+// log that is not known to have its last grant.
 func TestWhoIsNotReadyIsLeftAsItIs(t *testing.T) {
 	hungry := func() *obedient {
 		o := newObedient(tenant.Limits{Rate: 10, Burst: 10, Entities: 10, Bytes: 1000}, 2)
@@ -351,7 +351,7 @@ func TestWhoIsNotReadyIsLeftAsItIs(t *testing.T) {
 	}
 }
 
-// How much a slot is in want of, by what it has.
+// The need of a slot, by its grant and use.
 func TestNeeds(t *testing.T) {
 	for _, c := range []struct {
 		granted, used uint64

@@ -37,8 +37,8 @@ func told(changes []Change) (lines []string) {
 	return lines
 }
 
-// What has changed since an entry comes in the order of the entries; what one entry has
-// changed, tenants before shards; each object once, and nothing that the founders share.
+// The changes since an entry come in the order of the entries, those of one entry with tenants
+// before shards. Each object comes once, and the founding configuration never.
 func TestSince(t *testing.T) {
 	l := newLog()
 	l.must(t, after([]Command{excludes(1, m(0, 1), 7, 0), restarts(3, 2)}, ended(7), []Command{drains(4), elects(4, m(6, 1)), creates(9, nil, 3)})...)
@@ -117,7 +117,7 @@ func TestDamagedChanges(t *testing.T) {
 	}
 }
 
-// view is what somebody knows of a plane.
+// view is a reader's knowledge of a plane.
 type view struct {
 	objects map[string]string // nodes and shards, by name: all of them as a text
 	tenants map[tenant.ID]string
@@ -163,7 +163,7 @@ func (v *view) heed(changes []Change) {
 	}
 }
 
-// page is what a coordinator says at some moment.
+// page is a coordinator's message at some moment.
 type page struct {
 	upTo, last uint64
 	bytes      []byte
@@ -185,9 +185,9 @@ func (v *view) take(t *rapid.T, r *Reader, p page) []Change {
 	return heed
 }
 
-// Whoever is told in parts, however small, some of them late, lost or doubled, while the
-// plane goes on, knows in the end what is so. At no moment does he heed a shard without
-// knowing each tenant that was created in it before, and each that was dropped before.
+// A reader that gets the feed in parts, however small, some of them delayed, lost or duplicated,
+// while the plane changes, knows the plane in the end. It never applies a shard without knowing
+// each tenant that was created in it before, and each that was dropped before.
 func TestWhoReadsInPartsKnowsTheSame(t *testing.T) {
 	parts, changed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -260,8 +260,7 @@ func TestWhoReadsInPartsKnowsTheSame(t *testing.T) {
 	}
 }
 
-// What does not follow on what is known changes nothing; what follows in part counts from
-// where it is news.
+// A chunk that leaves a gap changes nothing; of a chunk that overlaps, only the new part counts.
 func TestWhatDoesNotFollowIsNotTaken(t *testing.T) {
 	l := newLog()
 	l.must(t, drains(0), undrains(0), drains(4), elects(1, m(0, 1)), undrains(4))
@@ -279,8 +278,8 @@ func TestWhatDoesNotFollowIsNotTaken(t *testing.T) {
 		{0, 3, 6, changes[:1], drain0, 3},
 		{0, 3, 6, changes[:1], "", 3},
 		{4, 6, 6, changes[1:], "", 3},
-		{3, 5, 6, changes[1:2], "", 5}, // the shard waits for what follows
-		{0, 5, 5, changes[:2], "", 5},  // and so it does for who knows less
+		{3, 5, 6, changes[1:2], "", 5}, // the shard waits for the entries after it
+		{0, 5, 5, changes[:2], "", 5},  // likewise for a reader that knows less
 		{2, 6, 6, changes, undrain4 + "; " + shard, 6},
 		{2, 6, 6, changes, "", 6},
 		{6, 6, 6, nil, "", 6},
@@ -291,7 +290,8 @@ func TestWhatDoesNotFollowIsNotTaken(t *testing.T) {
 	}
 }
 
-// What one entry has changed is told at once: who is told up to an entry knows all of it.
+// The changes of one entry arrive together: a reader that is up to date with an entry knows all of
+// its changes.
 func TestWhatOneEntryChangedIsNotParted(t *testing.T) {
 	l := newLog()
 	l.must(t, after([]Command{drains(4), excludes(1, m(0, 1), 7, 0), excludes(2, m(1, 1), 7, 1), elects(4, m(6, 1))}, ended(7))...)

@@ -201,7 +201,7 @@ func TestDamagedClusterFiles(t *testing.T) {
 	}
 }
 
-// What is taken is valid, and reads back as written; what is not has a line.
+// An accepted cluster is valid and reads back as written; a refusal has a line.
 func FuzzDecodeCluster(f *testing.F) {
 	f.Add([]byte(file))
 	f.Add([]byte(strings.Replace(file, "eu", "Eu", 1)))

@@ -16,7 +16,7 @@ var patience = &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Secon
 
 const second = int64(env.Second / env.Millisecond)
 
-// sight changes who was heard of.
+// sight changes the sightings.
 type sight func(*Seen)
 
 // quiet has a node be heard last so many milliseconds ago.
@@ -29,7 +29,7 @@ func in(node env.ID, incarnation env.Incarnation) sight {
 	return func(s *Seen) { s.Nodes[node].Incarnation = incarnation }
 }
 
-// unknown has a node never be heard; what else stands there is void.
+// unknown makes a node one that was never heard; its other fields are void.
 func unknown(node env.ID) sight { return func(s *Seen) { s.Nodes[node].Known = false } }
 
 // troubles has the leader of shard 1, in an epoch, say how long it is unconfirmed and unsynced.
@@ -56,8 +56,8 @@ func sees(p *Plane, sights ...sight) *Seen {
 	return s
 }
 
-// decisions are what is proposed, or waited for, on what was heard. Nodes 0, 1 and 2,
-// which leads, hold shard 1. A row is about one shard, unless it wants nothing.
+// decisions has the proposals and waits for sightings. Nodes 0, 1 and 2, which leads, hold shard 1.
+// A row is about one shard, unless it wants nothing.
 var decisions = []struct {
 	name   string
 	before []Command
@@ -219,7 +219,7 @@ func decided(steps []Step, waits []Wait) (lines []string) {
 	return lines
 }
 
-// about picks out what is about the shard that a text is about, and what is about none.
+// about selects the decisions about the shard of a text, and those about no shard.
 func about(text string, all []string) (some []string) {
 	for _, line := range all {
 		if i := strings.Index(line, "shard "); i < 0 || text == "" || strings.Contains(text, line[i:i+len("shard 1 ")]) {
@@ -268,8 +268,8 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// Two coordinators that see the same decide the same; the second one is refused, and
-// decides no more once it sees what the first one did.
+// Two coordinators with the same view decide the same. The second one is refused, and decides
+// nothing more once it sees the effect of the first.
 func TestTwoCoordinatorsDecideOnTheSameState(t *testing.T) {
 	l := newLog()
 	seen := sees(l.plane, quiet(2, 400), quiet(1, 400))

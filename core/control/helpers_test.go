@@ -47,7 +47,7 @@ type log struct {
 
 func newLog() *log { return &log{plane: living(New(founding())), index: founded} }
 
-// living is a plane all nodes of which have appeared, in incarnation 1.
+// living returns a plane with all nodes appeared, in incarnation 1.
 func living(p *Plane) *Plane {
 	for i := range p.nodes {
 		p.nodes[i].Incarnation, p.nodes[i].Registered = founded, founded
@@ -91,8 +91,8 @@ func (l *log) must(t *testing.T, commands ...Command) {
 
 func m(node env.ID, incarnation env.Incarnation) Member { return Member{node, incarnation} }
 
-// invariant reports what must hold of a plane at any moment. It is written apart
-// from check, which it judges too.
+// invariant reports a violation of a plane's invariant. It is independent of check, which it judges
+// too.
 func invariant(p *Plane) error {
 	if err := p.check(); err != nil {
 		return err
@@ -130,8 +130,8 @@ func invariant(p *Plane) error {
 		if !slices.IsSorted(s.Replicas) || len(s.Replicas) != len(founding().Shards[i].Replicas) {
 			return fmt.Errorf("shard %d: replicas %v", s.ID, s.Replicas)
 		}
-		// A second fault may take the eligible member's disk while the last member's log of a
-		// slot has failed: then nobody is whole, and the leader does not serve the slot.
+		// A second fault may take the eligible member's disk while the last member's log of a slot
+		// has failed: then no member is whole, and the leader does not serve the slot.
 		disksLost := slices.ContainsFunc(p.nodes, func(n Node) bool { return n.Lost > 0 }) // its replica may have been replaced since
 		for j := range p.tenants {
 			t := &p.tenants[j]
@@ -147,7 +147,7 @@ func invariant(p *Plane) error {
 	return nil
 }
 
-// sharesInvariant reports what must hold of a tenant's shares at any moment.
+// sharesInvariant reports a violation of the invariant of a tenant's shares.
 func sharesInvariant(t *Tenant) error {
 	if n := uint64(len(t.Shards)); t.Config.Limits.Rate < n || t.Config.Limits.EffectiveBurst() < n || len(t.Slots) != len(t.Shards) {
 		return fmt.Errorf("limits %+v for %d slots in %v", t.Config.Limits, len(t.Slots), t.Shards)

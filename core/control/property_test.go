@@ -80,7 +80,7 @@ func anyOf(t *rapid.T, p *Plane, kind Kind) Command {
 			c.Base, c.Config.Version = x.Config.Version, x.Config.Version+1
 		}
 	}
-	// What the kind does not have does not cross the log.
+	// Fields that the kind does not have are not encoded.
 	c, err := DecodeCommand(c.Append(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -96,8 +96,8 @@ func anyLimits(t *rapid.T) tenant.Limits {
 	}
 }
 
-// aboutShare makes a command be about the share of a slot that is there: near what is
-// granted, or what is held.
+// aboutShare aims a command at the share of an existing slot, with numbers near the granted or held
+// ones.
 func aboutShare(t *rapid.T, p *Plane, c *Command) {
 	if len(p.tenants) == 0 {
 		return
@@ -154,8 +154,7 @@ func aboutEnd(t *rapid.T, p *Plane, c *Command) {
 	}
 }
 
-// likely returns the shards of which a command of a kind can have an effect, all if
-// there is none.
+// likely returns the shards on which a command of a kind can have an effect, all if there is none.
 func likely(p *Plane, kind Kind) []Shard {
 	some := slices.DeleteFunc(slices.Clone(p.shards), func(s Shard) bool {
 		switch kind {
@@ -200,7 +199,7 @@ func shards(p *Plane) []Shard {
 	return all
 }
 
-// step reports what a command must not have done to a shard.
+// step reports a change of a shard that the command must not make.
 func step(p *Plane, old, now *Shard, c *Command, done bool) error {
 	same := what(old) == what(now) && old.Index == now.Index
 	switch {
@@ -248,8 +247,8 @@ func tenants(p *Plane) []Tenant {
 	return all
 }
 
-// stepOfTenant reports what a command must not have done to a tenant; now is nil if it has
-// ended.
+// stepOfTenant reports a change of a tenant that the command must not make; now is nil if the
+// tenant has ended.
 func stepOfTenant(old, now *Tenant, c *Command, done bool) error {
 	if now == nil {
 		open := 0
@@ -362,8 +361,7 @@ func TestASnapshotAtAnyMomentChangesNothing(t *testing.T) {
 	})
 }
 
-// converge does what Decide proposes until it proposes nothing more, and returns what
-// is waited for then.
+// converge applies the proposals of Decide until there are none, and returns the waits.
 func converge(t *rapid.T, l *log, seen *Seen) []Wait {
 	patience := &Patience{Silence: 300 * env.Millisecond, Replace: 10 * env.Second, Slow: 600 * env.Millisecond}
 	const enough = 64 // of rounds; a shard needs 1 + MaxReplicas
@@ -464,7 +462,7 @@ func TestDecisionsConverge(t *testing.T) {
 			}
 		}
 		for _, w := range waits {
-			if w.Why.Because == NobodyElse { // it leads on, because somebody has to
+			if w.Why.Because == NobodyElse { // it leads on, because the shard needs a leader
 				s := l.plane.Shard(w.Shard)
 				if s.Leader != w.Why.Member || !l.plane.IsDraining(s.Leader.Node) || slices.ContainsFunc(s.InSync, func(x Member) bool { return x != s.Leader && l.plane.promotable(s, x) }) {
 					t.Fatalf("shard %d %v: %s", w.Shard, w.Why, what(s))
@@ -478,8 +476,8 @@ func TestDecisionsConverge(t *testing.T) {
 	})
 }
 
-// Whoever was heard or was not: what Decide proposes is never refused, comes to an
-// end, and a shard without a leader that is alive and whole waits for somebody.
+// For any sightings, the proposals of Decide are never refused and come to an end, and a shard
+// without a leader that is alive and whole has a wait.
 func TestDecisionsAreTakenAndEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := anyState(t)

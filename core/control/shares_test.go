@@ -11,9 +11,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// shared is a tenant whose slots have a log each, and one control plane that is told of
-// them: as nodes do it, with every message late. Numbers of entities and bytes are counted
-// alike: a change takes one of each.
+// shared is a tenant with a log for each slot, and one control plane that hears of them as from
+// nodes: every message is late. Entities and bytes are counted alike: a change takes one of each.
 type shared struct {
 	*log
 	t    *rapid.T
@@ -26,11 +25,11 @@ type shared struct {
 	// bound is the most that may be used since the limits were in force last, or more was
 	// allowed.
 	bound quota.Share
-	since uint64 // the version whose limits are in force; those of later ones are not yet
+	since uint64 // the version of the limits in force; later ones are not in force yet
 }
 
-// slotLog is a log on two replicas, of which the first one leads. Records are of two kinds:
-// a Config, which begins to hold where it stands, and a change of the number of entities.
+// slotLog is a log on two replicas; the first one leads. It has two kinds of records: a Config, in
+// force from its place on, and a change of the number of entities.
 type slotLog struct {
 	records   []entry
 	committed int // records that are on both
@@ -43,7 +42,7 @@ type entry struct {
 	grows   int64
 }
 
-// state returns what is used and in force after the first n records.
+// state returns the use and the share in force after the first n records.
 func (l *slotLog) state(n int) (used uint64, version uint64, share quota.Share) {
 	for _, e := range l.records[:n] {
 		used = uint64(int64(used) + e.grows)
@@ -82,7 +81,7 @@ func anyShared(t *rapid.T, slots int) tenant.Limits {
 
 func (s *shared) tenant() *Tenant { return s.plane.Tenant(sharedTenant) }
 
-// append appends what the log's leader knows to be granted, if the log has it not.
+// append appends the grant that the leader knows, if the log does not have it.
 func (s *shared) append(i int) {
 	l := &s.logs[i]
 	_, version, _ := l.state(len(l.records))
@@ -103,7 +102,7 @@ func (s *shared) change(i int, grows int64) {
 	}
 }
 
-// obey lets all go well with a slot: its log has what is granted, and that is said.
+// obey lets everything succeed for a slot: its log has the grant, and its leader reports that.
 func (s *shared) obey(i int) {
 	l := &s.logs[i]
 	l.told[0] = s.tenant().Clone()
@@ -113,8 +112,8 @@ func (s *shared) obey(i int) {
 	s.do(s.sent[len(s.sent)-1])
 }
 
-// fail lets the other replica lead, which has what is committed, and of the rest as much as
-// it had got.
+// fail makes the other replica lead. It has the committed records, and of the rest those that had
+// reached it.
 func (s *shared) fail(i int) {
 	l := &s.logs[i]
 	l.records = l.records[:rapid.IntRange(l.committed, len(l.records)).Draw(s.t, "kept")]
@@ -122,7 +121,7 @@ func (s *shared) fail(i int) {
 	s.append(i)
 }
 
-// hold says what a log has, as its leader knows it.
+// hold reports a log's grant, as its leader knows it.
 func (s *shared) hold(i int) {
 	l := &s.logs[i]
 	x := &l.told[0].Slots[i]
@@ -133,7 +132,7 @@ func (s *shared) hold(i int) {
 	}
 }
 
-// report tells the coordinator what is used and needed.
+// report tells the coordinator the use and the needs.
 func (s *shared) report(i int) {
 	used, version, _ := s.logs[i].state(s.logs[i].committed)
 	u := Use{Known: true, Granted: version, Entities: used, Bytes: used}
@@ -153,8 +152,8 @@ func (s *shared) balance() {
 	}
 }
 
-// grantAny asks for a grant that nobody would propose: what Apply takes is safe, whoever
-// wants it.
+// grantAny proposes a grant that no coordinator would propose: every grant that Apply accepts is
+// safe.
 func (s *shared) grantAny(i int) {
 	x := &s.tenant().Slots[i]
 	share := x.Grant
@@ -217,7 +216,7 @@ func (s *shared) happen() {
 	}
 }
 
-// inForce returns what the slots use and may use of each number, together.
+// inForce returns the sum of the slots' shares, for each number.
 func (s *shared) inForce() (sum quota.Share) {
 	for i := range s.logs {
 		l := &s.logs[i]
@@ -228,8 +227,8 @@ func (s *shared) inForce() (sum quota.Share) {
 	return sum
 }
 
-// check reports a slot that uses what it does not hold, and slots that together use more
-// than the limits: those that were in force last, until others are.
+// check reports a slot that uses more than it holds, and slots that together use more than the
+// limits last in force.
 func (s *shared) check() error {
 	x := s.tenant()
 	for i := range s.logs {
@@ -244,7 +243,7 @@ func (s *shared) check() error {
 	if x.InForce() {
 		s.since = x.Config.Version
 	}
-	if s.since == x.Config.Version { // what was above may only become less
+	if s.since == x.Config.Version { // a use above them may only shrink
 		s.bound = quota.Whole(x.Config.Limits).Max(s.bound.Min(sum))
 		if rates := quota.Whole(x.Config.Limits); sum[quota.Rate] > rates[quota.Rate] || sum[quota.Burst] > rates[quota.Burst] {
 			return fmt.Errorf("limits of version %d are in force, %v, and rate and burst come to %v", s.since, rates, sum)
@@ -256,8 +255,8 @@ func (s *shared) check() error {
 	return nil
 }
 
-// Whatever is late or lost, whoever leads: what slots use together stays within the limits
-// that are in force, and what was above them when they came never grows.
+// With delayed and lost messages and any leaders, the slots together stay within the limits in
+// force, and a use that was above new limits never grows.
 func TestSlotsTogetherKeepTheLimits(t *testing.T) {
 	lowered, granted, used := 0, 0, uint64(0)
 	rapid.Check(t, func(t *rapid.T) {

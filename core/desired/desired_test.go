@@ -114,7 +114,7 @@ func diffCommands(t *testing.T, commands []control.Command, want []string) {
 
 // refusals are files that are refused, each for one mistake in a file that would do.
 var refusals = []struct{ right, mistake, want string }{
-	// What is no JSON.
+	// Text that is not JSON.
 	{`"tenants": [`, `"tenants": [,`, "line 2, column 15: invalid character ',' looking for beginning of value"},
 	{"  \"drop\": [\"9\", \"4\"]\n}\n", "", "line 7, column 1: unexpected end of JSON input"},
 	{"]\n}\n", "]\n}\n{}", "line 9, column 1: invalid character '{' after top-level value"},
@@ -208,8 +208,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What is wrong in a file is wrong in Go, and what a file cannot say as well. There is
-// no line.
+// A state that is wrong in a file is wrong in Go, and so are some that a file cannot express. Their
+// errors have no line.
 func TestRefusalsInGo(t *testing.T) {
 	type state = desired.State
 	for _, c := range []struct {
@@ -297,8 +297,8 @@ func TestDiffs(t *testing.T) {
 	}
 }
 
-// What was decided on a tenant that another operator has changed since has no effect,
-// and what comes after it goes from there.
+// A command decided on a tenant that another operator has changed since has no effect, and the next
+// comparison starts from the changed tenant.
 func TestStaleCommands(t *testing.T) {
 	const state = `{"tenants": [{"id": "1", "limits": {"rate": 2}}, {"id": "8", "limits": {"rate": 6}}], "drop": ["7"]}`
 	configures := func(id tenant.ID, base uint64, rate uint64) control.Command {

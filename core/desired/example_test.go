@@ -37,8 +37,8 @@ func threeTenants() *desired.State {
 	}}
 }
 
-// apply prints commands and what a plane makes of them. Outside of an example they go
-// through the meta log, which gives them their indexes.
+// apply prints commands and their results on a plane. Outside of an example they go through the
+// meta log, which gives them their indexes.
 func apply(p *control.Plane, commands []control.Command) {
 	for i := range commands {
 		result := p.Do(p.Index()+1, &commands[i])

@@ -38,8 +38,8 @@ func anyShards(t *rapid.T, n int) (shards []lineage.Shard) {
 	return shards
 }
 
-// change does what some operator, or a leader, does to one tenant, wherever that leads,
-// and reports whether it has an effect.
+// change makes a change that an operator or a leader could make to one tenant, and reports whether
+// it has an effect.
 func change(t *rapid.T, p *control.Plane, id tenant.ID) (done bool) {
 	commands := []control.Command{anyChange(t, p, id)}
 	if have := p.Tenant(id); have != nil && have.Dropping {
@@ -116,7 +116,7 @@ func anyTenant(t *rapid.T, id tenant.ID, likely bool) desired.Tenant {
 	return w
 }
 
-// fitting draws what a tenant that is there can become.
+// fitting draws a configuration that an existing tenant can get.
 func fitting(t *rapid.T, p *control.Plane, have *control.Tenant) desired.Tenant {
 	w := desired.Tenant{ID: have.Config.ID, Limits: have.Config.Limits, Residency: have.Config.Residency, Slots: len(have.Shards)}
 	if rapid.Bool().Draw(t, "other limits") {
@@ -134,8 +134,8 @@ func fitting(t *rapid.T, p *control.Plane, have *control.Tenant) desired.Tenant 
 	return w
 }
 
-// unmet reports what of a state a plane is not, or what it has lost beside that. It is
-// written apart from Diff, which it judges.
+// unmet reports a part of a state that a plane does not have, or other state that it has lost. It
+// is independent of Diff, which it judges.
 func unmet(s *desired.State, before, now *control.Plane) error {
 	for _, w := range s.Tenants {
 		have := now.Tenant(w.ID)
@@ -169,9 +169,9 @@ func unmet(s *desired.State, before, now *control.Plane) error {
 	return nil
 }
 
-// Whatever plane and whatever state: there are commands or there is an error, and the
-// plane is as it was. If there are commands, all of them are taken, the plane is then as
-// it is wanted, and nothing is left to do.
+// For any plane and any state, Diff returns commands or an error and does not change the plane. If
+// it returns commands, all of them are accepted, the plane then has the desired state, and a second
+// Diff returns none.
 func TestWhatIsWantedComesToBe(t *testing.T) {
 	taken, refused := map[control.Kind]int{}, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -210,9 +210,9 @@ func TestWhatIsWantedComesToBe(t *testing.T) {
 	}
 }
 
-// Another operator changes a tenant between the comparison and the commands: what was
-// decided on the tenant as it was is refused, everything else is taken, and a new
-// comparison either ends where the first one would have, or says what cannot be.
+// Another operator changes a tenant between the comparison and the commands. Commands decided on
+// the old tenant are refused, the others are accepted. A new comparison either ends at the same
+// state or reports the conflict.
 func TestAnotherOperatorInBetween(t *testing.T) {
 	stale, ended, impossible := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -286,8 +286,7 @@ func TestOrderAndFormDoNotMatter(t *testing.T) {
 	})
 }
 
-// Whatever a file holds: there are commands that are taken, or there is an error with a
-// line, and never both.
+// For any file there are commands that are accepted, or an error with a line, and never both.
 func FuzzDiffFile(f *testing.F) {
 	f.Add([]byte(file))
 	for _, c := range refusals {

@@ -30,7 +30,7 @@ func large(tenants int) *health.Cluster {
 	return c
 }
 
-// BenchmarkJudge measures what happens within the Step of a node that is asked.
+// BenchmarkJudge measures the work within the Step of the node that answers.
 func BenchmarkJudge(b *testing.B) {
 	c := large(10_000)
 	for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkJudge(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendJSON measures what happens outside of it.
+// BenchmarkAppendJSON measures the work outside of that Step.
 func BenchmarkAppendJSON(b *testing.B) {
 	c := large(10_000)
 	c.Judge()

@@ -65,8 +65,8 @@ func TestSignalsPerSecond(t *testing.T) {
 	})
 }
 
-// What one slot does not know the tenant does not know: a sum of what is left would be
-// too low.
+// If a figure of one slot is unknown, the tenant's is unknown: a sum of the others would be too
+// low.
 func TestTotalKnowsWhatAllSlotsKnow(t *testing.T) {
 	known := health.Slot{AgeMs: f(30), Used: health.Use{Entities: f(1), Bytes: f(2)}, Refused: health.Refusals{Rate: f(3), Entities: f(4), Bytes: f(5)}}
 	partly := health.Slot{Slot: 1, AgeMs: f(20), Used: health.Use{Bytes: f(20)}, Refused: health.Refusals{Rate: f(30), Entities: f(40)}}

@@ -176,7 +176,7 @@ func keys(m map[string]any) (all []string) {
 	return all
 }
 
-// Whatever stands in texts, and whatever is not known, the output is JSON that says it.
+// For any texts and any unknown figures, the output is JSON with the same content.
 func TestAnythingCanBeSaid(t *testing.T) {
 	s := schema(t)
 	rapid.Check(t, func(t *rapid.T) {

@@ -96,8 +96,8 @@ func genFigure(most uint64) *rapid.Generator[health.Figure] {
 	})
 }
 
-// To learn more may change unknown into anything, and nothing but unknown into anything
-// else: what was said of a region when a figure was not known holds whatever it is.
+// A figure that becomes known may change an unknown status to any other, and no other status: a
+// status that was reported while a figure was unknown holds for every value of it.
 func TestWhatIsSaidHoldsWhateverIsNotKnown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var nodes []health.Silence
@@ -123,7 +123,8 @@ func TestWhatIsSaidHoldsWhateverIsNotKnown(t *testing.T) {
 		if after.Status == health.StatusUnknown {
 			t.Fatalf("all is known, and the status is not: %+v", after)
 		}
-		// With the last node silent what was degraded is offline: worse, and not otherwise.
+		// When the last node becomes silent, a degraded region becomes offline: that is the only
+		// other change.
 		worse := before.Status == health.Degraded && after.Status == health.Offline
 		if before.Status != health.StatusUnknown && before.Status != after.Status && !worse {
 			t.Fatalf("%+v became %+v", before, after)
@@ -131,7 +132,7 @@ func TestWhatIsSaidHoldsWhateverIsNotKnown(t *testing.T) {
 	})
 }
 
-// A region is made of the nodes and shards that are there; leaders are behind nobody.
+// A region is made of the nodes and shards in it; leaders do not lag.
 func TestJudgeRegions(t *testing.T) {
 	c := &health.Cluster{
 		WatchedMs: f(1),

@@ -63,8 +63,8 @@ func TestAdmitChecksInOrderAndChargesLast(t *testing.T) {
 	}
 }
 
-// A slower, obviously right model: it carries what is stored, as sets and lists,
-// and never lets them grow past a cap, though caps move up and down.
+// A slower, obviously right model: it keeps the content of a slot as sets and lists, and never lets
+// them grow past a cap, while caps move up and down.
 func TestCapsHoldAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		signals := map[int][]int{} // sizes of the signals of each live entity
@@ -185,7 +185,7 @@ func BenchmarkAdmitAccept(b *testing.B) {
 	}
 }
 
-// The refusal is what a noisy neighbour costs its node, 100,000 times a second.
+// The refusal is the cost that a noisy neighbour causes its node, 100,000 times a second.
 func BenchmarkAdmitReject(b *testing.B) {
 	for _, c := range []struct {
 		name  string

@@ -195,8 +195,8 @@ func TestTheWaitIsExact(t *testing.T) {
 	})
 }
 
-// A hand-over mints nothing: what the last record carries is what the next
-// sequencer begins with, cut to the burst that holds now.
+// A change of the leader mints no tokens: the next leader begins with the level in the last record,
+// cut to the burst in force.
 func TestRestartCarriesTheLevel(t *testing.T) {
 	b := bucket(1000, 5)
 	b.Restart(1_500_000_000, 7_000_000)

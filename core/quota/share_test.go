@@ -17,8 +17,8 @@ func anyShare(t *rapid.T, name string) (s quota.Share) {
 	return s
 }
 
-// However limits are divided, nothing of them is lost and nothing comes on top; nobody has
-// more than one above another one, and who comes first has it.
+// Any limits are divided without loss or surplus. The parts differ by at most one, and the first
+// slots get the larger ones.
 func TestPartsAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		whole, n := anyShare(t, "whole"), rapid.IntRange(1, 40).Draw(t, "slots")
@@ -68,8 +68,8 @@ func TestEachNumberIsOnItsOwn(t *testing.T) {
 	})
 }
 
-// The whole of a tenant's limits has no defaults any more: as the limits of a slot, what is
-// 0 is 0, and the rest means what it meant.
+// The whole of a tenant's limits has no defaults: as the limits of a slot, a 0 stays 0, and the
+// other numbers keep their meaning.
 func TestAShareHasNoDefaults(t *testing.T) {
 	for _, c := range []struct {
 		limits tenant.Limits

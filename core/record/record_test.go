@@ -104,7 +104,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// What a client asks under a number of its session, and what it is about.
+// The operation and the entity of each kind of record.
 func TestOperationsAndSubjects(t *testing.T) {
 	type facts struct {
 		Operation bool
@@ -160,9 +160,9 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// A record has no checksum of its own: the frame around it has, and the chain.
-// Damage to one byte is refused, or read as what it says, with another chain; it
-// never passes for the record that was written.
+// A record has no checksum of its own: the frame around it has one, and so has the chain. Damage to
+// one byte is refused, or read as other values with another chain; it never passes for the original
+// record.
 func TestNoDamagedBytePassesForTheRecord(t *testing.T) {
 	for _, r := range samples() {
 		b := record.Append(nil, &r)

@@ -19,7 +19,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// A new tenant with two slots, whose bytes must stay in two regions.
+	// A new tenant with two slots; its bytes must stay in two regions.
 	residency := tenant.Residency{"eu-west", "eu-north"}
 	homes := make([]route.Home, 2)
 	for slot := range homes {

@@ -7,8 +7,8 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// TestScoresCompare: what real hashes hardly ever show, equal scores and the ends
-// of the ranges.
+// TestScoresCompare covers cases that real hashes hardly ever show: equal scores and the ends of
+// the ranges.
 func TestScoresCompare(t *testing.T) {
 	const top = 1<<32 - 1
 	for _, c := range []struct {

@@ -49,8 +49,8 @@ func residencies() *rapid.Generator[tenant.Residency] {
 	return rapid.SampledFrom([]tenant.Residency{nil, {"eu"}, {"us", "ap"}, {"nowhere"}})
 }
 
-// cost is the logarithm of the score, from the definition and in floats: what
-// the integers are to be close to.
+// cost is the logarithm of the score, from the definition and in floats, as a reference for the
+// integers.
 func cost(id tenant.ID, slot lineage.Slot, s route.Shard) float64 {
 	tenantPart := new(big.Int).SetUint64(uint64(id))
 	tenantPart = slowMix(wrap(tenantPart.Add(tenantPart, new(big.Int).SetBytes([]byte("td/home1")))))
@@ -117,9 +117,9 @@ func TestOnlyTheLoserMoves(t *testing.T) {
 	})
 }
 
-// TestProposalsFollowCapacity: 100,000 tenants over shards. Chi-square of n shards
-// has n-1 degrees of freedom; the bounds are exceeded in less than one of 10,000
-// random experiments. Nobody gets more than 2 % over its share.
+// TestProposalsFollowCapacity: 100,000 tenants over shards. Chi-square of n shards has n-1 degrees
+// of freedom; the bounds are exceeded in less than one of 10,000 random experiments. No shard gets
+// more than 2 % over its share.
 func TestProposalsFollowCapacity(t *testing.T) {
 	const n = 100_000
 	for _, c := range []struct {

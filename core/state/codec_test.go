@@ -135,8 +135,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// The envelope around a snapshot has the checksum (package wal). Here damage to a
-// byte is refused or read as what it says; it never passes for what was written.
+// The envelope around a snapshot has the checksum (package wal). Here damage to a byte is refused
+// or read as other values; it never passes for the original state.
 func TestNoDamagedBytePassesForTheState(t *testing.T) {
 	good := sample().slot.Append(nil)
 	b := slices.Clone(good)
@@ -240,8 +240,7 @@ func TestALyingCountAllocatesNothing(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes f allocates. What others allocate meanwhile
-// counts too.
+// allocated returns how many bytes f allocates, with those of other goroutines at the same time.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

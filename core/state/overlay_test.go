@@ -107,8 +107,8 @@ func TestWhatIsInFlightCounts(t *testing.T) {
 	}
 }
 
-// Many entities at once, whose hashes collide: the table keeps finding them while
-// others leave from between.
+// Many entities with colliding hashes: the table keeps finding them while others between them
+// leave.
 func TestTheOverlayHoldsManyEntities(t *testing.T) {
 	p := newPipeline(newLog())
 	const n = 3000
@@ -138,8 +138,7 @@ func TestResetForgetsWhatWasPending(t *testing.T) {
 	}
 }
 
-// Settling what is not pending, or before the fold has it, is a mistake in our own
-// code.
+// Settling a record that is not pending, or before the fold has it, is a bug in our own code.
 func TestSettlingOutOfTurnFails(t *testing.T) {
 	fails := func(what string, mistake func(p *pipeline)) {
 		p := newPipeline(newLog())

@@ -16,7 +16,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/state"
 )
 
-// size is what one signal counts against the bytes of a slot.
+// size is the bytes that one signal counts against a slot.
 const size = 101
 
 // log folds records as a slot's log would: each follows the one before.
@@ -57,7 +57,7 @@ func on(e signal.Entity, weight int32) record.Record {
 func put(e signal.Entity) record.Record  { return record.Record{Kind: record.EntityPut, Entity: e} }
 func drop(e signal.Entity) record.Record { return record.Record{Kind: record.EntityDelete, Entity: e} }
 
-// holds prints what a slot holds: entities in the slot's order with their bytes.
+// holds prints the content of a slot: entities in the slot's order with their bytes.
 func holds(s *state.Slot) string {
 	var parts []string
 	for _, e := range s.Entities() {
@@ -95,8 +95,7 @@ func TestEntitiesComeAndGo(t *testing.T) {
 	}
 }
 
-// What a reader sees of an entity that was created, written, deleted and written
-// again.
+// The state that a reader sees of an entity that was created, written, deleted and written again.
 func TestAnEntityBeginsAnewAfterItsDeletion(t *testing.T) {
 	l := newLog()
 	see := func(want signal.State) {
@@ -262,7 +261,7 @@ func TestTheLeastRecentSessionMakesRoom(t *testing.T) {
 	if l.slot.SessionOf(1, 2) != nil {
 		t.Error("a session with another nonce is found")
 	}
-	e := l.session(5, 9999) // evicts what is gone already
+	e := l.session(5, 9999) // evicts a session that is gone already
 	if l.slot.Sessions() != 4 || l.slot.Session(e) == nil {
 		t.Errorf("%d sessions, want 4", l.slot.Sessions())
 	}
@@ -308,8 +307,8 @@ func operation(t *rapid.T, ids *[]uint64, l *log) record.Record {
 	return r
 }
 
-// Counting anew gives what is counted: entities and bytes are those of the signals
-// since each entity's last deletion.
+// A recount gives the counters: entities and bytes are those of the signals since each entity's
+// last deletion.
 func TestCountersEqualARecount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := workload(t, 80)

@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// sources are the tests of one package: the names of its test functions, and all
-// strings, which are what subtests are named by; a table of subtests may stand
-// outside of its function.
+// sources is the tests of one package: the names of its test functions, and all strings, because
+// subtests are named by strings, and their table may be outside of the function.
 type sources struct {
 	tests   map[string]bool
 	strings map[string]bool
@@ -47,7 +46,7 @@ func testsOf(t *testing.T, dir string) sources {
 	return s
 }
 
-// computed are subtests whose names are put together when the test runs.
+// computed has the names of subtests that are computed when the test runs.
 var computed = map[string]bool{"sync, input/output error": true, "sync-directory, input/output error": true}
 
 var proof = regexp.MustCompile("`(wal|replica)\\.(\\w+)(?:/([^`]+))?`")

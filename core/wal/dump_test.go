@@ -19,9 +19,8 @@ import (
 
 var rewriteDump = flag.Bool("rewrite-dump", false, "write testdata/dump anew; read the difference before it is committed")
 
-// The files of version 1, and what damage makes of them, as Dump tells it. The
-// text is for people and programs that look at a log; it changes with a reason
-// only.
+// Dump of the files of version 1, whole and damaged. The text is for people and programs that look
+// at a log; it changes only for a reason.
 func TestDumpGolden(t *testing.T) {
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join("testdata", "v1", name))
@@ -92,8 +91,8 @@ func TestDumpRefusesForeignNames(t *testing.T) {
 	}
 }
 
-// Whatever the bytes are, the lines are JSON, lie behind each other and cover the
-// file, and each frame that Recover would take is there.
+// For any bytes, the lines are JSON, follow each other and cover the file, and they include each
+// frame that Recover would accept.
 func TestDumpCoversTheFile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, _ := drawLog(t)

@@ -121,8 +121,7 @@ func drawIdentity(t *rapid.T) wal.Identity {
 	}
 }
 
-// What is written is read back, whatever follows it in the file, and is appended
-// behind what dst holds.
+// Written data is read back, with any bytes after it, and is appended behind the content of dst.
 func TestFormatsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := drawIdentity(t)
@@ -187,8 +186,8 @@ func TestFormatsRefuseEveryChange(t *testing.T) {
 	}
 }
 
-// A record that does not decode in a frame whose checksum matches was written by
-// somebody who knows it: it counts as a newer version, not as damage.
+// A record that does not decode in a frame with a valid checksum was written by a newer binary: it
+// counts as a newer version, not as damage.
 func TestIntactFrameWithUnknownRecord(t *testing.T) {
 	w := write(t, "append 1")
 	frame := w.segments[0].Data[w.frame(1).offset:]
@@ -249,7 +248,7 @@ func TestSoundEnvelopesWithImpossibleBodies(t *testing.T) {
 	}
 }
 
-// What cannot be written is a mistake of ours, and so are files out of order.
+// Values that cannot be written are bugs of our own, and so are files out of order.
 func TestRecoverAssertsItsCaller(t *testing.T) {
 	w := write(t, "append 1, rotate, append 1")
 	run := func(base lineage.Position, files ...wal.Segment) func() {
@@ -371,7 +370,7 @@ func TestFramesDoNotAllocate(t *testing.T) {
 	}
 }
 
-// A damaged log whose bytes are full of magics is still judged at once.
+// A damaged log with many magics is still judged at once.
 func TestResyncIsNotFooledIntoLongWork(t *testing.T) {
 	w := write(t, "append 2")
 	files := w.files()

@@ -21,7 +21,7 @@ type piece struct {
 
 func (p piece) end() int { return p.offset + p.size }
 
-// writer writes a log as a node would, and remembers what lies where.
+// writer writes a log as a node would, and remembers the place of each part.
 type writer struct {
 	id       wal.Identity
 	at       lineage.Position
@@ -34,14 +34,14 @@ type writer struct {
 
 func newWriter(id wal.Identity) *writer { return &writer{id: id, chains: make([]lineage.Chain, 1)} }
 
-// tester is what testing.TB and *rapid.T have in common.
+// tester is the common part of testing.TB and *rapid.T.
 type tester interface {
 	Helper()
 	Fatalf(format string, operands ...any)
 }
 
-// write is a writer that did what script says: "append 3, sync, rotate, append 1".
-// The first append begins the first segment.
+// write returns a writer that followed a script: "append 3, sync, rotate, append 1". The first
+// append begins the first segment.
 func write(t testing.TB, script string) *writer {
 	t.Helper()
 	w := newWriter(home)
@@ -150,7 +150,7 @@ func clone(segments []wal.Segment) []wal.Segment {
 	return c
 }
 
-// repaired does what the recovery asks for, on a copy.
+// repaired makes the repairs of a recovery, on a copy.
 func repaired(t tester, segments []wal.Segment, repairs []wal.Repair) []wal.Segment {
 	t.Helper()
 	var kept []wal.Segment
@@ -172,8 +172,8 @@ func repaired(t tester, segments []wal.Segment, repairs []wal.Repair) []wal.Segm
 	return kept
 }
 
-// recovered is Recover, with a check of what apply is given: the records of w
-// above base, in order, with their chains.
+// recovered is Recover, with a check of the records given to apply: the records of w above base, in
+// order, with their chains.
 func recovered(t tester, w *writer, base lineage.Position, segments []wal.Segment) (wal.Recovery, error) {
 	t.Helper()
 	next := base.Next()
@@ -190,8 +190,8 @@ func recovered(t tester, w *writer, base lineage.Position, segments []wal.Segmen
 	return rec, err
 }
 
-// mustGoOn checks what every successful recovery owes: done twice it finds the
-// same and nothing to repair, and a log that goes on after it recovers whole.
+// mustGoOn checks the duties of every successful recovery: a second one finds the same and nothing
+// to repair, and a log that continues after it recovers whole.
 func mustGoOn(t tester, w *writer, base lineage.Position, segments []wal.Segment, rec wal.Recovery) {
 	t.Helper()
 	if again, err := recovered(t, w, base, segments); err != nil || again.End != rec.End {

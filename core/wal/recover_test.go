@@ -39,8 +39,8 @@ func outcome(rec wal.Recovery, err error) string {
 	return text
 }
 
-// Each case writes a log, does something to its files, and says what recovery
-// makes of it. The tests after the table go through whole ranges of damage.
+// Each case writes a log, changes its files, and states the outcome of recovery. The tests after
+// the table go through whole ranges of damage.
 var recoverCases = []struct {
 	name   string
 	script string
@@ -215,7 +215,7 @@ var recoverCases = []struct {
 		},
 		want: `end 0 synced 0 tail "" remove 3-1.seg`},
 
-	// Damage in what was durable.
+	// Damage of durable bytes.
 	{name: "damage that a later frame confirms", script: "append 3, sync, append 1",
 		damage: func(w *writer, f []wal.Segment) []wal.Segment { f[0].Data[w.frame(2).offset+50] ^= 1; return f },
 		want:   `corrupt 3-1.seg: malformed log data: frame: checksum is...`},
@@ -299,8 +299,8 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// A header whose checksum matches was written as it is. If it does not belong
-// here, no crash explains it.
+// A header with a valid checksum was written as it is. If it belongs to another file, no crash
+// explains it.
 func TestRecoverRefusesForeignHeaders(t *testing.T) {
 	w := write(t, "append 3, rotate, append 2")
 	right := wal.Header{Identity: home, First: 4, Before: w.chains[3], Synced: 3}
@@ -327,9 +327,9 @@ func TestRecoverRefusesForeignHeaders(t *testing.T) {
 	}
 }
 
-// A frame that is sound in itself must be of this slot and follow the record
-// before in number and in chain. If nothing confirms the record that should be
-// there, it is a torn tail; a frame of this slot may itself be what confirms it.
+// A sound frame must be of this slot and follow the record before in number and in chain. Otherwise
+// it is a torn tail, unless the missing record is confirmed; a frame of this slot may itself
+// confirm it.
 func TestRecoverTakesOnlyTheRecordThatFollows(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -362,7 +362,7 @@ func TestRecoverTakesOnlyTheRecordThatFollows(t *testing.T) {
 	}
 }
 
-// Before the first record there is no history, whatever a snapshot says later.
+// There is no history before the first record, even if a snapshot has one.
 func TestRecoverRefusesAHistoryBeforeTheFirstRecord(t *testing.T) {
 	w := newWriter(home)
 	w.at.Chain = 5
@@ -460,8 +460,8 @@ func TestCorruptErrorSaysWhatWhereAndWhatToDo(t *testing.T) {
 	}
 }
 
-// Wherever a crash cuts the file that was written to, what is left is a prefix
-// of the records, at a record's end, and the log goes on from there.
+// For any place at which a crash cuts the written file, a prefix of the records remains, up to the
+// end of one, and the log continues from there.
 func TestEveryCutPoint(t *testing.T) {
 	w := write(t, "append 4, rotate, append 3, rotate, append 5")
 	for k := range w.segments {
@@ -483,8 +483,8 @@ func TestEveryCutPoint(t *testing.T) {
 	}
 }
 
-// A flipped bit is never returned as a record. In what is confirmed it is
-// corruption at the offset where the good records end; above, it is a torn tail.
+// A flipped bit is never returned as a record. In the confirmed part it is corruption at the end of
+// the good records; above, it is a torn tail.
 func TestEveryFlippedByte(t *testing.T) {
 	w := write(t, "append 3, rotate, append 3, sync, append 2, sync, append 2")
 	for k := range w.segments {
@@ -514,8 +514,8 @@ func TestEveryZeroedSector(t *testing.T) {
 	}
 }
 
-// expect compares a recovery with the rule, told from the knowledge of what was
-// written where and which pieces are not as they were written.
+// expect compares a recovery with the rule. It knows the written bytes and which pieces were
+// damaged.
 func expect(t tester, w *writer, files []wal.Segment, base lineage.Position) {
 	t.Helper()
 	rec, err := recovered(t, w, base, files)
@@ -561,8 +561,8 @@ func judge(w *writer, base lineage.Seq, files []wal.Segment) (first piece, corru
 	return first, found && (first.segment < final || next <= synced), found
 }
 
-// What a shorter record overwrites is gone: the rest of the torn one is cut off
-// before, and does not come back.
+// Bytes that a shorter record overwrites are gone: recovery has cut the rest of the torn record
+// before, and it does not come back.
 func TestShorterRecordAfterATornLongerOne(t *testing.T) {
 	w := write(t, "append 4") // record 4 is a session; the one that takes its place has no payload
 	files := w.files()
@@ -581,8 +581,8 @@ func TestShorterRecordAfterATornLongerOne(t *testing.T) {
 	}
 }
 
-// Without the repair the torn bytes stay in front of what is appended next, and
-// the records behind them are lost or in doubt. The repair is not optional.
+// Without the repair the torn bytes stay in front of the next append, and the records behind them
+// are lost or in doubt. The repair is not optional.
 func TestAppendingBehindATornTailIsNotALog(t *testing.T) {
 	w := write(t, "append 3")
 	files := w.files()
@@ -624,7 +624,7 @@ func (w *writer) rotateIfUsed() {
 	}
 }
 
-// Any set of damaged pieces, anywhere, gives what the rule says.
+// Any set of damaged pieces, anywhere, gives the outcome of the rule.
 func TestRecoverAgainstTheRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, base := drawLog(t)

@@ -111,7 +111,7 @@ func (t *tenantCaps) judgeGrowth(m *moment, e *observe.Entry, before, after usag
 	}
 }
 
-// grows judges growth.
+// grows judges one cap.
 func (t *tenantCaps) grows(m *moment, e *observe.Entry, what observe.Resource, used, limit uint64) {
 	t.verdict.report.Checked++
 	if used > limit {

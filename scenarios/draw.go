@@ -130,7 +130,6 @@ func span(p *Plan) int64 {
 	return int64(p.Workload.Operations) * each
 }
 
-// node draws a node.
 func (d *draw) node(p *Plan, name string, i int) uint32 {
 	return uint32(d.between(name, i, 0, int64(p.Cluster.Nodes-1)))
 }

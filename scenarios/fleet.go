@@ -11,7 +11,6 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// fleetSize is how large a fleet is.
 type fleetSize struct {
 	regions, nodes, shards int // nodes and shards are those of each region
 	tenants                int // in all

@@ -110,7 +110,6 @@ type leading struct {
 	incarnation env.Incarnation    // of the node
 }
 
-// slotKey is the key of a slot.
 func slotKey(t tenant.ID, slot lineage.Slot) keyed.Key {
 	return keyed.Key{A: uint64(t), B: uint64(slot)}
 }

@@ -131,7 +131,6 @@ func (o *operator) think() {
 	}
 }
 
-// begin sends the next command.
 func (o *operator) begin() {
 	c := &o.commands[o.next]
 	o.next++

@@ -156,7 +156,6 @@ func (p *Plan) stormOf(id env.ID) *Storm {
 	return s
 }
 
-// processes is the number of all processes.
 func (p *Plan) processes() int {
 	return p.Cluster.Nodes + p.Cluster.Clients + len(p.Workload.Operators)
 }

@@ -110,7 +110,6 @@ const (
 
 var markNames = [...]string{"lost", "late", "doubled", "damaged", "held"}
 
-// names lists the marks in m.
 func (m Mark) names() (list []string) {
 	for i, name := range markNames {
 		if m&(1<<i) != 0 {

@@ -18,7 +18,6 @@ import (
 
 // The world's treatment of messages and disks, in words.
 
-// flight is a message that was sent.
 type flight struct {
 	send, arrive int    // lines; none if it has not arrived
 	kind         string // of the message

@@ -255,7 +255,7 @@ func (p *process) push(kind uint8, at int64, ref uint32) {
 	p.world.queue.Push(queue.Item{At: at, Ref: ref, What: queue.What{Kind: kind, Process: uint16(p.id), Incarnation: uint32(p.incarnation)}})
 }
 
-// free is when the CPU is free.
+// free is the earliest time at which the CPU can run the machine.
 func (p *process) free() int64 { return max(p.busy, p.paused, p.world.now) }
 
 // input takes an event that reaches the process: at once if the CPU is free, else behind the

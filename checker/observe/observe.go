@@ -56,7 +56,6 @@ type Stop struct {
 	Text    string // which node, and why
 }
 
-// slotID names a slot.
 type slotID struct {
 	tenant tenant.ID
 	slot   lineage.Slot

@@ -120,7 +120,6 @@ func find(text, out string) (*scenarios.Plan, error) {
 	return found[0].Plan(parsed), nil
 }
 
-// readPlan reads the file of a plan.
 func readPlan(path string) (*scenarios.Plan, error) {
 	p, err := artifacts.ReadPlan(suite.Tenants(), path)
 	if err != nil {

@@ -239,7 +239,6 @@ func (f *runFlags) ranges() (ranges []campaign.Range, err error) {
 	return []campaign.Range{r}, err
 }
 
-// campaign runs a campaign and reports it.
 func (c *command) campaign(cmd *cobra.Command, o campaign.Options) error {
 	if o.For > 0 {
 		fmt.Fprintf(c.stderr, "seeds from %s on; to begin there again: --for %s --seed %s\n", o.Seeds[0].First, o.For, o.Seeds[0].First)

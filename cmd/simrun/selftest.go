@@ -148,7 +148,7 @@ func (s *selftestSummary) add(r *planted.Result) {
 	}
 }
 
-// fate describes the fate of a mistake.
+// fate says whether a mistake was found, and by which checker.
 func fate(r *planted.Result) string {
 	switch {
 	case r.Problem != "":

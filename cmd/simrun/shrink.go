@@ -44,7 +44,6 @@ type shrunk struct {
 	Exit        int       `json:"exit"`
 }
 
-// shrinkFlags are the flags of shrink.
 type shrinkFlags struct {
 	budget    time.Duration
 	runs      int

@@ -258,7 +258,6 @@ func (r *run) conclude(failed error) error {
 	return nil
 }
 
-// count counts the history.
 func (r *run) count() {
 	for i := range r.result.History.Ops {
 		switch r.result.History.Ops[i].Outcome {

@@ -44,7 +44,6 @@ func (c *NodeConfig) write(path string) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-// clusterID is the number of the cluster.
 const clusterID = 1
 
 // found names the node's data directory.

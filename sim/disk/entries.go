@@ -135,7 +135,6 @@ func (d *Disk) durable(path string) *inode {
 	return find(dir.durable, name)
 }
 
-// directory returns the directory at path.
 func (d *Disk) directory(path string) (*inode, env.Errno) {
 	if n := d.dirs.find(path); n != nil {
 		return n, env.OK

@@ -12,19 +12,19 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Commands of operators: create a tenant, change its limits, drop it. A command
-// may be sent again for ever: what it asks for is done once, and each repetition
-// is told so. It compares before it sets: limits have versions, and a tenant that
-// was dropped is never created again. What is answered is durable.
+// An operator's commands: create a tenant, change its limits, drop it. An operator may repeat a
+// command at any time: the node carries it out once and answers each repetition alike. A command
+// compares before it sets: limits have versions, and a node never creates a dropped tenant again.
+// The node answers only once the change is durable.
 
-// nodeChange is the command whose change of the node file is being written.
+// nodeChange is a command under way: the node writes its change into the node file.
 type nodeChange struct {
 	from    env.ID
 	request wire.Message
 	next    Catalog
 }
 
-// birth is a tenant whose creation is durable and not answered: its slot opens.
+// birth is a creation that is durable and not yet answered: the tenant's slot is still opening.
 type birth struct {
 	slot    int
 	from    env.ID
@@ -36,7 +36,7 @@ func (n *Node) command(from env.ID, m *wire.Message) {
 		n.refuse(from, m, replica.Outcome{Code: wire.NotServing})
 		return
 	}
-	if n.sharing != nil { // which tenants there are, and what they may, is the control plane's to say
+	if n.sharing != nil { // the control plane decides which tenants exist, and their limits
 		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
 		return
 	}
@@ -50,8 +50,8 @@ func (n *Node) command(from env.ID, m *wire.Message) {
 	}
 }
 
-// configure sets a slot's limits. The order of the checks is part of the
-// contract: the slot is here, the limits are legal, then what the slot says.
+// configure sets a slot's limits. The order of the checks is part of the contract: the node has the
+// slot, the limits are legal, then the slot's own checks.
 func (n *Node) configure(from env.ID, m *wire.Message) {
 	i := n.slotOf(m.Tenant, m.Slot)
 	if i < 0 {
@@ -66,8 +66,8 @@ func (n *Node) configure(from env.ID, m *wire.Message) {
 		n.flush(i)
 		return
 	}
-	// What was charged under the old limits comes before the new ones in the log, so
-	// they take their turn behind it, and until then nothing more is charged.
+	// The log must hold every change that was charged under the old limits before it holds the new
+	// limits. So the new limits wait for the slot's turn, and the slot charges nothing meanwhile.
 	if n.queue.Full(i) {
 		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
 		return
@@ -76,7 +76,7 @@ func (n *Node) configure(from env.ID, m *wire.Message) {
 	n.wait(i, from, m, &work{does: answers, from: from, request: *m})
 }
 
-// setLimits lets a slot decide about new limits, to be written with the next Flush.
+// setLimits gives a slot new limits to decide about; the next Flush writes them.
 func (n *Node) setLimits(i int, from env.ID, m *wire.Message) {
 	out := n.slots[i].Configure(n.env, from, m)
 	switch {
@@ -87,8 +87,8 @@ func (n *Node) setLimits(i int, from env.ID, m *wire.Message) {
 	}
 }
 
-// legal reports whether the configuration that a command carries may be in force
-// anywhere; otherwise it refuses the command with the field at fault.
+// legal reports whether a command's configuration is valid. If it is not, the node refuses the
+// command and names the field at fault.
 func (n *Node) legal(from env.ID, m *wire.Message) bool {
 	config := tenant.Config{ID: m.Tenant, Version: m.Version, Limits: m.Limits}
 	var wrong *tenant.ConfigError
@@ -99,14 +99,14 @@ func (n *Node) legal(from env.ID, m *wire.Message) bool {
 	return false
 }
 
-// badField is what a refusal says of a field that is out of its range.
+// badField returns the facts of a refusal about a field that is out of its range.
 func badField(wrong *tenant.ConfigError) wire.BadField {
 	return wire.BadField{Field: wrong.Number(), Value: wrong.Value}
 }
 
-// create makes a tenant with its slot 0. The order of the checks is part of the
-// contract: a legal configuration and slot, an ID that was never dropped, that is
-// not there or is there as the command wants it, a shard of this node, room.
+// create makes a tenant with its slot 0. The order of the checks is part of the contract: the
+// configuration is valid, the ID was never dropped, slot and shard are right for this node, the
+// tenant does not exist or is exactly as the command wants it, the node has room.
 func (n *Node) create(from env.ID, m *wire.Message) {
 	if !n.legal(from, m) {
 		return
@@ -126,16 +126,16 @@ func (n *Node) create(from env.ID, m *wire.Message) {
 	n.writing = &nodeChange{from: from, request: *m, next: n.catalog.clone()}
 	n.writing.next.create(p)
 	n.hitTenant(fault.TenantCreating, m.Tenant, m.Version)
-	// A tenant that somebody was told of is found again by every later start.
+	// Once the node acknowledges a creation, every later start finds the tenant.
 	//safety:catalog-before-create-answer by=durable-ack on=tenant-lifecycle
 	n.scriptCatalog(&n.writing.next)
 	n.runScript()
 }
 
-// creatable says why a tenant cannot be made here; NoError also if it is here
-// already, just as it is wanted.
+// creatable says why the node cannot create a tenant. It returns NoError also if the tenant exists
+// exactly as the command wants it.
 func (n *Node) creatable(p *placement.Entry) wire.Code {
-	// Who asks for data by this ID must not find somebody else's.
+	// A client that asks for data by this ID must not find another tenant's.
 	//safety:dropped-id-never-created by=lifecycle on=tenant-lifecycle
 	if n.catalog.Dropped(p.Tenant.ID) {
 		return wire.TenantDropped
@@ -159,8 +159,7 @@ func (n *Node) creatable(p *placement.Entry) wire.Code {
 	return wire.NoError
 }
 
-// placedAs reports whether p, which is on node self if it names none, is what a
-// creation wants.
+// placedAs reports whether p is on node self and is exactly the placement that a creation wants.
 func placedAs(p, want *placement.Entry, self env.ID) bool {
 	return p.Node == self && IdentityOf(p) == IdentityOf(want) &&
 		p.Tenant.Version == want.Tenant.Version && p.Tenant.Limits == want.Tenant.Limits
@@ -175,9 +174,9 @@ func (n *Node) createdBefore(i int, from env.ID, m *wire.Message) {
 	n.accomplished(from, m, 0)
 }
 
-// drop removes a tenant with everything that it has here. The order of the checks
-// is part of the contract: it was dropped before, it is here, the version is the
-// one that the operator saw, nothing else is being changed.
+// drop removes a tenant with everything that it has here. The order of the checks is part of the
+// contract: the tenant was dropped before, it is here, the version is the one that the operator
+// saw, no other change of the node file is under way.
 func (n *Node) drop(from env.ID, m *wire.Message) {
 	if n.catalog.Dropped(m.Tenant) {
 		n.accomplished(from, m, 0)
@@ -191,7 +190,7 @@ func (n *Node) drop(from env.ID, m *wire.Message) {
 	n.writing.next.drop(m.Tenant)
 	n.eachOf(m.Tenant, (*replica.Replica).Close)
 	n.hitTenant(fault.TenantDropping, m.Tenant, m.Base)
-	// What was dropped does not come back, whatever happens to the removal.
+	// A dropped tenant never comes back, even if a crash interrupts the removal of its files.
 	//safety:tombstone-before-drop-answer by=durable-ack on=tenant-lifecycle
 	n.scriptCatalog(&n.writing.next)
 	n.runScript()
@@ -218,7 +217,7 @@ func (n *Node) droppable(m *wire.Message) (out replica.Outcome) {
 	return out
 }
 
-// eachOf does something to every slot of a tenant here.
+// eachOf calls do for every slot of a tenant here.
 func (n *Node) eachOf(id tenant.ID, do func(*replica.Replica)) {
 	for _, r := range n.slots {
 		if r.Identity().Tenant == id {
@@ -227,7 +226,7 @@ func (n *Node) eachOf(id tenant.ID, do func(*replica.Replica)) {
 	}
 }
 
-// changed goes on when the change of the node file is durable.
+// changed continues a command once its change of the node file is durable.
 func (n *Node) changed() {
 	c := n.writing
 	n.writing, n.catalog = nil, c.next
@@ -248,7 +247,7 @@ func (n *Node) changed() {
 	n.remove(id)
 }
 
-// abandonChange refuses the command under way: the disk has no room for it.
+// abandonChange refuses the command under way: the disk has no room for the node file.
 func (n *Node) abandonChange() {
 	c := n.writing
 	n.writing = nil
@@ -258,7 +257,7 @@ func (n *Node) abandonChange() {
 	n.refuse(c.from, &c.request, replica.Outcome{Code: wire.DiskFull})
 }
 
-// born answers the creation of a tenant whose slot has begun to serve.
+// born answers the creation of a tenant once its slot serves.
 func (n *Node) born(slot int) {
 	for i := range n.births {
 		b := &n.births[i]
@@ -270,8 +269,8 @@ func (n *Node) born(slot int) {
 	}
 }
 
-// accomplished tells an operator that what it asked for is durable; seq is the
-// record that says so, 0 if there is none or it is not known any more.
+// accomplished tells an operator that the effect of its command is durable. seq is that of the
+// record with the effect, 0 if there is none or the node no longer knows it.
 func (n *Node) accomplished(to env.ID, m *wire.Message, seq lineage.Seq) {
 	n.reply(to, &wire.Message{Kind: wire.Done, Command: m.Kind, Version: m.Version, Seq: seq}, m)
 }

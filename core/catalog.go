@@ -14,7 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// The node-wide file "node" holds what must be known before any slot is opened,
+// The node-wide file "node" holds the facts that a node needs before it opens any slot. It is
 // little endian, part of the format; never change:
 //
 //	offset size
@@ -35,14 +35,14 @@ import (
 // Version 2 has neither cluster, directory nor given; version 1 has neither kind of tenants,
 // nor their numbers, either. Both are still read.
 //
-// The directory is written into the file before any process runs, as the founding file names
-// it; a process that finds none draws one. It names the data directory for all time: a disk
-// that is replaced brings another one.
+// The founding file names the directory, and the name is written into the node file before any
+// process runs. A process that finds no name draws one. The name stays with the data directory for
+// ever: a disk that is replaced brings another one.
 //
-// A shard with one replica counts its epoch up at each start, and the new epoch
-// is durable before anything is served under it. The limits of a created tenant
-// are those of its creation; later ones are in its log. A dropped tenant is a
-// tombstone: it stays for ever, so that its ID never names other data.
+// A node counts up the epoch of a shard with one replica at each start, and makes the new epoch
+// durable before it serves anything under it. The limits of a created tenant are those of its
+// creation; later ones are in its log. A dropped tenant is a tombstone: it stays for ever, so that
+// its ID never names other data.
 const (
 	nodeName = "node"
 	nodeTemp = "node.tmp"
@@ -70,12 +70,12 @@ var ErrCatalogVersion = errors.New("node file of a newer version")
 //
 // Invariant: each list ascends, and no tenant is in both created and dropped.
 type Catalog struct {
-	// Cluster is whose data the directory holds; 0: nobody's yet.
+	// Cluster is the cluster that the data directory belongs to; 0: none yet.
 	Cluster uint64
 	// Directory names the data directory; zero: it has no name yet.
 	Directory env.Nonce
-	// Given is the last incarnation that is durable here. Where there is no control plane it
-	// counts the starts.
+	// Given is the last incarnation that is durable here. Without a control plane it counts the
+	// starts.
 	Given env.Incarnation
 
 	epochs  []shardEpoch
@@ -91,15 +91,15 @@ type shardEpoch struct {
 // ErrForeign is wrapped by the error for a data directory of another cluster.
 var ErrForeign = errors.New("data directory of another cluster")
 
-// Founded returns the name and the content of the file that is written into a node's data
-// directory before any process runs: it gives the directory its name.
+// Founded returns the name and the content of the file that gives a node's data directory its name.
+// It is written there before any process runs.
 func Founded(cluster uint64, directory env.Nonce) (name string, content []byte) {
 	c := Catalog{Cluster: cluster, Directory: directory, Given: foundingGiven}
 	return nodeName, c.Append(nil)
 }
 
-// foundingGiven is what a founding directory has durably: the places that the founding sets
-// name.
+// foundingGiven is the incarnation that a new founding directory has: that of the members in the
+// founding in-sync sets.
 const foundingGiven = 1
 
 // Dropped reports whether a tenant was dropped on the node.
@@ -240,7 +240,7 @@ func DecodeCatalog(b []byte) (c Catalog, err error) {
 	return c, c.check()
 }
 
-// read takes the three lists from b, whose size was checked.
+// read decodes the three lists from b. The caller has checked the size of b.
 func (c *Catalog) read(b []byte, counts [3]int) {
 	le := binary.LittleEndian
 	for range counts[0] {

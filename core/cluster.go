@@ -32,11 +32,11 @@ func IdentityOf(p *placement.Entry) wal.Identity {
 type Cluster struct {
 	placement.Map
 	Constants replica.Constants
-	// Shared, if not nil, makes every shard a replica group under a control plane;
-	// else each has one replica, on the node of its placements.
+	// Shared, if not nil, makes every shard a replica group under a control plane. Otherwise each
+	// shard has one replica, on the node of its placements.
 	Shared *Shared
-	// Founding is the founding file where shards have one replica; nil: whatever directory
-	// there is may serve. Where shards are shared it is in Shared.
+	// Founding is the founding file of a cluster with one replica a shard; nil: any data directory
+	// may serve. A cluster of replica groups has it in Shared.
 	Founding *Founding
 }
 
@@ -69,7 +69,7 @@ func (c *Cluster) id() uint64 {
 	return 0
 }
 
-// Shared is what a cluster has more whose shards are replica groups.
+// Shared is the configuration of a cluster of replica groups.
 type Shared struct {
 	Control   *control.Cluster // as it was founded
 	ID        uint64           // of the cluster, never equal for two
@@ -78,7 +78,7 @@ type Shared struct {
 	Meta      metalog.Constants
 	Heartbeat env.Duration // between two signs of life of a node
 
-	founded *control.Plane // what Control founds; PlaceShared makes it, and nobody changes it
+	founded *control.Plane // what Control founds; PlaceShared makes it, and it never changes
 }
 
 // DefaultShared fits one region. A node that is silent for Patience.Silence is
@@ -88,12 +88,12 @@ var DefaultShared = Shared{
 	Meta: metalog.DefaultConstants, Heartbeat: 50 * env.Millisecond,
 }
 
-// PlaceShared sets the placements of a cluster whose shards are replica groups: those
-// of its founding configuration, if that is valid. Node is who leads at first.
+// PlaceShared sets the placements of a cluster of replica groups: those of its founding
+// configuration, if that is valid. Each placement names the node that leads its shard at first.
 func (c *Cluster) PlaceShared() {
 	c.Placements = c.Placements[:0]
 	f := c.Shared.Control
-	if f.Validate() != nil { // which Validate tells
+	if f.Validate() != nil { // Validate reports the error
 		return
 	}
 	c.Shared.founded = control.New(f)
@@ -114,7 +114,7 @@ func (s *Shared) founders() (directories []env.Nonce) {
 	return directories
 }
 
-// region returns where a node is; "" if nobody said.
+// region returns the region of a node; "" if the configuration names none.
 func (s *Shared) region(id env.ID) tenant.Region {
 	if n := s.Control.Node(id); n != nil {
 		return n.Region
@@ -122,7 +122,7 @@ func (s *Shared) region(id env.ID) tenant.Region {
 	return ""
 }
 
-// Index builds what look-ups use.
+// Index builds the indexes of look-ups.
 func (c *Cluster) Index() {
 	c.Groups = nil
 	if c.Shared != nil {

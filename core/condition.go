@@ -11,12 +11,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/quota"
 )
 
-// What a node knows of the health of the cluster. The coordinator knows what it was told by
-// all; another member of the meta log knows who is configured and who lives; any other node
-// knows who was there at the founding, and its own shards. What nobody told it is unknown.
+// A node's knowledge of the cluster's health. The coordinator has the reports of all nodes. Another
+// member of the meta log has the applied configuration, and knows which nodes live. Any other node
+// has the founding configuration and knows its own shards. A node shows every other figure as
+// unknown.
 
-// Health fills h with what the node knows, using its memory again. Nothing of the node
-// changes. Only of a cluster whose shards are shared is there any.
+// Health fills h with this node's knowledge and reuses h's memory. It does not change the node.
+// Where shards have one replica, h names the node and nothing else.
 func (n *Node) Health(h *health.Cluster) {
 	*h = health.Cluster{Node: n.env.Self(), Regions: h.Regions[:0], Nodes: h.Nodes[:0], Shards: h.Shards[:0], Tenants: h.Tenants[:0]}
 	if n.sharing == nil {
@@ -30,7 +31,7 @@ func (n *Node) Health(h *health.Cluster) {
 		h.Coordinator = health.Of(n.meta.leader)
 	}
 	h.Index = health.Of(v.plane.Index())
-	// What a member was told of does not change the state that it tells from.
+	// A member of the meta log reports the state that it has applied, at the index of that state.
 	//safety:index-of-what-is-told true by=health-truth on=slow-follower
 	if n.plane == nil {
 		h.Index = health.Of(max(n.reader.Index(), v.plane.Index()))
@@ -58,7 +59,8 @@ func (n *Node) Health(h *health.Cluster) {
 	h.Judge()
 }
 
-// longer returns a list with one more element, which is what an earlier call left there.
+// longer extends a list by one element. An element of an earlier call keeps its content, so that
+// the caller can reuse its memory.
 func longer[T any](list []T) []T {
 	if n := len(list); n < cap(list) {
 		return list[:n+1]
@@ -73,7 +75,7 @@ type view struct {
 	plane *control.Plane
 }
 
-// age is how old is what was asked for at an instant.
+// age returns the age of a figure that the coordinator asked for at an instant.
 func (v *view) age(asked env.Time) health.Figure { return health.Millis(v.now.Sub(asked)) }
 
 func (v *view) node(i int) health.Node {
@@ -114,7 +116,7 @@ func (v *view) node(i int) health.Node {
 
 func (v *view) shard(h *health.Shard, s *control.Shard) {
 	*h = health.Shard{ID: s.ID, Region: s.Region, InSync: h.InSync[:0], Replicas: h.Replicas[:0]}
-	if v.n.plane == nil { // who holds it here may know more of it
+	if v.n.plane == nil { // a node with a replica may know more of the shard
 		g := v.n.group(s.ID)
 		if g == nil || g.Known().Index == 0 {
 			return
@@ -149,14 +151,13 @@ func (v *view) shard(h *health.Shard, s *control.Shard) {
 	}
 }
 
-// told returns what the leader of a shard has said of it, in its present epoch; nil if
-// nothing.
+// told returns the report of a shard by its leader in the present epoch; nil if there is none.
 func (v *view) told(s *control.Shard) *shardKnown {
 	k := v.n.knowledge.shards[s.ID]
 	if !v.n.leads || k == nil {
 		return nil
 	}
-	// Who was replaced may have told of what is no more.
+	// Ignore figures from an earlier leader or epoch: they may describe a state that is gone.
 	//safety:figures-of-who-leads-now false by=health-truth on=failover
 	if k.figures.Epoch != s.Epoch || k.by != s.Leader {
 		return nil
@@ -172,7 +173,7 @@ func (v *view) replica(s *control.Shard, id env.ID, told *shardKnown) health.Rep
 			if o.Node != id {
 				continue
 			}
-			// What is not known is not nothing.
+			// Report the lag of a replica that the leader has not heard as unknown, never as 0.
 			//safety:unheard-lag-unknown true by=health-truth on=rejoin-after-long-absence
 			if o.Heard {
 				h.AgeMs = health.Millis(v.now.Sub(told.asked) + o.Quiet)
@@ -191,7 +192,7 @@ func (v *view) replica(s *control.Shard, id env.ID, told *shardKnown) health.Rep
 	return h
 }
 
-// used adds up what a node's replicas take; unknown while one is replaced.
+// used adds up the disk use of a node's replicas. It is unknown while that of one replica is.
 func (k *nodeKnown) used() health.Figure {
 	sum := uint64(0)
 	for i := range k.copies {
@@ -243,7 +244,7 @@ func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {
 	return h
 }
 
-// Ready says whether the node serves what it has, and if not, why.
+// Ready reports whether the node is ready to serve its shards; if it is not, the text says why.
 func (n *Node) Ready() (bool, string) {
 	switch {
 	case n.failure != nil:

@@ -24,10 +24,10 @@ func (n *Node) connOf(client env.ID) (int, bool) {
 	return slices.BinarySearchFunc(n.conns, client, func(c conn, client env.ID) int { return cmp.Compare(c.client, client) })
 }
 
-// hello accepts a connection. A repeated hello gets the same answer; an older one of the
-// client's present start, none. One of an earlier start, which came late, may take the place
-// of the newest: its number is new, so that nothing that was sent before is taken, and the
-// client is told to connect again. Nonce 0 is none.
+// hello accepts a connection. The node answers a repeated hello alike, and ignores an older one of
+// the client's present start. A delayed hello of an earlier start may replace the newest
+// connection. That does no harm: the new connection has a new number, so the node takes no frame
+// that was sent before, and its reset makes the client connect again.
 func (n *Node) hello(from env.ID, m *wire.Message) {
 	if m.Nonce == 0 {
 		n.malformed++
@@ -38,8 +38,8 @@ func (n *Node) hello(from env.ID, m *wire.Message) {
 		n.conns = slices.Insert(n.conns, i, conn{client: from})
 	}
 	c := &n.conns[i]
-	// A client counts its nonces up from one that its start drew: those of another start are
-	// far away.
+	// A client draws a nonce at each start and counts up from it, so the nonces of another start
+	// are far away.
 	switch ahead := int64(m.Nonce - c.nonce); {
 	case known && ahead < 0 && ahead > -nearby:
 		return
@@ -61,8 +61,8 @@ func (n *Node) newConn() uint64 {
 	return n.accepted
 }
 
-// takeFrame reports whether a frame is to be handled: it belongs to the client's
-// newest connection and comes after all that were taken.
+// takeFrame reports whether the node handles a frame: it belongs to the client's newest connection
+// and follows all frames that the node took.
 func (n *Node) takeFrame(from env.ID, m *wire.Message) bool {
 	i, known := n.connOf(from)
 	if !known || n.conns[i].number != m.Conn {
@@ -70,7 +70,8 @@ func (n *Node) takeFrame(from env.ID, m *wire.Message) bool {
 		return false
 	}
 	c := &n.conns[i]
-	// A frame counts once, and not behind a later one: a copy of what was refused may come when there are tokens again.
+	// Take each frame once and in order: a copy of a refused frame may arrive when the bucket has
+	// tokens again.
 	//safety:frame-taken-once by=no-loss on=lossy-network
 	if m.Frame <= c.frame {
 		return false

@@ -9,29 +9,29 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// A node whose messages arrive may hear nothing itself, and a process that speaks may have a
-// disk that stands still. So the coordinator numbers what it says, a heartbeat repeats the
-// last number that its node heard, and it names the shards that the node leads and can not
+// A node that sends heartbeats may itself hear nothing, and a process that answers may have a
+// stalled disk. So the coordinator numbers its announcements, and a heartbeat repeats the last
+// number that its node heard. A heartbeat also names the shards that the node leads and cannot
 // serve:
 //
-//	1. Coordinator C says Configs number 7 at instant t.
+//	1. Coordinator C sends Configs with number 7 at instant t.
 //	2. Node A hears it; its next heartbeat repeats 7. C counts A as heard at t.
-//	3. A becomes deaf. Its heartbeats go on and repeat 7.
-//	4. C has heard nothing of A since t, and takes A for silent.
+//	3. A goes deaf. Its heartbeats go on and repeat 7.
+//	4. C still counts A as heard at t, and in time treats A as silent.
 
-// saidKept is how many numbers the coordinator remembers; it begins a new one after
-// Silence/16, so that these are two silences.
+// saidKept is how many numbers the coordinator remembers. It begins a new number every Silence/16,
+// so these cover two silences.
 const saidKept = 32
 
-// hearing is what a node knows of whether nodes hear each other.
+// hearing is a node's knowledge of which nodes hear each other.
 type hearing struct {
-	// Of the coordinator: the last number, when numbers were said first, by number modulo
-	// saidKept, and what leaders said of their shards.
+	// Of the coordinator: the last number, when it first announced each number (by number modulo
+	// saidKept), and the troubles that leaders reported.
 	number   peer.Announcement
 	said     [saidKept]env.Time
 	troubles []noticed
 
-	// Of any node: who spoke last as the coordinator, with which number, and when.
+	// Of any node: the node that spoke last as the coordinator, its number, and when.
 	from  env.ID
 	mark  peer.Announcement
 	heard env.Time
@@ -41,14 +41,14 @@ type hearing struct {
 	seen  []control.Trouble
 }
 
-// noticed is a trouble, and when the coordinator was told.
+// noticed is a trouble and when the coordinator heard of it.
 type noticed struct {
 	control.Trouble
 	at env.Time
 }
 
-// say returns the number under which the coordinator speaks now. Numbers of two processes
-// differ.
+// say returns the present number of the coordinator's announcements. Two processes never use the
+// same number.
 func (n *Node) say() peer.Announcement {
 	h, now := &n.hearing, n.env.Now()
 	first := peer.Announcement(n.self.Incarnation) << 32
@@ -63,8 +63,8 @@ func (n *Node) say() peer.Announcement {
 	return h.number
 }
 
-// saidAt returns when this process, as the coordinator, first said something under a number;
-// false if it did not, or too long ago.
+// saidAt returns when this process, as the coordinator, first announced a number; false if it did
+// not, or too long ago.
 func (h *hearing) saidAt(number peer.Announcement) (env.Time, bool) {
 	known := number > 0 && number <= h.number && number+saidKept > h.number && number>>32 == h.number>>32
 	return h.said[number%saidKept], known
@@ -79,17 +79,17 @@ func (h *hearing) echo(to env.ID) peer.Announcement {
 	return 0
 }
 
-// heardMeta takes note of a message of the coordinator.
+// heardMeta notes a message of the coordinator.
 func (n *Node) heardMeta(from env.ID, mark peer.Announcement) {
 	h := &n.hearing
-	if h.hears && h.from == from && mark < h.mark { // it was on its way for long
+	if h.hears && h.from == from && mark < h.mark { // a delayed message
 		return
 	}
 	h.from, h.mark, h.heard, h.hears = from, mark, n.env.Now(), true
 }
 
-// trustSightings lets a new coordinator count nodes as heard when it heard them before it
-// led: until now it said nothing that they could repeat.
+// trustSightings lets a new coordinator count nodes as heard if it heard them before it led: until
+// then it announced no number that they could repeat.
 func (n *Node) trustSightings() {
 	n.hearing.troubles = n.hearing.troubles[:0]
 	for i := range n.sightings {
@@ -99,21 +99,21 @@ func (n *Node) trustSightings() {
 	}
 }
 
-// isDeaf reports whether the coordinator takes a node for one that does not hear it. Such a
-// node finds all others silent, and asks for their removal.
+// isDeaf reports whether the coordinator treats a node as deaf to its announcements. A deaf node
+// finds all others silent, and proposes to remove them.
 func (n *Node) isDeaf(id env.ID) bool {
 	i := n.sightingOf(id)
 	return i < 0 || n.env.Now().Sub(n.sightings[i].At) >= n.cluster.Shared.Patience.Silence
 }
 
-// hearsMeta reports whether the node has heard the meta log lately, so that the silence of
-// others is not its own deafness.
+// hearsMeta reports whether the node has heard the meta log lately. If it has, the silence of other
+// nodes is not its own deafness.
 func (n *Node) hearsMeta() bool {
 	return n.hearing.hears && n.env.Now().Sub(n.hearing.heard) < n.cluster.Shared.Patience.Silence/2
 }
 
-// hearingBit tells the reads of the meta log that confirm that the coordinator hears a majority
-// from others; below it is the instant of the question.
+// hearingBit marks the reads of the meta log that confirm that the coordinator hears a majority.
+// The bits below it are the instant of the question.
 const hearingBit = 1 << 62
 
 // confirmHearing lets the meta log confirm, again and again, that the coordinator hears a
@@ -126,14 +126,14 @@ func (n *Node) confirmHearing() {
 	}
 }
 
-// confirmed takes note of such a confirmation.
+// confirmed notes the outcome of such a read.
 func (h *hearing) confirmed(token uint64, succeeded bool) {
 	if succeeded {
 		h.heard, h.hears = max(h.heard, env.Time(token&^hearingBit)), true
 	}
 }
 
-// notice takes what a leader says of its shards.
+// notice notes the troubles that a leader reports of its shards.
 func (n *Node) notice(of control.Member, found []peer.Trouble) {
 	h, now := &n.hearing, n.env.Now()
 	for i := range found {
@@ -143,8 +143,8 @@ func (n *Node) notice(of control.Member, found []peer.Trouble) {
 	}
 }
 
-// lately returns what was said of shards in trouble, and forgets what was not said again: a
-// shard that is well is not named.
+// lately returns the troubles that leaders reported lately, and forgets older ones: a leader no
+// longer names a shard that has recovered.
 func (h *hearing) lately(now env.Time, silence env.Duration) []control.Trouble {
 	h.troubles = slices.DeleteFunc(h.troubles, func(t noticed) bool { return now.Sub(t.at) >= silence/2 })
 	h.seen = h.seen[:0]
@@ -154,8 +154,8 @@ func (h *hearing) lately(now env.Time, silence env.Duration) []control.Trouble {
 	return h.seen
 }
 
-// troubles returns the shards that the node leads and that are in trouble: from half of a
-// bound on, since the coordinator knows the bounds.
+// troubles returns the shards that the node leads and that are in trouble. It names a shard early,
+// a slow one from half of its bound on: the coordinator applies the bounds.
 func (n *Node) troubles() []peer.Trouble {
 	n.hearing.found = n.hearing.found[:0]
 	p := &n.cluster.Shared.Patience
@@ -169,5 +169,5 @@ func (n *Node) troubles() []peer.Trouble {
 	return n.hearing.found
 }
 
-// listen tells groups whether the node hears.
+// listen tells a group whether the node is deaf.
 func (n *Node) listen(g *group.Group) { g.Deaf(n.env, !n.hearsMeta()) }

@@ -8,26 +8,28 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// Who a node is. A start of a node whose shards are shared goes through these steps:
+// The identity of a node. In a cluster of replica groups a start goes through these steps:
 //
-//  1. It reads the name of its data directory. A directory that has none gets one, durably.
-//  2. As a member of the meta log it is that directory: the log opens.
-//  3. It asks the leader of the meta log to register it: directory, nonce of the start, and
-//     the last incarnation that is durable here. It repeats this request until it is answered.
-//     The leader first answers with a challenge, which the next request carries. A challenge is
-//     valid until another start of the node is registered. So a request that arrives after its
-//     start has ended registers nothing once the next start is registered.
+//  1. The node reads the name of its data directory. It gives a directory without a name one,
+//     durably.
+//  2. A member of the meta log opens the log. The directory's name identifies the member.
+//  3. The node asks the leader of the meta log to register the start: directory, nonce of the
+//     start, and the last incarnation that is durable here. It repeats the request until the
+//     leader answers. The leader first answers with a challenge, which the next request carries.
+//     A challenge is valid until another start of the node is registered. So a request that
+//     arrives after its start has ended registers nothing once the next start is registered.
 //     The index of the entry that registers the start is its incarnation.
-//  4. It makes the incarnation durable in the directory.
-//  5. From then on it speaks: it says that it lives, takes configurations, opens its slots.
+//  4. The node makes the incarnation durable in the directory.
+//  5. The node speaks: it sends heartbeats, takes configurations and opens its slots.
 //
-// So a set, which names only lives that spoke, never names one that the directory does not
-// know of. A directory that registers with less than that is another one, or an older copy.
+// An in-sync set names only incarnations that spoke, and these are durable in their directory.
+// So a node that registers with an earlier incarnation than a set names has another directory, or
+// an older copy.
 
 // supports is the feature level of this binary.
 const supports = 1
 
-// identity is how far a start has come.
+// identity is how far a start has come in these steps.
 type identity struct {
 	opened bool // the directory's name is durable
 	asks   bool // to be registered
@@ -36,11 +38,11 @@ type identity struct {
 	// repeats; 0: none has arrived yet.
 	challenge peer.Challenge
 	writing   bool // the node file, with the name or the incarnation
-	again     bool // there was no room for it
+	again     bool // the disk had no room for it
 	lost      bool // nothing is served: the founding file names another directory
 }
 
-// identify looks at the directory's name, and gives it one if it has none.
+// identify checks the name of the directory, and draws one if it has none.
 func (n *Node) identify() {
 	c := &n.catalog
 	if named := c.Directory != (env.Nonce{}); named && c.Cluster != n.cluster.id() {
@@ -66,7 +68,8 @@ func (n *Node) writeIdentity() {
 	n.runScript()
 }
 
-// identityDurable goes on when the node file has the directory's name, or the incarnation.
+// identityDurable continues the start once the node file has the directory's name, or the
+// incarnation.
 func (n *Node) identityDurable() {
 	n.identity.writing = false
 	if !n.identity.opened {
@@ -86,7 +89,7 @@ func (n *Node) identified() {
 		return
 	}
 	if f := n.cluster.Founding; f != nil && !f.names(n.env.Self(), n.catalog.Directory) {
-		// What was acknowledged is in another directory; nobody else has it.
+		// The acknowledged records are in another directory, and no other node has them.
 		n.identity.lost = true
 		return
 	}
@@ -94,8 +97,7 @@ func (n *Node) identified() {
 	n.countEpochs()
 }
 
-// askToRegister asks every member of the meta log for an incarnation; the one that leads it
-// answers.
+// askToRegister asks every member of the meta log for an incarnation; the leader answers.
 func (n *Node) askToRegister() {
 	c := control.Command{
 		Kind: control.Register, Node: n.self.Node, Directory: n.catalog.Directory, Nonce: n.env.Nonce(),
@@ -110,7 +112,7 @@ func (n *Node) askToRegister() {
 	n.register(n.self.Node, m.Challenge, m.Command)
 }
 
-// tickIdentity repeats what was not answered.
+// tickIdentity retries the write of the node file, or repeats the request to register.
 func (n *Node) tickIdentity() {
 	switch {
 	case n.identity.again:
@@ -121,15 +123,15 @@ func (n *Node) tickIdentity() {
 	}
 }
 
-// registration is a start that asks this node, which leads the meta log, to be registered.
+// registration is the request of a start to this node, the leader of the meta log.
 type registration struct {
 	node  env.ID
 	nonce env.Nonce
 	sent  env.Time // when it was proposed last
 }
 
-// register lets a start have its incarnation, if this node leads the meta log: the one that
-// it has already, or a new one.
+// register answers a start with its incarnation, if this node leads the meta log. It proposes to
+// register a start that has no incarnation yet.
 func (n *Node) register(from env.ID, repeated peer.Challenge, command []byte) {
 	if !n.leads {
 		return
@@ -158,7 +160,7 @@ func (n *Node) register(from env.ID, repeated peer.Challenge, command []byte) {
 		return
 	}
 	r.nonce, r.sent = c.Nonce, now
-	// The term is this leader's alone, so that no number is used twice.
+	// No other leader has this term, so no number is used twice.
 	n.count++
 	number := uint64(n.log.Status().Term)<<32 | n.count&(1<<32-1)
 	client := uint64(n.self.Node)<<32 | registers | uint64(from)%decisions
@@ -176,7 +178,7 @@ func (n *Node) challengeOf(id env.ID) peer.Challenge {
 	return peer.Challenge((n.env.Nonce().B+registered)<<1 | 1)
 }
 
-// answerRegistration tells a start its incarnation, if it has one.
+// answerRegistration sends a start its incarnation, if it has one.
 func (n *Node) answerRegistration(to env.ID, nonce env.Nonce) {
 	x := n.plane.Node(to)
 	if x == nil || x.Nonce != nonce {
@@ -221,7 +223,7 @@ func (n *Node) answeredRegistration(m *peer.Registered) {
 
 // registered takes the incarnation of this start, and makes it durable.
 func (n *Node) registered(incarnation env.Incarnation, nonce env.Nonce) {
-	// An answer to an earlier start says nothing to this one.
+	// Ignore an answer to an earlier start of this node.
 	if nonce != n.env.Nonce() {
 		return
 	}
@@ -233,7 +235,7 @@ func (n *Node) registered(incarnation env.Incarnation, nonce env.Nonce) {
 	n.writeIdentity()
 }
 
-// speak begins the part of the start in which others hear of it.
+// speak is the step from which other nodes hear of this start.
 func (n *Node) speak() {
 	n.catalog.Given = n.identity.given
 	n.self.Incarnation = n.identity.given
@@ -247,8 +249,8 @@ func (n *Node) superseded(c *control.Node) {
 	}
 }
 
-// Member returns the node in its present life; its incarnation is 0 before that is
-// registered, and always where shards are not shared.
+// Member returns the node and its incarnation. The incarnation is 0 before it is durable, and
+// always where shards have one replica.
 func (n *Node) Member() control.Member {
 	if n.sharing == nil {
 		return control.Member{Node: n.env.Self()}

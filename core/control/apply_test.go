@@ -185,7 +185,7 @@ var verdicts = []struct {
 	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(0, 2)), Done},
 	{after([]Command{excludes(1, m(1, 1), 7, 0), restarts(0, 2), restarts(2, 2)}), reforms(1, m(1, 1)), IsExcluded},
 	{after([]Command{excludes(1, m(1, 1), 7, 0)}, lost), reforms(1, m(1, 2)), IsExcluded}, // a restart mends no log
-	// no member is whole
+	// No member is whole.
 	{after([]Command{excludes(1, m(1, 1), 7, 0), excludes(1, m(0, 1), 7, 2), excludes(1, m(2, 1), 7, 2)}, lost), reforms(1, m(1, 2)), Done},
 	// A reform starts over when a member restarts during it, and only then.
 	{after(lost, []Command{reforms(1, m(0, 2)), restarts(1, 3)}), reforms(1, m(0, 2)), Done},
@@ -300,7 +300,7 @@ var verdicts = []struct {
 	{nil, dropsBased(8, 4), Stale},
 
 	{[]Command{drops(7)}, closes(1, m(2, 1), 7, 0), Done},
-	// it depends only on the leader
+	// It depends only on the leader.
 	{[]Command{drops(7)}, at(closes(1, m(2, 1), 7, 0), 1, 99), Done},
 	{[]Command{drops(7)}, closes(9, m(2, 1), 7, 0), UnknownShard},
 	{[]Command{drops(7), elects(1, m(0, 1))}, at(closes(1, m(2, 1), 7, 0), 1, 1), Stale},
@@ -362,7 +362,7 @@ var verdicts = []struct {
 	{small, holds(9, 2, 2, half), UnknownSlot},
 	{small, holds(9, 0, 1, half), Stale},
 	{after(small, gives(0)), holds(9, 0, 2, half), Stale},
-	// it may use its grant
+	// The slot may use its grant.
 	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 9, 15, 200}), InvalidConfig},
 	{after(small, gives(0)), holds(9, 0, 3, quota.Share{4, 10, 15, 200}), Done},
 	{after(small, gives(0)), holds(9, 0, 3, half), Done}, // the grant is in force, and it uses as much as before

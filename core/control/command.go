@@ -233,7 +233,7 @@ const (
 	NotDropping                   // the tenant is not being dropped
 	IsDraining                    // the node is being drained
 	OtherDrains                   // another node is being drained: one at a time
-	// a shard would have fewer members than min, or none that can lead
+	// BelowMin: a shard would have fewer members than min, or none that can lead.
 	BelowMin
 	IsEligible  // the node may hold the only copy of committed records
 	NothingLost // the shard has a member that its set can be formed from

@@ -132,7 +132,7 @@ func (d *decision) shard(s *Shard) {
 	case d.IsStuck(s) && !s.LossAccepted:
 		d.wait(s, LossUnaccepted, d.look(s.InSync[slices.IndexFunc(s.InSync, d.isLost)]))
 	case len(s.Eligible) > 0 && d.look(d.current(s.Eligible[0].Node)).life == unregistered:
-		// its registration may end the eligibility
+		// The registration of this member may end its eligibility.
 		d.await(s, OnlyHope, d.look(d.current(s.Eligible[0].Node)))
 	case d.overruled(s):
 		d.lead(Elect, s, d.reason(NobodyLeft, leader))

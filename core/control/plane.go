@@ -42,7 +42,8 @@ type Node struct {
 	// one.
 	Directory env.Nonce
 	Nonce     env.Nonce // the name of its last start
-	// names of the starts before, newest last: a late copy of their message registers nothing
+	// Past has the names of the starts before, newest last: a late copy of their message registers
+	// nothing.
 	Past     []env.Nonce
 	Supports uint32 // the feature level of its binary
 	// Lost is the last entry that registered another directory than before, or an older copy of it;

@@ -66,7 +66,7 @@ var texts = [becauseEnd]string{
 // Reason explains a step or a wait to an operator.
 type Reason struct {
 	Because Because
-	// the member it is about; for a node that is no member, its registered incarnation
+	// Member is the member in question; for a node that is no member, its registered incarnation.
 	Member Member
 	Quiet  env.Duration // how long it was not heard
 	Bound  env.Duration // the bound for that; 0 if there is none

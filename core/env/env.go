@@ -129,7 +129,7 @@ type Event struct {
 	Timer TimerID // Timer: which
 	Err   Errno   // DiskDone: the failure, or OK
 	From  ID      // Message: the sender's address
-	// when the event reached the process's input queue, before the run queue, so At <= Now
+	// At is when the event reached the process's input queue, before the run queue, so At <= Now.
 	At   Time
 	Op   OpID   // DiskDone: which operation
 	N    int64  // DiskDone: size of an opened file, bytes read or written

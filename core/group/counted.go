@@ -12,7 +12,8 @@ import (
 // towards a commit.
 type Counted struct {
 	Member control.Member
-	// the replica's generation of the log; acknowledgements of an earlier generation do not count
+	// Life is the replica's generation of the log; acknowledgements of an earlier generation do not
+	// count.
 	Life peer.Life
 	Seq  lineage.Seq // highest seq that is durable there and equals the leader's log; 0: unknown
 }

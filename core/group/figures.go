@@ -42,7 +42,7 @@ func (g *Group) other(e env.Env, i int) peer.OtherFigures {
 	for j := range g.slots {
 		s := &g.slots[j]
 		p, end := &g.progressOf(s)[i], s.r.End().Seq
-		// the leader does not know how far this replica is
+		// The leader does not know how far this replica is.
 		if !s.r.Leads() || g.lacks(o.member(), s) || g.barred(i, s, p.life) {
 			f.Heard = f.Heard && s.ends
 			continue

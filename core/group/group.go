@@ -28,11 +28,12 @@ import (
 
 // Patience holds the time bounds of a group.
 type Patience struct {
-	// the leader removes a member that has not answered for this long
+	// Silence: the leader removes a member that has not answered for this long.
 	Silence env.Duration `json:"silence_ns"`
-	// the leader removes a member that lacks a record for this long, if enough others are left
+	// Slow: the leader removes a member that lacks a record for this long, if enough others are
+	// left.
 	Slow env.Duration `json:"slow_ns"`
-	// a request without an answer is repeated after this time
+	// Repeat: the node repeats a request without an answer after this time.
 	Repeat env.Duration `json:"repeat_ns"`
 }
 
@@ -142,10 +143,11 @@ type slot struct {
 	marks  marks       // leading: append times of the records that a replica may lack
 	acked  lineage.Seq // following: the seq last acknowledged to the leader
 	pull   pull
-	// the shard version at which the control plane rejected our Exclude: do not retry before it
-	// changes
+	// vain is the shard version at which the control plane rejected our Exclude: do not retry
+	// before it changes.
 	vain uint64
-	// generation of the log here: firstLife, then one more each time the log begins empty
+	// life is the generation of the log here: firstLife, then one more each time the log begins
+	// empty.
 	life    peer.Life
 	fresh   env.Time
 	isFresh bool // the log is applied through everything that was committed at fresh

@@ -10,7 +10,7 @@ import (
 // After a restart of all members a shard recovers with any number of slots: a member reports its
 // logs in parts, each within the size of a message.
 func TestASurveyOfManySlotsTravelsInParts(t *testing.T) {
-	// logs that fit one message, without their placement epochs
+	// One message has room for this many logs, without their placement epochs.
 	const oneMessage = peer.MaxTail / 48
 	for _, slots := range []int{1, peer.MaxLogs, peer.MaxLogs + 1, oneMessage + 1} {
 		w := newWorldOf(t, slots)

@@ -54,7 +54,7 @@ func (g *Group) remind(e env.Env, s *slot) bool {
 	if !s.r.Leads() {
 		return false
 	}
-	// otherwise Trouble must inspect it
+	// Trouble must inspect a log that does not rest.
 	rests := s.r.Phase() != replica.Stopped && s.r.Durable() == s.r.End()
 	end, commit := s.r.End(), s.r.State().Position.Seq
 	hold, everywhere := commit, s.r.Durable().Seq
@@ -160,7 +160,7 @@ func (g *Group) Refused(e env.Env, c *control.Command, got *control.Result) {
 
 // wishFor looks for a change to propose.
 func (g *Group) wishFor(e env.Env) (control.Command, bool) {
-	// a stopped log stays in restless
+	// A stopped log stays in restless.
 	for i := g.restless.next(0); i >= 0; i = g.restless.next(i + 1) {
 		s := &g.slots[i]
 		member := g.known.IsInSync(g.self) && !g.lacks(g.self, s) || g.known.IsEligible(g.self.Node)
@@ -231,7 +231,7 @@ func (g *Group) wishForPeer(e env.Env, i int) (control.Command, bool) {
 		if o.spoke && !slices.Contains(g.drains, o.node) && e.Now().Sub(o.answered) < g.patience.Silence/2 && g.hasAll(i) && !g.nodeInSync(o.node) && slices.Contains(g.known.Replicas, o.node) {
 			return control.Command{Kind: control.Join, Member: m, By: g.self}, true
 		}
-		// the earlier incarnation of this node is still in the set
+		// The earlier incarnation of this node is still in the set.
 		for _, old := range g.known.InSync {
 			if old.Node == o.node && old.Incarnation < o.incarnation {
 				return control.Command{Kind: control.Remove, Member: old, By: g.self}, true
@@ -312,7 +312,7 @@ func (g *Group) hasAll(i int) bool {
 // slow reports whether a member has lacked a record for too long.
 func (g *Group) slow(e env.Env, i int) bool {
 	bound := g.bound(e, g.patience.Slow)
-	// an idle log is on every replica
+	// An idle log is on every replica.
 	for j := g.restless.next(0); j >= 0; j = g.restless.next(j + 1) {
 		s := &g.slots[j]
 		p := &g.progressOf(s)[i]

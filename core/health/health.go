@@ -80,7 +80,8 @@ type Node struct {
 	Region      tenant.Region
 	Incarnation Maybe[env.Incarnation] // as agreed in the control plane
 	State       NodeState
-	// time since it was heard last, in any incarnation; unknown: never, or only by other nodes
+	// SilentMs is the time since it was heard last, in any incarnation; unknown: never, or only by
+	// other nodes.
 	SilentMs    Figure
 	Disk        Disk
 	Replicas    Figure // shards that it should hold

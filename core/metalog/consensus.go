@@ -69,7 +69,7 @@ func (l *Log) start(e env.Env, c *content) error {
 	l.elections.redraw = true
 	l.await(e)
 	if index == 1 && len(c.entries) == 0 && c.votes.GetTerm() == 1 && e.Self() == l.config.Addresses[0] {
-		// there has been no leader yet, and the others wait
+		// There has been no leader yet, and the others wait.
 		l.elections.at = e.Now().Add(l.config.Tick)
 		l.arm(e)
 	}

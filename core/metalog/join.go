@@ -258,7 +258,7 @@ func (l *Log) announced(e env.Env, at env.ID, body []byte) {
 	number, numbered := admission(l.term(), l.admitted)
 	if known && numbered {
 		l.admitted++
-		// if raft drops it, the directory announces itself again
+		// If raft drops the change, the directory announces itself again.
 		_ = l.raft.ProposeConfChange(replacement(old, joiner(at, number), directory))
 	}
 }

@@ -53,7 +53,7 @@ const (
 
 // Constants are the bounds of a log. DefaultConstants has the reasons.
 type Constants struct {
-	// interval of the leader's heartbeats; an election takes ElectionTicks of them
+	// Tick is the interval of the leader's heartbeats; an election takes ElectionTicks of them.
 	Tick         env.Duration
 	CompactBytes int64        // growth of the file after which it is compacted
 	KeepEntries  Index        // applied entries that stay in memory for slow followers
@@ -100,7 +100,8 @@ type Log struct {
 
 	directory env.Nonce // the data directory of the member
 	member    MemberID  // 0: not known yet
-	// the member's last starts, this one included; durable before it sends a message
+	// starts has the member's last starts, this one included; they are durable before it sends a
+	// message.
 	starts    []start
 	seen      []sighting
 	unwritten []sighting // to be durable before the messages that brought them are accepted

@@ -16,7 +16,8 @@ type Outcome struct {
 	Read   bool
 	Client uint64 // of a proposal
 	Number uint64 // of a proposal; the token of a read
-	// of the applied entry; for a read, the index that the machine has applied at least
+	// Index is that of the applied entry; for a read, the index that the machine has applied at
+	// least.
 	Index  Index
 	Result []byte // as Apply returned it. Valid until the client's next number is applied
 	Err    error  // ErrUnknown, ErrSuperseded or ErrClients

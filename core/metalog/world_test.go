@@ -100,7 +100,7 @@ type stage struct {
 	highest metalog.Index
 	damaged map[env.ID]metalog.MemberID // the member at an address when its disk was damaged
 	corrupt int                         // members that stopped for a damaged file, or for an older one
-	// an older copy has replaced the disk, and its directory still exists
+	// aged: an older copy has replaced the disk, and its directory still exists.
 	aged map[env.ID]bool
 
 	directories map[env.ID]env.Nonce // by process: which it started in last

@@ -109,7 +109,7 @@ func (r *Replica) Flush(e env.Env) {
 	r.submitQuietly(e, env.Op{Kind: env.OpAppend, File: r.handle, Data: r.frames, Key: r.key(e, keyAppend, uint64(r.end.Seq))})
 	// The sync comes before every answer.
 	r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
-	// other replicas may have these records: if the disk is full, write them again
+	// Other replicas may have these records: if the disk is full, write them again.
 	if r.config.Shared {
 		r.memory.giveBuffer(r.written)
 		r.written = r.frames
@@ -271,7 +271,7 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 	}
 	switch m := r.memory; {
 	case n == 0:
-	// swap the lists: no records have been added, so none need copying
+	// Swap the lists: no records have been added, so none need copying.
 	case n == len(r.pending) && len(m.done) == 0:
 		m.done, r.pending = r.pending, m.done
 	default:

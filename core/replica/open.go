@@ -88,7 +88,7 @@ func (r *Replica) look(e env.Env) {
 	var files, snapshots []found
 	hasManifest := false
 	for _, name := range e.List(r.dir()) {
-		// left by a crash while the file was being written
+		// A crash left it while the file was being written.
 		if strings.HasSuffix(name, wal.TempSuffix) {
 			r.scriptAdd(r.at(e, env.OpRemove, r.dir()+"/"+name, 0))
 		}
@@ -192,7 +192,7 @@ func (r *Replica) judge(e env.Env) error {
 	files := r.recovery.files
 	id, err := wal.DecodeManifest(files[0].data)
 	switch {
-	// a manifest gets its name only when it is whole and synced
+	// A manifest gets its name only when it is whole and synced.
 	case errors.Is(err, wal.ErrMalformed):
 		return &wal.CorruptError{Segment: r.dir() + "/" + wal.ManifestName, Reason: err.Error()}
 	case err != nil:

@@ -32,7 +32,7 @@ func (r *Replica) Refetch(e env.Env, snapshot []byte) error {
 			return fmt.Errorf("a snapshot for %s: %w", r.dir(), err)
 		}
 	}
-	// a cut is under way; the leader will offer the snapshot again
+	// A cut is under way; the leader will offer the snapshot again.
 	if r.begun && r.phase != Stopped {
 		return nil
 	}

@@ -26,11 +26,11 @@ import (
 
 // Constants are the capacities of a slot's log. A simulation draws small ones.
 type Constants struct {
-	// a segment is closed before it would grow beyond this
+	// SegmentSize: a segment is closed before it would grow beyond this.
 	SegmentSize   int64 `json:"segment_bytes"`
 	SnapshotEvery int64 `json:"snapshot_bytes"` // a snapshot is written after this many log bytes
 	MaxSessions   int   `json:"max_sessions"`   // of one slot
-	// records of one slot that are admitted and not durable
+	// MaxPending bounds the records of one slot that are admitted and not durable.
 	MaxPending int `json:"max_pending"`
 	MaxQueued  int `json:"max_queued"` // requests that wait for their turn at one slot
 	// ShipBytes and ChunkBytes bound the records and the part of a snapshot in one message to
@@ -76,7 +76,8 @@ var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
 type Config struct {
 	Identity wal.Identity
 	Limits   record.Limits // to append if those in the log have a lower version
-	// of this incarnation, durable already; unused in a replicated log, where Lead has it
+	// Epoch is the epoch of this incarnation, durable already. A replicated log does not use it:
+	// Lead sets the epoch.
 	Epoch lineage.ShardEpoch
 	Constants
 	// Shared: the log is replicated. Other nodes hold replicas, Lead and Follow set the leader, and
@@ -112,7 +113,8 @@ const (
 	Syncing         // makes the recovered files durable
 	Starting        // the record that begins this epoch is not committed yet
 	Serving
-	// until the node restarts or a replicated log is fetched again; Failure has the reason
+	// Stopped lasts until the node restarts or a replicated log is fetched again; Failure has the
+	// reason.
 	Stopped
 	Following  // open; another replica leads the replicated log, or none yet
 	Refetching // a snapshot of another replica replaces the replicated log
@@ -149,7 +151,8 @@ type Replica struct {
 	state   *state.Slot
 	overlay state.Overlay // state, plus pending and admitted records
 	bucket  quota.Bucket
-	// the bucket before the oldest limits that are not durable, unless the log is replicated
+	// before is the bucket before the oldest limits that are not durable, unless the log is
+	// replicated.
 	before *kept
 
 	admitted []Pending // charged, and not appended yet

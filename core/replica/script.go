@@ -51,7 +51,7 @@ func (r *Replica) scriptFailed(e env.Env, err env.Errno) {
 	switch {
 	case err == env.NoSpace && r.abandonSnapshot(e, op.Kind):
 		return
-	// an operation from before the stop has created a file since
+	// An operation from before the stop has created a file since.
 	case err == env.NotEmpty && r.phase == Refetching:
 		r.script.Clear()
 		r.beginRefetch(e)

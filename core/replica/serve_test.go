@@ -528,7 +528,7 @@ func TestAFullDiskKeepsWhatOthersMayHave(t *testing.T) {
 			ours := newTape().begin(1).signals(27)
 			h := following(t, small, ours, 4+before, 2)
 			h.fail = failing(env.NoSpace, 0, true, on(kind))
-			// the batch that finds no room, and the records that gather behind it
+			// This batch finds no room, and records gather behind it.
 			h.hear(ours, 4+before, 9, 2)
 			h.hear(ours, 9, 10, 2)
 			for end := 11; !h.WaitsForRoom() && end < 30; end++ {

@@ -23,10 +23,10 @@ type shared struct {
 	// received is when the last record arrived or was appended here: the bucket continues from
 	// there.
 	received env.Time
-	// records above are kept for other replicas, even if a snapshot covers them
+	// hold: records above it are kept for other replicas, even if a snapshot covers them.
 	hold lineage.Seq
 
-	// records that were appended and not shipped, encoded as in messages
+	// outbox has the records that were appended and not shipped, encoded as in messages.
 	outbox     []byte
 	outboxFrom lineage.Position // the record before them
 

@@ -23,8 +23,8 @@ func TestAFollowerTakesWhatItLacks(t *testing.T) {
 		tape             *tape
 		from, to, commit int
 		verdict          replica.Verdict
-		// of the log afterwards: its end, the last folded record, the last one known to equal the
-		// leader's
+		// The log afterwards: its end, the last folded record, the last one known to equal the
+		// leader's.
 		end, fold, proven int
 	}{
 		{"the next two", ours, 10, 12, 5, replica.Took, 12, 5, 12},

@@ -29,7 +29,7 @@ var faceless = map[string]int{
 
 	"cmd/simrun": 1,
 
-	"core":         123,
+	"core":         0,
 	"core/assert":  1,
 	"core/control": 6,
 	"core/fault":   1,

@@ -8,12 +8,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// A node under load decides about quotas when a request arrives, and does the
-// work of what it admitted in turns: slots take them by deficit round robin, so
-// that a tenant with much to do does not hold up the others, and a refusal never
-// waits behind anybody's work. A node without load does everything at once.
+// A node under load decides about quotas when a request arrives, and does the admitted work in
+// turns. Slots take turns by deficit round robin, so that a tenant with much work does not hold up
+// the others. A refusal never waits behind other work. A node without load does everything at once.
 
-// work is something that waits for its slot's turn.
+// work is one task in the queue of a slot.
 type work struct {
 	does    job
 	from    env.ID
@@ -29,20 +28,20 @@ const (
 	renews             // append the record of the slot's grant
 )
 
-// Bounds of the turns of one Step, so that what arrives meanwhile, a refusal say,
-// is not kept waiting: it ends after so many pieces of work, or with the one that
-// brings it over its time.
+// Bounds of the turns of one Step. A Step ends after turnsAtOnce pieces of work, or with the piece
+// that exceeds turnsTime. So an event that arrives meanwhile, a request to refuse say, does not
+// wait long.
 const (
 	quantum     = 4 * env.Microsecond // CPU time that a slot is given in each round
 	turnsAtOnce = 16
 	turnsTime   = 150 * env.Microsecond
 )
 
-// serveTimer fires when work waits; a timer at Now goes behind what has arrived.
+// serveTimer fires when work waits. A timer at Now fires behind the events that have arrived.
 const serveTimer env.TimerID = 0
 
-// request finds the slot and lets it decide. Under load it decides about changes
-// only, and the rest waits for the slot's turn.
+// request finds the slot and lets it decide. Under load the slot decides about changes only; other
+// requests wait for the slot's turn.
 func (n *Node) request(ev *env.Event, m *wire.Message) {
 	i := n.slotOf(m.Tenant, m.Slot)
 	if i < 0 {
@@ -59,8 +58,9 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		return
 	}
 	if n.sharing != nil && n.groupOf(i).Known().LossOpen {
-		// What others hold is as empty as what is here: a client that goes on asking is told
-		// of nothing, and waits for what nobody does before an operator decides.
+		// The other replicas are as empty as this one, and only an operator can decide about the
+		// loss. Refuse at once: otherwise the client asks again and again, and waits for that
+		// decision.
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.Corrupt})
 		return
 	}
@@ -91,8 +91,8 @@ func subject(m *wire.Message) (signal.Entity, bool) {
 	return 0, false
 }
 
-// change lets the slot decide about a change. The queue is looked at first: what
-// is charged will be appended.
+// change lets the slot decide about a change. The node looks at the queue first: once the slot has
+// charged for a change, the node must append it.
 func (n *Node) change(i int, from env.ID, m *wire.Message, idle bool) {
 	if !idle && n.queue.Full(i) {
 		n.refuse(from, m, replica.Outcome{Code: wire.Overloaded})
@@ -140,8 +140,7 @@ func (n *Node) cost(w *work) env.Duration {
 	return max(costs.Append, 1)
 }
 
-// turns does the work whose turn it is, and writes what came of it in one batch
-// for each slot.
+// turns does the work of the slots in turn, and writes the results in one batch for each slot.
 func (n *Node) turns() {
 	n.touched = n.touched[:0]
 	for spent := env.Duration(0); n.queue.Len() > 0 && len(n.touched) < turnsAtOnce && spent < turnsTime; {
@@ -158,7 +157,7 @@ func (n *Node) turns() {
 		}
 		n.touched = append(n.touched, i)
 	}
-	for _, i := range n.touched { // what has nothing to write ignores it
+	for _, i := range n.touched { // a slot with nothing to write ignores it
 		n.flush(i)
 	}
 	if n.queue.Len() > 0 {
@@ -167,7 +166,7 @@ func (n *Node) turns() {
 	fault.Hit(n.env, fault.TurnsTaken, env.Key{A: nobody, B: uint64(len(n.touched))})
 }
 
-// flush writes what was appended to a slot's log, and ships it if others share it.
+// flush writes the appended records of a slot's log. In a replica group it also ships them.
 func (n *Node) flush(i int) {
 	if n.sharing != nil {
 		n.groupOf(i).Flush(n.env, i)

@@ -8,17 +8,17 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// What the coordinator was told, and when it asked: each figure was true at some instant
-// since then.
+// The coordinator's knowledge: the figures that nodes reported, and when it asked for them. Each
+// figure was true at some instant since then.
 
-// knowledge is all of it. The lists are looked up by the maps, which are never ranged over.
+// knowledge is all of it. The maps serve look-ups only: no code ranges over them.
 type knowledge struct {
 	nodes  []nodeKnown // by place of the sighting
 	shards map[lineage.Shard]*shardKnown
 	slots  map[slotKey]*slotKnown
 }
 
-// nodeKnown is what a node said of itself.
+// nodeKnown is a node's report of itself.
 type nodeKnown struct {
 	known  bool
 	asked  env.Time
@@ -26,11 +26,11 @@ type nodeKnown struct {
 	copies []peer.CopyFigures
 }
 
-// shardKnown is what a leader said of its shard.
+// shardKnown is a leader's report of its shard.
 type shardKnown struct {
 	by      control.Member
 	asked   env.Time
-	since   env.Time          // what is of the leader was so then, or later
+	since   env.Time          // the leader's own figures were true then, or later
 	figures peer.ShardFigures // without its slots
 }
 
@@ -40,15 +40,14 @@ type slotKey struct {
 	slot   lineage.Slot
 }
 
-// slotKnown is what a leader said of a slot.
+// slotKnown is a leader's report of a slot.
 type slotKnown struct {
 	epoch   lineage.ShardEpoch
 	since   env.Time
 	figures peer.SlotFigures
 }
 
-// reported takes a node's report. What comes late tells of what was, so that it does not
-// replace what was asked for later.
+// reported takes a node's report. A late report does not replace an answer to a later question.
 func (n *Node) reported(from env.ID, life env.Incarnation, round peer.PollNumber, f *peer.Figures) {
 	asked, ours := n.polls.asked(round)
 	i := n.sightingOf(from)
@@ -80,7 +79,7 @@ func (n *Node) ledBy(by control.Member, asked env.Time, f *peer.ShardFigures) {
 	}
 	others := append(s.figures.Others[:0], f.Others...)
 	s.by, s.asked, s.since, s.figures = by, asked, asked, *f
-	// Others may have led, and told clients of more, since it was certain that nobody does.
+	// Another node may have led, and acknowledged more, since this leader last confirmed its epoch.
 	//safety:leader-as-old-as-its-confirmation by=health-truth on=slow-follower
 	s.since = asked.Add(-f.Sole)
 	s.figures.Others, s.figures.Slots = others, nil

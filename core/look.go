@@ -17,8 +17,7 @@ func (n *Node) AppendState(dst []byte, t tenant.ID, slot lineage.Slot) ([]byte, 
 	return n.slots[i].State().Append(dst), true
 }
 
-// Phase returns where a slot here is in its life, and why it stopped, if it did; Closed if
-// it is not here.
+// Phase returns the phase of a slot here, and why it stopped, if it did; Closed if it is not here.
 func (n *Node) Phase(t tenant.ID, slot lineage.Slot) (replica.Phase, error) {
 	if i := n.slotOf(t, slot); i >= 0 {
 		return n.slots[i].Phase(), n.slots[i].Failure()
@@ -26,8 +25,8 @@ func (n *Node) Phase(t tenant.ID, slot lineage.Slot) (replica.Phase, error) {
 	return replica.Closed, nil
 }
 
-// AppendCounted appends to dst what the node, as the leader of a slot, counts on in the other
-// replicas, and returns the epoch in which it does. It is false if it does not lead the slot.
+// AppendCounted appends to dst the acknowledgements of the other replicas that the node counts as
+// the leader of a slot. It also returns its epoch; false if it does not lead the slot.
 func (n *Node) AppendCounted(dst []group.Counted, t tenant.ID, slot lineage.Slot) ([]group.Counted, lineage.ShardEpoch, bool) {
 	i := n.slotOf(t, slot)
 	if i < 0 || i >= len(n.groupBy) {
@@ -36,8 +35,8 @@ func (n *Node) AppendCounted(dst []group.Counted, t tenant.ID, slot lineage.Slot
 	return n.groupBy[i].AppendCounted(dst, i)
 }
 
-// Committed returns up to where a slot's log is committed, as the leader has told the node, and
-// where the log ends here. It is false if the slot is not here, or not open.
+// Committed returns the commit position of a slot's log, as the leader has announced it, and the
+// end of the log here. It is false if the slot is not here, or not open.
 func (n *Node) Committed(t tenant.ID, slot lineage.Slot) (committed, end lineage.Seq, ok bool) {
 	i := n.slotOf(t, slot)
 	if i < 0 || n.slots[i].Dropped() || !n.slots[i].IsOpen() {
@@ -46,8 +45,8 @@ func (n *Node) Committed(t tenant.ID, slot lineage.Slot) (committed, end lineage
 	return n.slots[i].Told(), n.slots[i].End().Seq, true
 }
 
-// Placed returns the entry of the meta log that placed a shard here last, as far as the node
-// knows; 0 if it knows of none.
+// Placed returns the index of the meta log's entry that placed a shard here last, as far as the
+// node knows; 0 if it knows of none.
 func (n *Node) Placed(shard lineage.Shard) uint64 {
 	if g := n.group(shard); g != nil {
 		return g.Placed()

@@ -12,22 +12,21 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// The part of a node that talks with the control plane. Every node says again and
-// again that it lives, to who leads the meta log, and is told what has changed. Some
-// nodes are members of the meta log; the one that leads it is the coordinator: it
-// compares what is wanted with what it sees, and proposes.
+// A node's side of the control plane. Every node sends heartbeats to the members of the meta log,
+// and the leader of the meta log answers with the changes of the control plane. That leader is the
+// coordinator: it compares the desired state with the reports of the nodes, and proposes commands.
 
 // metaDir is the directory of the meta log's member.
 const metaDir = "meta"
 
-// What is lent to the meta log.
+// IDs reserved for the meta log: timer, message prefix, file handles.
 const (
 	metaTimer  env.TimerID = 2
 	MetaPrefix             = 0x7c        // the first byte of the meta log's messages
 	metaFile               = env.File(2) // and the next: the first replica of a node has number 1
 )
 
-// planeMachine is the control plane as the meta log wants it.
+// planeMachine adapts the control plane to the meta log's state machine.
 type planeMachine struct{ *control.Plane }
 
 // Apply implements metalog.StateMachine.
@@ -35,15 +34,15 @@ func (p planeMachine) Apply(index metalog.Index, command []byte) []byte {
 	return p.Plane.Apply(uint64(index), command)
 }
 
-// meta is what a node knows of the control plane.
+// meta is a node's state about the control plane.
 type meta struct {
 	log    *metalog.Log   // nil: the node is no member
-	plane  *control.Plane // of a member: what it has applied
-	seen   uint64         // of a member: the plane's index that was looked at last
-	reader control.Reader // of what has changed
+	plane  *control.Plane // of a member: the applied state
+	seen   uint64         // of a member: the index of the plane that it handled last
+	reader control.Reader // reassembles the change feed
 
 	leader   env.ID // of the meta log, as far as it is known
-	located  bool   // it is known
+	located  bool   // the leader is known
 	nextBeat env.Time
 	hearing  hearing
 
@@ -59,26 +58,26 @@ type meta struct {
 	proposals   []proposal
 	registering []registration
 	count       uint64 // of proposals
-	tail        []byte // of the message that is being made
+	tail        []byte // of a message in the making
 
-	wanted        []verification // that are to be asked for
-	verifications []verification // whose reads are under way
+	wanted        []verification // to be begun
+	verifications []verification // their reads are under way
 	verified      uint64         // reads so far
 }
 
 // sighting is a node as the coordinator sees it.
 type sighting struct {
 	control.Sighting
-	index uint64   // what it has been told
-	heard env.Time // when it was heard last, whatever it has heard itself; void if not Known
+	index uint64   // up to which it knows the changes
+	heard env.Time // when this node heard it last, deaf or not; void if not Known
 }
 
-// proposal is a command that is wanted in the meta log.
+// proposal is a command that this node proposes until it knows the outcome.
 type proposal struct {
 	client, number uint64
 	command        control.Command
 	sent           env.Time
-	group          *group.Group // whose wish it is; nil: the coordinator's
+	group          *group.Group // that wants it; nil: the coordinator does
 }
 
 func (m *meta) init(n *Node) {
@@ -103,7 +102,7 @@ func (n *Node) startMeta() {
 	}
 }
 
-// stepMeta handles an event of the meta log's, and reports whether it was one.
+// stepMeta handles an event of the meta log, and reports whether it was one.
 func (n *Node) stepMeta(ev *env.Event) bool {
 	if n.log == nil || !n.log.Owns(ev) {
 		return false
@@ -114,7 +113,7 @@ func (n *Node) stepMeta(ev *env.Event) bool {
 	return true
 }
 
-// metaStepped looks at what the meta log has done.
+// metaStepped acts on the outcomes and the applied entries of the meta log.
 func (n *Node) metaStepped() {
 	n.outcomes()
 	n.lead()
@@ -129,7 +128,7 @@ func (n *Node) metaStepped() {
 	}
 }
 
-// lead takes note of whether the node leads the meta log.
+// lead notes whether the node leads the meta log.
 func (n *Node) lead() {
 	status := n.log.Status()
 	leads := status.Serving && status.Leader == status.Member
@@ -146,10 +145,9 @@ func (n *Node) lead() {
 	}
 }
 
-// watchedSince is from when on the node would have heard of anybody who lives, as it
-// begins to be the coordinator. Nodes say to every member that they live; so if most of
-// them were heard lately, it has been told of all; else it was cut off, and begins to
-// listen now.
+// watchedSince returns since when a new coordinator would have heard every live node. A node sends
+// its heartbeats to every member of the meta log. If this member heard most nodes lately, it heard
+// all that live. Otherwise it was cut off, and begins to listen now.
 func (n *Node) watchedSince() env.Time {
 	now, silence := n.env.Now(), n.cluster.Shared.Patience.Silence
 	lately := 0
@@ -164,7 +162,7 @@ func (n *Node) watchedSince() env.Time {
 	return now.Add(-silence)
 }
 
-// configureFromPlane takes what has changed from the plane of this node.
+// configureFromPlane takes the changes from this node's own plane.
 func (n *Node) configureFromPlane() {
 	if n.plane == nil || n.plane.Index() < uint64(n.self.Incarnation) {
 		return
@@ -174,7 +172,7 @@ func (n *Node) configureFromPlane() {
 	n.take(n.reader.Take(known, last, last, n.changes))
 }
 
-// metaMessage takes a message about the control plane.
+// metaMessage handles a message about the control plane.
 func (n *Node) metaMessage(from env.ID, m peer.ControlMessage) {
 	switch m := m.(type) {
 	case *peer.Heartbeat:
@@ -201,20 +199,20 @@ func (n *Node) metaMessage(from env.ID, m peer.ControlMessage) {
 	}
 }
 
-// sighted takes a sign of life of a node. Who leads the meta log tells it what has
-// changed since it was told last.
+// sighted takes a heartbeat of a node. The coordinator answers with the changes that the node
+// lacks.
 func (n *Node) sighted(from env.ID, m *peer.Heartbeat) {
 	if n.log == nil {
 		return
 	}
 	if i := n.sightingOf(from); i >= 0 && m.From >= n.sightings[i].Incarnation && m.From >= n.plane.Node(from).Incarnation {
 		s, now := &n.sightings[i], n.env.Now()
-		if !s.Known || m.From > s.Incarnation { // it has had no time to hear anything
+		if !s.Known || m.From > s.Incarnation { // a new start has had no time to hear the coordinator
 			s.At = now
 		}
 		s.Node, s.Incarnation, s.heard, s.Known = from, m.From, now, true
 		s.index = m.Told
-		// A node that hears nothing does not count as heard.
+		// Count only a node that hears the coordinator as heard.
 		at, recent := n.hearing.saidAt(m.Heard)
 		if recent {
 			s.At = max(s.At, at)
@@ -233,7 +231,7 @@ func (n *Node) sightingOf(id env.ID) int {
 	return slices.IndexFunc(n.sightings, func(s sighting) bool { return s.Node == id })
 }
 
-// pushAll tells all nodes of what has changed, if this one leads.
+// pushAll sends all nodes the latest changes, if this node is the coordinator.
 func (n *Node) pushAll() {
 	if !n.leads {
 		return
@@ -245,11 +243,11 @@ func (n *Node) pushAll() {
 	}
 }
 
-// maxChanges bounds what a node is told at once, bytes. What is left follows when it has
-// said what it knows.
+// maxChanges bounds the changes in one message, in bytes. The rest follows when a heartbeat says
+// that the node knows these.
 const maxChanges = peer.MaxTail / 2
 
-// push tells a node what has changed since what it was told last.
+// push sends a node the changes since the index that its last heartbeat gave.
 func (n *Node) push(i int) {
 	s := &n.sightings[i]
 	m := peer.Configs{ControlHeader: n.says(), Last: n.plane.Index(), Number: n.say()}
@@ -259,19 +257,19 @@ func (n *Node) push(i int) {
 	n.sendPeer(s.Node, m.Encode(n.peerOut[:0]), uint64(s.Node), m.Told)
 }
 
-// told takes what the leader of the meta log says.
+// told takes the changes that the coordinator announces.
 func (n *Node) told(from env.ID, m *peer.Configs) {
 	if !n.ready {
 		return
 	}
 	n.leader, n.located = from, true
 	n.heardMeta(from, m.Number)
-	// What was in force only before this start was registered says nothing to it: it may be
-	// on its way since then.
+	// Ignore a state from before this start was registered: the message may have been delayed since
+	// then.
 	if m.Last < uint64(n.self.Incarnation) {
 		return
 	}
-	if n.isLeaving() { // it is told again
+	if n.isLeaving() { // the coordinator repeats the message
 		return
 	}
 	after, changes, err := control.DecodeChanges(m.Changes)
@@ -282,7 +280,7 @@ func (n *Node) told(from env.ID, m *peer.Configs) {
 	n.take(n.reader.Take(after, m.Told, m.Last, changes))
 }
 
-// tickMeta says that the node lives, lets the coordinator look, and repeats proposals.
+// tickMeta sends heartbeats, lets the coordinator decide, and repeats proposals.
 func (n *Node) tickMeta() {
 	now := n.env.Now()
 	if n.log != nil {
@@ -297,15 +295,15 @@ func (n *Node) tickMeta() {
 		n.nextBeat = now.Add(min(n.cluster.Shared.Heartbeat, n.cluster.Shared.Patience.Silence/6))
 		n.beat()
 	}
-	for i := 0; i < len(n.proposals); i++ { // one that is answered at once goes
+	for i := 0; i < len(n.proposals); i++ { // a proposal that is answered at once leaves the list
 		if p := &n.proposals[i]; now.Sub(p.sent) >= 4*shareEvery {
 			n.sendProposal(p)
 		}
 	}
 }
 
-// beat says that the node lives, to every member of the meta log: whoever leads it next
-// knows.
+// beat sends a heartbeat to every member of the meta log, so that the next leader has heard the
+// node too.
 func (n *Node) beat() {
 	if n.log != nil {
 		s := &n.sightings[n.sightingOf(n.self.Node)]
@@ -330,7 +328,7 @@ func (n *Node) beat() {
 	}
 }
 
-// coordinate proposes what the control plane needs.
+// coordinate proposes the commands that the control plane needs.
 func (n *Node) coordinate() {
 	seen := control.Seen{Now: n.env.Now(), Since: n.since}
 	for i := range n.sightings {
@@ -345,10 +343,10 @@ func (n *Node) coordinate() {
 	n.stepAside()
 }
 
-// stepAside hands the leading of the meta log over, once this node has no other duties and is
-// to have none; and while it leads a shard of which it hears no other member. Then it is more
-// likely deaf to them than they are all gone, and another coordinator, which hears them, can let
-// one of them lead.
+// stepAside hands over the leadership of the meta log in two cases. In the first, the node drains
+// and has no other duties left. In the second, the node leads a shard and hears no other member of
+// it. Then the node is probably deaf, and a coordinator that hears these members can make one of
+// them the leader.
 func (n *Node) stepAside() {
 	drained := n.plane.IsDraining(n.self.Node) && n.plane.Idle(n.self.Node)
 	if !drained && !n.hearsNoMember() {
@@ -356,7 +354,7 @@ func (n *Node) stepAside() {
 	}
 	for i := range n.sightings {
 		s := &n.sightings[i]
-		// A node may live whose member of the meta log has stopped: it could never take over.
+		// A live node may have a stopped member of the meta log, which could never take over.
 		if n.log.Answers(s.Node) && s.Known && n.env.Now().Sub(s.At) < n.cluster.Shared.Patience.Silence/2 {
 			n.log.Transfer(n.env, s.Node)
 			return
@@ -364,16 +362,16 @@ func (n *Node) stepAside() {
 	}
 }
 
-// hearsNoMember reports whether the node leads a shard of which it hears no other member, of two
+// hearsNoMember reports whether the node leads a shard and hears none of its other members, of two
 // at least.
 func (n *Node) hearsNoMember() bool {
 	return slices.ContainsFunc(n.groups, func(g *group.Group) bool { return g.HearsNobody(n.env) })
 }
 
-// Clients of the meta log: the address of a node in the upper half, and below it whether it
-// is for a group, or what the coordinator on it decides, or what leaders say of slots, or what
-// operators want. The meta log never forgets a client, so that each sort has a few of them,
-// and what finds its client at work waits for the next tick.
+// Clients of the meta log: the upper half is the address of a node. The lower half gives the sort
+// of proposal: of a group, of the coordinator, of a leader about a slot, of an operator, or a
+// registration. The meta log never forgets a client, so that each sort has a few of them. A
+// proposal that finds its client busy waits for the next tick.
 const (
 	coordinator = 1 << 31
 	aside       = 1 << 30
@@ -384,9 +382,9 @@ const (
 	decisions = 64 // of a coordinator, likewise
 )
 
-// want asks for a command, unless this client has one under way.
+// want proposes a command, unless this client has one under way.
 func (n *Node) want(client uint64, c *control.Command, g *group.Group) {
-	if n.self.Incarnation == 0 { // the numbers of its proposals begin with it
+	if n.self.Incarnation == 0 { // proposal numbers begin with the incarnation
 		return
 	}
 	client |= uint64(n.self.Node) << 32
@@ -400,7 +398,7 @@ func (n *Node) want(client uint64, c *control.Command, g *group.Group) {
 	n.sendProposal(&n.proposals[len(n.proposals)-1])
 }
 
-// proposeWishes asks for what the groups want.
+// proposeWishes proposes the commands that the groups want.
 func (n *Node) proposeWishes() {
 	for _, g := range n.groups {
 		if c, ok := g.Wish(n.env); ok {
@@ -409,7 +407,7 @@ func (n *Node) proposeWishes() {
 	}
 }
 
-// sendProposal sends a proposal to a member of the meta log, or puts it in here.
+// sendProposal sends a proposal to the leader of the meta log, or proposes it here.
 func (n *Node) sendProposal(p *proposal) {
 	p.sent = n.env.Now()
 	command := p.command.Append(nil)
@@ -431,7 +429,7 @@ func (n *Node) propose(from env.ID, m *peer.Propose) {
 	}
 }
 
-// outcomes tells what became of proposals.
+// outcomes hands out the outcomes of proposals and reads.
 func (n *Node) outcomes() {
 	for _, out := range slices.Clone(n.log.Outcomes()) {
 		switch {
@@ -454,8 +452,8 @@ func (n *Node) outcomes() {
 	}
 }
 
-// proposed takes what became of a proposal. Of what was superseded nobody knows it any
-// more; the next configuration tells.
+// proposed takes the outcome of a proposal. The meta log does not remember the result of a
+// superseded one; the next configuration shows the state.
 func (n *Node) proposed(client, number uint64, result []byte) {
 	i := slices.IndexFunc(n.proposals, func(p proposal) bool { return p.client == client && p.number == number })
 	if i < 0 {
@@ -481,8 +479,8 @@ func (n *Node) metaSettled() bool {
 	return n.log.Failure() != nil || status.Serving && !status.Joining
 }
 
-// Plane returns the control plane as this node has applied it, and up to which entry
-// of the meta log; nil if the node is no member.
+// Plane returns the control plane as this node has applied it, and the position of the last applied
+// entry of the meta log; nil if the node is no member.
 func (n *Node) Plane() (*control.Plane, metalog.Position) {
 	if n.sharing == nil || n.log == nil {
 		return nil, metalog.Position{}
@@ -502,7 +500,7 @@ func (n *Node) MetaQuorums() [][]metalog.MemberID {
 // MetaFile is the path of the file of a member of the meta log on its node's disk.
 const MetaFile = metaDir + "/" + metalog.FileName
 
-// Told returns up to which entry of the meta log the node knows what has changed.
+// Told returns the index of the meta log up to which the node knows the changes.
 func (n *Node) Told() uint64 {
 	if n.sharing == nil {
 		return 0
@@ -510,7 +508,8 @@ func (n *Node) Told() uint64 {
 	return n.reader.Index()
 }
 
-// Waits returns what the coordinator on this node is waiting for, if it is one.
+// Waits returns the steps that the coordinator holds back, and why; nil if this node is not the
+// coordinator.
 func (n *Node) Waits() []control.Wait {
 	if n.sharing == nil || !n.leads {
 		return nil

@@ -23,7 +23,7 @@ import (
 // Invariant: no slot is opened before the epoch of its shard is durable.
 type Node struct {
 	env      env.Env
-	cluster  *Cluster // as it was at first; what was created and dropped since is in catalog
+	cluster  *Cluster // as founded; later creations and drops are in catalog
 	started  env.Time
 	catalog  Catalog
 	slots    []*replica.Replica // in the order in which they were opened; dropped ones stay
@@ -48,20 +48,20 @@ type Node struct {
 	*sharing // nil: shards are not shared
 
 	in    wire.Message
-	asked wire.Message // what is being answered: the fields of its origin, the others are zero
+	asked wire.Message // the request being answered: the fields of its origin, the others are zero
 	out   []byte
 
 	acks, refusals, malformed uint64
 }
 
-// roomTimer fires when slots that the disk had no room for may try again: nobody
-// else might ask.
+// roomTimer fires when slots that the disk had no room for may try again, even if no other event
+// comes.
 const (
 	roomTimer env.TimerID = 1
 	roomEvery             = 20 * env.Millisecond
 )
 
-// nobody is the tenant in the keys of what is the node's own.
+// The keys of the node's own operations have this tenant.
 const nobody = uint64(tenant.Reserved)
 
 // NewNode returns the program of a node.
@@ -131,7 +131,7 @@ func (n *Node) diskDone(ev *env.Event) {
 	}
 	n.worked = int(i)
 	done := n.slots[i].Done(n.env, ev)
-	if n.sharing != nil { // what is durable here is not yet committed
+	if n.sharing != nil { // a record that is durable here is not yet committed
 		n.groupOf(int(i)).Done(n.env, int(i))
 		n.removeLate(int(i))
 	} else {
@@ -212,7 +212,7 @@ func (n *Node) slotOf(id tenant.ID, slot lineage.Slot) int {
 	return -1
 }
 
-// place says where in slots a slot is, -1 if it is not there any more.
+// place notes the index of a slot in slots, -1 if it is not there any more.
 func (n *Node) place(id tenant.ID, slot lineage.Slot, i int) {
 	k := keyed.Key{A: uint64(id), B: uint64(slot)}
 	at := n.placeOf.Find(k)
@@ -229,7 +229,7 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 	case n.identity.lost:
 		return wire.Corrupt
 	case !n.ready:
-		return wire.NotServing // which tenants are here is not known yet
+		return wire.NotServing // the node does not know its tenants yet
 	case n.sharing != nil:
 		return n.absent(m)
 	case n.catalog.Dropped(m.Tenant):
@@ -246,7 +246,7 @@ func (n *Node) unknown(m *wire.Message) wire.Code {
 	return wire.NotServing // it is placed here, but this start is not that far
 }
 
-// answer tells a client that what it asked for is durable, or why it is not.
+// answer tells a client that its request is durable, or why it is not.
 func (n *Node) answer(p *replica.Pending) {
 	m := &n.asked
 	p.Request.Restore(m)
@@ -263,8 +263,7 @@ func (n *Node) answer(p *replica.Pending) {
 	}
 }
 
-// ack acknowledges the change at seq; epoch is that of its record, if others share the
-// log.
+// ack acknowledges the change at seq. epoch is that of its record, in a replica group.
 func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq, epoch lineage.ShardEpoch) {
 	n.acks++
 	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(m.Slot), A: uint64(m.Tenant), B: uint64(seq)})

@@ -25,7 +25,7 @@ const (
 	stepMeta    = 0xfe            // any operation of the meta log, which has one under way at a time
 )
 
-// stepNames says, of the steps whose failure ends the process, what was tried.
+// stepNames describes the steps that end the process if they fail.
 var stepNames = [...]string{
 	stepMkdir: "syncing the node's root directory", stepOpen: "opening the node file", stepRead: "reading the node file",
 	stepSwept: "removing an empty directory", stepTenants: "making the directory of tenants",
@@ -38,7 +38,7 @@ const keyNodeFile uint16 = 0x180
 // nodeScript is the list of operations that writes the node file.
 type nodeScript struct {
 	diskops.List
-	written uint64 // how often the file was begun to be written in this incarnation
+	written uint64 // how often this incarnation has begun to write the file
 }
 
 // submit asks for an operation that belongs to no list.
@@ -54,14 +54,15 @@ func (n *Node) nodeFileKey(kind env.OpKind, id env.OpID) env.Key {
 
 // startCatalog begins to read the node file of earlier incarnations.
 func (n *Node) startCatalog() {
-	// A name whose sync may have failed is made anew: what is seen need not be durable.
+	// Make the directory anew: if its sync failed, the directory that the disk lists need not be
+	// durable.
 	//safety:tenants-directory-made-anew by=durable-ack on=disk-trouble
 	n.submit(stepIgnore, env.Op{Kind: env.OpRemove, Path: wal.TenantsDir}) // if it is empty; see sweep
 	n.submit(stepTenants, env.Op{Kind: env.OpMkdir, Path: wal.TenantsDir})
 	n.submit(stepMkdir, env.Op{Kind: env.OpSyncDir, Path: ""})
 }
 
-// nodeDone goes on when one of the node's own operations is done.
+// nodeDone handles the completion of one of the node's own operations.
 func (n *Node) nodeDone(ev *env.Event) {
 	switch step := diskops.NameOf(ev.Op).Purpose; {
 	case step == stepIgnore:
@@ -158,7 +159,7 @@ func (n *Node) scriptFailed(err env.Errno) {
 		n.env.Halt(fmt.Sprintf("node file: %s: %v", n.script.Kind(), err))
 		return
 	}
-	// Nothing happened yet that another start could see.
+	// No later start can see any of this yet.
 	n.submit(stepIgnore, env.Op{Kind: env.OpClose, File: nodeFile})
 	n.submit(stepIgnore, env.Op{Kind: env.OpRemove, Path: nodeTemp})
 	n.script.Clear()
@@ -172,13 +173,13 @@ func (n *Node) scriptFailed(err env.Errno) {
 	}
 }
 
-// catalogDurable goes on with what the node file was written for.
+// catalogDurable continues the work that waited for the node file.
 func (n *Node) catalogDurable() {
 	if n.identity.writing {
 		n.identityDurable()
 		return
 	}
-	if n.sharing != nil { // also if all that it was written for was let go meanwhile
+	if n.sharing != nil { // also if the node has released all these shards meanwhile
 		n.adopted()
 		return
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// removal removes what is left of dropped tenants, one tenant after the other and
-// one operation at a time, so that it costs the others as little as can be. It
-// works in the tenant's own directory only, and every step begins with a look at
-// what is there: a crash anywhere leaves it something to continue.
+// removal removes the files of dropped tenants, one tenant after the other and one operation at a
+// time, so that it costs the other tenants as little as possible. It works in the tenant's own
+// directory only. Every step begins with a listing of the directory, so that a start after a crash
+// continues from there.
 //
 //	tenants/{tenant}/wal            is renamed, durably, to
-//	tenants/{tenant}/trash          whose files are removed one by one,
+//	tenants/{tenant}/trash          its files are removed one by one,
 //	tenants/{tenant}                and then the directories themselves
 type removal struct {
 	waiting []tenant.ID  // the first one is under way
@@ -37,11 +37,10 @@ const removalTimer env.TimerID = 4
 // operation's kind.
 const keyRemoval uint16 = 0x1c0
 
-// trashDir returns where the data of a dropped tenant waits for its removal.
+// trashDir returns the directory where the data of a dropped tenant waits for its removal.
 func trashDir(id tenant.ID) string { return wal.TenantDir(id) + "/trash" }
 
-// removeLeftovers begins to remove what earlier incarnations left of dropped
-// tenants.
+// removeLeftovers begins to remove the files that earlier incarnations left of dropped tenants.
 func (n *Node) removeLeftovers() {
 	for _, name := range n.env.List(wal.TenantsDir) {
 		id, err := tenant.ParseID(strings.TrimSuffix(name, "/"))
@@ -51,10 +50,10 @@ func (n *Node) removeLeftovers() {
 	}
 }
 
-// remove removes everything of a tenant whose tombstone is durable.
+// remove removes the files of a tenant. Its tombstone must be durable.
 func (n *Node) remove(id tenant.ID) {
 	r := &n.removal
-	if r.paused && slices.Contains(r.waiting, id) { // the disk may let go of it by now
+	if r.paused && slices.Contains(r.waiting, id) { // the disk may be able to remove it by now
 		n.resumeRemoval()
 		return
 	}
@@ -69,7 +68,7 @@ func (n *Node) beginRemoval() {
 	n.lookAtRemoval()
 }
 
-// lookAtRemoval decides about the next step by what is there.
+// lookAtRemoval lists the tenant's directory and decides about the next step.
 func (n *Node) lookAtRemoval() {
 	r := &n.removal
 	id := r.waiting[0]
@@ -127,14 +126,14 @@ func (n *Node) removalTurn(turn diskops.Turn) {
 
 func (n *Node) removalDone(ev *env.Event) {
 	turn := n.removal.list.Done(ev)
-	if turn == diskops.Failed && ev.Err == env.NotExist { // the next look finds what is left
+	if turn == diskops.Failed && ev.Err == env.NotExist { // the next listing finds the rest
 		turn = n.removal.list.Tolerate()
 	}
 	n.removalTurn(turn)
 }
 
-// pauseRemoval lets the removal go on later, with another tenant if others wait: the disk may
-// not let go of this one for long.
+// pauseRemoval continues the removal later, with another tenant if others wait: the disk may not be
+// able to remove the files of this one for long.
 func (n *Node) pauseRemoval() {
 	r := &n.removal
 	if slices.Contains(r.waiting[1:], r.waiting[0]) { // it is to be removed again anyway

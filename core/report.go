@@ -13,40 +13,41 @@ import (
 	"github.com/tidaldb/tidalsim/core/replica"
 )
 
-// What nodes tell the coordinator of themselves, so that it can say how the cluster is, and
-// move shares to where they are needed. The coordinator asks all nodes again and again, and
-// numbers its questions: when a figure is told, it was true after the question was sent.
-// That is all that it says of a figure's age, whatever the network did to the messages.
+// Reports of nodes to the coordinator, which needs them to show the cluster's health and to move
+// shares to the slots that need them. The coordinator polls all nodes again and again, and numbers
+// its polls. A reported figure was true after its poll was sent. That bounds the figure's age,
+// whatever the network did to the messages.
 
-// pollEvery is the time between two questions.
+// pollEvery is the time between two polls.
 const pollEvery = 200 * env.Millisecond
 
-// polls is what the coordinator knows of its questions.
+// polls is the coordinator's record of its polls.
 type polls struct {
 	round peer.PollNumber // of the last one
 	next  env.Time        // when it asks again
 	sent  [64]env.Time    // when, by round modulo 64
 
-	// confirmed: what the node has applied is all that was decided until then, if isConfirmed.
+	// confirmed: the node has applied every entry that was decided until then; valid if
+	// isConfirmed.
 	confirmed   env.Time
 	isConfirmed bool
 }
 
-// reporting is what a node keeps between two reports.
+// reporting is a node's state between two reports.
 type reporting struct {
-	asker   env.ID // who asked last, and in which round; 0: nobody yet
+	asker   env.ID // the coordinator that polled last, and its round; 0: none yet
 	round   peer.PollNumber
 	reports peer.ReportNumber
-	figures peer.Figures        // that are being told
-	others  []peer.OtherFigures // of all shards in figures, which have parts of it
+	figures peer.Figures        // of the report in the making
+	others  []peer.OtherFigures // of all shards in figures, which hold slices of this list
 	slots   []peer.SlotFigures
 	windows []window
 	told    []told // by slot here
-	divided []int  // slots here whose tenants have several
+	divided []int  // slots here of tenants with several slots
 	urgent  []*group.Group
 }
 
-// window is since when a node counts the signals of a shard.
+// window is the start of a count of a shard's signals.
 type window struct {
 	shard   lineage.Shard
 	epoch   lineage.ShardEpoch
@@ -55,7 +56,7 @@ type window struct {
 	signals uint64
 }
 
-// told is what was told of a slot last.
+// told is the last report of a slot.
 type told struct {
 	refused [3]uint64
 	needs   [quota.Resources]control.Need
@@ -84,23 +85,23 @@ func (n *Node) poll() {
 	n.outcomes()
 }
 
-// stillLeads takes note that the node still led the meta log after a question was sent.
+// stillLeads notes that the node still led the meta log after a poll was sent.
 func (n *Node) stillLeads(round peer.PollNumber) {
 	if at, ours := n.polls.asked(round); ours {
 		n.polls.confirmed, n.polls.isConfirmed = max(at, n.polls.confirmed), true
 	}
 }
 
-// asked returns when a question was sent, false if it was not, or too long ago.
+// asked returns when a poll was sent; false if it was not, or too long ago.
 func (p *polls) asked(round peer.PollNumber) (env.Time, bool) {
 	return p.sent[round%64], round <= p.round && round+64 > p.round && round>>32 == p.round>>32
 }
 
-// maxFigures is how much a report tells of at most: a shard, another replica, a slot, and
-// four copies take 72 bytes each, or less, of the tail of a message.
+// maxFigures bounds the entries of a report. A shard, another replica, a slot, and four copies each
+// take at most 72 bytes of the tail of a message.
 const maxFigures = 3000
 
-// tell tells who asked in a round what there is to tell here.
+// tell reports everything here to the coordinator that polled.
 func (n *Node) tell(to env.ID, round peer.PollNumber) {
 	if !n.ready {
 		return
@@ -115,8 +116,9 @@ func (n *Node) tell(to env.ID, round peer.PollNumber) {
 	n.tellOf(n.groups)
 }
 
-// askAhead tells, without being asked, of the shards here of which a slot is in want of more
-// of its tenant's limits than was told last. It is as old as the last question.
+// askAhead reports, without a poll, the shards here with a slot that needs more of its tenant's
+// limits than the last report said. The report names the last poll, and its figures count as that
+// old.
 func (n *Node) askAhead() {
 	r := &n.reporting
 	if r.round == 0 {
@@ -139,7 +141,7 @@ func (n *Node) askAhead() {
 	}
 }
 
-// worse reports whether a slot is in want of something that it was not.
+// worse reports whether a slot is short of a resource, and needs it more than the last report said.
 func worse(needs, told [quota.Resources]control.Need) bool {
 	for r := range needs {
 		if needs[r] >= control.Short && needs[r] > told[r] {
@@ -149,8 +151,8 @@ func worse(needs, told [quota.Resources]control.Need) bool {
 	return false
 }
 
-// tellOf tells who asked last of the shards that the node leads among some. Who was deposed
-// may not know it, so that it says since when that may be.
+// tellOf reports, to the coordinator that polled last, the given groups that the node leads. A
+// deposed leader may not know it yet, so the report says when the leader was last certain.
 func (n *Node) tellOf(groups []*group.Group) {
 	r := &n.reporting
 	f := &r.figures
@@ -173,9 +175,9 @@ func (n *Node) tellOf(groups []*group.Group) {
 	n.sendReport(r.asker, r.round, f)
 }
 
-// pack adds a shard to a report that tells of so much already, with as many of its slots as
-// there is room for. It returns the slots that are left, how much is told, and whether that
-// is all of the shard.
+// pack adds a shard to a report that already has so many entries, with as many of its slots as
+// there is room for. It returns the slots that are left, the entries now, and whether the report
+// has all of the shard.
 func pack(f *peer.Figures, told int, s peer.ShardFigures) (left []peer.SlotFigures, now int, all bool) {
 	head := 1 + len(s.Others)
 	if told > 0 && told+head+min(1, len(s.Slots)) > maxFigures {
@@ -187,7 +189,7 @@ func pack(f *peer.Figures, told int, s peer.ShardFigures) (left []peer.SlotFigur
 	return left, told + head + fit, len(left) == 0
 }
 
-// copyOf tells of the replica of a shard here.
+// copyOf returns the figures of the replica of a shard here.
 func (n *Node) copyOf(g *group.Group) peer.CopyFigures {
 	c := peer.CopyFigures{Shard: g.Shard(), Known: true}
 	for _, i := range g.Numbers() {
@@ -198,7 +200,7 @@ func (n *Node) copyOf(g *group.Group) peer.CopyFigures {
 	return c
 }
 
-// figuresOf tells of a shard that the node leads.
+// figuresOf returns the figures of a shard that the node leads.
 func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
 	s := peer.ShardFigures{Shard: g.Shard(), Epoch: g.Epoch(), Whole: true}
 	f, total := &n.reporting, uint64(0)
@@ -207,7 +209,7 @@ func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
 		r := n.slots[i]
 		total += r.Counts().Signals
 		if r.Phase() != replica.Serving {
-			// What some of the slots hold is not what the shard holds.
+			// Figures that lack a slot are not the totals of the shard.
 			//safety:shard-told-whole by=health-truth on=reconfigure-under-fire
 			s.Whole = s.Whole && g.Ending(i)
 			continue
@@ -222,8 +224,8 @@ func (n *Node) figuresOf(g *group.Group) peer.ShardFigures {
 	return s
 }
 
-// throughput returns how many signals were committed since the last report, and how long
-// that is; nothing if the node has not led all the while, or slots came and went.
+// throughput returns how many signals were committed since the last report, and how long that is.
+// Both are 0 if the node has not led throughout, or if the set of slots has changed.
 func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
 	i := slices.IndexFunc(n.reporting.windows, func(w window) bool { return w.shard == g.Shard() })
 	if i < 0 {
@@ -233,7 +235,7 @@ func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
 	w := &n.reporting.windows[i]
 	last, now := *w, n.env.Now()
 	*w = window{shard: g.Shard(), epoch: g.Epoch(), slots: g.Changes(), from: now, signals: total}
-	// What other logs counted, or the same while others led, was not in the window.
+	// Signals of other slots, or from before this epoch, were not counted in the window.
 	//safety:throughput-of-one-set false by=health-truth on=shared-lifecycle
 	if last.epoch != w.epoch || last.slots != w.slots {
 		return 0, 0
@@ -241,7 +243,7 @@ func (n *Node) throughput(g *group.Group, total uint64) (uint64, env.Duration) {
 	return total - last.signals, max(now.Sub(last.from), 0) // a clock may step back
 }
 
-// slotFigures tells of a slot.
+// slotFigures returns the figures of a slot.
 func (n *Node) slotFigures(i int) peer.SlotFigures {
 	r, needs := n.slots[i], n.needs(i)
 	at, id, counts := r.State(), r.Identity(), r.Counts()
@@ -256,11 +258,11 @@ func (n *Node) slotFigures(i int) peer.SlotFigures {
 	return s
 }
 
-// needs returns how much a slot is in want of its tenant's limits.
+// needs returns how much a slot needs of each of its tenant's limits.
 func (n *Node) needs(i int) (needs [quota.Resources]control.Need) {
 	r, told := n.slots[i], &n.reporting.told[i]
 	at, refused := r.State(), r.Counts().Refused
-	more := func(of quota.Resource) bool { // who leads anew counts from 0
+	more := func(of quota.Resource) bool { // a new leader counts from 0
 		now, last := refused[of-1], told.refused[of-1]
 		return now > last || now > 0 && now < last
 	}
@@ -272,7 +274,7 @@ func (n *Node) needs(i int) (needs [quota.Resources]control.Need) {
 	return needs
 }
 
-// sendReport sends what is to be told, or takes it, if it is this node that asks.
+// sendReport sends a report, or takes it if this node polled.
 func (n *Node) sendReport(to env.ID, round peer.PollNumber, f *peer.Figures) {
 	n.reporting.reports++
 	number := n.reporting.reports

@@ -16,10 +16,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// The part of a node that shares its shards with others: its groups, the epochs that
-// are durable here, and what the control plane is told and tells (meta.go).
+// A node's side of its replica groups: the groups, the epochs that are durable here, and the
+// exchange with the control plane (meta.go).
 
-// shareTimer fires again and again: what was not answered is repeated.
+// shareTimer fires periodically: the node repeats its unanswered messages.
 const (
 	shareTimer env.TimerID = 3
 	shareEvery             = 20 * env.Millisecond
@@ -31,11 +31,11 @@ const (
 	keyMeta uint16 = 0x2c0
 )
 
-// firstShared is the number of the first replica that is shared: the handles of one
-// before it are the meta log's.
+// firstShared is the number of the first replica of a group. A replica with a lower number would
+// have the file handles of the meta log.
 const firstShared = 1
 
-// sharing is what a node has more whose shards are shared.
+// sharing is the state of a node's replica groups.
 type sharing struct {
 	node     *Node
 	self     control.Member
@@ -43,23 +43,23 @@ type sharing struct {
 	groupAt  keyed.List[int] // by shard: where in groups it was when it was asked for last
 	groupBy  []*group.Group  // by slot
 	adopting []adoption
-	// unadopted: when groups were asked last for epochs to adopt, none could be.
+	// unadopted: the node could adopt no epoch when it last asked the groups.
 	unadopted bool
 	ticks     uint32
 	released  []released
-	leavings  []wal.Identity // slots that others hold now, to be removed
+	leavings  []wal.Identity // slots that other nodes hold now, to be removed
 	leaving   int            // operations of that under way
 	left      uint64         // operations of that so far
 
 	leaveFailed bool          // an operation of the slot that is being removed has failed
 	leavePause  diskops.Pause // the last pause; 0: there was none since a slot was removed
-	leaveAgain  env.Time      // until then nothing is removed
+	leaveAgain  env.Time      // until then the node removes nothing
 	reading     group.Read    // that is being handed to its group
 	inbox       peer.Inbox
 	peerOut     []byte
 	tenancy     tenancy
 	reporting
-	changes []control.Change // that are being told
+	changes []control.Change // of a message in the making, or from the plane
 	meta
 }
 
@@ -69,8 +69,8 @@ type adoption struct {
 	epoch lineage.ShardEpoch
 }
 
-// released is a shard that the node held once, and since which entry of the meta log
-// it does not.
+// released is a shard that the node held once, and the index of the meta log's entry that took it
+// away.
 type released struct {
 	shard lineage.Shard
 	index uint64
@@ -82,13 +82,13 @@ func newSharing(n *Node) *sharing {
 	return s
 }
 
-// startSharing begins what does not wait for the node file.
+// startSharing begins the part of a start that does not wait for the node file.
 func (n *Node) startSharing() {
 	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
 }
 
-// stepShared handles an event that is the meta log's or another node's, and reports
-// whether it was.
+// stepShared handles an event of the meta log or a message of another node, and reports whether it
+// was one.
 func (n *Node) stepShared(ev *env.Event) bool {
 	if n.stepMeta(ev) {
 		return true
@@ -115,14 +115,14 @@ func (n *Node) stepShared(ev *env.Event) bool {
 			wants = wants || higher
 		}
 	}
-	if wants { // nobody else has heard of anything since they were asked last
+	if wants { // otherwise no group has heard of another epoch since
 		n.adoptEpochs()
 	}
 	return true
 }
 
-// works takes note of the slot that a message is about. One about a whole shard counts as
-// work for slot 0 of tenant 0: the status of a node is part of its trace, and was always so.
+// works notes the slot that a message is about. A message about a whole shard counts as work for
+// slot 0 of tenant 0: the status of a node is part of its trace, and was always so.
 func (n *Node) works(m peer.ShardMessage) {
 	var of peer.LogHeader
 	if log, ok := m.(peer.LogMessage); ok {
@@ -154,13 +154,13 @@ func (n *Node) group(shard lineage.Shard) *group.Group {
 // groupOf returns the group of a slot here.
 func (n *Node) groupOf(i int) *group.Group { return n.groupBy[i] }
 
-// openShards opens what the founding configuration places here. What was decided since
-// will be told.
+// openShards opens the shards that the founding configuration places here. The coordinator
+// announces later decisions.
 func (n *Node) openShards() {
 	plane := n.cluster.Shared.founded
 	for i := range plane.Shards() {
-		// What its slots hold is looked at; the configuration is void until a life appears
-		// in it, and then it is told.
+		// Open the slots to know their logs. The founding configuration is void until an
+		// incarnation appears in it; then the coordinator announces it.
 		if s := &plane.Shards()[i]; slices.Contains(s.Replicas, n.self.Node) {
 			n.openGroup(s)
 		}
@@ -170,11 +170,11 @@ func (n *Node) openShards() {
 	n.beat()
 }
 
-// configureShard takes the configuration of a shard: the node has, or is to have, a
-// replica of it, or has no longer.
+// configureShard takes the configuration of a shard. The configuration gives the node a replica,
+// changes its set, or takes the replica away.
 func (n *Node) configureShard(s *control.Shard) {
 	for _, gone := range n.released {
-		if gone.shard == s.ID && s.Index <= gone.index { // that was before others held it
+		if gone.shard == s.ID && s.Index <= gone.index { // from before the node released the shard
 			return
 		}
 	}
@@ -192,8 +192,8 @@ func (n *Node) configureShard(s *control.Shard) {
 	}
 }
 
-// release lets go of a shard that others hold now, with all that is here of it; index
-// is that of the entry of the meta log that says so.
+// release lets go of a shard that other nodes hold now, and removes its slots here. index is that
+// of the meta log's entry that took the shard away.
 func (n *Node) release(g *group.Group, index uint64) {
 	n.released = slices.DeleteFunc(n.released, func(r released) bool { return r.shard == g.Shard() })
 	n.released = append(n.released, released{g.Shard(), index})
@@ -212,8 +212,8 @@ func (n *Node) release(g *group.Group, index uint64) {
 	n.removeLeavings()
 }
 
-// removeLeavings removes the directories of slots that were let go, one after the
-// other. A start that finds some of their files is told again that others hold them.
+// removeLeavings removes the directories of released slots, one after the other. A start that finds
+// some of their files learns again that other nodes hold them.
 func (n *Node) removeLeavings() {
 	if n.leaving > 0 || len(n.leavings) == 0 || n.leaveAgain > n.env.Now() {
 		return
@@ -234,13 +234,13 @@ func (n *Node) submitLeaving(id wal.Identity, kind env.OpKind, path string) {
 	n.env.Submit(env.Op{Kind: kind, Path: path, ID: diskops.Name{Purpose: stepLeave}.ID(), Key: key})
 }
 
-// isLeaving reports whether slots that were let go are being removed. Until they are
-// gone the node takes no other configuration: it could be told to hold one of them
-// again, and would begin it under the hands of who removes it.
+// isLeaving reports whether directories of released slots are being removed. Until they are gone
+// the node takes no other configuration: a re-placement could create a directory while it is still
+// being removed.
 func (n *Node) isLeaving() bool { return n.leaving > 0 || len(n.leavings) > 0 }
 
-// leavingDone goes on when one of these operations is done. If one of a slot's has failed, the
-// slot is removed again after a pause.
+// leavingDone handles the completion of one of these operations. If an operation of a slot has
+// failed, the node removes the slot again after a pause.
 func (n *Node) leavingDone(ev *env.Event) {
 	n.leaveFailed = n.leaveFailed || ev.Err != env.OK && ev.Err != env.NotExist
 	if n.leaving--; n.leaving > 0 {
@@ -271,7 +271,7 @@ func (n *Node) openGroup(s *control.Shard) *group.Group {
 	return g
 }
 
-// adoptEpochs begins to make epochs durable that groups have heard of, all at once.
+// adoptEpochs begins to make the epochs durable that groups have heard of, all at once.
 func (n *Node) adoptEpochs() {
 	n.unadopted = !n.ready || len(n.adopting) > 0 || n.script.Busy()
 	if n.unadopted {
@@ -290,12 +290,12 @@ func (n *Node) adoptEpochs() {
 		next.lead(a.shard)
 		next.epochOf(a.shard).epoch = a.epoch
 	}
-	// Who says something in an epoch will never heed a lower one, also after a restart.
+	// A node that has spoken in an epoch must reject lower ones, also after a restart.
 	n.scriptCatalog(&next)
 	n.runScript()
 }
 
-// adopted goes on in the epochs that are durable now.
+// adopted continues in the epochs that are durable now.
 func (n *Node) adopted() {
 	done := n.adopting
 	n.adopting = nil
@@ -311,13 +311,13 @@ func (n *Node) adopted() {
 	n.adoptEpochs()
 }
 
-// ours reports whether a request to a slot here may be served here: changes and their
-// sessions by who leads, and reads by every replica.
+// ours reports whether a request to a slot here may be served here. The leader serves every
+// request, and each replica serves queries.
 func (n *Node) ours(i int, m *wire.Message) bool {
 	return n.groupOf(i).Role() == group.Leading || m.Kind == wire.Query
 }
 
-// leaderOf returns which other node leads the shard of a request's slot, if one is known to.
+// leaderOf returns the other node that leads the shard of a request's slot, if this node knows one.
 func (n *Node) leaderOf(m *wire.Message) wire.NotLeader {
 	shard, known := n.home(m.Tenant, m.Slot)
 	if !known {
@@ -360,7 +360,7 @@ func (s *sharing) AnswerRead(slot int, r *group.Read, code wire.Code) {
 	}, &m)
 }
 
-// tick repeats what was not answered.
+// tick repeats unanswered messages, and gives the groups and the control plane their turn.
 func (n *Node) tick() {
 	n.ticks++
 	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))

@@ -14,20 +14,20 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Commands of operators to a cluster whose shards are shared. The coordinator puts them
-// into the meta log; any other node says who that is. An operator repeats its command until
-// it is answered, and each time the coordinator looks at what has become of it, so that it
-// remembers nobody:
+// Commands of operators to a cluster of replica groups. The coordinator proposes them to the meta
+// log; any other node names the coordinator. An operator repeats its command until the coordinator
+// answers. At each repetition the coordinator looks at the state of the control plane, so that it
+// need not remember any operator:
 //
-//	what is wanted         is answered when
+//	command                the coordinator answers when
 //	CreateTenant           every slot's log has its limits
 //	Configure              the limits hold in every slot
-//	DropTenant             nobody serves any slot, and never will
-//	Drain                  the node leads nothing and is in no set
+//	DropTenant             no node serves any slot, or ever will
+//	Drain                  the node leads nothing and is in no in-sync set
 //	Undrain                the node may have duties
 //	AcceptLoss             the shard has a set that a leader can come from
 //
-// A command that would be refused is refused at once, with no effect.
+// The coordinator refuses an illegal command at once, with no effect.
 
 // steer handles an operator's command.
 func (n *Node) steer(from env.ID, m *wire.Message) {
@@ -44,7 +44,7 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 	case n.accomplishedBy(&c):
 		n.accomplished(from, m, 0)
 	case n.underWay(&c):
-		// It is answered when it is asked for again.
+		// A repetition of the command gets the answer.
 	default:
 		if refusal := n.plane.Judge(&c); refusal != control.Done {
 			n.refuse(from, m, n.whyNot(&c, refusal))
@@ -60,7 +60,7 @@ func steers(k control.Kind) bool {
 	return slices.Contains([]control.Kind{control.CreateTenant, control.Configure, control.DropTenant, control.Drain, control.Undrain, control.AcceptLoss}, k)
 }
 
-// coordinatorHint returns which other node leads the meta log, if one is known to.
+// coordinatorHint returns the other node that leads the meta log, if this node knows one.
 func (n *Node) coordinatorHint() wire.NotLeader {
 	if n.located && n.meta.leader != n.self.Node {
 		return wire.NotLeader{Known: true, Leader: n.meta.leader}
@@ -68,7 +68,7 @@ func (n *Node) coordinatorHint() wire.NotLeader {
 	return wire.NotLeader{}
 }
 
-// accomplishedBy reports whether what a command asks for is so.
+// accomplishedBy reports whether the effect of a command is there.
 func (n *Node) accomplishedBy(c *control.Command) bool {
 	switch c.Kind {
 	case control.CreateTenant, control.Configure:
@@ -85,7 +85,7 @@ func (n *Node) accomplishedBy(c *control.Command) bool {
 	return n.plane.Node(c.Node) != nil && !n.plane.IsDraining(c.Node)
 }
 
-// underWay reports whether what a command asks for has been decided, and takes its time.
+// underWay reports whether a command is decided and its effect is still to come.
 func (n *Node) underWay(c *control.Command) bool {
 	switch c.Kind {
 	case control.CreateTenant, control.Configure:
@@ -109,7 +109,7 @@ func same(t *control.Tenant, c *control.Command) bool {
 		slices.Equal(t.Config.Residency, c.Config.Residency) && (c.Kind == control.Configure || slices.Equal(t.Shards, c.Shards))
 }
 
-// codes are the refusals of the control plane as an operator is told of them.
+// codes maps the refusals of the control plane to the codes that an operator gets.
 var codes = map[control.Refusal]wire.Code{
 	control.UnknownTenant: wire.UnknownTenant, control.TenantExists: wire.TenantExists, control.TenantDropped: wire.TenantDropped,
 	control.Dropping: wire.UnknownTenant, control.Stale: wire.VersionConflict, control.InvalidConfig: wire.InvalidConfig,
@@ -117,7 +117,7 @@ var codes = map[control.Refusal]wire.Code{
 	control.NothingLost: wire.NotNow,
 }
 
-// whyNot tells a refusal of the control plane.
+// whyNot returns the operator's answer for a refusal of the control plane.
 func (n *Node) whyNot(c *control.Command, refusal control.Refusal) (out replica.Outcome) {
 	code, known := codes[refusal]
 	if !known {
@@ -134,19 +134,19 @@ func (n *Node) whyNot(c *control.Command, refusal control.Refusal) (out replica.
 	return out
 }
 
-// Uses of slots, as the coordinator was told.
+// Uses of slots, as leaders reported them.
 
 // balancers is how many tenants are balanced at once.
 const balancers = 16
 
-// tenantUse is what was told of a tenant's slots last.
+// tenantUse is the last reported use of a tenant's slots.
 type tenantUse struct {
 	tenant tenant.ID
 	uses   []control.Use
 }
 
-// balance notes what a slot's sequencer says of it, and balances the tenant, unless it has
-// one slot, which has all.
+// balance notes the use that the leader of a slot reports, and balances the tenant. A tenant with
+// one slot needs no balance once the slot has all of the limits.
 func (n *Node) balance(id tenant.ID, slot lineage.Slot, use control.Use) {
 	t := n.plane.Tenant(id)
 	if t == nil || int64(slot) >= int64(len(t.Slots)) || len(t.Slots) == 1 && t.InForce() && t.Room() == (quota.Share{}) {
@@ -164,8 +164,8 @@ func (n *Node) balance(id tenant.ID, slot lineage.Slot, use control.Use) {
 	n.grant(t, u.uses)
 }
 
-// rebalance looks at the tenants that have changed since an entry: what one slot has given
-// up is there for the others now.
+// rebalance balances the tenants that have changed since an entry: a slot may have given up a share
+// that the others can have now.
 func (n *Node) rebalance(since uint64) {
 	if !n.leads {
 		return
@@ -178,7 +178,7 @@ func (n *Node) rebalance(since uint64) {
 	}
 }
 
-// grant asks for the next grant that a tenant's slots need, if there is one.
+// grant proposes the next grant that a tenant's slots need, if there is one.
 func (n *Node) grant(t *control.Tenant, uses []control.Use) {
 	id := t.Config.ID
 	if c, wants := control.Balance(t, uses); wants {

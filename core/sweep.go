@@ -8,10 +8,10 @@ import (
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
-// A directory is made durable by a sync of the one above it, and if that fails,
-// nobody knows whether a later one makes up for it (docs/decisions/0008-failed-fsync.md).
-// Nothing is put into a directory before its sync succeeded, so one that is empty at
-// a start may be such a one: it is removed, and made anew when it is needed.
+// A sync of the directory above makes a directory durable. If that sync fails, a later one may not
+// make up for it (docs/decisions/0008-failed-fsync.md). The node puts nothing into a directory
+// before the sync has succeeded. So the sync of a directory that is empty at a start may have
+// failed: the node removes the directory, and makes it again when it needs it.
 
 // sweep removes empty directories, the deepest first, and then opens the slots.
 func (n *Node) sweep() {
@@ -27,7 +27,7 @@ func (n *Node) sweep() {
 	}
 }
 
-// swept goes on when one of the directories is removed.
+// swept counts the removals, and sweeps again after the last one.
 func (n *Node) swept() {
 	if n.sweeping--; n.sweeping == 0 {
 		n.sweep()
@@ -43,7 +43,7 @@ func emptyBelow(e env.Env, dir string, list []string) []string {
 		}
 		path := dir + "/" + name
 		if len(e.List(path)) == 0 {
-			// A directory that is seen need not be durable; one that is empty holds nothing.
+			// A directory that the disk lists need not be durable; an empty one holds nothing.
 			//safety:empty-directories-made-anew by=durable-ack on=disk-trouble
 			list = append(list, path)
 			continue

@@ -19,16 +19,15 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Which tenants there are, as a node that shares its shards has been told: those that the
-// cluster was founded with, and what has changed since. A node is told of all of them,
-// because it may be told to hold any shard; and in the order in which it was decided, so
-// that whoever is told to lead a shard knows of each tenant that was created in it or
-// dropped from it before.
+// tenancy is the list of tenants as a node of replica groups knows it: the founding tenants and the
+// later changes. The coordinator announces every change to every node, because a node may get a
+// replica of any shard. A node takes the changes in the order of the decisions. So the leader of a
+// shard knows each tenant that was created in it or dropped from it before the leader was elected.
 //
-//	told of            a node with a replica of a slot's shard
+//	change             a node with a replica of a slot's shard
 //	a tenant           opens the slot
-//	another grant      as the leader: appends a record with it, and says when it is in force
-//	a drop             serves the slot no more; as the leader: says so, once nothing of it is under way
+//	another grant      as the leader: appends a record with it, and reports when it is in force
+//	a drop             stops serving the slot; as the leader: reports when no work of it is left
 //	a tombstone        removes the slot with its files
 type tenancy struct {
 	changed []control.Tenant // ascending; those that were created or changed since the founding
@@ -36,7 +35,7 @@ type tenancy struct {
 	drains  []env.ID         // nodes that are to have no duties, ascending
 }
 
-// tenant returns a tenant, nil if there is none as far as is known here.
+// tenant returns a tenant, nil if this node knows of none.
 func (n *Node) tenant(id tenant.ID) *control.Tenant {
 	if i, found := n.tenancy.find(id); found {
 		return &n.tenancy.changed[i]
@@ -56,7 +55,7 @@ func (t *tenancy) isDropped(id tenant.ID) bool {
 	return found
 }
 
-// home returns the shard of a slot; false if there is no such slot as far as is known here.
+// home returns the shard of a slot; false if this node knows of no such slot.
 func (n *Node) home(id tenant.ID, slot lineage.Slot) (lineage.Shard, bool) {
 	if t := n.tenant(id); t != nil && int64(slot) < int64(len(t.Shards)) {
 		return t.Shards[slot], true
@@ -77,7 +76,7 @@ func (n *Node) belongs(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
 	return err == nil && want == slot
 }
 
-// dropping reports whether a tenant is being dropped, as far as is known here.
+// dropping reports whether this node knows of a tenant that is being dropped.
 func (n *Node) dropping() bool {
 	return slices.ContainsFunc(n.tenancy.changed, func(t control.Tenant) bool { return t.Dropping })
 }
@@ -107,7 +106,7 @@ func (n *Node) ends(id tenant.ID) bool {
 	return found && n.tenancy.changed[i].Dropping
 }
 
-// take heeds what has changed in the control plane, in order.
+// take applies the changes of the control plane, in order.
 func (n *Node) take(changes []control.Change) {
 	for i := range changes {
 		switch c := &changes[i]; {
@@ -139,7 +138,7 @@ func (n *Node) takeNode(c *control.Node) {
 	}
 }
 
-// takeTenant opens what is to be here of a tenant, and notes what its slots are granted.
+// takeTenant opens the slots of a tenant that belong here, and notes their grants.
 func (n *Node) takeTenant(c *control.Tenant) {
 	i, found := n.tenancy.find(c.Config.ID)
 	if !found {
@@ -173,8 +172,8 @@ func entitled(s *control.Slot) record.Limits {
 	}
 }
 
-// takeTombstone removes what is here of a tenant that ended, whether its slots were opened
-// or not: an earlier life may have left it.
+// takeTombstone removes the slots and the files of a tenant that ended. An earlier incarnation may
+// have left files of slots that are not open.
 func (n *Node) takeTombstone(id tenant.ID) {
 	if i, found := n.tenancy.find(id); found {
 		n.tenancy.changed = slices.Delete(n.tenancy.changed, i, i+1)
@@ -194,16 +193,15 @@ func (n *Node) takeTombstone(id tenant.ID) {
 	n.removeRest(id)
 }
 
-// removeRest removes what is here of a tenant that ended.
+// removeRest removes the files of a tenant that ended.
 func (n *Node) removeRest(id tenant.ID) {
 	if slices.Contains(n.env.List(wal.TenantsDir), id.String()+"/") {
 		n.remove(id)
 	}
 }
 
-// removeLate looks once more at what is left of a tenant that ended while its slot was
-// being opened: the operation that was under way then may have made something since, and
-// the removal that is under way may not have seen it.
+// removeLate removes the files of an ended tenant once more if its slot was still opening when the
+// tenant ended. The operation under way then may have made a file that the removal did not see.
 func (n *Node) removeLate(i int) {
 	r := n.slots[i]
 	id := r.Identity().Tenant
@@ -213,7 +211,7 @@ func (n *Node) removeLate(i int) {
 	n.removeRest(id)
 }
 
-// openHomes opens every slot of a shard that is to be here.
+// openHomes opens every slot of a shard that belongs here.
 func (n *Node) openHomes(g *group.Group) {
 	for _, i := range n.cluster.InShard(g.Shard()) {
 		p := &n.cluster.Placements[i]
@@ -234,10 +232,10 @@ func (n *Node) openHomes(g *group.Group) {
 	}
 }
 
-// openShared opens a slot of a shard, unless its tenant is being dropped: nobody will ever
-// serve it.
+// openShared opens a slot of a shard, unless its tenant is being dropped: no node will ever serve
+// it.
 func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) {
-	// Not a byte of a tenant is where it does not allow it, whoever asks for it.
+	// No byte of a tenant reaches a region outside its residency, whatever the placement says.
 	if t.Dropping || !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node)) {
 		return
 	}
@@ -257,8 +255,8 @@ func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) 
 	r.Open(n.env, n.started)
 }
 
-// tickTenancy does what the leader of a slot owes the control plane: grants that its log
-// lacks are appended, and what holds is said, a slot after the other.
+// tickTenancy does the duties of slots' leaders towards the control plane, slot by slot: it appends
+// grants that a log lacks, and reports those in force.
 func (n *Node) tickTenancy() {
 	for i := range n.tenancy.changed {
 		t := &n.tenancy.changed[i]
@@ -276,8 +274,8 @@ func (n *Node) tickTenancy() {
 	}
 }
 
-// close says that a slot of a tenant that is dropped is not served here: what is of it is
-// done, or there is nothing.
+// close reports that a slot of a dropped tenant is not served here: its work is done, or the slot
+// is not here.
 func (n *Node) close(t *control.Tenant, slot lineage.Slot, g *group.Group, at int) {
 	if !t.Slots[slot].Closed && (at < 0 || g.Ended(at)) {
 		k := g.Known()
@@ -285,8 +283,9 @@ func (n *Node) close(t *control.Tenant, slot lineage.Slot, g *group.Group, at in
 	}
 }
 
-// renew appends what a slot is granted. What was charged under another grant comes before
-// it in the log, so that it takes its turn, and until then nothing more is charged.
+// renew appends the grant of a slot to its log. The log must hold every change that was charged
+// under the earlier grant before it holds this one. So the grant waits for the slot's turn, and the
+// slot charges nothing meanwhile.
 func (n *Node) renew(at int) {
 	r := n.slots[at]
 	if !r.Outdated() || r.Closed() {
@@ -302,7 +301,7 @@ func (n *Node) renew(at int) {
 	}
 }
 
-// renewInTurn is renew once all that was charged before is in the log.
+// renewInTurn is renew once all changes that were charged before are in the log.
 func (n *Node) renewInTurn(at int) {
 	if !n.ends(n.slots[at].Identity().Tenant) {
 		n.slots[at].Reopen()
@@ -310,18 +309,18 @@ func (n *Node) renewInTurn(at int) {
 	}
 }
 
-// renewed appends the record.
+// renewed appends the record of the grant.
 func (n *Node) renewed(at int) {
 	if r := n.slots[at]; r.Outdated() {
 		r.Renew(n.env)
 	}
 }
 
-// report says what holds of a slot in its log.
+// report reports the grant that is in force in a slot's log.
 func (n *Node) report(t *control.Tenant, slot lineage.Slot, at int) {
 	s, r := &t.Slots[slot], n.slots[at]
-	// A grant that is appended and not committed may come to nothing, and another one would
-	// lead with what was granted before.
+	// Report only a committed grant: another one may never be committed, and then the next leader
+	// uses the grant before it.
 	//safety:grant-held-when-committed false by=shares on=shares-under-fire
 	if r.Phase() != replica.Serving || r.State().Limits.Version != s.Granted {
 		return
@@ -333,7 +332,7 @@ func (n *Node) report(t *control.Tenant, slot lineage.Slot, at int) {
 	n.wantAside(&control.Command{Kind: control.Hold, Tenant: t.Config.ID, Slot: slot, Base: s.Granted, Share: holds})
 }
 
-// wantAside asks for a command that concerns a slot, one at a time.
+// wantAside proposes a command about a slot, one at a time.
 func (n *Node) wantAside(c *control.Command) {
 	fault.Hit(n.env, fault.SlotReporting, env.Key{Kind: uint16(c.Slot), A: uint64(c.Tenant), B: uint64(c.Kind)})
 	n.want(aside, c, nil)

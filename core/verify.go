@@ -8,30 +8,31 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// A leader whose set is below min confirms reads by the meta log as well: the eligible
-// member may have been made the leader of a set of its own, and no member of this one
-// would know. A member of the meta log reads it for any node; others ask one.
+// A leader of a set below min confirms reads by the meta log as well. The control plane may have
+// made the eligible member the leader of a set of its own, and no member of the old set would know.
+// A member of the meta log reads it for any node; other nodes ask its leader.
 
-// verification is a question whether a process leads a shard in an epoch, for which a read
-// of the meta log is under way here.
+// verification is a question whether a process leads a shard in an epoch. A read of the meta log
+// that answers it is under way here.
 type verification struct {
 	token uint64 // of the read
 	by    control.Member
 	shard lineage.Shard
 	epoch lineage.ShardEpoch
-	round peer.Round // of confirmations, of the one that asks
+	round peer.Round // of confirmations, counted by the asking leader
 }
 
-// verifying marks the tokens of these reads: those of polls are the rounds of polls.
+// verifying marks the tokens of these reads. Other tokens are the numbers of polls, or have
+// hearingBit.
 const verifying = 1 << 63
 
-// Verify implements group.Owner. What is lost, or refused, is asked again. A read that is
-// done at once would tell the group of it amid the call that asks, so it begins behind that.
+// Verify implements group.Owner. The group asks again if a question is lost or refused. The node
+// begins the read after the present call, because a read that is done at once calls the group back.
 func (s *sharing) Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
 	s.wanted = append(s.wanted, verification{by: s.self, shard: shard, epoch: epoch, round: round})
 }
 
-// verifyWanted asks what the groups want to be verified.
+// verifyWanted asks the questions that the groups have noted.
 func (n *Node) verifyWanted() {
 	for len(n.wanted) > 0 {
 		v := n.wanted[0]
@@ -46,8 +47,8 @@ func (n *Node) verifyWanted() {
 	}
 }
 
-// verify begins a read of the meta log for a node. What was asked before under the same
-// round is not asked twice.
+// verify begins a read of the meta log for a node's question. It drops the node's earlier questions
+// about the shard under another epoch or round: their answers no longer count.
 func (n *Node) verify(v verification) {
 	if n.log == nil {
 		return
@@ -63,8 +64,8 @@ func (n *Node) verify(v verification) {
 	}
 }
 
-// readForVerification answers a question when its read is done: what is applied here is all
-// that was decided before the read began.
+// readForVerification answers a question when its read is done. By then this node has applied every
+// entry that was decided before the read began.
 func (n *Node) readForVerification(token uint64, failed bool) {
 	i := slices.IndexFunc(n.verifications, func(v verification) bool { return v.token == token })
 	if i < 0 {
@@ -83,7 +84,7 @@ func (n *Node) readForVerification(token uint64, failed bool) {
 	n.sendPeer(v.by.Node, m.Encode(n.peerOut[:0]), uint64(v.shard), uint64(v.round))
 }
 
-// isVerified takes the answer.
+// isVerified hands the answer to the group.
 func (n *Node) isVerified(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
 	if g := n.group(shard); g != nil {
 		g.Verified(n.env, epoch, round)

@@ -60,10 +60,10 @@ var faceless = map[string]int{
 	"harness/verdict":     1,
 
 	"host":         0,
-	"host/disk":    1,
+	"host/disk":    0,
 	"host/frame":   0,
 	"host/live":    0,
-	"host/local":   2,
+	"host/local":   0,
 	"host/meter":   0,
 	"host/network": 0,
 	"host/probe":   0,

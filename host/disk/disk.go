@@ -124,7 +124,7 @@ func (d *Disk) Submit(op env.Op) {
 	}
 }
 
-// enqueue puts a task into the chains whose order it keeps.
+// enqueue puts a task into its chains.
 func (d *Disk) enqueue(t *task) {
 	switch op := &t.op; op.Kind {
 	case env.OpCreate, env.OpOpen:

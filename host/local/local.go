@@ -1,8 +1,8 @@
-// Package local runs a whole cluster on this machine: real nodes whose shards are replica groups,
-// on real files and loopback TCP, each with its probe, all in this process. An operator brings its
-// tenants to the desired state, and a client can be set to work.
+// Package local runs a whole cluster on this machine: real nodes with shards that are replica
+// groups, on real files and loopback TCP, each with its probe, all in this process. An operator
+// brings its tenants to the desired state, and a client can be set to work.
 //
-// It is for people who want to look at a cluster: at its health, at its metrics, at the effect of a
+// It serves engineers that look at a cluster: at its health, at its metrics, at the effect of a
 // tenants file. It does not judge the cluster; the scenarios of the virtual world do.
 //
 // The one rule to remember: the founding configuration is that of the first start. Data of a

@@ -77,7 +77,7 @@ func judgeBudget(run *observe.Run, _ Options) Report {
 }
 
 func judgeLeave(v *verdict, run *observe.Run, l *observe.Leave) {
-	if l.Left >= l.Min || !drainedAt(&run.Budget, l.Node, l.Index) || hurtBefore(&run.Availability, l.Node, l.At) {
+	if l.Left >= l.Min || l.Restarted || !drainedAt(&run.Budget, l.Node, l.Index) || hurtBefore(&run.Availability, l.Node, l.At) {
 		return
 	}
 	v.find("below-min", l.At, nil, "shard %d: node %d, which was drained, left the set in version %d, and %d members are left of %d that it needs",

@@ -42,6 +42,10 @@ func TestBudget(t *testing.T) {
 		{name: "leaves after it is no more", verdict: Held, make: leaves(duties(drain(1, 5), undrain(1, 6)), 1, 8, 1)},
 		{name: "another one leaves", verdict: Held, make: leaves(duties(drain(1, 5)), 2, 8, 1)},
 		{name: "leaves because it is gone", verdict: Held, make: leaves(duties(drain(1, 5)), 1, 8, 1, observe.Outage{Node: 1, Alone: true, From: 6 * ms, To: 7 * ms})},
+		{name: "leaves because it has restarted", verdict: Held, make: func(w *world) {
+			leaves(duties(drain(1, 5)), 1, 8, 1)(w)
+			w.run.Budget.Leaves[0].Restarted = true
+		}},
 		{name: "removes a silent member", verdict: Held, make: func(w *world) {
 			duties(drain(1, 5))(w)
 			w.run.Budget.Removes(observe.Removal{Shard: 3, By: 2, Node: 1, Set: 2, Min: 2, Answered: 5 * ms, At: 400 * ms})

@@ -318,10 +318,12 @@ func (o *observer) leaves(s *control.Shard) {
 		return
 	}
 	if s.Version == last.version+1 {
+		plane, _ := o.shared.plane()
 		for _, m := range last.inSync {
 			if !slices.ContainsFunc(s.InSync, func(x control.Member) bool { return x.Node == m.Node }) {
 				o.run.Budget.Left(observe.Leave{
 					Shard: s.ID, Version: s.Version, Index: s.Index, Node: uint32(m.Node), Left: len(s.InSync), Min: s.Min, At: o.world.Time(),
+					Restarted: restartedBy(plane, m, s.Index),
 				})
 			}
 		}
@@ -336,6 +338,13 @@ func (o *observer) leaves(s *control.Shard) {
 	last.epoch, last.reformed = s.Epoch, s.Reformed
 	last.version, last.inSync = s.Version, append(last.inSync[:0], s.InSync...)
 	o.configured(s)
+}
+
+// restartedBy reports whether a later start of a member's node was registered by an entry of the
+// meta log or before it. An incarnation is the entry that registered it.
+func restartedBy(plane *control.Plane, m control.Member, index uint64) bool {
+	n := plane.Node(m.Node)
+	return n.Incarnation > m.Incarnation && uint64(n.Incarnation) <= index
 }
 
 // knownDuties notes which nodes are drained where most of the meta log has been applied. A drain

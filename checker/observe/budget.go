@@ -21,7 +21,9 @@ type Leave struct {
 	Node    uint32
 	Left    int // members that are left
 	Min     int // that the shard needs
-	At      int64
+	// Restarted: a later start of the node was registered by then, so that the member was gone.
+	Restarted bool
+	At        int64
 }
 
 // Budget holds the nodes' duties of a run, and the drains and removals that took them away.

@@ -240,6 +240,14 @@ func DecodeCatalog(b []byte) (c Catalog, err error) {
 	return c, c.check()
 }
 
+// placeHere notes the node of the tenants that were created: the file has none, since it is the
+// node's own.
+func (c *Catalog) placeHere(self env.ID) {
+	for i := range c.created {
+		c.created[i].Node = self
+	}
+}
+
 // read decodes the three lists from b. The caller has checked the size of b.
 func (c *Catalog) read(b []byte, counts [3]int) {
 	le := binary.LittleEndian

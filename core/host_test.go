@@ -45,6 +45,9 @@ type host struct {
 
 const operatorID env.ID = 77
 
+// hostID is not 0, so that a node's ID that is missing is not the right one by chance.
+const hostID env.ID = 5
+
 // twoNodes places tenant 1 on this node, in shard 0, and tenant 2 on another.
 func twoNodes() *Cluster {
 	place := func(id tenant.ID, node env.ID) placement.Entry {
@@ -52,7 +55,7 @@ func twoNodes() *Cluster {
 			Tenant: tenant.Config{ID: id, Version: 1, Limits: tenant.Limits{Rate: 1000}}, Epoch: 1, Node: node,
 		}
 	}
-	c := &Cluster{Map: placement.Map{Placements: []placement.Entry{place(1, 0), place(2, 1)}}, Constants: replica.DefaultConstants}
+	c := &Cluster{Map: placement.Map{Placements: []placement.Entry{place(1, hostID), place(2, 1)}}, Constants: replica.DefaultConstants}
 	c.Placements[1].Shard = 1
 	c.Index()
 	return c
@@ -236,7 +239,7 @@ func (h *host) syncDir(dir string) {
 	maps.Copy(h.durable, come)
 }
 
-func (h *host) Self() env.ID                              { return 0 }
+func (h *host) Self() env.ID                              { return hostID }
 func (h *host) Nonce() env.Nonce                          { return env.Nonce{A: uint64(h.incarnation) << 32, B: 1} }
 func (h *host) Now() env.Time                             { return h.now }
 func (h *host) Wall() env.WallTime                        { return 0 }

@@ -91,6 +91,7 @@ func (n *Node) nodeDone(ev *env.Event) {
 			return
 		}
 		n.catalog = catalog
+		n.catalog.placeHere(n.env.Self())
 		n.identify()
 	}
 }

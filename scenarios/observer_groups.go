@@ -344,7 +344,7 @@ func (o *observer) leaves(s *control.Shard) {
 // meta log or before it. An incarnation is the entry that registered it.
 func restartedBy(plane *control.Plane, m control.Member, index uint64) bool {
 	n := plane.Node(m.Node)
-	return n.Incarnation > m.Incarnation && uint64(n.Incarnation) <= index
+	return n.Registered > m.Incarnation && uint64(n.Registered) <= index
 }
 
 // knownDuties notes which nodes are drained where most of the meta log has been applied. A drain

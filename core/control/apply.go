@@ -194,12 +194,20 @@ func register(p *Plane, x *change) {
 	p.endEligibility(x)
 }
 
-// named returns the highest incarnation of a node that any in-sync set names, 0 if none does. It is
-// durable in the node's directory, because a member has appeared or was founded.
+// named returns the highest incarnation of a node that any in-sync set names, or that is eligible,
+// 0 if there is none. It is durable in the node's directory, because a member has appeared or was
+// founded. A directory that does not know it is an older copy: its records are not those that the
+// set counts on, or that the eligible member had when it left.
 func (p *Plane) named(id env.ID) (highest env.Incarnation) {
 	for i := range p.shards {
-		if m, found := p.shards[i].holder(id); found {
+		s := &p.shards[i]
+		if m, found := s.holder(id); found {
 			highest = max(highest, m.Incarnation)
+		}
+		for _, m := range s.Eligible {
+			if m.Node == id {
+				highest = max(highest, m.Incarnation)
+			}
 		}
 	}
 	return highest

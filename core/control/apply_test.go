@@ -129,6 +129,15 @@ var nobody Member
 // below is shard 1 with node 2 alone in the set, and node 1 eligible.
 var below = []Command{removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 1), m(2, 1))}
 
+// eligibleBack is shard 1 with node 2 alone in the set, after node 1, eligible in incarnation 2, has
+// started again with a directory whose last incarnation is given.
+func eligibleBack(given env.Incarnation) []Command {
+	return []Command{
+		starts(1, 1, 1, 1), restarts(1, 2), removes(1, m(1, 1), m(2, 1)), joins(1, m(1, 2), m(2, 1)),
+		removes(1, m(0, 1), m(2, 1)), removes(1, m(1, 2), m(2, 1)), starts(1, 1, 2, given), restarts(1, 8),
+	}
+}
+
 // lost is shard 1 after all its processes have restarted.
 var lost = []Command{restarts(0, 2), restarts(1, 2), restarts(2, 2)}
 
@@ -173,6 +182,9 @@ var verdicts = []struct {
 	{after(below, []Command{excludes(1, m(1, 1), 7, 0)}), elects(1, m(1, 1)), NotInSync},
 	{[]Command{removes(1, m(0, 1), m(2, 1)), excludes(1, m(1, 1), 7, 0), removes(1, m(1, 1), m(2, 1))}, elects(1, m(1, 1)), NotInSync},
 	{nil, elects(1, m(2, 1)), IsLeader},
+	// The eligible member comes back with its disk, or with a copy that its earlier start left.
+	{eligibleBack(2), elects(1, m(1, 8)), Done},
+	{eligibleBack(1), elects(1, m(1, 8)), NotInSync},
 
 	{lost, reforms(1, m(0, 2)), Done},
 	{nil, reforms(9, m(0, 1)), UnknownShard},

@@ -34,7 +34,7 @@ func judgeRefusals(run *observe.Run, _ Options) Report {
 		rule := ""
 		switch {
 		case slices.Contains(ofDamage, op.Reason):
-			if !run.Damaged(op.Tenant, op.Slot) {
+			if !run.MayBeCorrupt(op.Tenant, op.Slot) {
 				rule = "damage-denied"
 			}
 		case slices.Contains(ofPatience, op.Reason):

@@ -142,10 +142,11 @@ func unless(holds bool, row Row) Row {
 // damaged implements sim.Config.Damaged.
 func (b *budget) damaged(id env.ID, path string) {
 	b.rots(id, path)
-	if b.shared != nil {
-		return
-	}
-	if identity, ok := identityOf(b.world.Disk(id), path); ok {
+	switch identity, ok := identityOf(b.world.Disk(id), path); {
+	case !ok:
+	case b.shared != nil:
+		b.run.Rot(identity.Tenant, identity.Slot)
+	default:
 		b.run.Damage(identity.Tenant, identity.Slot)
 	}
 }

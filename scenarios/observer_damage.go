@@ -31,6 +31,7 @@ type damageView struct {
 type rotted struct {
 	node env.ID
 	path string
+	at   int64 // true time, ns
 }
 
 func (v *damageView) reset(terms bool) {
@@ -44,7 +45,16 @@ func slotDir(t tenant.ID, slot lineage.Slot) string {
 
 // rots notes that durable bytes of a file are about to be damaged.
 func (o *observer) rots(id env.ID, path string) {
-	o.damage.rotted = append(o.damage.rotted, rotted{id, path})
+	o.damage.rotted = append(o.damage.rotted, rotted{id, path, o.world.Time()})
+}
+
+// hasRotted reports whether a file of a log was damaged since the log was begun, or fetched anew.
+// The node need not have read it since.
+func (o *observer) hasRotted(w *slotWrites) bool {
+	dir := slotDir(w.tenant, w.slot) + "/"
+	return slices.ContainsFunc(o.damage.rotted, func(r rotted) bool {
+		return r.node == w.node && r.at >= w.renewed && strings.HasPrefix(r.path, dir)
+	})
 }
 
 // harmTo returns the injuries by the world to a node's disk that may hurt a slot's log.
@@ -88,7 +98,7 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 		began.Outcome = observe.BeganEmpty
 		o.run.Openings.Opened(began)
 		w := o.writesOf(id, t, slot)
-		w.letGo, w.cutting, w.begun = false, false, o.world.Time()
+		w.letGo, w.cutting, w.begun, w.renewed = false, false, o.world.Time(), o.world.Time()
 	case fault.RecoverySyncing:
 		if i := o.opens(id, t, slot); i >= 0 {
 			ended := o.damage.opening[i]
@@ -100,7 +110,8 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 			o.damage.opening = slices.Delete(o.damage.opening, i, i+1)
 		}
 	case fault.SlotRefetching:
-		o.writesOf(id, t, slot).cutting = false // the cut had failed, and the log with it
+		w := o.writesOf(id, t, slot)
+		w.cutting, w.renewed = false, o.world.Time() // a cut that was under way has failed, and the log with it
 		if o.shared != nil {
 			o.refetches(id, t, slot)
 		}
@@ -387,8 +398,12 @@ func (o *observer) excludes(c *control.Command) {
 		return
 	}
 	if o.harmTo(c.Member.Node, c.Tenant, c.Slot) != 0 {
-		if k := o.run.Health.TrackOf(uint32(c.Member.Node), c.Tenant, c.Slot); k != nil {
-			k.Persist(0, o.world.Time()) // no leader counts its records, even if it has them
+		// No leader counts its records, even if it has them. A request that is repeated after it was
+		// decided says nothing of the log, which may have been fetched anew since.
+		plane, _ := o.shared.plane()
+		s := plane.Shard(c.Shard)
+		if k := o.run.Health.TrackOf(uint32(c.Member.Node), c.Tenant, c.Slot); k != nil && s != nil && s.Version == c.Version {
+			k.Persist(0, o.world.Time())
 		}
 		return
 	}

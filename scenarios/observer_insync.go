@@ -65,6 +65,18 @@ func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq line
 	o.review(t, slot, l.utmost, when)
 }
 
+// keepsInSnapshot notes that a leader is about to write a snapshot: its records are committed, and
+// may be announced first by a later start of the node, when a copy that counted is gone.
+//
+//  1. Nodes A, the leader, and B have a record; A commits it and writes a snapshot.
+//  2. A is killed before it sends its commit index, and B loses its disk.
+//  3. A is eligible, leads alone, and sends the commit index of its snapshot.
+func (o *observer) keepsInSnapshot(id env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
+	if o.leads(id, t, slot) {
+		o.tellsOf(id, t, slot, seq, observe.AtSnapshot)
+	}
+}
+
 // reviewCopies counts the devices that have a record that is announced for the first time. A record
 // on fewer replicas than the shard's minimum is lost with fewer disks than are promised. A lost
 // disk counts if its member had acknowledged the record before the loss:

@@ -157,6 +157,8 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 	switch p {
 	case fault.SlotReporting:
 		o.reportsSlot(id, key)
+	case fault.SnapshotWriting:
+		o.keepsInSnapshot(id, t, slot, seq)
 	case fault.RecordAppended, fault.ChangeAdmitted, fault.ChangeAppended, fault.QuotaRefused:
 		if p == fault.RecordAppended {
 			o.writesOf(id, t, slot).received = local
@@ -223,6 +225,7 @@ func (w *slotWrites) find(seq lineage.Seq) (int, bool) {
 // members that are in sync, and of as many as the shard demands, before it leaves.
 func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 	l := o.shared.leader(m.Tenant, m.Slot)
+	announced := l.utmost.seq >= m.Seq // the copies were counted then
 	l.told = max(l.told, m.Seq)
 	o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtAck)
 	if l.node == from {
@@ -247,7 +250,7 @@ func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
 			copies++
 		}
 	}
-	if missing == "" && copies < shard.Min {
+	if missing == "" && copies < shard.Min && !announced {
 		missing = fmt.Sprintf("%d of %d copies", shard.Min-copies, shard.Min)
 	}
 	o.run.DurableAck.Acked(m.Tenant, m.Slot, m.Seq, o.world.Time(), missing == "", missing)
@@ -303,7 +306,11 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 		if o.world.Disk(m.Node).Wipes() > o.diskOf(m) {
 			return false
 		}
-		return m.Node != but && !w.lost && !o.world.Failing(m.Node) && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
+		// A removal that the leader has asked for may be decided when the leader is gone.
+		if slices.Contains(o.shared.removals, removalAsked{shard.ID, shard.Version, m.Node}) {
+			return false
+		}
+		return m.Node != but && !w.lost && !o.hasRotted(w) && !o.world.Failing(m.Node) && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
 	}
 	return slices.ContainsFunc(shard.InSync, has) || slices.ContainsFunc(shard.Eligible, has)
 }

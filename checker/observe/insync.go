@@ -17,9 +17,10 @@ const (
 	AtCommit                       // a leader is about to send its commit index to another node
 	AtProposal                     // the leader asks the control plane to let a member join, or to readmit one
 	AtEntry                        // the control plane has applied an entry that touches the shard
+	AtSnapshot                     // a leader is about to write a snapshot, which holds committed records only
 )
 
-var occasionNames = [...]string{"", "an acknowledgement", "a read", "a commit index", "a proposal", "an entry"}
+var occasionNames = [...]string{"", "an acknowledgement", "a read", "a commit index", "a proposal", "an entry", "a snapshot"}
 
 // String returns a few words for o: "an acknowledgement".
 func (o Occasion) String() string {

@@ -107,7 +107,8 @@ type Run struct {
 	lifecycle // of tenants
 
 	damaged []slotID
-	latest  *Log // that was asked for last; nil: none
+	rotted  []slotID // of replica groups: a copy was damaged
+	latest  *Log     // that was asked for last; nil: none
 }
 
 // Reset empties the run and its history, and keeps their memory.
@@ -117,7 +118,7 @@ func (r *Run) Reset() {
 	}
 	r.Logs, r.Dumps, r.Stalls = r.Logs[:0], r.Dumps[:0], r.Stalls[:0]
 	r.Limits.Reset()
-	r.Stops, r.damaged, r.latest = r.Stops[:0], r.damaged[:0], nil
+	r.Stops, r.damaged, r.rotted, r.latest = r.Stops[:0], r.damaged[:0], r.rotted[:0], nil
 	r.DriftPPM, r.SlowPPM, r.Quiet = 0, 0, false
 	r.DurableAck.reset()
 	r.Islands.reset()
@@ -263,6 +264,20 @@ func (r *Run) Damage(t tenant.ID, slot lineage.Slot) {
 	if !r.Damaged(t, slot) {
 		r.damaged = append(r.damaged, slotID{t, slot})
 	}
+}
+
+// Rot notes that bytes of one copy of a replicated slot were damaged. The node with the copy may
+// refuse requests for that; the slot has to go on elsewhere.
+func (r *Run) Rot(t tenant.ID, slot lineage.Slot) {
+	if !slices.Contains(r.rotted, slotID{t, slot}) {
+		r.rotted = append(r.rotted, slotID{t, slot})
+	}
+}
+
+// MayBeCorrupt reports whether a node may find the slot's log corrupt: its only copy was damaged, or
+// one of several was.
+func (r *Run) MayBeCorrupt(t tenant.ID, slot lineage.Slot) bool {
+	return r.Damaged(t, slot) || slices.Contains(r.rotted, slotID{t, slot})
 }
 
 // Damaged reports whether durable bytes of the slot were damaged.

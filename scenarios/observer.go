@@ -106,7 +106,7 @@ type slotWrites struct {
 	// end of its log.
 	reborn bool
 	begun  int64 // when it was begun, true time, ns
-	// renewed: when it was begun or fetched anew, and what had rotted was gone.
+	// renewed: when it was begun or fetched anew, and the rotted files were gone.
 	renewed int64
 
 	acks     acknowledged

@@ -297,7 +297,7 @@ func (b *bounds) add(j *telling, k *observe.Track, lead *observe.Lead, other *ob
 // waits reports whether a replica has lacked the records behind seq at every instant of a span. A
 // replica that had them and lost them does not wait.
 func waits(k *observe.Track, seq lineage.Seq, from, to int64) bool {
-	if k == nil || len(k.Durable) == 0 || k.Durable[0].At > from {
+	if k == nil || len(k.Durable) == 0 || max(k.Durable[0].At, k.Created) > from {
 		return false
 	}
 	_, had := observe.Within(k.Durable, from, to)

@@ -78,7 +78,9 @@ func (o *observer) hitHealth(id env.ID, p env.Point, key env.Key, local env.Time
 		k := o.trackOf(id, key)
 		_, durable := observe.Within(k.Durable, now, now)
 		k.Persist(min(seq, durable), now)
-	case fault.SlotCreating, fault.SlotRefetching:
+	case fault.SlotCreating:
+		o.trackOf(id, key).Create(now)
+	case fault.SlotRefetching:
 		o.trackOf(id, key).Persist(0, now)
 	case fault.SlotLeading:
 		o.trackOf(id, key).Lead(lineage.ShardEpoch(key.Attempt), seq, now)

@@ -39,6 +39,7 @@ type Track struct {
 	Tenant  tenant.ID
 	Slot    lineage.Slot
 	Shard   lineage.Shard
+	Created int64    // when the node made the log last, true time, ns
 	Ends    []Extent // of the leader: the last record that it has appended
 	Durable []Extent // the last record that is durable there
 	Leads   []Lead
@@ -77,6 +78,12 @@ func (k *Track) Persist(seq lineage.Seq, at int64) {
 		return
 	}
 	k.Durable = append(k.Durable, Extent{at, seq})
+}
+
+// Create notes that the node makes the log, which is empty.
+func (k *Track) Create(at int64) {
+	k.Created = at
+	k.Persist(0, at)
 }
 
 // Lead notes that the node begins to sequence the log, which ends with a record.

@@ -19,7 +19,7 @@ func Events(entries []trace.Entry, points []string) []string {
 	return lines
 }
 
-// detail names what the numbers of an entry have names for.
+// detail names the numbers of an entry that have names.
 func detail(e *trace.Entry, points []string) string {
 	a := e.Args
 	switch e.What {

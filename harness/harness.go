@@ -1,17 +1,17 @@
 // Package harness runs anybody's state machines through drawn plans. It holds the seam
 // between the machinery, which is in the packages below it, and a suite of scenarios:
 //
-//	runner    lets a world live through one plan and says what it showed
+//	runner    lets a world live through one plan and returns the result
 //	campaign  runs many seeds, with workers, regressions and exit codes
-//	artifacts keeps on disk what a campaign showed
-//	replay    runs a plan again and compares it with what was recorded
+//	artifacts keeps the results of a campaign on disk
+//	replay    runs a plan again and compares it with the recording
 //	shrink    makes a failing plan small
 //	selftest  plants mistakes in the source and expects a judge to object
 //	draw      makes the properties of a plan from a seed
 //
 // One way through it: a Suite draws a Plan from a scenario and a seed; its Runner lets
 // machines live in a world through the plan, has them judged, and returns a Result.
-// What the machines are, how their plans look and who judges them is the suite's own.
+// The machines, the form of their plans and the judges are the suite's own.
 //
 // The one rule to remember: no package of the harness knows any suite. It imports
 // nothing of core but core/env, the seam of the machines.
@@ -44,7 +44,7 @@ type Suite struct {
 	NewRunner func() Runner
 	// Points names the fault points of the machines, indexed by env.Point.
 	Points []string
-	// Rows names the cases that nobody promises to survive; see Veto. None is right for
+	// Rows names the cases that are not promised to be survived; see Veto. None is right for
 	// machines that veto no fault.
 	Rows []Row
 	// Picture draws the run of a plan as one HTML file; nil: there is no picture. Name is the
@@ -80,7 +80,7 @@ const WhyCutShort = "the run was stopped before its end"
 // WhyUnjudged is why a run with Options.Unjudged is undecided.
 const WhyUnjudged = "no judge was asked"
 
-// Result is what a run showed.
+// Result is the result of a run.
 type Result struct {
 	Verdict  verdict.Verdict
 	Why      string // undecided: why
@@ -131,7 +131,7 @@ type Pause struct {
 	Single   bool // one node only was hurt
 }
 
-// Row is a case that nobody promises to survive: a row of a failure model. A fault that
+// Row is a case without a promise to survive it: a row of a failure model. A fault that
 // would bring it about is vetoed.
 type Row string
 

@@ -27,7 +27,7 @@ type Plan interface {
 	Encode() []byte
 }
 
-// Parts is what every plan has.
+// Parts are the parts that every plan has.
 type Parts struct {
 	Scenario string
 	Lesson   string // committed regressions: what it taught

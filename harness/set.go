@@ -68,7 +68,7 @@ func meant(p Plan, assignments []string) string {
 	return ""
 }
 
-// below returns what is at a path of plain keys, nil if that is nothing.
+// below returns the value at a path of plain keys, nil if there is none.
 func below(node any, path string) any {
 	for path != "" {
 		key, rest, _ := strings.Cut(path, ".")

@@ -49,7 +49,7 @@ func Without(p Plan, families []string) (Plan, error) {
 	return changed, nil
 }
 
-// didYouMean names what is nearest to a name; its text follows the text of an error.
+// didYouMean suggests the nearest name; its text follows the text of an error.
 func didYouMean(name string, known []string) string {
 	if near := nearest.Name(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %s?", near)

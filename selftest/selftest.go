@@ -20,7 +20,7 @@ func Kinds() []string {
 	return []string{"counting", "epochs", "reads", "recovery", "snapshots", "duplicates", "quotas", "lifecycle", "determinism", "hearing"}
 }
 
-// Subject returns what is tested.
+// Subject returns the module under test.
 func Subject() selftest.Subject {
 	return selftest.Subject{
 		Module: "github.com/tidaldb/tidalsim", Command: "cmd/simrun", Lists: "simrun list",

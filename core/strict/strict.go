@@ -4,7 +4,7 @@
 // and writes none.
 //
 // The one rule to remember: every error has a place. Decode gives it line and column;
-// Locate gives them to what is found wrong later.
+// Locate gives them to mistakes that are found later.
 package strict
 
 import (

@@ -9,7 +9,7 @@ import (
 // PageName is the page of a finding, or of a run, in its directory.
 const PageName = "report.html"
 
-// FindingName is what is said of a finding, in its directory.
+// FindingName is the name of the description of a finding, in its directory.
 const FindingName = "finding.json"
 
 // WritePage writes a page, making its directory if there is none.

@@ -1,4 +1,4 @@
-// Package artifacts keeps on disk what a campaign showed: its record, a line for each
+// Package artifacts keeps the results of a campaign on disk: its record, a line for each
 // seed, and the evidence of each kind of finding. It reads plans, and knows which binary
 // this is.
 //
@@ -30,12 +30,12 @@ import (
 //	DIR/runs/<id>/report.html   for a reader, by kind of finding
 //	DIR/runs/<id>/findings/<fingerprint>/
 //	    plan.json, history.jsonl.gz, trace.jsonl.gz   of the first seed
-//	    finding.json, report.html                     what was found there, and its picture
+//	    finding.json, report.html                     the finding, and its picture
 //	    <scenario>-<seed>.json                        plans of further seeds
 //	DIR/latest                  link to the newest run
 //
 // A seed's beginning is written before it runs, so that a run that never ended
-// can be found in what a killed process left behind.
+// can be found in the files that a killed process left behind.
 type Store struct {
 	root, dir string
 	record    Record
@@ -49,7 +49,7 @@ type Store struct {
 // PlanName is the plan of the first seed of a kind of finding, in its directory.
 const PlanName = "plan.json"
 
-// What is kept.
+// The bounds of the stored runs.
 const (
 	KeptRuns     = 20 // runs
 	KeptFindings = 20 // plans of one fingerprint
@@ -68,7 +68,7 @@ type Record struct {
 }
 
 // New makes the directory of a run below root and writes down how it began. Schema is the
-// version of what is stored.
+// version of the stored files.
 func New(root string, schema, workers int) (*Store, error) {
 	runs := filepath.Join(root, "runs")
 	id := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
@@ -154,7 +154,7 @@ func (s *Store) note(what, scenario string, seed plan.Seed) {
 	s.keep(err)
 }
 
-// Seed notes how a seed ended: line is what is said of it as JSON.
+// Seed notes how a seed ended: line is its description as JSON.
 func (s *Store) Seed(line any) {
 	data, err := json.Marshal(line)
 	s.mu.Lock()
@@ -164,7 +164,7 @@ func (s *Store) Seed(line any) {
 	s.keep(err)
 }
 
-// Evidence writes a file of a finding, whose name it is called with.
+// Evidence writes a file of a finding, under the given name.
 type Evidence struct {
 	Name  string // the file is NAME.jsonl.gz
 	Write func(*bufio.Writer) error
@@ -218,7 +218,7 @@ func (s *Store) zipped(name string, fill func(*bufio.Writer) error) {
 // Page writes a page.
 func (s *Store) Page(path string, write func(*bufio.Writer) error) { s.Failed(WritePage(path, write)) }
 
-// Note writes, in the directory of a finding, what is said of it as JSON.
+// Note writes the description of a finding, as JSON, in its directory.
 func (s *Store) Note(dir string, finding any) {
 	data, err := json.MarshalIndent(finding, "", " ")
 	s.Failed(errors.Join(err, os.WriteFile(filepath.Join(dir, FindingName), append(data, '\n'), 0o644)))
@@ -251,5 +251,5 @@ func (s *Store) Err() error {
 	return fmt.Errorf("%w: %w; what is said of the seeds is true all the same; free the disk, or name another directory with --out", ErrArtifact, s.err)
 }
 
-// Close closes what was written; every line was written when it was known.
+// Close closes the files; every line was written when it was known.
 func (s *Store) Close() { _ = s.seeds.Close() }

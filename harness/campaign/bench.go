@@ -27,7 +27,7 @@ type BenchOptions struct {
 
 // Bench is what running seeds costs. Its JSON is part of the command's contract:
 // integers, a thousandth where the name says milli. CPU time is that of the whole
-// process, so that it counts what the garbage collector does; wall time is noise.
+// process, so that it counts the garbage collector; wall time is noise.
 type Bench struct {
 	Schema                 int    `json:"schema"`
 	Type                   string `json:"type"` // "bench"
@@ -89,7 +89,7 @@ func RunBench(ctx context.Context, o BenchOptions) (*Bench, error) {
 	return o.report(total, wall, max(1, spent.cpu-cpu.cpu), int64(after.Mallocs-before.Mallocs), spent.rss), nil
 }
 
-// together lets every worker do the same and adds up what they did.
+// together lets every worker do the same and adds up their work.
 func (o *BenchOptions) together(runners []harness.Runner, work func(harness.Runner) measured) (measured, error) {
 	results := make([]measured, len(runners))
 	var workers sync.WaitGroup
@@ -153,7 +153,7 @@ func scaled(a, by, of int64) int64 { return int64(float64(a) * float64(by) / flo
 // rssUnit is the unit of Rusage.Maxrss on Linux, in bytes.
 const rssUnit = 1024
 
-// used is what the process has used so far.
+// used is the use of resources by the process so far.
 type used struct {
 	cpu int64 // ns
 	rss int64 // bytes, at most so far

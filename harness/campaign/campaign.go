@@ -1,11 +1,11 @@
 // Package campaign runs many seeds. It hands plans to workers, puts their results
 // back in order, compares traces with those of another process, and says with one
-// exit code what a campaign showed.
+// exit code the result of a campaign.
 //
 // Goroutines and the wall clock begin here; a run itself knows neither. Worlds
 // share nothing, so workers need no lock.
 //
-// The one rule to remember: what is reported does not depend on how many workers
+// The one rule to remember: the report does not depend on how many workers
 // there were. Results count in the order of their jobs.
 package campaign
 
@@ -298,7 +298,7 @@ func (c *campaign) worker(jobs <-chan job, results chan<- *outcome) {
 	}
 }
 
-// outcome is what a job led to.
+// outcome is the outcome of a job.
 type outcome struct {
 	job            job
 	line           SeedLine

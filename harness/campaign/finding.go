@@ -33,7 +33,7 @@ type Finding struct {
 	Result harness.Plan `json:"-"`      // the plan with its deviations listed; nil if it held when it ran again
 }
 
-// investigate runs a violated plan once more, keeping what the first run had no
+// investigate runs a violated plan once more, keeping the evidence that the first run had no
 // time for.
 func (w *worker) investigate(j *job, p harness.Plan, first *harness.Result) *Finding {
 	f := &Finding{
@@ -57,7 +57,7 @@ func (w *worker) investigate(j *job, p harness.Plan, first *harness.Result) *Fin
 	return f
 }
 
-// again is what repeats a run whose plan was changed by --set or --without: its seed alone
+// again is the command that repeats a run with a plan changed by --set or --without: its seed alone
 // stands for another plan.
 func (f *Finding) again(set, without []string) string {
 	if f.Plan != "" {

@@ -33,7 +33,7 @@ func (r Range) count() uint64 {
 // ErrUsage is wrapped by the errors for arguments that mean nothing.
 var ErrUsage = harness.ErrUsage
 
-// FlagError says which flag has a value that cannot be, and what is wanted. It is an ErrUsage.
+// FlagError names the flag with an impossible value, and the values that it takes. It is an ErrUsage.
 type FlagError struct {
 	Flag  string // without dashes
 	Value any

@@ -14,7 +14,7 @@ import (
 //
 //	COMMAND.scenarios    NAME           how its seeds ended; skipped if none ran
 //	COMMAND.regressions  PATH           how a committed plan ended
-//	COMMAND.findings     FINGERPRINT    what was found, in how many seeds, and the first of them
+//	COMMAND.findings     FINGERPRINT    the finding, in how many seeds, and the first of them
 //	COMMAND              what must hold of a campaign, and does not
 //
 // Times are those that workers took, one after the other; the suite's own is the campaign's.

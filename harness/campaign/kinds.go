@@ -9,7 +9,7 @@ import (
 )
 
 // Kind groups the findings of one fingerprint. A frequent bug shows in hundreds of seeds, and
-// nobody reads hundreds of reports.
+// hundreds of reports are not read.
 type Kind struct {
 	Fingerprint string   `json:"fingerprint"`
 	Checker     string   `json:"checker"`

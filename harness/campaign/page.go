@@ -15,7 +15,7 @@ import (
 	"github.com/tidaldb/tidalsim/harness/page"
 )
 
-// maxShown bounds what a page of a run says of a finding, bytes: a panic has a stack.
+// maxShown bounds the text of a finding on the page of a run, bytes: a panic has a stack.
 const maxShown = 2000
 
 // maxNamed bounds the seeds of one kind of finding that a page names.

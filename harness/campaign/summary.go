@@ -15,7 +15,7 @@ import (
 // Schema is the version of everything that is printed or stored as JSON.
 const Schema = 1
 
-// Summary is what a campaign showed. Its JSON is part of the command's contract.
+// Summary is the result of a campaign. Its JSON is part of the command's contract.
 type Summary struct {
 	Schema     int       `json:"schema"`
 	Type       string    `json:"type"` // "summary"

@@ -9,7 +9,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Vetoed says how many of the disruptions of one kind, whose moment came, the fault budget
+// Vetoed says how many of the disruptions of one kind that reached their moments the fault budget
 // vetoed, by which rows of docs/failure-model.md. A campaign that vetoes many shows less than
 // its plans say.
 type Vetoed struct {
@@ -26,7 +26,8 @@ type ByRow struct {
 	Vetoed int         `json:"vetoed"`
 }
 
-// vetoes counts what began and what was vetoed, by kind and by place among the suite's rows.
+// vetoes counts disruptions that began and that were vetoed, by kind and by place among the suite's
+// rows.
 type vetoes struct {
 	rows   []harness.Row
 	began  [plan.KindCount]int

@@ -157,8 +157,8 @@ func (r *replica) sync() {
 	r.next++
 }
 
-// message appends a request that is new, notes what a follower has, and tells whoever waits
-// for what is durable already.
+// message appends a request that is new, notes how far a follower is, and answers the clients that
+// wait for durable records.
 func (r *replica) message(from env.ID, kind byte, q request) {
 	at, known := r.place[q]
 	switch {

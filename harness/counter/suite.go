@@ -14,7 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
 
-// Body is what a plan has beside its world. Processes 0..Replicas-1 are replicas, then come
+// Body is the part of a plan beside its world. Processes 0..Replicas-1 are replicas, then come
 // the clients.
 type Body struct {
 	Replicas int `json:"replicas"`

@@ -1,5 +1,5 @@
 // Package page draws a campaign as one HTML file that opens from a disk, without a network:
-// its figures, its scenarios, and what was found, by kind. It also fills the frames of other
+// its figures, its scenarios, and its findings, by kind. It also fills the frames of other
 // pages, which share its look.
 //
 // The one rule to remember: whatever comes from a run reaches a page as data.
@@ -12,7 +12,7 @@ import (
 	"html/template"
 )
 
-// Run is what the page of a campaign shows.
+// Run is the content of the page of a campaign.
 type Run struct {
 	ID, Build, Started, Command string
 
@@ -35,7 +35,7 @@ type PerScenario struct {
 	Fired, Deviated, Acked           int
 }
 
-// Kind is a kind of finding: what has one fingerprint.
+// Kind is a kind of finding: the findings with one fingerprint.
 type Kind struct {
 	Fingerprint string
 	Count       int      // runs that showed it

@@ -1,4 +1,4 @@
-// Package replay runs a plan again and says whether it shows what was recorded of it.
+// Package replay runs a plan again and says whether it shows the recorded result.
 //
 // The one rule to remember: a plan that shows nothing any more is never silently green. It
 // is mended, a regression that holds, or stale.
@@ -14,7 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/harness/verdict"
 )
 
-// Outcome is what a replay led to.
+// Outcome is the outcome of a replay.
 type Outcome struct {
 	Exit       int    // a code of package campaign
 	Why        string // what is not as it was recorded, or why the run is undecided
@@ -24,7 +24,7 @@ type Outcome struct {
 }
 
 // Run runs a plan twice, as runs of one plan must not differ, and compares the second run
-// with what was recorded. Name is what the user calls the plan.
+// with the recording. Name is the user's name for the plan.
 func Run(s *harness.Suite, p harness.Plan, o harness.Options, name string) (*harness.Result, Outcome, error) {
 	runner := s.NewRunner()
 	first, err := runner.Run(p, harness.Options{Steps: o.Steps, Decorate: o.Decorate})
@@ -48,8 +48,8 @@ func (o *Outcome) Differ(first, second string) {
 	o.Exit, o.Why = campaign.ExitNondeterminism, fmt.Sprintf("two runs have different traces: %s and %s", first, second)
 }
 
-// Compare compares what a run of a plan showed with what was recorded. Command is how this
-// program was called, and name what the user calls the plan.
+// Compare compares the result of a plan with its recording. Command is how this program was called,
+// and name the user's name for the plan.
 func Compare(command, name string, p harness.Plan, got *harness.Result) Outcome {
 	o := Outcome{Why: got.Why, Reproduced: true}
 	switch got.Verdict {
@@ -64,7 +64,7 @@ func Compare(command, name string, p harness.Plan, got *harness.Result) Outcome 
 	return o
 }
 
-// compare says whether a run shows what was recorded of its plan.
+// compare says whether a run shows the recorded result of its plan.
 func (o *Outcome) compare(command, name string, p harness.Plan, got *harness.Result) {
 	parts := p.Parts()
 	rec := parts.Recorded

@@ -29,11 +29,11 @@ type Life struct {
 	// Judge looks at a run that was not cut short, and adds to the result what clients were
 	// told and the findings. A judge that cannot tell sets the verdict Undecided, and Why.
 	Judge func(*harness.Result, sim.Outcome)
-	// Rules say when a run that nobody objects to has shown something.
+	// Rules say when a run without an objection has shown something.
 	Rules Rules
 }
 
-// Rules say what a run has to show to count. The zero value asks for nothing.
+// Rules are the conditions for a run to count. The zero value asks for nothing.
 type Rules struct {
 	Acked  int  // operations that are acknowledged, at least
 	Faulty bool // something has to go wrong
@@ -83,7 +83,7 @@ func (r *Runner) Run(l *Life, o harness.Options) (*harness.Result, error) {
 	return result, nil
 }
 
-// Describe fills in what the world shows of a run of p.
+// Describe fills in the facts that the world has of a run of p.
 func Describe(w *sim.World, p *plan.Plan, result *harness.Result, outcome sim.Outcome, record bool) {
 	result.Trace, result.Steps = w.Trace().Hash(), w.Steps()
 	result.Entries = w.Trace().Entries()

@@ -78,7 +78,7 @@ func changedFiles(root, since string) []string {
 	return strings.Fields(string(out))
 }
 
-// treeHash returns the hash of all Go sources below root: what it chooses is another share
+// treeHash returns the hash of all Go sources below root: it chooses another share
 // for another tree, and the same for the same one.
 func treeHash(root string) (hash [sha256.Size]byte, err error) {
 	h := sha256.New()

@@ -28,7 +28,7 @@ func (s *Subject) known(all []Mistake) error {
 	return nil
 }
 
-// meantBy names what was meant, to follow an error's text; "" if nothing is near.
+// meantBy suggests a name, to follow an error's text; "" if nothing is near.
 func meantBy(name string, names []string) string {
 	if near := nearest.Name(name, names); near != "" {
 		return fmt.Sprintf("; did you mean %s?", near)

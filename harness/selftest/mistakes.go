@@ -104,7 +104,7 @@ func (m *Mistake) field(line string) error {
 	return nil
 }
 
-// change is what a mistake changes in one file.
+// change is the change by a mistake in one file.
 type change struct {
 	where string // slash-separated, below the module's root
 	edits []replacement

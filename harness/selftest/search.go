@@ -111,7 +111,7 @@ func firstLine(err error, cmd *exec.Cmd) string {
 
 const determinism = "determinism"
 
-// line is what is read of a line of the command's output.
+// line holds the fields that are read of a line of the command's output.
 type line struct {
 	Type     string   `json:"type"`
 	Scenario string   `json:"scenario"`

@@ -29,7 +29,7 @@ type Shape struct {
 	// Values lists the numbers of a plan that may become simpler; nil stands for FaultValues
 	// and ProfileValues.
 	Values func(harness.Plan) []Value
-	// Size measures what a plan has beside its world; nil: nothing.
+	// Size measures the part of a plan beside its world; nil: there is none.
 	Size func(harness.Plan) Size
 }
 
@@ -52,7 +52,7 @@ func (a *Axis) count(p harness.Plan) int {
 	return a.Count(p)
 }
 
-// Size is what a plan has beside its world, in order of weight; see size.
+// Size is the size of the part of a plan beside its world, in order of weight; see size.
 type Size struct {
 	Entries int // that can be left out: members of axes beyond those that there have to be, faults
 	Parts   int // that those consist of
@@ -74,7 +74,7 @@ func (s *Shape) values(p harness.Plan) []Value {
 	return s.Values(p)
 }
 
-// Entries counts what a plan can be made smaller by.
+// Entries counts the entries that can be cut from a plan.
 func (s *Shape) Entries(p harness.Plan) int {
 	w := p.Parts().World
 	return s.size(p).Entries + len(w.Disruptions) + len(w.Deviations) + len(w.Clocks) + len(w.Terms) + len(w.Links)

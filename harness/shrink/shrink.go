@@ -36,7 +36,7 @@ const (
 	DefaultRuns   = 100_000
 )
 
-// Options say whose plans are shrunk and how long to try.
+// Options name the suite of the plans, and say how long to try.
 type Options struct {
 	Suite  *harness.Suite
 	Shape  Shape         // of the suite's plans

@@ -35,7 +35,7 @@ func Circumstances(w *plan.Plan) (lines []string) {
 	return lines
 }
 
-// maxWords bounds the entries that are told of a plan whose suite tells no run.
+// maxWords bounds the printed entries of a plan if its suite tells no run.
 const maxWords = 20
 
 // words tells the entries of the world and the finding, for suites that do not tell a run.

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Verdict is what a judge says.
+// Verdict is the verdict of a judge.
 type Verdict uint8
 
 // The verdicts.

@@ -27,13 +27,13 @@ const nameLifecycle = "lifecycle"
 //	                     slots have more than them together
 //	lost-share           the slots of a tenant have more or less than its rate or its burst
 //	                     together in the end
-//	wrong-base           limits were set over others than the operator had seen; of replica
-//	                     groups: two were set over the same ones
+//	wrong-base           a change replaced a version of the limits that its operator had not seen; of
+//	                     replica groups: two changes replaced the same version
 //	invalid-accepted     limits were accepted that no tenant may have
 //
 // A command that was refused has no effect; one that was not answered may have it. In replica
-// groups a read may return the state of a dropped tenant as long as its level allows: a session
-// read for ever, a bounded read for its bound.
+// groups a read may still return the state of a dropped tenant: at session level without limit, at
+// bounded level for its bound.
 func judgeLifecycle(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameLifecycle), o.scratch()
 	lives := s.livesOf(run)

@@ -368,10 +368,11 @@ func (n *Node) hearsNoMember() bool {
 	return slices.ContainsFunc(n.groups, func(g *group.Group) bool { return g.HearsNobody(n.env) })
 }
 
-// Clients of the meta log: the upper half is the address of a node. The lower half gives the sort
-// of proposal: of a group, of the coordinator, of a leader about a slot, of an operator, or a
-// registration. The meta log never forgets a client, so that each sort has a few of them. A
-// proposal that finds its client busy waits for the next tick.
+// A client ID of the meta log has the node's address in its upper 32 bits and the sort of proposal
+// in its lower 32: a group's wish (no flag), the coordinator's decision, a leader's word about one
+// slot (aside), an operator's command (steering), or a registration. The meta log never forgets a
+// client, so each sort uses a few fixed IDs. A proposal that finds its client busy waits for the
+// next tick.
 const (
 	coordinator = 1 << 31
 	aside       = 1 << 30

@@ -52,8 +52,8 @@ type Claim struct {
 	Based, Version uint64
 }
 
-// Claims are the acts of processes in epochs, in order. Most repetitions by one process are left
-// out, until it adopts an epoch. The zero value is empty and ready.
+// Claims are the acts of processes in epochs, in order. Most repeated claims of a process
+// are dropped; once it adopts an epoch, each is recorded anew. The zero value is empty and ready.
 type Claims struct {
 	List  []Claim
 	known []int32           // 1 + the place of the last claim with some hash; a power of two long

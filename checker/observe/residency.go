@@ -30,7 +30,7 @@ type Stray struct {
 	At     int64         // true time, ns
 }
 
-// Residency records where bytes of tenants went that are not allowed everywhere.
+// Residency records where the bytes of tenants with a restricted residency went.
 type Residency struct {
 	Count  int     // disk operations and messages with bytes of such tenants
 	Strays []Stray // at most maxNoted

@@ -63,7 +63,7 @@ type Role uint8
 // The roles.
 const (
 	Following Role = iota
-	Gathering      // it is to lead, and collects the logs of a reformed set
+	Gathering      // elected to lead a set without a promotable member; it collects the members' logs first
 	Leading
 )
 

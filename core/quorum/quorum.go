@@ -3,12 +3,13 @@
 // follow the leader before a read is answered. It has no state: the leader passes its knowledge of
 // each replica, and the table of duties decides.
 //
-// A record is committed when it is durable on all members that are in sync, at least min of
-// them, and on those that are about to be (PacificA; Vertical Paxos). So every member that can
-// be promoted has all that was ever committed.
+// A record is committed when it is durable on every member in sync and on every replica that is
+// about to join or to be readmitted, and when at least min members are in sync (PacificA; Vertical
+// Paxos). So every member that can be promoted has all that was ever committed.
 //
-// The one rule to remember: a replica that may be a member before the leader knows it has the
-// duties of a member, and does not fill the set.
+// The one rule to remember: the leader has requested that a replica joins or is readmitted, and has
+// not seen the decision. Until it does, that replica must have a record like a member, and does not
+// count toward min.
 package quorum
 
 import (

@@ -22,7 +22,7 @@ const (
 	forFetch                   // the current operation of reading records for another replica
 )
 
-// Key kinds of disk operations, beside those of fault points.
+// Values of env.Key.Kind for the disk operations of a replica. Fault points have others.
 const (
 	keyAppend uint16 = 0x100 + iota
 	keySync

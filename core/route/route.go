@@ -6,6 +6,9 @@
 //	(tenant, entity) -> slot             Hash mod P, for ever
 //	(tenant, slot)   -> (region, shard)  looked up in a stored, versioned Table
 //
+// Clients and nodes use only the hash and Propose so far: they find slots in package placement, and
+// no command routes by a Table yet.
+//
 // Propose computes a home for a slot that has none or is to move, and the control plane stores its
 // decision. The one rule to remember: the stored placement wins. A new shard, another capacity or
 // another residency changes proposals, and moves nothing by itself.

@@ -74,8 +74,8 @@ func Decode(data []byte, of error, s Shape, v any) (*Document, error) {
 	return d, nil
 }
 
-// Locate gives an *Error about a value of the document the place of its path, or of the nearest
-// path above it that the document has. Other errors stay as they are.
+// Locate adds line and column to an *Error: those of its Path, or of the nearest enclosing value
+// that the document has. Other errors stay as they are.
 func (d *Document) Locate(err error) error {
 	var e *Error
 	if !errors.As(err, &e) {

@@ -1,6 +1,6 @@
 // Package wal holds the rules of a slot's log on disk: the places of its files, the bytes of
 // segments, frames, manifests and snapshots, and the judgement of these files after a crash. It
-// does no I/O and knows no time; the machine that owns the disk reads and writes the bytes.
+// does no I/O and knows no time; package replica writes and syncs the bytes.
 //
 // A slot's log is a sequence of segment files in the slot's directory. A segment is one header and
 // then frames. Each frame is one record (package record) with the seq that this replica knew to be

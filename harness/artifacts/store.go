@@ -231,7 +231,7 @@ func (s *Store) Failed(err error) {
 	s.keep(err)
 }
 
-// Finish writes the summary in the forms that files have.
+// Finish writes run.json, summary.md and junit.xml.
 func (s *Store) Finish(summary any, markdown string, junit []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,5 +251,6 @@ func (s *Store) Err() error {
 	return fmt.Errorf("%w: %w; what is said of the seeds is true all the same; free the disk, or name another directory with --out", ErrArtifact, s.err)
 }
 
-// Close closes the files; every line was written when it was known.
+// Close closes seeds.jsonl. Its error does not matter: nothing is buffered, and each line was
+// written at once.
 func (s *Store) Close() { _ = s.seeds.Close() }

@@ -22,7 +22,8 @@ type Integer interface {
 	~int | ~int64 | ~uint32 | ~uint64 | ~uint8
 }
 
-// Number returns the value at a place of a plan.
+// Number returns the Value that reads and sets the number that at points to. simple lists its
+// preferred settings, the simplest first.
 func Number[T Integer](at func(harness.Plan) *T, simple ...int64) Value {
 	return Value{
 		Get:    func(p harness.Plan) int64 { return int64(*at(p)) },

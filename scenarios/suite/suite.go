@@ -1,5 +1,5 @@
-// Package suite is the tenants' scenarios as the harness sees them: a user of the harness
-// like any other.
+// Package suite offers package scenarios to the harness as a harness.Suite. The harness treats it
+// like any other suite.
 package suite
 
 import (

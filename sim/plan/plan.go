@@ -91,8 +91,8 @@ type Plan struct {
 	Terms []Term `json:"terms,omitempty"`
 }
 
-// Quiet returns a plan in which nothing goes wrong: the default network and disk,
-// and at most a second for each part. It is where a plan of one's own begins.
+// Quiet returns a plan without faults: the default network and disk, at most one virtual second
+// for the disruptive part and one for the calm part. A plan of your own begins as a copy of it.
 func Quiet() *Plan {
 	return &Plan{
 		Duration: int64(env.Second), Calm: int64(env.Second),

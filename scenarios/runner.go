@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
@@ -87,6 +88,7 @@ type Runner struct {
 	plan     *Plan
 	cluster  *core.Cluster    // as clients know it
 	founded  *core.Cluster    // as nodes know it at first
+	bound    bound            // methods that are handed out, made once
 	lives    []*core.Node     // by process: the last incarnation of each node, running or not
 	newest   *control.Plane   // the newest control plane that any node has known; nil: none yet
 	applied  metalog.Position // of newest
@@ -257,13 +259,23 @@ func (r *Runner) knows(n *core.Node) {
 	}
 }
 
+// bound holds methods of a runner as values, so that no run makes them anew.
+type bound struct {
+	role  func(process int) string
+	done  func() bool
+	write func(io.Writer) error
+}
+
 // live runs the world and judges. A panic of the code under test is a finding,
 // and the world it happened in is not used again.
 func (r *Runner) live() *Result {
 	result := &Result{Plan: r.plan, History: &r.history}
-	result.WriteHistory = r.history.Write
-	panicked := runner.Guard(r.world, r.role, &result.Result, func() {
-		outcome := r.world.Run(r.done)
+	if r.bound.role == nil {
+		r.bound = bound{r.role, r.done, r.history.Write}
+	}
+	result.WriteHistory = r.bound.write
+	panicked := runner.Guard(r.world, r.bound.role, &result.Result, func() {
+		outcome := r.world.Run(r.bound.done)
 		r.causes()
 		r.outages(outcome.CalmAt)
 		r.collect(outcome)

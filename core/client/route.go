@@ -33,8 +33,7 @@ type Query struct {
 
 // shardRoute says where a client looks for a shard.
 type shardRoute struct {
-	replicas []env.ID
-	leader   env.ID // as it believes
+	leader env.ID // as it believes
 }
 
 // hop is where a call is on its way.
@@ -54,7 +53,7 @@ func (c *Client) routeOf(p *placement.Entry) *shardRoute {
 	r := c.routes.Find(k)
 	if r == nil {
 		r = c.routes.Add(k)
-		*r = shardRoute{replicas: c.places.Replicas(p.Shard), leader: p.Node}
+		*r = shardRoute{leader: p.Node}
 	}
 	return r
 }
@@ -64,7 +63,7 @@ func (c *Client) aim(k *call) {
 	if k.kind != wire.Query || !k.query.Anywhere {
 		return
 	}
-	replicas := c.routeOf(k.place).replicas
+	replicas := c.places.Replicas(k.place.Shard)
 	if k.query.Chosen && slices.Contains(replicas, k.query.To) {
 		k.hop.to = k.query.To
 		return
@@ -73,12 +72,16 @@ func (c *Client) aim(k *call) {
 	k.hop.to = replicas[int(draw>>32*uint64(len(replicas))>>32)]
 }
 
-// target returns where a call goes.
+// target returns where a call goes: to the node of its placement, unless the client has learned of
+// another leader since. Most clients never do, so that they keep no route.
 func (c *Client) target(k *call) env.ID {
 	if k.query.Anywhere {
 		return k.hop.to
 	}
-	return c.routeOf(k.place).leader
+	if r := c.routes.Find(keyed.Key{A: uint64(k.place.Shard)}); r != nil {
+		return r.leader
+	}
+	return k.place.Node
 }
 
 // lookElsewhere makes sure that a call which waits for a connection, or for its
@@ -129,13 +132,12 @@ func (c *Client) insists(k *call) bool {
 // next turns to the replica after the one that a call goes to.
 func (c *Client) next(k *call) {
 	k.hop.named = false
-	r := c.routeOf(k.place)
-	from := c.target(k)
-	to := r.replicas[(slices.Index(r.replicas, from)+1)%len(r.replicas)]
-	if k.query.Anywhere {
+	replicas, from := c.places.Replicas(k.place.Shard), c.target(k)
+	switch to := replicas[(slices.Index(replicas, from)+1)%len(replicas)]; {
+	case k.query.Anywhere:
 		k.hop.to = to
-	} else {
-		r.leader = to
+	case to != from:
+		c.routeOf(k.place).leader = to
 	}
 }
 

@@ -139,6 +139,7 @@ func (m *Map) indexShards() {
 			*m.shards.Add(keyed.Key{A: uint64(g.Shard)}) = hosted{replicas: g.Replicas}
 		}
 	}
+	homes := make([]env.ID, len(m.Placements))
 	for i := range m.Placements {
 		p := &m.Placements[i]
 		s := m.shard(p.Shard)
@@ -149,7 +150,8 @@ func (m *Map) indexShards() {
 			s.home = p.Node
 		}
 		if s.replicas == nil {
-			s.replicas = []env.ID{p.Node}
+			homes[i] = p.Node
+			s.replicas = homes[i : i+1 : i+1]
 		}
 		s.placements = append(s.placements, i)
 	}

@@ -215,7 +215,7 @@ func hurtIn(a *observe.Availability, g *observe.Gap) hurt {
 	h := hurt{since: g.From}
 	for i := range a.Outages {
 		o := &a.Outages[i]
-		if o.From > g.To || o.To+StopBound(a, o.Disk, o.Partial, true) < g.From {
+		if o.From > g.To || o.Over(g.From, StopBound(a, o.Disk, o.Partial, true)) {
 			continue
 		}
 		if h.nodes == 0 || o.Node != h.node {
@@ -322,7 +322,7 @@ func deafAlone(a *observe.Availability, node uint32, at int64) bool {
 	deaf := false
 	for i := range a.Outages {
 		switch o := &a.Outages[i]; {
-		case o.From > at+a.Silence || o.To+StopBound(a, o.Disk, o.Partial, true) < at-a.Silence:
+		case o.From > at+a.Silence || o.Over(at-a.Silence, StopBound(a, o.Disk, o.Partial, true)):
 		case o.Node != node || o.Unbounded:
 			return false
 		default:
@@ -360,7 +360,7 @@ func judgeHolds(v *verdict, a *observe.Availability) {
 // outage.
 func hurtBesides(a *observe.Availability, but int, from, to int64) bool {
 	for i := range a.Outages {
-		if o := &a.Outages[i]; i != but && o.From <= to && o.To+StopBound(a, o.Disk, o.Partial, true) >= from {
+		if o := &a.Outages[i]; i != but && o.From <= to && !o.Over(from, StopBound(a, o.Disk, o.Partial, true)) {
 			return true
 		}
 	}

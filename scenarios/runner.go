@@ -526,11 +526,6 @@ func (r *Runner) outages(calmAt int64) {
 		if !stops { // a process that is down starts when its time has come
 			to = min(to, calmAt)
 		}
-		// The member of the meta log there is outdated: it stops until an operator removes its
-		// directory, and no operator of these runs does.
-		if d.Kind == plan.Restore && slices.Contains(shared.Meta, env.ID(d.Process)) {
-			to = math.MaxInt64 / 2
-		}
 		isNode := int(d.Process) < r.plan.Cluster.Nodes
 		outage := observe.Outage{Node: d.Process, Peer: d.Peer, Alone: (stops || d.Kind == plan.Pause || d.Kind == plan.Suspend) && isNode, From: from, To: to}
 		switch d.Kind {
@@ -539,6 +534,9 @@ func (r *Runner) outages(calmAt int64) {
 		case plan.WallStep, plan.MonoStep, plan.Drift:
 			outage.Unbounded = true
 		}
+		// The member of the meta log there is outdated: it stops until an operator removes its
+		// directory, and no operator of these runs does.
+		outage.Away = d.Kind == plan.Restore && slices.Contains(shared.Meta, env.ID(d.Process))
 		outage.Still = d.Kind == plan.Stall && d.Files == ""
 		outage.Partial = r.isPartial(d)
 		switch d.Kind {

@@ -24,8 +24,14 @@ type Outage struct {
 	// Unbounded says that nothing bounds the time to notice: a clock was changed, or a client was
 	// disrupted.
 	Unbounded bool
-	From, To  int64 // true time, ns
+	// Away says that the node's member of the meta log stops, until an operator helps: it is hurt
+	// to the meta log beyond To.
+	Away     bool
+	From, To int64 // true time, ns
 }
+
+// Over reports whether an outage had ended for so long at an instant, the meta log included.
+func (o *Outage) Over(at, long int64) bool { return !o.Away && o.To+long < at }
 
 // Gap is a time in which no change of a shard was acknowledged while a client waited for one.
 type Gap struct {
@@ -125,7 +131,7 @@ func (a *Availability) single(p *Pause) bool {
 	hurt := 0
 	node := uint32(0)
 	for _, o := range a.Outages {
-		if o.From > p.To || o.To+a.Silence < p.From || hurt > 0 && o.Node == node {
+		if o.From > p.To || o.Over(p.From, a.Silence) || hurt > 0 && o.Node == node {
 			continue
 		}
 		hurt, node = hurt+1, o.Node

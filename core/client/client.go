@@ -60,10 +60,10 @@ type Client struct {
 	places   *placement.Map
 	patience Patience
 
-	links    keyed.List[link]       // by node
-	linksDue env.Time               // the earliest instant at which one of links is
-	routes   keyed.List[shardRoute] // by shard
-	sessions keyed.List[session]    // by tenant and slot
+	links    keyed.List[link]    // by node
+	linksDue env.Time            // the earliest instant at which one of links is
+	leaders  keyed.List[env.ID]  // by shard: the leader that it has learned of, if it is another than at first
+	sessions keyed.List[session] // by tenant and slot
 	calls    []call
 	results  []Result
 	unread   Result

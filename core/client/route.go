@@ -31,11 +31,6 @@ type Query struct {
 	To     env.ID
 }
 
-// shardRoute says where a client looks for a shard.
-type shardRoute struct {
-	leader env.ID // as it believes
-}
-
 // hop is where a call is on its way.
 type hop struct {
 	to        env.ID // of a read that goes anywhere
@@ -47,15 +42,14 @@ type hop struct {
 	stays     bool   // it goes there once more
 }
 
-// routeOf returns the route to a placement's shard, making it if it is the first use.
-func (c *Client) routeOf(p *placement.Entry) *shardRoute {
+// believe takes a node for the leader of a placement's shard from here on.
+func (c *Client) believe(p *placement.Entry, leader env.ID) {
 	k := keyed.Key{A: uint64(p.Shard)}
-	r := c.routes.Find(k)
-	if r == nil {
-		r = c.routes.Add(k)
-		*r = shardRoute{leader: p.Node}
+	known := c.leaders.Find(k)
+	if known == nil {
+		known = c.leaders.Add(k)
 	}
-	return r
+	*known = leader
 }
 
 // aim chooses the replica for a call that goes anywhere.
@@ -73,13 +67,13 @@ func (c *Client) aim(k *call) {
 }
 
 // target returns where a call goes: to the node of its placement, unless the client has learned of
-// another leader since. Most clients never do, so that they keep no route.
+// another leader since. Most clients never do, so that they keep nothing of a shard.
 func (c *Client) target(k *call) env.ID {
 	if k.query.Anywhere {
 		return k.hop.to
 	}
-	if r := c.routes.Find(keyed.Key{A: uint64(k.place.Shard)}); r != nil {
-		return r.leader
+	if leader := c.leaders.Find(keyed.Key{A: uint64(k.place.Shard)}); leader != nil {
+		return *leader
 	}
 	return k.place.Node
 }
@@ -137,7 +131,7 @@ func (c *Client) next(k *call) {
 	case k.query.Anywhere:
 		k.hop.to = to
 	case to != from:
-		c.routeOf(k.place).leader = to
+		c.believe(k.place, to)
 	}
 }
 
@@ -147,7 +141,7 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 	switch m.Code {
 	case wire.Moved:
 		if m.NotLeader.Known && !k.query.Anywhere {
-			c.routeOf(k.place).leader = m.NotLeader.Leader
+			c.believe(k.place, m.NotLeader.Leader)
 			k.hop.named, k.hop.insists = true, 0
 		} else if k.hop.sent == c.target(k) {
 			c.next(k)

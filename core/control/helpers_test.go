@@ -132,7 +132,9 @@ func invariant(p *Plane) error {
 		}
 		// A second fault may take the eligible member's disk while the last member's log of a slot
 		// has failed: then no member is whole, and the leader does not serve the slot.
-		disksLost := slices.ContainsFunc(p.nodes, func(n Node) bool { return n.Lost > 0 }) // its replica may have been replaced since
+		// That node's replica may have been replaced since, so any node counts here; a step is looked
+		// at more closely (wholeNoMore).
+		disksLost := slices.ContainsFunc(p.nodes, func(n Node) bool { return n.Lost > 0 })
 		for j := range p.tenants {
 			t := &p.tenants[j]
 			for slot, home := range t.Shards {

@@ -218,6 +218,9 @@ func step(p *Plane, old, now *Shard, c *Command, done bool) error {
 	case old.Reformed && !now.Reformed && (c.Kind != Settle || c.By != old.Leader) && !(c.Kind == Elect && old.IsEligible(now.Leader.Node)):
 		return fmt.Errorf("a reform ended by %v", c)
 	}
+	if id, slot, lost := wholeNoMore(p, old, now); lost {
+		return fmt.Errorf("no member is whole any more for tenant %s slot %d, and no replica's disk was lost: %s to %s", id, slot, what(old), what(now))
+	}
 	for _, m := range now.Eligible {
 		left := c.Kind == Remove && c.Member == m && len(old.InSync) >= old.Min || c.Kind == Elect && old.IsEligible(now.Leader.Node)
 		if !slices.Contains(old.Eligible, m) && !(left && old.IsInSync(m) && !old.IsExcluded(m)) {
@@ -231,6 +234,23 @@ func step(p *Plane, old, now *Shard, c *Command, done bool) error {
 		}
 	}
 	return nil
+}
+
+// wholeNoMore returns a slot that had a member without an exclusion, or an eligible member, before a
+// change of its shard, and has none after it, though no replica of before has ever lost its disk.
+func wholeNoMore(p *Plane, old, now *Shard) (tenant.ID, lineage.Slot, bool) {
+	if slices.ContainsFunc(old.Replicas, func(id env.ID) bool { return p.Node(id).Lost > 0 }) {
+		return 0, 0, false
+	}
+	whole := func(s *Shard, id tenant.ID, slot lineage.Slot) bool {
+		return len(s.Eligible) > 0 || slices.ContainsFunc(s.InSync, func(m Member) bool { return !s.Excludes(m, id, slot) })
+	}
+	for _, x := range now.Excluded {
+		if whole(old, x.Tenant, x.Slot) && !whole(now, x.Tenant, x.Slot) {
+			return x.Tenant, x.Slot, true
+		}
+	}
+	return 0, 0, false
 }
 
 // anyWhole reports whether a member of a shard has no exclusion, and its disk.

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,12 +72,14 @@ type Record struct {
 // version of the stored files.
 func New(root string, schema, workers int) (*Store, error) {
 	runs := filepath.Join(root, "runs")
-	id := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid())
-	s := &Store{root: root, dir: filepath.Join(runs, id), found: map[string]int{}}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return nil, unusable(err)
 	}
-	var err error
+	id, err := claim(runs, time.Now().UTC())
+	if err != nil {
+		return nil, unusable(err)
+	}
+	s := &Store{root: root, dir: filepath.Join(runs, id), found: map[string]int{}}
 	if s.seeds, err = os.Create(filepath.Join(s.dir, "seeds.jsonl")); err != nil {
 		return nil, unusable(err)
 	}
@@ -91,6 +94,20 @@ func New(root string, schema, workers int) (*Store, error) {
 		return nil, errors.Join(unusable(s.err), s.seeds.Close())
 	}
 	return s, nil
+}
+
+// claim makes the directory of a run that began at the instant, and returns its name. Names
+// ascend in time. Two runs of one process may begin in the same millisecond: the later takes
+// the next free one.
+func claim(runs string, began time.Time) (string, error) {
+	for {
+		id := fmt.Sprintf("%s-%d", began.Format("20060102T150405.000"), os.Getpid())
+		err := os.Mkdir(filepath.Join(runs, id), 0o755)
+		if !errors.Is(err, fs.ErrExist) {
+			return id, err
+		}
+		began = began.Add(time.Millisecond)
+	}
 }
 
 // ErrDir is wrapped by the errors for a directory that cannot take artifacts, met

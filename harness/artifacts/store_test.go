@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A killed process leaves behind which seeds it was at.
@@ -32,5 +33,21 @@ func TestTheRunRecordKeepsItsBeginning(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "run.json"))
 	if got := string(text); err != nil || !strings.Contains(got, `"started": "then"`) || !strings.Contains(got, `"workers": 3`) || !strings.Contains(got, `"summary"`) {
 		t.Errorf("%v: %s", err, text)
+	}
+}
+
+func TestRunsOfOneMillisecondHaveDirectoriesOfTheirOwn(t *testing.T) {
+	runs := t.TempDir()
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	first, err := claim(runs, began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := claim(runs, began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first >= second {
+		t.Errorf("the later run is %s, which does not sort after %s", second, first)
 	}
 }

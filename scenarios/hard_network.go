@@ -62,7 +62,8 @@ var staggeredCuts = &Scenario{
 		if d.oneIn(2, "links apart", 0) {
 			d.links(p)
 		}
-		for i := range int(d.between("cuts", 0, 1, 3)) {
+		d.linkByLink(p, 0, d.sureLink(p))
+		for i := 1; i < int(d.between("cuts", 0, 1, 3)); i++ {
 			d.staggered(p, i)
 		}
 		for i := range int(d.between("power amid cuts", 0, 0, 2)) {
@@ -81,9 +82,23 @@ func cutKinds() []plan.Kind {
 	}
 }
 
+// noLink is no process: no link is sure to be cut.
+const noLink = -1
+
+// sureLink draws the peer whose link is cut in the first place and in any case. Without it, one
+// seed of a thousand leaves every link as it is, or cuts some at moments that never come.
+func (d *draw) sureLink(p *Plan) int64 {
+	nodes := int64(p.Cluster.Nodes)
+	return (int64(d.node(p, "cut node", 0)) + 1 + d.between("sure link", 0, 0, nodes-2)) % nodes
+}
+
 // staggered cuts a node off from the others, or from most of them, one after the other; the
 // links come back one after the other too. Clients reach it, mostly.
-func (d *draw) staggered(p *Plan, i int) {
+func (d *draw) staggered(p *Plan, i int) { d.linkByLink(p, i, noLink) }
+
+// linkByLink does what staggered does, but the link to one peer never stays: it is the first to
+// be cut, and is not only slowed.
+func (d *draw) linkByLink(p *Plan, i int, sure int64) {
 	node, when := d.node(p, "cut node", i), d.amid(p, "cut", i)
 	long, apart := d.log("cut for", i, 64*millisecond, 2048*millisecond), d.log("cuts apart", i, millisecond, 256*millisecond)
 	kinds := cutKinds()
@@ -91,13 +106,19 @@ func (d *draw) staggered(p *Plan, i int) {
 	for peer := range int64(p.Cluster.Nodes + p.Cluster.Clients) {
 		k := 100*i + int(peer)
 		isNode := peer < int64(p.Cluster.Nodes)
-		if peer == int64(node) || d.oneIn(6, "link stays", k) || !isNode && !d.oneIn(4, "client too", k) {
+		stays := d.oneIn(6, "link stays", k) || !isNode && !d.oneIn(4, "client too", k)
+		if peer == int64(node) || stays && peer != sure {
 			continue
 		}
 		f := plan.Disruption{Kind: kind, Process: node, Peer: peer, When: when, For: long + d.between("link back", k, 0, apart)}
-		f.When.After += d.between("link cut", k, 0, apart)
+		if peer != sure {
+			f.When.After += d.between("link cut", k, 0, apart)
+		}
 		if d.oneIn(4, "cut otherwise", k) {
 			f.Kind = kinds[d.between("cut kind of link", k, 0, int64(len(kinds)-1))]
+		}
+		if f.Kind == plan.SlowLink && peer == sure {
+			f.Kind = plan.Shut
 		}
 		if f.Kind == plan.SlowLink {
 			f.Amount = d.log("slower link", k, 4, 256)

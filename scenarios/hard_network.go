@@ -85,8 +85,9 @@ func cutKinds() []plan.Kind {
 // noLink is no process: no link is sure to be cut.
 const noLink = -1
 
-// sureLink draws the peer whose link is cut in the first place and in any case. Without it, one
-// seed of a thousand leaves every link as it is, or cuts some at moments that never come.
+// sureLink draws a peer of the first node. The link between them is cut first, and in any case.
+// Without it, one seed of a thousand leaves every link as it is, or cuts some at moments that never
+// come.
 func (d *draw) sureLink(p *Plan) int64 {
 	nodes := int64(p.Cluster.Nodes)
 	return (int64(d.node(p, "cut node", 0)) + 1 + d.between("sure link", 0, 0, nodes-2)) % nodes

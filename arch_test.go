@@ -21,7 +21,7 @@ const module = "github.com/tidaldb/tidalsim"
 // packages below it that no other line names.
 var floors = [][]string{
 	{"internal/nearest", "harness/verdict"},
-	{"core/env", "core/assert", "core/lineage", "core/strict"},
+	{"core/env", "core/assert", "core/lineage", "core/layout", "core/strict"},
 	{"core/keyed", "core/tenant", "core/signal", "core/fault", "core/diskops", "core/env/envtest", "internal/golden", "internal/yardstick"},
 	{"core/record", "core/quota"},
 	{"core/wire", "core/peer", "core/wal", "core/route", "core/fair", "core/state", "core/health"},

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -49,7 +50,6 @@ const (
 
 	nodeMagic   = "tnod"
 	nodeVersion = 3
-	nodeHead    = 52 // bytes; version 2 has 20, version 1 has 12
 	shardSize   = 12
 	createdSize = 64
 	droppedSize = 8
@@ -205,38 +205,22 @@ func damaged(format string, operands ...any) error {
 // DecodeCatalog reads a node file of this version or an earlier one. Errors name the
 // file and what to do, and wrap ErrCatalog or ErrCatalogVersion.
 func DecodeCatalog(b []byte) (c Catalog, err error) {
-	le := binary.LittleEndian
 	if len(b) < 16 || string(b[:4]) != nodeMagic {
 		return c, damaged("%d bytes, no %q at the start", len(b), nodeMagic)
 	}
-	body, sum := b[:len(b)-4], le.Uint32(b[len(b)-4:])
-	if got := crc32.Checksum(body, castagnoli); got != sum {
-		return c, damaged("its checksum is %#08x, want %#08x", got, sum)
+	body := b[:len(b)-4]
+	end := layout.Of(b[len(b)-4:])
+	if got, want := crc32.Checksum(body, castagnoli), end.Uint32(); got != want {
+		return c, damaged("its checksum is %#08x, want %#08x", got, want)
 	}
-	var counts [3]int
-	head := nodeHead
-	switch v := le.Uint32(b[4:]); {
-	case v == 1:
-		head = 12
-	case v == 2:
-		head = 20
-	case v != nodeVersion:
-		return c, fmt.Errorf("%w: file %q: version %d, this binary reads up to %d; use a newer binary", ErrCatalogVersion, nodeName, v, nodeVersion)
+	r := layout.Of(body[len(nodeMagic):])
+	version := r.Uint32()
+	if version == 0 || version > nodeVersion {
+		return c, fmt.Errorf("%w: file %q: version %d, this binary reads up to %d; use a newer binary", ErrCatalogVersion, nodeName, version, nodeVersion)
 	}
-	if len(body) < head {
-		return c, damaged("%d bytes end within its head", len(b))
+	if err := c.read(&r, version); err != nil {
+		return c, damaged("%v", err)
 	}
-	for i := range min(head-8, 12) / 4 {
-		counts[i] = int(le.Uint32(b[8+4*i:]))
-	}
-	if want := counts[0]*shardSize + counts[1]*createdSize + counts[2]*droppedSize; len(body)-head != want {
-		return c, damaged("%d bytes after its head, want %d for %d shards, %d created and %d dropped tenants", len(body)-head, want, counts[0], counts[1], counts[2])
-	}
-	if head == nodeHead {
-		c.Cluster, c.Directory = le.Uint64(b[20:]), env.Nonce{A: le.Uint64(b[28:]), B: le.Uint64(b[36:])}
-		c.Given = env.Incarnation(le.Uint64(b[44:]))
-	}
-	c.read(body[head:], counts)
 	return c, c.check()
 }
 
@@ -248,26 +232,38 @@ func (c *Catalog) placeHere(self env.ID) {
 	}
 }
 
-// read decodes the three lists from b. The caller has checked the size of b.
-func (c *Catalog) read(b []byte, counts [3]int) {
-	le := binary.LittleEndian
-	for range counts[0] {
-		c.epochs = append(c.epochs, shardEpoch{lineage.Shard(le.Uint32(b)), lineage.ShardEpoch(le.Uint64(b[4:]))})
-		b = b[shardSize:]
+// read takes what follows the version.
+func (c *Catalog) read(r *layout.Reader, version uint32) error {
+	epochs, created, dropped := uint64(r.Uint32()), uint64(0), uint64(0)
+	if version >= 2 {
+		created, dropped = uint64(r.Uint32()), uint64(r.Uint32())
 	}
-	for range counts[1] {
-		c.created = append(c.created, placement.Entry{
-			Tenant: tenant.Config{ID: tenant.ID(le.Uint64(b)), Version: le.Uint64(b[24:]), Limits: tenant.Limits{
-				Rate: le.Uint64(b[32:]), Burst: le.Uint64(b[40:]), Entities: le.Uint64(b[48:]), Bytes: le.Uint64(b[56:]),
-			}},
-			Slot: lineage.Slot(le.Uint32(b[8:])), Shard: lineage.Shard(le.Uint32(b[12:])), Epoch: lineage.PlacementEpoch(le.Uint64(b[16:])),
-		})
-		b = b[createdSize:]
+	if version >= 3 {
+		c.Cluster, c.Directory = r.Uint64(), env.Nonce{A: r.Uint64(), B: r.Uint64()}
+		c.Given = env.Incarnation(r.Uint64())
 	}
-	for range counts[2] {
-		c.dropped = append(c.dropped, tenant.ID(le.Uint64(b)))
-		b = b[droppedSize:]
+	for range r.Fits(epochs, shardSize) {
+		c.epochs = append(c.epochs, shardEpoch{lineage.Shard(r.Uint32()), lineage.ShardEpoch(r.Uint64())})
 	}
+	for range r.Fits(created, createdSize) {
+		c.created = append(c.created, createdIn(r))
+	}
+	for range r.Fits(dropped, droppedSize) {
+		c.dropped = append(c.dropped, tenant.ID(r.Uint64()))
+	}
+	if err := r.End(); err != nil {
+		return fmt.Errorf("%d shards, %d created and %d dropped tenants: %w", epochs, created, dropped, err)
+	}
+	return nil
+}
+
+// createdIn takes a tenant that was created.
+func createdIn(r *layout.Reader) (p placement.Entry) {
+	p.Tenant.ID, p.Slot, p.Shard = tenant.ID(r.Uint64()), lineage.Slot(r.Uint32()), lineage.Shard(r.Uint32())
+	p.Epoch, p.Tenant.Version = lineage.PlacementEpoch(r.Uint64()), r.Uint64()
+	l := &p.Tenant.Limits
+	l.Rate, l.Burst, l.Entities, l.Bytes = r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64()
+	return p
 }
 
 // check reports the first contradiction in a catalog that was read.

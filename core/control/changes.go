@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
@@ -180,19 +181,19 @@ func (c *Change) append(dst []byte) []byte {
 
 // DecodeChanges reads the bytes that AppendChanges wrote. Errors wrap ErrSnapshot.
 func DecodeChanges(b []byte) (after uint64, changes []Change, err error) {
-	d := decoder{rest: b}
-	after = d.uint64()
-	for len(d.rest) > 0 && d.err == nil {
+	d := decoder{layout.Of(b)}
+	after = d.Uint64()
+	for d.Len() > 0 {
 		changes = append(changes, d.change())
 	}
-	if d.err != nil {
-		return 0, nil, fmt.Errorf("%w: change %d: %w", ErrSnapshot, len(changes), d.err)
+	if err := d.End(); err != nil {
+		return 0, nil, fmt.Errorf("%w: change %d: %w", ErrSnapshot, len(changes), err)
 	}
 	return after, changes, nil
 }
 
 func (d *decoder) change() (c Change) {
-	switch what := d.uint8(); what {
+	switch what := d.Uint8(); what {
 	case aNode:
 		n := d.node()
 		c = Change{Index: n.Index, Node: &n}
@@ -200,13 +201,13 @@ func (d *decoder) change() (c Change) {
 		t := d.tenant()
 		c = Change{Index: t.Index, Tenant: &t}
 	case aDropped:
-		t := Tombstone{tenant.ID(d.uint64()), d.uint64()}
+		t := Tombstone{tenant.ID(d.Uint64()), d.Uint64()}
 		c = Change{Index: t.Index, Dropped: &t}
 	case aShard:
 		s := d.shard()
 		c = Change{Index: s.Index, Shard: &s}
 	default:
-		d.fail(fmt.Errorf("%#x is no kind of object", what))
+		d.Fail(fmt.Errorf("%#x is no kind of object", what))
 	}
 	return c
 }

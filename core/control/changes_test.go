@@ -108,8 +108,8 @@ func TestDamagedChanges(t *testing.T) {
 		says  string
 	}{
 		{"\x01\x00\x00\x00\x00\x00\x00\x00x", "not a snapshot of the control plane: change 1: 0x78 is no kind of object"},
-		{"\x01\x00\x00\x00\x00\x00\x00\x00d\x01", "not a snapshot of the control plane: change 1: it is cut"},
-		{"\x01\x00\x00\x00\x00\x00\x00\x00n\x04\x00\x00\x00\x02eu\x01\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 56) + "\x02\x00\x00\x00\x00\x00\x00\x00\x00", "not a snapshot of the control plane: change 1: 2 is neither 0 nor 1"},
+		{"\x01\x00\x00\x00\x00\x00\x00\x00d\x01", "not a snapshot of the control plane: change 1: the bytes end within a field"},
+		{"\x01\x00\x00\x00\x00\x00\x00\x00n\x04\x00\x00\x00\x02eu\x01\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 56) + "\x02\x00\x00\x00\x00\x00\x00\x00\x00", "not a snapshot of the control plane: change 1: a number is out of its range"},
 	} {
 		if _, _, err := DecodeChanges([]byte(c.bytes)); err == nil || err.Error() != c.says {
 			t.Errorf("%q: %v, want %s", c.bytes, err, c.says)

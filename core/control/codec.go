@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/route"
@@ -110,7 +111,7 @@ func appendNonce(dst []byte, n env.Nonce) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, n.A), n.B)
 }
 
-func (d *decoder) nonce() env.Nonce { return env.Nonce{A: d.uint64(), B: d.uint64()} }
+func (d *decoder) nonce() env.Nonce { return env.Nonce{A: d.Uint64(), B: d.Uint64()} }
 
 func appendShare(dst []byte, s quota.Share) []byte {
 	for _, v := range s {
@@ -162,9 +163,9 @@ func DecodeCommand(b []byte) (Command, error) {
 	if !c.Kind.known() {
 		return Command{}, fmt.Errorf("%w: kind %d, this binary knows 1..%d", ErrCommand, b[1], kindEnd-1)
 	}
-	d := decoder{rest: b[2:]}
+	d := decoder{layout.Of(b[2:])}
 	d.command(&c)
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return Command{}, fmt.Errorf("%w: %v: %w", ErrCommand, c.Kind, err)
 	}
 	return c, nil
@@ -173,7 +174,7 @@ func DecodeCommand(b []byte) (Command, error) {
 func (d *decoder) command(c *Command) {
 	has := kinds[c.Kind].has
 	if has&hasShard != 0 {
-		c.Shard, c.Epoch, c.Version = lineage.Shard(d.uint32()), lineage.ShardEpoch(d.uint64()), d.uint64()
+		c.Shard, c.Epoch, c.Version = lineage.Shard(d.Uint32()), lineage.ShardEpoch(d.Uint64()), d.Uint64()
 	}
 	if has&hasMember != 0 {
 		c.Member = d.member()
@@ -182,16 +183,16 @@ func (d *decoder) command(c *Command) {
 		c.By = d.member()
 	}
 	if has&hasNodes != 0 {
-		c.Node, c.In = env.ID(d.uint32()), env.ID(d.uint32())
+		c.Node, c.In = env.ID(d.Uint32()), env.ID(d.Uint32())
 	}
 	if has&hasTenant != 0 {
-		c.Tenant = tenant.ID(d.uint64())
+		c.Tenant = tenant.ID(d.Uint64())
 	}
 	if has&hasSlot != 0 {
-		c.Slot = lineage.Slot(d.uint32())
+		c.Slot = lineage.Slot(d.Uint32())
 	}
 	if has&hasBase != 0 {
-		c.Base = d.uint64()
+		c.Base = d.Uint64()
 	}
 	if has&hasConfig != 0 {
 		c.Config = d.config()
@@ -203,20 +204,20 @@ func (d *decoder) command(c *Command) {
 		c.Share = d.share()
 	}
 	if has&hasNode != 0 {
-		c.Node = env.ID(d.uint32())
+		c.Node = env.ID(d.Uint32())
 	}
 	if has&hasStart != 0 {
-		c.Node, c.Directory, c.Nonce = env.ID(d.uint32()), d.nonce(), d.nonce()
-		c.Given, c.Supports = env.Incarnation(d.uint64()), d.uint32()
+		c.Node, c.Directory, c.Nonce = env.ID(d.Uint32()), d.nonce(), d.nonce()
+		c.Given, c.Supports = env.Incarnation(d.Uint64()), d.Uint32()
 	}
 	if has&hasPlace != 0 {
-		c.Shard = lineage.Shard(d.uint32())
+		c.Shard = lineage.Shard(d.Uint32())
 	}
 }
 
 func (d *decoder) share() (s quota.Share) {
 	for r := range s {
-		s[r] = d.uint64()
+		s[r] = d.Uint64()
 	}
 	return s
 }
@@ -232,95 +233,50 @@ func (r *Result) Append(dst []byte) []byte {
 
 // DecodeResult is the inverse of Append; errors wrap ErrCommand.
 func DecodeResult(b []byte) (Result, error) {
-	if len(b) != resultSize || b[0] != resultVersion || Refusal(b[1]) >= refusalEnd {
+	d := decoder{layout.Of(b)}
+	version := d.Uint8()
+	r := Result{Refusal(d.Uint8()), d.Uint64(), lineage.ShardEpoch(d.Uint64()), d.Uint64()}
+	if d.End() != nil || version != resultVersion || r.Refusal >= refusalEnd {
 		return Result{}, fmt.Errorf("%w: % x is no result either", ErrCommand, b[:min(len(b), resultSize)])
 	}
-	le := binary.LittleEndian
-	return Result{Refusal(b[1]), le.Uint64(b[2:]), lineage.ShardEpoch(le.Uint64(b[10:])), le.Uint64(b[18:])}, nil
+	return r, nil
 }
 
-// decoder takes numbers from the front of bytes. After the first missing number it returns only
-// zeros, and end returns the error.
-type decoder struct {
-	rest []byte
-	err  error
-}
-
-var errCut = errors.New("it is cut")
-
-func (d *decoder) take(n int) []byte {
-	if len(d.rest) < n {
-		d.fail(errCut)
-	}
-	if d.err != nil {
-		return make([]byte, n)
-	}
-	taken := d.rest[:n]
-	d.rest = d.rest[n:]
-	return taken
-}
-
-func (d *decoder) fail(err error) {
-	if d.err == nil {
-		d.err = err
-	}
-}
-
-// end returns the first error; left-over bytes are an error too.
-func (d *decoder) end() error {
-	if d.err == nil && len(d.rest) > 0 {
-		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
-	}
-	return d.err
-}
-
-func (d *decoder) uint8() uint8   { return d.take(1)[0] }
-func (d *decoder) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
-func (d *decoder) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }
+// decoder takes the fields of commands and of objects of the plane from bytes.
+type decoder struct{ layout.Reader }
 
 func (d *decoder) member() Member {
-	return Member{env.ID(d.uint32()), env.Incarnation(d.uint64())}
-}
-
-// count returns how many elements follow, each of at least so many bytes. It checks the number
-// against the bytes that are left: a damaged number must not cost memory.
-func (d *decoder) count(least int) int {
-	n := d.uint32()
-	if uint64(n)*uint64(least) > uint64(len(d.rest)) {
-		d.fail(fmt.Errorf("%d elements of at least %d bytes in %d bytes", n, least, len(d.rest)))
-		return 0
-	}
-	return int(n)
+	return Member{env.ID(d.Uint32()), env.Incarnation(d.Uint64())}
 }
 
 func (d *decoder) config() tenant.Config {
-	c := tenant.Config{ID: tenant.ID(d.uint64()), Version: d.uint64()}
+	c := tenant.Config{ID: tenant.ID(d.Uint64()), Version: d.Uint64()}
 	l := &c.Limits
-	l.Rate, l.Burst, l.Entities, l.Bytes = d.uint64(), d.uint64(), d.uint64(), d.uint64()
-	for range d.count(1) {
+	l.Rate, l.Burst, l.Entities, l.Bytes = d.Uint64(), d.Uint64(), d.Uint64(), d.Uint64()
+	for range d.Count(1) {
 		c.Residency = append(c.Residency, d.region())
 	}
 	return c
 }
 
 func (d *decoder) region() tenant.Region {
-	n := d.uint8()
+	n := d.Uint8()
 	if n > tenant.MaxRegion {
-		d.fail(fmt.Errorf("the name of a region is %d bytes long, want at most %d", n, tenant.MaxRegion))
+		d.Fail(fmt.Errorf("the name of a region is %d bytes long, want at most %d", n, tenant.MaxRegion))
 		return ""
 	}
-	return tenant.Region(d.take(int(n)))
+	return tenant.Region(d.Bytes(int(n)))
 }
 
 func (d *decoder) shards() []lineage.Shard {
-	n := d.count(4)
+	n := d.Count(4)
 	if n > route.MaxPartitions {
-		d.fail(fmt.Errorf("%d slots, want at most %d", n, route.MaxPartitions))
+		d.Fail(fmt.Errorf("%d slots, want at most %d", n, route.MaxPartitions))
 		return nil
 	}
 	var shards []lineage.Shard
 	for range n {
-		shards = append(shards, lineage.Shard(d.uint32()))
+		shards = append(shards, lineage.Shard(d.Uint32()))
 	}
 	return shards
 }

@@ -113,9 +113,9 @@ func TestDamagedCommands(t *testing.T) {
 		{[]byte{1, 1}, "not a control command: version 1, this binary reads version 3"},
 		{[]byte{3, 0}, "not a control command: kind 0, this binary knows 1..19"},
 		{[]byte{3, 20}, "not a control command: kind 20, this binary knows 1..19"},
-		{[]byte{3, byte(Register), 7}, "not a control command: register: it is cut"},
-		{append([]byte{3, byte(DropTenant)}, make([]byte, 18)...), "not a control command: drop-tenant: 2 bytes too many"},
-		{regions(255, 255, 255, 255), "not a control command: create-tenant: 4294967295 elements of at least 1 bytes in 0 bytes"},
+		{[]byte{3, byte(Register), 7}, "not a control command: register: the bytes end within a field"},
+		{append([]byte{3, byte(DropTenant)}, make([]byte, 18)...), "not a control command: drop-tenant: 2 bytes follow the last field"},
+		{regions(255, 255, 255, 255), "not a control command: create-tenant: 4294967295 elements of at least 1 bytes in 0 bytes: the bytes end within a field"},
 		{regions(append([]byte{1, 0, 0, 0, 33}, make([]byte, 40)...)...), "not a control command: create-tenant: the name of a region is 33 bytes long, want at most 32"},
 		{regions(append([]byte{0, 0, 0, 0, 1, 0, 1, 0}, make([]byte, 4*65537)...)...), "not a control command: create-tenant: 65537 slots, want at most 65536"},
 	} {

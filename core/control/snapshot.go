@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -88,13 +89,6 @@ func (p *Plane) Snapshot() []byte {
 	return dst
 }
 
-func appendBool(dst []byte, is bool) []byte {
-	if is {
-		return append(dst, 1)
-	}
-	return append(dst, 0)
-}
-
 func (n *Node) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = appendRegion(le.AppendUint32(dst, uint32(n.ID)), n.Region)
@@ -105,7 +99,7 @@ func (n *Node) append(dst []byte) []byte {
 		dst = appendNonce(dst, past)
 	}
 	dst = le.AppendUint64(le.AppendUint32(dst, n.Supports), n.Lost)
-	return le.AppendUint64(appendBool(dst, n.Draining), n.Index)
+	return le.AppendUint64(layout.AppendBool(dst, n.Draining), n.Index)
 }
 
 func (t *Tenant) append(dst []byte) []byte {
@@ -115,16 +109,16 @@ func (t *Tenant) append(dst []byte) []byte {
 		s := &t.Slots[i]
 		dst = le.AppendUint64(appendShare(dst, s.Grant), s.Granted)
 		dst = le.AppendUint64(appendShare(dst, s.Held), s.Taken)
-		dst = appendBool(dst, s.Closed)
+		dst = layout.AppendBool(dst, s.Closed)
 	}
-	return le.AppendUint64(appendBool(dst, t.Dropping), t.Index)
+	return le.AppendUint64(layout.AppendBool(dst, t.Dropping), t.Index)
 }
 
 func (s *Shard) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = appendRegion(le.AppendUint32(dst, uint32(s.ID)), s.Region)
 	dst = le.AppendUint64(le.AppendUint64(dst, uint64(s.Epoch)), s.Version)
-	dst = append(appendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed), s.loss())
+	dst = append(layout.AppendBool(append(appendMember(dst, s.Leader), byte(s.Min)), s.Reformed), s.loss())
 	dst = le.AppendUint64(dst, s.Index)
 	dst = le.AppendUint32(dst, uint32(len(s.InSync)))
 	for _, m := range s.InSync {
@@ -153,12 +147,12 @@ func (p *Plane) Restore(state []byte) error {
 	if len(state) < head || string(state[:len(snapshotMagic)]) != snapshotMagic {
 		return fmt.Errorf("%w: %d bytes, no %q at the start", ErrSnapshot, len(state), snapshotMagic)
 	}
-	if v := binary.LittleEndian.Uint32(state[len(snapshotMagic):]); v != snapshotVersion {
+	d, restored := decoder{layout.Of(state[len(snapshotMagic):])}, &Plane{}
+	if v := d.Uint32(); v != snapshotVersion {
 		return fmt.Errorf("%w: version %d, this binary reads version %d", ErrSnapshot, v, snapshotVersion)
 	}
-	d, restored := decoder{rest: state[head:]}, &Plane{}
 	d.plane(restored)
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	if err := restored.check(); err != nil {
@@ -181,50 +175,50 @@ const (
 )
 
 func (d *decoder) plane(p *Plane) {
-	p.index = d.uint64()
-	if n := d.count(8); n > len(p.refused) {
-		d.fail(fmt.Errorf("%d kinds of refusals, this binary knows %d", n, len(p.refused)))
+	p.index = d.Uint64()
+	if n := d.Count(8); n > len(p.refused) {
+		d.Fail(fmt.Errorf("%d kinds of refusals, this binary knows %d", n, len(p.refused)))
 	} else {
 		for i := range n {
-			p.refused[i] = d.uint64()
+			p.refused[i] = d.Uint64()
 		}
 	}
-	for range d.count(nodeMin) {
+	for range d.Count(nodeMin) {
 		p.nodes = append(p.nodes, d.node())
 	}
-	for range d.count(shardMin) {
+	for range d.Count(shardMin) {
 		p.shards = append(p.shards, d.shard())
 	}
-	for range d.count(tenantMin) {
+	for range d.Count(tenantMin) {
 		p.tenants = append(p.tenants, d.tenant())
 		p.slots += len(p.tenants[len(p.tenants)-1].Slots)
 	}
-	for range d.count(droppedSize) {
-		p.dropped = append(p.dropped, Tombstone{tenant.ID(d.uint64()), d.uint64()})
+	for range d.Count(droppedSize) {
+		p.dropped = append(p.dropped, Tombstone{tenant.ID(d.Uint64()), d.Uint64()})
 	}
 }
 
 func (d *decoder) node() Node {
 	n := Node{
-		ID: env.ID(d.uint32()), Region: d.region(), Incarnation: env.Incarnation(d.uint64()), Registered: env.Incarnation(d.uint64()),
+		ID: env.ID(d.Uint32()), Region: d.region(), Incarnation: env.Incarnation(d.Uint64()), Registered: env.Incarnation(d.Uint64()),
 		Directory: d.nonce(), Nonce: d.nonce(),
 	}
-	for range d.count(nonceSize) {
+	for range d.Count(nonceSize) {
 		n.Past = append(n.Past, d.nonce())
 	}
-	n.Supports, n.Lost, n.Draining, n.Index = d.uint32(), d.uint64(), d.bool(), d.uint64()
+	n.Supports, n.Lost, n.Draining, n.Index = d.Uint32(), d.Uint64(), d.Bool(), d.Uint64()
 	return n
 }
 
 func (d *decoder) tenant() Tenant {
 	t := Tenant{Config: d.config(), Shards: d.shards()}
 	for range t.Shards {
-		t.Slots = append(t.Slots, Slot{Grant: d.share(), Granted: d.uint64(), Held: d.share(), Taken: d.uint64(), Closed: d.bool()})
-		if d.err != nil {
+		t.Slots = append(t.Slots, Slot{Grant: d.share(), Granted: d.Uint64(), Held: d.share(), Taken: d.Uint64(), Closed: d.Bool()})
+		if d.Err() != nil {
 			break
 		}
 	}
-	t.Dropping, t.Index = d.bool(), d.uint64()
+	t.Dropping, t.Index = d.Bool(), d.Uint64()
 	return t
 }
 
@@ -245,41 +239,33 @@ func (s *Shard) loss() byte {
 }
 
 func (d *decoder) loss() byte {
-	b := d.uint8()
+	b := d.Uint8()
 	if b > lossOpen {
-		d.fail(fmt.Errorf("%d is no state of a loss", b))
+		d.Fail(fmt.Errorf("%d is no state of a loss", b))
 	}
 	return b
 }
 
 func (d *decoder) shard() Shard {
 	s := Shard{
-		ID: lineage.Shard(d.uint32()), Region: d.region(), Epoch: lineage.ShardEpoch(d.uint64()), Version: d.uint64(),
-		Leader: d.member(), Min: int(d.uint8()), Reformed: d.bool(),
+		ID: lineage.Shard(d.Uint32()), Region: d.region(), Epoch: lineage.ShardEpoch(d.Uint64()), Version: d.Uint64(),
+		Leader: d.member(), Min: int(d.Uint8()), Reformed: d.Bool(),
 	}
 	loss := d.loss()
-	s.LossOpen, s.LossAccepted, s.Index = loss == lossOpen, loss == lossAccepted, d.uint64()
-	for range d.count(memberSize) {
+	s.LossOpen, s.LossAccepted, s.Index = loss == lossOpen, loss == lossAccepted, d.Uint64()
+	for range d.Count(memberSize) {
 		s.InSync = append(s.InSync, d.member())
 	}
-	for range d.count(memberSize) {
+	for range d.Count(memberSize) {
 		s.Eligible = append(s.Eligible, d.member())
 	}
-	for range d.count(replicaSize) {
-		s.Replicas, s.Since = append(s.Replicas, env.ID(d.uint32())), append(s.Since, d.uint64())
+	for range d.Count(replicaSize) {
+		s.Replicas, s.Since = append(s.Replicas, env.ID(d.Uint32())), append(s.Since, d.Uint64())
 	}
-	for range d.count(exclusionLen) {
-		s.Excluded = append(s.Excluded, Exclusion{d.member(), tenant.ID(d.uint64()), lineage.Slot(d.uint32()), d.uint64()})
+	for range d.Count(exclusionLen) {
+		s.Excluded = append(s.Excluded, Exclusion{d.member(), tenant.ID(d.Uint64()), lineage.Slot(d.Uint32()), d.Uint64()})
 	}
 	return s
-}
-
-func (d *decoder) bool() bool {
-	b := d.uint8()
-	if b > 1 {
-		d.fail(fmt.Errorf("%d is neither 0 nor 1", b))
-	}
-	return b == 1
 }
 
 // check reports the first contradiction in a decoded state.

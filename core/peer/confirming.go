@@ -34,7 +34,7 @@ func (m *Confirm) Encode(dst []byte) []byte {
 
 func (m *Confirm) decode(from env.Incarnation, r *reader) {
 	m.ShardHeader.decode(from, r)
-	m.Round = Round(r.next())
+	m.Round = Round(r.Uint64())
 }
 
 // Confirmed answers a Confirm: the replica knows of no epoch above the one in which it says
@@ -61,7 +61,7 @@ func (m *Confirmed) Encode(dst []byte) []byte {
 
 func (m *Confirmed) decode(from env.Incarnation, r *reader) {
 	m.ShardHeader.decode(from, r)
-	m.Round = Round(r.next())
+	m.Round = Round(r.Uint64())
 }
 
 // Outdated answers a leader of an epoch that is over: its header names a higher one.
@@ -109,7 +109,7 @@ func (m *AskIndex) Encode(dst []byte) []byte {
 
 func (m *AskIndex) decode(from env.Incarnation, r *reader) {
 	m.LogHeader.decode(from, r)
-	m.Question = Question(r.next())
+	m.Question = Question(r.Uint64())
 }
 
 // Index answers an AskIndex, after a round of confirmations that began behind it.
@@ -139,5 +139,5 @@ func (m *Index) Encode(dst []byte) []byte {
 
 func (m *Index) decode(from env.Incarnation, r *reader) {
 	m.LogHeader.decode(from, r)
-	m.Question, m.At = Question(r.next()), r.position()
+	m.Question, m.At = Question(r.Uint64()), r.position()
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -37,7 +38,7 @@ func (m *Poll) Encode(dst []byte) []byte {
 }
 
 func (m *Poll) decode(from env.Incarnation, r *reader) {
-	m.From, m.Number = from, PollNumber(r.next())
+	m.From, m.Number = from, PollNumber(r.Uint64())
 }
 
 // Report answers a Poll with the node's figures.
@@ -66,10 +67,11 @@ func (m *Report) Encode(dst []byte) []byte {
 }
 
 func (m *Report) decode(from env.Incarnation, r *reader) {
-	m.From, m.Asked, m.Number = from, PollNumber(r.next()), ReportNumber(r.next())
-	if err := DecodeFigures(r.tail(), &m.Figures); r.err == nil {
-		r.err = err
+	m.From, m.Asked, m.Number = from, PollNumber(r.Uint64()), ReportNumber(r.Uint64())
+	if r.Len() > MaxTail {
+		r.Fail(layout.ErrRange)
 	}
+	m.Figures.read(r)
 }
 
 // Figures describe a node and the shards that it leads, all true in the Step in which it sends
@@ -154,10 +156,10 @@ const (
 // Append appends the bytes of f to dst.
 func (f *Figures) Append(dst []byte) []byte {
 	le := binary.LittleEndian
-	dst = le.AppendUint32(le.AppendUint64(appendBool(dst, f.Own), f.Free), uint32(len(f.Copies)))
+	dst = le.AppendUint32(le.AppendUint64(layout.AppendBool(dst, f.Own), f.Free), uint32(len(f.Copies)))
 	for i := range f.Copies {
 		c := &f.Copies[i]
-		dst = appendBool(le.AppendUint64(le.AppendUint32(dst, uint32(c.Shard)), c.Bytes), c.Known)
+		dst = layout.AppendBool(le.AppendUint64(le.AppendUint32(dst, uint32(c.Shard)), c.Bytes), c.Known)
 	}
 	dst = le.AppendUint32(dst, uint32(len(f.Led)))
 	for i := range f.Led {
@@ -166,23 +168,16 @@ func (f *Figures) Append(dst []byte) []byte {
 	return dst
 }
 
-func appendBool(dst []byte, is bool) []byte {
-	if is {
-		return append(dst, 1)
-	}
-	return append(dst, 0)
-}
-
 func (s *ShardFigures) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, uint32(s.Shard))
 	for _, v := range [...]uint64{uint64(s.Epoch), uint64(s.Sole), s.Entities, s.Bytes, s.Signals, uint64(s.Window)} {
 		dst = le.AppendUint64(dst, v)
 	}
-	dst = le.AppendUint32(appendBool(dst, s.Whole), uint32(len(s.Others)))
+	dst = le.AppendUint32(layout.AppendBool(dst, s.Whole), uint32(len(s.Others)))
 	for i := range s.Others {
 		o := &s.Others[i]
-		dst = appendBool(le.AppendUint32(dst, uint32(o.Node)), o.Heard)
+		dst = layout.AppendBool(le.AppendUint32(dst, uint32(o.Node)), o.Heard)
 		dst = le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, uint64(o.Quiet)), o.Records), uint64(o.Lag))
 	}
 	dst = le.AppendUint32(dst, uint32(len(s.Slots)))
@@ -204,86 +199,46 @@ func (s *SlotFigures) append(dst []byte) []byte {
 // DecodeFigures reads what Append wrote into f, whose memory is used again. Errors wrap
 // ErrMalformed.
 func DecodeFigures(b []byte, f *Figures) error {
-	d := figures{rest: b}
-	f.Own, f.Free = d.bool(), d.uint64()
-	f.Copies, f.Led, f.others, f.slots = f.Copies[:0], f.Led[:0], f.others[:0], f.slots[:0]
-	for range d.count(copySize) {
-		f.Copies = append(f.Copies, CopyFigures{lineage.Shard(d.uint32()), d.uint64(), d.bool()})
-	}
-	for range d.count(shardSize) {
-		f.Led = append(f.Led, d.shard(f))
-	}
-	if d.bad || len(d.rest) > 0 {
-		return fmt.Errorf("%w: figures of %d bytes", ErrMalformed, len(b))
+	r := reader{layout.Of(b)}
+	f.read(&r)
+	if err := r.End(); err != nil {
+		return fmt.Errorf("%w: figures of %d bytes: %w", ErrMalformed, len(b), err)
 	}
 	return nil
 }
 
-// figures takes numbers from the front of bytes; after the first that is not there it
-// only returns zeros.
-type figures struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *figures) take(n int) []byte {
-	var none [8]byte
-	if d.bad = d.bad || len(d.rest) < n; d.bad {
-		return none[:n]
+func (f *Figures) read(r *reader) {
+	f.Own, f.Free = r.Bool(), r.Uint64()
+	f.Copies, f.Led, f.others, f.slots = f.Copies[:0], f.Led[:0], f.others[:0], f.slots[:0]
+	for range r.Count(copySize) {
+		f.Copies = append(f.Copies, CopyFigures{lineage.Shard(r.Uint32()), r.Uint64(), r.Bool()})
 	}
-	taken := d.rest[:n]
-	d.rest = d.rest[n:]
-	return taken
-}
-
-func (d *figures) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
-func (d *figures) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }
-
-func (d *figures) uint8() uint8 { return d.take(1)[0] }
-
-func (d *figures) bool() bool {
-	v := d.uint8()
-	d.bad = d.bad || v > 1
-	return v == 1
-}
-
-// duration takes one that is not negative.
-func (d *figures) duration() env.Duration {
-	v := env.Duration(d.uint64())
-	d.bad = d.bad || v < 0
-	return v
-}
-
-// count returns how many elements follow, each of at least so many bytes.
-func (d *figures) count(least int) int {
-	n := d.uint32()
-	if d.bad = d.bad || uint64(n)*uint64(least) > uint64(len(d.rest)); d.bad {
-		return 0
+	for range r.Count(shardSize) {
+		f.Led = append(f.Led, r.shardFigures(f))
 	}
-	return int(n)
 }
 
-func (d *figures) shard(f *Figures) ShardFigures {
+func (r *reader) shardFigures(f *Figures) ShardFigures {
 	s := ShardFigures{
-		Shard: lineage.Shard(d.uint32()), Epoch: lineage.ShardEpoch(d.uint64()), Sole: d.duration(),
-		Entities: d.uint64(), Bytes: d.uint64(), Signals: d.uint64(), Window: d.duration(), Whole: d.bool(),
+		Shard: lineage.Shard(r.Uint32()), Epoch: lineage.ShardEpoch(r.Uint64()), Sole: r.duration(),
+		Entities: r.Uint64(), Bytes: r.Uint64(), Signals: r.Uint64(), Window: r.duration(), Whole: r.Bool(),
 	}
 	others, slots := len(f.others), len(f.slots)
-	for range d.count(otherSize) {
-		f.others = append(f.others, OtherFigures{env.ID(d.uint32()), d.bool(), d.duration(), d.uint64(), d.duration()})
+	for range r.Count(otherSize) {
+		f.others = append(f.others, OtherFigures{env.ID(r.Uint32()), r.Bool(), r.duration(), r.Uint64(), r.duration()})
 	}
-	for range d.count(slotSize) {
-		f.slots = append(f.slots, d.slot())
+	for range r.Count(slotSize) {
+		f.slots = append(f.slots, r.slotFigures())
 	}
 	s.Others, s.Slots = slices.Clip(f.others[others:]), slices.Clip(f.slots[slots:])
 	return s
 }
 
-func (d *figures) slot() SlotFigures {
+func (r *reader) slotFigures() SlotFigures {
 	s := SlotFigures{
-		Tenant: tenant.ID(d.uint64()), Slot: lineage.Slot(d.uint32()), Granted: d.uint64(), Seq: lineage.Seq(d.uint64()),
-		Entities: d.uint64(), Bytes: d.uint64(), Refused: [3]uint64{d.uint64(), d.uint64(), d.uint64()},
+		Tenant: tenant.ID(r.Uint64()), Slot: lineage.Slot(r.Uint32()), Granted: r.Uint64(), Seq: lineage.Seq(r.Uint64()),
+		Entities: r.Uint64(), Bytes: r.Uint64(), Refused: [3]uint64{r.Uint64(), r.Uint64(), r.Uint64()},
 	}
-	copy(s.Needs[:], d.take(4))
+	copy(s.Needs[:], r.Bytes(4))
 	return s
 }

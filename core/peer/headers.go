@@ -59,7 +59,7 @@ func (h *ShardHeader) append(dst []byte) []byte {
 }
 
 func (h *ShardHeader) decode(from env.Incarnation, r *reader) {
-	h.From, h.Shard, h.Epoch = from, r.shard(), lineage.ShardEpoch(r.next())
+	h.From, h.Shard, h.Epoch = from, r.shard(), lineage.ShardEpoch(r.Uint64())
 }
 
 // LogHeader is the header of every LogMessage: the log of the shard. Little
@@ -87,5 +87,5 @@ func (h *LogHeader) append(dst []byte) []byte {
 
 func (h *LogHeader) decode(from env.Incarnation, r *reader) {
 	h.ShardHeader.decode(from, r)
-	h.Tenant, h.Slot, h.Placement = tenant.ID(r.next()), r.slot(), lineage.PlacementEpoch(r.next())
+	h.Tenant, h.Slot, h.Placement = tenant.ID(r.Uint64()), r.slot(), lineage.PlacementEpoch(r.Uint64())
 }

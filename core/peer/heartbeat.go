@@ -38,13 +38,11 @@ func (m *Heartbeat) Encode(dst []byte) []byte {
 }
 
 func (m *Heartbeat) decode(from env.Incarnation, r *reader) {
-	m.From, m.Told, m.Heard = from, r.next(), Announcement(r.next())
+	m.From, m.Told, m.Heard = from, r.Uint64(), Announcement(r.Uint64())
 	m.Troubles = m.Troubles[:0]
-	of := r.list(troubleSize, MaxTroubles, "shards in trouble")
-	for len(of.b) > 0 {
-		m.Troubles = append(m.Troubles, of.trouble())
+	for range r.Whole(troubleSize, MaxTroubles) {
+		m.Troubles = append(m.Troubles, r.trouble())
 	}
-	r.check(&of, "a shard in trouble")
 }
 
 // Trouble is a leader's report of a shard that it may not be able to serve. Only shards in
@@ -77,8 +75,8 @@ func (t *Trouble) append(dst []byte) []byte {
 
 func (r *reader) trouble() Trouble {
 	return Trouble{
-		Shard: r.shard(), Epoch: lineage.ShardEpoch(r.next()),
-		Unconfirmed: env.Duration(r.below(1 << 63)), Unsynced: env.Duration(r.below(1 << 63)),
+		Shard: r.shard(), Epoch: lineage.ShardEpoch(r.Uint64()),
+		Unconfirmed: r.duration(), Unsynced: r.duration(),
 	}
 }
 
@@ -112,5 +110,5 @@ func (m *Configs) Encode(dst []byte) []byte {
 
 func (m *Configs) decode(from env.Incarnation, r *reader) {
 	m.From = from
-	m.Told, m.Last, m.Number, m.Changes = r.next(), r.next(), Announcement(r.next()), r.tail()
+	m.Told, m.Last, m.Number, m.Changes = r.Uint64(), r.Uint64(), Announcement(r.Uint64()), r.Tail(MaxTail)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 )
 
 // Decode returns the message that is exactly b. It accepts only the output of Encode; the
@@ -40,17 +41,10 @@ func (in *Inbox) View(b []byte) (Message, error) {
 // fill takes the fields of a message of a kind from b.
 func (in *Inbox) fill(b []byte, kind Kind) (Message, error) {
 	m, r := in.room(kind), &in.r
-	*r = reader{b: b[headerSize:]}
+	*r = reader{layout.Of(b[headerSize:])}
 	m.decode(env.Incarnation(binary.LittleEndian.Uint64(b[8:])), r)
-	switch {
-	case r.short:
-		return nil, fmt.Errorf("%w: a message %s of %d bytes ends within its fields", ErrMalformed, kind, len(b))
-	case r.bad:
-		return nil, fmt.Errorf("%w: a field of a message %s is out of its range", ErrMalformed, kind)
-	case r.err != nil:
-		return nil, fmt.Errorf("message %s: %w", kind, r.err)
-	case len(r.b) > 0:
-		return nil, fmt.Errorf("%w: %d bytes follow a message %s", ErrMalformed, len(r.b), kind)
+	if err := r.End(); err != nil {
+		return nil, fmt.Errorf("%w: a message %s of %d bytes: %w", ErrMalformed, kind, len(b), err)
 	}
 	return m, nil
 }

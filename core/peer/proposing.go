@@ -32,7 +32,7 @@ func (m *Propose) Encode(dst []byte) []byte {
 
 func (m *Propose) decode(from env.Incarnation, r *reader) {
 	m.From = from
-	m.Number, m.Client, m.Command = r.next(), r.next(), r.tail()
+	m.Number, m.Client, m.Command = r.Uint64(), r.Uint64(), r.Tail(MaxTail)
 }
 
 // Proposed answers a Propose: the command is in the meta log.
@@ -62,7 +62,7 @@ func (m *Proposed) Encode(dst []byte) []byte {
 
 func (m *Proposed) decode(from env.Incarnation, r *reader) {
 	m.From = from
-	m.Number, m.Client, m.Result = r.next(), r.next(), r.tail()
+	m.Number, m.Client, m.Result = r.Uint64(), r.Uint64(), r.Tail(MaxTail)
 }
 
 // Verify asks a member of the meta log whether the sender leads a shard in an epoch.
@@ -92,7 +92,7 @@ func (m *Verify) Encode(dst []byte) []byte {
 
 func (m *Verify) decode(from env.Incarnation, r *reader) {
 	m.From = from
-	m.Shard, m.Epoch, m.Round = r.shard(), lineage.ShardEpoch(r.next()), Round(r.next())
+	m.Shard, m.Epoch, m.Round = r.shard(), lineage.ShardEpoch(r.Uint64()), Round(r.Uint64())
 }
 
 // Verified answers a Verify: a read of the meta log that began behind the question found
@@ -123,5 +123,5 @@ func (m *Verified) Encode(dst []byte) []byte {
 
 func (m *Verified) decode(from env.Incarnation, r *reader) {
 	m.From = from
-	m.Shard, m.Epoch, m.Round = r.shard(), lineage.ShardEpoch(r.next()), Round(r.next())
+	m.Shard, m.Epoch, m.Round = r.shard(), lineage.ShardEpoch(r.Uint64()), Round(r.Uint64())
 }

@@ -32,7 +32,7 @@ func (m *Register) Encode(dst []byte) []byte {
 
 func (m *Register) decode(from env.Incarnation, r *reader) {
 	m.From = from
-	m.Challenge, m.Command = Challenge(r.next()), r.tail()
+	m.Challenge, m.Command = Challenge(r.Uint64()), r.Tail(MaxTail)
 }
 
 // Registered answers a Register: the start has an incarnation, or has to repeat a challenge.
@@ -62,6 +62,6 @@ func (m *Registered) Encode(dst []byte) []byte {
 }
 
 func (m *Registered) decode(from env.Incarnation, r *reader) {
-	m.From, m.Given, m.Challenge = from, env.Incarnation(r.next()), Challenge(r.next())
-	m.Nonce = env.Nonce{A: r.next(), B: r.next()}
+	m.From, m.Given, m.Challenge = from, env.Incarnation(r.Uint64()), Challenge(r.Uint64())
+	m.Nonce = env.Nonce{A: r.Uint64(), B: r.Uint64()}
 }

@@ -20,7 +20,7 @@ type Life uint64
 //	    64    8  its chain
 //	    72    8  seq up to which the log is committed
 //	    80    8  life
-//	    88    n  records, each as drawn in core/record
+//	    88    n  records, each: length 4, then the record as drawn in core/record
 type Append struct {
 	LogHeader
 	At      lineage.Position // the record before the first one in Records; without any, the last one of the log
@@ -42,7 +42,7 @@ func (m *Append) Encode(dst []byte) []byte {
 
 func (m *Append) decode(from env.Incarnation, r *reader) {
 	m.LogHeader.decode(from, r)
-	m.At, m.Commit, m.Life, m.Records = r.position(), lineage.Seq(r.next()), Life(r.next()), r.tail()
+	m.At, m.Commit, m.Life, m.Records = r.position(), lineage.Seq(r.Uint64()), Life(r.Uint64()), r.Tail(MaxTail)
 }
 
 // Appended answers an Append: up to where the replica has the leader's log durably. With Anew it says that the replica's log is lost.
@@ -79,7 +79,7 @@ func (m *Appended) Encode(dst []byte) []byte {
 
 func (m *Appended) decode(from env.Incarnation, r *reader) {
 	m.LogHeader.decode(from, r)
-	m.At, m.Applied, m.Life, m.Anew, m.Asked = r.position(), lineage.Seq(r.next()), Life(r.next()), r.is(), Round(r.next())
+	m.At, m.Applied, m.Life, m.Anew, m.Asked = r.position(), lineage.Seq(r.Uint64()), Life(r.Uint64()), r.is(), Round(r.Uint64())
 }
 
 // Pull asks for what follows a replica's log: a replica asks the leader, or the next
@@ -115,7 +115,7 @@ func (m *Pull) Encode(dst []byte) []byte {
 
 func (m *Pull) decode(from env.Incarnation, r *reader) {
 	m.LogHeader.decode(from, r)
-	m.At, m.Snapshot, m.Offset = r.position(), lineage.Seq(r.next()), r.next()
+	m.At, m.Snapshot, m.Offset = r.position(), lineage.Seq(r.Uint64()), r.Uint64()
 	m.Ends = decodeEnds(m.Ends[:0], r)
 }
 
@@ -135,14 +135,14 @@ func appendEnds(dst []byte, ends []lineage.End) []byte {
 }
 
 func decodeEnds(dst []lineage.End, r *reader) []lineage.End {
-	for of := r.list(endSize, MaxTail/endSize, "ends of a log"); len(of.b) > 0; {
-		dst = append(dst, lineage.End{Lineage: of.lineage(), Last: lineage.Seq(of.next())})
+	for range r.Whole(endSize, MaxTail/endSize) {
+		dst = append(dst, lineage.End{Lineage: r.lineage(), Last: lineage.Seq(r.Uint64())})
 	}
 	return dst
 }
 
 func (r *reader) lineage() lineage.Lineage {
-	return lineage.Lineage{Placement: lineage.PlacementEpoch(r.next()), Epoch: lineage.ShardEpoch(r.next())}
+	return lineage.Lineage{Placement: lineage.PlacementEpoch(r.Uint64()), Epoch: lineage.ShardEpoch(r.Uint64())}
 }
 
 // Chunk answers a Pull with a part of a snapshot, if the sender does not have the records.
@@ -177,5 +177,5 @@ func (m *Chunk) Encode(dst []byte) []byte {
 
 func (m *Chunk) decode(from env.Incarnation, r *reader) {
 	m.LogHeader.decode(from, r)
-	m.At, m.Offset, m.Size, m.Data = r.position(), r.next(), r.next(), r.tail()
+	m.At, m.Offset, m.Size, m.Data = r.position(), r.Uint64(), r.Uint64(), r.Tail(MaxTail)
 }

@@ -33,7 +33,7 @@ func (m *Survey) Encode(dst []byte) []byte {
 
 func (m *Survey) decode(from env.Incarnation, r *reader) {
 	m.ShardHeader.decode(from, r)
-	m.Attempt, m.First = r.next(), r.next()
+	m.Attempt, m.First = r.Uint64(), r.Uint64()
 }
 
 // Surveyed answers a Survey with a part of the member's logs.
@@ -72,13 +72,11 @@ func (m *Surveyed) Encode(dst []byte) []byte {
 
 func (m *Surveyed) decode(from env.Incarnation, r *reader) {
 	m.ShardHeader.decode(from, r)
-	m.Attempt, m.Changes, m.First, m.Size = r.next(), r.next(), r.next(), r.next()
+	m.Attempt, m.Changes, m.First, m.Size = r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64()
 	m.Logs = m.Logs[:0]
-	of := r.list(logSize, MaxLogs, "logs")
-	for len(of.b) > 0 {
-		m.Logs = append(m.Logs, of.log())
+	for range r.Whole(logSize, MaxLogs) {
+		m.Logs = append(m.Logs, r.log())
 	}
-	r.check(&of, "a log")
 }
 
 // MaxLogs bounds the logs that one answer to a survey tells of. A shard with more is told
@@ -111,5 +109,5 @@ func (l *Log) append(dst []byte) []byte {
 }
 
 func (r *reader) log() Log {
-	return Log{Tenant: tenant.ID(r.next()), Slot: r.slot(), Whole: r.is(), End: r.position(), Lineage: r.lineage()}
+	return Log{Tenant: tenant.ID(r.Uint64()), Slot: r.slot(), Whole: r.is(), End: r.position(), Lineage: r.lineage()}
 }

@@ -2,11 +2,11 @@ package replica
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/wal"
@@ -226,7 +226,10 @@ func (r *Replica) OnLineage(epoch lineage.ShardEpoch, seq lineage.Seq) bool {
 	return seq == 0 || epoch == 0 || at.Epoch == epoch || !at.Known() && seq <= r.end.Seq
 }
 
-// A message carries each record as 4 bytes of length, then the record.
+// The records of a message, little endian, part of the format; never change. For each:
+//
+//	4  length n of the record, bytes
+//	n  record, as drawn in core/record
 
 // ship adds a record to the outbox.
 func (r *Replica) ship(e env.Env, rec *record.Record) {
@@ -276,12 +279,11 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 		return Differs
 	}
 	verified := at.Seq
-	for len(records) > 0 {
-		bytes, rest, err := next(records)
-		if err != nil {
+	for in := layout.Of(records); in.Len() > 0; {
+		bytes := in.Bytes(int(in.Uint32()))
+		if in.Err() != nil {
 			return Damaged
 		}
-		records = rest
 		verdict := r.take(e, bytes, verified+1)
 		if verdict != Took {
 			return verdict
@@ -297,18 +299,6 @@ func (r *Replica) Receive(e env.Env, at lineage.Position, commit lineage.Seq, re
 	r.memory.done = r.memory.done[:0]
 	r.maybeSnapshot(e)
 	return Took
-}
-
-// next splits off the first record.
-func next(records []byte) (record, rest []byte, err error) {
-	if len(records) < 4 {
-		return nil, nil, fmt.Errorf("%d bytes are no record", len(records))
-	}
-	size := int(binary.LittleEndian.Uint32(records))
-	if size > len(records)-4 {
-		return nil, nil, fmt.Errorf("a record of %d bytes in %d", size, len(records)-4)
-	}
-	return records[4 : 4+size], records[4+size:], nil
 }
 
 // take accepts one record of the leader, which must be seq.

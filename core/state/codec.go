@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/signal"
@@ -110,15 +111,6 @@ func appendSession(dst []byte, c *Session) []byte {
 	return dst
 }
 
-// words reads 8-byte numbers from the front of b. The caller has checked sizes.
-type words struct{ b []byte }
-
-func (w *words) next() uint64 {
-	v := binary.LittleEndian.Uint64(w.b)
-	w.b = w.b[8:]
-	return v
-}
-
 // Decode reads a state from exactly the bytes b. For bytes of the present version, Append of it
 // gives b again. It allocates no more than a small multiple of len(b). It rejects states that no
 // log can produce, as far as it can tell: a seq beyond the state's, a duplicate entity or session,
@@ -127,34 +119,34 @@ func Decode(b []byte) (*Slot, error) {
 	if len(b) < headSize+8 {
 		return nil, fmt.Errorf("%w: %d bytes, want at least %d", ErrMalformed, len(b), headSize+8)
 	}
-	version := binary.LittleEndian.Uint64(b)
+	r := layout.Of(b)
+	version := r.Uint64()
 	if version != codecVersion && version != firstVersion {
 		return nil, fmt.Errorf("%w: version %d, this binary reads %d and %d", ErrMalformed, version, firstVersion, codecVersion)
 	}
-	w := words{b[8:]}
 	s := New()
-	s.Position = lineage.Position{Seq: lineage.Seq(w.next()), Chain: lineage.Chain(w.next())}
-	spans := w.next()
-	s.Level = int64(w.next())
+	s.Position = lineage.Position{Seq: lineage.Seq(r.Uint64()), Chain: lineage.Chain(r.Uint64())}
+	spans := r.Uint64()
+	s.Level = int64(r.Uint64())
 	s.Limits = record.Limits{
-		Version: w.next(), Rate: w.next(), Burst: w.next(), Entities: w.next(), Bytes: w.next(), Feature: w.next(),
+		Version: r.Uint64(), Rate: r.Uint64(), Burst: r.Uint64(), Entities: r.Uint64(), Bytes: r.Uint64(), Feature: r.Uint64(),
 	}
 	if s.Level < 0 {
 		return nil, fmt.Errorf("%w: bucket level %d is negative", ErrMalformed, s.Level)
 	}
 	if version == firstVersion {
 		s.spans = spansOfVersion1(lineage.ShardEpoch(spans), s.Position.Seq)
-	} else if err := s.decodeSpans(&w, spans); err != nil {
+	} else if err := s.decodeSpans(&r, spans); err != nil {
 		return nil, err
 	}
-	if err := s.decodeEntities(&w); err != nil {
+	if err := s.decodeEntities(&r); err != nil {
 		return nil, err
 	}
-	if err := s.decodeSessions(&w); err != nil {
+	if err := s.decodeSessions(&r); err != nil {
 		return nil, err
 	}
-	if len(w.b) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes behind the last session", ErrMalformed, len(w.b))
+	if err := r.End(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return s, nil
 }
@@ -168,12 +160,12 @@ func spansOfVersion1(epoch lineage.ShardEpoch, at lineage.Seq) []lineage.Span {
 	return []lineage.Span{{Lineage: lineage.Lineage{Placement: 1, Epoch: epoch}, First: at}}
 }
 
-func (s *Slot) decodeSpans(w *words, n uint64) error {
-	if n > MaxSpans || n*spanSize > uint64(len(w.b)) {
-		return fmt.Errorf("%w: %d spans in %d bytes, want at most %d", ErrMalformed, n, len(w.b), MaxSpans)
+func (s *Slot) decodeSpans(r *layout.Reader, n uint64) error {
+	if n > MaxSpans {
+		return fmt.Errorf("%w: %d spans, want at most %d", ErrMalformed, n, MaxSpans)
 	}
-	for range n {
-		span := lineage.Span{Lineage: lineage.Lineage{Placement: lineage.PlacementEpoch(w.next()), Epoch: lineage.ShardEpoch(w.next())}, First: lineage.Seq(w.next())}
+	for range r.Fits(n, spanSize) {
+		span := lineage.Span{Lineage: lineage.Lineage{Placement: lineage.PlacementEpoch(r.Uint64()), Epoch: lineage.ShardEpoch(r.Uint64())}, First: lineage.Seq(r.Uint64())}
 		if last := len(s.spans) - 1; last >= 0 && (span.First <= s.spans[last].First || span.Compare(s.spans[last].Lineage) <= 0) || span.First > s.Position.Seq {
 			return fmt.Errorf("%w: a span %v in a state of seq %d", ErrMalformed, span, s.Position.Seq)
 		}
@@ -182,34 +174,19 @@ func (s *Slot) decodeSpans(w *words, n uint64) error {
 	return nil
 }
 
-// count reads a number of items of the given size and checks that the bytes suffice for them.
-func (w *words) count(what string, size int) (int, error) {
-	if len(w.b) < 8 {
-		return 0, fmt.Errorf("%w: ends before the number of %s", ErrMalformed, what)
-	}
-	n := w.next()
-	if n > uint64(len(w.b)/size) {
-		return 0, fmt.Errorf("%w: %d %s do not fit %d bytes", ErrMalformed, n, what, len(w.b))
-	}
-	return int(n), nil
-}
-
-func (s *Slot) decodeEntities(w *words) error {
-	n, err := w.count("entities", entitySize)
-	if err != nil {
-		return err
-	}
+func (s *Slot) decodeEntities(r *layout.Reader) error {
+	n := r.Count64(entitySize)
 	if n > 0 {
 		s.entities, s.index = make([]Entity, n), make(map[signal.Entity]uint32, n)
 	}
 	for i := range s.entities {
 		e := &s.entities[i]
-		e.Entity = signal.Entity(w.next())
-		e.Bytes = w.next()
-		e.State.LastSeq = w.next()
-		e.State.Applied = signal.Digest{Hi: w.next(), Lo: w.next()}
+		e.Entity = signal.Entity(r.Uint64())
+		e.Bytes = r.Uint64()
+		e.State.LastSeq = r.Uint64()
+		e.State.Applied = signal.Digest{Hi: r.Uint64(), Lo: r.Uint64()}
 		for k := range e.State.Totals {
-			e.State.Totals[k] = signal.Total{Count: w.next(), Weight: int64(w.next())}
+			e.State.Totals[k] = signal.Total{Count: r.Uint64(), Weight: int64(r.Uint64())}
 		}
 		s.index[e.Entity] = uint32(i)
 		s.bytes += e.Bytes
@@ -224,19 +201,16 @@ func (s *Slot) decodeEntities(w *words) error {
 	return nil
 }
 
-func (s *Slot) decodeSessions(w *words) error {
-	n, err := w.count("sessions", sessionSize)
-	if err != nil {
-		return err
-	}
+func (s *Slot) decodeSessions(r *layout.Reader) error {
+	n := r.Count64(sessionSize)
 	if n > 0 {
 		s.sessions, s.sessionIndex = make([]Session, n), make(map[uint64]uint32, n)
 	}
 	for i := range s.sessions {
 		c := &s.sessions[i]
-		c.ID, c.Client, c.Nonce, c.Floor, c.LastSeq = w.next(), w.next(), w.next(), w.next(), lineage.Seq(w.next())
+		c.ID, c.Client, c.Nonce, c.Floor, c.LastSeq = r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64(), lineage.Seq(r.Uint64())
 		for k := range c.answers {
-			c.answers[k] = Answer{Request: w.next(), Seq: lineage.Seq(w.next())}
+			c.answers[k] = Answer{Request: r.Uint64(), Seq: lineage.Seq(r.Uint64())}
 		}
 		if c.ID == 0 || i > 0 && c.ID <= s.sessions[i-1].ID {
 			return fmt.Errorf("%w: session ids do not ascend at %d", ErrMalformed, c.ID)

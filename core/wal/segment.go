@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 )
@@ -61,15 +62,13 @@ func DecodeHeader(b []byte) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	if len(body) != headerBody {
-		return Header{}, fmt.Errorf("%w: segment header: body of %d bytes, want %d", ErrMalformed, len(body), headerBody)
-	}
-	le := binary.LittleEndian
+	r := layout.Of(body)
 	h := Header{
-		Identity: identityAt(body),
-		First:    lineage.Seq(le.Uint64(body[identitySize:])),
-		Before:   lineage.Chain(le.Uint64(body[identitySize+8:])),
-		Synced:   lineage.Seq(le.Uint64(body[identitySize+16:])),
+		Identity: identityIn(&r),
+		First:    lineage.Seq(r.Uint64()), Before: lineage.Chain(r.Uint64()), Synced: lineage.Seq(r.Uint64()),
+	}
+	if err := r.End(); err != nil {
+		return Header{}, fmt.Errorf("%w: segment header: body of %d bytes: %w", ErrMalformed, len(body), err)
 	}
 	if h.Synced >= h.First {
 		return Header{}, fmt.Errorf("%w: segment header: synced is %d, want below the first seq %d", ErrMalformed, h.Synced, h.First)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tidaldb/tidalsim/core/assert"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -43,13 +44,10 @@ func appendIdentity(dst []byte, id Identity) []byte {
 	return le.AppendUint64(dst, uint64(id.Placement))
 }
 
-func identityAt(b []byte) Identity {
-	le := binary.LittleEndian
+func identityIn(r *layout.Reader) Identity {
 	return Identity{
-		Tenant:    tenant.ID(le.Uint64(b)),
-		Slot:      lineage.Slot(le.Uint32(b[8:])),
-		Shard:     lineage.Shard(le.Uint32(b[12:])),
-		Placement: lineage.PlacementEpoch(le.Uint64(b[16:])),
+		Tenant: tenant.ID(r.Uint64()), Slot: lineage.Slot(r.Uint32()), Shard: lineage.Shard(r.Uint32()),
+		Placement: lineage.PlacementEpoch(r.Uint64()),
 	}
 }
 
@@ -69,10 +67,12 @@ func DecodeManifest(b []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if len(body) != manifestBody {
-		return Identity{}, fmt.Errorf("%w: manifest: body of %d bytes, want %d", ErrMalformed, len(body), manifestBody)
+	r := layout.Of(body)
+	id := identityIn(&r)
+	if err := r.End(); err != nil {
+		return Identity{}, fmt.Errorf("%w: manifest: body of %d bytes: %w", ErrMalformed, len(body), err)
 	}
-	return identityAt(body), nil
+	return id, nil
 }
 
 // AppendSnapshot appends to dst the snapshot of a slot at a position. state is below 4 GiB; its
@@ -109,10 +109,15 @@ func DecodeSnapshot(b []byte) (id Identity, at lineage.Position, state []byte, e
 	if err != nil {
 		return Identity{}, lineage.Position{}, nil, err
 	}
-	at.Seq = lineage.Seq(binary.LittleEndian.Uint64(body[identitySize:]))
-	at.Chain = lineage.Chain(binary.LittleEndian.Uint64(body[identitySize+8:]))
+	r := layout.Of(body)
+	id = identityIn(&r)
+	at = lineage.Position{Seq: lineage.Seq(r.Uint64()), Chain: lineage.Chain(r.Uint64())}
+	state = r.Bytes(r.Len())
+	if err := r.End(); err != nil {
+		return Identity{}, lineage.Position{}, nil, fmt.Errorf("%w: snapshot: body of %d bytes: %w", ErrMalformed, len(body), err)
+	}
 	if at.Seq == 0 && at.Chain != 0 {
 		return Identity{}, lineage.Position{}, nil, fmt.Errorf("%w: snapshot: chain before the first record is %016x, want 0", ErrMalformed, uint64(at.Chain))
 	}
-	return identityAt(body), at, body[snapshotBodyMin:], nil
+	return id, at, state, nil
 }

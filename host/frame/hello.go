@@ -1,11 +1,13 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 )
 
 // Version is the version of the framing and of the hello.
@@ -30,8 +32,6 @@ type Hello struct {
 	Connection  uint64
 }
 
-const helloSize = 36
-
 var magic = [8]byte{'t', 'i', 'd', 'a', 'l', 'n', 'e', 't'}
 
 // The reasons why a payload is no hello.
@@ -53,21 +53,23 @@ func AppendHello(dst []byte, h Hello) []byte {
 
 // DecodeHello is the inverse of AppendHello.
 func DecodeHello(payload []byte) (Hello, error) {
-	if len(payload) < 12 || [8]byte(payload) != magic {
+	r := layout.Of(payload)
+	magicRead, version := r.Bytes(len(magic)), r.Uint16()
+	if !bytes.Equal(magicRead, magic[:]) || r.Err() != nil {
 		return Hello{}, ErrHello
 	}
-	if binary.LittleEndian.Uint16(payload[8:]) != Version {
+	if version != Version {
 		return Hello{}, ErrVersion
 	}
-	if len(payload) != helloSize || binary.LittleEndian.Uint16(payload[10:]) != 0 {
+	zero := r.Uint16()
+	h := Hello{
+		From: env.ID(r.Uint32()), To: env.ID(r.Uint32()),
+		Incarnation: env.Incarnation(r.Uint64()), Connection: r.Uint64(),
+	}
+	if r.End() != nil || zero != 0 {
 		return Hello{}, ErrHello
 	}
-	return Hello{
-		From:        env.ID(binary.LittleEndian.Uint32(payload[12:])),
-		To:          env.ID(binary.LittleEndian.Uint32(payload[16:])),
-		Incarnation: env.Incarnation(binary.LittleEndian.Uint64(payload[20:])),
-		Connection:  binary.LittleEndian.Uint64(payload[28:]),
-	}, nil
+	return h, nil
 }
 
 // Before reports whether h is of an earlier connection than o, of the same sender.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 )
 
 // This file connects raft to the rest of the member: it routes raft's messages and writes, and
@@ -234,7 +235,8 @@ func (l *Log) stand(e env.Env) {
 	l.await(e)
 }
 
-// Messages, in an envelope of package wal after the seat's prefix, little endian:
+// Messages, in an envelope of package wal after the seat's prefix, little endian, part of the format;
+// never change:
 //
 //	     0    8  cluster
 //	     8    8  from, member
@@ -297,16 +299,16 @@ func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64,
 // message handles a message from the network. It drops a damaged message, one for another member,
 // and one whose sender is not at the address in its ID; raft treats them as lost.
 func (l *Log) message(e env.Env, ev *env.Event) {
-	envelope, le := messageEnvelope(), binary.LittleEndian
+	envelope := messageEnvelope()
 	body, err := envelope.Open(ev.Data[1:])
-	if err != nil || l.phase != serving && l.phase != joining || le.Uint64(body) != l.config.Cluster {
+	if err != nil || l.phase != serving && l.phase != joining {
 		return
 	}
-	m := held{
-		from: MemberID(le.Uint64(body[8:])), start: startIn(body[24:]), kind: body[messageHeader-1], body: body[messageHeader:],
-	}
-	to := MemberID(le.Uint64(body[16:]))
-	if m.from.Address() != ev.From {
+	r := reader{layout.Of(body)}
+	cluster, m := r.Uint64(), held{from: MemberID(r.Uint64())}
+	to := MemberID(r.Uint64())
+	m.start, m.kind, m.body = r.start(), r.Uint8(), r.Bytes(r.Len())
+	if r.End() != nil || cluster != l.config.Cluster || m.from.Address() != ev.From {
 		return
 	}
 	e.Charge(env.Duration(len(body)/1024+1) * l.config.PerKiB)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 )
 
 // StateMachine applies the commands of the log. It is a pure function of the commands: two machines
@@ -175,7 +176,7 @@ func (f *fold) append(dst []byte) []byte {
 	}
 	dst = le.AppendUint32(dst, uint32(len(f.members)))
 	for _, a := range f.members {
-		dst = le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, uint64(a.member)), a.directory.A), a.directory.B)
+		dst = appendNonce(le.AppendUint64(dst, uint64(a.member)), a.directory)
 	}
 	return append(dst, f.machine.Snapshot()...)
 }
@@ -184,36 +185,20 @@ var errState = errors.New("a state that nobody wrote")
 
 // restore replaces everything by a state that append wrote, at an index.
 func (f *fold) restore(index Index, state []byte) error {
-	le := binary.LittleEndian
-	if len(state) < 12 {
-		return fmt.Errorf("%w: %d bytes", errState, len(state))
+	r := reader{layout.Of(state)}
+	applied, sessions, members := Position{index, r.Uint64()}, []session(nil), []admittance(nil)
+	for range r.Count(sessionMin) {
+		s := session{client: r.Uint64(), number: r.Uint64(), index: Index(r.Uint64())}
+		s.result = slices.Clone(r.Bytes(int(r.Uint32())))
+		sessions = append(sessions, s)
 	}
-	f.applied = Position{index, le.Uint64(state)}
-	n, rest := le.Uint32(state[8:]), state[12:]
-	f.sessions = nil
-	for range n {
-		if len(rest) < sessionMin || uint64(len(rest)-sessionMin) < uint64(le.Uint32(rest[24:])) {
-			return fmt.Errorf("%w: session %d of %d is cut", errState, len(f.sessions), n)
-		}
-		end := sessionMin + int(le.Uint32(rest[24:]))
-		f.sessions = append(f.sessions, session{
-			le.Uint64(rest), le.Uint64(rest[8:]), Index(le.Uint64(rest[16:])), slices.Clone(rest[sessionMin:end]),
-		})
-		rest = rest[end:]
+	for range r.Count(admittanceSize) {
+		members = append(members, admittance{MemberID(r.Uint64()), r.nonce()})
 	}
-	return f.restoreMembers(rest)
-}
-
-func (f *fold) restoreMembers(rest []byte) error {
-	le := binary.LittleEndian
-	if len(rest) < 4 || uint64(len(rest)-4)/admittanceSize < uint64(le.Uint32(rest)) {
-		return fmt.Errorf("%w: the members are cut", errState)
+	machine := r.Bytes(r.Len())
+	if err := r.End(); err != nil {
+		return fmt.Errorf("%w: %d bytes: %w", errState, len(state), err)
 	}
-	n := le.Uint32(rest)
-	rest, f.members = rest[4:], nil
-	for range n {
-		f.members = append(f.members, admittance{MemberID(le.Uint64(rest)), env.Nonce{A: le.Uint64(rest[8:]), B: le.Uint64(rest[16:])}})
-		rest = rest[admittanceSize:]
-	}
-	return f.machine.Restore(rest)
+	f.applied, f.sessions, f.members = applied, sessions, members
+	return f.machine.Restore(machine)
 }

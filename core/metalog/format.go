@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
@@ -57,9 +58,6 @@ import (
 const (
 	baseMin   = 68
 	frameMin  = 25
-	votesBody = 33
-	entryMin  = 26
-	seenBody  = 41
 	startSize = 24
 	seenSize  = 8 + startSize
 )
@@ -125,7 +123,7 @@ func appendBase(dst []byte, b *base) []byte {
 	dst = le.AppendUint64(dst, b.whole)
 	dst = le.AppendUint64(dst, meta.GetIndex())
 	dst = le.AppendUint64(dst, meta.GetTerm())
-	dst = le.AppendUint64(le.AppendUint64(dst, b.directory.A), b.directory.B)
+	dst = appendNonce(dst, b.directory)
 	dst = le.AppendUint32(dst, uint32(len(b.starts)))
 	dst = le.AppendUint32(dst, uint32(len(configuration)))
 	dst = le.AppendUint32(dst, uint32(len(b.seen)))
@@ -162,15 +160,21 @@ func appendSighting(dst []byte, synced uint64, s sighting) []byte {
 }
 
 func appendStart(dst []byte, s start) []byte {
-	le := binary.LittleEndian
-	return le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, s.number), s.nonce.A), s.nonce.B)
+	return appendNonce(binary.LittleEndian.AppendUint64(dst, s.number), s.nonce)
 }
 
-// startIn returns the start at the beginning of b, which has at least startSize bytes.
-func startIn(b []byte) start {
-	le := binary.LittleEndian
-	return start{le.Uint64(b), env.Nonce{A: le.Uint64(b[8:]), B: le.Uint64(b[16:])}}
+func appendNonce(dst []byte, n env.Nonce) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, n.A), n.B)
 }
+
+// reader takes the fields of the log's files and messages from bytes.
+type reader struct{ layout.Reader }
+
+func (r *reader) nonce() env.Nonce { return env.Nonce{A: r.Uint64(), B: r.Uint64()} }
+
+func (r *reader) start() start { return start{r.Uint64(), r.nonce()} }
+
+func (r *reader) sighting() sighting { return sighting{MemberID(r.Uint64()), r.start()} }
 
 func appendEntry(dst []byte, synced uint64, entry *raftpb.Entry) []byte {
 	start, le, envelope := len(dst), binary.LittleEndian, frameEnvelope()
@@ -186,40 +190,34 @@ func appendEntry(dst []byte, synced uint64, entry *raftpb.Entry) []byte {
 
 // decodeBase reads a base and returns the number of its bytes.
 func decodeBase(b []byte) (base, int, error) {
-	envelope, le := baseEnvelope(), binary.LittleEndian
+	envelope := baseEnvelope()
 	body, err := envelope.Open(b)
 	if err != nil {
 		return base{}, 0, err
 	}
-	count, n, sightings := uint64(le.Uint32(body[56:])), uint64(le.Uint32(body[60:])), uint64(le.Uint32(body[64:]))
-	if n+startSize*count+seenSize*sightings > uint64(len(body)-baseMin) {
-		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes, %d starts and %d members in a base of %d", wal.ErrMalformed, n, count, sightings, len(body))
+	r, meta := reader{layout.Of(body)}, new(raftpb.SnapshotMetadata)
+	out := base{cluster: r.Uint64(), member: MemberID(r.Uint64()), whole: r.Uint64()}
+	meta.Index, meta.Term = new(r.Uint64()), new(r.Uint64())
+	out.directory = r.nonce()
+	starts, size, sightings := r.Uint32(), r.Uint32(), r.Uint32()
+	configuration := r.Bytes(int(size))
+	for range r.Fits(uint64(starts), startSize) {
+		out.starts = append(out.starts, r.start())
 	}
-	configuration := new(raftpb.ConfState)
-	if err := proto.Unmarshal(body[baseMin:baseMin+n], configuration); err != nil {
+	for range r.Fits(uint64(sightings), seenSize) {
+		out.seen = append(out.seen, r.sighting())
+	}
+	state := r.Bytes(r.Len())
+	if err := r.End(); err != nil {
+		return base{}, 0, fmt.Errorf("%w: configuration of %d bytes, %d starts and %d members in a base of %d: %w",
+			wal.ErrMalformed, size, starts, sightings, len(body), err)
+	}
+	meta.ConfState = new(raftpb.ConfState)
+	if err := proto.Unmarshal(configuration, meta.ConfState); err != nil {
 		return base{}, 0, fmt.Errorf("%w: configuration: %w", wal.ErrMalformed, err)
 	}
-	state := body[baseMin+n:]
-	var starts []start
-	for range count {
-		starts = append(starts, startIn(state))
-		state = state[startSize:]
-	}
-	var seen []sighting
-	for range sightings {
-		seen = append(seen, sighting{MemberID(le.Uint64(state)), startIn(state[8:])})
-		state = state[seenSize:]
-	}
-	return base{
-		cluster: le.Uint64(body), member: MemberID(le.Uint64(body[8:])), whole: le.Uint64(body[16:]),
-		directory: env.Nonce{A: le.Uint64(body[40:]), B: le.Uint64(body[48:])}, starts: starts, seen: seen,
-		snapshot: &raftpb.Snapshot{
-			Data: append([]byte(nil), state...),
-			Metadata: &raftpb.SnapshotMetadata{
-				Index: new(le.Uint64(body[24:])), Term: new(le.Uint64(body[32:])), ConfState: configuration,
-			},
-		},
-	}, wal.EnvelopeSize + len(body), nil
+	out.snapshot = &raftpb.Snapshot{Data: append([]byte(nil), state...), Metadata: meta}
+	return out, wal.EnvelopeSize + len(body), nil
 }
 
 // marshal returns the bytes of a message. Equal messages have equal bytes.
@@ -243,12 +241,12 @@ func decode(name string, data []byte) (*content, error) {
 	confirmed := b.whole
 	for at < len(data) {
 		body, err := openFrame(data[at:])
+		if err == nil {
+			confirmed = max(confirmed, syncedIn(body))
+			err = c.take(body)
+		}
 		if errors.Is(err, wal.ErrVersion) {
 			return nil, fmt.Errorf("%s at offset %d: %w", name, at, err)
-		}
-		if err == nil {
-			confirmed = max(confirmed, binary.LittleEndian.Uint64(body))
-			err = c.take(body)
 		}
 		if err != nil {
 			if err := tornOrCorrupt(name, data, at, confirmed, err); err != nil {
@@ -269,35 +267,53 @@ func openFrame(b []byte) ([]byte, error) {
 	return envelope.Open(b)
 }
 
-// take adds the content of one frame.
+// syncedIn returns up to which byte the file was durable when a frame was written.
+func syncedIn(frame []byte) uint64 {
+	r := layout.Of(frame)
+	return r.Uint64()
+}
+
+// take adds the content of one frame, whose checksum matches. A crash does not leave such a frame
+// with a kind or fields that this binary does not know: a newer binary wrote it, and the error wraps
+// wal.ErrVersion.
 func (c *content) take(body []byte) error {
-	le := binary.LittleEndian
-	switch body[8] {
+	r := reader{layout.Of(body)}
+	_ = r.Uint64() // synced
+	switch kind := r.Uint8(); kind {
 	case frameVotes:
-		if len(body) != votesBody {
-			return fmt.Errorf("%w: votes of %d bytes, want %d", wal.ErrMalformed, len(body), votesBody)
+		votes := &raftpb.HardState{Term: new(r.Uint64()), Vote: new(r.Uint64()), Commit: new(r.Uint64())}
+		if err := r.End(); err != nil {
+			return fmt.Errorf("%w: votes of %d bytes: %w", wal.ErrVersion, len(body), err)
 		}
-		c.votes = &raftpb.HardState{Term: new(le.Uint64(body[9:])), Vote: new(le.Uint64(body[17:])), Commit: new(le.Uint64(body[25:]))}
+		c.votes = votes
 	case frameSeen:
-		if len(body) != seenBody {
-			return fmt.Errorf("%w: a start of a member in %d bytes, want %d", wal.ErrMalformed, len(body), seenBody)
+		seen := r.sighting()
+		if err := r.End(); err != nil {
+			return fmt.Errorf("%w: a start of a member in %d bytes: %w", wal.ErrVersion, len(body), err)
 		}
-		c.seen = see(c.seen, sighting{MemberID(le.Uint64(body[9:])), startIn(body[17:])})
+		c.seen = see(c.seen, seen)
 	case frameEntry:
-		if len(body) < entryMin {
-			return fmt.Errorf("%w: an entry of %d bytes, want at least %d", wal.ErrMalformed, len(body), entryMin)
-		}
-		index, first := le.Uint64(body[9:]), c.snapshot.GetMetadata().GetIndex()+1
-		if index < first || index > first+uint64(len(c.entries)) {
-			return fmt.Errorf("%w: entry %d where %d..%d are expected", wal.ErrMalformed, index, first, first+uint64(len(c.entries)))
-		}
-		c.entries = append(c.entries[:index-first], &raftpb.Entry{
-			Index: new(index), Term: new(le.Uint64(body[17:])), Type: raftpb.EntryType(body[25]).Enum(),
-			Data: append([]byte(nil), body[26:]...),
-		})
+		return c.takeEntry(&r)
 	default:
-		return fmt.Errorf("%w: frame of kind %d", wal.ErrMalformed, body[8])
+		return fmt.Errorf("%w: frame of kind %d, this binary knows 1..%d", wal.ErrVersion, kind, frameSeen)
 	}
+	return nil
+}
+
+func (c *content) takeEntry(r *reader) error {
+	index, term, kind := r.Uint64(), r.Uint64(), raftpb.EntryType(r.Uint8())
+	data := append([]byte(nil), r.Bytes(r.Len())...)
+	if err := r.End(); err != nil {
+		return fmt.Errorf("%w: an entry: %w", wal.ErrVersion, err)
+	}
+	if _, known := raftpb.EntryType_name[int32(kind)]; !known {
+		return fmt.Errorf("%w: entry %d is of type %d, this binary knows 0..%d", wal.ErrVersion, index, kind, len(raftpb.EntryType_name)-1)
+	}
+	first := c.snapshot.GetMetadata().GetIndex() + 1
+	if index < first || index > first+uint64(len(c.entries)) {
+		return fmt.Errorf("%w: entry %d where %d..%d are expected", wal.ErrMalformed, index, first, first+uint64(len(c.entries)))
+	}
+	c.entries = append(c.entries[:index-first], &raftpb.Entry{Index: &index, Term: &term, Type: kind.Enum(), Data: data})
 	return nil
 }
 
@@ -305,7 +321,7 @@ func (c *content) take(body []byte) error {
 func tornOrCorrupt(name string, data []byte, at int, confirmed uint64, err error) error {
 	for i := at + 1; i+wal.EnvelopeSize <= len(data); i++ {
 		if body, err := openFrame(data[i:]); err == nil {
-			confirmed = max(confirmed, binary.LittleEndian.Uint64(body))
+			confirmed = max(confirmed, syncedIn(body))
 		}
 	}
 	if uint64(at) >= confirmed {

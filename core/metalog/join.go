@@ -8,7 +8,9 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 )
 
 // A member is a data directory. A directory that the founding file does not name, because the disk
@@ -153,10 +155,11 @@ func (l *Log) outdates(e env.Env, id MemberID, last start) {
 // asked sends another member the nonce of one of this member's starts: number 8, nonce 16, which is
 // zero if it is no longer known.
 func (l *Log) asked(e env.Env, m *held) {
-	if len(m.body) != 8 {
+	r := layout.Of(m.body)
+	told := start{number: r.Uint64()}
+	if r.End() != nil {
 		return
 	}
-	told := start{number: binary.LittleEndian.Uint64(m.body)}
 	for _, s := range l.starts {
 		if s.number == told.number {
 			told = s
@@ -168,10 +171,12 @@ func (l *Log) asked(e env.Env, m *held) {
 // shown handles a member's answer about the last start of it that was seen here.
 func (l *Log) shown(e env.Env, m *held) {
 	last, unwritten := seenOf(l.seen, m.from), seenOf(l.unwritten, m.from)
-	if len(m.body) != startSize || m.start.number <= max(last.number, unwritten.number) {
+	r := reader{layout.Of(m.body)}
+	told := r.start()
+	if r.End() != nil || m.start.number <= max(last.number, unwritten.number) {
 		return
 	}
-	switch told := startIn(m.body); {
+	switch {
 	case told.number != last.number: // the answer to an earlier question
 	case told != last:
 		l.held = slices.DeleteFunc(l.held, func(x held) bool { return x.from == m.from && x.start == m.start })
@@ -214,9 +219,7 @@ func (l *Log) announce(e env.Env) {
 	if l.phase == serving && (l.ticks%announceEvery != 0 || l.isMember(l.member)) || l.phase == joining && l.ticks%2 != 0 {
 		return
 	}
-	le := binary.LittleEndian
-	body := le.AppendUint64(le.AppendUint64(nil, l.directory.A), l.directory.B)
-	body = le.AppendUint64(body, l.challenge)
+	body := binary.LittleEndian.AppendUint64(appendNonce(nil, l.directory), l.challenge)
 	for _, address := range l.config.Addresses {
 		if address != e.Self() {
 			l.postAt(e, address, 0, messageAnnouncement, 0, body)
@@ -234,18 +237,18 @@ func (l *Log) challengeAt(e env.Env, ticks uint64) uint64 {
 
 // announced lets the leader challenge a directory at an address, or admit it.
 func (l *Log) announced(e env.Env, at env.ID, body []byte) {
-	if l.phase != serving || len(body) != 24 || !l.leads() {
+	r := reader{layout.Of(body)}
+	directory, challenge := r.nonce(), r.Uint64()
+	if l.phase != serving || r.End() != nil || !l.leads() {
 		return
 	}
-	le := binary.LittleEndian
-	directory, challenge := env.Nonce{A: le.Uint64(body), B: le.Uint64(body[8:])}, le.Uint64(body[16:])
 	if id := l.fold.memberOf(directory); id != 0 {
 		l.tellMember(e, at, directory, id)
 		return
 	}
 	now, before := l.challengeAt(e, l.ticks), l.challengeAt(e, max(l.ticks, challengeFor)-challengeFor)
 	if challenge != now && challenge != before {
-		l.postAt(e, at, 0, messageChallenge, now, le.AppendUint64(nil, now))
+		l.postAt(e, at, 0, messageChallenge, now, binary.LittleEndian.AppendUint64(nil, now))
 		return
 	}
 	if len(l.configuration.GetVotersOutgoing()) > 0 {
@@ -266,12 +269,11 @@ func (l *Log) announced(e env.Env, at env.ID, body []byte) {
 // tellMember tells a directory its ID as a member, or that it is no longer one: directory 16, ID 8.
 // Another directory may be at the address when the answer arrives.
 func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID) {
-	le := binary.LittleEndian
 	switch {
 	case id.Address() != at:
 	case l.isMember(id):
-		body := le.AppendUint64(le.AppendUint64(nil, directory.A), directory.B)
-		l.postAt(e, at, 0, messageAdmitted, uint64(id), le.AppendUint64(body, uint64(id)))
+		body := binary.LittleEndian.AppendUint64(appendNonce(nil, directory), uint64(id))
+		l.postAt(e, at, 0, messageAdmitted, uint64(id), body)
 	default:
 		l.postAt(e, at, id, messageOutdated, uint64(id), appendStart(nil, start{number: ^uint64(0)}))
 	}
@@ -279,22 +281,19 @@ func (l *Log) tellMember(e env.Env, at env.ID, directory env.Nonce, id MemberID)
 
 // answered handles an answer to an announcement, or to a message that was not counted.
 func (l *Log) answered(e env.Env, m *held) {
-	le, body := binary.LittleEndian, m.body
-	if m.kind == messageAdmitted {
-		// An answer to an earlier, lost directory of this node does not concern this one.
-		if len(body) != 24 || le.Uint64(body) != l.directory.A || le.Uint64(body[8:]) != l.directory.B {
-			return
-		}
-		body = body[16:]
-	}
 	if m.kind == messageOutdated {
 		l.isOutdated(m)
 		return
 	}
-	if len(body) != 8 {
+	r, directory := reader{layout.Of(m.body)}, l.directory
+	if m.kind == messageAdmitted {
+		directory = r.nonce()
+	}
+	value := r.Uint64()
+	// An answer to an earlier, lost directory of this node does not concern this one.
+	if r.End() != nil || directory != l.directory {
 		return
 	}
-	value := le.Uint64(body)
 	switch {
 	case m.kind == messageChallenge && value != l.challenge:
 		l.challenge = value
@@ -306,10 +305,12 @@ func (l *Log) answered(e env.Env, m *held) {
 
 // isOutdated stops the member if another member has seen a start that this file does not have.
 func (l *Log) isOutdated(m *held) {
-	if l.phase != serving || len(m.body) != startSize {
+	r := reader{layout.Of(m.body)}
+	seen := r.start()
+	if l.phase != serving || r.End() != nil {
 		return
 	}
-	if seen, own := startIn(m.body), lastOf(l.starts); !slices.Contains(l.starts, seen) {
+	if own := lastOf(l.starts); !slices.Contains(l.starts, seen) {
 		l.stop(fmt.Errorf("%w: %s was started %d times by its own count, now with nonce %s, and %s has seen start %d, with nonce %s",
 			ErrOutdated, l.member, own.number, own.nonce, m.from, seen.number, seen.nonce))
 	}
@@ -325,22 +326,24 @@ func memberAt(members []MemberID, at env.ID) (MemberID, bool) {
 
 // replacement returns the change that admits a directory; the directory is its context.
 func replacement(old, id MemberID, directory env.Nonce) *raftpb.ConfChangeV2 {
-	le := binary.LittleEndian
 	return &raftpb.ConfChangeV2{
 		Changes: []*raftpb.ConfChangeSingle{
 			{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(uint64(id))},
 			{Type: raftpb.ConfChangeRemoveNode.Enum(), NodeId: new(uint64(old))},
 		},
-		Context: le.AppendUint64(le.AppendUint64(nil, directory.A), directory.B),
+		Context: appendNonce(nil, directory),
 	}
 }
 
 // admits records the directory that a change admits.
 func (l *Log) admits(change *raftpb.ConfChangeV2) {
-	le, context := binary.LittleEndian, change.GetContext()
 	for _, c := range change.GetChanges() {
-		if c.GetType() == raftpb.ConfChangeAddNode && len(context) == 16 {
-			l.fold.admit(MemberID(c.GetNodeId()), env.Nonce{A: le.Uint64(context), B: le.Uint64(context[8:])})
+		if c.GetType() != raftpb.ConfChangeAddNode {
+			continue
 		}
+		r := reader{layout.Of(change.GetContext())}
+		directory := r.nonce()
+		assert.That(r.End() == nil, "a change admits %s with a context of %d bytes", MemberID(c.GetNodeId()), len(change.GetContext()))
+		l.fold.admit(MemberID(c.GetNodeId()), directory)
 	}
 }

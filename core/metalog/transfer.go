@@ -9,11 +9,12 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/layout"
 	"github.com/tidaldb/tidalsim/core/wal"
 )
 
 // A leader sends a snapshot to a follower in chunks. It sends the next chunk when the follower has
-// accepted the one before. Body of a chunk, little endian:
+// accepted the one before. Body of a chunk, little endian, part of the format; never change:
 //
 //	     0    8  transfer: incarnation of the sender << 32 | count
 //	     8    8  length of the whole, bytes
@@ -27,7 +28,6 @@ import (
 
 const (
 	chunkHeader = 24
-	takenSize   = 16
 
 	resendTicks = 3       // without an answer, until a chunk is sent again
 	giveUpTicks = 50      // without progress, until the snapshot is reported to raft as failed
@@ -94,11 +94,11 @@ func (l *Log) resend(e env.Env) {
 
 // takeChunk accepts the next chunk, and always answers with the length so far.
 func (l *Log) takeChunk(e env.Env, from MemberID, body []byte) {
-	le := binary.LittleEndian
-	if len(body) < chunkHeader {
+	le, r := binary.LittleEndian, layout.Of(body)
+	number, length, offset, chunk := r.Uint64(), r.Uint64(), r.Uint64(), r.Bytes(r.Len())
+	if r.End() != nil {
 		return
 	}
-	number, length, offset, chunk := le.Uint64(body), le.Uint64(body[8:]), le.Uint64(body[16:]), body[chunkHeader:]
 	in := &l.incoming
 	if in.from != from || in.number < number {
 		*in = incoming{from: from, number: number}
@@ -123,12 +123,13 @@ func (l *Log) takeChunk(e env.Env, from MemberID, body []byte) {
 
 // chunkTaken sends the next chunk, or tells raft that the transfer is complete.
 func (l *Log) chunkTaken(e env.Env, from MemberID, body []byte) {
-	le := binary.LittleEndian
+	r := layout.Of(body)
+	number, have := r.Uint64(), r.Uint64()
 	i := slices.IndexFunc(l.transfers, func(t transfer) bool { return t.to == from })
-	if len(body) != takenSize || i < 0 || le.Uint64(body) != l.transfers[i].number {
+	if r.End() != nil || i < 0 || number != l.transfers[i].number {
 		return
 	}
-	t, have := &l.transfers[i], le.Uint64(body[8:])
+	t := &l.transfers[i]
 	switch {
 	case have <= uint64(t.offset): // an answer to a repeated chunk
 	case have >= uint64(len(t.data)):

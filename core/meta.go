@@ -30,7 +30,7 @@ const (
 type planeMachine struct{ *control.Plane }
 
 // Apply implements metalog.StateMachine.
-func (p planeMachine) Apply(index metalog.Index, command []byte) []byte {
+func (p planeMachine) Apply(index metalog.Index, command []byte) ([]byte, error) {
 	return p.Plane.Apply(uint64(index), command)
 }
 
@@ -422,8 +422,12 @@ func (n *Node) sendProposal(p *proposal) {
 	}
 }
 
-// propose puts another node's command into the meta log.
+// propose puts another node's command into the meta log. A command of a kind that the coordinator
+// does not know stays out: members as old as the coordinator could not apply it.
 func (n *Node) propose(from env.ID, m *peer.Propose) {
+	if _, err := control.DecodeCommand(m.Command); err != nil {
+		return
+	}
 	if n.leads && env.ID(m.Client>>32) == from && !n.isDeaf(from) {
 		_ = n.log.Propose(n.env, m.Client, m.Number, m.Command) // refused: it is repeated
 		n.metaStepped()

@@ -58,15 +58,16 @@ var rules = [kindEnd]rule{
 }
 
 // Apply carries out the command at an index and returns the bytes of a Result. Indexes ascend, from
-// 2. A command that is malformed or refused changes only a count of refusals.
-func (p *Plane) Apply(index uint64, command []byte) []byte {
+// 2. A command that is refused changes only a count of refusals. Bytes that are no command that this
+// binary knows change nothing: the error wraps ErrCommand, and the plane must apply no later command,
+// because a newer binary may have carried this one out.
+func (p *Plane) Apply(index uint64, command []byte) ([]byte, error) {
 	c, err := DecodeCommand(command)
 	if err != nil {
-		p.refused[Malformed]++
-		return (&Result{Refusal: Malformed}).Append(nil)
+		return nil, err
 	}
 	result := p.Do(index, &c)
-	return result.Append(nil)
+	return result.Append(nil), nil
 }
 
 // Do is Apply for a decoded command.

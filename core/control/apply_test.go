@@ -1,6 +1,8 @@
 package control
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -504,16 +506,30 @@ func somebodyObjects(t *testing.T, kind Kind) (objects bool) {
 	return false
 }
 
-func TestWhatIsNoCommandIsCounted(t *testing.T) {
+// What is no command is refused with a sentence and changes nothing, not even a count: another binary
+// may know it.
+func TestWhatIsNoCommandIsNotFolded(t *testing.T) {
 	l := newLog()
-	for _, b := range [][]byte{nil, {commandVersion}, {commandVersion, 0}, {commandVersion, byte(kindEnd)}, {commandVersion - 1, byte(Register)}, {commandVersion + 1, byte(Register)}, []byte("a command that nobody wrote")} {
-		r, err := DecodeResult(l.plane.Apply(2, b))
-		if want := (Result{Refusal: Malformed}); err != nil || r != want {
-			t.Errorf("% x: %+v, %v", b, r, err)
+	before := l.plane.Snapshot()
+	for _, c := range []struct {
+		bytes []byte
+		says  string
+	}{
+		{nil, "0 bytes"},
+		{[]byte{commandVersion}, "1 bytes"},
+		{[]byte{commandVersion, 0}, "kind 0, this binary knows 1..19"},
+		{[]byte{commandVersion, byte(kindEnd)}, "kind 20, this binary knows 1..19"},
+		{[]byte{commandVersion - 1, byte(Register)}, "version 2, this binary reads version 3"},
+		{[]byte{commandVersion + 1, byte(Register)}, "version 4, this binary reads version 3"},
+		{[]byte("a command that nobody wrote"), "version 97, this binary reads version 3"},
+	} {
+		result, err := l.plane.Apply(2, c.bytes)
+		if want := "not a control command: " + c.says; err == nil || err.Error() != want || !errors.Is(err, ErrCommand) || result != nil {
+			t.Errorf("% x: % x, %v, want %s", c.bytes, result, err, want)
 		}
 	}
-	if got := l.plane.Refused()[Malformed]; got != 7 || l.plane.Index() != founded {
-		t.Errorf("%d are counted, want 7; last change at %d", got, l.plane.Index())
+	if !bytes.Equal(l.plane.Snapshot(), before) {
+		t.Error("the plane has changed")
 	}
 	if r := l.plane.Do(2, &Command{Kind: kindEnd}); r.Refusal != Malformed {
 		t.Errorf("a kind that nobody knows: %v", r)

@@ -200,7 +200,9 @@ func FuzzDecodeCommand(f *testing.F) {
 			t.Fatalf("% x is written as % x", b, again)
 		}
 		p := living(New(founding()))
-		p.Apply(2, b)
+		if _, err := p.Apply(2, b); err != nil {
+			t.Fatal(err)
+		}
 		if err := invariant(p); err != nil {
 			t.Fatalf("after %v: %v", &c, err)
 		}

@@ -203,7 +203,7 @@ type Refusal uint8
 // The refusals.
 const (
 	Done           Refusal = iota // the command had its effect
-	Malformed                     // the bytes are not a command
+	Malformed                     // the kind of the command is not known
 	UnknownShard                  // there is no such shard
 	UnknownNode                   // there is no such node
 	UnknownTenant                 // there never was such a tenant

@@ -72,7 +72,11 @@ func (l *log) as(c Command) Command {
 func (l *log) do(c Command) Result {
 	c = l.as(c)
 	l.index++
-	r, err := DecodeResult(l.plane.Apply(l.index, c.Append(nil)))
+	result, err := l.plane.Apply(l.index, c.Append(nil))
+	if err != nil {
+		panic(err)
+	}
+	r, err := DecodeResult(result)
 	if err != nil {
 		panic(err)
 	}

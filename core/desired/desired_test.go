@@ -72,7 +72,11 @@ func must(p *control.Plane, c control.Command) {
 
 // do sends a command through the log as bytes.
 func do(p *control.Plane, c control.Command) control.Result {
-	r, err := control.DecodeResult(p.Apply(p.Index()+1, c.Append(nil)))
+	result, err := p.Apply(p.Index()+1, c.Append(nil))
+	if err != nil {
+		panic(err)
+	}
+	r, err := control.DecodeResult(result)
 	if err != nil {
 		panic(err)
 	}

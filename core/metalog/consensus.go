@@ -103,7 +103,9 @@ func (l *Log) pump(e env.Env) {
 			case raft.LocalAppendThread:
 				l.disk.queue = append(l.disk.queue, m)
 			case raft.LocalApplyThread:
-				l.apply(m.GetEntries())
+				if l.apply(m.GetEntries()); l.phase != serving {
+					return
+				}
 				l.deliver(e, m.GetResponses())
 			default:
 				l.send(e, m)
@@ -125,7 +127,7 @@ func (l *Log) deliver(e env.Env, messages []*raftpb.Message) {
 	}
 }
 
-// apply applies committed entries.
+// apply applies committed entries. The member stops at one that it cannot apply.
 func (l *Log) apply(entries []*raftpb.Entry) {
 	for _, entry := range entries {
 		l.fold.advance(entry)
@@ -135,7 +137,12 @@ func (l *Log) apply(entries []*raftpb.Entry) {
 			l.configuration = l.raft.ApplyConfChange(change)
 			continue
 		}
-		if out := l.fold.apply(l.fold.applied.Index, entry.GetData()); out.Number > 0 {
+		out, err := l.fold.apply(l.fold.applied.Index, entry.GetData())
+		if err != nil {
+			l.stop(err)
+			return
+		}
+		if out.Number > 0 {
 			l.answer(out)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/layout"
+	"github.com/tidaldb/tidalsim/core/wal"
 )
 
 // StateMachine applies the commands of the log. It is a pure function of the commands: two machines
@@ -20,8 +21,10 @@ import (
 // belong to the caller and are valid during the call; results belong to the log.
 type StateMachine interface {
 	// Apply applies the command at an index and returns its result. Indexes ascend, with gaps. The
-	// machine decides whether a command has an effect: a failed comparison is a result.
-	Apply(index Index, command []byte) []byte
+	// machine decides whether a command has an effect: a failed comparison is a result. An error says
+	// that the machine does not know the command; the member then stops, so that it never skips a
+	// command that other members carry out.
+	Apply(index Index, command []byte) ([]byte, error)
 	// Snapshot returns the whole state.
 	Snapshot() []byte
 	// Restore replaces the state by one that Snapshot returned.
@@ -81,7 +84,6 @@ func (f *fold) memberOf(directory env.Nonce) MemberID {
 //	 0    8  client
 //	 8    8  number
 //	16    n  command
-const commandHeader = 16
 
 func appendCommand(dst []byte, client, number uint64, command []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, client)
@@ -100,27 +102,35 @@ func (f *fold) advance(entry *raftpb.Entry) {
 }
 
 // apply applies the command in an entry's data, at most once, and returns the outcome for its
-// proposer.
-func (f *fold) apply(index Index, data []byte) Outcome {
-	if len(data) < commandHeader { // a new leader's empty entry
-		return Outcome{}
+// proposer. For an entry that this binary cannot apply the error wraps wal.ErrVersion.
+func (f *fold) apply(index Index, data []byte) (Outcome, error) {
+	if len(data) == 0 { // a new leader's empty entry
+		return Outcome{}, nil
 	}
-	client, number := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+	r := layout.Of(data)
+	client, number, command := r.Uint64(), r.Uint64(), r.Bytes(r.Len())
+	if err := r.End(); err != nil {
+		return Outcome{}, fmt.Errorf("%w: entry %d has %d bytes and no command: %w", wal.ErrVersion, index, len(data), err)
+	}
 	if out, seen := f.remembered(client, number); seen {
-		return out
+		return out, nil
 	}
 	out := Outcome{Client: client, Number: number, Index: index}
 	i, known := f.find(client)
 	if !known {
 		if len(f.sessions) == f.maxClients {
 			out.Err = ErrClients
-			return out
+			return out, nil
 		}
 		f.sessions = slices.Insert(f.sessions, i, session{client: client})
 	}
-	out.Result = f.machine.Apply(index, data[commandHeader:])
+	result, err := f.machine.Apply(index, command)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("%w: entry %d: %w", wal.ErrVersion, index, err)
+	}
+	out.Result = result
 	f.sessions[i] = session{client, number, index, out.Result}
-	return out
+	return out, nil
 }
 
 // remembered returns the outcome of a number that is not above the client's last.

@@ -10,14 +10,21 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/wal"
 )
+
+// unknown is a command that the tape does not know.
+const unknown = "unknown"
 
 // tape is a state machine that keeps its commands.
 type tape struct{ told []byte }
 
-func (t *tape) Apply(index Index, command []byte) []byte {
+func (t *tape) Apply(index Index, command []byte) ([]byte, error) {
+	if string(command) == unknown {
+		return nil, errors.New("kind 99")
+	}
 	t.told = append(append(t.told, byte(index)), command...)
-	return slices.Clone(command)
+	return slices.Clone(command), nil
 }
 func (t *tape) Snapshot() []byte           { return t.told }
 func (t *tape) Restore(state []byte) error { t.told = slices.Clone(state); return nil }
@@ -40,7 +47,10 @@ func TestFold(t *testing.T) {
 			index := Index(i + 1)
 			r := request{rapid.Uint64Range(1, clients+1).Draw(t, "client"), rapid.Uint64Range(1, 6).Draw(t, "number")}
 			f.advance(&raftpb.Entry{Index: new(uint64(index))})
-			out := f.apply(index, appendCommand(nil, r.client, r.number, []byte{byte(r.number)}))
+			out, err := f.apply(index, appendCommand(nil, r.client, r.number, []byte{byte(r.number)}))
+			if err != nil {
+				t.Fatal(err)
+			}
 			_, known := last[r.client]
 			switch {
 			case !known && len(last) == clients:
@@ -79,7 +89,9 @@ func TestFold(t *testing.T) {
 // A state that was cut says so.
 func TestStateIsCut(t *testing.T) {
 	f, _ := newFold(2)
-	f.apply(1, appendCommand(nil, 1, 1, []byte("result")))
+	if _, err := f.apply(1, appendCommand(nil, 1, 1, []byte("result"))); err != nil {
+		t.Fatal(err)
+	}
 	whole := f.append(nil)
 	sessions := len(whole) - len(f.machine.Snapshot())
 	for n := range sessions {
@@ -87,6 +99,29 @@ func TestStateIsCut(t *testing.T) {
 		if err := g.restore(1, whole[:n]); !errors.Is(err, errState) {
 			t.Errorf("%d of %d bytes: error %v", n, sessions, err)
 		}
+	}
+}
+
+// An entry that the fold cannot apply is an error, and changes nothing that a client would be told.
+// Only a leader's empty entry has no command.
+func TestUnknownEntries(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		data []byte
+		says string
+	}{
+		{"a cut head", make([]byte, 15), "unknown format version, needs a newer binary: entry 1 has 15 bytes and no command: the bytes end within a field"},
+		{"a kind that is not known", appendCommand(nil, 1, 1, []byte(unknown)), "unknown format version, needs a newer binary: entry 1: kind 99"},
+	} {
+		f, machine := newFold(2)
+		out, err := f.apply(1, c.data)
+		if err == nil || err.Error() != c.says || !errors.Is(err, wal.ErrVersion) || out.Number != 0 || len(machine.told) > 0 {
+			t.Errorf("%s: %+v, error %v, want %s", c.name, out, err, c.says)
+		}
+	}
+	f, _ := newFold(2)
+	if out, err := f.apply(1, nil); err != nil || out.Number != 0 {
+		t.Errorf("an empty entry: %+v, %v", out, err)
 	}
 }
 

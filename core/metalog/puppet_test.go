@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/metalog"
+	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/sim/chance"
 	"github.com/tidaldb/tidalsim/sim/plan"
 )
@@ -301,6 +302,39 @@ func TestLostEntriesAreNoticed(t *testing.T) {
 			}
 			p.say = func(uint32) *raftpb.Message {
 				return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(term), Commit: new(commit)}
+			}
+			return p
+		}
+		s.run(t)
+		if stopped != c.stops {
+			t.Errorf("%s: stopped %v, want %v", c.name, stopped, c.stops)
+		}
+	}
+}
+
+// TestAnUnknownEntryStopsTheMember: a member that skipped an entry that other members apply would
+// have another state than they.
+func TestAnUnknownEntryStopsTheMember(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		data  string
+		stops bool
+	}{
+		{"a leader's empty entry", "", false},
+		{"an entry that ends within its fields", "fifteen bytes..", true},
+	} {
+		s := newStage(1, 3)
+		s.clients, s.plan.Duration, s.plan.Calm = 0, 60*ms, 1
+		s.plan.Disruptions = nil
+		stopped := false
+		s.failed = func(err error) { stopped = errors.Is(err, wal.ErrVersion) }
+		s.puppet = func(e env.Env) env.Machine {
+			p := &puppet{Env: e, from: 30 * env.Millisecond, until: 32 * env.Millisecond, hear: func(*raftpb.Message) {}}
+			p.say = func(uint32) *raftpb.Message {
+				return &raftpb.Message{
+					Type: raftpb.MsgApp.Enum(), Term: new(uint64(9)), Index: new(uint64(1)), LogTerm: new(uint64(1)), Commit: new(uint64(2)),
+					Entries: []*raftpb.Entry{{Index: new(uint64(2)), Term: new(uint64(9)), Data: []byte(c.data)}},
+				}
 			}
 			return p
 		}

@@ -43,12 +43,12 @@ func (m *registerMachine) change(command []byte) []byte {
 	return binary.LittleEndian.AppendUint64(nil, before)
 }
 
-func (m *registerMachine) Apply(index metalog.Index, command []byte) []byte {
+func (m *registerMachine) Apply(index metalog.Index, command []byte) ([]byte, error) {
 	result := m.change(command)
 	if m.applied != nil {
 		m.applied(index, command, result)
 	}
-	return result
+	return result, nil
 }
 
 func (m *registerMachine) Snapshot() []byte {

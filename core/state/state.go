@@ -88,6 +88,8 @@ func (s *Slot) Apply(r *record.Record, chain lineage.Chain) {
 		s.Limits = r.Limits
 	case record.EpochStart:
 		s.begin(lineage.Span{Lineage: r.Lineage(), First: r.Seq})
+	default:
+		assert.Fail("fold of record %d of %v, a kind that no state knows", r.Seq, r.Kind)
 	}
 	if r.Kind.IsOperation() {
 		s.answer(r)

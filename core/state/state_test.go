@@ -144,11 +144,13 @@ func TestTheFoldCarriesWhatTheSequencerNeeds(t *testing.T) {
 	}
 }
 
+// TestOnlyTheNextRecordFolds: nor does a record of a kind that the state does not know.
 func TestOnlyTheNextRecordFolds(t *testing.T) {
 	for name, change := range map[string]func(*record.Record){
 		"again":         func(r *record.Record) { r.Seq-- },
 		"a gap":         func(r *record.Record) { r.Seq++ },
 		"other history": func(r *record.Record) { r.Prev++ },
+		"another kind":  func(r *record.Record) { r.Kind = record.EntityDelete + 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLog()

@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/internal/golden"
 )
 
 // whole tells everything of a change.
@@ -335,4 +337,23 @@ func FuzzDecodeChanges(f *testing.F) {
 		}
 		new(Reader).Take(after, after, after, changes)
 	})
+}
+
+// TestGoldenChanges: one object of each kind, as a node is told.
+func TestGoldenChanges(t *testing.T) {
+	l := newLog()
+	l.must(t, excludes(1, m(0, 1), 7, 2), restarts(1, 2), creates(9, tenant.Residency{"us"}, 3, 4))
+	l.must(t, ended(8)...)
+	changes := l.plane.Since(founded, nil)
+	b, upTo := AppendChanges(nil, founded, l.plane.Index(), changes, math.MaxInt)
+	text := fmt.Sprintf("# Changes of version 3, up to entry %d. They hold for ever.\n", upTo)
+	golden.Text(t, "testdata/v3/changes.txt", text+strings.Join(told(changes), "\n")+"\n"+hex.Dump(b), *rewrite)
+	kinds := [4]bool{}
+	for i := range changes {
+		c := &changes[i]
+		kinds = [4]bool{kinds[0] || c.Node != nil, kinds[1] || c.Tenant != nil, kinds[2] || c.Dropped != nil, kinds[3] || c.Shard != nil}
+	}
+	if kinds != [4]bool{true, true, true, true} {
+		t.Errorf("nodes, tenants, dropped tenants, shards: %v", kinds)
+	}
 }

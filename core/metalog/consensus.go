@@ -252,7 +252,19 @@ func (l *Log) stand(e env.Env) {
 //	    32   16  nonce of that start
 //	    48    1  kind: 1 raft, 2 chunk, 3 chunk taken, 4 announcement, 5 challenge, 6 admitted, 7 outdated,
 //	             8 which start, 9 that start, 10 here
-//	    49    n  raft: protobuf raftpb.Message; the sender of each other kind has its format
+//	    49    n  body
+//
+// Bodies:
+//
+//	raft           protobuf raftpb.Message
+//	chunk          as drawn at chunkHeader, likewise chunk taken
+//	announcement   directory 16, challenge 8
+//	challenge      challenge 8
+//	admitted       directory 16, member 8
+//	outdated       number of the start 8, nonce 16
+//	which start    number of the start 8
+//	that start     number of the start 8, nonce 16, which is zero if it is no longer known
+//	here           empty
 
 const messageHeader = 49
 
@@ -285,22 +297,26 @@ func (l *Log) post(e env.Env, to MemberID, kind byte, place uint64, body []byte)
 }
 
 func (l *Log) postAt(e env.Env, at env.ID, to MemberID, kind byte, place uint64, body []byte) {
-	le, envelope := binary.LittleEndian, messageEnvelope()
-	b := envelope.Begin([]byte{l.config.Seat.Prefix})
-	b = le.AppendUint64(b, l.config.Cluster)
 	from := l.member
 	if kind == messageAnnouncement { // a node that announces itself may have no ID
 		from = Founder(e.Self())
 	}
-	b = le.AppendUint64(b, uint64(from))
-	b = le.AppendUint64(b, uint64(to))
-	b = appendStart(b, lastOf(l.starts))
-	b = append(append(b, kind), body...)
-	envelope.Finish(b[1:])
+	m := held{from: from, start: lastOf(l.starts), kind: kind, body: body}
+	b := m.append([]byte{l.config.Seat.Prefix}, l.config.Cluster, to)
 	e.Charge(env.Duration(len(b)/1024+1) * l.config.PerKiB)
 	e.Send(at, env.Key{
 		Kind: l.config.Seat.Key + keySend, B: place<<4 | uint64(kind), Attempt: uint32(l.ticks),
 	}, b)
+}
+
+// append appends the message in its envelope.
+func (m *held) append(dst []byte, cluster uint64, to MemberID) []byte {
+	start, le, envelope := len(dst), binary.LittleEndian, messageEnvelope()
+	dst = le.AppendUint64(envelope.Begin(dst), cluster)
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(m.from)), uint64(to))
+	dst = append(append(appendStart(dst, m.start), m.kind), m.body...)
+	envelope.Finish(dst[start:])
+	return dst
 }
 
 // message handles a message from the network. It drops a damaged message, one for another member,

@@ -41,12 +41,8 @@ func EncodeThat(prefix byte, cluster, number uint64, nonce env.Nonce, at env.ID,
 }
 
 func encode(prefix byte, cluster uint64, from, to MemberID, in start, kind byte, body []byte) []byte {
-	le, envelope := binary.LittleEndian, messageEnvelope()
-	b := le.AppendUint64(envelope.Begin([]byte{prefix}), cluster)
-	b = le.AppendUint64(le.AppendUint64(b, uint64(from)), uint64(to))
-	b = append(append(appendStart(b, in), kind), body...)
-	envelope.Finish(b[1:])
-	return b
+	m := held{from: from, start: in, kind: kind, body: body}
+	return m.append([]byte{prefix}, cluster, to)
 }
 
 // AskedFor returns the start for which a member asks the nonce, false if it asks for none.

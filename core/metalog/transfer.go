@@ -68,12 +68,15 @@ func (l *Log) transfer(e env.Env, m *raftpb.Message) {
 
 func (l *Log) sendChunk(e env.Env, t *transfer) {
 	t.sent = l.ticks
-	le := binary.LittleEndian
-	chunk := t.data[t.offset:min(t.offset+l.config.ChunkBytes, len(t.data))]
-	b := le.AppendUint64(make([]byte, 0, chunkHeader+len(chunk)), t.number)
+	l.post(e, t.to, messageChunk, uint64(t.offset), t.chunk(l.config.ChunkBytes))
+}
+
+// chunk returns the body of the next chunk, with at most so many bytes of the whole.
+func (t *transfer) chunk(most int) []byte {
+	le, part := binary.LittleEndian, t.data[t.offset:min(t.offset+most, len(t.data))]
+	b := le.AppendUint64(make([]byte, 0, chunkHeader+len(part)), t.number)
 	b = le.AppendUint64(b, uint64(len(t.data)))
-	b = le.AppendUint64(b, uint64(t.offset))
-	l.post(e, t.to, messageChunk, uint64(t.offset), append(b, chunk...))
+	return append(le.AppendUint64(b, uint64(t.offset)), part...)
 }
 
 // resend repeats chunks without an answer, and gives up transfers without progress.

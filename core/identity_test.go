@@ -47,3 +47,27 @@ func TestAStartRepeatsAChallenge(t *testing.T) {
 		t.Error("the challenge is the same after a start was registered")
 	}
 }
+
+// A command of a kind that the coordinator does not know never stands in the log: every member that
+// does not know it either would stop there.
+func TestWhatIsNoCommandIsNotProposed(t *testing.T) {
+	f := newFleet(t)
+	f.settle()
+	leader := f.coordinator().node
+	id := (leader.env.Self() + 1) % env.ID(len(f.berths))
+	applied := func(command []byte) bool {
+		before := leader.log.Status().Applied
+		leader.propose(id, &peer.Propose{Client: uint64(id)<<32 | 99, Number: 1, Command: command})
+		f.advance(200 * env.Millisecond)
+		f.run()
+		return leader.log.Status().Applied != before
+	}
+	c := control.Command{Kind: control.Drain, Node: 99}
+	known := c.Append(nil)
+	if unknown := []byte{known[0], 99}; applied(unknown) || leader.log.Failure() != nil {
+		t.Errorf("% x is in the log, failure %v", unknown, leader.log.Failure())
+	}
+	if !applied(known) {
+		t.Error("a command that is known is not in the log")
+	}
+}

@@ -177,9 +177,15 @@ func TestDamagedSnapshots(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, c.says)
 		}
 	}
-	for _, b := range [][]byte{[]byte("tctl\x01\x00\x00\x00"), []byte("tctl\x03\x00\x00\x00"), []byte("tctx\x01\x00\x00\x00"), append(good[:len(good):len(good)], 0)} {
-		if err := other.Restore(b); !errors.Is(err, ErrSnapshot) {
-			t.Errorf("%.20q: %v", b, err)
+	for _, c := range []struct{ bytes, says string }{
+		{"tctl\x01\x00\x00\x00", "version 1, this binary reads version 3"},
+		{"tctl\x04\x00\x00\x00", "version 4, this binary reads version 3"},
+		{"tctl\x03\x00\x00\x00", "the bytes end within a field"},
+		{"tctx\x03\x00\x00\x00", `8 bytes, no "tctl" at the start`},
+		{string(good) + "\x00", "1 bytes follow the last field"},
+	} {
+		if err := other.Restore([]byte(c.bytes)); !errors.Is(err, ErrSnapshot) || err.Error() != ErrSnapshot.Error()+": "+c.says {
+			t.Errorf("%.20q: %v, want %s", c.bytes, err, c.says)
 		}
 	}
 	if string(other.Snapshot()) != before {

@@ -43,6 +43,15 @@ type world struct {
 	held  func(m *message) bool
 	slots int // of the shard
 	inbox peer.Inbox
+	// tell is told what happens, a line each, for a transcript; nil: nobody listens.
+	tell func(format string, operands ...any)
+}
+
+// say tells a line.
+func (w *world) say(format string, operands ...any) {
+	if w.tell != nil {
+		w.tell(format, operands...)
+	}
 }
 
 // message is one on its way.
@@ -189,7 +198,9 @@ func (w *world) do(c control.Command) control.Result {
 		c.Shard, c.Epoch, c.Version = shard, w.config().Epoch, w.config().Version
 	}
 	w.index++
-	return w.plane.Do(w.index, &c)
+	got := w.plane.Do(w.index, &c)
+	w.say("meta log: %s: %s", commandInWords(&c), resultInWords(got.Refusal))
+	return got
 }
 
 // must is do of a command that has its effect.
@@ -232,6 +243,7 @@ func (w *world) step() bool {
 			return true
 		}
 		if !n.deaf && n.group.Known().Index < w.config().Index {
+			w.say("node %d is told: %s", n.id, configInWords(w.config()))
 			n.group.Configure(n, w.config())
 			return true
 		}
@@ -325,6 +337,12 @@ func ships(m *message) bool {
 	return ok && len(append.Records) > 0
 }
 
+// reminds reports whether a message is a repeated append without records.
+func (m *message) reminds() bool {
+	append, ok := m.ShardMessage.(*peer.Append)
+	return ok && len(append.Records) == 0
+}
+
 // isAnew matches the messages that ask to begin a log again.
 func isAnew(m *message) bool {
 	appended, ok := m.ShardMessage.(*peer.Appended)
@@ -393,6 +411,7 @@ func (w *world) appearElsewhere(id env.ID) {
 func (n *node) self() control.Member { return control.Member{Node: n.id, Incarnation: n.incarnation} }
 
 func (n *node) adopt(epoch lineage.ShardEpoch) {
+	n.say("node %d: epoch %d is durable", n.id, epoch)
 	n.epoch = epoch
 	n.group.Adopt(n, epoch)
 }
@@ -487,7 +506,10 @@ func (n *node) readOf(request uint64) *answer {
 }
 
 // Answer implements group.Owner.
-func (n *node) Answer(p *replica.Pending) { n.answers = append(n.answers, *p) }
+func (n *node) Answer(p *replica.Pending) {
+	n.answers = append(n.answers, *p)
+	n.say("node %d answers: %s", n.id, pendingInWords(p))
+}
 
 // Number implements group.Owner.
 func (n *node) Number(id tenant.ID, s lineage.Slot) int {
@@ -500,6 +522,7 @@ func (n *node) Number(id tenant.ID, s lineage.Slot) int {
 // Verify implements group.Owner.
 func (n *node) Verify(_ lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
 	n.questions = append(n.questions, question{epoch, round})
+	n.say("node %d asks the meta log: does it lead in epoch %d?", n.id, epoch)
 }
 
 // verify reads the meta log for the first question.
@@ -514,6 +537,12 @@ func (n *node) verify() {
 // AnswerRead implements group.Owner.
 func (n *node) AnswerRead(slot int, r *group.Read, code wire.Code) {
 	n.reads = append(n.reads, answer{r.Request.Request, code, n.logs[slot].State().Position.Seq})
+	if code == wire.NoError {
+		at := n.logs[slot].State().Position.Seq
+		n.say("node %d answers: read %d: from the state at %d", n.id, r.Request.Request, at)
+	} else {
+		n.say("node %d answers: read %d: %v", n.id, r.Request.Request, code)
+	}
 }
 
 // complete completes the disk operation that was submitted first.
@@ -528,6 +557,7 @@ func (n *node) complete() {
 		ev.N, ev.Data, ev.Err = n.apply(&op)
 	}
 	slot, _ := replica.Owner(op.ID)
+	n.sayDone(&op, ev.Err)
 	n.logs[slot].Done(n, &ev)
 	n.group.Done(n, int(slot))
 }
@@ -590,6 +620,9 @@ func (n *node) Send(to env.ID, _ env.Key, payload []byte) {
 		n.Fatalf("a message to node %d: %s", to, &m)
 	}
 	n.messages = append(n.messages, m)
+	if !m.reminds() || !n.deaf && !n.nodes[to].deaf {
+		n.say("node %d to %d: %s", n.id, to, messageInWords(m.ShardMessage))
+	}
 }
 
 func (n *node) Submit(op env.Op) {

@@ -84,6 +84,13 @@ func (s *Stage) Attempt(command string) (err error) {
 	return s.do(command)
 }
 
+// perform does a command and returns the lines that it leads to.
+func (s *Stage) perform(command string) ([]string, error) {
+	s.Lines = nil
+	err := s.Attempt(command)
+	return s.Lines, err
+}
+
 func (s *Stage) do(command string) error {
 	verb, rest, _ := strings.Cut(command, " ")
 	sets := map[string]Command{"place": s.place, "start": s.start}

@@ -85,20 +85,23 @@ func parse(name, text string) ([]step, error) {
 	return steps, nil
 }
 
+// Perform does a command of a script and returns the lines that answer it.
+type Perform func(command string) (lines []string, err error)
+
 // play does the commands. Errors name file and line.
-func play(name string, steps []step, s *Stage) error {
+func play(name string, steps []step, perform Perform) error {
 	for i := range steps {
 		step := &steps[i]
 		if !step.isCommand() {
 			continue
 		}
-		s.Lines = nil
 		command, quietly := strings.CutPrefix(step.text, "quietly ")
-		if err := s.Attempt(command); err != nil {
+		lines, err := perform(command)
+		if err != nil {
 			return fmt.Errorf("%s:%d: %s: %w", name, step.line, step.text, err)
 		}
 		if !quietly {
-			step.got = s.Lines
+			step.got = lines
 		}
 	}
 	return nil
@@ -151,6 +154,13 @@ func mayRewrite(flag bool, ci string) (bool, error) {
 // Test plays the transcripts that a pattern names, each on a new stage, and compares.
 func Test(t *testing.T, pattern string, stage func() *Stage) {
 	t.Helper()
+	Play(t, pattern, func(*testing.T) Perform { return stage().perform })
+}
+
+// Play is Test for commands of any kind: several machines at once, for example. Each transcript
+// gets a Perform of its own.
+func Play(t *testing.T, pattern string, begin func(t *testing.T) Perform) {
+	t.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%s: %d transcripts, %v", pattern, len(files), err)
@@ -163,7 +173,7 @@ func Test(t *testing.T, pattern string, stage func() *Stage) {
 			}
 			steps, err := parse(file, string(text))
 			if err == nil {
-				err = play(file, steps, stage())
+				err = play(file, steps, begin(t))
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -77,7 +77,7 @@ func TestTranscriptsSayWhere(t *testing.T) {
 func played(text string) string {
 	steps, err := parse("t", text+"\n")
 	if err == nil {
-		err = play("t", steps, newPuppet())
+		err = play("t", steps, newPuppet().perform)
 	}
 	if err != nil {
 		return err.Error()
@@ -109,7 +109,7 @@ kill
 	}
 	steps, err := parse("t", text)
 	if err == nil {
-		err = play("t", steps, newPuppet())
+		err = play("t", steps, newPuppet().perform)
 	}
 	if got := render(steps); err != nil || got != text {
 		t.Errorf("%v; rendered\n%s", err, got)

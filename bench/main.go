@@ -39,7 +39,7 @@ type contender struct {
 func contenders(ahead int, reserve int64) []contender {
 	return []contender{
 		{"tidalsim", "fdatasync over zeros", false, func(d string, n int64) (engine, error) { return newOurLog(d, n, ahead) }},
-		{"tidalsim on host/disk", "fdatasync, growing", false, func(d string, n int64) (engine, error) { return newHostLog(d, n, reserve) }},
+		{"tidalsim on host/disk", "fdatasync over zeros", false, func(d string, n int64) (engine, error) { return newHostLog(d, n, reserve) }},
 		{"tidwall/wal", "fsync, growing", true, func(d string, n int64) (engine, error) { return newTidwall(d, n) }},
 		{"hashicorp/raft-wal", "fsync, allocated", true, func(d string, n int64) (engine, error) { return newRaftWAL(d, n) }},
 		{"etcd wal", "fdatasync, allocated", true, func(d string, n int64) (engine, error) { return newEtcd(d, n) }},
@@ -63,7 +63,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", ".", "where the logs are written, in a new directory; not on a tmpfs")
 	flag.Int64Var(&o.limit, "segment", 64<<20, "bytes of a segment")
 	flag.IntVar(&o.ahead, "ahead", 256<<10, "bytes that our log fills with zeros at once")
-	flag.Int64Var(&o.reserve, "reserve", 0, "zeros that host/disk writes ahead, in bytes")
+	flag.Int64Var(&o.reserve, "reserve", 0, "zeros that host/disk writes ahead at most, in bytes; 0: as a node has it, below 0: none")
 	flag.IntVar(&o.rounds, "rounds", 200, "rounds of each batch size")
 	flag.IntVar(&o.batches, "batches", 32, "batches of each log in a round")
 	flag.IntVar(&o.writers, "writers", 256, "concurrent writers; 0 leaves that part out")

@@ -77,7 +77,12 @@ func printTurns(w io.Writer, all []*runner, n, rounds, batches int) {
 	}
 	t.Flush()
 	best := bestPeer(all)
-	fmt.Fprintf(w, "ours is %.2f times as fast as %s, the best peer\n\n", paired(best.rounds, ours.rounds), best.name)
+	for _, r := range all {
+		if !r.peer {
+			fmt.Fprintf(w, "%s is %.2f times as fast as %s, the best peer\n", r.name, paired(best.rounds, r.rounds), best.name)
+		}
+	}
+	fmt.Fprintln(w)
 }
 
 // bestPeer returns the one of the peers whose rounds took least.

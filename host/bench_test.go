@@ -101,7 +101,7 @@ func (w *writer) Status(*env.Status) {}
 // is durable before its answer. All processes share this one.
 func BenchmarkLiveNode(b *testing.B) {
 	for _, n := range []int{1, 8, 64} {
-		for _, reserve := range []int64{0, 1 << 20} {
+		for _, reserve := range []int64{-1, disk.DefaultReserve} {
 			b.Run(fmt.Sprintf("writers=%d/reserve=%d", n, reserve), func(b *testing.B) { measure(b, n, reserve) })
 		}
 	}

@@ -130,5 +130,8 @@ func crashRates(d *draw) (r plan.Rates) {
 	if d.oneIn(2, "old blocks", 0) {
 		r[chance.DiskOld] = uint32(d.log("old blocks rate", 0, 100_000, 800_000))
 	}
+	if d.oneIn(2, "zeros ahead", 0) {
+		r[chance.DiskAhead] = uint32(d.log("zeros ahead rate", 0, 100_000, 800_000))
+	}
 	return r
 }

@@ -206,6 +206,8 @@ func (s *story) Deviated(d *chance.Deviation) {
 		what = "without power TEARS "
 	case chance.DiskOld:
 		what = "without power SHOWS OLD BLOCKS for "
+	case chance.DiskAhead:
+		what = "crashed SHOWS ZEROS behind "
 	case chance.DiskEntry:
 		what = "without power LOSES the name of "
 	default: // of a message: Flies tells it

@@ -71,7 +71,7 @@ func (d *Disk) apply(op *env.Op) (int64, []byte, env.Errno) {
 func (d *Disk) applyFile(h *handle, op *env.Op) (int64, []byte, env.Errno) {
 	switch op.Kind {
 	case env.OpAppend:
-		n, errno := h.append(op.Data, d.config.Reserve)
+		n, errno := h.append(op.Data, d.ahead)
 		return n, nil, errno
 	case env.OpWrite:
 		n, errno := h.write(op.Offset, op.Data)

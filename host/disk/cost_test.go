@@ -88,15 +88,15 @@ func BenchmarkOperation(b *testing.B) {
 		reserve    int64
 		before, op func(i int) []env.Op
 	}{
-		{"write", 0, nil, write},
-		{"read", 0, nil, one(env.Op{Kind: env.OpRead, File: 1, Length: 1 << 10})},
-		{"sync of what was overwritten", 0, write, sync},
-		{"sync of what was appended", 0, grow, sync},
+		{"write", -1, nil, write},
+		{"read", -1, nil, one(env.Op{Kind: env.OpRead, File: 1, Length: 1 << 10})},
+		{"sync of what was overwritten", -1, write, sync},
+		{"sync of what was appended", -1, grow, sync},
 		{"sync of what was appended, reserve", 1 << 20, grow, sync},
-		{"sync of a directory", 0, func(i int) []env.Op { return append(removed(i), create(i)...) }, one(env.Op{Kind: env.OpSyncDir, Path: "d"})},
-		{"create", 0, removed, create},
-		{"rename", 0, made, func(i int) []env.Op { return []env.Op{{Kind: env.OpRename, Path: name(i), To: "d/renamed"}} }},
-		{"remove", 0, made, remove},
+		{"sync of a directory", -1, func(i int) []env.Op { return append(removed(i), create(i)...) }, one(env.Op{Kind: env.OpSyncDir, Path: "d"})},
+		{"create", -1, removed, create},
+		{"rename", -1, made, func(i int) []env.Op { return []env.Op{{Kind: env.OpRename, Path: name(i), To: "d/renamed"}} }},
+		{"remove", -1, made, remove},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			a := newAsker(b, Config{Reserve: c.reserve})
@@ -114,7 +114,7 @@ func BenchmarkOperation(b *testing.B) {
 // bytes, and synced.
 func BenchmarkTransfer(b *testing.B) {
 	const size = 16 << 20
-	a := newAsker(b, Config{})
+	a := newAsker(b, Config{Reserve: -1})
 	data := make([]byte, size)
 	again := func(int) []env.Op {
 		return []env.Op{{Kind: env.OpWrite, File: 1, Data: data}, {Kind: env.OpSync, File: 1}}
@@ -137,7 +137,7 @@ func BenchmarkDepth(b *testing.B) {
 }
 
 func depth(b *testing.B, files int, syncs bool) {
-	a := newAsker(b, Config{})
+	a := newAsker(b, Config{Reserve: -1})
 	var ops []env.Op
 	for f := range env.File(files) {
 		a.do(env.Op{Kind: env.OpCreate, Path: fmt.Sprint(f), File: f + 1})

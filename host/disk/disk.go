@@ -29,9 +29,10 @@ import (
 // Config says how to treat a directory. The zero value is right for a node.
 type Config struct {
 	Workers int // operations under way at once; 0 means DefaultWorkers
-	// Reserve is how many zeros are written ahead of the end of a file that is appended to after a
-	// sync; 0 is none. The machine does not see them, and a close takes them away; a reader of the
-	// file after a crash finds some at its end.
+	// Reserve is how many zeros at most are written ahead at once of the end of a file that is
+	// appended to after a sync; 0 means DefaultReserve, and below 0 none are. The machine does not
+	// see them, and a close takes them away; a reader of the file after a crash finds some at its
+	// end.
 	Reserve int64
 	// Keep, if not empty, is a directory outside of the disk's own, on the same file system, that
 	// files move to when they are removed, for an observer: the file p becomes Keep/p/n, n counting
@@ -45,6 +46,10 @@ type Config struct {
 // DefaultWorkers lets every slot of a small node wait for a sync of its own. More
 // files than that which stall at once hold up the others.
 const DefaultWorkers = 64
+
+// DefaultReserve makes the sync of a batch ask the device for the batch alone, but for one batch in
+// sixteen of 128 signals.
+const DefaultReserve = 256 << 10
 
 // Completion is the outcome of an operation.
 type Completion struct {
@@ -94,6 +99,7 @@ type task struct {
 // completion, by several goroutines at once, and must not wait for the disk.
 func Open(path string, c Config, done func(Completion)) (*Disk, error) {
 	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
+	c.Reserve = cmp.Or(c.Reserve, DefaultReserve)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}

@@ -349,6 +349,29 @@ func TestZerosAheadAreForLogsAndNobodySeesThem(t *testing.T) {
 	}
 }
 
+// By default a log has zeros ahead: as many as it has bytes, at least a page, at most DefaultReserve.
+func TestZerosAheadGrowWithTheLog(t *testing.T) {
+	for _, c := range []struct{ size, onDisk int64 }{
+		{0, page}, {100, 100 + page}, {3 * page, 6 * page}, {2 * DefaultReserve, 3 * DefaultReserve},
+	} {
+		r := newRig(t, Config{})
+		r.Submit(env.Op{Kind: env.OpCreate, File: 1, Path: "f"})
+		r.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: make([]byte, c.size)})
+		r.Submit(env.Op{Kind: env.OpSync, File: 1})
+		r.Submit(env.Op{Kind: env.OpAppend, File: 1, Data: []byte("abc")})
+		r.await(t, 4)
+		if got := r.sizeOnDisk(t); got != c.onDisk {
+			t.Errorf("a log of %d bytes lies in %d, want %d", c.size, got, c.onDisk)
+		}
+		if err := r.Close(); err != nil { // as a death does: it takes nothing away
+			t.Fatal(err)
+		}
+		if got := r.sizeOnDisk(t); got != c.onDisk {
+			t.Errorf("after a death a log of %d bytes lies in %d, want %d", c.size, got, c.onDisk)
+		}
+	}
+}
+
 func TestACloseComesBeforeWhatTheDirectoryIsAskedNext(t *testing.T) {
 	r := newRig(t, Config{Reserve: 1 << 12})
 	defer r.Close()

@@ -12,8 +12,9 @@ import (
 // time has it.
 //
 // A file that is appended to after a sync is a log, and will be synced again and again. There
-// Reserve bytes are filled with zeros ahead. To sync overwritten bytes a file system has to write
-// only them; to sync appended bytes it needs its journal too.
+// bytes are filled with zeros ahead: as many as the file has, at least a page, at most Reserve, so
+// that a short log stays short. To sync overwritten bytes a file system has to write only them; to
+// sync appended bytes it needs its journal too.
 //
 // Invariant: zeroed is 0, or the file is zero from size to zeroed and ends there.
 type handle struct {
@@ -31,15 +32,34 @@ func (h *handle) length() (int64, error) {
 	return sizeOf(h.file)
 }
 
-func (h *handle) append(data []byte, ahead int64) (int64, env.Errno) {
+// append writes data behind the end. ahead says how many zeros go before it into a log of a size.
+func (h *handle) append(data []byte, ahead func(size int64) int64) (int64, env.Errno) {
 	size, err := h.length()
 	if err != nil {
 		return 0, errnoOf(err)
 	}
-	if h.isSynced && ahead > 0 && size+int64(len(data)) > h.zeroed {
-		h.fill(size, ahead)
+	if h.isSynced && size+int64(len(data)) > h.zeroed {
+		if n := ahead(size); n > 0 {
+			h.fill(size, n)
+		}
 	}
 	return h.write(size, data)
+}
+
+// page is the least that is worth a fill.
+const page = 4 << 10
+
+// roomShare keeps zeros from being what fills a disk: they are not written where less than so many
+// times as much is free.
+const roomShare = 256
+
+// ahead is how many zeros are written ahead at once of the end of a log.
+func (d *Disk) ahead(size int64) int64 {
+	n := min(d.config.Reserve, max(size, page))
+	if n <= 0 || d.Free() < roomShare*n {
+		return 0
+	}
+	return n
 }
 
 // fill writes zeros behind the content. A failure does not matter: then the write will report it.

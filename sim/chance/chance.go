@@ -35,6 +35,7 @@ const (
 	DiskEntry                // an unsynced directory entry is lost in a power failure
 	NetLate                  // a message is late by seconds, while its link goes on
 	DiskOld                  // after a power failure, old blocks show where an unsynced write made its file longer
+	DiskAhead                // a crash leaves zeros behind the end of a log, which its host wrote ahead
 	Deviations               // number of deviation sites
 
 	NetJitter Site = iota - Deviations + 127 // latency within its range; numbered apart, so that a new family shifts nothing
@@ -48,7 +49,7 @@ const (
 
 var siteNames = [Deviations]string{
 	"net.loss", "net.duplicate", "net.delay", "net.corrupt",
-	"disk.in-flight", "disk.lost", "disk.torn", "disk.entry", "net.late", "disk.old",
+	"disk.in-flight", "disk.lost", "disk.torn", "disk.entry", "net.late", "disk.old", "disk.ahead",
 }
 
 // String returns the name of a deviation site.

@@ -23,9 +23,46 @@ func (d *Disk) Kill() {
 		}
 		d.release(ref)
 	}
+	for i := range d.handles {
+		if h := &d.handles[i]; h.node != nil && h.isLog && !h.node.gone {
+			d.showAhead(h)
+		}
+	}
 	clear(d.handles)
 	d.handles = d.handles[:0]
 	d.idle()
+}
+
+// maxAhead is how many zeros a crash shows at most behind a log. A host may write more; what is
+// read of them is the same, in more sectors.
+const maxAhead = 4 << 10
+
+// showAhead leaves zeros behind the end of a log, if that is drawn: its host wrote them ahead and
+// did not come to take them away. They are durable if a sync came after the last append, and else
+// as uncertain as it. They are decided by a key of their own.
+func (d *Disk) showAhead(h *handle) {
+	v := d.decider.Deviate(chance.DiskAhead, d.scope, h.last)
+	if v == 0 {
+		return
+	}
+	f := h.node
+	n := 1 + int64(chance.Below(v, maxAhead))
+	if n > d.Free() {
+		return
+	}
+	d.account(f, n)
+	end, zeros := int64(len(f.cache)), make([]byte, n)
+	f.cache = append(f.cache, zeros...)
+	if len(f.writes) == 0 && int64(len(f.platter)) == end {
+		f.platter = append(f.platter, zeros...)
+		return
+	}
+	key := h.last
+	key.Attempt = ^key.Attempt
+	w := f.written(key, end)
+	w.size, w.from = n, int64(len(f.bytes))
+	f.bytes = append(f.bytes, zeros...)
+	d.dirty++
 }
 
 // Power ends the process and loses the page cache. Unsynced writes are kept by default; deviations

@@ -90,6 +90,11 @@ type handle struct {
 	node  *inode // nil: not bound
 	path  string // that the last binding operation submitted names
 	bound string // that node was bound with
+
+	// A file that is appended to after a sync is a log: its host may have written zeros ahead of its
+	// end, which no process sees before a crash.
+	isSynced, isLog bool
+	last            env.Key // of the last append to a log
 }
 
 type operation struct {
@@ -283,6 +288,7 @@ func (d *Disk) applyFile(h *handle, op *env.Op, data []byte) (int64, []byte, env
 	f := h.node
 	switch op.Kind {
 	case env.OpAppend:
+		h.isLog, h.last = h.isSynced, op.Key
 		return d.write(h, int64(len(f.cache)), data, op.Key)
 	case env.OpWrite:
 		return d.write(h, op.Offset, data, op.Key)
@@ -291,9 +297,11 @@ func (d *Disk) applyFile(h *handle, op *env.Op, data []byte) (int64, []byte, env
 			return 0, nil, err
 		}
 		d.truncate(f, op.Length, op.Key)
+		h.isLog = false
 	case env.OpSync:
+		h.isSynced = true
 		return 0, nil, d.sync(h)
-	case env.OpClose:
+	case env.OpClose: // the host takes the zeros away first, durably
 		h.node = nil
 	case env.OpRead:
 		if err := d.refuses(h.bound, ReadFault); err != env.OK {

@@ -215,6 +215,63 @@ func TestOldBlocksShowBehindWhatWasDurable(t *testing.T) {
 	}
 }
 
+// A host that writes zeros ahead of a log leaves some when its process dies.
+func TestACrashLeavesZerosBehindALog(t *testing.T) {
+	logged := []env.Op{create("f"), syncDir(""), add("AA"), syncFile(), add("BB")}
+	for _, c := range []struct {
+		name   string
+		ops    []env.Op
+		crash  func(d *Disk)
+		prefix string
+		zeros  bool
+	}{
+		{"killed, synced", append(slices.Clone(logged), syncFile()), (*Disk).Kill, "AABB", true},
+		{"killed, not synced", logged, (*Disk).Kill, "AABB", true},
+		{"without power, synced", append(slices.Clone(logged), syncFile()), (*Disk).Power, "AABB", true},
+		{"without power, not synced", logged, (*Disk).Power, "AABB", true},
+		{"a file written once", []env.Op{create("f"), syncDir(""), add("AA"), add("BB"), syncFile()}, (*Disk).Power, "AABB", false},
+		{"a file that was cut", append(slices.Clone(logged), env.Op{Kind: env.OpTruncate, File: 1, Length: 3}, syncFile()), (*Disk).Kill, "AAB", false},
+		{"a file that was closed", append(slices.Clone(logged), syncFile(), env.Op{Kind: env.OpClose, File: 1}), (*Disk).Power, "AABB", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sizes := map[int]bool{}
+			for seed := range uint64(50) {
+				b := newBench(chance.Rates{})
+				b.decider.Reset(seed, chance.Rates{chance.DiskAhead: chance.Million}, false)
+				b.do(c.ops...)
+				c.crash(b.disk)
+				got := b.disk.Content("f")
+				sizes[len(got)] = true
+				rest, found := bytes.CutPrefix(got, []byte(c.prefix))
+				if !found || len(bytes.Trim(rest, "\x00")) > 0 || (len(rest) > 0) != c.zeros {
+					t.Fatalf("seed %d: %.20q, %d bytes, want %q and zeros behind it: %t", seed, got, len(got), c.prefix, c.zeros)
+				}
+			}
+			if c.zeros && len(sizes) < 10 {
+				t.Errorf("only %d lengths", len(sizes))
+			}
+		})
+	}
+}
+
+// What was appended over zeros and is lost shows the zeros in its place.
+func TestAnAppendOverZerosThatIsLostShowsThem(t *testing.T) {
+	seen := map[string]bool{}
+	for seed := range uint64(200) {
+		b := newBench(chance.Rates{})
+		b.decider.Reset(seed, chance.Rates{chance.DiskAhead: chance.Million, chance.DiskLost: 500_000}, false)
+		b.do(create("f"), syncDir(""), add("AA"), syncFile(), add("BB"))
+		b.disk.Power()
+		got := b.disk.Content("f")
+		seen[string(got[:min(len(got), 5)])] = true
+	}
+	for _, want := range []string{"AA", "AABB", "AA\x00\x00\x00", "AABB\x00"} {
+		if !seen[want] {
+			t.Errorf("never left %q, of %q", want, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+}
+
 func TestOrderOnOneHandle(t *testing.T) {
 	b := newBench(chance.Rates{})
 	b.do(create("f"))

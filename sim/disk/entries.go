@@ -170,7 +170,9 @@ func (d *Disk) settle(op *entryOp) {
 	op.dir.durable = set(op.dir.durable, op.name, op.node)
 }
 
-func (h *handle) bind(f *inode, path string) { h.node, h.bound = f, path }
+func (h *handle) bind(f *inode, path string) {
+	h.node, h.bound, h.isSynced, h.isLog = f, path, false, false
+}
 
 func (d *Disk) create(op *env.Op) env.Errno {
 	parent, err := d.directory(parentOf(op.Path))

@@ -128,7 +128,7 @@ func All() []Checker {
 		{nameLifecycle, "tenants and limits are as operators were told: what is created is there, what is dropped never comes back, older limits never replace newer ones", judgeLifecycle},
 		{nameRefusalLatency, "every refusal for a quota leaves within 1 ms of its request's arrival", judgeRefusalLatency},
 		{nameIslands, "each disk operation works for the tenant in whose directory its path is", judgeIslands},
-		{nameResidency, "nothing of a tenant is stored in, or sent to, a region where it may not be, at any instant", judgeResidency},
+		{nameResidency, "nothing of a tenant is on a disk in, or sent to, a region where it may not be, at any instant; a residency that an operator was told of is in force", judgeResidency},
 		{nameUnknown, "each outcome that a client does not know has its cause in the run, and no leader denies that it leads", judgeUnknown},
 		{nameRefusals, "what is refused is refused for a reason", judgeRefusals},
 		{nameBudget, "one node at most is taken out of its duties, no set is left with fewer members than it needs, and a node without duties is given none while another one can have it", judgeBudget},

@@ -60,5 +60,37 @@ func TestResidency(t *testing.T) {
 			`sent-outside [] 1 ms: tenant 2 slot 1: at 1 ms node 0 sent chunk to node 2 in region "west", where tenant 2 may not be`,
 			`stored-outside [] 2 ms: tenant 2: at 2 ms node 2 in region "west", where it may not be, touched "tenants/2/wal/x"`,
 		}},
+		{name: "narrowed where it is not", verdict: Held, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Decided(home, 1, tenant.Residency{"east"}, ms)
+			w.run.Residency.Decided(home, 2, nil, 2*ms)
+			w.run.Residency.Touched(home, 2, "tenants/2/wal/x", 3*ms)
+			w.run.Residency.Told(home, 2, nil, 4*ms)
+			w.run.Residency.Decided(home, 4, tenant.Residency{"east", "west"}, 5*ms)
+			w.run.Residency.Rests(home, 2, "tenants/2/wal/x", 5*ms)
+			w.run.Residency.Told(home, 2, nil, 6*ms)
+			w.run.Residency.Told(home, 3, tenant.Residency{"east"}, 6*ms) // version 4 followed at once
+		}},
+		{name: "narrowed where it is", verdict: Violated, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Decided(home, 2, tenant.Residency{"east", "west"}, ms)
+			w.run.Residency.Touched(home, 2, "tenants/2/wal/x", 2*ms)
+			w.run.Residency.Decided(home, 3, tenant.Residency{"east"}, 3*ms)
+			w.run.Residency.Rests(home, 2, "tenants/2/wal/x", 3*ms)
+		}, want: []string{
+			`kept-outside [] 3 ms: tenant 2: at 3 ms the disk of node 2 in region "west", where it may not be, has "tenants/2/wal/x"`,
+		}},
+		{name: "told before it is decided, told another one, and undone", verdict: Violated, make: func(w *world) {
+			w.regions()
+			w.run.Residency.Decided(home, 2, tenant.Residency{"east", "west"}, ms)
+			w.run.Residency.Touched(home, 0, "tenants/2/wal/x", 2*ms)
+			w.run.Residency.Told(home, 3, tenant.Residency{"east"}, 2*ms)
+			w.run.Residency.Told(home, 2, tenant.Residency{"east"}, 3*ms)
+			w.run.Residency.Decided(home, 1, tenant.Residency{"east"}, 4*ms)
+		}, want: []string{
+			`told-not-in-force [] 2 ms: tenant 2: at 2 ms an operator was told that the residency of version 3 is in force, and the one in force is of version 2`,
+			`told-not-in-force [] 3 ms: tenant 2: at 3 ms an operator was told of another residency of version 2, and the configuration in force is of version 2`,
+			`undone [] 4 ms: tenant 2: the residency of version 2 was in force, and at 4 ms that of version 1 takes its place`,
+		}},
 	})
 }

@@ -48,6 +48,7 @@ type observer struct {
 	looks      []look        // that are due when the Step under way has ended
 	beliefs    []look        // likewise, of the logs that a leader counts
 	counted    []group.Counted
+	residency  residencyView
 	state      []byte // of the replica looked at last
 	record     record.Record
 	names      []string      // of a directory that is looked at
@@ -189,6 +190,9 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 		o.copied(id)
 	}
 	o.bootDamage(id)
+	if o.shared != nil && o.isNode(id) {
+		o.looksAtRest(id)
+	}
 	if o.isNode(id) { // the files after a crash are looked up anew
 		o.files[id].Reset()
 	}
@@ -254,6 +258,7 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 	if op.Kind != env.OpClose || path != "" { // a handle that is not bound is no file's
 		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
 	}
+	o.noteResidency()
 	if hasPath && o.shared != nil {
 		o.run.Residency.Touched(ofPath, uint32(id), path, o.world.Time())
 	}
@@ -420,6 +425,7 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 	if o.story != nil {
 		o.story.sent(from, to, payload)
 	}
+	o.noteResidency()
 	if t, slot, seq, ok := wire.AckOf(payload); ok && o.isNode(from) {
 		o.acked(from, t, slot, seq)
 		return

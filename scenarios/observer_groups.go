@@ -554,6 +554,7 @@ func (o *observer) receivedBy(to, from env.ID, payload []byte) {
 // arrives looks at where a tenant's bytes are handed over, if some tenant may not be everywhere: a
 // message may have waited in a link or in the node's input queue.
 func (o *observer) arrives(to, from env.ID, payload []byte, between peer.Message) {
+	o.noteResidency()
 	if !o.run.Residency.Limited() {
 		return
 	}

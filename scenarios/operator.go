@@ -21,6 +21,8 @@ type CommandPlan struct {
 	Kind   string        `json:"kind"`   // create, configure or drop; if shards are shared, drain or undrain
 	Tenant int           `json:"tenant"` // place in cluster.tenants; of a create, its configuration counts
 	Limits tenant.Limits `json:"limits"` // of a configure
+	// Residency is the residency of a configure; nil: the tenant's first one.
+	Residency *tenant.Residency `json:"residency,omitempty"`
 	// Step is the distance of the version from the version that the operator knows to be in force:
 	// 1 or more is correct, 0 and less is a mistake that must be refused.
 	Step int64 `json:"step,omitempty"`
@@ -48,6 +50,9 @@ func (p *Plan) validateOperators() error {
 			k, known := commandKinds(c.Kind)
 			if !known || c.Tenant < 0 || c.Tenant >= len(p.Cluster.Tenants) || c.Think < 0 || c.Think > plan.MaxDuration {
 				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want create, configure or drop of one of %d tenants", plan.ErrInvalid, i, j, *c, len(p.Cluster.Tenants))
+			}
+			if c.Residency != nil && (k.control != control.Configure || p.Cluster.Shared == nil || c.Residency.Validate() != nil) {
+				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want the residency of a configure, of names of regions, and shards that are shared", plan.ErrInvalid, i, j, *c)
 			}
 			if k.ofNodes() && (p.Cluster.Shared == nil || c.Node < 0 || c.Node >= p.Cluster.Nodes) {
 				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want shards that are shared, and one of %d nodes", plan.ErrInvalid, i, j, *c, p.Cluster.Nodes)
@@ -95,15 +100,17 @@ type operator struct {
 	left     *int
 	story    *story
 
-	known []uint64 // by tenant's place
-	next  int      // number of the next command
-	index int      // of the one under way, in run.Commands
-	at    client.Command
+	toldOf func(*tenant.Config) // notes that the operator was told of a configuration
+	known  []uint64             // by tenant's place
+	next   int                  // number of the next command
+	index  int                  // of the one under way, in run.Commands
+	at     client.Command
 }
 
 func newOperator(e env.Env, r *Runner) *operator {
 	o := &operator{
 		env: e, operator: client.NewOperator(e, client.DefaultPatience, r.members()...), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
+		toldOf:   r.observer.toldOf,
 		commands: r.plan.Workload.Operators[int(e.Self())-r.plan.Cluster.Nodes-r.plan.Cluster.Clients].Commands,
 	}
 	for i := range r.plan.Cluster.Tenants {
@@ -145,6 +152,9 @@ func (o *operator) begin() {
 	case is.wire == wire.Configure:
 		o.at.Place.Tenant.Limits = c.Limits
 		o.at.Place.Tenant.Version = uint64(max(0, int64(known)+c.Step))
+		if c.Residency != nil {
+			o.at.Place.Tenant.Residency = *c.Residency
+		}
 	case c.Blind:
 		o.at.Base = 0
 	}
@@ -157,11 +167,22 @@ func (o *operator) begin() {
 		Kind: is.observe, Node: uint32(c.Node), Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
 	})
 	if o.story != nil {
-		o.story.line(Call, int(o.env.Self()), "%-9s WANTS %s, version %d over %d, %+v", o.story.who(o.env.Self()),
-			&o.at, o.at.Place.Tenant.Version, o.at.Base, o.at.Place.Tenant.Limits)
+		o.story.line(Call, int(o.env.Self()), "%-9s WANTS %s, version %d over %d, %+v%s", o.story.who(o.env.Self()),
+			&o.at, o.at.Place.Tenant.Version, o.at.Base, o.at.Place.Tenant.Limits, c.where())
 	}
 	o.operator.Begin(o.at)
 	o.world.Saw(o.env.Self(), uint64(o.index), uint64(is.wire), uint64(t.Config.ID), o.at.Place.Tenant.Version)
+}
+
+// where describes the residency of a command, "" if it has none.
+func (c *CommandPlan) where() string {
+	switch {
+	case c.Residency == nil:
+		return ""
+	case len(*c.Residency) == 0:
+		return ", anywhere"
+	}
+	return fmt.Sprintf(", only in %v", *c.Residency)
 }
 
 // members are the nodes that an operator may ask about the control plane.
@@ -181,6 +202,7 @@ func (o *operator) ended(r *client.CommandResult) {
 		outcome = history.Acked
 		if is, _ := commandKinds(o.commands[o.next-1].Kind); is.observe == observe.Create || is.observe == observe.Configure {
 			o.known[place] = o.at.Place.Tenant.Version
+			o.toldOf(&o.at.Place.Tenant)
 		}
 	case client.Refused:
 		outcome = history.Refused

@@ -151,6 +151,7 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.observer.reset(r.world, &r.run, p.Cluster.Nodes, p.processes(), r.story, r.view())
 	r.observer.seed = uint64(p.World.Seed)
 	r.observer.damage.reset(len(p.World.Terms) > 0)
+	r.observer.residency.changes = p.changesResidency()
 	r.left = p.total()
 	r.asking.due = math.MaxInt64
 	if r.founded.Shared != nil {
@@ -438,6 +439,9 @@ func (r *Runner) node(i int) *core.Node {
 // collect takes the final state of every slot, and notes the slots and calls that have not
 // finished.
 func (r *Runner) collect(outcome sim.Outcome) {
+	if r.founded.Shared != nil {
+		r.observer.looksAtAllDisks()
+	}
 	for i := range r.plan.Cluster.Nodes {
 		n := r.node(i)
 		if n == nil {

@@ -37,7 +37,7 @@ func All() []*Scenario {
 func light() []*Scenario {
 	return []*Scenario{smoke, calm, lossyNetwork, crashRestart, diskFull, diskTrouble, clockTrouble, quotaStorm, hotEntity, tenantLifecycle,
 		sharedSmoke, multiSlot, sharesUnderFire, failover, partition, deposedLeader, slowFollower, diskLoss, rejoin, allRestart, regionOutage, controlChurn, underFire, belowMin,
-		sharedLifecycle, nodeDrain, drainCancel, grayFailure, slowFile, failingDisk, lateMessages, staggeredCuts, olderCopies}
+		sharedLifecycle, residencyChange, nodeDrain, drainCancel, grayFailure, slowFile, failingDisk, lateMessages, staggeredCuts, olderCopies}
 }
 
 // stormy scenarios take two or three times as long as the others, and run by name only.

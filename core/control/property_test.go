@@ -353,6 +353,41 @@ func TestAnyCommandsKeepTheInvariants(t *testing.T) {
 	}
 }
 
+// A former replica may keep bytes of a tenant for as long as it is down. So a residency permits the
+// regions of all nodes that ever had a replica of a shard of the tenant.
+func TestResidenciesPermitFormerReplicas(t *testing.T) {
+	former := 0
+	defer func() { t.Logf("%d configurations were compared with former replicas", former) }()
+	rapid.Check(t, func(t *rapid.T) {
+		l := newLog()
+		holders := map[lineage.Shard][]env.ID{}
+		for range rapid.IntRange(1, 120).Draw(t, "commands") {
+			for i := range l.plane.shards {
+				s := &l.plane.shards[i]
+				holders[s.ID] = append(holders[s.ID], s.Replicas...)
+			}
+			c := anyCommand(t, l.plane)
+			l.do(c)
+			for i := range l.plane.tenants {
+				x := &l.plane.tenants[i]
+				for _, shard := range x.Shards {
+					for _, id := range holders[shard] {
+						if !slices.Contains(l.plane.Shard(shard).Replicas, id) {
+							former++
+						}
+						if region := l.plane.Node(id).Region; !x.Config.Residency.Permits(region) {
+							t.Fatalf("after %v: tenant %s may be in %v, and node %d in %q had shard %d", &c, x.Config.ID, x.Config.Residency, id, region, shard)
+						}
+					}
+				}
+			}
+		}
+	})
+	if former == 0 {
+		t.Error("no tenant ever had a former replica")
+	}
+}
+
 func TestASnapshotAtAnyMomentChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one := newLog()

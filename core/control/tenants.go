@@ -63,6 +63,7 @@ func permittedHomes(p *Plane, x *change) Refusal {
 
 func (p *Plane) permittedIn(homes []lineage.Shard, c *tenant.Config) Refusal {
 	for _, id := range homes {
+		//safety:residency-permits-every-slot false by=residency on=residency-change
 		if !c.Residency.Permits(p.Shard(id).Region) {
 			return WrongResidency
 		}
@@ -81,8 +82,9 @@ func asBased(p *Plane, x *change) Refusal {
 	return unless(x.Base == version && x.Config.Version > version, Stale)
 }
 
-// permittedMove: slots cannot move yet, so a residency that forbids their present region is
-// refused.
+// permittedMove: a residency that forbids the region of one of the tenant's slots is refused. No
+// other region has bytes of the tenant, on the disks of former replicas and of nodes that are down
+// either: slots do not move, and all replicas that a shard ever had are in its region.
 func permittedMove(p *Plane, x *change) Refusal {
 	return p.permittedIn(p.Tenant(x.tenant()).Shards, &x.Config)
 }

@@ -220,7 +220,7 @@ var meanings = [codes]meaning{
 	TenantDropped:   {"tenant-dropped", true, false, "a tenant of this ID was dropped, and IDs are never used again; choose another ID"},
 	CatalogFull:     {"catalog-full", true, false, "the node names as many tenants as it may, dropped ones included; create the tenant on another node"},
 	NotYet:          {"not-yet", true, true, "the replica cannot answer at this level in time; ask another one"},
-	NoResidency:     {"residency", true, false, "the tenant may not be in the region of a shard that the command names; choose shards in permitted regions"},
+	NoResidency:     {"residency", true, false, "the residency forbids the region of a shard that has, or would have, a slot of the tenant, and no node may keep bytes there; permit that region, or choose shards in permitted regions"},
 	NotNow:          {"not-now", true, true, "another node is being drained, or a shard would be left with too few members; wait until that is over"},
 	TokenLost:       {"token-lost", true, false, "what the session has seen is not in the log; begin a new session"},
 }

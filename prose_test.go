@@ -37,7 +37,7 @@ var faceless = map[string]int{
 	"core/health":  2,
 	"core/keyed":   1,
 	"core/metalog": 5,
-	"core/peer":    6,
+	"core/peer":    5,
 	"core/quorum":  1,
 	"core/quota":   1,
 	"core/replica": 3,

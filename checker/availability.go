@@ -67,7 +67,7 @@ func StopBound(a *observe.Availability, disk, partial, coordinates bool) int64 {
 func judgeAvailability(run *observe.Run, o Options) Report {
 	v, a := newVerdict(nameAvailability), &run.Availability
 	ops := run.Ops()
-	if run.Shared && !a.Lossy {
+	if !a.Lossy {
 		lives := o.scratch().livesOf(run)
 		for i := range ops {
 			op := &ops[i]
@@ -77,7 +77,7 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 		}
 	}
 	for i := range a.Gaps {
-		if run.Shared && a.Gaps[i].From < a.Gaps[i].To {
+		if a.Gaps[i].From < a.Gaps[i].To {
 			judgeGap(v, run, &a.Gaps[i])
 		}
 	}
@@ -87,8 +87,6 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 	switch {
 	case len(ops) == 0:
 		v.cannotTell("nothing was asked")
-	case !run.Shared:
-		v.leftOut("no shard is a replica group")
 	case v.report.Checked == 0:
 		v.leftOut("nothing was asked while at most one node was hurt")
 	}

@@ -68,8 +68,6 @@ func judgeBudget(run *observe.Run, _ Options) Report {
 	switch {
 	case len(run.Ops()) == 0:
 		v.cannotTell("nothing was asked")
-	case !run.Shared:
-		v.leftOut("no shard is a replica group")
 	case v.report.Checked == 0:
 		v.leftOut("nobody was drained, and nobody left a set")
 	}

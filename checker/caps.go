@@ -45,9 +45,7 @@ func judgeCaps(run *observe.Run, o Options) Report {
 		c.judgeLog(v, s, run, l)
 		strangers += c.judgeRefusals(v, s, run, l)
 	}
-	if run.Shared {
-		judgeTenantCaps(v, s, run)
-	}
+	judgeTenantCaps(v, s, run)
 	if strangers > 0 {
 		v.leftOut("%d refusals of requests that the history does not know were not judged", strangers)
 	}
@@ -96,18 +94,11 @@ type undo struct {
 	unseen bool
 }
 
-// reset begins anew with the caps of the run, and room for n entities. In replica groups
-// there are none until the log says so.
-func (c *recount) reset(run *observe.Run, l *observe.Log, n int) {
+// reset begins anew, with room for n entities. There are no caps until the log says so.
+func (c *recount) reset(n int) {
 	c.entities.reset(n)
 	c.tallies, c.undo = c.tallies[:0], c.undo[:0]
 	c.held, c.caps, c.unseen = usage{}, ceilings{}, false
-	if run.Shared {
-		return
-	}
-	if limits, known := run.LimitsOf(l.Tenant); known {
-		c.caps = ceilings{known: true, usage: usage{limits.EffectiveEntities(), limits.EffectiveBytes()}}
-	}
 }
 
 // add counts a record, and returns by how much it made the slot grow. limits are
@@ -182,7 +173,7 @@ func (c *recount) cut(seq lineage.Seq) {
 
 // judgeLog recounts the final log.
 func (c *recount) judgeLog(v *verdict, s *Scratch, run *observe.Run, l *observe.Log) {
-	c.reset(run, l, len(l.Entries))
+	c.reset(len(l.Entries))
 	uncapped := false
 	config := (*record.Limits)(nil)
 	for i := range l.Entries {
@@ -199,9 +190,7 @@ func (c *recount) judgeLog(v *verdict, s *Scratch, run *observe.Run, l *observe.
 			v.report.Checked++
 			c.judgeGrowth(v, l, &l.Entries[i], grown)
 		}
-		if run.Shared {
-			c.after = append(c.after, c.held)
-		}
+		c.after = append(c.after, c.held)
 	}
 	if uncapped {
 		v.cannotTell("the limits of %s are not known", place(l.Tenant, l.Slot))
@@ -244,7 +233,7 @@ func (c *recount) judgeCounts(v *verdict, d *observe.Dump, config *record.Limits
 // judgeRefusals follows the slot through its events. It returns the number of refusals whose
 // requests the history lacks.
 func (c *recount) judgeRefusals(v *verdict, s *Scratch, run *observe.Run, l *observe.Log) (strangers int) {
-	c.reset(run, l, len(l.Events))
+	c.reset(len(l.Events))
 	for i := range l.Events {
 		ev := &l.Events[i]
 		switch ev.Kind {

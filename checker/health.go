@@ -39,10 +39,6 @@ func judgeHealth(run *observe.Run, o Options) Report {
 		v.cannotTell("nothing was asked")
 		return v.done()
 	}
-	if !run.Shared {
-		v.leftOut("no shard is a replica group")
-		return v.done()
-	}
 	x := &s.health
 	x.reset(run)
 	x.sortTracks(run)

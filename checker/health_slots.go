@@ -131,7 +131,7 @@ func (x *truth) recount(v *verdict, run *observe.Run, c *recount) {
 		u := &x.uses[i]
 		l := run.Logs[u.log]
 		if u.log != last {
-			c.reset(run, l, len(l.Entries))
+			c.reset(len(l.Entries))
 			last, folded = u.log, 0
 		}
 		for ; folded < u.seq; folded++ {

@@ -51,9 +51,7 @@ func judgeLifecycle(run *observe.Run, o Options) Report {
 	for i := range lives.All() {
 		stillThere(v, s, run, &lives.All()[i])
 	}
-	if run.Shared {
-		judgeFinalShares(v, run)
-	}
+	judgeFinalShares(v, run)
 	for i := range run.Leftovers {
 		if left := &run.Leftovers[i]; run.Dropped(left.Tenant) {
 			v.find("left-behind", 0, nil, "tenant %s was dropped, and in the end there is still %s", left.Tenant, left.Path)
@@ -126,58 +124,9 @@ func judgeCommand(v *verdict, run *observe.Run, lives *keyed.List[life], c *obse
 	case c.Kind == observe.Create && l.dropped < c.AskedAt:
 		v.find("created-again", c.EndedAt, nil, "tenant %s was dropped by %s, and at %s its creation was answered, asked for at %s",
 			c.Tenant, instant(l.dropped), instant(c.EndedAt), instant(c.AskedAt))
-	case c.Kind == observe.Configure && run.Shared:
-		judgeShared(v, run, c)
 	case c.Kind == observe.Configure:
 		judgeConfigured(v, run, c)
 	}
-}
-
-func judgeConfigured(v *verdict, run *observe.Run, c *observe.Command) {
-	switch before, found := configured(run, c); {
-	case !found:
-		v.find("lost-config", c.EndedAt, nil, "limits of version %d for tenant %s were answered at %s, and no log has them: %+v",
-			c.Version, c.Tenant, instant(c.EndedAt), c.Limits)
-	case c.Base >= c.Version || wanted(run, c, before):
-	default:
-		v.find("wrong-base", c.EndedAt, nil, "limits of version %d for tenant %s, answered at %s, were set over those of version %d; the operator had seen version %d",
-			c.Version, c.Tenant, instant(c.EndedAt), before, c.Base)
-	}
-}
-
-// wanted reports whether an operator that had seen the version before asked for the limits of c.
-// Limits that another operator has set already need not be set again.
-func wanted(run *observe.Run, c *observe.Command, before uint64) bool {
-	return slices.ContainsFunc(run.Commands, func(o observe.Command) bool {
-		return o.Kind == observe.Configure && o.Tenant == c.Tenant && o.Version == c.Version && o.Limits == c.Limits && o.Base == before
-	})
-}
-
-// configured looks for the record that a command led to, and returns the version
-// that was in force before it.
-func configured(run *observe.Run, c *observe.Command) (before uint64, found bool) {
-	want := record.Limits{
-		Version: c.Version, Rate: c.Limits.Rate, Burst: c.Limits.EffectiveBurst(),
-		Entities: c.Limits.EffectiveEntities(), Bytes: c.Limits.EffectiveBytes(),
-	}
-	for _, l := range run.Logs {
-		if l.Tenant != c.Tenant {
-			continue
-		}
-		before = 0 // each slot has limits of its own
-		for i := range l.Entries {
-			rec := &l.Entries[i].Record
-			if rec.Kind != record.Config {
-				continue
-			}
-			want.Feature = rec.Limits.Feature
-			if rec.Limits == want {
-				return before, true
-			}
-			before = rec.Limits.Version
-		}
-	}
-	return 0, false
 }
 
 func judgeOperation(v *verdict, run *observe.Run, lives *keyed.List[life], i int) {

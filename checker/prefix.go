@@ -53,14 +53,12 @@ func judgePrefix(run *observe.Run, o Options) Report {
 	return v.done()
 }
 
-// ofGroups ends the judgement of a promise that only replica groups make: a run
-// without them shows nothing against it.
+// ofGroups ends the judgement of a promise about several replicas: a run of shards with one replica
+// each shows nothing against it.
 func ofGroups(v *verdict, run *observe.Run, nothing string) {
 	switch {
 	case len(run.Ops()) == 0 && v.report.Checked == 0:
 		v.cannotTell("nothing was asked")
-	case !run.Shared:
-		v.leftOut("no shard is a replica group")
 	case v.report.Checked == 0 && soleCopies(run):
 		v.leftOut("no shard has more than one replica")
 	case v.report.Checked == 0:

@@ -37,47 +37,29 @@ const nameRate = "rate"
 func judgeRate(run *observe.Run, o Options) Report {
 	v, s := newVerdict(nameRate), o.scratch()
 	for _, l := range run.Logs {
-		limits, known := initialLimits(run, l)
+		limits, known := initialLimits(l)
 		if !known {
-			if len(l.Events) > 0 && !run.Shared {
-				v.cannotTell("the limits of %s are not known", place(l.Tenant, l.Slot))
-			}
-			continue
+			continue // the log never had a share, so that nothing was admitted
 		}
 		judgeWindows(v, s, run, l, limits)
 		judgeLevels(v, s, run, l, limits)
 	}
-	if run.Shared {
-		judgeTenantRates(v, s, run)
-	}
+	judgeTenantRates(v, s, run)
 	if v.report.Checked == 0 {
 		v.cannotTell("no operation was admitted and none refused")
 	}
 	return v.done()
 }
 
-// initialLimits are those of a Config record at seq 1, else those of the run. In replica
-// groups they are the first share: before it there is nothing to limit.
-func initialLimits(run *observe.Run, l *observe.Log) (tenant.Limits, bool) {
-	if run.Shared {
-		for i := range l.Entries {
-			if rec := &l.Entries[i].Record; rec.Kind == record.Config {
-				return limitsOf(&rec.Limits), true
-			}
-		}
-		return tenant.Limits{}, false
-	}
-	if len(l.Entries) > 0 && l.Entries[0].Record.Kind == record.Config {
-		return limitsOf(&l.Entries[0].Record.Limits), true
-	}
-	if run.Shared { // it begins with its share
-		for i := range l.Entries {
-			if rec := &l.Entries[i].Record; rec.Kind == record.Config {
-				return limitsOf(&rec.Limits), true
-			}
+// initialLimits are those of the first Config record: the first share. Before it there is nothing
+// to limit.
+func initialLimits(l *observe.Log) (tenant.Limits, bool) {
+	for i := range l.Entries {
+		if rec := &l.Entries[i].Record; rec.Kind == record.Config {
+			return limitsOf(&rec.Limits), true
 		}
 	}
-	return run.LimitsOf(l.Tenant)
+	return tenant.Limits{}, false
 }
 
 // limitsOf reads the limits of a Config record. Records are evidence, not validated configuration:
@@ -147,7 +129,7 @@ type config struct {
 // judgeLevels follows the slot's limiter through its events.
 func judgeLevels(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, initial tenant.Limits) {
 	s.configs = append(s.configs[:0], config{limits: initial})
-	b := limiter{known: !run.Shared, idle: run.Shared}
+	b := limiter{idle: true}
 	b.set(initial.Rate, initial.EffectiveBurst())
 	b.level = b.full
 	if len(l.Events) > 0 {
@@ -184,7 +166,7 @@ func judgeLevels(v *verdict, s *Scratch, run *observe.Run, l *observe.Log, initi
 // there: later ones were lost with their records. The clock is another one.
 func (s *Scratch) recovered(b *limiter, run *observe.Run, ev *observe.Event) {
 	limits := s.limitsAt(ev.Seq)
-	b.idle = run.Shared && len(s.configs) == 1
+	b.idle = len(s.configs) == 1
 	b.known, b.since, b.level = !b.idle, ev.Local, ev.Level
 	b.set(limits.Rate, limits.EffectiveBurst())
 	if ev.Seq == 0 {

@@ -21,8 +21,6 @@ func judgeReadIndex(run *observe.Run, _ Options) Report {
 	switch {
 	case len(run.Ops()) == 0:
 		v.cannotTell("nothing was asked")
-	case !run.Shared:
-		v.leftOut("no shard is a replica group")
 	case r.Count == 0:
 		v.leftOut("no linearizable read was answered")
 	}

@@ -42,8 +42,6 @@ func judgeReform(run *observe.Run, _ Options) Report {
 	switch {
 	case len(run.Ops()) == 0:
 		v.cannotTell("nothing was asked")
-	case !run.Shared:
-		v.leftOut("no shard is a replica group")
 	case r.Count == 0:
 		v.leftOut("no set was formed anew")
 	}

@@ -52,9 +52,6 @@ type sessions struct {
 func (x *sessions) gather(run *observe.Run) {
 	ops := run.Ops()
 	x.reads, x.ends, x.next, x.seen = x.reads[:0], x.ends[:0], x.next[:0], x.seen[:0]
-	if !run.Shared {
-		return
-	}
 	for i := range ops {
 		if ops[i].Outcome != history.Acked {
 			continue

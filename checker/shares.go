@@ -34,8 +34,6 @@ func judgeGrants(run *observe.Run, _ Options) Report {
 	switch {
 	case len(run.Ops()) == 0 && s.Count == 0:
 		v.cannotTell("nothing was asked")
-	case !run.Shared:
-		v.leftOut("no shard is a replica group")
 	case s.Count == 0:
 		v.leftOut("no share moved, and no tenant ended")
 	}

@@ -61,11 +61,11 @@ func needsCause(v *verdict, s *Scratch, run *observe.Run, i int) {
 	case "superseded":
 		rule = "superseded-in-vain"
 	case "unknown-tenant":
-		if !comesOrGoes(run, op) && !run.Causes.Deviated && !hurtInReach(s, run, op) {
+		if !comesOrGoes(run, op) && !run.Causes.Deviated && !hurtInReach(run, op) {
 			rule = "unknown-in-peace"
 		}
 	default:
-		if !run.Causes.Deviated && !hurtInReach(s, run, op) && !dutiesMove(run, op) {
+		if !run.Causes.Deviated && !hurtInReach(run, op) && !dutiesMove(run, op) {
 			rule = "unknown-in-peace"
 		}
 	}
@@ -95,20 +95,13 @@ func dutiesMove(run *observe.Run, op *history.Op) bool {
 const aftermath = 5_000_000_000
 
 // hurtInReach reports whether a disruption may have been the cause of an unknown outcome.
-func hurtInReach(s *Scratch, run *observe.Run, op *history.Op) bool {
-	node, alone := int64(-1), false // the node that serves the slot, if it is one node for ever
-	if it := s.dumps.first(slotKey(op.Tenant, op.Slot)); !run.Shared && it != none {
-		node, alone = int64(run.Dumps[s.dumps.items[it].value].Node), true
-	}
+func hurtInReach(run *observe.Run, op *history.Op) bool {
 	for i := range run.Causes.Hurt {
 		h := &run.Causes.Hurt[i]
 		if h.From > op.ReturnAt || h.To+aftermath < op.InvokeAt {
 			continue
 		}
-		on := func(process int64) bool { return process == node || process == int64(op.Client) }
-		if !alone || on(int64(h.Process)) || on(h.Peer) {
-			return true
-		}
+		return true
 	}
 	return false
 }

@@ -17,15 +17,11 @@ import (
 // unknown.
 
 // Health fills h with this node's knowledge and reuses h's memory. It does not change the node.
-// Where shards have one replica, h names the node and nothing else.
 func (n *Node) Health(h *health.Cluster) {
 	*h = health.Cluster{Node: n.env.Self(), Regions: h.Regions[:0], Nodes: h.Nodes[:0], Shards: h.Shards[:0], Tenants: h.Tenants[:0]}
-	if n.sharing == nil {
-		return
-	}
 	v := view{n: n, now: n.env.Now(), plane: n.plane}
 	if v.plane == nil {
-		v.plane = n.cluster.Shared.founded
+		v.plane = n.cluster.founded
 	}
 	if n.located {
 		h.Coordinator = health.Of(n.meta.leader)
@@ -251,9 +247,6 @@ func (n *Node) Ready() (bool, string) {
 		return false, n.failure.Error()
 	case !n.ready:
 		return false, "the node is being started"
-	}
-	if n.sharing == nil {
-		return true, ""
 	}
 	for _, g := range n.groups {
 		if g.Known().Index == 0 || g.Role() == group.Gathering {

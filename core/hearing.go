@@ -56,7 +56,7 @@ func (n *Node) say() peer.Announcement {
 	if fresh {
 		h.number = first
 	}
-	if fresh || now.Sub(h.said[h.number%saidKept]) >= n.cluster.Shared.Patience.Silence/16 {
+	if fresh || now.Sub(h.said[h.number%saidKept]) >= n.cluster.Patience.Silence/16 {
 		h.number++
 		h.said[h.number%saidKept] = now
 	}
@@ -103,13 +103,13 @@ func (n *Node) trustSightings() {
 // finds all others silent, and proposes to remove them.
 func (n *Node) isDeaf(id env.ID) bool {
 	i := n.sightingOf(id)
-	return i < 0 || n.env.Now().Sub(n.sightings[i].At) >= n.cluster.Shared.Patience.Silence
+	return i < 0 || n.env.Now().Sub(n.sightings[i].At) >= n.cluster.Patience.Silence
 }
 
 // hearsMeta reports whether the node has heard the meta log lately. If it has, the silence of other
 // nodes is not its own deafness.
 func (n *Node) hearsMeta() bool {
-	return n.hearing.hears && n.env.Now().Sub(n.hearing.heard) < n.cluster.Shared.Patience.Silence/2
+	return n.hearing.hears && n.env.Now().Sub(n.hearing.heard) < n.cluster.Patience.Silence/2
 }
 
 // hearingBit marks the reads of the meta log that confirm that the coordinator hears a majority.
@@ -119,7 +119,7 @@ const hearingBit = 1 << 62
 // confirmHearing lets the meta log confirm, again and again, that the coordinator hears a
 // majority of its members.
 func (n *Node) confirmHearing() {
-	if h := &n.hearing; !h.hears || h.from != n.self.Node || n.env.Now().Sub(h.heard) >= n.cluster.Shared.Patience.Silence/4 {
+	if h := &n.hearing; !h.hears || h.from != n.self.Node || n.env.Now().Sub(h.heard) >= n.cluster.Patience.Silence/4 {
 		h.from, h.mark = n.self.Node, 0
 		_ = n.log.Read(n.env, hearingBit|uint64(n.env.Now())) // refused: it is asked again
 		n.outcomes()
@@ -158,7 +158,7 @@ func (h *hearing) lately(now env.Time, silence env.Duration) []control.Trouble {
 // a slow one from half of its bound on: the coordinator applies the bounds.
 func (n *Node) troubles() []peer.Trouble {
 	n.hearing.found = n.hearing.found[:0]
-	p := &n.cluster.Shared.Patience
+	p := &n.cluster.Patience
 	for _, g := range n.groups {
 		unconfirmed, unsynced := g.Trouble(n.env)
 		if unconfirmed < p.Silence && unsynced < p.Slow/2 {

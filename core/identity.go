@@ -8,7 +8,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/peer"
 )
 
-// The identity of a node. In a cluster of replica groups a start goes through these steps:
+// The identity of a node. A start goes through these steps:
 //
 //  1. The node reads the name of its data directory. It gives a directory without a name one,
 //     durably.
@@ -39,21 +39,18 @@ type identity struct {
 	challenge peer.Challenge
 	writing   bool // the node file, with the name or the incarnation
 	again     bool // the disk had no room for it
-	lost      bool // nothing is served: the founding file names another directory
 }
 
 // identify checks the name of the directory, and draws one if it has none.
 func (n *Node) identify() {
 	c := &n.catalog
-	if named := c.Directory != (env.Nonce{}); named && c.Cluster != n.cluster.id() {
-		n.fail(fmt.Errorf("%w: the data directory belongs to cluster %d, and this is cluster %d", ErrForeign, c.Cluster, n.cluster.id()))
+	if named := c.Directory != (env.Nonce{}); named && c.Cluster != n.cluster.ID {
+		n.fail(fmt.Errorf("%w: the data directory belongs to cluster %d, and this is cluster %d", ErrForeign, c.Cluster, n.cluster.ID))
 		return
 	} else if !named {
-		c.Cluster, c.Directory = n.cluster.id(), n.env.Nonce()
-		if n.sharing != nil {
-			n.writeIdentity()
-			return
-		} // else it is written with the epochs
+		c.Cluster, c.Directory = n.cluster.ID, n.env.Nonce()
+		n.writeIdentity()
+		return
 	}
 	n.identified()
 }
@@ -82,19 +79,9 @@ func (n *Node) identityDurable() {
 // identified goes on in a directory that has a durable name.
 func (n *Node) identified() {
 	n.identity.opened = true
-	if n.sharing != nil {
-		n.startMeta()
-		n.identity.asks = true
-		n.askToRegister()
-		return
-	}
-	if f := n.cluster.Founding; f != nil && !f.names(n.env.Self(), n.catalog.Directory) {
-		// The acknowledged records are in another directory, and no other node has them.
-		n.identity.lost = true
-		return
-	}
-	n.catalog.Given++
-	n.countEpochs()
+	n.startMeta()
+	n.identity.asks = true
+	n.askToRegister()
 }
 
 // askToRegister asks every member of the meta log for an incarnation; the leader answers.
@@ -104,7 +91,7 @@ func (n *Node) askToRegister() {
 		Given: n.catalog.Given, Supports: supports,
 	}
 	m := peer.Register{ControlHeader: n.says(), Challenge: n.identity.challenge, Command: c.Append(nil)}
-	for _, to := range n.cluster.Shared.Control.Meta {
+	for _, to := range n.cluster.Control.Meta {
 		if to != n.self.Node {
 			n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(n.self.Node), uint64(to)<<32^uint64(m.Challenge)&(1<<32-1))
 		}
@@ -156,7 +143,7 @@ func (n *Node) register(from env.ID, repeated peer.Challenge, command []byte) {
 		n.registering = append(n.registering, registration{node: from})
 	}
 	r := &n.registering[i]
-	if r.nonce == c.Nonce && now.Sub(r.sent) < 4*shareEvery {
+	if r.nonce == c.Nonce && now.Sub(r.sent) < 4*tickEvery {
 		return
 	}
 	r.nonce, r.sent = c.Nonce, now
@@ -249,11 +236,5 @@ func (n *Node) superseded(c *control.Node) {
 	}
 }
 
-// Member returns the node and its incarnation. The incarnation is 0 before it is durable, and
-// always where shards have one replica.
-func (n *Node) Member() control.Member {
-	if n.sharing == nil {
-		return control.Member{Node: n.env.Self()}
-	}
-	return n.self
-}
+// Member returns the node and its incarnation. The incarnation is 0 before it is durable.
+func (n *Node) Member() control.Member { return n.self }

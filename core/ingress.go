@@ -49,7 +49,7 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		return
 	}
 	n.worked = i
-	if n.sharing != nil && n.ends(m.Tenant) {
+	if n.ends(m.Tenant) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.UnknownTenant})
 		return
 	}
@@ -57,14 +57,14 @@ func (n *Node) request(ev *env.Event, m *wire.Message) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.WrongSlot})
 		return
 	}
-	if n.sharing != nil && n.groupOf(i).Known().LossOpen {
+	if n.groupOf(i).Known().LossOpen {
 		// The other replicas are as empty as this one, and only an operator can decide about the
 		// loss. Refuse at once: otherwise the client asks again and again, and waits for that
 		// decision.
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.Corrupt})
 		return
 	}
-	if n.sharing != nil && !n.ours(i, m) {
+	if !n.ours(i, m) {
 		n.refuse(ev.From, m, replica.Outcome{Code: wire.Moved})
 		return
 	}
@@ -85,7 +85,7 @@ func subject(m *wire.Message) (signal.Entity, bool) {
 	switch m.Kind {
 	case wire.Write:
 		return m.Signal.Entity, true
-	case wire.Put, wire.Delete, wire.Read, wire.Query:
+	case wire.Put, wire.Delete, wire.Query:
 		return m.Entity, true
 	}
 	return 0, false
@@ -134,7 +134,7 @@ func (n *Node) enqueue(i int, w *work) bool {
 // cost is the CPU time that a piece of work is expected to take.
 func (n *Node) cost(w *work) env.Duration {
 	costs := &n.cluster.Constants.Costs
-	if w.does == answers && (w.request.Kind == wire.Read || w.request.Kind == wire.Query) {
+	if w.does == answers && (w.request.Kind == wire.Query) {
 		return max(costs.Check, 1)
 	}
 	return max(costs.Append, 1)
@@ -166,36 +166,20 @@ func (n *Node) turns() {
 	fault.Hit(n.env, fault.TurnsTaken, env.Key{A: nobody, B: uint64(len(n.touched))})
 }
 
-// flush writes the appended records of a slot's log. In a replica group it also ships them.
-func (n *Node) flush(i int) {
-	if n.sharing != nil {
-		n.groupOf(i).Flush(n.env, i)
-		return
-	}
-	n.slots[i].Flush(n.env)
-}
+// flush writes the appended records of a slot's log, and ships them to the other replicas.
+func (n *Node) flush(i int) { n.groupOf(i).Flush(n.env, i) }
 
 // serve answers a request that is no change, or begins to.
 func (n *Node) serve(i int, from env.ID, m *wire.Message) {
 	r := n.slots[i]
 	switch {
-	case m.Kind == wire.Configure:
-		r.Reopen()
-		n.setLimits(i, from, m)
 	case m.Kind == wire.OpenSession:
 		if out := r.OpenSession(n.env, from, m); out.Code != wire.NoError {
 			n.refuse(from, m, out)
 		} else if !out.Later {
 			n.sessionOpen(from, m, out.Seq)
 		}
-	case n.sharing != nil:
-		n.read(i, from, m)
 	default:
-		got, out := r.Read(n.env, m)
-		if out.Code != wire.NoError {
-			n.refuse(from, m, out)
-			return
-		}
-		n.reply(from, &wire.Message{Kind: wire.State, Entity: m.Entity, Seq: out.Seq, State: got}, m)
+		n.read(i, from, m)
 	}
 }

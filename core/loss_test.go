@@ -22,7 +22,7 @@ func lonely(f *fleet) (session uint64) {
 	f.settle()
 	b := f.leader(3)
 	session = f.open(b, 9, 0)
-	if m := f.put(b, 9, 0, session, 1); m == nil || m.Kind != wire.AckAt {
+	if m := f.put(b, 9, 0, session, 1); m == nil || m.Kind != wire.Ack {
 		f.Fatalf("a put is answered with %+v", m)
 	}
 	f.settle()

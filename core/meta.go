@@ -81,15 +81,15 @@ type proposal struct {
 }
 
 func (m *meta) init(n *Node) {
-	shared := n.cluster.Shared
-	if !slices.Contains(shared.Control.Meta, n.env.Self()) {
+	c := n.cluster
+	if !slices.Contains(c.Control.Meta, n.env.Self()) {
 		return
 	}
-	m.plane = shared.founded.Clone()
+	m.plane = c.founded.Clone()
 	m.log = metalog.New(metalog.Config{
-		Dir: metaDir, Cluster: shared.ID, Addresses: shared.Control.Meta, Founders: shared.founders(), Machine: planeMachine{m.plane},
+		Dir: metaDir, Cluster: c.ID, Addresses: c.Control.Meta, Founders: c.founders(), Machine: planeMachine{m.plane},
 		Seat:      metalog.Seat{Prefix: MetaPrefix, Timer: metaTimer, Op: diskops.Name{Purpose: stepMeta}.ID(), File: metaFile, Key: keyMeta, Owner: nobody},
-		Constants: shared.Meta,
+		Constants: c.Meta,
 	})
 	for i := range m.plane.Nodes() {
 		m.sightings = append(m.sightings, sighting{Sighting: control.Sighting{Node: m.plane.Nodes()[i].ID}})
@@ -149,7 +149,7 @@ func (n *Node) lead() {
 // its heartbeats to every member of the meta log. If this member heard most nodes lately, it heard
 // all that live. Otherwise it was cut off, and begins to listen now.
 func (n *Node) watchedSince() env.Time {
-	now, silence := n.env.Now(), n.cluster.Shared.Patience.Silence
+	now, silence := n.env.Now(), n.cluster.Patience.Silence
 	lately := 0
 	for i := range n.sightings {
 		if s := &n.sightings[i]; s.Node == n.self.Node || s.Known && now.Sub(s.heard) < silence/2 {
@@ -292,11 +292,11 @@ func (n *Node) tickMeta() {
 		n.confirmHearing()
 	}
 	if now >= n.nextBeat && n.ready {
-		n.nextBeat = now.Add(min(n.cluster.Shared.Heartbeat, n.cluster.Shared.Patience.Silence/6))
+		n.nextBeat = now.Add(min(n.cluster.Heartbeat, n.cluster.Patience.Silence/6))
 		n.beat()
 	}
 	for i := 0; i < len(n.proposals); i++ { // a proposal that is answered at once leaves the list
-		if p := &n.proposals[i]; now.Sub(p.sent) >= 4*shareEvery {
+		if p := &n.proposals[i]; now.Sub(p.sent) >= 4*tickEvery {
 			n.sendProposal(p)
 		}
 	}
@@ -316,7 +316,7 @@ func (n *Node) beat() {
 	}
 	for {
 		part := troubles[:min(len(troubles), peer.MaxTroubles)]
-		for _, to := range n.cluster.Shared.Control.Meta {
+		for _, to := range n.cluster.Control.Meta {
 			if to != n.self.Node {
 				m := peer.Heartbeat{ControlHeader: n.says(), Told: n.reader.Index(), Heard: n.hearing.echo(to), Troubles: part}
 				n.sendPeer(to, m.Encode(n.peerOut[:0]), uint64(n.self.Node)<<32|uint64(len(troubles)), uint64(to))
@@ -334,8 +334,8 @@ func (n *Node) coordinate() {
 	for i := range n.sightings {
 		seen.Nodes = append(seen.Nodes, n.sightings[i].Sighting)
 	}
-	seen.Troubles = n.hearing.lately(seen.Now, n.cluster.Shared.Patience.Silence)
-	n.steps, n.waits = control.Decide(n.plane, &seen, &n.cluster.Shared.Patience, n.steps[:0], n.waits[:0])
+	seen.Troubles = n.hearing.lately(seen.Now, n.cluster.Patience.Silence)
+	n.steps, n.waits = control.Decide(n.plane, &seen, &n.cluster.Patience, n.steps[:0], n.waits[:0])
 	for i := range n.steps {
 		c := &n.steps[i].Command
 		n.want(coordinator|(uint64(c.Shard)+uint64(c.Member.Node))%decisions, c, nil)
@@ -355,7 +355,7 @@ func (n *Node) stepAside() {
 	for i := range n.sightings {
 		s := &n.sightings[i]
 		// A live node may have a stopped member of the meta log, which could never take over.
-		if n.log.Answers(s.Node) && s.Known && n.env.Now().Sub(s.At) < n.cluster.Shared.Patience.Silence/2 {
+		if n.log.Answers(s.Node) && s.Known && n.env.Now().Sub(s.At) < n.cluster.Patience.Silence/2 {
 			n.log.Transfer(n.env, s.Node)
 			return
 		}
@@ -487,7 +487,7 @@ func (n *Node) metaSettled() bool {
 // Plane returns the control plane as this node has applied it, and the position of the last applied
 // entry of the meta log; nil if the node is no member.
 func (n *Node) Plane() (*control.Plane, metalog.Position) {
-	if n.sharing == nil || n.log == nil {
+	if n.log == nil {
 		return nil, metalog.Position{}
 	}
 	return n.plane, n.log.Status().Applied
@@ -496,7 +496,7 @@ func (n *Node) Plane() (*control.Plane, metalog.Position) {
 // MetaQuorums returns the sets of members of the meta log of each of which a majority has to
 // agree, as this node has applied it; nil if the node is no member.
 func (n *Node) MetaQuorums() [][]metalog.MemberID {
-	if n.sharing == nil || n.log == nil {
+	if n.log == nil {
 		return nil
 	}
 	return n.log.Quorums()
@@ -507,16 +507,13 @@ const MetaFile = metaDir + "/" + metalog.FileName
 
 // Told returns the index of the meta log up to which the node knows the changes.
 func (n *Node) Told() uint64 {
-	if n.sharing == nil {
-		return 0
-	}
 	return n.reader.Index()
 }
 
 // Waits returns the steps that the coordinator holds back, and why; nil if this node is not the
 // coordinator.
 func (n *Node) Waits() []control.Wait {
-	if n.sharing == nil || !n.leads {
+	if !n.leads {
 		return nil
 	}
 	return n.waits

@@ -9,7 +9,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/keyed"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/state"
@@ -23,7 +22,7 @@ import (
 // Invariant: no slot is opened before the epoch of its shard is durable.
 type Node struct {
 	env      env.Env
-	cluster  *Cluster // as founded; later creations and drops are in catalog
+	cluster  *Cluster // as founded; later changes are in tenancy
 	started  env.Time
 	catalog  Catalog
 	slots    []*replica.Replica // in the order in which they were opened; dropped ones stay
@@ -38,14 +37,12 @@ type Node struct {
 	failure  error
 
 	script   nodeScript
-	writing  *nodeChange // nil: the node file is not being changed
-	births   []birth
 	removal  removal
 	identity identity
 
 	sweeping int // empty directories that are being removed
 
-	*sharing // nil: shards are not shared
+	shards
 
 	in    wire.Message
 	asked wire.Message // the request being answered: the fields of its origin, the others are zero
@@ -67,19 +64,14 @@ const nobody = uint64(tenant.Reserved)
 // NewNode returns the program of a node.
 func NewNode(e env.Env, c *Cluster) *Node {
 	n := &Node{env: e, cluster: c, queue: fair.New[work](int64(quantum), c.Constants.MaxQueued), out: make([]byte, 0, wire.MaxSize)}
-	if c.Shared != nil {
-		n.sharing = newSharing(n)
-	}
+	n.self.Node = e.Self()
+	n.meta.init(n)
 	return n
 }
 
 // Step handles one event.
 func (n *Node) Step(ev *env.Event) {
-	if n.sharing == nil {
-		n.step(ev)
-		return
-	}
-	if !n.stepShared(ev) {
+	if !n.stepPeers(ev) {
 		n.step(ev)
 	}
 	n.verifyWanted()
@@ -91,9 +83,7 @@ func (n *Node) step(ev *env.Event) {
 		n.started = n.env.Now()
 		fault.Hit(n.env, fault.NodeStarted, env.Key{A: nobody})
 		n.startCatalog()
-		if n.sharing != nil {
-			n.startSharing()
-		}
+		n.env.SetTimer(tickTimer, n.started.Add(tickEvery))
 	case env.DiskDone:
 		n.env.Charge(n.cluster.Constants.Costs.Check)
 		n.diskDone(ev)
@@ -115,7 +105,7 @@ func (n *Node) timer(id env.TimerID) {
 		}
 	case removalTimer:
 		n.resumeRemoval()
-	case shareTimer:
+	case tickTimer:
 		n.tick()
 	}
 }
@@ -126,23 +116,14 @@ func (n *Node) diskDone(ev *env.Event) {
 		n.nodeDone(ev)
 		return
 	}
-	if n.sharing != nil {
-		i -= firstShared
-	}
+	i -= firstReplica
 	n.worked = int(i)
-	done := n.slots[i].Done(n.env, ev)
-	if n.sharing != nil { // a record that is durable here is not yet committed
-		n.groupOf(int(i)).Done(n.env, int(i))
-		n.removeLate(int(i))
-	} else {
-		for j := range done {
-			n.answer(&done[j])
-		}
-	}
+	n.slots[i].Done(n.env, ev)
+	n.groupOf(int(i)).Done(n.env, int(i)) // a record that is durable here need not be committed
+	n.removeLate(int(i))
 	if n.slots[i].WaitsForRoom() {
 		n.env.SetTimer(roomTimer, n.env.Now().Add(roomEvery))
 	}
-	n.born(int(i))
 }
 
 // openSlots opens every slot that is placed here; each on its own, so that a
@@ -150,30 +131,7 @@ func (n *Node) diskDone(ev *env.Event) {
 func (n *Node) openSlots() {
 	n.ready = true
 	fault.Hit(n.env, fault.EpochPersisted, env.Key{A: nobody})
-	if n.sharing != nil {
-		n.openShards()
-		return
-	}
-	for i := range n.cluster.Placements {
-		p := &n.cluster.Placements[i]
-		if p.Node == n.env.Self() && !n.catalog.Dropped(p.Tenant.ID) {
-			n.openSlot(p)
-		}
-	}
-	for i := range n.catalog.created {
-		n.openSlot(&n.catalog.created[i])
-	}
-	n.removeLeftovers()
-}
-
-func (n *Node) openSlot(p *placement.Entry) {
-	r := replica.New(replica.Config{
-		Identity: IdentityOf(p), Limits: record.LimitsOf(p.Tenant.Version, p.Tenant.Limits), Epoch: n.catalog.epochOf(p.Shard).epoch,
-		Constants: n.cluster.Constants, Index: uint32(len(n.slots)), Memory: &n.memory,
-	})
-	n.place(p.Tenant.ID, p.Slot, len(n.slots))
-	n.slots = append(n.slots, r)
-	r.Open(n.env, n.started)
+	n.openShards()
 }
 
 // fail stops the node for good in this incarnation: it answers nothing.
@@ -189,13 +147,9 @@ func (n *Node) message(ev *env.Event) {
 	switch m.Kind {
 	case wire.Hello:
 		n.hello(ev.From, m)
-	case wire.OpenSession, wire.Write, wire.Put, wire.Delete, wire.Read, wire.Query:
+	case wire.OpenSession, wire.Write, wire.Put, wire.Delete, wire.Query:
 		if n.takeFrame(ev.From, m) {
 			n.request(ev, m)
-		}
-	case wire.Configure, wire.Create, wire.Drop:
-		if n.takeFrame(ev.From, m) {
-			n.command(ev.From, m)
 		}
 	case wire.Control:
 		if n.takeFrame(ev.From, m) {
@@ -224,26 +178,10 @@ func (n *Node) place(id tenant.ID, slot lineage.Slot, i int) {
 
 // unknown says why a slot is not here.
 func (n *Node) unknown(m *wire.Message) wire.Code {
-	p := n.cluster.Find(m.Tenant, m.Slot)
-	switch {
-	case n.identity.lost:
-		return wire.Corrupt
-	case !n.ready:
+	if !n.ready {
 		return wire.NotServing // the node does not know its tenants yet
-	case n.sharing != nil:
-		return n.absent(m)
-	case n.catalog.Dropped(m.Tenant):
-		return wire.UnknownTenant
-	case n.catalog.Created(m.Tenant) != nil:
-		return wire.WrongSlot
-	case p == nil && n.cluster.Has(m.Tenant):
-		return wire.WrongSlot
-	case p == nil:
-		return wire.UnknownTenant
-	case p.Node != n.env.Self():
-		return wire.Moved
 	}
-	return wire.NotServing // it is placed here, but this start is not that far
+	return n.absent(m)
 }
 
 // answer tells a client that its request is durable, or why it is not.
@@ -258,20 +196,14 @@ func (n *Node) answer(p *replica.Pending) {
 		n.ack(p.From, m, p.Record.Seq, p.Record.Epoch)
 	case p.Record.Kind == record.Session:
 		n.sessionOpen(p.From, m, p.Record.Seq)
-	case p.Record.Kind == record.Config && m.Kind == wire.Configure:
-		n.accomplished(p.From, m, p.Record.Seq)
 	}
 }
 
-// ack acknowledges the change at seq. epoch is that of its record, in a replica group.
+// ack acknowledges the change at seq, whose record was written in an epoch.
 func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq, epoch lineage.ShardEpoch) {
 	n.acks++
 	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(m.Slot), A: uint64(m.Tenant), B: uint64(seq)})
-	kind := wire.Ack
-	if n.sharing != nil {
-		kind = wire.AckAt
-	}
-	n.reply(to, &wire.Message{Kind: kind, Session: m.Session, Seq: seq, Epoch: epoch}, m)
+	n.reply(to, &wire.Message{Kind: wire.Ack, Session: m.Session, Seq: seq, Epoch: epoch}, m)
 }
 
 func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
@@ -280,7 +212,7 @@ func (n *Node) sessionOpen(to env.ID, m *wire.Message, seq lineage.Seq) {
 
 func (n *Node) refuse(to env.ID, m *wire.Message, out replica.Outcome) {
 	n.refusals++
-	if n.sharing != nil && out.Code == wire.Moved && m.Kind != wire.Control {
+	if out.Code == wire.Moved && m.Kind != wire.Control {
 		out.Facts.NotLeader = n.leaderOf(m)
 	}
 	n.reply(to, &wire.Message{Kind: wire.Refusal, Session: m.Session, Code: out.Code, Facts: out.Facts}, m)
@@ -343,34 +275,10 @@ func (n *Node) Dump() []SlotDump {
 	return dumps
 }
 
-// Settled reports whether every slot placed here serves, nothing that was
-// appended still waits for the disk, and nothing is left of dropped tenants.
+// Settled reports whether every slot placed here is as its leader has it, nothing waits, and
+// nothing is left of dropped tenants.
 func (n *Node) Settled() bool {
-	if n.sharing != nil {
-		return n.ready && n.queue.Len() == 0 && n.shared()
-	}
-	for _, r := range n.slots {
-		if !r.Dropped() && (r.Phase() != replica.Serving || r.Appended() != r.State().Position.Seq) {
-			return false
-		}
-	}
-	return n.ready && n.hosts() && n.queue.Len() == 0 && n.writing == nil && len(n.removal.waiting) == 0
-}
-
-// hosts reports whether there is a slot for everything that is placed here.
-func (n *Node) hosts() bool {
-	for i := range n.cluster.Placements {
-		p := &n.cluster.Placements[i]
-		if p.Node == n.env.Self() && n.slotOf(p.Tenant.ID, p.Slot) < 0 && !n.catalog.Dropped(p.Tenant.ID) {
-			return false
-		}
-	}
-	for i := range n.catalog.created {
-		if n.slotOf(n.catalog.created[i].Tenant.ID, 0) < 0 {
-			return false
-		}
-	}
-	return true
+	return n.ready && n.queue.Len() == 0 && n.shardsSettled()
 }
 
 // Failure says why the node answers nothing, nil if it does.

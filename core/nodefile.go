@@ -91,25 +91,8 @@ func (n *Node) nodeDone(ev *env.Event) {
 			return
 		}
 		n.catalog = catalog
-		n.catalog.placeHere(n.env.Self())
 		n.identify()
 	}
-}
-
-// countEpochs counts up the epoch of every shard here and writes the node file.
-func (n *Node) countEpochs() {
-	for i := range n.cluster.Placements {
-		if p := &n.cluster.Placements[i]; p.Node == n.env.Self() {
-			n.catalog.lead(p.Shard)
-		}
-	}
-	for i := range n.catalog.epochs {
-		// No two starts lead a shard in one epoch.
-		//safety:epoch-counted by=no-loss on=crash-restart
-		n.catalog.epochs[i].epoch++
-	}
-	n.scriptCatalog(&n.catalog)
-	n.runScript()
 }
 
 // scriptCatalog makes the list that replaces the node file: a new file under a
@@ -154,9 +137,8 @@ func (n *Node) scriptDone(ev *env.Event) {
 // scriptFailed gives the file up if the disk has no room for it and the node can try again later.
 // Any other failure ends the process: after a failed sync the content of the disk is unknown.
 func (n *Node) scriptFailed(err env.Errno) {
-	names := n.sharing != nil && n.identity.writing
-	adopts := n.sharing != nil && len(n.adopting) > 0
-	if err != env.NoSpace || !names && !adopts && n.writing == nil {
+	names, adopts := n.identity.writing, len(n.adopting) > 0
+	if err != env.NoSpace || !names && !adopts {
 		n.env.Halt(fmt.Sprintf("node file: %s: %v", n.script.Kind(), err))
 		return
 	}
@@ -164,14 +146,11 @@ func (n *Node) scriptFailed(err env.Errno) {
 	n.submit(stepIgnore, env.Op{Kind: env.OpClose, File: nodeFile})
 	n.submit(stepIgnore, env.Op{Kind: env.OpRemove, Path: nodeTemp})
 	n.script.Clear()
-	switch {
-	case names:
+	if names {
 		n.identity.again = true // the next tick tries again
-	case n.writing != nil:
-		n.abandonChange()
-	default:
-		n.adopting, n.unadopted = n.adopting[:0], true // the next message, or tick, tries again
+		return
 	}
+	n.adopting, n.unadopted = n.adopting[:0], true // the next message, or tick, tries again
 }
 
 // catalogDurable continues the work that waited for the node file.
@@ -180,13 +159,5 @@ func (n *Node) catalogDurable() {
 		n.identityDurable()
 		return
 	}
-	if n.sharing != nil { // also if the node has released all these shards meanwhile
-		n.adopted()
-		return
-	}
-	if n.writing == nil {
-		n.sweep()
-		return
-	}
-	n.changed()
+	n.adopted() // also if the node has released all these shards meanwhile
 }

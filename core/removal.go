@@ -40,16 +40,6 @@ const keyRemoval uint16 = 0x1c0
 // trashDir returns the directory where the data of a dropped tenant waits for its removal.
 func trashDir(id tenant.ID) string { return wal.TenantDir(id) + "/trash" }
 
-// removeLeftovers begins to remove the files that earlier incarnations left of dropped tenants.
-func (n *Node) removeLeftovers() {
-	for _, name := range n.env.List(wal.TenantsDir) {
-		id, err := tenant.ParseID(strings.TrimSuffix(name, "/"))
-		if err == nil && n.catalog.Dropped(id) {
-			n.remove(id)
-		}
-	}
-}
-
 // remove removes the files of a tenant. Its tombstone must be durable.
 func (n *Node) remove(id tenant.ID) {
 	r := &n.removal

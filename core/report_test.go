@@ -188,7 +188,7 @@ func TestASlotInWantAsksAhead(t *testing.T) {
 	for request := range uint64(12) { // of 10 that it is granted
 		f.put(leader, 7, 0, session, request+1)
 	}
-	f.advance(2 * shareEvery)
+	f.advance(2 * tickEvery)
 	ahead := 0
 	for i := range got.told {
 		if !got.told[i].Own && got.from[i] == leader.id {
@@ -202,7 +202,7 @@ func TestASlotInWantAsksAhead(t *testing.T) {
 	if !f.until(func() bool {
 		request++
 		m := f.put(leader, 7, 0, session, request)
-		return m != nil && m.Kind == wire.AckAt
+		return m != nil && m.Kind == wire.Ack
 	}) {
 		t.Errorf("it gets nothing: %+v", f.plane().Tenant(7))
 	}

@@ -19,10 +19,10 @@ import (
 // A node's side of its replica groups: the groups, the epochs that are durable here, and the
 // exchange with the control plane (meta.go).
 
-// shareTimer fires periodically: the node repeats its unanswered messages.
+// tickTimer fires periodically: the node repeats its unanswered messages.
 const (
-	shareTimer env.TimerID = 3
-	shareEvery             = 20 * env.Millisecond
+	tickTimer env.TimerID = 3
+	tickEvery             = 20 * env.Millisecond
 )
 
 // Kinds of keys: that of a message between nodes is its peer.Kind, offset by keyPeer.
@@ -31,13 +31,12 @@ const (
 	keyMeta uint16 = 0x2c0
 )
 
-// firstShared is the number of the first replica of a group. A replica with a lower number would
-// have the file handles of the meta log.
-const firstShared = 1
+// firstReplica is the number of a node's first replica. A replica with a lower number would have
+// the file handles of the meta log.
+const firstReplica = 1
 
-// sharing is the state of a node's replica groups.
-type sharing struct {
-	node     *Node
+// shards is the state of a node's replica groups.
+type shards struct {
 	self     control.Member
 	groups   []*group.Group
 	groupAt  keyed.List[int] // by shard: where in groups it was when it was asked for last
@@ -76,20 +75,12 @@ type released struct {
 	index uint64
 }
 
-func newSharing(n *Node) *sharing {
-	s := &sharing{node: n, self: control.Member{Node: n.env.Self()}}
-	s.meta.init(n)
-	return s
-}
+// owner is the node as its groups see it. It implements group.Owner.
+type owner Node
 
-// startSharing begins the part of a start that does not wait for the node file.
-func (n *Node) startSharing() {
-	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
-}
-
-// stepShared handles an event of the meta log or a message of another node, and reports whether it
+// stepPeers handles an event of the meta log or a message of another node, and reports whether it
 // was one.
-func (n *Node) stepShared(ev *env.Event) bool {
+func (n *Node) stepPeers(ev *env.Event) bool {
 	if n.stepMeta(ev) {
 		return true
 	}
@@ -157,7 +148,7 @@ func (n *Node) groupOf(i int) *group.Group { return n.groupBy[i] }
 // openShards opens the shards that the founding configuration places here. The coordinator
 // announces later decisions.
 func (n *Node) openShards() {
-	plane := n.cluster.Shared.founded
+	plane := n.cluster.founded
 	for i := range plane.Shards() {
 		// Open the slots to know their logs. The founding configuration is void until an
 		// incarnation appears in it; then the coordinator announces it.
@@ -262,7 +253,7 @@ func (n *Node) openGroup(s *control.Shard) *group.Group {
 	if known := n.catalog.epochOf(s.ID); known != nil {
 		epoch = known.epoch
 	}
-	g := group.New(n.self, s.ID, epoch, n.cluster.Shared.Group, keyPeer, n.sharing)
+	g := group.New(n.self, s.ID, epoch, n.cluster.Group, keyPeer, (*owner)(n))
 	n.groups = append(n.groups, g)
 	for _, id := range n.tenancy.drains {
 		g.Drain(id, true)
@@ -340,14 +331,14 @@ func (n *Node) read(i int, from env.ID, m *wire.Message) {
 }
 
 // Answer implements group.Owner.
-func (s *sharing) Answer(p *replica.Pending) { s.node.answer(p) }
+func (o *owner) Answer(p *replica.Pending) { (*Node)(o).answer(p) }
 
 // Number implements group.Owner.
-func (s *sharing) Number(id tenant.ID, slot lineage.Slot) int { return s.node.slotOf(id, slot) }
+func (o *owner) Number(id tenant.ID, slot lineage.Slot) int { return (*Node)(o).slotOf(id, slot) }
 
 // AnswerRead implements group.Owner.
-func (s *sharing) AnswerRead(slot int, r *group.Read, code wire.Code) {
-	n := s.node
+func (o *owner) AnswerRead(slot int, r *group.Read, code wire.Code) {
+	n := (*Node)(o)
 	var m wire.Message
 	r.Request.Restore(&m)
 	if code != wire.NoError {
@@ -356,14 +347,14 @@ func (s *sharing) AnswerRead(slot int, r *group.Read, code wire.Code) {
 	}
 	at := n.slots[slot].State()
 	n.reply(r.From, &wire.Message{
-		Kind: wire.StateAt, Entity: r.Entity, Seq: at.Position.Seq, Epoch: n.slots[slot].EpochAt(at.Position.Seq), State: at.Entity(r.Entity),
+		Kind: wire.State, Entity: r.Entity, Seq: at.Position.Seq, Epoch: n.slots[slot].EpochAt(at.Position.Seq), State: at.Entity(r.Entity),
 	}, &m)
 }
 
 // tick repeats unanswered messages, and gives the groups and the control plane their turn.
 func (n *Node) tick() {
 	n.ticks++
-	n.env.SetTimer(shareTimer, n.env.Now().Add(shareEvery))
+	n.env.SetTimer(tickTimer, n.env.Now().Add(tickEvery))
 	n.tickIdentity()
 	n.tickMeta()
 	if !n.ready {
@@ -380,9 +371,8 @@ func (n *Node) tick() {
 	n.adoptEpochs()
 }
 
-// shared reports whether nothing is under way among the nodes, as far as this one
-// knows.
-func (n *Node) shared() bool {
+// shardsSettled reports whether nothing is under way among the nodes, as far as this one knows.
+func (n *Node) shardsSettled() bool {
 	for _, g := range n.groups {
 		if !g.Settled() {
 			return false

@@ -14,7 +14,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// Commands of operators to a cluster of replica groups. The coordinator proposes them to the meta
+// Commands of operators. The coordinator proposes them to the meta
 // log; any other node names the coordinator. An operator repeats its command until the coordinator
 // answers. At each repetition the coordinator looks at the state of the control plane, so that it
 // need not remember any operator:
@@ -31,10 +31,6 @@ import (
 
 // steer handles an operator's command.
 func (n *Node) steer(from env.ID, m *wire.Message) {
-	if n.sharing == nil {
-		n.refuse(from, m, replica.Outcome{Code: wire.Invalid})
-		return
-	}
 	c, err := control.DecodeCommand(m.Tail)
 	switch {
 	case err != nil || !steers(c.Kind):
@@ -42,7 +38,7 @@ func (n *Node) steer(from env.ID, m *wire.Message) {
 	case !n.leads:
 		n.refuse(from, m, replica.Outcome{Code: wire.Moved, Facts: wire.Facts{NotLeader: n.coordinatorHint()}})
 	case n.accomplishedBy(&c):
-		n.accomplished(from, m, 0)
+		n.accomplished(from, m)
 	case n.underWay(&c):
 		// A repetition of the command gets the answer.
 	default:
@@ -132,6 +128,16 @@ func (n *Node) whyNot(c *control.Command, refusal control.Refusal) (out replica.
 		out.Facts.BadField = badField(wrong)
 	}
 	return out
+}
+
+// badField returns the facts of a refusal about a field that is out of its range.
+func badField(wrong *tenant.ConfigError) wire.BadField {
+	return wire.BadField{Field: wrong.Number(), Value: wrong.Value}
+}
+
+// accomplished tells an operator that the effect of its command is durable.
+func (n *Node) accomplished(to env.ID, m *wire.Message) {
+	n.reply(to, &wire.Message{Kind: wire.Done, Command: m.Kind}, m)
 }
 
 // Uses of slots, as leaders reported them.

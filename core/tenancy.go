@@ -19,7 +19,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// tenancy is the list of tenants as a node of replica groups knows it: the founding tenants and the
+// tenancy is the list of tenants as a node knows it: the founding tenants and the
 // later changes. The coordinator announces every change to every node, because a node may get a
 // replica of any shard. A node takes the changes in the order of the decisions. So the leader of a
 // shard knows each tenant that was created in it or dropped from it before the leader was elected.
@@ -43,7 +43,7 @@ func (n *Node) tenant(id tenant.ID) *control.Tenant {
 	if n.tenancy.isDropped(id) {
 		return nil
 	}
-	return n.cluster.Shared.founded.Tenant(id)
+	return n.cluster.founded.Tenant(id)
 }
 
 func (t *tenancy) find(id tenant.ID) (int, bool) {
@@ -65,9 +65,6 @@ func (n *Node) home(id tenant.ID, slot lineage.Slot) (lineage.Shard, bool) {
 
 // belongs reports whether an entity belongs into a slot.
 func (n *Node) belongs(id tenant.ID, slot lineage.Slot, e signal.Entity) bool {
-	if n.sharing == nil {
-		return n.cluster.Owns(id, slot, e)
-	}
 	t := n.tenant(id)
 	if t == nil || len(t.Shards) == 1 {
 		return slot == 0
@@ -156,7 +153,7 @@ func (n *Node) takeTenant(c *control.Tenant) {
 		case t.Dropping && at >= 0:
 			g.End(at)
 		case at < 0:
-			n.openShared(g, t, lineage.Slot(slot))
+			n.openSlot(g, t, lineage.Slot(slot))
 		default:
 			n.slots[at].Entitle(entitled(&t.Slots[slot]))
 			n.renew(at)
@@ -216,7 +213,7 @@ func (n *Node) openHomes(g *group.Group) {
 	for _, i := range n.cluster.InShard(g.Shard()) {
 		p := &n.cluster.Placements[i]
 		if t := n.tenant(p.Tenant.ID); t != nil {
-			n.openShared(g, t, p.Slot)
+			n.openSlot(g, t, p.Slot)
 		}
 	}
 	for i := range n.tenancy.changed {
@@ -226,23 +223,23 @@ func (n *Node) openHomes(g *group.Group) {
 		}
 		for slot, shard := range t.Shards {
 			if shard == g.Shard() {
-				n.openShared(g, t, lineage.Slot(slot))
+				n.openSlot(g, t, lineage.Slot(slot))
 			}
 		}
 	}
 }
 
-// openShared opens a slot of a shard, unless its tenant is being dropped: no node will ever serve
+// openSlot opens a slot of a shard, unless its tenant is being dropped: no node will ever serve
 // it.
-func (n *Node) openShared(g *group.Group, t *control.Tenant, slot lineage.Slot) {
+func (n *Node) openSlot(g *group.Group, t *control.Tenant, slot lineage.Slot) {
 	// No byte of a tenant reaches a region outside its residency, whatever the placement says.
-	if t.Dropping || !t.Config.Residency.Permits(n.cluster.Shared.region(n.self.Node)) {
+	if t.Dropping || !t.Config.Residency.Permits(n.cluster.region(n.self.Node)) {
 		return
 	}
 	i := len(n.slots)
 	r := replica.New(replica.Config{
 		Identity: wal.Identity{Tenant: t.Config.ID, Slot: slot, Placement: 1, Shard: g.Shard()}, Limits: entitled(&t.Slots[slot]),
-		Constants: n.cluster.Constants, Index: uint32(i) + firstShared, Shared: true, Memory: &n.memory,
+		Constants: n.cluster.Constants, Index: uint32(i) + firstReplica, Memory: &n.memory,
 	})
 	n.place(t.Config.ID, slot, i)
 	n.slots = append(n.slots, r)

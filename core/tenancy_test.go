@@ -134,7 +134,7 @@ func TestAGrantTakesItsTurn(t *testing.T) {
 		}
 		last := f.told[len(f.told)-1]
 		if waiting == 0 { // it was granted one entity
-			if last.Kind != wire.AckAt || r.State().Live() != 1 {
+			if last.Kind != wire.Ack || r.State().Live() != 1 {
 				t.Errorf("behind the grant: %+v, %d live", last, r.State().Live())
 			}
 		} else if got := f.put(b, 8, 0, session, 9); got == nil || got.Code != wire.QuotaExceeded || got.Quota.Resource != quota.Entities {
@@ -320,7 +320,7 @@ func TestADropWaitsForWhatIsUnderWay(t *testing.T) {
 	f.told, f.frame = nil, put
 	f.berths[1].stuck, f.berths[2].stuck = false, false
 	f.advance(100 * env.Millisecond)
-	if got := f.answer(); got == nil || got.Kind != wire.AckAt {
+	if got := f.answer(); got == nil || got.Kind != wire.Ack {
 		t.Errorf("the change that was under way: %+v", f.told)
 	}
 	if i := leader.node.slotOf(8, 0); !leader.node.groupBy[i].Ended(i) {
@@ -428,14 +428,14 @@ func TestATenantOfOneSlotGrowsAgain(t *testing.T) {
 	}
 	for of := range uint64(3) {
 		request++
-		if got := f.remove(f.leader(1), 8, 0, session, request, of+1); got == nil || got.Kind != wire.AckAt {
+		if got := f.remove(f.leader(1), 8, 0, session, request, of+1); got == nil || got.Kind != wire.Ack {
 			t.Fatalf("a deletion: %+v", got)
 		}
 	}
 	if !f.until(func() bool {
 		request++
 		got := f.put(f.leader(1), 8, 0, session, request)
-		return got != nil && got.Kind == wire.AckAt
+		return got != nil && got.Kind == wire.Ack
 	}) {
 		t.Errorf("3 entities of 4, and another one is refused for ever: %+v", f.plane().Tenant(8))
 	}

@@ -28,8 +28,8 @@ const verifying = 1 << 63
 
 // Verify implements group.Owner. The group asks again if a question is lost or refused. The node
 // begins the read after the present call, because a read that is done at once calls the group back.
-func (s *sharing) Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
-	s.wanted = append(s.wanted, verification{by: s.self, shard: shard, epoch: epoch, round: round})
+func (o *owner) Verify(shard lineage.Shard, epoch lineage.ShardEpoch, round peer.Round) {
+	o.wanted = append(o.wanted, verification{by: o.self, shard: shard, epoch: epoch, round: round})
 }
 
 // verifyWanted asks the questions that the groups have noted.

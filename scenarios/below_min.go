@@ -16,7 +16,7 @@ var belowMin = &Scenario{
 		d.unhurried(p, 5)
 		d.onThree(p)
 		silence := d.log("silence", 0, 100*millisecond, 300*millisecond)
-		p.Cluster.Shared.Silence = silence
+		p.Cluster.Silence = silence
 		first := uint32(d.between("first", 0, 0, 2))
 		second := (first + 1 + uint32(d.between("second", 0, 0, 1))) % 3
 		last := 3 - first - second
@@ -40,7 +40,7 @@ var belowMin = &Scenario{
 // onThree puts all replicas on nodes 0 to 2, and most members of the meta log on others: it
 // goes on while the nodes with replicas are hurt.
 func (d *draw) onThree(p *Plan) {
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	s.Meta = []env.ID{env.ID(d.between("member with replicas", 0, 0, 2)), 3, 4}
 	if d.oneIn(3, "five members", 1) {
 		s.Meta = []env.ID{0, 1, 2, 3, 4}

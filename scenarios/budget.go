@@ -55,9 +55,8 @@ type budget struct {
 	run    *observe.Run
 	record record.Record
 	rots   func(env.ID, string) // called with each file that is about to be damaged
-	// shared, if shards are replica groups, returns the row by which the disk of a node may
-	// not be lost; "" if it may.
-	shared func(env.ID) Row
+	// spare returns the row by which the disk of a node may not be lost; "" if it may.
+	spare func(env.ID) Row
 	// older likewise returns the row by which an older copy may not take the place of a disk.
 	older func(env.ID) Row
 	// unlimited: nothing is vetoed, to show the loss that a veto avoids.
@@ -76,32 +75,22 @@ func (b *budget) mayDamage(id env.ID, path string, from, to int64) bool {
 	return row == "" || b.unlimited
 }
 
-// mayWipe implements sim.Config.MayWipe. Without replica groups each slot has one copy, so that no
-// disk may be lost.
+// mayWipe implements sim.Config.MayWipe.
 func (b *budget) mayWipe(id env.ID) bool {
-	b.why = NodeFile
-	if b.shared != nil {
-		b.why = b.shared(id)
-	}
+	b.why = b.spare(id)
 	return b.why == "" || b.unlimited
 }
 
 // mayRestore implements sim.Config.MayRestore. An older copy lacks the promises that the node has
 // made since.
 func (b *budget) mayRestore(id env.ID) bool {
-	b.why = NodeFile
-	if b.older != nil {
-		b.why = b.older(id)
-	}
+	b.why = b.older(id)
 	return b.why == "" || b.unlimited
 }
 
-// mayFail implements sim.Config.MayFail. Only replica groups promise to survive a failed disk
-// without a restart of the node.
+// mayFail implements sim.Config.MayFail.
 func (b *budget) mayFail(id env.ID) bool {
-	if b.shared != nil {
-		b.why = b.shared(id)
-	}
+	b.why = b.spare(id)
 	return b.why == "" || b.unlimited
 }
 
@@ -115,14 +104,11 @@ func (b *budget) forbidden(disruption int, kind plan.Kind) {
 // forbids returns the row by which bytes may not be damaged; "" if they may.
 func (b *budget) forbids(id env.ID, path string, _, to int64) Row {
 	d := b.world.Disk(id)
-	identity, ok := identityOf(d, path)
-	switch {
-	case !ok:
+	if _, ok := identityOf(d, path); !ok {
 		return NodeFile
-	case b.shared == nil && b.run.Damaged(identity.Tenant, identity.Slot):
-		return OnlyCopyTwice
-	case b.shared != nil && b.shared(id) != "":
-		return b.shared(id)
+	}
+	if row := b.spare(id); row != "" {
+		return row
 	}
 	if _, ok := snapshotAt(path); ok {
 		return unless(isDurable(d, path) && newestSnapshot(d.List(dirOf(path)), dirOf(path)) == path, Unconfirmed)
@@ -142,12 +128,8 @@ func unless(holds bool, row Row) Row {
 // damaged implements sim.Config.Damaged.
 func (b *budget) damaged(id env.ID, path string) {
 	b.rots(id, path)
-	switch identity, ok := identityOf(b.world.Disk(id), path); {
-	case !ok:
-	case b.shared != nil:
+	if identity, ok := identityOf(b.world.Disk(id), path); ok {
 		b.run.Rot(identity.Tenant, identity.Slot)
-	default:
-		b.run.Damage(identity.Tenant, identity.Slot)
 	}
 }
 

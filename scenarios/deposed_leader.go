@@ -23,7 +23,7 @@ var deposedLeader = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.replicated(p, 3)
-		s, w := p.Cluster.Shared, &p.Workload
+		s, w := &p.Cluster.Topology, &p.Workload
 		s.Silence, s.Slow = d.between("silence", 0, 100, 120)*millisecond, d.log("slow", 0, 100*millisecond, 400*millisecond)
 		first := &p.Cluster.Tenants[0]
 		first.Slots, first.Shards = 1, []lineage.Shard{0}
@@ -56,7 +56,7 @@ const turns = 4
 // takeTurns cuts nodes off in turn, or lets their machines sleep, each until another one has led for
 // a while, and returns when the last of these disruptions is over.
 func (d *draw) takeTurns(p *Plan) int64 {
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	leader, at := uint32(s.Shards[0].Replicas[0]), d.between("first turn", 0, 100, 200)*millisecond
 	for i := range turns {
 		node := (leader + uint32(i)) % uint32(p.Cluster.Nodes)
@@ -95,7 +95,7 @@ func (d *draw) stallsToo(p *Plan, i int, cut plan.Disruption) {
 		return
 	}
 	f := plan.Disruption{
-		Kind: plan.Stall, Process: cut.Process, When: cut.When, For: cut.For + d.log("turn stalls on", i, 4*millisecond, p.Cluster.Shared.Silence),
+		Kind: plan.Stall, Process: cut.Process, When: cut.When, For: cut.For + d.log("turn stalls on", i, 4*millisecond, p.Cluster.Silence),
 	}
 	if d.oneIn(2, "turn stalls segments", i) {
 		f.Files = ".seg"

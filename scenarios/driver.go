@@ -229,7 +229,7 @@ func (d *driver) begin() {
 		op.Signal.Weight = int32(d.chance(3))
 		op.Signal.Kind = signal.Kind(chance.Below(d.chance(4), signal.Kinds))
 	}
-	if op.Kind == history.Read && d.plan.Cluster.Shared != nil {
+	if op.Kind == history.Read {
 		op.Level, op.Bound = d.level()
 	}
 	d.next++
@@ -278,11 +278,7 @@ func (d *driver) query(op *history.Op) client.Query {
 func (d *driver) call(op *history.Op) (call uint64) {
 	switch op.Kind {
 	case history.Read:
-		if d.plan.Cluster.Shared != nil {
-			call, _ = d.client.Query(op.Tenant, op.Signal.Entity, d.query(op))
-			break
-		}
-		call, _ = d.client.Read(op.Tenant, op.Signal.Entity)
+		call, _ = d.client.Query(op.Tenant, op.Signal.Entity, d.query(op))
 	case history.Put:
 		call, _ = d.client.Put(op.Tenant, op.Signal.Entity)
 	case history.Delete:

@@ -41,7 +41,7 @@ func (d *draw) fleet(p *Plan, size fleetSize) {
 	p.Cluster.Nodes, p.Cluster.Clients = size.regions*size.nodes, size.clients
 	c := &p.Cluster.Constants
 	c.MaxSessions, c.MaxQueued = size.clients, 256
-	p.Cluster.Shared = fleetShards(size)
+	p.Cluster.Topology = *fleetShards(size)
 	d.fleetTenants(p, size)
 	w := &p.Workload
 	w.ReadPermille = d.between("reads", 0, 150, 250)
@@ -59,8 +59,8 @@ func (d *draw) fleet(p *Plan, size fleetSize) {
 
 // fleetShards spreads shards evenly: every node of a region leads as many of them, and
 // follows as many others of it.
-func fleetShards(size fleetSize) *SharedPlan {
-	s := &SharedPlan{Silence: int64(300 * env.Millisecond), Replace: 5 * second, Slow: int64(600 * env.Millisecond), Meta: fleetMeta(size)}
+func fleetShards(size fleetSize) *Topology {
+	s := &Topology{Silence: int64(300 * env.Millisecond), Replace: 5 * second, Slow: int64(600 * env.Millisecond), Meta: fleetMeta(size)}
 	for region := range size.regions {
 		name, first := tenant.Region(fmt.Sprintf("region-%d", region)), region*size.nodes
 		for range size.nodes {
@@ -95,7 +95,7 @@ func fleetMeta(size fleetSize) (members []env.ID) {
 // fleetTenants places tenants: one in eight has two or three slots, and one in four may
 // be in the region of its first slot only.
 func (d *draw) fleetTenants(p *Plan, size fleetSize) {
-	shards := p.Cluster.Shared.Shards
+	shards := p.Cluster.Shards
 	p.Cluster.Tenants = make([]TenantPlan, size.tenants)
 	for i := range p.Cluster.Tenants {
 		first := &shards[i%len(shards)]

@@ -16,9 +16,9 @@ var forbiddenCases = []struct {
 }{
 	{LastWholeMember, func(seed plan.Seed) *Plan { // the three replicas of shard 0 lose their disks
 		p := regionOutage.Plan(seed)
-		p.Cluster.Shared.Meta = []env.ID{0, 1, 2, 3, 4}
+		p.Cluster.Meta = []env.ID{0, 1, 2, 3, 4}
 		p.World.Disruptions = nil
-		for i, node := range p.Cluster.Shared.Shards[0].Replicas {
+		for i, node := range p.Cluster.Shards[0].Replicas {
 			p.World.Disruptions = append(p.World.Disruptions, wipeAt(uint32(node), 300*millisecond+int64(i)*10*millisecond))
 		}
 		return p

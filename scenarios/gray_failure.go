@@ -28,7 +28,7 @@ var grayFailure = &Scenario{
 // grayVictim draws the node that is hurt: a leader of a shard at the beginning, a member of the
 // meta log, or any node.
 func (d *draw) grayVictim(p *Plan) uint32 {
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	switch d.between("gray victim", 0, 0, 3) {
 	case 0:
 		return uint32(s.Meta[d.between("gray member", 0, 0, int64(len(s.Meta)-1))])
@@ -91,8 +91,8 @@ func (d *draw) cutFrom(p *Plan, f plan.Disruption, kind plan.Kind) {
 // cutFromShard makes a node deaf to the other replicas of a shard that it holds, and to no other
 // node: it may still hear the coordinator.
 func (d *draw) cutFromShard(p *Plan, f plan.Disruption) {
-	for i := range p.Cluster.Shared.Shards {
-		replicas := p.Cluster.Shared.Shards[i].Replicas
+	for i := range p.Cluster.Shards {
+		replicas := p.Cluster.Shards[i].Replicas
 		if replicas[0] != env.ID(f.Process) {
 			continue
 		}
@@ -110,8 +110,8 @@ func (d *draw) cutFromShard(p *Plan, f plan.Disruption) {
 func (d *draw) cutFromMember(p *Plan, f plan.Disruption) {
 	kinds := []plan.Kind{plan.CutDrop, plan.CutInto, plan.CutOutOf, plan.Shut}
 	f.Kind = kinds[d.between("gray link kind", 0, 0, int64(len(kinds)-1))]
-	led := p.Cluster.Shared.Shards[0]
-	for _, s := range p.Cluster.Shared.Shards {
+	led := p.Cluster.Shards[0]
+	for _, s := range p.Cluster.Shards {
 		if s.Replicas[0] == env.ID(f.Process) {
 			led = s
 		}

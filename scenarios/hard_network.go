@@ -29,7 +29,7 @@ func (d *draw) late(p *Plan) {
 	p.World.Network.MaxLate = d.log("late by", 0, 500*millisecond, 4*second)
 	p.World.Rates[chance.NetLate] = uint32(d.log("rate late", 0, 500, 32_000))
 	p.World.Rates[chance.NetDuplicate] = d.swarm(chance.NetDuplicate, 1000, 64_000) // the first one is in time
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	s.Silence, s.Slow = d.between("silence", 0, 150*millisecond, 300*millisecond), d.between("slow", 0, 300*millisecond, 600*millisecond)
 }
 
@@ -37,7 +37,7 @@ func (d *draw) late(p *Plan) {
 func (d *draw) replacement(p *Plan, i int) {
 	f := plan.Disruption{
 		Kind: plan.Power, Process: d.node(p, "replaced node", i), When: d.amid(p, "replaced", i),
-		For: p.Cluster.Shared.Silence/2 + d.between("replaced for", i, 0, 3*p.Cluster.Shared.Silence),
+		For: p.Cluster.Silence/2 + d.between("replaced for", i, 0, 3*p.Cluster.Silence),
 	}
 	switch d.between("replaced how", i, 0, 3) {
 	case 0:

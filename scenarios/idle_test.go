@@ -35,7 +35,7 @@ func idleBytes(tb testing.TB, tenants int) (holder, member int64) {
 		t := &p.Cluster.Tenants[i]
 		t.Slots, t.Shards = 1, t.Shards[:1]
 	}
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	s.Meta = []env.ID{0, 1, 2}
 	for i := range s.Shards {
 		s.Shards[i].Replicas = []env.ID{3 + env.ID(i%3), 3 + env.ID((i+1)%3), 3 + env.ID((i+2)%3)}

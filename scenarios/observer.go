@@ -7,7 +7,6 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
-	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
@@ -40,13 +39,12 @@ type observer struct {
 	local      env.Time           // the clock of the node that refused last, when it did
 	files      []keyed.List[file] // segments that were written, by node, and then by path
 	writes     keyed.List[slotWrites]
-	limits     []limitsAsked // the last of each operator
-	shared     *sharedView   // nil: shards have one replica each
-	health     healthView    // of shards that are shared
-	seed       uint64        // of the draws in this file
-	damage     damageView    // of logs that are opened, and of their files
-	looks      []look        // that are due when the Step under way has ended
-	beliefs    []look        // likewise, of the logs that a leader counts
+	groups     *groupsView
+	health     healthView // of shards that are shared
+	seed       uint64     // of the draws in this file
+	damage     damageView // of logs that are opened, and of their files
+	looks      []look     // that are due when the Step under way has ended
+	beliefs    []look     // likewise, of the logs that a leader counts
 	counted    []group.Counted
 	residency  residencyView
 	state      []byte // of the replica looked at last
@@ -146,13 +144,13 @@ type place struct {
 	from, to int64
 }
 
-func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story, shared *sharedView) {
+func (o *observer) reset(world *sim.World, run *observe.Run, nodes, processes int, story *story, groups *groupsView) {
 	o.health.reset(nodes, processes)
 	*o = observer{
-		shared: shared, health: o.health,
+		groups: groups, health: o.health,
 		world: world, run: run, nodes: nodes, story: story, boots: append(o.boots[:0], make([]boot, processes)...),
 		registered: append(o.registered[:0], make([]registered, nodes)...),
-		arrivals:   o.arrivals[:0], files: o.files, writes: o.writes, limits: o.limits[:0], names: o.names[:0], segments: o.segments[:0],
+		arrivals:   o.arrivals[:0], files: o.files, writes: o.writes, names: o.names[:0], segments: o.segments[:0],
 		looks: o.looks[:0], beliefs: o.beliefs[:0], counted: o.counted[:0], state: o.state, damage: o.damage,
 	}
 	for len(o.files) < nodes {
@@ -166,10 +164,10 @@ func (o *observer) isNode(id env.ID) bool { return int(id) < o.nodes }
 // memberOf returns a node in its present incarnation, or, while it is down or has not started yet,
 // in its last one.
 func (o *observer) memberOf(id env.ID) control.Member {
-	if o.shared == nil || !o.isNode(id) || o.shared.lives[id] == nil {
+	if !o.isNode(id) || o.groups.lives[id] == nil {
 		return control.Member{Node: id}
 	}
-	return o.shared.lives[id].Member()
+	return o.groups.lives[id].Member()
 }
 
 // Booted implements sim.Observer.
@@ -180,13 +178,13 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 			w.dies(death{o.memberOf(id).Incarnation, w.durable})
 		}
 	}
-	if o.shared != nil && o.isNode(id) {
-		o.shared.starts = append(o.shared.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation), o.boots[id].wipes})
+	if o.isNode(id) {
+		o.groups.starts = append(o.groups.starts, start{o.memberOf(id), uint64(o.boots[id].incarnation), o.boots[id].wipes})
 	}
 	lost := o.world.Disk(id).Wipes() > o.boots[id].wipes
 	o.boots[id] = boot{incarnation, local, 0, o.world.Disk(id).Wipes()}
 	o.emptied(id, lost)
-	if lost && o.shared != nil && o.isNode(id) {
+	if lost && o.isNode(id) {
 		o.copied(id)
 	}
 	o.bootDamage(id)
@@ -196,9 +194,7 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 	if o.isNode(id) { // the files after a crash are looked up anew
 		o.files[id].Reset()
 	}
-	if o.shared != nil {
-		o.bootHealth(id)
-	}
+	o.bootHealth(id)
 }
 
 // startsAt notes the clock of a process in its first Step, from which on its buckets go on: it may
@@ -223,11 +219,9 @@ func (o *observer) Hit(id env.ID, p env.Point, key env.Key, local env.Time) {
 		o.story.hit(id, p, key)
 	}
 	o.lookAt(id, p, key)
-	if o.shared != nil {
-		o.reckonsAt(id, p, key)
-	}
+	o.reckonsAt(id, p, key)
 	o.noteOpening(id, p, key)
-	if o.shared != nil && o.hitShared(id, p, key, local) {
+	if o.hitGroup(id, p, key, local) {
 		return
 	}
 	switch p {
@@ -259,14 +253,12 @@ func (o *observer) Submitted(id env.ID, op *env.Op, path string) {
 		o.run.Islands.Touched(path, ofPath, hasPath, ofKey, hasKey, o.world.Time())
 	}
 	o.noteResidency()
-	if hasPath && o.shared != nil {
+	if hasPath {
 		o.run.Residency.Touched(ofPath, uint32(id), path, o.world.Time())
 	}
-	if o.shared != nil {
-		o.changesFiles(id, op, path)
-		if isMeta(path) {
-			o.shared.metaAsked[id] = o.world.Time()
-		}
+	o.changesFiles(id, op, path)
+	if isMeta(path) {
+		o.groups.metaAsked[id] = o.world.Time()
 	}
 	switch op.Kind {
 	case env.OpCreate:
@@ -335,14 +327,10 @@ func (o *observer) appended(id env.ID, path string, data []byte) {
 		}
 		data = data[size:]
 		o.claimed(id, r.Tenant, r.Slot, synced, path)
-		if o.shared != nil {
-			o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
-			o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
-			if r.Kind == record.Config {
-				o.shared.grantWritten(r, chain)
-			}
-		} else {
-			o.run.Append(r, chain, o.world.Time(), 0, uint64(o.boots[id].incarnation))
+		o.run.AppendedBy(o.leads(id, r.Tenant, r.Slot), r, chain, o.world.Time(), uint64(o.boots[id].incarnation))
+		o.run.Copies.Wrote(uint32(id), r, chain, o.world.Time())
+		if r.Kind == record.Config {
+			o.groups.grantWritten(r, chain)
 		}
 		w := o.writesOf(id, r.Tenant, r.Slot)
 		if first {
@@ -426,95 +414,45 @@ func (o *observer) Sent(from, to env.ID, _ env.Key, payload []byte) {
 		o.story.sent(from, to, payload)
 	}
 	o.noteResidency()
-	if t, slot, seq, ok := wire.AckOf(payload); ok && o.isNode(from) {
-		o.acked(from, t, slot, seq)
-		return
-	}
-	if o.shared != nil && peer.Is(payload) {
+	if peer.Is(payload) {
 		o.said(from, to, payload)
 		return
 	}
 	kind := wire.KindOf(payload)
-	if kind == wire.Configure && wire.Decode(payload, &o.answer) == nil {
-		o.asksForLimits(from, &o.answer)
-	}
 	if kind == wire.Control && !o.isNode(from) {
 		o.asksForDrain(from, payload)
 	}
-	if !o.isNode(from) || kind != wire.AckAt && kind != wire.StateAt && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
+	if !o.isNode(from) || kind != wire.Ack && kind != wire.State && kind != wire.Refusal && kind != wire.Done || wire.Decode(payload, &o.answer) != nil {
 		return
 	}
 	switch m := &o.answer; {
-	case kind == wire.StateAt:
+	case kind == wire.State:
 		o.answers(from, to, m)
-		l := o.shared.leader(m.Tenant, m.Slot)
+		l := o.groups.leader(m.Tenant, m.Slot)
 		l.told = max(l.told, m.Seq)
 		o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtRead)
 		o.tellsToken(from, m)
 		if o.run.Residency.Limited() {
 			o.run.Residency.Reached(observe.Answered, m.Tenant, m.Slot, uint32(to), uint32(from), "a state", o.world.Time())
 		}
-	case kind == wire.AckAt:
+	case kind == wire.Ack:
 		o.ackedByAll(from, m)
 		o.tellsToken(from, m)
 		o.leadsOn(from, m)
-	case o.shared != nil && (m.Code == wire.Moved || m.Code == wire.NotServing):
+	case m.Code == wire.Moved || m.Code == wire.NotServing:
 		o.denies(from, m)
-	case kind == wire.Done && m.Command == wire.Configure && m.Seq != 0:
-		o.acked(from, m.Tenant, m.Slot, m.Seq)
-	case kind == wire.Done && m.Command == wire.Control:
+	case kind == wire.Done:
 		o.drainAnswered(from, to, m.Request)
-	case kind == wire.Done && (m.Command == wire.Create || m.Command == wire.Drop):
-		o.inCatalog(from, m)
 	case m.Code == wire.QuotaExceeded && o.sequences(from, m):
 		o.refused(from, to, m)
-	case m.Code == wire.DiskFull && o.shared == nil: // a shared log keeps a record that has its place
-		o.gaveBack(from, to, m)
 	}
-}
-
-// acked looks whether the record of an acknowledgement is on the platter before it
-// leaves.
-func (o *observer) acked(from env.ID, t tenant.ID, slot lineage.Slot, seq lineage.Seq) {
-	missing := o.missing(from, o.writesOf(from, t, slot), seq)
-	o.run.DurableAck.Acked(t, slot, seq, o.world.Time(), missing == "", missing)
-}
-
-// inCatalog looks whether the creation or the drop of a tenant is on the platter before the
-// operator's answer leaves.
-func (o *observer) inCatalog(from env.ID, m *wire.Message) {
-	catalog, err := core.DecodeCatalog(o.world.Disk(from).Platter("node"))
-	there := catalog.Created(m.Tenant) != nil || slices.Contains(o.run.Founded, m.Tenant)
-	missing := "the tenant's tombstone"
-	if m.Command == wire.Create {
-		missing = "the tenant's entry in the catalog"
-	}
-	ok := err == nil && there && m.Command == wire.Create || catalog.Dropped(m.Tenant) && m.Command == wire.Drop
-	o.run.DurableAck.Acked(m.Tenant, m.Slot, 0, o.world.Time(), ok, missing)
-}
-
-// limitsAsked is a configuration that an operator has asked for.
-type limitsAsked struct {
-	operator         env.ID
-	request, version uint64
-}
-
-func (o *observer) asksForLimits(from env.ID, m *wire.Message) {
-	asked := limitsAsked{from, m.Request, m.Version}
-	for i := range o.limits {
-		if o.limits[i].operator == from {
-			o.limits[i] = asked
-			return
-		}
-	}
-	o.limits = append(o.limits, asked)
 }
 
 // tellsToken notes the token that an answer carries.
 func (o *observer) tellsToken(from env.ID, m *wire.Message) {
 	t := o.run.Tokens.Told()
 	t.Tenant, t.Slot, t.Seq, t.Epoch, t.Node, t.At = m.Tenant, m.Slot, m.Seq, m.Epoch, uint32(from), o.world.Time()
-	if m.Kind == wire.AckAt {
+	if m.Kind == wire.Ack {
 		t.Op = operationOf(m)
 	}
 }
@@ -528,16 +466,14 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 	if !o.isNode(to) {
 		return
 	}
-	if o.shared != nil {
-		o.receivedBy(to, from, payload)
-	}
+	o.receivedBy(to, from, payload)
 	if frame, ok := wire.FrameOf(payload); ok {
 		for int(from) >= len(o.arrivals) {
 			o.arrivals = append(o.arrivals, [recent]arrival{})
 		}
 		if a := &o.arrivals[from][frame%recent]; a.frame != frame { // a copy does not count
 			*a = arrival{frame: frame, since: since}
-			if o.shared != nil && wire.KindOf(payload) == wire.Query {
+			if wire.KindOf(payload) == wire.Query {
 				o.asked(to, a, payload)
 			}
 		}
@@ -547,7 +483,7 @@ func (o *observer) Received(to, from env.ID, payload []byte, since int64) {
 // asked notes a linearizable read that has reached its node.
 func (o *observer) asked(to env.ID, a *arrival, payload []byte) {
 	if m := &o.answer; wire.Decode(payload, m) == nil && m.Level == wire.Linearizable {
-		a.reads, a.node, a.told = true, to, o.shared.leader(m.Tenant, m.Slot).told
+		a.reads, a.node, a.told = true, to, o.groups.leader(m.Tenant, m.Slot).told
 	}
 }
 
@@ -595,19 +531,6 @@ func (o *observer) refused(from, to env.ID, m *wire.Message) {
 	} else {
 		o.run.Capped(m.Tenant, m.Slot, told, o.world.Time(), int64(o.local), uint64(o.boots[from].incarnation))
 	}
-}
-
-// gaveBack notes that the disk had no room for a record. Records that no client asked for are
-// noticed when others come in their place.
-func (o *observer) gaveBack(from, to env.ID, m *wire.Message) {
-	w := o.writesOf(from, m.Tenant, m.Slot)
-	for _, asked := range o.limits {
-		if asked.operator == to && asked.request == m.Request {
-			o.run.LimitsGivenBack(m.Tenant, m.Slot, asked.version, w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
-			return
-		}
-	}
-	o.run.GivenBack(m.Tenant, m.Slot, operationOf(m), w.durable, o.world.Time(), uint64(o.boots[from].incarnation))
 }
 
 // torn names the records that a power failure has left in part only, "" if none. The remaining

@@ -112,9 +112,7 @@ func (o *observer) noteOpening(id env.ID, p env.Point, key env.Key) {
 	case fault.SlotRefetching:
 		w := o.writesOf(id, t, slot)
 		w.cutting, w.renewed = false, o.world.Time() // a cut that was under way has failed, and the log with it
-		if o.shared != nil {
-			o.refetches(id, t, slot)
-		}
+		o.refetches(id, t, slot)
 	case fault.LogCutting:
 		o.writesOf(id, t, slot).cutting = true
 	case fault.LogCut:
@@ -362,17 +360,14 @@ func (o *observer) cuts(w *slotWrites, id env.ID, first lineage.Seq, path string
 // mayLetGo reports whether a node received the order to give up a replica, and notes it: a
 // configuration without the node came after the log was begun there.
 func (o *observer) mayLetGo(id env.ID, w *slotWrites) bool {
-	if o.shared == nil {
-		return false
-	}
-	shard := o.shared.shardOf(w.tenant, w.slot)
+	shard := o.groups.shardOf(w.tenant, w.slot)
 	for i := range o.run.Configurations.List {
 		if c := &o.run.Configurations.List[i]; c.Shard == shard && c.At >= w.begun && !slices.Contains(c.Replicas, uint32(id)) {
 			w.letGo = true
 		}
 	}
 	// The coordinator itself lets go before it has announced the change.
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	if s := plane.Shard(shard); s != nil && !slices.Contains(s.Replicas, id) {
 		w.letGo = true
 	}
@@ -400,7 +395,7 @@ func (o *observer) excludes(c *control.Command) {
 	if o.harmTo(c.Member.Node, c.Tenant, c.Slot) != 0 {
 		// No leader counts its records, even if it has them. A request that is repeated after it was
 		// decided says nothing of the log, which may have been fetched anew since.
-		plane, _ := o.shared.plane()
+		plane, _ := o.groups.plane()
 		s := plane.Shard(c.Shard)
 		if k := o.run.Health.TrackOf(uint32(c.Member.Node), c.Tenant, c.Slot); k != nil && s != nil && s.Version == c.Version {
 			k.Persist(0, o.world.Time())

@@ -78,7 +78,7 @@ func (o *observer) noteEpoch(id env.ID, p env.Point, key env.Key) {
 		o.run.Claims.Note(observe.Claim{Kind: observe.Adopts, By: claim.By, At: claim.At, Shard: lineage.Shard(key.A), Epoch: lineage.ShardEpoch(key.B)})
 		return
 	case fault.SlotLeading:
-		led := o.shared.voiceOf(id, o.shared.shardOf(t, slot))
+		led := o.groups.voiceOf(id, o.groups.shardOf(t, slot))
 		led.leads = lineage.ShardEpoch(key.Attempt)
 		o.claims(&observe.Claim{Kind: observe.Leads, By: claim.By, At: claim.At, Shard: led.shard, Epoch: led.leads, What: fault.Name(p)})
 		return
@@ -89,7 +89,7 @@ func (o *observer) noteEpoch(id env.ID, p env.Point, key env.Key) {
 	default:
 		return
 	}
-	voice := o.shared.voiceOf(id, o.shared.shardOf(t, slot))
+	voice := o.groups.voiceOf(id, o.groups.shardOf(t, slot))
 	if claim.Shard, claim.Epoch = voice.shard, voice.leads; claim.Kind == observe.Takes {
 		claim.Epoch = voice.heard
 	}
@@ -102,7 +102,7 @@ func (o *observer) claims(c *observe.Claim) {
 		return
 	}
 	if c.Kind == observe.Says {
-		v := o.shared.voiceOf(env.ID(c.By.Node), c.Shard)
+		v := o.groups.voiceOf(env.ID(c.By.Node), c.Shard)
 		if v.life != c.By.Incarnation || v.durable < c.Epoch {
 			v.life, v.durable = c.By.Incarnation, durableEpoch(o.world.Disk(env.ID(c.By.Node)).Platter("node"), c.Shard)
 		}
@@ -126,7 +126,7 @@ type voice struct {
 	durable lineage.ShardEpoch
 }
 
-func (v *sharedView) voiceOf(id env.ID, shard lineage.Shard) *voice {
+func (v *groupsView) voiceOf(id env.ID, shard lineage.Shard) *voice {
 	key := keyed.Key{A: uint64(id), B: uint64(shard)}
 	if s := v.voices.Find(key); s != nil {
 		return s
@@ -146,9 +146,9 @@ type told struct {
 // tells notes such an announcement. The first one of a higher epoch ends a pause.
 func (o *observer) tells(from env.ID, shard lineage.Shard, epoch lineage.ShardEpoch) {
 	now := o.world.Time()
-	t := o.shared.tellers.Find(keyed.Key{A: uint64(shard)})
+	t := o.groups.tellers.Find(keyed.Key{A: uint64(shard)})
 	if t == nil {
-		t = o.shared.tellers.Add(keyed.Key{A: uint64(shard)})
+		t = o.groups.tellers.Add(keyed.Key{A: uint64(shard)})
 		*t = told{epoch, from, now}
 	}
 	if epoch > t.epoch {
@@ -179,7 +179,7 @@ func durableEpoch(file []byte, shard lineage.Shard) lineage.ShardEpoch {
 
 // said notes a node's message to another one about a shard.
 func (o *observer) said(from, to env.ID, payload []byte) {
-	m, err := o.shared.inbox.View(payload)
+	m, err := o.groups.inbox.View(payload)
 	if err != nil || !o.isNode(from) {
 		return
 	}
@@ -196,7 +196,7 @@ func (o *observer) saidOfControl(from env.ID, m peer.ControlMessage) {
 	switch m := m.(type) {
 	case *peer.Configs:
 		o.run.Availability.Coordinates(uint32(from), o.world.Time())
-		o.run.Availability.HoldsOn(uint32(from), o.shared.metaAsked[from], o.world.Time())
+		o.run.Availability.HoldsOn(uint32(from), o.groups.metaAsked[from], o.world.Time())
 		o.tellsChanges(m)
 	case *peer.Propose:
 		o.proposes(m)
@@ -309,16 +309,16 @@ type registered struct {
 // leaves compares a shard's set with the one before it, if that was announced too.
 func (o *observer) leaves(s *control.Shard) {
 	k := keyed.Key{A: uint64(s.ID)}
-	last := o.shared.members.Find(k)
+	last := o.groups.members.Find(k)
 	if last == nil {
-		last = o.shared.members.Add(k)
+		last = o.groups.members.Add(k)
 		*last = members{inSync: last.inSync[:0]}
 	}
 	if s.Version <= last.version {
 		return
 	}
 	if s.Version == last.version+1 {
-		plane, _ := o.shared.plane()
+		plane, _ := o.groups.plane()
 		for _, m := range last.inSync {
 			if !slices.ContainsFunc(s.InSync, func(x control.Member) bool { return x.Node == m.Node }) {
 				o.run.Budget.Left(observe.Leave{
@@ -350,7 +350,7 @@ func restartedBy(plane *control.Plane, m control.Member, index uint64) bool {
 // knownDuties notes which nodes are drained where most of the meta log has been applied. A drain
 // that is taken back and soon asked for again may never be announced in between.
 func (o *observer) knownDuties() {
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	for i := range plane.Nodes() {
 		if n := &plane.Nodes()[i]; n.Draining || len(o.run.Budget.Duties) > 0 {
 			o.run.Budget.Told(observe.Duties{Node: uint32(n.ID), Index: n.Index, Drain: n.Draining, At: o.world.Time()})
@@ -423,21 +423,21 @@ func (o *observer) asksForDrain(from env.ID, payload []byte) {
 	}
 	c, err := control.DecodeCommand(o.answer.Tail)
 	asked := drainAsked{from, o.answer.Request, c.Node}
-	if err == nil && c.Kind == control.Drain && !slices.Contains(o.shared.drains, asked) {
-		o.shared.drains = append(o.shared.drains, asked)
+	if err == nil && c.Kind == control.Drain && !slices.Contains(o.groups.drains, asked) {
+		o.groups.drains = append(o.groups.drains, asked)
 	}
 }
 
 // drainAnswered looks whether a node has no duties when an operator receives the answer that it is
 // drained.
 func (o *observer) drainAnswered(from, to env.ID, request uint64) {
-	i := slices.IndexFunc(o.shared.drains, func(d drainAsked) bool { return d.operator == to && d.request == request })
+	i := slices.IndexFunc(o.groups.drains, func(d drainAsked) bool { return d.operator == to && d.request == request })
 	if i < 0 {
 		return
 	}
-	node := o.shared.drains[i].node
+	node := o.groups.drains[i].node
 	a := observe.DrainAnswer{By: uint32(from), Node: uint32(node), At: o.world.Time()}
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	for i := range plane.Shards() {
 		s := &plane.Shards()[i]
 		in := slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == node })
@@ -461,9 +461,9 @@ func (o *observer) proposes(m *peer.Propose) {
 	if err != nil || c.Version == 0 { // it is about no shard
 		return
 	}
-	d := o.shared.decided.Find(keyed.Key{A: m.Client})
+	d := o.groups.decided.Find(keyed.Key{A: m.Client})
 	if d == nil {
-		d = o.shared.decided.Add(keyed.Key{A: m.Client})
+		d = o.groups.decided.Add(keyed.Key{A: m.Client})
 	}
 	*d = decided{m.Number, c.Shard, c.Version, c.Kind}
 	o.asksToCount(m, &c)
@@ -473,13 +473,13 @@ func (o *observer) proposes(m *peer.Propose) {
 // that has no more members than it needs. A leader repeats its requests, and one that coordinates
 // asks itself. So only the first request, on a wire, is looked at.
 func (o *observer) asksToRemove(c *control.Command) {
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	s := plane.Shard(c.Shard)
 	asked := removalAsked{c.Shard, c.Version, c.Member.Node}
-	if s == nil || s.Version != c.Version || slices.Contains(o.shared.removals, asked) {
+	if s == nil || s.Version != c.Version || slices.Contains(o.groups.removals, asked) {
 		return
 	}
-	o.shared.removals = append(o.shared.removals, asked)
+	o.groups.removals = append(o.groups.removals, asked)
 	coordinated := slices.Contains(o.run.Health.Led, uint32(c.By.Node))
 	if current := plane.Node(c.Member.Node); coordinated || current == nil || current.Incarnation != c.Member.Incarnation || !o.present(c.Member) {
 		return
@@ -507,7 +507,7 @@ func (o *observer) carriedOut(from env.ID, m *peer.Proposed) {
 	if r.Refusal != control.Done {
 		return
 	}
-	if d := o.shared.decided.Find(keyed.Key{A: m.Client}); d != nil && d.number == m.Number {
+	if d := o.groups.decided.Find(keyed.Key{A: m.Client}); d != nil && d.number == m.Number {
 		o.run.Claims.Note(observe.Claim{
 			Kind: observe.Changes, By: o.process(from), Shard: d.shard, Epoch: r.Epoch, What: d.kind.String(),
 			Based: d.version, Version: r.Version, At: o.world.Time(),
@@ -536,7 +536,7 @@ func bytesOf(m peer.ShardMessage) *peer.LogHeader {
 func (o *observer) receivedBy(to, from env.ID, payload []byte) {
 	var between peer.Message // nil: it is a client's
 	if peer.Is(payload) {
-		m, err := o.shared.inbox.View(payload)
+		m, err := o.groups.inbox.View(payload)
 		if err != nil {
 			return
 		}
@@ -575,7 +575,7 @@ func (o *observer) arrives(to, from env.ID, payload []byte, between peer.Message
 func (o *observer) handed(to, from env.ID, m peer.ShardMessage) {
 	switch m := m.(type) {
 	case *peer.Append:
-		o.shared.voiceOf(to, m.Shard).heard = m.Epoch
+		o.groups.voiceOf(to, m.Shard).heard = m.Epoch
 	case *peer.Appended:
 		o.acknowledgedTo(to, from, m)
 	case *peer.Surveyed:
@@ -605,7 +605,7 @@ func (o *observer) handedOfControl(to, from env.ID, m peer.ControlMessage) {
 // emptied notes that a node starts without the disk of its last start, from an empty one or
 // from an older copy, which may lack all that the node has promised.
 func (o *observer) emptied(id env.ID, lost bool) {
-	if o.shared != nil && o.isNode(id) && o.boots[id].incarnation > 1 && (lost || o.world.Disk(id).Content("node") == nil) {
+	if o.isNode(id) && o.boots[id].incarnation > 1 && (lost || o.world.Disk(id).Content("node") == nil) {
 		o.run.Claims.Note(observe.Claim{Kind: observe.Forgets, By: o.process(id), At: o.world.Time()})
 	}
 }

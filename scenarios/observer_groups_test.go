@@ -23,7 +23,7 @@ func TestTheObserverKnowsOfDrainsThatNobodyWasToldOf(t *testing.T) {
 		Shards: []control.ShardConfig{{ID: 1, Region: "eu", Replicas: []env.ID{0, 2}}},
 	})
 	s := grouped(t)
-	s.o.shared.plane = func() (*control.Plane, metalog.Position) { return plane, metalog.Position{} }
+	s.o.groups.plane = func() (*control.Plane, metalog.Position) { return plane, metalog.Position{} }
 	duties := func(of uint32, index uint64, drain bool) observe.Duties {
 		return observe.Duties{Node: of, Index: index, Drain: drain, At: s.world.Time()}
 	}
@@ -87,7 +87,7 @@ func TestTheObserverNotesForHowLongACoordinatorHoldsOn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			shared := func(s *stage) {
-				s.o.shared = &sharedView{metaAsked: make([]int64, 1)}
+				s.o.shared = &groupsView{metaAsked: make([]int64, 1)}
 				s.run.Availability.Stall = 100 * millisecond
 			}
 			s := play(t, plan.Rates{}, nil, append([]act{shared}, c.acts...)...)

@@ -103,7 +103,7 @@ func (o *observer) trackOf(id env.ID, key env.Key) *observe.Track {
 	if k := o.run.Health.TrackOf(uint32(id), t, slot); k != nil {
 		return k
 	}
-	return o.run.Health.Track(uint32(id), t, slot, o.shared.shardOf(t, slot))
+	return o.run.Health.Track(uint32(id), t, slot, o.groups.shardOf(t, slot))
 }
 
 // bootHealth notes that a process has forgotten the heartbeats that it received, and that its disk
@@ -150,8 +150,8 @@ func (o *observer) hasSnapshot(id env.ID, path string, size int64) {
 // newFile returns the entry of a file of a log.
 func (o *observer) newFile(id env.ID, path string, size int64) file {
 	f := file{path: path, size: size}
-	if t, slot, _, ok := wal.SlotOfPath(path); ok && o.shared != nil {
-		f.tenant, f.slot, f.shard = t, slot, o.shared.shardOf(t, slot)
+	if t, slot, _, ok := wal.SlotOfPath(path); ok {
+		f.tenant, f.slot, f.shard = t, slot, o.groups.shardOf(t, slot)
 		f.placed = o.placedOn(id, f.shard)
 	}
 	return f
@@ -160,10 +160,10 @@ func (o *observer) newFile(id env.ID, path string, size int64) file {
 // placedOn returns the entry that placed a shard on a node, as far as the node knows; 0 if it
 // knows of none.
 func (o *observer) placedOn(id env.ID, shard lineage.Shard) uint64 {
-	if o.shared == nil || !o.isNode(id) || o.shared.lives[id] == nil {
+	if !o.isNode(id) || o.groups.lives[id] == nil {
 		return 0
 	}
-	return o.shared.lives[id].Placed(shard)
+	return o.groups.lives[id].Placed(shard)
 }
 
 // placedBy returns the entry that placed a shard on a node; 0 if the shard is not there.
@@ -238,7 +238,7 @@ func (o *observer) letGo(id env.ID, t tenant.ID) {
 // reports notes the size of a node's files when the node reports it.
 func (o *observer) reports(r *observe.Report, id env.ID) {
 	r.Free = uint64(max(0, o.world.Disk(id).Free()))
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	gone, last, waits := 0, file{}, false
 	failed := len(o.world.Disk(id).Failures()) > 0
 	for kind, files := range [...][]file{o.files[id].All(), o.health.snapshots[id].All()} {
@@ -311,7 +311,7 @@ func (o *observer) reportedTo(to, from env.ID, m *peer.Report) {
 // knowsLater reports whether a node has applied an entry by which another node has a later
 // incarnation than this one, so that a message of this incarnation comes late.
 func (o *observer) knowsLater(by, of env.ID, life env.Incarnation) bool {
-	n := o.shared.lives[by]
+	n := o.groups.lives[by]
 	if n == nil {
 		return false
 	}
@@ -379,7 +379,7 @@ func (h *healthView) confirmedAt(leader env.ID, shard lineage.Shard, by env.ID, 
 // decides notes the decisions since the last look.
 func (o *observer) decides() {
 	h, v := &o.run.Health, &o.health
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	h.Reached(plane.Index(), o.world.Time())
 	if plane.Index() <= v.noted {
 		return

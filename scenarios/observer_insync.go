@@ -43,7 +43,7 @@ func (o *observer) tellsOf(from env.ID, t tenant.ID, slot lineage.Slot, seq line
 	if seq == 0 {
 		return
 	}
-	l := o.shared.leader(t, slot)
+	l := o.groups.leader(t, slot)
 	news := seq > l.utmost.seq
 	if !news && when != observe.AtAck {
 		return
@@ -86,8 +86,8 @@ func (o *observer) keepsInSnapshot(id env.ID, t tenant.ID, slot lineage.Slot, se
 //  3. A hears that B has joined, commits, and announces the record. No node knows yet that the
 //     record of B is gone.
 func (o *observer) reviewCopies(t tenant.ID, slot lineage.Slot, told utmost, when observe.Occasion) {
-	plane, _ := o.shared.plane()
-	id := o.shared.shardOf(t, slot)
+	plane, _ := o.groups.plane()
+	id := o.groups.shardOf(t, slot)
 	shard := plane.Shard(id)
 	if shard == nil || !serves(plane, t) {
 		return
@@ -127,8 +127,8 @@ func (o *observer) hadInSet(s *control.Shard, node env.ID, t tenant.ID, slot lin
 
 // review looks at all copies of a slot that have to be whole.
 func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when observe.Occasion) {
-	plane, _ := o.shared.plane()
-	id := o.shared.shardOf(t, slot)
+	plane, _ := o.groups.plane()
+	id := o.groups.shardOf(t, slot)
 	shard := plane.Shard(id)
 	if shard == nil || told.seq == 0 || !serves(plane, t) {
 		return
@@ -151,8 +151,8 @@ func (o *observer) review(t tenant.ID, slot lineage.Slot, told utmost, when obse
 			o.reviewCopy(m.Node, told, short, observe.Eligible)
 		}
 	}
-	for i := range o.shared.pending {
-		if p := &o.shared.pending[i]; p.shard == id && o.mayComeTrue(p, plane) && (p.kind == control.Join || p.tenant == t && p.slot == slot) {
+	for i := range o.groups.pending {
+		if p := &o.groups.pending[i]; p.shard == id && o.mayComeTrue(p, plane) && (p.kind == control.Join || p.tenant == t && p.slot == slot) {
 			o.reviewCopy(p.member.Node, told, short, observe.Pending)
 		}
 	}
@@ -231,12 +231,12 @@ func (o *observer) asksToCount(m *peer.Propose, c *control.Command) {
 		client: m.Client, number: m.Number, kind: c.Kind, shard: c.Shard, epoch: c.Epoch, version: c.Version,
 		member: c.Member, tenant: c.Tenant, slot: c.Slot,
 	}
-	o.shared.pending = append(o.shared.pending, p)
-	if plane, _ := o.shared.plane(); !o.mayComeTrue(&p, plane) {
+	o.groups.pending = append(o.groups.pending, p)
+	if plane, _ := o.groups.plane(); !o.mayComeTrue(&p, plane) {
 		return
 	}
 	if c.Kind == control.Readmit {
-		o.review(c.Tenant, c.Slot, o.shared.leader(c.Tenant, c.Slot).utmost, observe.AtProposal)
+		o.review(c.Tenant, c.Slot, o.groups.leader(c.Tenant, c.Slot).utmost, observe.AtProposal)
 		return
 	}
 	o.reviewShards(observe.AtProposal, func(s *control.Shard) bool { return s.ID == c.Shard })
@@ -244,34 +244,34 @@ func (o *observer) asksToCount(m *peer.Propose, c *control.Command) {
 
 // forgetPending drops the commands of a client of the meta log, up to a number.
 func (o *observer) forgetPending(client, number uint64) {
-	o.shared.pending = slices.DeleteFunc(o.shared.pending, func(p pendingMember) bool { return p.client == client && p.number <= number })
+	o.groups.pending = slices.DeleteFunc(o.groups.pending, func(p pendingMember) bool { return p.client == client && p.number <= number })
 }
 
 // reviewEntries looks at the slots of all shards that the control plane has changed since
 // it was looked at last.
 func (o *observer) reviewEntries() {
-	plane, _ := o.shared.plane()
-	since := o.shared.reviewed
+	plane, _ := o.groups.plane()
+	since := o.groups.reviewed
 	if plane.Index() == since {
 		return
 	}
-	o.shared.reviewed = plane.Index()
+	o.groups.reviewed = plane.Index()
 	o.reviewShards(observe.AtEntry, func(s *control.Shard) bool { return s.Index > since })
 }
 
 // reviewShards looks at the slots of some shards.
 func (o *observer) reviewShards(when observe.Occasion, concerns func(*control.Shard) bool) {
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	if !anyOf(plane.Shards(), concerns) {
 		return
 	}
-	for i := range o.shared.shards.All() {
-		s := &o.shared.shards.All()[i]
+	for i := range o.groups.shards.All() {
+		s := &o.groups.shards.All()[i]
 		shard := plane.Shard(s.shard)
 		if shard == nil || !concerns(shard) {
 			continue
 		}
-		if l := o.shared.leading.Find(slotKey(s.tenant, s.slot)); l != nil {
+		if l := o.groups.leading.Find(slotKey(s.tenant, s.slot)); l != nil {
 			o.review(s.tenant, s.slot, l.utmost, when)
 		}
 	}

@@ -27,11 +27,11 @@ type olderCopy struct {
 func (o *observer) lostSince(before, m control.Member) bool {
 	over, had := o.startOf(before), o.diskOf(before)
 	for loss := o.diskOf(m); loss > had; { // the last one decides
-		i := slices.IndexFunc(o.shared.copies, func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over })
+		i := slices.IndexFunc(o.groups.copies, func(c olderCopy) bool { return c.node == m.Node && c.wipes == loss && c.start > over })
 		if i < 0 {
 			return true
 		}
-		loss = o.wipesAt(m.Node, o.shared.copies[i].start)
+		loss = o.wipesAt(m.Node, o.groups.copies[i].start)
 	}
 	return false
 }
@@ -41,8 +41,8 @@ func (o *observer) wipesAt(id env.ID, start uint64) int {
 	if start == uint64(o.boots[id].incarnation) {
 		return o.boots[id].wipes
 	}
-	for i := range o.shared.starts {
-		if s := &o.shared.starts[i]; s.member.Node == id && s.number == start {
+	for i := range o.groups.starts {
+		if s := &o.groups.starts[i]; s.member.Node == id && s.number == start {
 			return s.wipes
 		}
 	}
@@ -55,17 +55,17 @@ func (o *observer) wipesAt(id env.ID, start uint64) int {
 // count on the copy. So that member has to have all entries of the outdated one, and no election
 // may be running.
 func (o *observer) mayAge(id env.ID) Row {
-	if row := o.maySpare(id); row != "" || !slices.Contains(o.shared.meta, id) {
+	if row := o.maySpare(id); row != "" || !slices.Contains(o.groups.meta, id) {
 		return row
 	}
 	own, err := metalog.HeldBy(o.world.Disk(id).Platter(core.MetaFile))
 	if err != nil { // it has promised nothing under its identity
 		return ""
 	}
-	_, applied := o.shared.plane()
-	for _, members := range o.shared.quorums() {
+	_, applied := o.groups.plane()
+	for _, members := range o.groups.quorums() {
 		for _, m := range members {
-			if m.Address() == id || slices.Contains(o.shared.aged, m) {
+			if m.Address() == id || slices.Contains(o.groups.aged, m) {
 				continue
 			}
 			if held, ok := o.metaHeld(m); !ok || !held.Knows(&own) && !hasAllOf(&held, &own, applied.Index) {
@@ -85,11 +85,11 @@ func hasAllOf(held, other *metalog.Holding, applied metalog.Index) bool {
 // ages notes that an older copy is about to take the place of a node's disk. Its member of the
 // meta log is not counted on any more under its identity.
 func (o *observer) ages(id env.ID) {
-	o.shared.copies = append(o.shared.copies, olderCopy{id, o.world.Disk(id).Wipes() + 1, uint64(o.boots[id].incarnation)})
-	for _, members := range o.shared.quorums() {
+	o.groups.copies = append(o.groups.copies, olderCopy{id, o.world.Disk(id).Wipes() + 1, uint64(o.boots[id].incarnation)})
+	for _, members := range o.groups.quorums() {
 		for _, m := range members {
 			if m.Address() == id {
-				o.shared.aged = append(o.shared.aged, m)
+				o.groups.aged = append(o.groups.aged, m)
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func (o *observer) reopened(id env.ID, t tenant.ID, slot lineage.Slot) {
 // them are durable, and the contents of the lost disk are gone.
 func (o *observer) copied(id env.ID) {
 	wipes := o.world.Disk(id).Wipes()
-	if !slices.ContainsFunc(o.shared.copies, func(c olderCopy) bool { return c.node == id && c.wipes == wipes }) {
+	if !slices.ContainsFunc(o.groups.copies, func(c olderCopy) bool { return c.node == id && c.wipes == wipes }) {
 		return
 	}
 	for i := range o.writes.All() {

@@ -41,12 +41,12 @@ func (o *observer) surveyedBy(to, from env.ID, m *peer.Surveyed) {
 // surveyOf returns a member's report, and makes an empty one if there is none. Surveys of epochs of
 // the shard that are over are forgotten.
 func (o *observer) surveyOf(shard lineage.Shard, epoch lineage.ShardEpoch, to env.ID, from control.Member) *survey {
-	all := slices.DeleteFunc(o.shared.surveys, func(s survey) bool { return s.shard == shard && s.epoch < epoch })
+	all := slices.DeleteFunc(o.groups.surveys, func(s survey) bool { return s.shard == shard && s.epoch < epoch })
 	i := slices.IndexFunc(all, func(s survey) bool { return s.shard == shard && s.epoch == epoch && s.to == to && s.from == from })
 	if i < 0 {
 		i, all = len(all), append(all, survey{shard: shard, epoch: epoch, to: to, from: from, size: ^uint64(0)})
 	}
-	o.shared.surveys = all
+	o.groups.surveys = all
 	return &all[i]
 }
 
@@ -62,8 +62,8 @@ func (s *survey) told(t tenant.ID, slot lineage.Slot) (l peer.Log, whole bool) {
 
 // adopts looks at the log with which a leader begins an epoch, up to a record.
 func (o *observer) adopts(id env.ID, t tenant.ID, slot lineage.Slot, epoch lineage.ShardEpoch, seq lineage.Seq) {
-	plane, _ := o.shared.plane()
-	if shard := plane.Shard(o.shared.shardOf(t, slot)); shard != nil && shard.Reformed && shard.Epoch == epoch && shard.Leader.Node == id {
+	plane, _ := o.groups.plane()
+	if shard := plane.Shard(o.groups.shardOf(t, slot)); shard != nil && shard.Reformed && shard.Epoch == epoch && shard.Leader.Node == id {
 		o.adoptsIn(shard, id, t, slot, seq)
 	}
 }
@@ -125,11 +125,11 @@ func (o *observer) reformBegins(s *control.Shard, before []control.Member) {
 // reformEnds looks at the devices of a set after its reform: each member has, of each log, the
 // records that the leader adopted, and the record that begins the epoch.
 func (o *observer) reformEnds(s *control.Shard, before []control.Member) {
-	plane, _ := o.shared.plane()
-	for i := range o.shared.shards.All() {
-		placed := &o.shared.shards.All()[i]
+	plane, _ := o.groups.plane()
+	for i := range o.groups.shards.All() {
+		placed := &o.groups.shards.All()[i]
 		t, slot := placed.tenant, placed.slot
-		l := o.shared.leading.Find(slotKey(t, slot))
+		l := o.groups.leading.Find(slotKey(t, slot))
 		if placed.shard != s.ID || l == nil || l.epoch != s.Epoch || !serves(plane, t) || o.stopped(l.node, t, slot) {
 			continue
 		}
@@ -152,7 +152,7 @@ func (o *observer) reformEnds(s *control.Shard, before []control.Member) {
 
 // stopped reports whether a slot's log has failed on a node, which runs.
 func (o *observer) stopped(id env.ID, t tenant.ID, slot lineage.Slot) bool {
-	n := o.shared.lives[id]
+	n := o.groups.lives[id]
 	if n == nil || o.world.Machine(id) == nil {
 		return true
 	}

@@ -22,8 +22,8 @@ import (
 // The observer of shards that are replica groups also knows which node sequences a slot in the
 // highest epoch, and which members are in sync by the control plane.
 
-// sharedView is the observer's knowledge of replica groups.
-type sharedView struct {
+// groupsView is the observer's knowledge of replica groups.
+type groupsView struct {
 	decided keyed.List[decided] // by client of the meta log
 	members keyed.List[members] // by shard
 	// plane returns the control plane as the member has it that has applied most of
@@ -67,8 +67,8 @@ func (o *observer) diskOf(m control.Member) int {
 	if m.Incarnation > 0 && o.memberOf(m.Node) == m {
 		return o.boots[m.Node].wipes
 	}
-	for i := range o.shared.starts {
-		if s := &o.shared.starts[i]; s.member == m {
+	for i := range o.groups.starts {
+		if s := &o.groups.starts[i]; s.member == m {
 			return s.wipes
 		}
 	}
@@ -80,8 +80,8 @@ func (o *observer) startOf(m control.Member) uint64 {
 	if m.Incarnation > 0 && o.memberOf(m.Node) == m {
 		return uint64(o.boots[m.Node].incarnation)
 	}
-	for i := range o.shared.starts {
-		if s := &o.shared.starts[i]; s.member == m {
+	for i := range o.groups.starts {
+		if s := &o.groups.starts[i]; s.member == m {
 			return s.number
 		}
 	}
@@ -115,18 +115,18 @@ func slotKey(t tenant.ID, slot lineage.Slot) keyed.Key {
 }
 
 // place says in which shard a slot is.
-func (v *sharedView) place(t tenant.ID, slot lineage.Slot, shard lineage.Shard) {
+func (v *groupsView) place(t tenant.ID, slot lineage.Slot, shard lineage.Shard) {
 	*v.shards.Add(slotKey(t, slot)) = slotShard{t, slot, shard}
 }
 
-func (v *sharedView) shardOf(t tenant.ID, slot lineage.Slot) lineage.Shard {
+func (v *groupsView) shardOf(t tenant.ID, slot lineage.Slot) lineage.Shard {
 	if s := v.shards.Find(slotKey(t, slot)); s != nil {
 		return s.shard
 	}
 	return 0
 }
 
-func (v *sharedView) leader(t tenant.ID, slot lineage.Slot) *leading {
+func (v *groupsView) leader(t tenant.ID, slot lineage.Slot) *leading {
 	l := v.leading.Find(slotKey(t, slot))
 	if l == nil {
 		l = v.leading.Add(slotKey(t, slot))
@@ -137,19 +137,19 @@ func (v *sharedView) leader(t tenant.ID, slot lineage.Slot) *leading {
 // sequences reports whether a node is the one that sequences a slot. Records of a replaced
 // sequencer are not in the lineage.
 func (o *observer) sequences(id env.ID, m *wire.Message) bool {
-	return o.shared == nil || o.leads(id, m.Tenant, m.Slot)
+	return o.leads(id, m.Tenant, m.Slot)
 }
 
 // leads reports whether a node, in its present incarnation, sequences a slot in the highest epoch
 // that began.
 func (o *observer) leads(id env.ID, t tenant.ID, slot lineage.Slot) bool {
-	l := o.shared.leader(t, slot)
+	l := o.groups.leader(t, slot)
 	return l.node == id && l.incarnation == o.boots[id].incarnation
 }
 
-// hitShared looks at a fault point of a node that shares its slots, and reports
+// hitGroup looks at a fault point of a node that shares its slots, and reports
 // whether that was all.
-func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time) bool {
+func (o *observer) hitGroup(id env.ID, p env.Point, key env.Key, local env.Time) bool {
 	t, slot, seq := tenant.ID(key.A), lineage.Slot(key.Kind), lineage.Seq(key.B)
 	o.noteReplica(id, p, key)
 	o.noteEpoch(id, p, key)
@@ -182,7 +182,7 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 			w.received = local // with the snapshot, which has the tokens earned before in its level
 		}
 	case fault.SlotLeading:
-		l := o.shared.leader(t, slot)
+		l := o.groups.leader(t, slot)
 		if epoch := lineage.ShardEpoch(key.Attempt); epoch > l.epoch {
 			l.node, l.epoch, l.incarnation, l.adopted = id, epoch, o.boots[id].incarnation, seq
 			o.adopts(id, t, slot, epoch, seq)
@@ -202,7 +202,7 @@ func (o *observer) hitShared(id env.ID, p env.Point, key env.Key, local env.Time
 // waited for their turn, and until then the leader admits nothing else
 // (docs/decisions/0012-new-limits-take-their-turn.md).
 func (o *observer) limitsTakeTheirTurn(id env.ID, t tenant.ID, slot lineage.Slot) {
-	if l := o.shared.leader(t, slot); o.leads(id, t, slot) && l.denied.Reason == wire.NotServing.String() {
+	if l := o.groups.leader(t, slot); o.leads(id, t, slot) && l.denied.Reason == wire.NotServing.String() {
 		l.denied.Before = 0
 	}
 }
@@ -224,15 +224,15 @@ func (w *slotWrites) find(seq lineage.Seq) (int, bool) {
 // ackedByAll looks whether the record of an acknowledgement is on the platters of all
 // members that are in sync, and of as many as the shard demands, before it leaves.
 func (o *observer) ackedByAll(from env.ID, m *wire.Message) {
-	l := o.shared.leader(m.Tenant, m.Slot)
+	l := o.groups.leader(m.Tenant, m.Slot)
 	announced := l.utmost.seq >= m.Seq // the copies were counted then
 	l.told = max(l.told, m.Seq)
 	o.tellsOf(from, m.Tenant, m.Slot, m.Seq, observe.AtAck)
 	if l.node == from {
-		o.tells(from, o.shared.shardOf(m.Tenant, m.Slot), l.epoch)
+		o.tells(from, o.groups.shardOf(m.Tenant, m.Slot), l.epoch)
 	}
-	plane, _ := o.shared.plane()
-	shard := plane.Shard(o.shared.shardOf(m.Tenant, m.Slot))
+	plane, _ := o.groups.plane()
+	shard := plane.Shard(o.groups.shardOf(m.Tenant, m.Slot))
 	copies, missing := 0, ""
 	for _, member := range shard.InSync {
 		if shard.Excludes(member, m.Tenant, m.Slot) {
@@ -275,9 +275,9 @@ func (o *observer) lacks(node env.ID, m *wire.Message) string {
 // acknowledged or read. Of the meta log a majority has to be whole without the node. So after a
 // loss the next one waits until the later announced records are on another disk again.
 func (o *observer) maySpare(id env.ID) Row {
-	plane, _ := o.shared.plane()
-	for i := range o.shared.shards.All() {
-		s := &o.shared.shards.All()[i]
+	plane, _ := o.groups.plane()
+	for i := range o.groups.shards.All() {
+		s := &o.groups.shards.All()[i]
 		shard := plane.Shard(s.shard)
 		if countsOn(shard, id) && !o.isElsewhere(shard, s.tenant, s.slot, id) {
 			return LastWholeMember
@@ -297,7 +297,7 @@ func countsOn(s *control.Shard, id env.ID) bool {
 func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.Slot, but env.ID) bool {
 	told := lineage.Seq(0)
 	if at := o.run.Find(t, slot); at >= 0 {
-		told = o.shared.told(t, slot, o.run.Logs[at].End().Seq)
+		told = o.groups.told(t, slot, o.run.Logs[at].End().Seq)
 	}
 	has := func(m control.Member) bool {
 		w := o.writesOf(m.Node, t, slot)
@@ -307,7 +307,7 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 			return false
 		}
 		// A removal that the leader has asked for may be decided when the leader is gone.
-		if slices.Contains(o.shared.removals, removalAsked{shard.ID, shard.Version, m.Node}) {
+		if slices.Contains(o.groups.removals, removalAsked{shard.ID, shard.Version, m.Node}) {
 			return false
 		}
 		return m.Node != but && !w.lost && !o.hasRotted(w) && !o.world.Failing(m.Node) && !shard.IsExcluded(m) && (told == 0 || o.missing(m.Node, w, told) == "")
@@ -317,11 +317,11 @@ func (o *observer) isElsewhere(shard *control.Shard, t tenant.ID, slot lineage.S
 
 // diskLost takes note that everything on a node's disk is about to be lost.
 func (o *observer) diskLost(id env.ID) {
-	for i := range o.shared.shards.All() {
-		s := &o.shared.shards.All()[i]
+	for i := range o.groups.shards.All() {
+		s := &o.groups.shards.All()[i]
 		w := o.writesOf(id, s.tenant, s.slot)
 		told := lineage.Seq(0)
-		if l := o.shared.leading.Find(slotKey(s.tenant, s.slot)); l != nil {
+		if l := o.groups.leading.Find(slotKey(s.tenant, s.slot)); l != nil {
 			told = l.utmost.seq
 		}
 		o.goes(w, told)
@@ -356,15 +356,15 @@ func (o *observer) goes(w *slotWrites, told lineage.Seq) {
 // entry that any node has applied. If an older copy is among the members, only members with every
 // such entry count: a new member knows of no start of the copy's node, and would count on the copy.
 func (o *observer) metaSurvives(but env.ID) bool {
-	if !slices.Contains(o.shared.meta, but) {
+	if !slices.Contains(o.groups.meta, but) {
 		return true
 	}
-	quorums := o.shared.quorums()
-	_, applied := o.shared.plane()
+	quorums := o.groups.quorums()
+	_, applied := o.groups.plane()
 	complete := false
 	for _, members := range quorums {
 		whole := 0
-		older := slices.ContainsFunc(members, func(m metalog.MemberID) bool { return slices.Contains(o.shared.aged, m) })
+		older := slices.ContainsFunc(members, func(m metalog.MemberID) bool { return slices.Contains(o.groups.aged, m) })
 		for _, m := range members {
 			held, ok := o.metaHeld(m)
 			if all := held.Last >= applied.Index; ok && m.Address() != but && !o.world.Failing(m.Address()) && (all || !older) {
@@ -389,11 +389,11 @@ func isMeta(path string) bool {
 // if it has no file under this identity.
 func (o *observer) metaHeld(m metalog.MemberID) (metalog.Holding, bool) {
 	held, err := metalog.HeldBy(o.world.Disk(m.Address()).Platter(core.MetaFile))
-	return held, err == nil && held.Member == m && !slices.Contains(o.shared.aged, m)
+	return held, err == nil && held.Member == m && !slices.Contains(o.groups.aged, m)
 }
 
 // told returns the last announced record of a slot's log; end is where the log ends.
-func (v *sharedView) told(t tenant.ID, slot lineage.Slot, end lineage.Seq) lineage.Seq {
+func (v *groupsView) told(t tenant.ID, slot lineage.Slot, end lineage.Seq) lineage.Seq {
 	return min(end, v.leader(t, slot).told)
 }
 
@@ -402,7 +402,7 @@ func (v *sharedView) told(t tenant.ID, slot lineage.Slot, end lineage.Seq) linea
 // been deposed since: only another acknowledgement in that epoch shows that it was not. Sessions
 // are opened one after the other, and a request that opens one may be told to come again.
 func (o *observer) denies(from env.ID, m *wire.Message) {
-	l := o.shared.leader(m.Tenant, m.Slot)
+	l := o.groups.leader(m.Tenant, m.Slot)
 	if m.Session == 0 || !o.leads(from, m.Tenant, m.Slot) || l.acked != l.epoch || l.denied.Before != 0 {
 		return
 	}
@@ -417,7 +417,7 @@ func (o *observer) leadsOn(from env.ID, m *wire.Message) {
 	if !o.leads(from, m.Tenant, m.Slot) {
 		return
 	}
-	l := o.shared.leader(m.Tenant, m.Slot)
+	l := o.groups.leader(m.Tenant, m.Slot)
 	if l.denied.Before != 0 && l.denied.Epoch == l.epoch && l.denied.Node == uint32(from) {
 		l.denied.After = o.world.Time()
 		o.run.Causes.Denied(l.denied)

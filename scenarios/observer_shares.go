@@ -44,7 +44,7 @@ type divided struct {
 	ended   bool
 }
 
-func (v *sharedView) grantsOf(t tenant.ID, slot lineage.Slot) *grants {
+func (v *groupsView) grantsOf(t tenant.ID, slot lineage.Slot) *grants {
 	if g := v.grants.Find(slotKey(t, slot)); g != nil {
 		return g
 	}
@@ -53,7 +53,7 @@ func (v *sharedView) grantsOf(t tenant.ID, slot lineage.Slot) *grants {
 	return g
 }
 
-func (v *sharedView) dividedOf(t tenant.ID) *divided {
+func (v *groupsView) dividedOf(t tenant.ID) *divided {
 	k := keyed.Key{A: uint64(t)}
 	if d := v.divided.Find(k); d != nil {
 		return d
@@ -64,7 +64,7 @@ func (v *sharedView) dividedOf(t tenant.ID) *divided {
 }
 
 // grantWritten notes a CONFIG record that is on its way to a node's disk.
-func (v *sharedView) grantWritten(r *record.Record, chain lineage.Chain) {
+func (v *groupsView) grantWritten(r *record.Record, chain lineage.Chain) {
 	g := v.grantsOf(r.Tenant, r.Slot)
 	at := lineage.Position{Seq: r.Seq, Chain: chain}
 	for i := len(g.records) - 1; i >= 0; i-- {
@@ -83,8 +83,8 @@ func (v *sharedView) grantWritten(r *record.Record, chain lineage.Chain) {
 // lackedInSync describes the parts that the members in sync lack of a slot's log up to a position,
 // in the order of the set; "" if nothing. A chain of 0 matches any record.
 func (o *observer) lackedInSync(t tenant.ID, slot lineage.Slot, at lineage.Position) string {
-	plane, _ := o.shared.plane()
-	shard := plane.Shard(o.shared.shardOf(t, slot))
+	plane, _ := o.groups.plane()
+	shard := plane.Shard(o.groups.shardOf(t, slot))
 	for _, m := range shard.InSync {
 		if shard.Excludes(m, t, slot) {
 			continue
@@ -106,7 +106,7 @@ func (o *observer) lackedInSync(t tenant.ID, slot lineage.Slot, at lineage.Posit
 // reportsSlot looks at a report that the leader of a slot is about to send to the control plane.
 func (o *observer) reportsSlot(id env.ID, key env.Key) {
 	t, slot := tenant.ID(key.A), lineage.Slot(key.Kind)
-	g := o.shared.grantsOf(t, slot)
+	g := o.groups.grantsOf(t, slot)
 	switch control.Kind(key.B) {
 	case control.Close:
 		g.closed = true
@@ -141,7 +141,7 @@ func (g *grants) lastOn(w *slotWrites) *grantAt {
 // mayUse returns the most that a slot may use of each resource, under whichever leader: the grant
 // in its last committed record, those in records behind it, and the last announced one.
 func (o *observer) mayUse(t tenant.ID, slot lineage.Slot, granted quota.Share) quota.Share {
-	g := o.shared.grantsOf(t, slot)
+	g := o.groups.grantsOf(t, slot)
 	for i := len(g.records) - 1; i >= 0; i-- {
 		granted = granted.Max(g.records[i].share)
 		if r := &g.records[i]; r.whole || o.lackedInSync(t, slot, r.at) == "" {
@@ -155,11 +155,11 @@ func (o *observer) mayUse(t tenant.ID, slot lineage.Slot, granted quota.Share) q
 // tellsTenant looks at grants that the coordinator announces.
 func (o *observer) tellsTenant(t *control.Tenant) {
 	id := t.Config.ID
-	d := o.shared.dividedOf(id)
+	d := o.groups.dividedOf(id)
 	grown, same := -1, d.version == t.Config.Version
 	var more quota.Share
 	for i := range t.Slots {
-		s, g := &t.Slots[i], o.shared.grantsOf(id, lineage.Slot(i))
+		s, g := &t.Slots[i], o.groups.grantsOf(id, lineage.Slot(i))
 		if s.Granted <= g.granted {
 			continue
 		}
@@ -193,14 +193,14 @@ var shareNames = [quota.Resources]string{"rate", "burst", "entities", "bytes"}
 
 // tellsEnd looks at the end of a tenant that the coordinator announces.
 func (o *observer) tellsEnd(end *control.Tombstone) {
-	d := o.shared.dividedOf(end.Tenant)
+	d := o.groups.dividedOf(end.Tenant)
 	if d.ended {
 		return
 	}
 	d.ended = true
 	o.run.Shares.Count++
 	for slot := range d.slots {
-		if !o.shared.grantsOf(end.Tenant, lineage.Slot(slot)).closed {
+		if !o.groups.grantsOf(end.Tenant, lineage.Slot(slot)).closed {
 			o.run.Shares.Found(observe.SharesFault{
 				Flaw: observe.EndedEarly, Tenant: end.Tenant, Slot: lineage.Slot(slot), Version: end.Index, At: o.world.Time(),
 			})

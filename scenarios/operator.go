@@ -6,7 +6,6 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker/history"
 	"github.com/tidaldb/tidalsim/checker/observe"
-	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
@@ -18,7 +17,7 @@ import (
 
 // CommandPlan is one command of an operator.
 type CommandPlan struct {
-	Kind   string        `json:"kind"`   // create, configure or drop; if shards are shared, drain or undrain
+	Kind   string        `json:"kind"`   // create, configure, drop, drain or undrain
 	Tenant int           `json:"tenant"` // place in cluster.tenants; of a create, its configuration counts
 	Limits tenant.Limits `json:"limits"` // of a configure
 	// Residency is the residency of a configure; nil: the tenant's first one.
@@ -51,20 +50,19 @@ func (p *Plan) validateOperators() error {
 			if !known || c.Tenant < 0 || c.Tenant >= len(p.Cluster.Tenants) || c.Think < 0 || c.Think > plan.MaxDuration {
 				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want create, configure or drop of one of %d tenants", plan.ErrInvalid, i, j, *c, len(p.Cluster.Tenants))
 			}
-			if c.Residency != nil && (k.control != control.Configure || p.Cluster.Shared == nil || c.Residency.Validate() != nil) {
-				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want the residency of a configure, of names of regions, and shards that are shared", plan.ErrInvalid, i, j, *c)
+			if c.Residency != nil && (k.control != control.Configure || c.Residency.Validate() != nil) {
+				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want the residency of a configure, of names of regions", plan.ErrInvalid, i, j, *c)
 			}
-			if k.ofNodes() && (p.Cluster.Shared == nil || c.Node < 0 || c.Node >= p.Cluster.Nodes) {
-				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want shards that are shared, and one of %d nodes", plan.ErrInvalid, i, j, *c, p.Cluster.Nodes)
+			if k.ofNodes() && (c.Node < 0 || c.Node >= p.Cluster.Nodes) {
+				return fmt.Errorf("%w: workload.operators[%d].commands[%d] %+v: want one of %d nodes", plan.ErrInvalid, i, j, *c, p.Cluster.Nodes)
 			}
 		}
 	}
 	return nil
 }
 
-// kinds are those of a command: on the wire, for the control plane, and for the checkers.
+// kinds are those of a command: for the control plane, and for the checkers.
 type kinds struct {
-	wire    wire.Kind
 	control control.Kind
 	observe observe.CommandKind
 }
@@ -75,15 +73,15 @@ func (k kinds) ofNodes() bool { return k.control == control.Drain || k.control =
 func commandKinds(name string) (kinds, bool) {
 	switch name {
 	case "create":
-		return kinds{wire.Create, control.CreateTenant, observe.Create}, true
+		return kinds{control.CreateTenant, observe.Create}, true
 	case "configure":
-		return kinds{wire.Configure, control.Configure, observe.Configure}, true
+		return kinds{control.Configure, observe.Configure}, true
 	case "drop":
-		return kinds{wire.Drop, control.DropTenant, observe.Drop}, true
+		return kinds{control.DropTenant, observe.Drop}, true
 	case "drain":
-		return kinds{wire.Control, control.Drain, observe.Drain}, true
+		return kinds{control.Drain, observe.Drain}, true
 	case "undrain":
-		return kinds{wire.Control, control.Undrain, observe.Undrain}, true
+		return kinds{control.Undrain, observe.Undrain}, true
 	}
 	return kinds{}, false
 }
@@ -104,12 +102,12 @@ type operator struct {
 	known  []uint64             // by tenant's place
 	next   int                  // number of the next command
 	index  int                  // of the one under way, in run.Commands
-	at     client.Command
+	at     control.Command
 }
 
 func newOperator(e env.Env, r *Runner) *operator {
 	o := &operator{
-		env: e, operator: client.NewOperator(e, client.DefaultPatience, r.members()...), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
+		env: e, operator: client.NewOperator(e, client.DefaultPatience, r.plan.Cluster.Meta...), plan: r.plan, world: r.world, run: &r.run, left: &r.left, story: r.story,
 		toldOf:   r.observer.toldOf,
 		commands: r.plan.Workload.Operators[int(e.Self())-r.plan.Cluster.Nodes-r.plan.Cluster.Clients].Commands,
 	}
@@ -144,34 +142,29 @@ func (o *operator) begin() {
 	is, _ := commandKinds(c.Kind)
 	t := &o.plan.Cluster.Tenants[c.Tenant]
 	known := o.known[c.Tenant]
-	o.at = client.Command{Kind: is.wire, Place: o.plan.placement(t), Base: known}
+	o.at = control.Command{Kind: is.control, Tenant: t.Config.ID, Base: known, Config: t.Config, Shards: t.Shards, Node: env.ID(c.Node)}
 	switch {
 	case is.ofNodes():
-	case is.wire == wire.Create:
+	case is.control == control.CreateTenant:
 		o.at.Base = 0
-	case is.wire == wire.Configure:
-		o.at.Place.Tenant.Limits = c.Limits
-		o.at.Place.Tenant.Version = uint64(max(0, int64(known)+c.Step))
+	case is.control == control.Configure:
+		o.at.Config.Limits = c.Limits
+		o.at.Config.Version = uint64(max(0, int64(known)+c.Step))
 		if c.Residency != nil {
-			o.at.Place.Tenant.Residency = *c.Residency
+			o.at.Config.Residency = *c.Residency
 		}
 	case c.Blind:
 		o.at.Base = 0
 	}
-	if o.plan.Cluster.Shared != nil {
-		o.at = client.Command{Kind: wire.Control, Place: o.at.Place, Base: o.at.Base, Control: control.Command{
-			Kind: is.control, Tenant: t.Config.ID, Base: o.at.Base, Config: o.at.Place.Tenant, Shards: t.Shards, Node: env.ID(c.Node),
-		}}
-	}
 	o.index = o.run.Asked(observe.Command{
-		Kind: is.observe, Node: uint32(c.Node), Tenant: t.Config.ID, Version: o.at.Place.Tenant.Version, Limits: o.at.Place.Tenant.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
+		Kind: is.observe, Node: uint32(c.Node), Tenant: t.Config.ID, Version: o.at.Config.Version, Limits: o.at.Config.Limits, Base: o.at.Base, AskedAt: o.world.Time(),
 	})
 	if o.story != nil {
 		o.story.line(Call, int(o.env.Self()), "%-9s WANTS %s, version %d over %d, %+v%s", o.story.who(o.env.Self()),
-			&o.at, o.at.Place.Tenant.Version, o.at.Base, o.at.Place.Tenant.Limits, c.where())
+			&o.at, o.at.Config.Version, o.at.Base, o.at.Config.Limits, c.where())
 	}
 	o.operator.Begin(o.at)
-	o.world.Saw(o.env.Self(), uint64(o.index), uint64(is.wire), uint64(t.Config.ID), o.at.Place.Tenant.Version)
+	o.world.Saw(o.env.Self(), uint64(o.index), uint64(wire.Control), uint64(t.Config.ID), o.at.Config.Version)
 }
 
 // where describes the residency of a command, "" if it has none.
@@ -185,14 +178,6 @@ func (c *CommandPlan) where() string {
 	return fmt.Sprintf(", only in %v", *c.Residency)
 }
 
-// members are the nodes that an operator may ask about the control plane.
-func (r *Runner) members() []env.ID {
-	if s := r.plan.Cluster.Shared; s != nil {
-		return s.Meta
-	}
-	return nil
-}
-
 // ended notes the end of a command, and goes on.
 func (o *operator) ended(r *client.CommandResult) {
 	place := o.commands[o.next-1].Tenant
@@ -201,8 +186,8 @@ func (o *operator) ended(r *client.CommandResult) {
 	case client.Acked:
 		outcome = history.Acked
 		if is, _ := commandKinds(o.commands[o.next-1].Kind); is.observe == observe.Create || is.observe == observe.Configure {
-			o.known[place] = o.at.Place.Tenant.Version
-			o.toldOf(&o.at.Place.Tenant)
+			o.known[place] = o.at.Config.Version
+			o.toldOf(&o.at.Config)
 		}
 	case client.Refused:
 		outcome = history.Refused
@@ -238,36 +223,8 @@ var operatorKinds = [...]Kind{history.Open: Deny, history.Acked: Ack, history.Re
 // Status reports how far the operator is.
 func (o *operator) Status(s *env.Status) { *s = env.Status{uint64(o.next), uint64(o.index)} }
 
-// tombstones notes which tenants are dropped by the contents of the disks, and their remains.
+// tombstones notes which tenants the control plane has ended, and their remains.
 func (r *Runner) tombstones() {
-	if r.run.Shared {
-		r.ended()
-		return
-	}
-	for i := range r.plan.Cluster.Nodes {
-		disk := r.world.Disk(env.ID(i))
-		catalog, err := core.DecodeCatalog(disk.Content("node"))
-		if err != nil {
-			continue // other judges look at the node's own reaction
-		}
-		names := disk.List("tenants")
-		for j := range r.plan.Cluster.Tenants {
-			id := r.plan.Cluster.Tenants[j].Config.ID
-			if !catalog.Dropped(id) {
-				continue
-			}
-			r.run.Tombstone(id)
-			for _, name := range names {
-				if name == id.String()+"/" {
-					r.run.Leftovers = append(r.run.Leftovers, observe.Leftover{Tenant: id, Path: fmt.Sprintf("tenants/%s on node %d", name, i)})
-				}
-			}
-		}
-	}
-}
-
-// ended notes which tenants the control plane has ended, and their remains.
-func (r *Runner) ended() {
 	plane, _ := r.plane()
 	for _, t := range plane.Dropped() {
 		r.run.Tombstone(t.Tenant)

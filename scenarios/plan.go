@@ -20,7 +20,7 @@ import (
 // Format and Version identify a plan file.
 const (
 	Format  = "tidalsim-plan"
-	Version = 1
+	Version = 2
 )
 
 // Plan is one run as data: the world with its faults, the cluster and the
@@ -40,18 +40,19 @@ type Plan struct {
 type Recorded = harness.Recorded
 
 // ClusterPlan is the topology. Processes 0..Nodes-1 are nodes, then come the
-// clients. Shard i has its one replica on node i.
+// clients.
 type ClusterPlan struct {
 	Nodes     int               `json:"nodes"`
 	Clients   int               `json:"clients"`
 	Tenants   []TenantPlan      `json:"tenants"`
 	Constants replica.Constants `json:"constants"`
-	// Shared, if not nil, makes shards replica groups under a control plane.
-	Shared *SharedPlan `json:"shared,omitempty"`
+	Topology
+	// Grouped is where plans of version 1 have the topology, if they have one.
+	Grouped *Topology `json:"shared,omitempty"`
 }
 
-// SharedPlan is the topology of shards that are replica groups.
-type SharedPlan struct {
+// Topology says where shards are, who decides about them, and how long nodes wait for each other.
+type Topology struct {
 	Meta    []env.ID              `json:"meta"`    // founding members of the meta log
 	Regions []tenant.Region       `json:"regions"` // by node
 	Shards  []control.ShardConfig `json:"shards"`
@@ -70,7 +71,7 @@ type TenantPlan struct {
 	// Slots is the number of the tenant's slots, all on that node; 0 means 1. The
 	// limits are those of each slot.
 	Slots int `json:"slots,omitempty"`
-	// Shards has the shard of each slot, if shards are shared.
+	// Shards has the shard of each slot.
 	Shards []lineage.Shard `json:"shards,omitempty"`
 }
 
@@ -93,7 +94,7 @@ type Workload struct {
 	TenantsEach int `json:"tenants_each,omitempty"`
 	// Reads at a session's level, and those that may be old, among the reads, in thousandths; the
 	// others are linearizable. Anywhere is the share of linearizable reads that do not go to the
-	// leader. Only of shared shards.
+	// leader.
 	SessionPermille  int64 `json:"session_permille,omitempty"`
 	BoundedPermille  int64 `json:"bounded_permille,omitempty"`
 	AnywherePermille int64 `json:"anywhere_permille,omitempty"`
@@ -103,7 +104,7 @@ type Workload struct {
 	// Storm, if not nil, turns the last clients into a storm.
 	Storm *Storm `json:"storm,omitempty"`
 	// Loyal, if not nil, lets the last clients ask the disrupted node, and no other node first.
-	// Only of shared shards, and without a storm.
+	// Only without a storm.
 	Loyal *Loyal `json:"loyal,omitempty"`
 	// Operators change tenants and their limits meanwhile. Their processes come
 	// behind the clients.
@@ -204,7 +205,21 @@ func DecodePlan(data []byte) (*Plan, error) {
 	if _, err := Find(p.Scenario); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlanFile, err)
 	}
+	if p.Version == 1 {
+		p.renew()
+	}
 	return p, p.Validate()
+}
+
+// renew turns a plan of version 1 into one of today. Where it names no topology, each node had the
+// only replica of one shard, and no control plane.
+func (p *Plan) renew() {
+	p.Version = Version
+	if t := p.Cluster.Grouped; t != nil {
+		p.Cluster.Topology, p.Cluster.Grouped = *t, nil
+		return
+	}
+	p.alone()
 }
 
 // Validate reports the first thing in the plan that cannot be run.
@@ -242,10 +257,10 @@ func (p *Plan) validateParts() error {
 	if err := p.validateOperators(); err != nil {
 		return err
 	}
+	if len(c.Regions) != c.Nodes || c.Silence < 1 || c.Slow < 1 || c.Replace < 1 {
+		return fmt.Errorf("%w: cluster: %d regions of %d nodes, patience %d, %d, %d ns; want one for each, at least 1", plan.ErrInvalid, len(c.Regions), c.Nodes, c.Silence, c.Slow, c.Replace)
+	}
 	for i, t := range c.Tenants {
-		if shared := p.Cluster.Shared; shared != nil && (len(shared.Regions) != c.Nodes || shared.Silence < 1 || shared.Slow < 1 || shared.Replace < 1) {
-			return fmt.Errorf("%w: cluster.shared: %d regions of %d nodes, patience %d, %d, %d ns; want one for each, at least 1", plan.ErrInvalid, len(shared.Regions), c.Nodes, shared.Silence, shared.Slow, shared.Replace)
-		}
 		if t.Slots < 0 || t.Slots > maxSlots {
 			return fmt.Errorf("%w: cluster.tenants[%d].slots is %d, want 0..%d", plan.ErrInvalid, i, t.Slots, maxSlots)
 		}
@@ -288,8 +303,8 @@ func (p *Plan) validateLoyal() error {
 	l := p.Workload.Loyal
 	switch {
 	case l == nil:
-	case p.Cluster.Shared == nil || p.Workload.Storm != nil:
-		return fmt.Errorf("%w: workload.loyal: there are no shared shards, or there is a storm", plan.ErrInvalid)
+	case p.Workload.Storm != nil:
+		return fmt.Errorf("%w: workload.loyal: there is a storm too", plan.ErrInvalid)
 	case l.Clients < 1 || l.Clients >= p.Cluster.Clients, l.Reads < 0 || l.Reads > maxOperations:
 		return fmt.Errorf("%w: workload.loyal: %d clients of %d, %d reads; one other client must be left, want 0..%d reads", plan.ErrInvalid, l.Clients, p.Cluster.Clients, l.Reads, maxOperations)
 	case l.Every < 1 || l.Every > plan.MaxDuration, l.Around < 0 || l.Around > plan.MaxDuration, l.BoundedPermille < 0 || l.BoundedPermille > 1000:
@@ -301,22 +316,15 @@ func (p *Plan) validateLoyal() error {
 // cluster returns the configuration that nodes and clients share; all is with the
 // tenants that are not there at first.
 func (p *Plan) cluster(all bool) *core.Cluster {
-	c := &core.Cluster{Constants: p.Cluster.Constants, Map: placement.Map{Placements: make([]placement.Entry, 0, len(p.Cluster.Tenants))}, Founding: p.founding()}
-	if p.Cluster.Shared != nil {
-		c.Shared = p.shared(all)
-		c.PlaceShared()
-		c.Index()
-		return c
+	s := &p.Cluster.Topology
+	c := &core.Cluster{
+		Map:       placement.Map{Placements: make([]placement.Entry, 0, len(p.Cluster.Tenants))},
+		Constants: p.Cluster.Constants, ID: clusterID, Control: p.founding(all), Pace: core.DefaultPace,
 	}
-	for i := range p.Cluster.Tenants {
-		if t := &p.Cluster.Tenants[i]; all || !t.Created {
-			for slot := range max(1, t.Slots) {
-				place := p.placement(t)
-				place.Slot = lineage.Slot(slot)
-				c.Placements = append(c.Placements, place)
-			}
-		}
-	}
+	c.Patience.Silence, c.Patience.Replace = env.Duration(s.Silence), env.Duration(s.Replace)
+	c.Group.Silence, c.Group.Slow = env.Duration(s.Silence), env.Duration(s.Slow)
+	c.Patience.Slow = env.Duration(s.Slow)
+	c.Place()
 	c.Index()
 	return c
 }
@@ -330,13 +338,10 @@ func (p *Plan) founded(all *core.Cluster) *core.Cluster {
 	return all
 }
 
-// shared returns the founding configuration of shards that are shared; all is with the
-// tenants that are not there at first.
-func (p *Plan) shared(all bool) *core.Shared {
-	s, shared := p.Cluster.Shared, core.DefaultShared
-	shared.Patience.Silence, shared.Patience.Replace = env.Duration(s.Silence), env.Duration(s.Replace)
-	shared.Group.Silence, shared.Group.Slow = env.Duration(s.Silence), env.Duration(s.Slow)
-	shared.Patience.Slow = env.Duration(s.Slow)
+// founding returns the founding configuration of the control plane; all is with the tenants that are
+// not there at first.
+func (p *Plan) founding(all bool) *control.Cluster {
+	s := &p.Cluster.Topology
 	f := &control.Cluster{Meta: s.Meta, Shards: s.Shards}
 	for i, region := range s.Regions {
 		f.Nodes = append(f.Nodes, control.NodeConfig{ID: env.ID(i), Region: region, Directory: p.directory(env.ID(i))})
@@ -348,8 +353,7 @@ func (p *Plan) shared(all bool) *core.Shared {
 		}
 		f.Tenants = append(f.Tenants, control.TenantConfig{Config: t.Config, Shards: t.Shards})
 	}
-	shared.Control = f
-	return &shared
+	return f
 }
 
 // clusterID is the number of every cluster in a plan.
@@ -358,20 +362,6 @@ const clusterID = 1
 // directory returns the data directory that a node is founded in.
 func (p *Plan) directory(id env.ID) env.Nonce {
 	return env.Nonce{A: chance.Hash(uint64(p.World.Seed), chance.Draw, uint64(id), env.Key{Kind: 1}), B: uint64(id)}
-}
-
-// founding returns the founding file of a cluster.
-func (p *Plan) founding() *core.Founding {
-	f := &core.Founding{ID: clusterID}
-	for id := range env.ID(p.Cluster.Nodes) {
-		f.Nodes = append(f.Nodes, core.Founder{Node: id, Directory: p.directory(id)})
-	}
-	return f
-}
-
-// placement says where a tenant's first slot lives.
-func (p *Plan) placement(t *TenantPlan) placement.Entry {
-	return placement.Entry{Tenant: t.Config, Epoch: 1, Shard: lineage.Shard(t.Node), Node: t.Node}
 }
 
 // drift bounds how much faster than true time a node's clock ever runs, in parts per million: rho

@@ -70,7 +70,7 @@ type Result struct {
 	History *history.History
 	Story   []Told          // with Options.Story
 	Leads   []Leads         // with Options.Story: the announced configurations, in order
-	Health  []byte          // with Options.Health: JSON; nil if no node coordinated, or shards are not shared
+	Health  []byte          // with Options.Health: JSON; nil if no node coordinated
 	Dumps   []core.SlotDump // with Options.Story: the slots of the nodes that are up
 }
 
@@ -122,22 +122,18 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.run.Reset()
 	r.history.Reset()
 	r.run.History = &r.history
-	r.run.DriftPPM, r.run.SlowPPM, r.run.Shared = p.drift(), p.slowness(), p.Cluster.Shared != nil
-	if s := p.Cluster.Shared; s != nil {
-		for _, region := range s.Regions {
-			r.run.Residency.Place(region)
-		}
-		a := &r.run.Availability
-		a.Silence, a.Slow, a.Stall = s.Silence, s.Slow, int64(r.cluster.Shared.Meta.Stall)
-		for i := range s.Shards {
-			n := len(s.Shards[i].Replicas)
-			a.Sets = append(a.Sets, observe.Set{Shard: s.Shards[i].ID, Size: n, Min: min(2, n)})
-		}
+	r.run.DriftPPM, r.run.SlowPPM = p.drift(), p.slowness()
+	s, a := &p.Cluster.Topology, &r.run.Availability
+	for _, region := range s.Regions {
+		r.run.Residency.Place(region)
+	}
+	a.Silence, a.Slow, a.Stall = s.Silence, s.Slow, int64(r.cluster.Meta.Stall)
+	for i := range s.Shards {
+		n := len(s.Shards[i].Replicas)
+		a.Sets = append(a.Sets, observe.Set{Shard: s.Shards[i].ID, Size: n, Min: min(2, n)})
 	}
 	for _, t := range p.Cluster.Tenants {
-		if r.run.Shared {
-			r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
-		}
+		r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {
 			r.run.Founded = append(r.run.Founded, t.Config.ID)
@@ -154,19 +150,16 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	r.observer.residency.changes = p.changesResidency()
 	r.left = p.total()
 	r.asking.due = math.MaxInt64
-	if r.founded.Shared != nil {
-		r.asking.reset(uint64(p.World.Seed), p.Cluster.Nodes)
-		plane, _ := r.plane() // as it is founded
-		for i := range plane.Shards() {
-			r.observer.leaves(&plane.Shards()[i])
-		}
-		for i := range plane.Tenants() {
-			r.observer.tellsTenant(&plane.Tenants()[i])
-		}
+	r.asking.reset(uint64(p.World.Seed), p.Cluster.Nodes)
+	plane, _ := r.plane() // as it is founded
+	for i := range plane.Shards() {
+		r.observer.leaves(&plane.Shards()[i])
 	}
-	r.budget = budget{world: r.world, run: &r.run, rots: r.observer.rots, unlimited: o.Unlimited}
-	if r.founded.Shared != nil {
-		r.budget.shared, r.budget.older = r.observer.maySpare, r.observer.mayAge
+	for i := range plane.Tenants() {
+		r.observer.tellsTenant(&plane.Tenants()[i])
+	}
+	r.budget = budget{
+		world: r.world, run: &r.run, rots: r.observer.rots, unlimited: o.Unlimited, spare: r.observer.maySpare, older: r.observer.mayAge,
 	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Poison: !o.Lenient, Record: o.Record, Trace: o.Trace || o.Story,
@@ -185,12 +178,9 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 	return r.live(), nil
 }
 
-// view is the observer's knowledge of replica groups, nil if there are none.
-func (r *Runner) view() *sharedView {
-	if r.founded.Shared == nil {
-		return nil
-	}
-	v := &sharedView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Shared.Control.Meta, lives: r.lives, metaAsked: make([]int64, r.plan.Cluster.Nodes)}
+// view is the observer's knowledge of replica groups.
+func (r *Runner) view() *groupsView {
+	v := &groupsView{plane: r.plane, quorums: r.metaQuorums, meta: r.founded.Control.Meta, lives: r.lives, metaAsked: make([]int64, r.plan.Cluster.Nodes)}
 	for i := range r.cluster.Placements {
 		p := &r.cluster.Placements[i]
 		v.place(p.Tenant.ID, p.Slot, p.Shard)
@@ -202,11 +192,11 @@ func (r *Runner) view() *sharedView {
 // plane returns the control plane as it is, or was, where most of the meta log has been applied:
 // decisions stand even if every node that knows them is down for a while.
 func (r *Runner) plane() (*control.Plane, metalog.Position) {
-	for _, member := range r.founded.Shared.Control.Meta { // only members of the meta log have one
+	for _, member := range r.founded.Control.Meta { // only members of the meta log have one
 		r.knows(r.lives[member])
 	}
 	if r.newest == nil {
-		r.newest = control.New(r.founded.Shared.Control)
+		r.newest = control.New(r.founded.Control)
 	}
 	return r.newest, r.applied
 }
@@ -221,7 +211,7 @@ func (r *Runner) metaQuorums() [][]metalog.MemberID {
 		}
 	}
 	var founders []metalog.MemberID
-	for _, address := range r.founded.Shared.Control.Meta {
+	for _, address := range r.founded.Control.Meta {
 		founders = append(founders, metalog.Founder(address))
 	}
 	return [][]metalog.MemberID{founders}
@@ -237,11 +227,9 @@ func (r *Runner) damaged(id env.ID, path string) {
 
 // wiped is called with the node that loses its disk, and whether an older copy takes its place.
 func (r *Runner) wiped(id env.ID, restored bool) {
-	if r.founded.Shared != nil {
-		r.observer.diskLost(id)
-		if restored {
-			r.observer.ages(id)
-		}
+	r.observer.diskLost(id)
+	if restored {
+		r.observer.ages(id)
 	}
 }
 
@@ -332,9 +320,7 @@ func (r *Runner) programs() []sim.Program {
 }
 
 func (r *Runner) newNode(e env.Env) env.Machine {
-	if r.founded.Shared != nil {
-		r.asking.envs[e.Self()] = e
-	}
+	r.asking.envs[e.Self()] = e
 	if r.options.Decorate != nil {
 		e = r.options.Decorate(e)
 	}
@@ -375,9 +361,6 @@ func (r *Runner) done() bool {
 
 // healthNow returns the coordinator's report on the cluster; nil if no node coordinates.
 func (r *Runner) healthNow() []byte {
-	if r.founded.Shared == nil {
-		return nil
-	}
 	var h health.Cluster
 	for i := range r.plan.Cluster.Nodes {
 		n := r.node(i)
@@ -394,9 +377,6 @@ func (r *Runner) healthNow() []byte {
 // sharesSettled reports whether every slot holds its grant, and the whole limits are granted:
 // nothing is on its way from one slot to another.
 func (r *Runner) sharesSettled() bool {
-	if r.founded.Shared == nil {
-		return true
-	}
 	plane, _ := r.plane()
 	if at := plane.Index(); at != r.looked {
 		r.looked, r.moving = at, slices.ContainsFunc(plane.Tenants(), func(t control.Tenant) bool {
@@ -407,17 +387,14 @@ func (r *Runner) sharesSettled() bool {
 }
 
 func (r *Runner) allSettled() bool {
-	newest := uint64(0)
-	if r.founded.Shared != nil {
-		plane, _ := r.plane()
-		newest = plane.Index()
-	}
+	plane, _ := r.plane()
+	newest := plane.Index()
 	for i := range r.plan.Cluster.Nodes {
 		if n := r.node(i); n == nil || !n.Settled() || n.Told() < newest {
 			return false
 		}
 	}
-	return r.founded.Shared == nil || r.setsNameTheLiving()
+	return r.setsNameTheLiving()
 }
 
 // setsNameTheLiving reports whether every set names the incarnations of nodes that run now. If a
@@ -465,7 +442,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 			dump := r.run.AddDump(d.Tenant, d.Slot, d.Position)
 			dump.Node = uint32(i)
 			// A rotted log may have a damaged part that no node has read since.
-			if r.run.Shared && r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 {
+			if r.observer.harmTo(env.ID(i), d.Tenant, d.Slot)&observe.Rotted == 0 {
 				retain(&r.run, r.world.Disk(env.ID(i)), dump.Node, d.Tenant, d.Slot)
 			}
 			dump.Counts = observe.Counts{Known: true, Live: d.Live, Bytes: d.Bytes, Limits: d.Limits}
@@ -479,7 +456,7 @@ func (r *Runner) collect(outcome sim.Outcome) {
 	if !outcome.Done && r.left > 0 {
 		r.stall("%d operations have not ended", r.left)
 	}
-	if !outcome.Done && r.run.Shared && len(r.run.Stalls)+len(r.run.Stops) == 0 {
+	if !outcome.Done && len(r.run.Stalls)+len(r.run.Stops) == 0 {
 		r.unsettled()
 	}
 }
@@ -516,10 +493,7 @@ func (r *Runner) causes() {
 // outages notes the disruptions that had an effect, and their consequences. Lasting ones end when
 // the calm part begins.
 func (r *Runner) outages(calmAt int64) {
-	shared, a := r.plan.Cluster.Shared, &r.run.Availability
-	if shared == nil {
-		return
-	}
+	a := &r.run.Availability
 	for i := range r.plan.World.Disruptions {
 		d := &r.plan.World.Disruptions[i]
 		from, to, struck := r.world.Struck(i)
@@ -540,7 +514,7 @@ func (r *Runner) outages(calmAt int64) {
 		}
 		// The member of the meta log there is outdated: it stops until an operator removes its
 		// directory, and no operator of these runs does.
-		outage.Away = d.Kind == plan.Restore && slices.Contains(shared.Meta, env.ID(d.Process))
+		outage.Away = d.Kind == plan.Restore && slices.Contains(r.plan.Cluster.Meta, env.ID(d.Process))
 		outage.Still = d.Kind == plan.Stall && d.Files == ""
 		outage.Partial = r.isPartial(d)
 		switch d.Kind {
@@ -591,7 +565,7 @@ func (r *Runner) firstWaiting(shard lineage.Shard, until int64) int64 {
 	for i := range r.history.Ops {
 		op := &r.history.Ops[i]
 		waited := op.InvokeAt <= until && (op.ReturnAt >= until || op.ReturnAt == 0) && op.ReturnAt != op.InvokeAt
-		if waited && op.Kind.Changes() && slices.Contains(r.run.Founded, op.Tenant) && !r.run.MayBeDropped(op.Tenant) && r.observer.shared.shardOf(op.Tenant, op.Slot) == shard {
+		if waited && op.Kind.Changes() && slices.Contains(r.run.Founded, op.Tenant) && !r.run.MayBeDropped(op.Tenant) && r.observer.groups.shardOf(op.Tenant, op.Slot) == shard {
 			first = min(first, op.InvokeAt)
 		}
 	}
@@ -622,9 +596,9 @@ func (r *Runner) describe(result *Result, outcome sim.Outcome) {
 	}
 	result.Operations = len(r.history.Ops)
 	for i := range r.history.Ops {
-		if op := &r.history.Ops[i]; r.run.Shared && op.Kind == history.Read && op.Outcome == history.Acked {
+		if op := &r.history.Ops[i]; op.Kind == history.Read && op.Outcome == history.Acked {
 			result.Queries = append(result.Queries, op.ReturnAt-op.InvokeAt)
-		} else if r.run.Shared && op.Kind == history.Read && op.Outcome != history.Open {
+		} else if op.Kind == history.Read && op.Outcome != history.Open {
 			result.Unanswered++
 		}
 		switch r.history.Ops[i].Outcome {

@@ -100,5 +100,8 @@ func (s *Scenario) Plan(seed plan.Seed) *Plan {
 	p := &Plan{Format: Format, Version: Version, Scenario: s.Name}
 	p.World.Seed = seed
 	s.draw(newDraw(s.Name, seed), p)
+	if len(p.Cluster.Shards) == 0 {
+		p.alone()
+	}
 	return p
 }

@@ -46,7 +46,7 @@ func (p *Plan) Copy() *Plan {
 		t := &q.Cluster.Tenants[i]
 		t.Shards = slices.Clone(t.Shards)
 	}
-	q.Cluster.Shared = p.Cluster.Shared.copy()
+	q.Cluster.Topology = p.Cluster.Topology.copy()
 	q.Workload.Skip = slices.Clone(p.Workload.Skip)
 	if p.Workload.Loyal != nil {
 		loyal := *p.Workload.Loyal
@@ -67,14 +67,11 @@ func (p *Plan) Copy() *Plan {
 	return &q
 }
 
-func (s *SharedPlan) copy() *SharedPlan {
-	if s == nil {
-		return nil
-	}
+func (s *Topology) copy() Topology {
 	c := *s
 	c.Meta, c.Regions, c.Shards = slices.Clone(s.Meta), slices.Clone(s.Regions), slices.Clone(s.Shards)
 	for i := range c.Shards {
 		c.Shards[i].Replicas = slices.Clone(c.Shards[i].Replicas)
 	}
-	return &c
+	return c
 }

@@ -37,7 +37,7 @@ func (d *draw) portions(p *Plan) {
 
 // share makes replica groups of so many nodes each.
 func (d *draw) share(p *Plan, replicas int) {
-	s := &SharedPlan{Silence: int64(300 * env.Millisecond), Replace: 5 * second, Slow: int64(600 * env.Millisecond)}
+	s := &Topology{Silence: int64(300 * env.Millisecond), Replace: 5 * second, Slow: int64(600 * env.Millisecond)}
 	for i := range p.Cluster.Nodes {
 		s.Regions = append(s.Regions, "home")
 		if i < 3 || p.Cluster.Nodes >= 5 && i < 5 && d.oneIn(3, "five members", 0) {
@@ -66,7 +66,7 @@ func (d *draw) share(p *Plan, replicas int) {
 		}
 		t.Node = s.Shards[i%3].Replicas[0]
 	}
-	p.Cluster.Shared = s
+	p.Cluster.Topology = *s
 }
 
 // sharedSmoke is the least that a change must not break of replica groups.
@@ -77,4 +77,26 @@ var sharedSmoke = &Scenario{
 		d.replicated(p, 3)
 		p.World.Disruptions = []plan.Disruption{}
 	},
+}
+
+// alone makes shards with one replica each: shard i is on node i. The control plane is on node 0.
+func (p *Plan) alone() {
+	s := &Topology{Silence: int64(300 * env.Millisecond), Replace: 5 * second, Slow: int64(600 * env.Millisecond)}
+	s.Meta = []env.ID{0}
+	for i := range p.Cluster.Nodes {
+		id := env.ID(i)
+		s.Regions = append(s.Regions, "home")
+		s.Shards = append(s.Shards, control.ShardConfig{ID: lineage.Shard(i), Region: "home", Replicas: []env.ID{id}})
+	}
+	for i := range p.Cluster.Tenants {
+		t := &p.Cluster.Tenants[i]
+		t.Slots = max(1, t.Slots)
+		if l := &t.Config.Limits; l.Burst > 0 {
+			l.Burst = max(l.Burst, uint64(t.Slots)) // less than one operation for a slot is refused
+		}
+		for range t.Slots {
+			t.Shards = append(t.Shards, lineage.Shard(t.Node))
+		}
+	}
+	p.Cluster.Topology = *s
 }

@@ -148,7 +148,7 @@ var sharedLifecycle = &Scenario{
 // shard, if one of them coordinates the drop. The leader hears of the drop late, and of nothing
 // else that would keep it from serving.
 func (d *draw) unheard(p *Plan) {
-	commands, shared := p.Workload.Operators[0].Commands, p.Cluster.Shared
+	commands, shared := p.Workload.Operators[0].Commands, &p.Cluster.Topology
 	i := slices.IndexFunc(commands, func(c CommandPlan) bool { return c.Kind == "drop" })
 	if i < 0 {
 		return
@@ -173,9 +173,9 @@ func (d *draw) founders(p *Plan) {
 	for i := range int(d.between("more tenants", 0, 1, 3)) {
 		t := TenantPlan{Config: tenant.Config{ID: tenant.ID(3 + i), Version: 1, Limits: d.generous("first limits", i)}, Created: true, Slots: int(d.between("slots of new", i, 1, 3))}
 		for slot := range t.Slots {
-			t.Shards = append(t.Shards, lineage.Shard((i+slot)%len(p.Cluster.Shared.Shards)))
+			t.Shards = append(t.Shards, lineage.Shard((i+slot)%len(p.Cluster.Shards)))
 		}
-		t.Node = p.Cluster.Shared.Shards[t.Shards[0]].Replicas[0]
+		t.Node = p.Cluster.Shards[t.Shards[0]].Replicas[0]
 		p.Cluster.Tenants = append(p.Cluster.Tenants, t)
 	}
 }

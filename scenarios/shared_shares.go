@@ -52,7 +52,7 @@ var sharesUnderFire = &Scenario{
 // shares gives tenants several slots and tight limits. The first is never in need, so that
 // a seed has enough to show.
 func (d *draw) shares(p *Plan) {
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	for i := range p.Cluster.Tenants {
 		t := &p.Cluster.Tenants[i]
 		t.Slots = int(d.between("several slots", i, 2, 4))

@@ -211,7 +211,7 @@ var rejoin = &Scenario{
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 2)))
 		p.World.Rates = crashRates(d)
-		p.Cluster.Shared.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
+		p.Cluster.Replace = d.log("replaced after", 0, 500*millisecond, 4*second)
 		c := &p.Cluster.Constants
 		c.SnapshotEvery, c.SegmentSize = d.log("snapshots", 0, 1024, 8192), d.log("segments", 0, 512, 2048)
 		for i := range int(d.between("absences", 0, 1, 2)) {
@@ -286,7 +286,7 @@ var regionOutage = &Scenario{
 			p.World.Disruptions = append(p.World.Disruptions, f)
 		}
 		if d.oneIn(2, "one for long", 0) { // its replacement would have to be in the other region
-			p.Cluster.Shared.Replace = d.log("replaced after", 0, 400*millisecond, second)
+			p.Cluster.Replace = d.log("replaced after", 0, 400*millisecond, second)
 			p.World.Disruptions = append(p.World.Disruptions, plan.Disruption{
 				Kind: plan.Power, Process: uint32(1-region)*3 + uint32(d.between("one", 0, 0, 2)),
 				When: d.amid(p, "one", 0), For: d.between("one gone", 0, 1500*millisecond, 4*second),
@@ -297,7 +297,7 @@ var regionOutage = &Scenario{
 
 // regions puts three nodes into each of two regions, and every shard into one.
 func (d *draw) regions(p *Plan) {
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	names := []tenant.Region{"east", "west"}
 	for i := range s.Regions {
 		s.Regions[i] = names[i/3]
@@ -334,7 +334,7 @@ var controlChurn = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 5)
-		members := p.Cluster.Shared.Meta
+		members := p.Cluster.Meta
 		for i := range int(d.between("churns", 0, 2, 6)) {
 			f := plan.Disruption{
 				Kind: plan.Power, Process: uint32(members[d.between("member", i, 0, int64(len(members)-1))]), Peer: 0,
@@ -370,7 +370,7 @@ var underFire = &Scenario{
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.unhurried(p, 3+int(d.between("more nodes", 0, 0, 1)))
-		s := p.Cluster.Shared
+		s := &p.Cluster.Topology
 		s.Silence, s.Slow = d.log("silence", 0, 100*millisecond, 400*millisecond), d.log("slow", 0, 100*millisecond, 400*millisecond)
 		p.World.Rates[chance.NetLoss] = d.swarm(chance.NetLoss, 1000, 32_000)
 		for i := range int(d.between("absences", 0, 3, 8)) {

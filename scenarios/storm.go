@@ -33,7 +33,7 @@ var storm = &Scenario{
 
 // tight draws small capacities and short patience.
 func (d *draw) tight(p *Plan) {
-	c, s := &p.Cluster.Constants, p.Cluster.Shared
+	c, s := &p.Cluster.Constants, &p.Cluster.Topology
 	if d.oneIn(2, "tight files", 0) {
 		c.SnapshotEvery, c.SegmentSize = d.log("tight snapshots", 0, 1024, 8192), d.log("tight segments", 0, 512, 2048)
 	}
@@ -175,7 +175,7 @@ func (d *draw) draining(p *Plan, i int) {
 		{Kind: "drain", Node: node, Think: at},
 		{Kind: "undrain", Node: node, Think: d.log("drained for", i, millisecond, 512*millisecond)},
 	}})
-	if !d.oneIn(3, "loss amid a drain", i) || len(p.Cluster.Shared.Shards[0].Replicas) == 1 {
+	if !d.oneIn(3, "loss amid a drain", i) || len(p.Cluster.Shards[0].Replicas) == 1 {
 		return
 	}
 	next := int(d.between("loses amid a drain", i, 0, 1))

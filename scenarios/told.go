@@ -96,7 +96,7 @@ func (o *observer) told(by env.ID, c *health.Cluster) {
 		return
 	}
 	t.By, t.At, t.Boot = o.process(by), o.world.Time(), o.health.since[by]
-	t.Member = slices.Contains(o.shared.meta, by)
+	t.Member = slices.Contains(o.groups.meta, by)
 	t.Coordinator, t.Index, t.Age, t.Watched = figure(c.Coordinator), figure(c.Index), figure(c.AgeMs), figure(c.WatchedMs)
 	for i := range c.Nodes {
 		o.toldNode(t, &c.Nodes[i])
@@ -141,7 +141,7 @@ func (o *observer) toldShard(t *observe.Telling, s *health.Shard) {
 	for _, m := range s.InSync {
 		x.InSync = append(x.InSync, processOfMember(control.Member(m)))
 	}
-	plane, _ := o.shared.plane()
+	plane, _ := o.groups.plane()
 	x.Version = s.Version.Value
 	x.Newest = s.Version.Known && plane.Shard(s.ID).Version == s.Version.Value
 	x.Age, x.Entities, x.Bytes = figure(s.AgeMs), figure(s.Entities), figure(s.LogicalBytes)

@@ -86,8 +86,6 @@ type Run struct {
 	States     States
 	Openings   LogDamage // the logs that nodes opened, as they found them
 
-	// Shared says that shards are replica groups. The fields below are about them.
-	Shared bool
 	Copies Copies
 	Claims Claims
 	InSync InSync
@@ -107,7 +105,7 @@ type Run struct {
 	lifecycle // of tenants
 
 	damaged []slotID
-	rotted  []slotID // of replica groups: a copy was damaged
+	rotted  []slotID // a copy was damaged
 	latest  *Log     // that was asked for last; nil: none
 }
 
@@ -125,7 +123,6 @@ func (r *Run) Reset() {
 	r.Refusals.reset()
 	r.States.reset()
 	r.Openings.reset()
-	r.Shared = false
 	r.Copies.reset()
 	r.Claims.reset()
 	r.InSync.reset()

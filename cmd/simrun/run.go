@@ -121,8 +121,6 @@ func writeHealth(o *campaign.Options, file string) error {
 	switch {
 	case err != nil:
 		return err
-	case p.Cluster.Shared == nil:
-		return fmt.Errorf("--health: %w: shards of scenario %s are not shared, so nobody knows the cluster's health; want one like shared-smoke", campaign.ErrUsage, first.Name)
 	case got.Health == nil:
 		return fmt.Errorf("--health: nobody coordinates the cluster of %s:%s when its disruptive part ends; choose another seed", first.Name, o.Seeds[0].First)
 	}

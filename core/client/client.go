@@ -30,12 +30,12 @@ const (
 
 // Result is the end of one call.
 type Result struct {
-	Call    uint64 // as Write, Put, Delete and Read returned it
+	Call    uint64 // as Write, Put, Delete and Query returned it
 	Outcome Outcome
 	Code    wire.Code        // why it was refused
 	Seq     lineage.Seq      // acked: of its record; of a read: last record of the slot folded
 	From    env.ID           // acked: the node that answered
-	State   signal.State     // Read acked
+	State   signal.State     // Query acked
 	Op      signal.Operation // Write, Put, Delete: its identity; Session 0 if it was never sent
 }
 
@@ -105,7 +105,7 @@ type session struct {
 // call is a request under way.
 type call struct {
 	id       uint64
-	kind     wire.Kind // Write, Put, Delete, Read, Query, OpenSession
+	kind     wire.Kind // Write, Put, Delete, Query, OpenSession
 	place    *placement.Entry
 	signal   signal.Signal    // of a Write; else the entity only
 	op       signal.Operation // of a change: once it was sent
@@ -141,12 +141,7 @@ func (c *Client) Delete(id tenant.ID, e signal.Entity) (uint64, bool) {
 	return c.ask(id, wire.Delete, signal.Signal{Entity: e})
 }
 
-// Read asks for the state of an entity, linearizably.
-func (c *Client) Read(id tenant.ID, e signal.Entity) (uint64, bool) {
-	return c.ask(id, wire.Read, signal.Signal{Entity: e})
-}
-
-// Query asks for the state of an entity at a level, of any replica of a shared shard.
+// Query asks for the state of an entity at a level.
 func (c *Client) Query(id tenant.ID, e signal.Entity, q Query) (uint64, bool) {
 	place := c.route(id, e)
 	if place == nil {
@@ -263,14 +258,14 @@ func (c *Client) message(from env.ID, m *wire.Message) {
 		}
 	case wire.SessionOpen:
 		c.sessionOpen(m)
-	case wire.Ack, wire.AckAt:
+	case wire.Ack:
 		if i := c.findChange(m); i >= 0 {
 			c.saw(c.calls[i].place, m)
 			r := c.finish(i)
 			r.Outcome, r.Seq, r.From = Acked, m.Seq, from
 		}
-	case wire.State, wire.StateAt:
-		if i := c.find(m.Request); i >= 0 && (c.calls[i].kind == wire.Read || c.calls[i].kind == wire.Query) {
+	case wire.State:
+		if i := c.find(m.Request); i >= 0 && c.calls[i].kind == wire.Query {
 			c.saw(c.calls[i].place, m)
 			r := c.finish(i)
 			r.Outcome, r.Seq, r.State, r.From = Acked, m.Seq, m.State, from
@@ -341,7 +336,7 @@ func (c *Client) refusal(m *wire.Message) {
 		}
 	}
 	switch {
-	case c.places.Grouped() && c.redirected(i, m):
+	case c.redirected(i, m):
 	case m.Code.Again():
 		attempts := k.attempts
 		if c.insists(k) {

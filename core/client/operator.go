@@ -7,39 +7,9 @@ import (
 	"github.com/tidaldb/tidalsim/core/assert"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
-	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
-
-// Command is what an operator wants: of the node that hosts, or is to host, a tenant's
-// slot; or, of kind wire.Control, of the control plane of a cluster.
-type Command struct {
-	Kind  wire.Kind       // Configure, Create, Drop or Control
-	Place placement.Entry // Configure: its Tenant has the new version and limits
-	// Base is the version of the configuration in force, as the operator knows it.
-	// Of a Drop, 0 is any; a Create has none.
-	Base uint64
-	// Control is the command that the control plane carries out: of the kinds CreateTenant,
-	// Configure, DropTenant, Drain, Undrain and AcceptLoss.
-	Control control.Command
-}
-
-// String names the command for errors.
-func (c *Command) String() string {
-	if c.Kind == wire.Control {
-		return c.Control.String()
-	}
-	return fmt.Sprintf("%s of tenant %s on node %d", c.Kind, c.Place.Tenant.ID, c.Place.Node)
-}
-
-// subject returns the tenant that the command is about, and the version that it counts on.
-func (c *Command) subject() (tenant.ID, uint64) {
-	if c.Kind == wire.Control {
-		return c.Control.Subject(), c.Control.Base
-	}
-	return c.Place.Tenant.ID, c.Base
-}
 
 // CommandResult is how a command ended.
 type CommandResult struct {
@@ -50,32 +20,31 @@ type CommandResult struct {
 
 // Err says why the command was refused, nil if it was not: a *tenant.ConfigError
 // with the field's path for an invalid configuration.
-func (r *CommandResult) Err(c *Command) error {
-	id, base := c.subject()
+func (r *CommandResult) Err(c *control.Command) error {
 	switch {
 	case r.Outcome != Refused:
 		return nil
 	case r.Code == wire.InvalidConfig && r.Facts.BadField.Field > 0:
-		return tenant.FieldError(id, r.Facts.BadField.Field, r.Facts.BadField.Value)
+		return tenant.FieldError(c.Subject(), r.Facts.BadField.Field, r.Facts.BadField.Value)
 	case r.Code == wire.VersionConflict:
-		return fmt.Errorf("%s: %s: version %d is in force, want %d: %s", c, r.Code, r.Facts.Outdated.Version, base, r.Code.Advice())
+		return fmt.Errorf("%s: %s: version %d is in force, want %d: %s", c, r.Code, r.Facts.Outdated.Version, c.Base, r.Code.Advice())
 	}
 	return fmt.Errorf("%s: %s: %s", c, r.Code, r.Code.Advice())
 }
 
-// Operator sends commands to nodes, one after the other, and repeats each until it
-// is answered. Every command has a connection of its own, so that a copy of an
+// Operator sends commands to the coordinator, one after the other, and repeats each until it is
+// answered: commands of the kinds CreateTenant, Configure, DropTenant, Drain, Undrain and
+// AcceptLoss. Every command has a connection of its own, so that a copy of an
 // earlier one that the network delivers late is never taken. It uses timer 0.
 type Operator struct {
 	env      env.Env
 	patience Patience
 	nodes    []env.ID // that may lead the control plane
-	steers   env.ID   // the one of them that the operator believes to lead it
 	hops     int      // from one to another without a pause
 
 	busy     bool
-	command  Command
-	node     env.ID // that the command is sent to
+	command  control.Command
+	node     env.ID // the one of nodes that the operator believes to lead it
 	request  uint64 // of the command
 	nonce    uint64 // of the connection
 	conn     uint64 // 0: not connected
@@ -100,9 +69,7 @@ func NewOperator(e env.Env, p Patience, nodes ...env.ID) *Operator {
 	// connection, so that half of the numbers are left to count up.
 	first := e.Nonce().A
 	o := &Operator{env: e, patience: p, nodes: nodes, request: first, nonce: first, frame: first >> 1}
-	if len(nodes) > 0 {
-		o.steers = nodes[0]
-	}
+	o.node = nodes[0]
 	return o
 }
 
@@ -110,14 +77,10 @@ func NewOperator(e env.Env, p Patience, nodes ...env.ID) *Operator {
 func (o *Operator) Busy() bool { return o.busy }
 
 // Begin sends a command. None may be under way.
-func (o *Operator) Begin(c Command) {
-	assert.That(!o.busy, "operator: a %s is under way, and a %s begins", o.command.Kind, c.Kind)
+func (o *Operator) Begin(c control.Command) {
+	assert.That(!o.busy, "operator: %s is under way, and %s begins", &o.command, &c)
 	o.busy, o.command, o.result = true, c, CommandResult{}
-	o.node, o.tail = c.Place.Node, nil
-	if c.Kind == wire.Control {
-		assert.That(len(o.nodes) > 0, "operator: %s, and no node is known to ask", &c)
-		o.node, o.tail = o.steers, c.Control.Append(nil)
-	}
+	o.tail = c.Append(nil)
 	o.request++
 	o.frames, o.hops = o.frames[:0], 0
 	o.deadline = o.env.Now().Add(o.patience.Deadline)
@@ -156,7 +119,7 @@ func (o *Operator) message(m *wire.Message) {
 		o.transmit()
 	case m.Kind == wire.Reset && m.Conn == o.conn && o.conn != 0:
 		o.connect()
-	case m.Kind == wire.Done && m.Request == o.request && m.Command == o.command.Kind:
+	case m.Kind == wire.Done && m.Request == o.request:
 		o.end(Acked)
 	case m.Kind == wire.Refusal && slices.Contains(o.frames, m.Frame):
 		o.refusal(m)
@@ -171,7 +134,7 @@ func (o *Operator) refusal(m *wire.Message) {
 	}
 	o.result.Code, o.result.Facts = m.Code, m.Facts
 	switch {
-	case m.Code == wire.Moved && o.command.Kind == wire.Control:
+	case m.Code == wire.Moved:
 		o.redirected(m.NotLeader)
 	case m.Code.Again():
 		o.due = o.env.Now().Add(o.backoff())
@@ -198,7 +161,7 @@ func (o *Operator) redirected(to wire.NotLeader) {
 
 // ask turns to a node, over a new connection.
 func (o *Operator) ask(node env.ID) {
-	o.node, o.steers = node, node
+	o.node = node
 	o.nonce = max(o.nonce+1, 1)
 	o.conn, o.attempts, o.silent = 0, 0, 0
 }
@@ -226,7 +189,7 @@ func (o *Operator) timeout() {
 	case o.deadline <= now:
 		o.end(Unknown)
 	case o.due > now:
-	case o.command.Kind == wire.Control && o.silent >= silentFor:
+	case o.silent >= silentFor:
 		o.askNext()
 		o.hello()
 	case o.conn == 0:
@@ -251,16 +214,7 @@ func (o *Operator) hello() {
 func (o *Operator) transmit() {
 	o.frame++
 	o.frames = append(o.frames, o.frame)
-	p := &o.command.Place
-	if o.command.Kind == wire.Control {
-		o.send(&wire.Message{Kind: wire.Control, Conn: o.conn, Frame: o.frame, Request: o.request, Tail: o.tail})
-		return
-	}
-	o.send(&wire.Message{
-		Kind: o.command.Kind, Conn: o.conn, Frame: o.frame, Request: o.request,
-		Tenant: p.Tenant.ID, Slot: p.Slot, Placement: p.Epoch, Shard: p.Shard,
-		Version: p.Tenant.Version, Limits: p.Tenant.Limits, Base: o.command.Base,
-	})
+	o.send(&wire.Message{Kind: wire.Control, Conn: o.conn, Frame: o.frame, Request: o.request, Tail: o.tail})
 }
 
 func (o *Operator) send(m *wire.Message) {

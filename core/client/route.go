@@ -81,24 +81,19 @@ func (c *Client) target(k *call) env.ID {
 // lookElsewhere makes sure that a call which waits for a connection, or for its
 // session, does not wait for ever for a node that is gone.
 func (c *Client) lookElsewhere(k *call) {
-	if c.places.Grouped() {
-		k.hop.sent = c.target(k)
-		k.due = c.env.Now().Add(c.backoff(min(k.hop.waits, 2), k.id))
-		k.hop.waits++
-	}
+	k.hop.sent = c.target(k)
+	k.due = c.env.Now().Add(c.backoff(min(k.hop.waits, 2), k.id))
+	k.hop.waits++
 }
 
 // patient bounds the attempts by which the wait for an answer grows. A call that another
 // replica may answer does not wait long for a silent node. A change waits a little longer than
 // a query, since a slow leader may still answer it.
 func (c *Client) patient(k *call) uint32 {
-	switch {
-	case k.kind == wire.Query:
+	if k.kind == wire.Query {
 		return min(k.attempts, 2)
-	case c.places.Grouped():
-		return min(k.attempts, 3)
 	}
-	return k.attempts
+	return min(k.attempts, 3)
 }
 
 // goOn sends a call that was not answered somewhere else: to the next replica.
@@ -165,9 +160,6 @@ func (c *Client) redirected(i int, m *wire.Message) bool {
 
 // saw keeps the newest record that an answer showed, for session reads.
 func (c *Client) saw(p *placement.Entry, m *wire.Message) {
-	if m.Kind != wire.AckAt && m.Kind != wire.StateAt {
-		return
-	}
 	if s := c.sessionOf(p); m.Seq > s.token.Seq {
 		s.token = wire.Token{Epoch: m.Epoch, Seq: m.Seq}
 	}

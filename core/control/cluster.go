@@ -120,8 +120,8 @@ func (c *Cluster) validateNodes() error {
 }
 
 func (c *Cluster) validateMeta() error {
-	if n := len(c.Meta); n != 3 && n != 5 {
-		return wrong("meta", "%d addresses, want 3 or 5", n)
+	if n := len(c.Meta); n != 1 && n != 3 && n != 5 {
+		return wrong("meta", "%d addresses, want 1, 3 or 5", n)
 	}
 	for i, id := range c.Meta {
 		path := fmt.Sprintf("meta[%d]", i)

@@ -69,6 +69,10 @@ func (l *Log) start(e env.Env, c *content) error {
 	l.phase = serving
 	l.elections.redraw = true
 	l.await(e)
+	if len(l.config.Addresses) == 1 { // nobody else can lead
+		l.stand(e)
+		return nil
+	}
 	if index == 1 && len(c.entries) == 0 && c.votes.GetTerm() == 1 && e.Self() == l.config.Addresses[0] {
 		// There has been no leader yet, and the others wait.
 		l.elections.at = e.Now().Add(l.config.Tick)

@@ -150,7 +150,7 @@ func (p phase) String() string { return phaseNames[p] }
 // New returns a closed member.
 func New(config Config) *Log {
 	n := len(config.Addresses)
-	assert.That(n == 3 || n == 5, "a meta log of %d members, want 3 or 5", n)
+	assert.That(n == 1 || n == 3 || n == 5, "a meta log of %d members, want 1, 3 or 5", n)
 	assert.That(slices.IsSorted(config.Addresses), "addresses %v do not ascend", config.Addresses)
 	assert.That(len(config.Founders) == n, "%d directories of %d founding members", len(config.Founders), n)
 	return &Log{

@@ -91,7 +91,3 @@ func (b *Bucket) Level(now env.Time) int64 {
 
 // Full returns the level of a full bucket.
 func (b *Bucket) Full() int64 { return b.full }
-
-// GiveBack returns a token whose operation was not appended. The level is never higher than if the
-// token had not been taken.
-func (b *Bucket) GiveBack() { b.level = min(b.level+Token, b.full) }

@@ -7,120 +7,22 @@ import (
 	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
-	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
-	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// This file changes a slot that serves, for an operator: new limits, and its end.
+// This file changes a slot that serves: new limits, and its end.
 
 // ErrDropped is wrapped by the failure of a slot whose tenant was dropped.
 var ErrDropped = errors.New("the tenant was dropped")
 
-// Configure appends a record with new limits, to be written with the next Flush. It compares before
-// it sets: the new version must be above that of the last limits, durable or not, and the operator
-// must name the version of the last limits. A repeated command is answered once its record is
-// durable. The bucket keeps its level; a smaller burst cuts it, a larger one adds empty room. No
-// admitted change may wait: changes charged under the old limits come before the new limits in the
-// log.
-func (r *Replica) Configure(e env.Env, from env.ID, m *wire.Message) Outcome {
-	if code := r.appendable(e, m); code != wire.NoError {
-		return Outcome{Code: code}
-	}
-	last := r.overlay.Limits()
-	limits := record.LimitsOf(m.Version, m.Limits)
-	limits.Feature = last.Feature
-	if limits == last {
-		return Outcome{Later: r.state.Limits != last}
-	}
-	// An operator that was away must not undo the limits that another operator has set.
-	//safety:older-version-not-applied by=lifecycle on=tenant-lifecycle
-	if limits.Version <= last.Version {
-		return conflict(last.Version)
-	}
-	// An operator that has not seen the last limits must not replace them.
-	//safety:base-compared by=lifecycle on=tenant-lifecycle
-	if m.Base != last.Version {
-		return conflict(last.Version)
-	}
-	if len(r.admitted) > 0 {
-		assert.Fail("new limits of %s while %d changes wait that were charged under the old ones", r.dir(), len(r.admitted))
-	}
-	r.setLimits(e, from, m, limits)
-	r.hit(e, fault.ConfigAppended, r.end.Seq)
-	return Outcome{Later: true}
-}
-
-// conflict refuses a command that names another version than the one in force.
-func conflict(inForce uint64) Outcome {
-	return Outcome{Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: inForce}}}
-}
-
-// setLimits appends a record with new limits; they apply at once. It keeps the old bucket until the
-// record is durable, because the disk may have no room for it.
-func (r *Replica) setLimits(e env.Env, from env.ID, m *wire.Message, limits record.Limits) {
+// setLimits appends a record with new limits; they apply at once. The bucket keeps its level; a
+// smaller burst cuts it, a larger one adds empty room.
+func (r *Replica) setLimits(e env.Env, limits record.Limits) {
 	r.bucket.Level(e.Now()) // tokens so far were earned at the old rate
-	r.keepBucket()
 	r.bucket.Limit(limits.Rate, limits.Burst)
 	rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: limits}
 	r.overlay.Add(&rec)
-	r.append(e, from, m, rec, fault.RecordAppended)
-}
-
-// keepBucket keeps a copy of the bucket before new limits. A replicated log never takes a record
-// back and needs no copy.
-func (r *Replica) keepBucket() {
-	last := &r.before
-	for *last != nil {
-		last = &(*last).next
-	}
-	if !r.config.Shared {
-		*last = &kept{bucket: r.bucket}
-	}
-}
-
-// kept is a copy of the bucket before new limits.
-type kept struct {
-	bucket quota.Bucket
-	next   *kept // the copy before the next limits that are not durable; nil: none
-}
-
-// limitsDurable drops the copy of the bucket before the oldest limits, which are durable now.
-func (r *Replica) limitsDurable() {
-	if r.before != nil {
-		r.before = r.before.next
-	}
-}
-
-// takeBackLimits restores the bucket from before limits that the disk had no room for. Changes that
-// wait were admitted under those limits, so it refuses them too. charged is how many of the refused
-// changes were charged before those limits.
-func (r *Replica) takeBackLimits(charged int) {
-	for i := range r.admitted {
-		p := &r.admitted[i]
-		p.Refused = wire.DiskFull
-		r.state.Session(p.Record.Client).InFlight--
-	}
-	r.memory.done = append(r.memory.done, r.admitted...)
-	r.admitted = r.admitted[:0]
-	r.bucket, r.before = r.before.bucket, nil
-	for range charged {
-		r.bucket.GiveBack()
-	}
-}
-
-// MayDrop returns the reason not to drop the slot now. A stopped slot has no version to compare, so
-// only a command without a base drops it.
-func (r *Replica) MayDrop(e env.Env, m *wire.Message) Outcome {
-	switch {
-	case r.phase == Stopped && m.Base == 0:
-		return Outcome{}
-	case r.phase != Serving || r.closing:
-		return Outcome{Code: r.refuse(e)}
-	case m.Base != 0 && m.Base != r.overlay.Limits().Version:
-		return conflict(r.overlay.Limits().Version)
-	}
-	return Outcome{}
+	r.append(e, 0, nil, rec, fault.RecordAppended)
 }
 
 // Close refuses new operations in the slot until Reopen or Drop. Operations under way go on.
@@ -156,7 +58,7 @@ func (r *Replica) Drop(e env.Env) {
 // Dropped reports whether the slot was dropped.
 func (r *Replica) Dropped() bool { return r.dropped }
 
-// Entitle sets the limits of a slot of a replicated log. The leader of the log appends them when it
+// Entitle sets the limits of a slot. The leader of the log appends them when it
 // begins to lead, or by Renew.
 func (r *Replica) Entitle(limits record.Limits) {
 	if limits.Version > r.config.Limits.Version {
@@ -180,6 +82,6 @@ func (r *Replica) Renew(e env.Env) {
 	}
 	limits := r.config.Limits
 	limits.Feature = r.overlay.Limits().Feature
-	r.setLimits(e, 0, nil, limits)
+	r.setLimits(e, limits)
 	r.hit(e, fault.ConfigAppended, r.end.Seq)
 }

@@ -45,18 +45,15 @@ func Owner(id env.OpID) (uint32, bool) {
 	return owner - 1, owner > 0
 }
 
-// The handles of one replica: two for segments, used in turn, one for the rest.
+// The handles of one replica: two for segments, used in turn, one to read records for other
+// replicas, one for the rest.
 const (
-	handlesEach = 3
+	handlesEach = 4
 	firstHandle = 2 // the node's own is 1
 )
 
 func (r *Replica) file(n uint32) env.File {
-	each := uint32(handlesEach)
-	if r.config.Shared {
-		each++ // to read records for other replicas
-	}
-	return env.File(firstHandle + r.config.Index*each + n)
+	return env.File(firstHandle + r.config.Index*handlesEach + n)
 }
 
 // append puts rec at the end of the log and hits the fault point passed. The next batch makes it
@@ -78,9 +75,7 @@ func (r *Replica) place(e env.Env, passed env.Point) {
 	rec.Epoch = r.epoch
 	rec.Seq, rec.Prev = r.end.Next(), r.end.Chain
 	r.extend(p)
-	if r.config.Shared {
-		r.ship(e, rec)
-	}
+	r.ship(e, rec)
 	r.hit(e, passed, r.end.Seq)
 	e.Charge(r.config.Costs.Append)
 }
@@ -110,12 +105,8 @@ func (r *Replica) Flush(e env.Env) {
 	// The sync comes before every answer.
 	r.submitSync(e, env.Op{Kind: env.OpSync, File: r.handle, Key: r.key(e, keySync, uint64(r.end.Seq))})
 	// Other replicas may have these records: if the disk is full, write them again.
-	if r.config.Shared {
-		r.memory.giveBuffer(r.written)
-		r.written = r.frames
-	} else {
-		r.memory.giveBuffer(r.frames)
-	}
+	r.memory.giveBuffer(r.written)
+	r.written = r.frames
 	r.frames = nil
 }
 
@@ -168,12 +159,11 @@ func (r *Replica) segmentPath(s *segment) string {
 	return r.memory.path(&r.config.Identity, file{segmentFile, s.first, s.shard})
 }
 
-// Done handles the completion of a disk operation. It returns the records to answer: those that it
-// made durable, and those that a full disk refused. They are valid until the next call.
-func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
+// Done handles the completion of a disk operation.
+func (r *Replica) Done(e env.Env, ev *env.Event) {
 	r.memory.done = r.memory.done[:0]
 	if r.phase == Stopped {
-		return nil
+		return
 	}
 	switch diskops.NameOf(ev.Op).Purpose {
 	case forBatch, forSync:
@@ -186,7 +176,6 @@ func (r *Replica) Done(e env.Env, ev *env.Event) []Pending {
 		r.fetchDone(e, ev)
 	}
 	r.doTask(e)
-	return r.memory.done
 }
 
 func (r *Replica) batchDone(e env.Env, ev *env.Event) {
@@ -209,17 +198,14 @@ func (r *Replica) batchDone(e env.Env, ev *env.Event) {
 	r.flight.waits--
 	switch {
 	case r.flight.waits > 0:
-	case r.flight.full && r.config.Shared:
-		r.keepForRoom(e)
 	case r.flight.full:
-		r.takeBack(e)
+		r.keepForRoom(e)
 	default:
 		r.batchDurable(e)
 	}
 }
 
-// batchDurable advances the durable end to the end of the batch and starts the next one. In a log
-// with one replica, durable records are committed.
+// batchDurable advances the durable end to the end of the batch and starts the next one.
 func (r *Replica) batchDurable(e env.Env) {
 	if r.hit(e, fault.BatchDurable, r.flight.end) == env.ActError {
 		r.stop(env.IOError)
@@ -231,11 +217,7 @@ func (r *Replica) batchDurable(e env.Env) {
 	// Two logs that share one buffer overwrite each other's records.
 	//safety:buffer-lent-once by=durable-ack on=failover
 	r.written = nil
-	if r.config.Shared {
-		r.fold(e, min(r.told, r.durable.Seq))
-	} else {
-		r.fold(e, r.durable.Seq)
-	}
+	r.fold(e, min(r.told, r.durable.Seq))
 	r.Flush(e)
 	r.maybeSnapshot(e)
 }
@@ -260,7 +242,6 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 		switch config := p.Record.Kind == record.Config; {
 		case config:
 			r.overlay.Settle(&p.Record)
-			r.limitsDurable()
 		case r.phase == Serving:
 			r.overlay.Settle(&p.Record)
 			if p.Record.Kind.IsOperation() {
@@ -287,9 +268,6 @@ func (r *Replica) fold(e env.Env, seq lineage.Seq) {
 // serve begins to serve: the records that begin the epoch are committed.
 func (r *Replica) serve(e env.Env) {
 	r.phase = Serving
-	if r.config.Shared {
-		r.overlay.Reset(r.state)
-		r.before = nil
-	}
+	r.overlay.Reset(r.state)
 	r.hit(e, fault.SlotServing, r.end.Seq)
 }

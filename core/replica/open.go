@@ -69,7 +69,7 @@ func (r *Replica) advance(e env.Env) {
 	case Repairing:
 		r.sync(e)
 	case Syncing:
-		r.begin(e)
+		r.open(e)
 	case Starting, Serving:
 		r.advanceSnapshot(e)
 	case Following:
@@ -217,11 +217,7 @@ func (r *Replica) judge(e env.Env) error {
 	}
 	e.Charge(env.Duration(bytes/1024+1) * r.config.Costs.PerKiB)
 	r.recovery.end, err = wal.Recover(id, r.state.Position, segments, func(rec *record.Record, chain lineage.Chain) error {
-		if r.config.Shared { // the commit index is not known yet
-			r.adopt(rec, chain)
-		} else {
-			r.state.Apply(rec, chain)
-		}
+		r.adopt(rec, chain) // the commit index is not known yet
 		r.snapshot.since += int64(wal.FrameOverhead + record.Size(rec.Kind))
 		return nil
 	})
@@ -340,19 +336,6 @@ func (r *Replica) sync(e env.Env) {
 	r.run(e)
 }
 
-// begin starts this epoch with a record in the log, and with the limits if they are new. The slot
-// serves when these are durable.
-func (r *Replica) begin(e env.Env) {
-	r.recovery = nil
-	if r.config.Shared {
-		r.open(e)
-		return
-	}
-	r.end, r.durable = r.state.Position, r.state.Position
-	r.overlay.Reset(r.state)
-	r.start(e, r.state.Limits, r.state.Level, r.started)
-}
-
 // start begins an epoch at the end of the log. The limits and the bucket's level there have held
 // since an instant.
 func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.Time) {
@@ -363,7 +346,6 @@ func (r *Replica) start(e env.Env, limits record.Limits, level int64, since env.
 	}
 	r.append(e, 0, nil, record.Record{Kind: record.EpochStart, Level: r.bucket.Level(e.Now())}, fault.RecordAppended)
 	if wanted := r.config.Limits; wanted.Version > limits.Version {
-		r.keepBucket()
 		r.bucket.Limit(wanted.Rate, wanted.Burst)
 		rec := record.Record{Kind: record.Config, Level: r.bucket.Level(e.Now()), Limits: wanted}
 		r.overlay.Add(&rec)

@@ -76,14 +76,7 @@ var DefaultCosts = Costs{Check: 300, Append: 700, PerKiB: 500}
 type Config struct {
 	Identity wal.Identity
 	Limits   record.Limits // to append if those in the log have a lower version
-	// Epoch is the epoch of this incarnation, durable already. A replicated log does not use it:
-	// Lead sets the epoch.
-	Epoch lineage.ShardEpoch
 	Constants
-	// Shared: the log is replicated. Other nodes hold replicas, Lead and Follow set the leader, and
-	// Commit sets the commit index. Otherwise this is the only replica: it leads as soon as it is
-	// open, and durable records are committed.
-	Shared bool
 	// Memory is shared by the replicas of one node; nil gives the replica its own.
 	Memory *Memory
 	// Index distinguishes the replicas of one node. Operations carry it in the
@@ -96,8 +89,7 @@ type config struct {
 	Identity wal.Identity
 	Limits   record.Limits // to append if those in the log have a lower version
 	*Constants
-	Index  uint32
-	Shared bool
+	Index uint32
 }
 
 // Phase is the stage of a Replica's life.
@@ -113,11 +105,10 @@ const (
 	Syncing         // makes the recovered files durable
 	Starting        // the record that begins this epoch is not committed yet
 	Serving
-	// Stopped lasts until the node restarts or a replicated log is fetched again; Failure has the
-	// reason.
+	// Stopped lasts until the node restarts or the log is fetched again; Failure has the reason.
 	Stopped
-	Following  // open; another replica leads the replicated log, or none yet
-	Refetching // a snapshot of another replica replaces the replicated log
+	Following  // open; another replica leads the log, or none yet
+	Refetching // a snapshot of another replica replaces the log
 )
 
 var phaseNames = [...]string{"closed", "making", "creating", "reading", "repairing", "syncing", "starting", "serving", "stopped", "following", "refetching"}
@@ -131,7 +122,7 @@ type Pending struct {
 	Chain   lineage.Chain
 	Request wire.Origin // the client's request; Kind 0: none
 	From    env.ID
-	Refused wire.Code // the reason that it was taken back; NoError if it is in the log
+	Refused wire.Code // why it did not come into the log; NoError if it did
 	// Announced: its token was taken at admission, some time before the append.
 	Announced bool
 }
@@ -151,9 +142,6 @@ type Replica struct {
 	state   *state.Slot
 	overlay state.Overlay // state, plus pending and admitted records
 	bucket  quota.Bucket
-	// before is the bucket before the oldest limits that are not durable, unless the log is
-	// replicated.
-	before *kept
 
 	admitted []Pending // charged, and not appended yet
 
@@ -182,7 +170,7 @@ type Replica struct {
 	snapshot snapshot
 	counts   Counts
 
-	shared
+	replication
 }
 
 // Counts are the counters of a replica since the node started.
@@ -250,8 +238,8 @@ func New(c Config) *Replica {
 		memory = new(Memory)
 	}
 	return &Replica{
-		config: config{Identity: c.Identity, Limits: c.Limits, Constants: memory.constantsOf(&c.Constants), Index: c.Index, Shared: c.Shared},
-		memory: memory, epoch: c.Epoch, state: state.New(),
+		config: config{Identity: c.Identity, Limits: c.Limits, Constants: memory.constantsOf(&c.Constants), Index: c.Index},
+		memory: memory, state: state.New(),
 	}
 }
 

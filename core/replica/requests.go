@@ -6,7 +6,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
-	"github.com/tidaldb/tidalsim/core/signal"
 	"github.com/tidaldb/tidalsim/core/state"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -27,7 +26,7 @@ func (r *Replica) Admit(e env.Env, from env.ID, m *wire.Message) Outcome {
 	// A session's ID is the seq of the record that began it. If this replica has lost its
 	// leadership, it may not have heard of that record.
 	//safety:unheard-session-not-expired false by=unknown on=deposed-leader
-	if session == nil && r.config.Shared && lineage.Seq(m.Session) > r.state.Position.Seq {
+	if session == nil && lineage.Seq(m.Session) > r.state.Position.Seq {
 		return Outcome{Code: wire.NotServing}
 	}
 	if session == nil || session.Leaving {
@@ -216,13 +215,4 @@ func (r *Replica) OpenSession(e env.Env, from env.ID, m *wire.Message) Outcome {
 		Session: record.SessionStart{Client: uint64(from), Nonce: m.Nonce, Evicted: evicted},
 	}, fault.RecordAppended)
 	return Outcome{Later: true}
-}
-
-// Read returns an entity's state, linearizably: the slot's only leader answers from the durable
-// log, and it acknowledges nothing else.
-func (r *Replica) Read(e env.Env, m *wire.Message) (signal.State, Outcome) {
-	if code := r.admissible(e, m); code != wire.NoError {
-		return signal.State{}, Outcome{Code: code}
-	}
-	return r.state.Entity(m.Entity), Outcome{Seq: r.state.Position.Seq}
 }

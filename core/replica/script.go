@@ -74,7 +74,7 @@ func (r *Replica) scriptFailed(e env.Env, err env.Errno) {
 // WaitsForRoom reports whether the slot cannot continue because the disk is full. Resume tries
 // again.
 func (r *Replica) WaitsForRoom() bool {
-	return r.script.Waits() || r.stuck || !r.config.Shared && r.phase == Starting && r.flight.waits == 0
+	return r.script.Waits() || r.stuck
 }
 
 // Resume repeats the step that WaitsForRoom reports; otherwise it does nothing.
@@ -83,10 +83,8 @@ func (r *Replica) Resume(e env.Env) {
 	case !r.WaitsForRoom():
 	case r.script.Waits():
 		r.scriptTurn(e, diskops.Submit)
-	case r.stuck:
-		r.tryAgain(e)
 	default:
-		r.begin(e)
+		r.tryAgain(e)
 	}
 }
 

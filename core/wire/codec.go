@@ -45,11 +45,8 @@ const (
 	fSeq           //
 	fState         // last seq, digest high, digest low, 8 x (count, weight)
 	fRefusal       // code and facts, as drawn at refusalSize
-	fVersion       //
-	fBase          //
-	fLimits        // rate, burst, entities, bytes
-	fShard         //
 	fCommand       //
+	fRetired       // zero
 	fEpoch         //
 	fLevel         // level, epoch and seq of the token, bound
 	fTail          // all that is left, at most MaxTail
@@ -59,7 +56,7 @@ const (
 var fieldSize = [fields]int{
 	fNonce: 8, fConn: 8, fFrame: 40, fChange: 24, fSession: 8, fRequest: 8,
 	fSignal: 32, fEntity: 8, fSeq: 8, fState: 24 + 16*signal.Kinds, fRefusal: refusalSize,
-	fVersion: 8, fBase: 8, fLimits: 32, fShard: 8, fCommand: 8, fEpoch: 8, fLevel: 32,
+	fCommand: 8, fRetired: 8, fEpoch: 8, fLevel: 32,
 }
 
 // layouts is the table of the fields of each kind, in order.
@@ -72,17 +69,11 @@ var layouts = [kinds][]field{
 	Write:       {fFrame, fChange, fSignal},
 	Put:         {fFrame, fChange, fEntity},
 	Delete:      {fFrame, fChange, fEntity},
-	Ack:         {fFrame, fSession, fRequest, fSeq},
-	Read:        {fFrame, fRequest, fEntity},
-	State:       {fFrame, fRequest, fEntity, fSeq, fState},
 	Refusal:     {fFrame, fSession, fRequest, fRefusal},
-	Configure:   {fFrame, fRequest, fVersion, fBase, fLimits},
-	Create:      {fFrame, fRequest, fVersion, fLimits, fShard},
-	Drop:        {fFrame, fRequest, fBase},
-	Done:        {fFrame, fRequest, fCommand, fVersion, fSeq},
+	Done:        {fFrame, fRequest, fCommand, fRetired, fSeq},
 	Query:       {fFrame, fRequest, fEntity, fLevel},
-	AckAt:       {fFrame, fSession, fRequest, fSeq, fEpoch},
-	StateAt:     {fFrame, fRequest, fEntity, fSeq, fState, fEpoch},
+	Ack:         {fFrame, fSession, fRequest, fSeq, fEpoch},
+	State:       {fFrame, fRequest, fEntity, fSeq, fState, fEpoch},
 	Control:     {fFrame, fRequest, fTail},
 }
 
@@ -101,7 +92,7 @@ func headers() (sizes [kinds]int, heads [kinds]uint32) {
 	return sizes, heads
 }
 
-// MaxSize is the size of the largest message, a StateAt.
+// MaxSize is the size of the largest message, a State.
 const MaxSize = headerSize + 5*8 + 24 + 24 + 16*signal.Kinds + 8
 
 // MaxTail bounds the tail of a Control, bytes: a command about a tenant with as many slots
@@ -177,20 +168,10 @@ func (m *Message) put(b []byte, f field) {
 		putState(b, &m.State)
 	case fRefusal:
 		putRefusal(b, m.Code, &m.Facts)
-	case fVersion:
-		put(b, m.Version)
-	case fBase:
-		put(b, m.Base)
-	case fLimits:
-		b = b[:32]
-		put(b, m.Limits.Rate)
-		put(b[8:], m.Limits.Burst)
-		put(b[16:], m.Limits.Entities)
-		put(b[24:], m.Limits.Bytes)
-	case fShard:
-		put(b, uint64(m.Shard))
 	case fCommand:
 		put(b, uint64(m.Command))
+	case fRetired:
+		put(b, 0)
 	case fEpoch:
 		put(b, uint64(m.Epoch))
 	case fLevel:
@@ -230,7 +211,7 @@ func Decode(b []byte, m *Message) error {
 		return fmt.Errorf("%w: version %d, this binary reads %d", ErrVersion, b[1], version)
 	}
 	kind := Kind(b[2])
-	if kind == 0 || kind >= kinds || b[3] != 0 {
+	if kind >= kinds || layouts[kind] == nil || b[3] != 0 {
 		return fmt.Errorf("%w: kind %d, reserved byte %d", ErrMalformed, b[2], b[3])
 	}
 	if len(b) != sizes[kind] && (kind != Control || len(b) < sizes[kind] || len(b) > sizes[kind]+MaxTail) {
@@ -302,16 +283,10 @@ func (r *reader) field(m *Message, f field) {
 		r.state(&m.State)
 	case fRefusal:
 		m.Code, m.Facts = r.refusal()
-	case fVersion:
-		m.Version = r.next()
-	case fBase:
-		m.Base = r.next()
-	case fLimits:
-		m.Limits = tenant.Limits{Rate: r.next(), Burst: r.next(), Entities: r.next(), Bytes: r.next()}
-	case fShard:
-		m.Shard = lineage.Shard(r.below(1 << 32))
 	case fCommand:
 		m.Command = Kind(r.below(uint64(kinds)))
+	case fRetired:
+		r.below(1)
 	case fEpoch:
 		m.Epoch = lineage.ShardEpoch(r.next())
 	case fLevel:

@@ -34,27 +34,27 @@ const (
 	Write                       // C submits a signal under a request number
 	Put                         // C creates an entity, likewise
 	Delete                      // C deletes an entity with all its signals, likewise
-	Ack                         // N: the write, put or delete is durable at Seq
-	Read                        // C asks for an entity's state, linearizably
-	State                       // N answers with it
-	Refusal                     // N refuses this frame; Code says why
-	Configure                   // C, an operator, sets a slot's limits, if Base is the version in force
-	Create                      // C, an operator, makes a tenant with its slot 0 in a shard of the node
-	Drop                        // C, an operator, removes a tenant, if Base is 0 or the version in force
-	Done                        // N: what the operator asked for is durable
-	Query                       // C asks for an entity's state at a Level, of any replica
-	AckAt                       // N: as Ack, with the shard epoch that the record was written in; 0: not known any more
-	StateAt                     // N: as State, with the shard epoch of the last record folded
-	Control                     // C, an operator, wants a command of the control plane carried out, in Tail
+	_                           // 9 to 11 were kinds of an earlier release
+	_
+	_
+	Refusal // N refuses this frame; Code says why
+	_       // 13 to 15, likewise
+	_
+	_
+	Done    // N: what the operator asked for is durable
+	Query   // C asks for an entity's state at a Level, of any replica
+	Ack     // N: the write, put or delete is durable at Seq, written in shard epoch Epoch; 0: no longer known
+	State   // N answers a Query; Epoch is that of the last record folded
+	Control // C, an operator, wants a command of the control plane carried out, in Tail
 	kinds
 )
 
-var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "ack", "read", "state", "refusal",
-	"configure", "create", "drop", "done", "query", "ack-at", "state-at", "control"}
+var kindNames = [kinds]string{"", "hello", "welcome", "reset", "open-session", "session-open", "write", "put", "delete", "", "", "", "refusal",
+	"", "", "", "done", "query", "ack", "state", "control"}
 
 // String returns the name of k.
 func (k Kind) String() string {
-	if k > 0 && k < kinds {
+	if k < kinds && kindNames[k] != "" {
 		return kindNames[k]
 	}
 	return fmt.Sprintf("message-%d", uint8(k))
@@ -81,17 +81,13 @@ type Message struct {
 	Request   uint64                 // request number; of reads and session openings: the client's own
 	Floor     uint64                 // lowest request number of the session still in use
 	Signal    signal.Signal          // Write
-	Entity    signal.Entity          // Put, Delete, Read, State
+	Entity    signal.Entity          // Put, Delete, Query, State
 	Seq       lineage.Seq            // Ack: of the record; State: last record folded
 	State     signal.State           // State
 	Code      Code                   // Refusal
 	Facts                            // Refusal: what belongs to Code
-	Version   uint64                 // Configure, Create: of the limits; Done: repeats it
-	Base      uint64                 // Configure, Drop: the version that must be in force
-	Limits    tenant.Limits          // Configure, Create
-	Shard     lineage.Shard          // Create
 	Command   Kind                   // Done: what was asked for
-	Epoch     lineage.ShardEpoch     // AckAt, StateAt: of the record at Seq
+	Epoch     lineage.ShardEpoch     // Ack, State: of the record at Seq
 	Level     Level                  // Query
 	Token     Token                  // Query at Session
 	Bound     env.Duration           // Query at Bounded: how old the answer may be
@@ -138,21 +134,20 @@ type Origin struct {
 	Session   uint64
 	Request   uint64
 	Nonce     uint64
-	Version   uint64
 }
 
 // Origin returns what answers repeat of m.
 func (m *Message) Origin() Origin {
 	return Origin{
 		Kind: m.Kind, Conn: m.Conn, Frame: m.Frame, Tenant: m.Tenant, Slot: m.Slot, Placement: m.Placement,
-		Session: m.Session, Request: m.Request, Nonce: m.Nonce, Version: m.Version,
+		Session: m.Session, Request: m.Request, Nonce: m.Nonce,
 	}
 }
 
 // Restore sets the fields of m that o has, and leaves the others.
 func (o *Origin) Restore(m *Message) {
 	m.Kind, m.Conn, m.Frame, m.Tenant, m.Slot, m.Placement = o.Kind, o.Conn, o.Frame, o.Tenant, o.Slot, o.Placement
-	m.Session, m.Request, m.Nonce, m.Version = o.Session, o.Request, o.Nonce, o.Version
+	m.Session, m.Request, m.Nonce = o.Session, o.Request, o.Nonce
 }
 
 // Code says why a frame was refused.

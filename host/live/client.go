@@ -246,7 +246,7 @@ func (d *driver) begin(op history.Op) {
 	var call uint64
 	switch op.Kind {
 	case history.Read:
-		call, _ = d.client.Read(op.Tenant, op.Signal.Entity)
+		call, _ = d.client.Query(op.Tenant, op.Signal.Entity, client.Query{})
 	case history.Put:
 		call, _ = d.client.Put(op.Tenant, op.Signal.Entity)
 	case history.Delete:

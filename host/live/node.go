@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/host"
@@ -44,7 +44,10 @@ func (c *NodeConfig) write(path string) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-const clusterID = 1
+const (
+	clusterID = 1
+	region    = tenant.Region("home")
+)
 
 // found names the node's data directory.
 func (c *NodeConfig) found() error {
@@ -65,13 +68,16 @@ var slotsOf = [tenants]lineage.Slot{1, 2, 1}
 func (c *NodeConfig) cluster() *core.Cluster {
 	k := replica.DefaultConstants
 	k.SegmentSize, k.SnapshotEvery, k.MaxSessions = 16<<10, 64<<10, c.Clients+1
-	cluster := &core.Cluster{Constants: k, Founding: &core.Founding{ID: clusterID, Nodes: []core.Founder{{Node: Node, Directory: c.Directory}}}}
+	founding := &control.Cluster{
+		Meta: []env.ID{Node}, Nodes: []control.NodeConfig{{ID: Node, Region: region, Directory: c.Directory}},
+		Shards: []control.ShardConfig{{Region: region, Replicas: []env.ID{Node}}},
+	}
 	for i, limits := range [tenants]tenant.Limits{{Rate: 1_000_000}, {Rate: 1_000_000}, {Rate: 200, Burst: 20}} {
 		config := tenant.Config{ID: tenant.ID(i), Version: 1, Limits: limits}
-		for slot := range slotsOf[i] {
-			cluster.Placements = append(cluster.Placements, placement.Entry{Tenant: config, Slot: slot, Epoch: 1, Node: Node})
-		}
+		founding.Tenants = append(founding.Tenants, control.TenantConfig{Config: config, Shards: make([]lineage.Shard, slotsOf[i])})
 	}
+	cluster := &core.Cluster{Constants: k, ID: clusterID, Control: founding, Pace: core.DefaultPace}
+	cluster.Place()
 	cluster.Index()
 	return cluster
 }

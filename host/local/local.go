@@ -127,10 +127,8 @@ func Start(o Options) (*Cluster, error) {
 
 // configure returns the configuration that processes of a cluster share.
 func configure(f *founding) *core.Cluster {
-	shared := core.DefaultShared
-	shared.ID, shared.Control = f.ID, f.Cluster
-	c := &core.Cluster{Constants: replica.DefaultConstants, Shared: &shared}
-	c.PlaceShared()
+	c := &core.Cluster{Constants: replica.DefaultConstants, ID: f.ID, Control: f.Cluster, Pace: core.DefaultPace}
+	c.Place()
 	c.Index()
 	return c
 }

@@ -37,7 +37,7 @@ func (c *Cluster) Want(ctx context.Context, file []byte) (done []control.Command
 			case r.Outcome == client.Acked:
 				done = append(done, commands[i])
 			case r.Outcome == client.Refused && r.Code != wire.VersionConflict && r.Code != wire.NotNow:
-				refused = errors.Join(refused, fmt.Errorf("%v: %w", &commands[i], r.Err(&client.Command{Kind: wire.Control, Control: commands[i]})))
+				refused = errors.Join(refused, fmt.Errorf("%v: %w", &commands[i], r.Err(&commands[i])))
 			}
 		}
 		if err := errors.Join(refused, c.Ended(), pause(ctx)); err != nil {
@@ -64,7 +64,7 @@ func (c *Cluster) duties(ctx context.Context, by env.ID, command control.Command
 		case client.Acked:
 			return nil
 		case client.Refused:
-			return r.Err(&client.Command{Kind: wire.Control, Control: command})
+			return r.Err(&command)
 		}
 		if err := errors.Join(c.Ended(), pause(ctx)); err != nil {
 			return fmt.Errorf("%v: %w", &command, err)
@@ -109,7 +109,7 @@ func (o *operator) Step(ev *env.Event) {
 	switch {
 	case !ended && ev.Kind != env.Started:
 	case len(o.results) < len(o.commands):
-		o.Begin(client.Command{Kind: wire.Control, Control: o.commands[len(o.results)]})
+		o.Begin(o.commands[len(o.results)])
 	default:
 		o.ended <- o.results
 	}

@@ -38,7 +38,7 @@ func (c *Cluster) Work(ctx context.Context, rate int) error {
 		}
 	}
 	p, err := c.start(env.ID(len(c.nodes)), nil, func(e env.Env) env.Machine {
-		w.env, w.Client = e, client.New(e, &configure(&founding{c.founded.Shared.ID, &now}).Map, client.DefaultPatience)
+		w.env, w.Client = e, client.New(e, &configure(&founding{c.founded.ID, &now}).Map, client.DefaultPatience)
 		return w
 	})
 	if err != nil {

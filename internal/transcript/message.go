@@ -91,8 +91,6 @@ func fieldsOf(m *wire.Message) []field {
 		numeric("resource", (*uint8)(&m.Quota.Resource)), numeric("limit", &m.Quota.Limit), numeric("used", &m.Quota.Used),
 		{"retry", func() string { return orNothing(m.Quota.RetryAfter != 0, Span(m.Quota.RetryAfter)) }, DurationInto(&m.Quota.RetryAfter)},
 		numeric("field", &m.BadField.Field), numeric("value", &m.BadField.Value), numeric("in-force", &m.Outdated.Version),
-		numeric("shard", &m.Shard), numeric("base", &m.Base), numeric("version", &m.Version),
-		numeric("rate", &m.Limits.Rate), numeric("burst", &m.Limits.Burst), numeric("entities", &m.Limits.Entities), numeric("bytes", &m.Limits.Bytes),
 		numeric("last", &m.State.LastSeq),
 		{"totals", func() string { return TotalsInWords(&m.State) }, nil},
 	}

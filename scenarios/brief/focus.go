@@ -73,11 +73,8 @@ func numberIn(text string, named *regexp.Regexp) (uint64, bool) {
 	return n, err == nil
 }
 
-// shardOf returns the shard of a slot of a replica group.
+// shardOf returns the shard of a slot.
 func shardOf(p *scenarios.Plan, id tenant.ID, slot int) int {
-	if p.Cluster.Shared == nil {
-		return unnamed
-	}
 	for i := range p.Cluster.Tenants {
 		if t := &p.Cluster.Tenants[i]; t.Config.ID == id && slot >= 0 && slot < len(t.Shards) {
 			return int(t.Shards[slot])

@@ -11,7 +11,7 @@ import (
 )
 
 // minMeta is the least number of members of a meta log, and so of nodes with replica groups.
-const minMeta = 3
+const minMeta = 3 // XX
 
 // onSharedNodes returns the plan of replica groups without the nodes that are not kept, as far as
 // it can do without: the meta log needs three members, and each shard a node in its region. Removed
@@ -30,7 +30,7 @@ func onSharedNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 		}
 	}
 	q = keepNodes(q, keep)
-	s, before := q.Cluster.Shared, p.Cluster.Shared
+	s, before := &q.Cluster.Topology, &p.Cluster.Topology
 	s.Regions = nil
 	for _, node := range keep {
 		s.Regions = append(s.Regions, before.Regions[node])
@@ -51,7 +51,7 @@ func onSharedNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 
 // enough adds the first nodes that a cluster needs to the kept ones.
 func enough(p *scenarios.Plan, keep []int) []int {
-	s := p.Cluster.Shared
+	s := &p.Cluster.Topology
 	for i := range s.Shards {
 		isThere := func(node int) bool { return s.Regions[node] == s.Shards[i].Region }
 		if !slices.ContainsFunc(keep, isThere) {
@@ -88,16 +88,13 @@ func members(group []env.ID, keep []int, least int, may func(node int) bool) (ke
 // groups makes replica groups smaller: shards on which nothing is, slots beyond the first of
 // a tenant, members beyond three of the meta log, and replicas beyond two, go.
 func groups(s *shrink.Search) {
-	if best(s).Cluster.Shared == nil {
-		return
-	}
 	s.Try(onOneShard(best(s)))
 	s.Try(withoutIdleShards(best(s)))
 	for i := range best(s).Cluster.Tenants {
 		s.Try(withSlots(best(s), i, 1))
 	}
 	s.Try(withoutIdleShards(best(s)))
-	for i := range best(s).Cluster.Shared.Shards {
+	for i := range best(s).Cluster.Shards {
 		for fewerReplicas(s, i) {
 		}
 	}
@@ -105,10 +102,10 @@ func groups(s *shrink.Search) {
 
 // fewerReplicas lets a shard do without one of its replicas, the last one first.
 func fewerReplicas(s *shrink.Search, shard int) bool {
-	n := len(best(s).Cluster.Shared.Shards[shard].Replicas)
+	n := len(best(s).Cluster.Shards[shard].Replicas)
 	for i := n - 1; i >= 0 && n > 2; i-- {
 		q := best(s).Copy()
-		c := &q.Cluster.Shared.Shards[shard]
+		c := &q.Cluster.Shards[shard]
 		c.Replicas = slices.Delete(c.Replicas, i, i+1)
 		if s.Try(q) {
 			return true
@@ -134,7 +131,7 @@ func onOneShard(p *scenarios.Plan) *scenarios.Plan {
 func withoutIdleShards(p *scenarios.Plan) *scenarios.Plan {
 	q := p.Copy()
 	var kept []control.ShardConfig
-	for _, shard := range q.Cluster.Shared.Shards {
+	for _, shard := range q.Cluster.Shards {
 		used := false
 		for i := range p.Cluster.Tenants {
 			for slot, id := range p.Cluster.Tenants[i].Shards {
@@ -149,7 +146,7 @@ func withoutIdleShards(p *scenarios.Plan) *scenarios.Plan {
 			kept = append(kept, shard)
 		}
 	}
-	q.Cluster.Shared.Shards = kept
+	q.Cluster.Shards = kept
 	return q
 }
 

@@ -19,7 +19,7 @@ import (
 // sharedPlan is five nodes in one region, three shards and two tenants, an operator that
 // drains node 3, and a crash of node 4.
 func sharedPlan() *scenarios.Plan {
-	p := &scenarios.Plan{Cluster: scenarios.ClusterPlan{Nodes: 5, Clients: 1, Shared: &scenarios.SharedPlan{
+	p := &scenarios.Plan{Cluster: scenarios.ClusterPlan{Nodes: 5, Clients: 1, Shared: &scenarios.Topology{
 		Meta: []env.ID{0, 1, 2, 3, 4}, Regions: []tenant.Region{"home", "home", "home", "home", "home"},
 		Shards: []control.ShardConfig{
 			{ID: 0, Region: "home", Replicas: []env.ID{3, 4, 0}},
@@ -55,8 +55,8 @@ func TestNodesOfReplicaGroupsGo(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := onNodes(sharedPlan(), c.keep, c.move)
-			got := groups{meta: q.Cluster.Shared.Meta}
-			for _, shard := range q.Cluster.Shared.Shards {
+			got := groups{meta: q.Cluster.Meta}
+			for _, shard := range q.Cluster.Shards {
 				got.replicas = append(got.replicas, shard.Replicas)
 			}
 			for _, k := range q.Workload.Operators[0].Commands {
@@ -68,8 +68,8 @@ func TestNodesOfReplicaGroupsGo(t *testing.T) {
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(groups{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if len(q.Cluster.Shared.Regions) != q.Cluster.Nodes {
-				t.Errorf("%d regions of %d nodes", len(q.Cluster.Shared.Regions), q.Cluster.Nodes)
+			if len(q.Cluster.Regions) != q.Cluster.Nodes {
+				t.Errorf("%d regions of %d nodes", len(q.Cluster.Regions), q.Cluster.Nodes)
 			}
 		})
 	}
@@ -77,11 +77,11 @@ func TestNodesOfReplicaGroupsGo(t *testing.T) {
 
 func TestShardsAndSlotsGo(t *testing.T) {
 	p := sharedPlan()
-	if q := withoutIdleShards(p); len(q.Cluster.Shared.Shards) != 2 || !slices.Equal(q.Cluster.Tenants[0].Shards, []lineage.Shard{1, 0}) || q.Cluster.Shared.Shards[1].Replicas[0] != 4 {
-		t.Errorf("shard 0, on which nothing is: %+v, %+v", q.Cluster.Shared.Shards, q.Cluster.Tenants)
+	if q := withoutIdleShards(p); len(q.Cluster.Shards) != 2 || !slices.Equal(q.Cluster.Tenants[0].Shards, []lineage.Shard{1, 0}) || q.Cluster.Shards[1].Replicas[0] != 4 {
+		t.Errorf("shard 0, on which nothing is: %+v, %+v", q.Cluster.Shards, q.Cluster.Tenants)
 	}
-	if q := onOneShard(p); len(q.Cluster.Shared.Shards) != 1 || !slices.Equal(q.Cluster.Tenants[0].Shards, []lineage.Shard{0, 0}) || q.Cluster.Shared.Shards[0].Replicas[0] != 4 {
-		t.Errorf("on one shard: %+v, %+v", q.Cluster.Shared.Shards, q.Cluster.Tenants)
+	if q := onOneShard(p); len(q.Cluster.Shards) != 1 || !slices.Equal(q.Cluster.Tenants[0].Shards, []lineage.Shard{0, 0}) || q.Cluster.Shards[0].Replicas[0] != 4 {
+		t.Errorf("on one shard: %+v, %+v", q.Cluster.Shards, q.Cluster.Tenants)
 	}
 	if q := withSlots(p, 0, 1); q.Cluster.Tenants[0].Slots != 1 || len(q.Cluster.Tenants[0].Shards) != 1 {
 		t.Errorf("with one slot: %+v", q.Cluster.Tenants)

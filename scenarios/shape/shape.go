@@ -88,7 +88,7 @@ func parts(p *scenarios.Plan) (n int) {
 	for i := range p.Cluster.Tenants {
 		n += max(1, p.Cluster.Tenants[i].Slots)
 	}
-	if s := p.Cluster.Shared; s != nil {
+	if s := &p.Cluster.Topology; s != nil {
 		n += len(s.Meta)
 		for i := range s.Shards {
 			n += 1 + len(s.Shards[i].Replicas)

@@ -26,16 +26,7 @@ func within(skip []scenarios.Skip, clients int) []scenarios.Skip {
 // operators about them. Their tenants go too or, with move, to the first node that is kept. For
 // replica groups see onSharedNodes.
 func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
-	if p.Cluster.Shared != nil {
-		return onSharedNodes(p, keep, move)
-	}
-	var tenants []int
-	for i, t := range p.Cluster.Tenants {
-		if move || slices.Contains(keep, int(t.Node)) {
-			tenants = append(tenants, i)
-		}
-	}
-	return keepNodes(ofTenants(p, tenants), keep)
+	return onSharedNodes(p, keep, move)
 }
 
 // keepNodes gives the nodes that are kept the numbers 0, 1, ...

@@ -13,11 +13,11 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// A shared (replicated) log has replicas on several nodes. One leads it in an epoch, the others
-// follow. Records up to state.Position are committed and never cut; later ones may be.
+// A log has replicas on one node or several. One leads it in an epoch, the others follow. Records
+// up to state.Position are committed and never cut; later ones may be.
 
-// shared holds the fields that only a replicated log needs.
-type shared struct {
+// replication is the state of a replica among the others of its log.
+type replication struct {
 	matched lineage.Seq // records up to here equal the leader's, as it said in this epoch
 	told    lineage.Seq // records up to here are committed and matched, as the leader said
 	// received is when the last record arrived or was appended here: the bucket continues from
@@ -40,7 +40,7 @@ type shared struct {
 	moved *moved // nil: the log was neither cut, fetched nor handed out
 }
 
-// moved holds the fields that a replicated log needs to cut, fetch or hand out records.
+// moved holds the fields that a replica needs to cut, fetch or hand out records.
 type moved struct {
 	cutAt     lineage.Seq // cutting: the last record that stays
 	installed []byte      // refetching: the snapshot to begin with, nil for an empty log
@@ -71,8 +71,9 @@ func (r *Replica) adopt(rec *record.Record, chain lineage.Chain) {
 	p.Record, p.Chain = *rec, chain
 }
 
-// open ends the opening of a replicated log: it waits for a leader.
+// open ends the opening of the log: the replica waits for a leader.
 func (r *Replica) open(e env.Env) {
+	r.recovery = nil
 	r.phase = Following
 	r.end = r.state.Position
 	if n := len(r.pending); n > 0 {

@@ -10,12 +10,12 @@ import (
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
 
-// In replica groups limits are the tenant's, and no record of a slot has them: records
-// have shares, under versions of their own.
+// Limits are the tenant's, and no record of a slot has them: records have shares, under versions of
+// their own.
 
-// judgeShared judges limits that were answered. From then on no slot may have more than
+// judgeConfigured judges limits that were answered. From then on no slot may have more than
 // its part of them, unless others may be in force by then.
-func judgeShared(v *verdict, run *observe.Run, c *observe.Command) {
+func judgeConfigured(v *verdict, run *observe.Run, c *observe.Command) {
 	limits, _ := termsOf(run, c.Tenant)
 	limits.move(c.EndedAt)
 	for _, r := range resources(sharesAt(run, c.Tenant, c.EndedAt), limits.largest) {
@@ -128,7 +128,7 @@ func judgeFinalShares(v *verdict, run *observe.Run) {
 // a read allows. Changes, and linearizable reads, are of the present.
 func mayBeOld(run *observe.Run, op *history.Op) int64 {
 	switch {
-	case !run.Shared || op.Kind != history.Read:
+	case op.Kind != history.Read:
 	case op.Level == history.Session:
 		return math.MaxInt64
 	case op.Level == history.Bounded:

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tidaldb/tidalsim/checker"
 	"github.com/tidaldb/tidalsim/checker/history"
-	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/client"
 	"github.com/tidaldb/tidalsim/core/desired"
 	"github.com/tidaldb/tidalsim/core/env"
@@ -281,20 +280,19 @@ func TestBoundsAreThoseOfTheCode(t *testing.T) {
 	const mi = 1 << 20
 	constants, patience := replica.DefaultConstants, client.DefaultPatience
 	for name, want := range map[string]any{
-		"segment size":                  fmt.Sprintf("%d Mi", constants.SegmentSize/mi),
-		"log between snapshots":         fmt.Sprintf("%d Mi", constants.SnapshotEvery/mi),
-		"sessions of a slot":            constants.MaxSessions,
-		"pending records of a slot":     constants.MaxPending,
-		"answers kept of a session (W)": state.Window,
-		"record":                        fmt.Sprintf("%d..%d", record.HeaderSize, record.MaxSize),
-		"frame around a record":         wal.FrameOverhead,
-		"signal kinds":                  signal.Kinds,
-		"rate of a tenant":              "1.." + thousands(tenant.MaxRate),
-		"burst of a tenant":             "1.." + thousands(tenant.MaxBurst),
-		"live entities of a tenant":     "1.." + thousands(tenant.MaxEntities),
-		"logical bytes of a tenant":     fmt.Sprint(tenant.MinBytes, "..", thousands(tenant.MaxBytes)),
-		"slots of a tenant (P)":         "1.." + thousands(route.MaxPartitions),
-		"tenants that a node's catalog names, dropped ones included": thousands(core.MaxCatalog),
+		"segment size":                                             fmt.Sprintf("%d Mi", constants.SegmentSize/mi),
+		"log between snapshots":                                    fmt.Sprintf("%d Mi", constants.SnapshotEvery/mi),
+		"sessions of a slot":                                       constants.MaxSessions,
+		"pending records of a slot":                                constants.MaxPending,
+		"answers kept of a session (W)":                            state.Window,
+		"record":                                                   fmt.Sprintf("%d..%d", record.HeaderSize, record.MaxSize),
+		"frame around a record":                                    wal.FrameOverhead,
+		"signal kinds":                                             signal.Kinds,
+		"rate of a tenant":                                         "1.." + thousands(tenant.MaxRate),
+		"burst of a tenant":                                        "1.." + thousands(tenant.MaxBurst),
+		"live entities of a tenant":                                "1.." + thousands(tenant.MaxEntities),
+		"logical bytes of a tenant":                                fmt.Sprint(tenant.MinBytes, "..", thousands(tenant.MaxBytes)),
+		"slots of a tenant (P)":                                    "1.." + thousands(route.MaxPartitions),
 		"name of a region":                                         fmt.Sprint("1..", tenant.MaxRegion),
 		"lag of a replica in a healthy region":                     health.DegradedLagMs,
 		"silence of a node in a healthy region":                    thousands(health.OfflineSilenceMs),

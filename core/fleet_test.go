@@ -107,20 +107,18 @@ func foundedFleet() *control.Cluster {
 func newFleet(t testing.TB) *fleet { return newFleetOf(t, foundedFleet()) }
 
 func newFleetOf(t testing.TB, founded *control.Cluster) *fleet {
-	shared := DefaultShared
-	shared.Control = founded
 	for i := range founded.Nodes {
 		founded.Nodes[i].Directory = env.Nonce{A: 1, B: uint64(founded.Nodes[i].ID)}
 	}
-	c := &Cluster{Constants: fleetConstants, Shared: &shared}
-	c.PlaceShared()
+	c := &Cluster{Constants: fleetConstants, ID: 1, Control: founded, Pace: DefaultPace}
+	c.Place()
 	c.Index()
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	f := &fleet{TB: t, cluster: c, conns: map[talk]uint64{}}
 	for _, n := range founded.Nodes {
-		name, content := Founded(shared.ID, n.Directory)
+		name, content := Founded(c.ID, n.Directory)
 		f.berths = append(f.berths, &berth{fleet: f, id: n.ID, files: map[string][]byte{name: content}, dirs: map[string]bool{"": true}})
 	}
 	for _, b := range f.berths {
@@ -298,7 +296,7 @@ func (f *fleet) send(from, to env.ID, m *wire.Message) {
 func (f *fleet) coordinator() *berth {
 	f.Helper()
 	for _, b := range f.berths {
-		if b.node != nil && b.node.sharing != nil && b.node.leads {
+		if b.node != nil && b.node.leads {
 			return b
 		}
 	}

@@ -64,8 +64,8 @@ func TestShrinkOfReplicaGroupsEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := &small.Cluster; c.Nodes != 3 || len(c.Shared.Shards) != 1 || len(c.Tenants) != 1 || len(small.World.Disruptions) != 0 {
-		t.Errorf("%d nodes, %d shards, %d tenants, disruptions %v", c.Nodes, len(c.Shared.Shards), len(c.Tenants), small.World.Disruptions)
+	if c := &small.Cluster; c.Nodes != 3 || len(c.Shards) != 1 || len(c.Tenants) != 1 || len(small.World.Disruptions) != 0 {
+		t.Errorf("%d nodes, %d shards, %d tenants, disruptions %v", c.Nodes, len(c.Shards), len(c.Tenants), small.World.Disruptions)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // The manners of Client are written down in testdata/transcripts, in the form of package
-// transcript. Its commands for a client, beside those of every machine, are calls:
+// transcript. Its commands for a client, beside those of every machine, are calls; a read is a linearizable query:
 //
 //	write tenant 1 entity 9 kind 2 weight 3, put, delete, read
 //	    the script may leave out: tenant 1, entity 0, kind 0, weight 1
@@ -87,7 +87,7 @@ func (b *booth) Tells() map[string]transcript.Command {
 		"write":  call(func(id tenant.ID, s signal.Signal) (uint64, bool) { return b.client.Write(id, s) }),
 		"put":    call(func(id tenant.ID, s signal.Signal) (uint64, bool) { return b.client.Put(id, s.Entity) }),
 		"delete": call(func(id tenant.ID, s signal.Signal) (uint64, bool) { return b.client.Delete(id, s.Entity) }),
-		"read":   call(func(id tenant.ID, s signal.Signal) (uint64, bool) { return b.client.Read(id, s.Entity) }),
+		"read":   call(func(id tenant.ID, s signal.Signal) (uint64, bool) { return b.client.Query(id, s.Entity, Query{}) }),
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/placement"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wire"
 )
@@ -65,11 +64,14 @@ func (d *desk) wakes() {
 	d.step(env.Event{Kind: env.Timer})
 }
 
-// connected is an operator whose drop of a tenant has left in a frame of connection 8.
+// dropped is the command of connected.
+var dropped = control.Command{Kind: control.DropTenant, Tenant: 3, Base: 2}
+
+// connected is an operator of a cluster of one node, 4, whose drop of a tenant has left in a frame of connection 8.
 func connected(t *testing.T) *desk {
 	d := &desk{TB: t}
-	d.Operator = NewOperator(d, DefaultPatience)
-	d.Begin(Command{Kind: wire.Drop, Place: placement.Entry{Node: 4, Epoch: 1}, Base: 2})
+	d.Operator = NewOperator(d, DefaultPatience, 4)
+	d.Begin(dropped)
 	d.welcome(8)
 	return d
 }
@@ -92,7 +94,7 @@ func TestHowACommandEnds(t *testing.T) {
 		}
 		return wire.Message{Kind: wire.Refusal, Code: c, Facts: seven}
 	}
-	done := wire.Message{Kind: wire.Done, Command: wire.Drop}
+	done := wire.Message{Kind: wire.Done, Command: wire.Control}
 	for name, c := range map[string]struct {
 		story func(d *desk)
 		want  CommandResult
@@ -121,7 +123,7 @@ func TestHowACommandEnds(t *testing.T) {
 		"the node restarts": {func(d *desk) {
 			d.hears(wire.Message{Kind: wire.Reset, Conn: 8}, 0)
 			d.welcome(9)
-			if m := d.sent[len(d.sent)-1]; m.Kind != wire.Drop || m.Conn != 9 || m.Base != 2 {
+			if m := d.sent[len(d.sent)-1]; m.Kind != wire.Control || m.Conn != 9 || !slices.Equal(m.Tail, dropped.Append(nil)) {
 				d.Errorf("after another welcome: %+v", m)
 			}
 			d.hears(refusal(wire.UnknownTenant), 0)
@@ -131,7 +133,7 @@ func TestHowACommandEnds(t *testing.T) {
 			d.hears(refusal(wire.UnknownTenant), 0)
 		}, CommandResult{Outcome: Refused, Code: wire.UnknownTenant}},
 		"done of another command": {func(d *desk) {
-			d.hears(wire.Message{Kind: wire.Done, Command: wire.Create}, 0)
+			d.step(env.Event{Kind: env.Message, From: 4, Data: wire.Append(nil, &wire.Message{Kind: wire.Done, Command: wire.Control, Conn: 8, Request: d.sent[1].Request - 1})})
 			d.hears(refusal(wire.UnknownTenant), 0)
 		}, CommandResult{Outcome: Refused, Code: wire.UnknownTenant}},
 		"nobody answers": {func(d *desk) {
@@ -167,8 +169,8 @@ func TestHowACommandEnds(t *testing.T) {
 func TestFramesOfAnOperatorAreNeverUsedAgain(t *testing.T) {
 	d := connected(t)
 	d.wakes()
-	d.hears(wire.Message{Kind: wire.Done, Command: wire.Drop}, 0)
-	d.Begin(Command{Kind: wire.Drop, Place: placement.Entry{Node: 4, Epoch: 1}})
+	d.hears(wire.Message{Kind: wire.Done, Command: wire.Control}, 0)
+	d.Begin(dropped)
 	d.wakes()
 	d.welcome(9)
 	frames, nonces, requests := map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}
@@ -187,12 +189,12 @@ func TestFramesOfAnOperatorAreNeverUsedAgain(t *testing.T) {
 	}
 }
 
-// wanting is an operator of a cluster whose shards are shared, nodes 4, 5 and 6, that has
+// wanting is an operator of a cluster of three nodes, 4, 5 and 6, that has
 // said hello to node 4 and wants node 2 drained.
 func wanting(t *testing.T) *desk {
 	d := &desk{TB: t}
 	d.Operator = NewOperator(d, DefaultPatience, 4, 5, 6)
-	d.Begin(Command{Kind: wire.Control, Control: control.Command{Kind: control.Drain, Node: 2}})
+	d.Begin(control.Command{Kind: control.Drain, Node: 2})
 	return d
 }
 
@@ -374,7 +376,7 @@ func TestWhoLedIsAskedFirst(t *testing.T) {
 	d.enters()
 	d.hearsFrom(6, wire.Message{Kind: wire.Done, Command: wire.Control}, 0)
 	want := control.Command{Kind: control.CreateTenant, Config: tenant.Config{ID: 9, Version: 1, Limits: tenant.Limits{Rate: 10}}, Shards: []lineage.Shard{1}}
-	d.Begin(Command{Kind: wire.Control, Control: want})
+	d.Begin(want)
 	if to := d.to[len(d.to)-1]; to != 6 {
 		t.Errorf("the next command goes to node %d, want 6", to)
 	}
@@ -387,8 +389,7 @@ func TestWhoLedIsAskedFirst(t *testing.T) {
 
 // What an operator is told in words: typed where it can be.
 func TestErrorsOfCommands(t *testing.T) {
-	c := Command{Kind: wire.Configure, Base: 4}
-	c.Place.Tenant.ID, c.Place.Node = 3, 1
+	c := control.Command{Kind: control.Configure, Base: 4, Config: tenant.Config{ID: 3, Version: 5, Limits: tenant.Limits{Rate: 10}}}
 	for _, row := range []struct {
 		result CommandResult
 		want   string
@@ -396,8 +397,8 @@ func TestErrorsOfCommands(t *testing.T) {
 		{CommandResult{Outcome: Acked}, "<nil>"},
 		{CommandResult{Outcome: Unknown, Code: wire.VersionConflict}, "<nil>"},
 		{CommandResult{Outcome: Refused, Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 6}}},
-			"configure of tenant 3 on node 1: version-conflict: version 6 is in force, want 4: " + wire.VersionConflict.Advice()},
-		{CommandResult{Outcome: Refused, Code: wire.UnknownTenant}, "configure of tenant 3 on node 1: unknown-tenant: " + wire.UnknownTenant.Advice()},
+			c.String() + ": version-conflict: version 6 is in force, want 4: " + wire.VersionConflict.Advice()},
+		{CommandResult{Outcome: Refused, Code: wire.UnknownTenant}, c.String() + ": unknown-tenant: " + wire.UnknownTenant.Advice()},
 		{CommandResult{Outcome: Refused, Code: wire.InvalidConfig, Facts: wire.Facts{BadField: wire.BadField{Field: 4, Value: 2_000_000_000}}},
 			"invalid tenant configuration: tenant 3: limits.burst is 2000000000, want 1..1000000000 operations, or 0 for one second of limits.rate"},
 	} {

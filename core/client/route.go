@@ -88,12 +88,16 @@ func (c *Client) lookElsewhere(k *call) {
 
 // patient bounds the attempts by which the wait for an answer grows. A call that another
 // replica may answer does not wait long for a silent node. A change waits a little longer than
-// a query, since a slow leader may still answer it.
+// a query, since a slow leader may still answer it. No other node can take the change of a shard
+// with one replica, and the client does not ask a busy node more often.
 func (c *Client) patient(k *call) uint32 {
-	if k.kind == wire.Query {
+	switch {
+	case k.kind == wire.Query:
 		return min(k.attempts, 2)
+	case len(c.places.Replicas(k.place.Shard)) > 1:
+		return min(k.attempts, 3)
 	}
-	return min(k.attempts, 3)
+	return k.attempts
 }
 
 // goOn sends a call that was not answered somewhere else: to the next replica.

@@ -309,7 +309,7 @@ func (r *reader) state(s *signal.State) {
 // KindOf returns the kind that b claims to be, 0 if it is no message. It does not
 // look at the rest.
 func KindOf(b []byte) Kind {
-	if len(b) < headerSize || b[0] != magic || b[1] != version || Kind(b[2]) >= kinds || b[3] != 0 {
+	if len(b) < headerSize || b[0] != magic || b[1] != version || Kind(b[2]) >= kinds || layouts[b[2]] == nil || b[3] != 0 {
 		return 0
 	}
 	return Kind(b[2])

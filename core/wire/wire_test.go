@@ -27,8 +27,10 @@ import (
 // kinds are all kinds of messages, by name.
 func kinds() []wire.Kind {
 	var all []wire.Kind
-	for i := range wire.KindNames()[1:] {
-		all = append(all, wire.Kind(i+1))
+	for i, name := range wire.KindNames() {
+		if name != "" {
+			all = append(all, wire.Kind(i))
+		}
 	}
 	return all
 }
@@ -64,9 +66,8 @@ func full(k wire.Kind) wire.Message {
 		State:   signal.State{LastSeq: 0x0f0f0f0f0f0f0f0f, Applied: signal.Digest{Hi: 0x1010101010101010, Lo: 0x1111111111111111}},
 		Code:    wire.QuotaExceeded,
 		Facts:   quotaFacts(),
-		Version: 0x1515151515151515, Base: 0x1616161616161616, Shard: 0x17171717, Command: wire.Create,
-		Limits: tenant.Limits{Rate: 0x1818181818181818, Burst: 0x1919191919191919, Entities: 0x1a1a1a1a1a1a1a1a, Bytes: 0x1b1b1b1b1b1b1b1b},
-		Epoch:  0x1c1c1c1c1c1c1c1c, Level: wire.Bounded, Token: wire.Token{Epoch: 0x1d1d1d1d1d1d1d1d, Seq: 0x1e1e1e1e1e1e1e1e}, Bound: 0x1f1f1f1f1f1f1f1f,
+		Command: wire.Control,
+		Epoch:   0x1c1c1c1c1c1c1c1c, Level: wire.Bounded, Token: wire.Token{Epoch: 0x1d1d1d1d1d1d1d1d, Seq: 0x1e1e1e1e1e1e1e1e}, Bound: 0x1f1f1f1f1f1f1f1f,
 		Tail: []byte("tail"),
 	}
 	for i := range m.State.Totals {
@@ -99,17 +100,11 @@ func TestWhatEachKindCarries(t *testing.T) {
 		"write":        append(slices.Clone(frame), "Session", "Request", "Floor", "Signal"),
 		"put":          append(slices.Clone(frame), "Session", "Request", "Floor", "Entity"),
 		"delete":       append(slices.Clone(frame), "Session", "Request", "Floor", "Entity"),
-		"ack":          append(slices.Clone(frame), "Session", "Request", "Seq"),
-		"read":         append(slices.Clone(frame), "Request", "Entity"),
-		"state":        append(slices.Clone(frame), "Request", "Entity", "Seq", "State"),
 		"refusal":      append(slices.Clone(frame), "Session", "Request", "Code", "Facts"),
-		"configure":    append(slices.Clone(frame), "Request", "Version", "Base", "Limits"),
-		"create":       append(slices.Clone(frame), "Request", "Version", "Limits", "Shard"),
-		"drop":         append(slices.Clone(frame), "Request", "Base"),
-		"done":         append(slices.Clone(frame), "Request", "Command", "Version", "Seq"),
+		"done":         append(slices.Clone(frame), "Request", "Command", "Seq"),
 		"query":        append(slices.Clone(frame), "Request", "Entity", "Level", "Token", "Bound"),
-		"ack-at":       append(slices.Clone(frame), "Session", "Request", "Seq", "Epoch"),
-		"state-at":     append(slices.Clone(frame), "Request", "Entity", "Seq", "State", "Epoch"),
+		"ack":          append(slices.Clone(frame), "Session", "Request", "Seq", "Epoch"),
+		"state":        append(slices.Clone(frame), "Request", "Entity", "Seq", "State", "Epoch"),
 		"control":      append(slices.Clone(frame), "Request", "Tail"),
 	}
 	got := map[string][]string{}
@@ -147,10 +142,6 @@ func carried(m wire.Message) []string {
 	note("State", m.State != signal.State{})
 	note("Code", m.Code != 0)
 	note("Facts", m.Facts != wire.Facts{})
-	note("Version", m.Version != 0)
-	note("Base", m.Base != 0)
-	note("Limits", m.Limits != tenant.Limits{})
-	note("Shard", m.Shard != 0)
 	note("Command", m.Command != 0)
 	note("Epoch", m.Epoch != 0)
 	note("Level", m.Level != 0)
@@ -175,9 +166,8 @@ func TestMessagesReadBackAsWritten(t *testing.T) {
 			State:   signal.State{LastSeq: word("last seq"), Applied: signal.Digest{Hi: word("hi"), Lo: word("lo")}},
 			Code:    rapid.SampledFrom(codes()).Draw(t, "code"),
 			Facts:   anyFacts(t),
-			Version: word("version"), Base: word("base"), Shard: lineage.Shard(rapid.Uint32().Draw(t, "shard")), Command: rapid.SampledFrom(kinds()).Draw(t, "command"),
-			Limits: tenant.Limits{Rate: word("rate"), Burst: word("burst"), Entities: word("entity limit"), Bytes: word("bytes")},
-			Epoch:  lineage.ShardEpoch(word("epoch")), Level: rapid.SampledFrom(levels()).Draw(t, "level"),
+			Command: rapid.SampledFrom(kinds()).Draw(t, "command"),
+			Epoch:   lineage.ShardEpoch(word("epoch")), Level: rapid.SampledFrom(levels()).Draw(t, "level"),
 			Token: wire.Token{Epoch: lineage.ShardEpoch(word("token's epoch")), Seq: lineage.Seq(word("token's seq"))},
 			Bound: env.Duration(rapid.Int64Range(0, maxBound).Draw(t, "bound")),
 			Tail:  rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "tail"),
@@ -284,7 +274,7 @@ func TestDecodeRefuses(t *testing.T) {
 	set := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
 	long := full(wire.Control)
 	long.Tail = make([]byte, wire.MaxTail+1)
-	const slot, weight, signalKind, code, resource, limit, used, retry, shard, command, level, bound = 32, 88, 96, 64, 72, 80, 88, 96, 96, 56, 64, 88
+	const slot, weight, signalKind, code, resource, limit, used, retry, command, retired, level, bound = 32, 88, 96, 64, 72, 80, 88, 96, 56, 64, 64, 88
 	for _, c := range []struct {
 		bytes []byte
 		is    error
@@ -295,8 +285,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{set(whole(wire.Ack), 1, 2), wire.ErrVersion, "unknown message version: version 2, this binary reads 1"},
 		{set(whole(wire.Ack), 2, 0), wire.ErrMalformed, "malformed message: kind 0, reserved byte 0"},
 		{set(whole(wire.Ack), 2, 99), wire.ErrMalformed, "malformed message: kind 99, reserved byte 0"},
-		{set(whole(wire.Ack), 3, 1), wire.ErrMalformed, "malformed message: kind 9, reserved byte 1"},
-		{whole(wire.Ack)[:71], wire.ErrMalformed, "malformed message: a ack has 71 bytes, want 72"},
+		{set(whole(wire.Ack), 2, 9), wire.ErrMalformed, "malformed message: kind 9, reserved byte 0"}, // of an earlier release
+		{set(whole(wire.Ack), 3, 1), wire.ErrMalformed, "malformed message: kind 18, reserved byte 1"},
+		{whole(wire.Ack)[:79], wire.ErrMalformed, "malformed message: a ack has 79 bytes, want 80"},
 		{forged(wire.Ack, slot, 1<<32), wire.ErrMalformed, "malformed message: a field of a ack is out of its range"},
 		{forged(wire.Write, weight, 1<<31), wire.ErrMalformed, "malformed message: a field of a write is out of its range"},
 		{forged(wire.Write, signalKind, 1<<8), wire.ErrMalformed, "malformed message: a field of a write is out of its range"},
@@ -308,8 +299,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{odd(wire.InvalidConfig, limit, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
 		{odd(wire.VersionConflict, retry, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
 		{odd(wire.NotServing, used, 1), wire.ErrMalformed, "malformed message: a field of a refusal is out of its range"},
-		{forged(wire.Create, shard, 1<<32), wire.ErrMalformed, "malformed message: a field of a create is out of its range"},
-		{forged(wire.Done, command, uint64(len(kinds())+1)), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
+		{forged(wire.Done, retired, 1), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
+		{forged(wire.Done, command, uint64(len(wire.KindNames()))), wire.ErrMalformed, "malformed message: a field of a done is out of its range"},
 		{forged(wire.Query, level, uint64(len(levels()))), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
 		{forged(wire.Query, bound, maxBound+1), wire.ErrMalformed, "malformed message: a field of a query is out of its range"},
 		{whole(wire.Control)[:55], wire.ErrMalformed, "malformed message: a control has 55 bytes, want 56"},
@@ -332,9 +323,13 @@ func TestKindOfJudgesTheHeaderOnly(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"nothing": nil, "short": b[:7], "another magic": append([]byte{0}, b[1:]...),
 		"another version": append([]byte{b[0], 9}, b[2:]...), "another kind": append([]byte{b[0], b[1], 99}, b[3:]...),
+		"a kind of an earlier release": {b[0], b[1], 9, 0, 0, 0, 0, 0},
 	} {
 		if got := wire.KindOf(b); got != 0 {
 			t.Errorf("%s claims to be a %s", name, got)
+		}
+		if frame, ok := wire.FrameOf(b); ok {
+			t.Errorf("%s claims to have frame %d", name, frame)
 		}
 	}
 }
@@ -621,10 +616,8 @@ func TestAckOf(t *testing.T) {
 
 // everyKind returns an empty message of each kind.
 func everyKind() (all []wire.Message) {
-	for kind := range wire.KindNames() {
-		if kind > 0 {
-			all = append(all, wire.Message{Kind: wire.Kind(kind)})
-		}
+	for _, kind := range kinds() {
+		all = append(all, wire.Message{Kind: kind})
 	}
 	return all
 }

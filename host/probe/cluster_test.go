@@ -32,8 +32,7 @@ const (
 )
 
 func cluster() *core.Cluster {
-	shared := core.DefaultShared
-	shared.Control = &control.Cluster{
+	founded := &control.Cluster{
 		Meta: []env.ID{0, 1, 2},
 		Nodes: []control.NodeConfig{
 			{ID: 0, Region: "eu", Directory: env.Nonce{A: 1}}, {ID: 1, Region: "eu", Directory: env.Nonce{A: 2}}, {ID: 2, Region: "eu", Directory: env.Nonce{A: 3}},
@@ -44,8 +43,8 @@ func cluster() *core.Cluster {
 			Shards: []lineage.Shard{shard, shard},
 		}},
 	}
-	c := &core.Cluster{Constants: replica.DefaultConstants, Shared: &shared}
-	c.PlaceShared()
+	c := &core.Cluster{Constants: replica.DefaultConstants, ID: 1, Control: founded, Pace: core.DefaultPace}
+	c.Place()
 	c.Index()
 	return c
 }
@@ -117,8 +116,8 @@ func start(t *testing.T, w *writer) (processes []*host.Process, ask func(node en
 		addresses[id], listeners = l.Addr().String(), append(listeners, l)
 	}
 	for i, l := range listeners {
-		if at := c.Shared.Control.Node(env.ID(i)); at != nil {
-			name, content := core.Founded(c.Shared.ID, at.Directory)
+		if at := c.Control.Node(env.ID(i)); at != nil {
+			name, content := core.Founded(c.ID, at.Directory)
 			if err := host.PutData(filepath.Join(dir, fmt.Sprint(i)), name, content); err != nil {
 				t.Fatal(err)
 			}

@@ -15,7 +15,7 @@ func (s *Stage) compose(peer env.ID, said string) ([]byte, error) {
 	kind, rest, _ := strings.Cut(said, " ")
 	m := wire.Message{}
 	for k, name := range wire.KindNames() {
-		if name == kind && k > 0 {
+		if name == kind && kind != "" {
 			m.Kind = wire.Kind(k)
 		}
 	}

@@ -48,8 +48,9 @@ const (
 // might speak in an epoch that it has left.
 var ErrCatalog = errors.New("damaged node file")
 
-// ErrCatalogVersion is wrapped by the error for a node file of a newer version.
-var ErrCatalogVersion = errors.New("node file of a newer version")
+// ErrCatalogVersion is wrapped by the errors for a node file of a newer version, and for one of an
+// earlier release that names tenants.
+var ErrCatalogVersion = errors.New("node file of another version")
 
 // Catalog is the content of a node's file. The zero value is that of a new node.
 //
@@ -174,6 +175,7 @@ func (c *Catalog) read(r *layout.Reader, version uint32) error {
 	}
 	return nil
 }
+
 // check reports the first contradiction in a catalog that was read.
 func (c *Catalog) check() error {
 	for i := 1; i < len(c.epochs); i++ {

@@ -15,28 +15,16 @@ import (
 
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/placement"
-	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/internal/transcript"
 )
 
 var private = cmp.AllowUnexported(Catalog{}, shardEpoch{})
 
-// created is a placement as the catalog holds it.
-func created(id tenant.ID, shard lineage.Shard) placement.Entry {
-	return placement.Entry{
-		Tenant: tenant.Config{ID: id, Version: 7, Limits: tenant.Limits{Rate: 100, Burst: 20, Entities: 30, Bytes: 4000}},
-		Epoch:  1, Shard: shard,
-	}
-}
-
-// full is a catalog with two of everything.
+// full is a catalog with all that it can have.
 func full() Catalog {
 	return Catalog{
 		Cluster: 0x21, Directory: env.Nonce{A: 0x2223, B: 0x2425}, Given: 0x26,
-		epochs:  []shardEpoch{{1, 0x1122334455667788}, {5, 2}},
-		created: []placement.Entry{created(3, 1), created(tenant.Reserved-1, 5)},
-		dropped: []tenant.ID{0, 9},
+		epochs: []shardEpoch{{1, 0x1122334455667788}, {5, 2}},
 	}
 }
 
@@ -65,7 +53,7 @@ func TestGoldenNodeFiles(t *testing.T) {
 	}
 	for path, want := range map[string]Catalog{
 		"testdata/v3/node.txt": want,
-		"testdata/v2/node.txt": {epochs: want.epochs, created: want.created, dropped: want.dropped},
+		"testdata/v2/node.txt": {epochs: want.epochs},
 		"testdata/v1/node.txt": {epochs: want.epochs},
 	} {
 		got, err := DecodeCatalog(golden(path))
@@ -76,25 +64,26 @@ func TestGoldenNodeFiles(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
+	// Of an earlier release without a control plane: with tenants that were created or dropped.
+	for _, path := range []string{"testdata/v3/tenants.txt", "testdata/v2/tenants.txt"} {
+		const want = `node file of another version: file "node": it names tenants of an earlier release, which had no control plane; create them anew`
+		if got, err := DecodeCatalog(golden(path)); !errors.Is(err, ErrCatalogVersion) || !strings.HasPrefix(err.Error(), want) || got.epochs != nil {
+			t.Errorf("%s is read as %+v, %v", path, got, err)
+		}
+	}
 }
 
-// Whatever is created and dropped, in whatever order, the catalog agrees with two
-// plain maps, and reads back as it was written.
+// Whatever shards a node leads, in whatever order, the catalog agrees with a plain map, and reads
+// back as it was written.
 func TestACatalogIsWhatWasDone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c Catalog
-		there, gone, shards := map[tenant.ID]placement.Entry{}, map[tenant.ID]bool{}, map[lineage.Shard]bool{}
+		want := map[lineage.Shard]lineage.ShardEpoch{}
 		for range rapid.IntRange(0, 30).Draw(t, "steps") {
-			id := tenant.ID(rapid.IntRange(0, 8).Draw(t, "tenant"))
-			if _, known := there[id]; !known && !gone[id] && rapid.Bool().Draw(t, "create") {
-				p := created(id, lineage.Shard(rapid.IntRange(0, 3).Draw(t, "shard")))
-				there[id], shards[p.Shard] = p, true
-				c.create(&p)
-			} else {
-				delete(there, id)
-				gone[id] = true
-				c.drop(id)
-			}
+			shard := lineage.Shard(rapid.IntRange(0, 8).Draw(t, "shard"))
+			c.lead(shard)
+			c.epochOf(shard).epoch++
+			want[shard]++
 		}
 		back, err := DecodeCatalog(c.Append(nil))
 		if err != nil {
@@ -103,15 +92,9 @@ func TestACatalogIsWhatWasDone(t *testing.T) {
 		if !bytes.Equal(back.Append(nil), c.Append(nil)) {
 			t.Fatalf("%+v is read back as %+v", c, back)
 		}
-		for id := range tenant.ID(9) {
-			p, known := there[id]
-			if got := back.Created(id); (got != nil) != known || known && cmp.Diff(p, *got) != "" || back.Dropped(id) != gone[id] {
-				t.Fatalf("tenant %s: created %+v, dropped %t; want %+v (%t), %t", id, got, back.Dropped(id), p, known, gone[id])
-			}
-		}
-		for shard := range lineage.Shard(4) {
-			if e := back.epochOf(shard); (e != nil) != shards[shard] || e != nil && e.epoch != 1 {
-				t.Fatalf("shard %d: %+v, want it there: %t", shard, e, shards[shard])
+		for shard := range lineage.Shard(9) {
+			if e := back.epochOf(shard); (e != nil) != (want[shard] > 0) || e != nil && e.epoch != want[shard] {
+				t.Fatalf("shard %d: %+v, want epoch %d", shard, e, want[shard])
 			}
 		}
 	})
@@ -121,9 +104,7 @@ func TestACatalogIsWhatWasDone(t *testing.T) {
 func TestACloneSharesNothing(t *testing.T) {
 	c := full()
 	next := c.clone()
-	p := created(4, 9)
-	next.create(&p)
-	next.drop(3)
+	next.lead(4)
 	next.epochs[0].epoch++
 	if diff := cmp.Diff(full(), c, private); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -157,21 +138,14 @@ func TestWhatIsNoNodeFile(t *testing.T) {
 		want  string
 	}{
 		"nothing":         {nil, ErrCatalog, `damaged node file: file "node": 0 bytes, no "tnod" at the start` + remedy},
-		"another magic":   {set(0, 'x'), ErrCatalog, `damaged node file: file "node": 224 bytes, no "tnod" at the start` + remedy},
+		"another magic":   {set(0, 'x'), ErrCatalog, `damaged node file: file "node": 80 bytes, no "tnod" at the start` + remedy},
 		"a bit":           {damage, ErrCatalog, `damaged node file: file "node": its checksum is `},
 		"cut off":         {whole.Append(nil)[:60], ErrCatalog, `damaged node file: file "node": its checksum is `},
-		"a newer version": {set(4, 4), ErrCatalogVersion, `node file of a newer version: file "node": version 4, this binary reads up to 3; use a newer binary`},
-		"version 0":       {set(4, 0), ErrCatalogVersion, `node file of a newer version: file "node": version 0`},
-		"a short head":    {sealed([]byte("tnod\x02\x00\x00\x00\x00\x00\x00\x00")), ErrCatalog, `damaged node file: file "node": 0 shards, 0 created and 0 dropped tenants: the bytes end within a field` + remedy},
-		"a wrong number":  {set(8, 1), ErrCatalog, `damaged node file: file "node": 1 shards, 2 created and 2 dropped tenants: 12 bytes follow the last field` + remedy},
+		"a newer version": {set(4, 4), ErrCatalogVersion, `node file of another version: file "node": version 4, this binary reads up to 3; use a newer binary`},
+		"version 0":       {set(4, 0), ErrCatalogVersion, `node file of another version: file "node": version 0`},
+		"a short head":    {sealed([]byte("tnod\x02\x00\x00\x00\x00\x00\x00\x00")), ErrCatalog, `damaged node file: file "node": 0 shards: the bytes end within a field` + remedy},
+		"a wrong number":  {set(8, 1), ErrCatalog, `damaged node file: file "node": 1 shards: 12 bytes follow the last field` + remedy},
 		"shards":          {swapped(func(c *Catalog) { c.epochs[1].shard = 1 }), ErrCatalog, `damaged node file: file "node": shard 1 follows shard 1` + remedy},
-		"tenants": {swapped(func(c *Catalog) { c.created[0], c.created[1] = c.created[1], c.created[0] }), ErrCatalog,
-			`damaged node file: file "node": created tenant 3 follows 18446744073709551614` + remedy},
-		"tombstones": {swapped(func(c *Catalog) { c.dropped[1] = 0 }), ErrCatalog, `damaged node file: file "node": dropped tenant 0 follows 0` + remedy},
-		"both":       {swapped(func(c *Catalog) { c.dropped[1] = 3 }), ErrCatalog, `damaged node file: file "node": tenant 3 is created and dropped` + remedy},
-		"no epoch":   {swapped(func(c *Catalog) { c.created[1].Shard = 4 }), ErrCatalog, `damaged node file: file "node": tenant 18446744073709551614 is in shard 4, which has no epoch` + remedy},
-		"no rate":    {swapped(func(c *Catalog) { c.created[0].Tenant.Limits.Rate = 0 }), ErrCatalog, `damaged node file: file "node": created tenants: invalid tenant configuration: tenant 3: limits.rate is 0`},
-		"no tenant":  {swapped(func(c *Catalog) { c.created[1].Tenant.ID = tenant.Reserved }), ErrCatalog, `damaged node file: file "node": created tenants: invalid tenant configuration: tenant 18446744073709551615: id is`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := DecodeCatalog(c.bytes); !errors.Is(err, c.is) || !strings.HasPrefix(err.Error(), c.want) {

@@ -34,15 +34,10 @@ type gauge struct {
 
 // newGauge is a node that serves one slot with 1,024 entities and has a session.
 func newGauge(b *testing.B, limits tenant.Limits) *gauge {
-	g := &gauge{host: newHost(b)}
-	g.cluster.Placements[0].Tenant.Limits = limits
+	g := &gauge{host: newHostOf(b, oneNode(limits))}
 	g.cluster.Constants.SnapshotEvery = unlimited
-	g.Node = NewNode(g, g.cluster)
-	g.incarnation++
-	g.handles = map[env.File]*content{}
-	g.Step(&env.Event{Kind: env.Started})
-	g.Step(&env.Event{Kind: env.Message, From: operatorID, Data: wire.Append(nil, &wire.Message{Kind: wire.Hello, Nonce: 1})})
-	g.run()
+	g.startWith(g)
+	g.settle()
 	g.session = g.told(wire.Message{Kind: wire.OpenSession, Tenant: 1, Placement: 1, Nonce: 1}).Session
 	g.quick = true
 	for range entities / bunch {
@@ -76,7 +71,10 @@ func (g *gauge) Send(to env.ID, key env.Key, payload []byte) {
 }
 
 // SetTimer implements env.Env.
-func (g *gauge) SetTimer(id env.TimerID, at env.Time) { g.timed = g.timed || id == serveTimer }
+func (g *gauge) SetTimer(id env.TimerID, at env.Time) {
+	g.host.SetTimer(id, at)
+	g.timed = g.timed || id == serveTimer
+}
 
 // Hit implements env.Env. As on a real machine, the registry of failpoints decides.
 func (g *gauge) Hit(env.Point, env.Key) (env.Action, bool) { return env.ActNone, false }
@@ -139,7 +137,7 @@ func BenchmarkNodeStep(b *testing.B) {
 		round  func(*gauge)
 	}{
 		{"refusal", tenant.Limits{Rate: 1, Burst: entities}, func(g *gauge) { g.each(wire.Write, false) }},
-		{"read", plenty, func(g *gauge) { g.each(wire.Read, false) }},
+		{"read", plenty, func(g *gauge) { g.each(wire.Query, false) }},
 		{"repeated", plenty, func(g *gauge) { g.each(wire.Write, true) }},
 		{"write", plenty, func(g *gauge) { g.write(0) }},
 		{"write, loaded", plenty, func(g *gauge) { g.write(1) }},

@@ -46,7 +46,7 @@ func TestALostShardIsCorruptUntilTheLossIsAccepted(t *testing.T) {
 		},
 		"put": func() *wire.Message { return f.put(f.berths[4], 9, 0, session, 2) },
 		"read": func() *wire.Message {
-			return f.ask(writerID, 4, wire.Message{Kind: wire.Read, Tenant: 9, Placement: 1, Entity: f.entity(f.berths[4], 9, 0, 1), Request: 9})
+			return f.ask(writerID, 4, wire.Message{Kind: wire.Query, Tenant: 9, Placement: 1, Entity: f.entity(f.berths[4], 9, 0, 1), Request: 9})
 		},
 		"query": func() *wire.Message {
 			return f.ask(writerID, 4, wire.Message{Kind: wire.Query, Tenant: 9, Placement: 1, Entity: f.entity(f.berths[4], 9, 0, 1), Level: wire.Session, Request: 9})

@@ -10,7 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/tenant"
+	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/internal/transcript"
 )
 
@@ -22,6 +26,66 @@ func (s *stage) constants(rest string) error {
 		"pending": transcript.NumberInto(&k.MaxPending), "queued": transcript.NumberInto(&k.MaxQueued),
 		"check": transcript.DurationInto(&k.Costs.Check), "append": transcript.DurationInto(&k.Costs.Append),
 	})
+}
+
+// serve lets operations complete and time pass until all slots serve and nothing is under way.
+func (s *stage) serve(string) error {
+	for range 400 {
+		if len(s.disk.queue) > 0 {
+			if err := s.complete("all"); err != nil {
+				return err
+			}
+		}
+		if !s.Running() || s.node.Failure() != nil || s.node.Member().Incarnation > 0 && s.node.Settled() {
+			return nil
+		}
+		if err := s.Attempt("advance 20ms"); err != nil {
+			return err
+		}
+	}
+	return errors.New("the node does not settle")
+}
+
+// operator sends a command of the control plane: "5: drop tenant 7 base 0"; "5 frame 1: ..." repeats a
+// frame.
+func (s *stage) operator(rest string) error {
+	sender, said, _ := strings.Cut(rest, ": ")
+	kind, fields, _ := strings.Cut(said, " ")
+	kinds := map[string]control.Kind{"create": control.CreateTenant, "configure": control.Configure, "drop": control.DropTenant}
+	c := control.Command{Kind: kinds[kind], Config: tenant.Config{Version: 1}}
+	if c.Kind == 0 {
+		return errors.New("no such command")
+	}
+	var peer env.ID
+	number, frame, again := strings.Cut(sender, " frame ")
+	if err := transcript.NumberInto(&peer)(number); err != nil {
+		return err
+	}
+	var shards []lineage.Shard
+	l := &c.Config.Limits
+	err := transcript.Assign(fields, map[string]func(string) error{
+		"tenant": transcript.NumberInto(&c.Config.ID), "base": transcript.NumberInto(&c.Base), "version": transcript.NumberInto(&c.Config.Version),
+		"rate": transcript.NumberInto(&l.Rate), "burst": transcript.NumberInto(&l.Burst), "entities": transcript.NumberInto(&l.Entities), "bytes": transcript.NumberInto(&l.Bytes),
+		"shard": func(word string) error {
+			shards = append(shards, 0)
+			return transcript.NumberInto(&shards[len(shards)-1])(word)
+		},
+	})
+	switch c.Tenant = c.Config.ID; c.Kind {
+	case control.Configure:
+		c.Config.Version = c.Base + 1
+	case control.CreateTenant:
+		c.Shards = shards
+	}
+	t := s.talkWith(peer)
+	if t.frame++; again {
+		if err := transcript.NumberInto(&t.frame)(frame); err != nil {
+			return err
+		}
+	}
+	m := wire.Message{Kind: wire.Control, Conn: t.conn, Frame: t.frame, Request: t.frame, Tail: c.Append(nil)}
+	s.Tell(&env.Event{Kind: env.Message, From: peer, Data: wire.Append(nil, &m), At: s.Now()})
+	return err
 }
 
 // slots shows the phase of every slot of the node.
@@ -52,6 +116,15 @@ type scriptedDisk struct {
 }
 
 type scriptedFile struct{ data []byte }
+
+// applyAlways does one operation as if the disk had room and nothing failed.
+func (d *scriptedDisk) applyAlways(op *env.Op) (int64, []byte, env.Errno) {
+	full, failing := d.full, d.failing
+	d.full, d.failing = false, nil
+	n, data, err := d.apply(op)
+	d.full, d.failing = full, failing
+	return n, data, err
+}
 
 func newScriptedDisk() scriptedDisk {
 	return scriptedDisk{
@@ -106,7 +179,9 @@ func (s *stage) complete(rest string) error {
 			trouble = ": " + ev.Err.Error()
 		}
 		s.Say("done: %s%s", opInWords(&op), trouble)
-		s.Tell(&ev)
+		if !op.Quiet || ev.Err != env.OK {
+			s.Tell(&ev)
+		}
 	}
 	if rest == "all" {
 		return fmt.Errorf("there is no end after %d operations", transcript.MostEvents)

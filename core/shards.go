@@ -324,6 +324,10 @@ func (n *Node) leaderOf(m *wire.Message) wire.NotLeader {
 
 // read lets a slot answer a read at its level.
 func (n *Node) read(i int, from env.ID, m *wire.Message) {
+	if code := n.slots[i].Placed(m); code != wire.NoError {
+		n.refuse(from, m, replica.Outcome{Code: code})
+		return
+	}
 	n.reading = group.Read{From: from, Request: m.Origin(), Entity: m.Entity, Level: m.Level, Token: m.Token, Bound: m.Bound}
 	if code := n.groupOf(i).Read(n.env, i, &n.reading); code != wire.NoError {
 		n.refuse(from, m, replica.Outcome{Code: code})

@@ -4,14 +4,17 @@ package core_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core"
+	"github.com/tidaldb/tidalsim/core/control"
+	"github.com/tidaldb/tidalsim/core/diskops"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
-	"github.com/tidaldb/tidalsim/core/placement"
+	"github.com/tidaldb/tidalsim/core/peer"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
 	"github.com/tidaldb/tidalsim/core/tenant"
@@ -32,6 +35,13 @@ import (
 //	disk: cut PATH by 10, disk: damage PATH at 40    the work of a crash or of rot; the process is down
 //	disk: list PATH                 looks
 //	slots                           looks: the phase of each
+//	serve                           operations complete and time passes until all slots are settled
+//	operator 5: create tenant 7 shard 3 rate 10, configure tenant 7 base 1 rate 5, drop tenant 7 base 0
+//	    a command of the control plane, in a message of its own
+//
+// The node is the only one that runs, and the only member of the meta log. The script shows neither
+// the meta log's operations, which complete at once on a disk that is never full and never fails,
+// nor the timers of the meta log and of the tick.
 //
 // Files stay over a kill: all that was completed. In a message of a client, the script may
 // leave out tenant 1, placement 1, the connection that the node welcomed last and the next
@@ -54,6 +64,8 @@ type stage struct {
 	node    *core.Node // nil: no node runs
 	disk    scriptedDisk
 	talks   map[env.ID]*talk // by client
+	meta    []env.Op         // of the meta log, to be completed with the Step
+	hidden  bool             // the event under way is not shown, nor what it costs
 }
 
 // talk is the conversation with a client, to fill in what a script leaves out: the connection,
@@ -77,19 +89,88 @@ func (s *stage) Kind() string { return "node" }
 
 func (s *stage) Start() error {
 	s.talks = map[env.ID]*talk{}
-	s.cluster.Map = placement.Map{Placements: s.Placements}
+	s.cluster.ID, s.cluster.Control, s.cluster.Pace = 1, s.founded(), core.DefaultPace
+	s.cluster.Place()
 	s.cluster.Index()
 	if err := s.cluster.Validate(); err != nil {
 		return err
+	}
+	name, content := core.Founded(s.cluster.ID, s.cluster.Control.Node(1).Directory)
+	if s.disk.files[name] == nil {
+		s.disk.files[name] = &scriptedFile{data: content}
 	}
 	s.node = core.NewNode(s, &s.cluster)
 	return nil
 }
 
-func (s *stage) Step(ev *env.Event) { s.node.Step(ev) }
+// founded is the cluster of the placements. Node 1 is the only member of the meta log.
+func (s *stage) founded() *control.Cluster {
+	c := &control.Cluster{Meta: []env.ID{1}}
+	for i := range s.Placements {
+		p := &s.Placements[i]
+		if !slices.ContainsFunc(c.Nodes, func(n control.NodeConfig) bool { return n.ID == p.Node }) {
+			c.Nodes = append(c.Nodes, control.NodeConfig{ID: p.Node, Region: "eu", Directory: env.Nonce{A: 1, B: uint64(p.Node)}})
+		}
+		if !slices.ContainsFunc(c.Shards, func(s control.ShardConfig) bool { return s.ID == p.Shard }) {
+			c.Shards = append(c.Shards, control.ShardConfig{ID: p.Shard, Region: "eu", Replicas: []env.ID{p.Node}})
+		}
+		if p.Slot == 0 {
+			c.Tenants = append(c.Tenants, control.TenantConfig{Config: p.Tenant})
+		}
+		t := &c.Tenants[len(c.Tenants)-1]
+		t.Shards = append(t.Shards, p.Shard)
+	}
+	return c
+}
+
+// The timers that no script shows: of the meta log, and of the tick.
+var hiddenTimers = [...]env.TimerID{2, 3}
+
+func (s *stage) Step(ev *env.Event) {
+	if ev.Kind == env.Timer && slices.Contains(hiddenTimers[:], ev.Timer) {
+		s.Lines = s.Lines[:len(s.Lines)-1] // that it fires
+	}
+	s.hidden = ev.Kind == env.Timer && ev.Timer == hiddenTimers[0]
+	s.node.Step(ev)
+	s.hidden = false
+	for len(s.meta) > 0 && s.Running() && !s.Halted() {
+		op := s.meta[0]
+		s.meta = s.meta[1:]
+		done := env.Event{Kind: env.DiskDone, Op: op.ID, At: s.Now()}
+		done.N, done.Data, done.Err = s.disk.applyAlways(&op)
+		if !op.Quiet || done.Err != env.OK {
+			s.hidden = true
+			s.node.Step(&done)
+			s.hidden = false
+		}
+	}
+}
+
+// SetTimer says what a script shows.
+func (s *stage) SetTimer(id env.TimerID, at env.Time) {
+	before := len(s.Lines)
+	s.Stage.SetTimer(id, at)
+	if slices.Contains(hiddenTimers[:], id) {
+		s.Lines = s.Lines[:before]
+	}
+}
+
+// Charge says what a script shows.
+func (s *stage) Charge(cost env.Duration) {
+	if !s.hidden {
+		s.Stage.Charge(cost)
+	}
+}
+
+// Send drops messages to other nodes: none runs.
+func (s *stage) Send(to env.ID, key env.Key, payload []byte) {
+	if peer.KindOf(payload) == 0 {
+		s.Stage.Send(to, key, payload)
+	}
+}
 
 func (s *stage) Stop() {
-	s.node = nil
+	s.node, s.meta = nil, nil
 	s.disk.queue, s.disk.handles = nil, map[env.File]*scriptedFile{}
 }
 
@@ -98,7 +179,7 @@ func (s *stage) Sets() map[string]transcript.Command {
 }
 
 func (s *stage) Tells() map[string]transcript.Command {
-	return map[string]transcript.Command{"slots": s.slots}
+	return map[string]transcript.Command{"slots": s.slots, "serve": s.serve, "operator": s.operator}
 }
 
 // FillIn gives fields that a script leaves out their values.
@@ -124,12 +205,19 @@ func (s *stage) Nonce() env.Nonce { return env.Nonce{A: uint64(s.Incarnation) <<
 
 func (s *stage) List(dir string) []string { return s.disk.list(dir) }
 
+// ofMeta is the purpose of the meta log's operations, as their names have it.
+const ofMeta = 0xfe
+
 // Submit queues an operation, and says it.
 func (s *stage) Submit(op env.Op) {
 	if s.Halted() {
 		return
 	}
 	op.Data = append([]byte(nil), op.Data...)
+	if _, ofSlot := replica.Owner(op.ID); !ofSlot && diskops.NameOf(op.ID).Purpose == ofMeta {
+		s.meta = append(s.meta, op)
+		return
+	}
 	s.disk.queue = append(s.disk.queue, op)
 	s.Say("disk: %s%s", opInWords(&op), recordsInWords(op.Data))
 }

@@ -121,9 +121,16 @@ func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 // admissible checks the conditions of every request: the slot serves, and the client knows its
 // placement.
 func (r *Replica) admissible(e env.Env, m *wire.Message) wire.Code {
-	switch {
-	case r.phase != Serving || r.closing:
+	if r.phase != Serving || r.closing {
 		return r.refuse(e)
+	}
+	return r.Placed(m)
+}
+
+// Placed refuses a request of a client that has another placement in mind: a later one, which this
+// replica does not know yet, or an earlier one.
+func (r *Replica) Placed(m *wire.Message) wire.Code {
+	switch {
 	case m.Placement > r.config.Identity.Placement:
 		return wire.BadEpoch
 	case m.Placement < r.config.Identity.Placement:

@@ -86,7 +86,7 @@ func fieldsOf(m *wire.Message) []field {
 		{"conn", func() string { return orNothing(m.Conn != 0, fmt.Sprintf("%d/%d", m.Conn>>32, m.Conn&(1<<32-1))) }, connInto(&m.Conn)},
 		numeric("frame", &m.Frame), numeric("tenant", &m.Tenant), numeric("slot", &m.Slot), numeric("placement", &m.Placement),
 		numeric("nonce", &m.Nonce), numeric("session", &m.Session), numeric("request", &m.Request), numeric("floor", &m.Floor),
-		numeric("entity", entity), numeric("kind", &m.Signal.Kind), numeric("weight", &m.Signal.Weight), numeric("seq", &m.Seq),
+		numeric("entity", entity), numeric("kind", &m.Signal.Kind), numeric("weight", &m.Signal.Weight), numeric("seq", &m.Seq), numeric("epoch", &m.Epoch),
 		{"code", func() string { return orNothing(m.Code != 0, m.Code.String()) }, codeInto(&m.Code)},
 		numeric("resource", (*uint8)(&m.Quota.Resource)), numeric("limit", &m.Quota.Limit), numeric("used", &m.Quota.Used),
 		{"retry", func() string { return orNothing(m.Quota.RetryAfter != 0, Span(m.Quota.RetryAfter)) }, DurationInto(&m.Quota.RetryAfter)},

@@ -128,7 +128,7 @@ var hiddenTimers = [...]env.TimerID{2, 3}
 
 func (s *stage) Step(ev *env.Event) {
 	if ev.Kind == env.Timer && slices.Contains(hiddenTimers[:], ev.Timer) {
-		s.Lines = s.Lines[:len(s.Lines)-1] // that it fires
+		s.unsay(len(s.Lines) - 1) // that it fires
 	}
 	s.hidden = ev.Kind == env.Timer && ev.Timer == hiddenTimers[0]
 	s.node.Step(ev)
@@ -151,7 +151,14 @@ func (s *stage) SetTimer(id env.TimerID, at env.Time) {
 	before := len(s.Lines)
 	s.Stage.SetTimer(id, at)
 	if slices.Contains(hiddenTimers[:], id) {
-		s.Lines = s.Lines[:before]
+		s.unsay(before)
+	}
+}
+
+// unsay takes back all lines but the first n.
+func (s *stage) unsay(n int) {
+	if s.Lines = s.Lines[:n]; n == 0 {
+		s.Lines = nil // as if nothing had been said
 	}
 }
 

@@ -199,7 +199,7 @@ func (n *Node) answer(p *replica.Pending) {
 	}
 }
 
-// ack acknowledges the change at seq, whose record was written in an epoch.
+// ack acknowledges the change at seq. Its record was written in epoch.
 func (n *Node) ack(to env.ID, m *wire.Message, seq lineage.Seq, epoch lineage.ShardEpoch) {
 	n.acks++
 	fault.Hit(n.env, fault.AckSending, env.Key{Kind: uint16(m.Slot), A: uint64(m.Tenant), B: uint64(seq)})

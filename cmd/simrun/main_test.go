@@ -388,7 +388,7 @@ func TestRecordingsThatDoNotReproduce(t *testing.T) {
 		}, campaign.ExitNotReproduced, "the plan is stale"},
 		{"recorded with another trace by this binary", func(p *scenarios.Plan) { p.Recorded.Trace = "0" }, campaign.ExitNondeterminism, "another trace"},
 		{"recorded with another trace by another binary", func(p *scenarios.Plan) { p.Recorded.Trace, p.Recorded.Build = "0", "old" }, campaign.ExitHeld, "another binary"},
-		{"of a future version", func(p *scenarios.Plan) { p.Version = 99 }, campaign.ExitNotReproduced, "version 99, this binary reads up to 1"},
+		{"of a future version", func(p *scenarios.Plan) { p.Version = 99 }, campaign.ExitNotReproduced, fmt.Sprintf("version 99, this binary reads up to %d", scenarios.Version)},
 		{"of another format", func(p *scenarios.Plan) { p.Format = "kubernetes" }, campaign.ExitNotReproduced, `format is "kubernetes"`},
 		{"of a scenario that is gone", func(p *scenarios.Plan) { p.Scenario = "gone" }, campaign.ExitNotReproduced, `"gone"`},
 	} {

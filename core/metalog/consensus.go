@@ -69,7 +69,7 @@ func (l *Log) start(e env.Env, c *content) error {
 	l.phase = serving
 	l.elections.redraw = true
 	l.await(e)
-	if len(l.config.Addresses) == 1 { // nobody else can lead
+	if len(l.config.Addresses) == 1 { // no other member can lead
 		l.stand(e)
 		return nil
 	}

@@ -39,7 +39,6 @@ var faceless = map[string]int{
 	"core/metalog": 5,
 	"core/peer":    5,
 	"core/quorum":  1,
-	"core/quota":   1,
 	"core/replica": 3,
 	"core/route":   1,
 	"core/signal":  0,

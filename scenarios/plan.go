@@ -51,7 +51,7 @@ type ClusterPlan struct {
 	Grouped *Topology `json:"shared,omitempty"`
 }
 
-// Topology says where shards are, who decides about them, and how long nodes wait for each other.
+// Topology says where shards are, which nodes decide about them, and how long nodes wait for each other.
 type Topology struct {
 	Meta    []env.ID              `json:"meta"`    // founding members of the meta log
 	Regions []tenant.Region       `json:"regions"` // by node

@@ -71,6 +71,10 @@ func judgeAvailability(run *observe.Run, o Options) Report {
 		lives := o.scratch().livesOf(run)
 		for i := range ops {
 			op := &ops[i]
+			// The only copy of the slot is damaged: the slot refuses every request from then on.
+			if run.Damaged(op.Tenant, op.Slot) {
+				continue
+			}
 			if op.Kind == history.Read && op.Outcome != history.Open && isThere(lifeOf(lives, op.Tenant), op) {
 				answeredInTime(v, a, ops, i)
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/sim"
@@ -57,6 +58,9 @@ type budget struct {
 	rots   func(env.ID, string) // called with each file that is about to be damaged
 	// spare returns the row by which the disk of a node may not be lost; "" if it may.
 	spare func(env.ID) Row
+	// fails likewise returns the row by which the disk of a node may not fail for a while.
+	fails func(env.ID) Row
+	sole  func(tenant.ID, lineage.Slot) bool // a slot has one replica
 	// older likewise returns the row by which an older copy may not take the place of a disk.
 	older func(env.ID) Row
 	// unlimited: nothing is vetoed, to show the loss that a veto avoids.
@@ -90,7 +94,7 @@ func (b *budget) mayRestore(id env.ID) bool {
 
 // mayFail implements sim.Config.MayFail.
 func (b *budget) mayFail(id env.ID) bool {
-	b.why = b.spare(id)
+	b.why = b.fails(id)
 	return b.why == "" || b.unlimited
 }
 
@@ -104,10 +108,15 @@ func (b *budget) forbidden(disruption int, kind plan.Kind) {
 // forbids returns the row by which bytes may not be damaged; "" if they may.
 func (b *budget) forbids(id env.ID, path string, _, to int64) Row {
 	d := b.world.Disk(id)
-	if _, ok := identityOf(d, path); !ok {
+	identity, ok := identityOf(d, path)
+	if !ok {
 		return NodeFile
 	}
-	if row := b.spare(id); row != "" {
+	if b.sole(identity.Tenant, identity.Slot) {
+		if b.run.Damaged(identity.Tenant, identity.Slot) {
+			return OnlyCopyTwice
+		}
+	} else if row := b.spare(id); row != "" {
 		return row
 	}
 	if _, ok := snapshotAt(path); ok {
@@ -128,7 +137,11 @@ func unless(holds bool, row Row) Row {
 // damaged implements sim.Config.Damaged.
 func (b *budget) damaged(id env.ID, path string) {
 	b.rots(id, path)
-	if identity, ok := identityOf(b.world.Disk(id), path); ok {
+	switch identity, ok := identityOf(b.world.Disk(id), path); {
+	case !ok:
+	case b.sole(identity.Tenant, identity.Slot):
+		b.run.Damage(identity.Tenant, identity.Slot)
+	default:
 		b.run.Rot(identity.Tenant, identity.Slot)
 	}
 }

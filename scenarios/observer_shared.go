@@ -286,6 +286,28 @@ func (o *observer) maySpare(id env.ID) Row {
 	return unless(o.metaSurvives(id), MetaMajority)
 }
 
+// mayFail returns the row by which a node's disk may not fail for a while, "" if it may. Nothing
+// durable is lost with a failing disk. So the only replica of a shard, or the only member of the
+// meta log, may have one: it goes on when its node has started again.
+func (o *observer) mayFail(id env.ID) Row {
+	plane, _ := o.groups.plane()
+	for i := range o.groups.shards.All() {
+		s := &o.groups.shards.All()[i]
+		shard := plane.Shard(s.shard)
+		if len(shard.Replicas) > 1 && countsOn(shard, id) && !o.isElsewhere(shard, s.tenant, s.slot, id) {
+			return LastWholeMember
+		}
+	}
+	return unless(len(o.groups.meta) == 1 || o.metaSurvives(id), MetaMajority)
+}
+
+// isSole reports whether a slot has one replica.
+func (o *observer) isSole(t tenant.ID, slot lineage.Slot) bool {
+	plane, _ := o.groups.plane()
+	shard := plane.Shard(o.groups.shardOf(t, slot))
+	return shard != nil && len(shard.Replicas) == 1
+}
+
 // countsOn reports whether a node is in sync for a shard, or has its eligible member.
 func countsOn(s *control.Shard, id env.ID) bool {
 	return s.IsEligible(id) || slices.ContainsFunc(s.InSync, func(m control.Member) bool { return m.Node == id })

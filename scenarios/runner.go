@@ -159,7 +159,8 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		r.observer.tellsTenant(&plane.Tenants()[i])
 	}
 	r.budget = budget{
-		world: r.world, run: &r.run, rots: r.observer.rots, unlimited: o.Unlimited, spare: r.observer.maySpare, older: r.observer.mayAge,
+		world: r.world, run: &r.run, rots: r.observer.rots, unlimited: o.Unlimited, spare: r.observer.maySpare, fails: r.observer.mayFail,
+		sole: r.observer.isSole, older: r.observer.mayAge,
 	}
 	config := sim.Config{
 		Programs: r.programs(), Points: fault.Names(), Observer: &r.observer, Poison: !o.Lenient, Record: o.Record, Trace: o.Trace || o.Story,

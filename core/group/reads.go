@@ -68,6 +68,8 @@ func (g *Group) Read(e env.Env, number int, r *Read) wire.Code {
 	}
 	s := &g.slots[i]
 	switch {
+	case !s.r.IsOpen() && g.role == Leading && len(g.known.Replicas) == 1:
+		return s.r.Refusal(e) // no other replica can serve it
 	case !s.r.IsOpen():
 		return wire.NotServing
 	case len(g.reads.waiting) >= maxReads:

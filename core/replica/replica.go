@@ -278,9 +278,9 @@ func (r *Replica) stop(err error) {
 	r.failure = fmt.Errorf("tenant %s slot %d stopped: %w", r.config.Identity.Tenant, r.config.Identity.Slot, err)
 }
 
-// refuse returns the code for requests while the slot does not serve. A slot that waits for room on
+// Refusal returns the code for requests while the slot does not serve. A slot that waits for room on
 // the disk tries again. A stopped slot may serve after a restart, unless its log is corrupt.
-func (r *Replica) refuse(e env.Env) wire.Code {
+func (r *Replica) Refusal(e env.Env) wire.Code {
 	switch {
 	case r.dropped:
 		return wire.UnknownTenant

@@ -122,7 +122,7 @@ func (r *Replica) ask(rec *record.Record) (ask quota.Ask) {
 // placement.
 func (r *Replica) admissible(e env.Env, m *wire.Message) wire.Code {
 	if r.phase != Serving || r.closing {
-		return r.refuse(e)
+		return r.Refusal(e)
 	}
 	return r.Placed(m)
 }

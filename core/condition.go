@@ -74,6 +74,11 @@ type view struct {
 // age returns the age of a figure that the coordinator asked for at an instant.
 func (v *view) age(asked env.Time) health.Figure { return health.Millis(v.now.Sub(asked)) }
 
+// dates reports whether the age of a report is known that the coordinator asked for at an instant. A
+// clock that has stepped back since then cannot tell it: until it has caught up, the coordinator
+// shows none of the figures of the report.
+func (v *view) dates(asked env.Time) bool { return asked <= v.now }
+
 func (v *view) node(i int) health.Node {
 	c := &v.plane.Nodes()[i]
 	h := health.Node{ID: c.ID, Region: c.Region}
@@ -103,7 +108,7 @@ func (v *view) node(i int) health.Node {
 	} else if s.Known {
 		h.SilentMs = v.age(s.heard)
 	}
-	if k := v.n.knowledge.nodes; v.n.leads && k != nil && k[i].known {
+	if k := v.n.knowledge.nodes; v.n.leads && k != nil && k[i].known && v.dates(k[i].asked) {
 		h.Disk.AgeMs, h.Disk.FreeBytes = v.age(k[i].asked), health.Of(k[i].free)
 		h.Disk.UsedBytes = k[i].used()
 	}
@@ -155,7 +160,7 @@ func (v *view) told(s *control.Shard) *shardKnown {
 	}
 	// Ignore figures from an earlier leader or epoch: they may describe a state that is gone.
 	//safety:figures-of-who-leads-now false by=health-truth on=failover
-	if k.figures.Epoch != s.Epoch || k.by != s.Leader {
+	if k.figures.Epoch != s.Epoch || k.by != s.Leader || !v.dates(max(k.asked, k.since)) {
 		return nil
 	}
 	return k
@@ -181,7 +186,7 @@ func (v *view) replica(s *control.Shard, id env.ID, told *shardKnown) health.Rep
 		}
 	}
 	if k := v.n.knowledge.nodes; v.n.leads && k != nil {
-		if i := v.n.sightingOf(id); i >= 0 && k[i].known {
+		if i := v.n.sightingOf(id); i >= 0 && k[i].known && v.dates(k[i].asked) {
 			h.Disk = diskOf(&k[i], s.ID, v.age(k[i].asked))
 		}
 	}
@@ -230,7 +235,7 @@ func (v *view) slot(t *control.Tenant, slot lineage.Slot) health.Slot {
 		Entities: health.Of(s.Grant[quota.LiveEntities]), Bytes: health.Of(s.Grant[quota.Bytes]),
 	}}
 	k := v.n.knowledge.slots[slotKey{t.Config.ID, slot}]
-	if !v.n.leads || k == nil || k.epoch != shard.Epoch || v.told(shard) == nil {
+	if !v.n.leads || k == nil || k.epoch != shard.Epoch || v.told(shard) == nil || !v.dates(k.since) {
 		return h
 	}
 	h.AgeMs, h.Seq = v.age(k.since), health.Of(k.figures.Seq)

@@ -21,8 +21,8 @@ func TestContradictions(t *testing.T) {
 		change func(*Cluster)
 		want   string
 	}{
-		{func(c *Cluster) { c.Meta = c.Meta[:2] }, "meta: 2 addresses, want 3 or 5"},
-		{func(c *Cluster) { c.Meta = []env.ID{0, 1, 2, 3} }, "meta: 4 addresses, want 3 or 5"},
+		{func(c *Cluster) { c.Meta = c.Meta[:2] }, "meta: 2 addresses, want 1, 3 or 5"},
+		{func(c *Cluster) { c.Meta = []env.ID{0, 1, 2, 3} }, "meta: 4 addresses, want 1, 3 or 5"},
 		{func(c *Cluster) { c.Meta = []env.ID{0, 2, 2} }, "meta[2]: 2 follows 2; want them ascending, each once"},
 		{func(c *Cluster) { c.Meta = []env.ID{0, 1, 9} }, "meta[2]: 9 is no node's id"},
 		{func(c *Cluster) { c.Nodes[3].ID = 2 }, "nodes[3].id: 2 follows 2; want them ascending, each once"},

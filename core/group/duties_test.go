@@ -433,7 +433,7 @@ func TestLogsComeAndGoWhileTheBestAreFetched(t *testing.T) {
 func (n *node) addSlot(slot int) {
 	r := replica.New(replica.Config{
 		Identity: wal.Identity{Tenant: owner, Slot: lineage.Slot(slot), Placement: 1, Shard: shard},
-		Limits:   record.LimitsOf(1, tenant.Limits{Rate: 1_000_000}), Constants: n.constants, Index: uint32(slot), Shared: true,
+		Limits:   record.LimitsOf(1, tenant.Limits{Rate: 1_000_000}), Constants: n.constants, Index: uint32(slot),
 	})
 	n.logs = append(n.logs, r)
 	n.group.AddSlot(slot, r)

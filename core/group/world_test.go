@@ -367,7 +367,7 @@ func (n *node) start() {
 		r := replica.New(replica.Config{
 			Identity:  wal.Identity{Tenant: owner, Slot: lineage.Slot(slot), Placement: 1, Shard: shard},
 			Limits:    record.LimitsOf(1, tenant.Limits{Rate: 1_000_000}),
-			Constants: n.constants, Index: uint32(slot), Shared: true,
+			Constants: n.constants, Index: uint32(slot),
 		})
 		n.logs = append(n.logs, r)
 		n.group.AddSlot(slot, r)

@@ -227,26 +227,6 @@ func TestLimitsChangeWithoutMinting(t *testing.T) {
 	}
 }
 
-// Giving back never leaves more than not taking would have.
-func TestGiveBackNeverMints(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		rate, burst := rapid.Uint64Range(1, 5000).Draw(t, "rate"), rapid.Uint64Range(1, 4).Draw(t, "burst")
-		b := bucket(rate, burst)
-		b.Restart(rapid.Int64Range(0, int64(burst)*quota.Token).Draw(t, "level"), 0)
-		untouched := *b
-		if _, _, ok := b.Take(0); !ok {
-			return
-		}
-		later := env.Time(rapid.Int64Range(0, 5_000_000).Draw(t, "later"))
-		b.Level(later)
-		b.GiveBack()
-		got, most := b.Level(later), untouched.Level(later)
-		if got > most || later == 0 && got != most {
-			t.Fatalf("level %d at %d after giving back, %d if nothing had been taken", got, later, most)
-		}
-	})
-}
-
 func BenchmarkTakeAccept(b *testing.B) {
 	q := bucket(1_000_000_000, 1_000_000_000)
 	now := env.Time(0)

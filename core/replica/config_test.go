@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/quota"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/replica"
@@ -14,65 +13,25 @@ import (
 	"github.com/tidaldb/tidalsim/core/wire"
 )
 
-// configure asks for limits of a version, over those of a base version.
-func (h *host) configure(version, base uint64, limits tenant.Limits) replica.Outcome {
-	out := h.Configure(h, client, &wire.Message{
-		Kind: wire.Configure, Tenant: home.Tenant, Slot: home.Slot, Placement: home.Placement, Version: version, Base: base, Limits: limits,
-	})
+// configure sets limits of a version as the group of a leader does: what waits comes first.
+func (h *host) configure(version uint64, limits tenant.Limits) {
+	h.Helper()
+	h.Entitle(record.LimitsOf(version, limits))
+	if !h.Outdated() {
+		h.Fatalf("limits of version %d are no news to a log with %+v", version, h.State().Limits)
+	}
+	h.Renew(h)
 	h.Flush(h)
-	return out
 }
 
 var (
-	wide   = tenant.Limits{Rate: 1000, Burst: 50, Entities: 40, Bytes: 5000}
+	wide   = tenant.Limits{Rate: 1_000_000, Burst: 50, Entities: 40, Bytes: 5000}
 	narrow = tenant.Limits{Rate: 10, Burst: 5, Entities: 2, Bytes: 303}
 )
 
-// Each row sends its command to a slot with durable limits of version 1 and pending limits of
-// version 3, set as the row says.
-func TestConfigureComparesBeforeItSets(t *testing.T) {
-	conflict := replica.Outcome{Code: wire.VersionConflict, Facts: wire.Facts{Outdated: wire.Outdated{Version: 3}}}
-	later := replica.Outcome{Later: true}
-	for name, c := range map[string]struct {
-		durable       bool
-		version, base uint64
-		limits        tenant.Limits
-		want          replica.Outcome
-		inForce       uint64 // in the end
-	}{
-		"the next version":              {true, 4, 3, narrow, later, 4},
-		"a version further on":          {true, 9, 3, narrow, later, 9},
-		"the next while one is pending": {false, 4, 3, narrow, later, 4},
-		"the same again":                {true, 3, 1, wide, replica.Outcome{}, 3},
-		"the same while it is pending":  {false, 3, 1, wide, later, 3},
-		"other limits of that version":  {true, 3, 3, narrow, conflict, 3},
-		"an older version":              {true, 2, 3, narrow, conflict, 3},
-		"the first version again":       {true, 1, 3, tenant.Limits{Rate: 1_000_000, Burst: 1_000_000}, conflict, 3},
-		"over another version":          {true, 4, 1, narrow, conflict, 3},
-		"over one that is pending":      {false, 4, 1, narrow, conflict, 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := serving(t, small)
-			if out := h.configure(3, 1, wide); out != later {
-				t.Fatalf("the first configuration: %+v", out)
-			}
-			if c.durable {
-				h.run()
-			}
-			if diff := cmp.Diff(c.want, h.configure(c.version, c.base, c.limits)); diff != "" {
-				t.Errorf("outcome (-want +got):\n%s", diff)
-			}
-			h.run()
-			if got := h.State().Limits.Version; got != c.inForce {
-				t.Errorf("version %d is in force, want %d", got, c.inForce)
-			}
-		})
-	}
-}
-
 func TestLimitsAreThoseOfTheLogAfterARestart(t *testing.T) {
 	h := serving(t, small)
-	h.configure(3, 1, narrow)
+	h.configure(3, narrow)
 	h.run()
 	h.power()
 	h.restart() // with limits of version 1
@@ -87,7 +46,7 @@ func TestLimitsAreThoseOfTheLogAfterARestart(t *testing.T) {
 func TestALoweredLimitRefusesGrowthOnly(t *testing.T) {
 	h := serving(t, small)
 	h.write(4)
-	h.configure(2, 1, tenant.Limits{Rate: 1_000_000, Burst: 50, Entities: 2, Bytes: 303})
+	h.configure(2, tenant.Limits{Rate: 1_000_000, Burst: 50, Entities: 2, Bytes: 303})
 	h.run()
 	if live, bytes := h.State().Live(), h.State().Bytes(); live != 4 || bytes != 404 {
 		t.Errorf("%d entities and %d bytes are left, want 4 and 404", live, bytes)
@@ -116,9 +75,9 @@ func TestALoweredLimitRefusesGrowthOnly(t *testing.T) {
 func TestTheBucketKeepsItsLevel(t *testing.T) {
 	h := serving(t, small)
 	slow := func(burst uint64) tenant.Limits { return tenant.Limits{Rate: 1, Burst: burst} }
-	h.configure(2, 1, slow(3))
+	h.configure(2, slow(3))
 	h.run()
-	h.configure(3, 2, slow(40))
+	h.configure(3, slow(40))
 	h.run()
 	h.write(3)
 	if out := h.ask(0); out.Code != wire.QuotaExceeded || out.Facts.Quota.Resource != quota.SignalsPerSecond {
@@ -141,90 +100,44 @@ func TestWhatWaitsComesBeforeNewLimits(t *testing.T) {
 		}
 		h.AppendNext(h)
 	}
-	h.configure(2, 1, narrow)
+	h.configure(2, narrow)
 	h.run()
 	if len(h.acked) != 3 || h.State().Limits.Version != 2 || h.State().Live() != 3 {
 		t.Errorf("%d writes acknowledged, limits of version %d, %d entities; want 3, 2, 3", len(h.acked), h.State().Limits.Version, h.State().Live())
 	}
 }
 
-// Limits that the disk has no room for are not in force, and changes admitted under them are
-// refused.
+// Limits that the disk has no room for yet are in force at once, and durable as soon as there is
+// room; what was admitted under them is then acknowledged.
 func TestLimitsThatTheDiskHasNoRoomFor(t *testing.T) {
 	h := serving(t, small)
-	h.configure(2, 1, narrow)
+	h.configure(2, narrow)
 	h.run()
 	h.write(2)
 	room := h.room
 	h.room = 10
-	h.configure(3, 2, wide)
-	if out := h.Admit(h, client, h.message(7)); !out.Admitted {
+	h.configure(3, wide)
+	if out := h.ask(7); !out.Admitted {
 		t.Fatalf("a third entity under the limits that are pending: %+v", out)
 	}
+	third := h.request
 	h.run()
-	if len(h.refused) != 2 || h.refused[1] != h.request || h.State().Limits.Version != 2 {
-		t.Fatalf("%d requests refused, version %d in force; want 2 and 2", len(h.refused), h.State().Limits.Version)
+	if h.Renew(h); !h.WaitsForRoom() || h.State().Limits.Version != 2 {
+		t.Fatalf("%v: waits for room %t, version %d is committed; want true and 2", h, h.WaitsForRoom(), h.State().Limits.Version)
+	}
+	if out := h.ask(8); out.Code != wire.DiskFull || h.acked[third] != 0 {
+		t.Errorf("while there is no room a change is answered with %+v; the one before at record %d", out, h.acked[third])
 	}
 	h.room = room
-	if out := h.ask(8); out.Code != wire.QuotaExceeded || out.Facts.Quota.Limit != 2 {
-		t.Errorf("a third entity under the limits that are in force: %+v", out)
+	h.resume()
+	if h.acked[third] == 0 || h.State().Limits.Version != 3 || h.WaitsForRoom() {
+		t.Errorf("there is room: %v, version %d, the change at record %d", h, h.State().Limits.Version, h.acked[third])
 	}
-	if out := h.configure(3, 2, wide); !out.Later {
-		t.Errorf("the same limits again: %+v", out)
+	h.power()
+	h.restart()
+	if h.mustServe(); h.State().Limits.Version != 3 {
+		t.Errorf("after a power failure version %d is in force, want 3", h.State().Limits.Version)
 	}
-	h.run()
-	if h.acked[h.refused[1]] != 0 {
-		t.Error("what was refused is acknowledged after all")
-	}
-	h.write(1)
-}
-
-// wantRate writes until it is refused for the rate, which is to be this one.
-func (h *host) wantRate(rate, burst uint64) {
-	h.Helper()
-	for range 100 {
-		out := h.ask(0)
-		h.run()
-		if out.Code != wire.NoError {
-			if out.Facts.Quota.Resource != quota.SignalsPerSecond || out.Facts.Quota.Limit != rate || out.Facts.Quota.Used != burst {
-				h.Errorf("refused with %+v, want a rate of %d and a burst of %d", out, rate, burst)
-			}
-			return
-		}
-	}
-	h.Errorf("a hundred writes, and none was refused")
-}
-
-// The rate is the one before, too.
-func TestTheRateIsTheOneInForce(t *testing.T) {
-	h := serving(t, small)
-	h.configure(2, 1, tenant.Limits{Rate: 1000, Burst: 50})
-	h.run()
-	room := h.room
-	h.room = 10
-	h.configure(3, 2, narrow)
-	h.run()
-	h.room = room
-	h.wantRate(1000, 50)
-}
-
-// Nor is it the one before both, if others were set before the ones that there was no room
-// for, and became durable meanwhile.
-func TestTheRateThatBecameDurableStays(t *testing.T) {
-	h := serving(t, small)
-	h.configure(2, 1, tenant.Limits{Rate: 1000, Burst: 50})
-	h.runUntil(env.OpSync) // of the part that is written already
-	room := h.room
-	if out := h.configure(3, 2, narrow); !out.Later {
-		t.Fatalf("limits over ones that are not durable yet: %+v", out)
-	}
-	h.room = 10
-	h.run()
-	h.room = room
-	if version := h.State().Limits.Version; version != 2 {
-		t.Fatalf("version %d is in force, want 2", version)
-	}
-	h.wantRate(1000, 50)
 }
 
 // A slot that is being dropped begins no operation. Operations under way complete, and afterwards
@@ -232,14 +145,6 @@ func TestTheRateThatBecameDurableStays(t *testing.T) {
 func TestTheEndOfASlot(t *testing.T) {
 	h := serving(t, small)
 	h.write(2)
-	for _, c := range []struct {
-		base uint64
-		want wire.Code
-	}{{0, wire.NoError}, {1, wire.NoError}, {2, wire.VersionConflict}} {
-		if out := h.MayDrop(h, &wire.Message{Base: c.base}); out.Code != c.want {
-			t.Errorf("a drop over version %d: %v, want %v", c.base, out.Code, c.want)
-		}
-	}
 	h.ask(5)
 	pending := h.request
 	h.Close()
@@ -262,7 +167,7 @@ func TestTheEndOfASlot(t *testing.T) {
 	}
 	_, read := h.read(1)
 	for what, out := range map[string]replica.Outcome{
-		"write": h.ask(1), "session": h.open(9), "read": read, "configuration": h.configure(2, 1, wide),
+		"write": h.ask(1), "session": h.open(9), "read": read,
 	} {
 		if out.Code != wire.UnknownTenant {
 			t.Errorf("a %s after the end: %+v", what, out)
@@ -273,47 +178,6 @@ func TestTheEndOfASlot(t *testing.T) {
 	}
 	if !h.Dropped() || !errors.Is(h.Failure(), replica.ErrDropped) {
 		t.Errorf("dropped %t, failure %v", h.Dropped(), h.Failure())
-	}
-}
-
-// A slot that stopped has no version to compare.
-func TestTheEndOfASlotThatStopped(t *testing.T) {
-	h := serving(t, small)
-	h.fail = func(op *env.Op) env.Errno {
-		if op.Kind == env.OpSync {
-			return env.IOError
-		}
-		return env.OK
-	}
-	h.ask(1)
-	h.run()
-	for base, want := range map[uint64]wire.Code{0: wire.NoError, 1: wire.StorageFault} {
-		if out := h.MayDrop(h, &wire.Message{Base: base}); out.Code != want {
-			t.Errorf("a drop over version %d: %v, want %v", base, out.Code, want)
-		}
-	}
-}
-
-// Limits that the disk has no room for earn no tokens: with the old limits the bucket has its old
-// level again.
-func TestLimitsThatAreTakenBackEarnedNothing(t *testing.T) {
-	h := serving(t, small)
-	h.configure(2, 1, tenant.Limits{Rate: 1, Burst: 5})
-	h.run()
-	for h.ask(0).Admitted { // until the burst is used up
-		h.run()
-	}
-	room := h.room
-	h.room = 10
-	h.configure(3, 2, tenant.Limits{Rate: 100_000, Burst: 1000})
-	h.done += int(env.Millisecond) // its clock
-	if out := h.Admit(h, client, h.message(1)); !out.Admitted {
-		t.Fatalf("under the limits that are pending: %+v", out)
-	}
-	h.run()
-	h.room = room
-	if out := h.ask(2); out.Code != wire.QuotaExceeded || out.Facts.Quota.Resource != quota.SignalsPerSecond {
-		t.Errorf("a write after the old limits are back: %+v", out)
 	}
 }
 

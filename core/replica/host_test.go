@@ -61,7 +61,7 @@ type host struct {
 	*replica.Replica
 	constants   replica.Constants
 	limits      tenant.Limits
-	shared      bool // other nodes have replicas of the log
+	follows     bool // another node leads the log; otherwise this node does, and has its only replica
 	incarnation env.Incarnation
 
 	names, durable map[string]*content // by path: as seen, and after a power failure
@@ -84,7 +84,6 @@ type host struct {
 
 	session, request uint64
 	acked            map[uint64]lineage.Seq // answers by request
-	refused          []uint64               // requests that a full disk refused
 	told             lineage.Seq            // highest seq in any answer
 }
 
@@ -118,8 +117,7 @@ func (h *host) start() {
 	h.incarnation++
 	h.handles, h.queue, h.done, h.skipped = map[env.File]*content{}, nil, 0, 0
 	h.Replica = replica.New(replica.Config{
-		Identity: home, Epoch: lineage.ShardEpoch(h.incarnation), Constants: h.constants, Shared: h.shared,
-		Limits: record.LimitsOf(1, h.limits),
+		Identity: home, Constants: h.constants, Limits: record.LimitsOf(1, h.limits),
 	})
 	h.Open(h, 0)
 }
@@ -185,10 +183,9 @@ func (h *host) step() bool {
 	if ev.Err == env.OK {
 		ev.N, ev.Data, ev.Err = h.apply(&op)
 	}
-	for _, p := range h.Done(h, &ev) {
-		if !h.shared { // in a shared log, durable here does not mean committed
-			h.answer(&p)
-		}
+	h.Done(h, &ev)
+	if !h.follows {
+		h.commit()
 	}
 	for i := range ev.Data {
 		ev.Data[i] = 0xee // event data is valid during the step only
@@ -196,14 +193,26 @@ func (h *host) step() bool {
 	return true
 }
 
+// commit does the part of the group of a log with one replica: an open log is led in the epoch of the
+// incarnation, and what is durable is committed and answered.
+func (h *host) commit() {
+	if h.Phase() == replica.Following && !h.Busy() {
+		h.Lead(h, lineage.ShardEpoch(h.incarnation))
+	}
+	if !h.Leads() {
+		return
+	}
+	h.Hold(h.Durable().Seq) // no other replica needs more
+	done := h.Commit(h, h.Durable().Seq)
+	for i := range done {
+		h.answer(&done[i])
+	}
+}
+
 func (h *host) answer(p *replica.Pending) {
 	switch {
 	case p.Refused != wire.NoError:
-		if !p.Refused.Definite() || !p.Refused.Again() {
-			h.Fatalf("request %d is refused with %v, want a code that is definite and may be sent again", p.Request.Request, p.Refused)
-		}
-		h.refused = append(h.refused, p.Request.Request)
-		return
+		h.Fatalf("request %d is refused with %v, and is committed", p.Request.Request, p.Refused)
 	case p.Record.Kind == record.Session:
 		h.session = uint64(p.Record.Seq)
 	case p.Record.Kind == record.Signal:
@@ -521,8 +530,18 @@ func (h *host) mustServe() {
 	}
 }
 
+// read reads what is committed, if the slot serves.
 func (h *host) read(entity uint64) (signal.State, replica.Outcome) {
-	return h.Read(h, &wire.Message{Kind: wire.Read, Placement: home.Placement, Entity: signal.Entity(entity)})
+	if h.Phase() != replica.Serving { // a slot that does not serve refuses reads as it refuses changes
+		return signal.State{}, h.Admit(h, client, &wire.Message{Kind: wire.Write, Placement: home.Placement})
+	}
+	return h.State().Entity(signal.Entity(entity)), replica.Outcome{Seq: h.State().Position.Seq}
+}
+
+// resume lets a slot that waits for room try again.
+func (h *host) resume() {
+	h.Resume(h)
+	h.run()
 }
 
 // fold is the encoded state, to compare.

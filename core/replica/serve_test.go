@@ -40,7 +40,7 @@ func TestWhatIsServedAtOnceIsBounded(t *testing.T) {
 	ours := newTape().begin(1).signals(600)
 	constants := replica.DefaultConstants
 	h := newHost(t, constants)
-	h.shared = true
+	h.follows = true
 	h.restart()
 	h.hear(ours, 0, ours.end(), 0)
 	h.run()
@@ -112,7 +112,7 @@ func TestReadingOnDoesNotBeginAnew(t *testing.T) {
 	constants := replica.DefaultConstants
 	ours := newTape().begin(1).signals(1500)
 	h := newHost(t, constants)
-	h.shared = true
+	h.follows = true
 	h.restart()
 	h.hear(ours, 0, ours.end(), 0)
 	h.run()
@@ -193,7 +193,7 @@ func TestASearchDoesNotHoldUpACut(t *testing.T) {
 func TestASnapshotIsHandedOutInParts(t *testing.T) {
 	ours := newTape().begin(1).signals(2000)
 	h := newHost(t, replica.DefaultConstants)
-	h.shared = true
+	h.follows = true
 	h.restart()
 	h.hear(ours, 0, 1990, 1990)
 	h.run()
@@ -232,7 +232,7 @@ func TestASnapshotIsHandedOutInParts(t *testing.T) {
 func TestTwoFetchASnapshotWhileTheLogGoesOn(t *testing.T) {
 	ours := newTape().begin(1).signals(3000)
 	h := newHost(t, replica.DefaultConstants)
-	h.shared = true
+	h.follows = true
 	h.restart()
 	end := 1990
 	h.hear(ours, 0, end, end)

@@ -75,10 +75,10 @@ func (p *tape) between(from, to int) (records []byte) {
 // commit index.
 func following(t tester, c replica.Constants, p *tape, records, committed int) *host {
 	h := newHost(t, c)
-	h.shared = true
+	h.follows = true
 	h.restart()
 	if h.Phase() != replica.Following {
-		h.Fatalf("a shared log that was opened is %v", h.Phase())
+		h.Fatalf("a log that was opened is %v", h.Phase())
 	}
 	for seq := range records { // one at a time, so that each is a batch of its own
 		h.hear(p, seq, seq+1, min(committed, seq+1))

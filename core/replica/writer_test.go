@@ -140,8 +140,8 @@ func TestFailedOrShortWrite(t *testing.T) {
 	}
 }
 
-// A full disk refuses a write definitely, and only if nothing of it was written.
-// Reads go on, and writes too when there is space again.
+// A full disk keeps what was admitted and refuses what comes then: reads go on, and when there is
+// room, what was admitted is written and answered. A crash before that loses only what was not answered.
 func TestFullDisk(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -158,40 +158,40 @@ func TestFullDisk(t *testing.T) {
 			h.write(3)
 			h.fail = failing(env.NoSpace, 0, true, c.fail)
 			asked := 0
-			for len(h.refused) == 0 {
+			for !h.WaitsForRoom() {
 				h.ask(1)
 				h.ask(2) // waits for the next batch
 				asked += 2
 				h.run()
 			}
-			before, files := h.fold(), h.List(home.Dir())
+			before, files, answered := h.fold(), h.List(home.Dir()), len(h.acked)
 			for range 3 {
-				h.ask(1)
-				asked++
-				h.run()
+				if out := h.ask(1); out.Code != wire.DiskFull {
+					t.Errorf("a write while the disk is full: %+v", out)
+				}
+				h.resume()
 			}
 			if h.Phase() != replica.Serving || !slices.Equal(before, h.fold()) || !slices.Equal(files, h.List(home.Dir())) {
 				t.Fatalf("%v; want it serving, as before, with files %v", h, files)
 			}
-			if len(h.acked)+len(h.refused) != asked+3 {
-				t.Errorf("%d writes are acknowledged, %d refused, of %d", len(h.acked), len(h.refused), asked+3)
+			if len(h.acked) != answered || answered == asked+3 {
+				t.Errorf("%d writes are acknowledged, of %d; before the disk was full %d were", len(h.acked), asked+3, answered)
 			}
 			if _, out := h.read(1); out.Code != wire.NoError {
 				t.Errorf("a read is refused: %v", out.Code)
-			}
-			for _, request := range h.refused {
-				if h.acked[request] != 0 {
-					t.Errorf("request %d is refused and acknowledged", request)
-				}
 			}
 			crashed := h.copyOf()
 			crashed.kill()
 			crashed.restart()
 			crashed.mustServe()
 			if got, want := crashed.State().Position.Seq, h.State().Position.Seq+1; got != want {
-				t.Errorf("after a crash the log ends at %d, want %d: what was refused, and an epoch", got, want)
+				t.Errorf("after a crash the log ends at %d, want %d: what was answered, and an epoch", got, want)
 			}
 			h.fail = nil
+			h.resume()
+			if len(h.acked) != asked+3 {
+				t.Errorf("there is room, and %d writes are acknowledged, want %d", len(h.acked), asked+3)
+			}
 			h.write(5)
 			h.power()
 			h.restart()
@@ -200,16 +200,16 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Space may come free between the header of a segment, which was refused, and the
-// frames behind it, which are then written. The refusal stays true even if the
+// Space may come free between the header of a segment, which found none, and the
+// frames behind it, which are then written. They are no records even if the
 // process dies before it has removed the file.
 func TestFramesWithoutAHeaderAreNoRecords(t *testing.T) {
 	for _, power := range []bool{false, true} {
 		h := serving(t, small)
 		h.fail = failing(env.NoSpace, 0, false, func(op *env.Op) bool { return op.Kind == env.OpAppend && len(op.Data) == wal.HeaderSize })
-		for len(h.refused) == 0 {
+		for !h.WaitsForRoom() {
 			h.ask(99)
-			for len(h.refused) == 0 && h.step() {
+			for !h.WaitsForRoom() && h.step() {
 			}
 		}
 		got, _ := h.read(99)
@@ -248,13 +248,12 @@ func TestAbandonedSegmentLeavesTheOneBefore(t *testing.T) {
 	h.ask(1)
 	h.run()
 	left := h.segments()
-	if len(h.refused) == 0 || len(left) != 1 || left[0] != before[len(before)-1] {
-		t.Errorf("%d refused, segments %v; want some, and the last of %v", len(h.refused), left, before)
+	if !h.WaitsForRoom() || len(left) != 1 || left[0] != before[len(before)-1] {
+		t.Errorf("waits for room %t, segments %v; want true, and the last of %v", h.WaitsForRoom(), left, before)
 	}
 }
 
-// Records that a full disk refused do not count as written: the segment fills as without the
-// attempt.
+// Attempts that a full disk refused do not count as written: the segment fills as without them.
 func TestFullDiskFillsNoSegment(t *testing.T) {
 	c := large
 	c.SegmentSize = 4096
@@ -263,8 +262,9 @@ func TestFullDiskFillsNoSegment(t *testing.T) {
 		h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
 		h.ask(1)
 		h.run()
+		h.resume()
 		h.fail = nil
-		h.write(1)
+		h.resume()
 		calm.write(1)
 	}
 	if !slices.Equal(h.segments(), calm.segments()) || len(h.segments()) < 2 {
@@ -272,52 +272,61 @@ func TestFullDiskFillsNoSegment(t *testing.T) {
 	}
 }
 
-// Changes that a full disk refused are not charged: neither tokens, nor entities, nor bytes.
-func TestFullDiskChargesNothing(t *testing.T) {
+// A change that the disk had no room for is charged once, however often the batch is tried: a token,
+// an entity and its bytes.
+func TestFullDiskChargesOnce(t *testing.T) {
 	h := newHost(t, large)
 	h.limits = tenant.Limits{Rate: 1, Burst: 5, Entities: 3}
 	h.restart()
 	h.openSession()
 	h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
-	for i := range uint64(20) {
-		h.ask(100 + i)
-		h.run()
+	for i := range uint64(3) {
+		if out := h.ask(100 + i); !out.Admitted {
+			t.Fatalf("write %d: %+v", i, out)
+		}
 	}
-	if len(h.refused) != 20 {
-		t.Fatalf("the disk refuses %d writes, want 20", len(h.refused))
+	for range 4 {
+		h.resume()
 	}
 	h.fail = nil
-	h.write(3) // entities 0, 1 and 2
-	if out := h.ask(100); out.Facts.Quota.Resource != quota.Entities {
+	h.resume()
+	if out := h.ask(0); out.Facts.Quota.Resource != quota.Entities {
 		t.Errorf("a fourth entity: %+v, want a refusal for entities", out)
 	}
-	h.write(2)
-	if out := h.ask(0); out.Facts.Quota.Resource != quota.SignalsPerSecond {
+	if len(h.acked) != 3 || h.State().Live() != 3 {
+		t.Fatalf("there is room: %d writes are acknowledged, %d entities; want 3 and 3", len(h.acked), h.State().Live())
+	}
+	for range 2 {
+		if out := h.ask(100); !out.Admitted {
+			t.Errorf("tokens 4 and 5: %+v", out)
+		}
+		h.run()
+	}
+	if out := h.ask(100); out.Facts.Quota.Resource != quota.SignalsPerSecond {
 		t.Errorf("a sixth write: %+v, want a refusal for the rate", out)
 	}
 }
 
-// A full disk refuses an eviction too: the session that was to leave stays, and
-// may be evicted when there is space again.
-func TestFullDiskTakesAnEvictionBack(t *testing.T) {
+// An eviction that the disk has no room for happens when there is room.
+func TestFullDiskPutsAnEvictionOff(t *testing.T) {
 	c := large
 	c.MaxSessions = 1
 	h := serving(t, c)
 	old := h.session
 	h.fail = failing(env.NoSpace, 0, true, on(env.OpAppend))
 	h.open(77)
-	h.run()
-	h.ask(1) // a refused write does not keep its session from leaving later
-	h.run()
-	h.fail = nil
-	if h.write(1); h.session != old {
-		t.Fatalf("the session is %d, want still %d", h.session, old)
+	if out := h.ask(1); out.Code != wire.SessionExpired {
+		t.Errorf("a change of the session that leaves: %+v", out)
 	}
-	h.open(78)
 	h.run()
-	if h.session == old || h.State().Sessions() != 1 {
+	if h.resume(); h.session != old || h.State().Sessions() != 1 {
+		t.Fatalf("session %d of %d is open, want still %d", h.session, h.State().Sessions(), old)
+	}
+	h.fail = nil
+	if h.resume(); h.session == old || h.State().Sessions() != 1 {
 		t.Errorf("session %d of %d is open, want a new one of 1", h.session, h.State().Sessions())
 	}
+	h.write(1)
 }
 
 // A disk that is full when the slot starts: it serves when there is space again,
@@ -347,8 +356,7 @@ func TestFullDiskAtTheStart(t *testing.T) {
 				t.Fatalf("%v; want it to wait for space", h)
 			}
 			h.fail = nil
-			h.read(1) // the first client finds it not serving yet
-			h.run()
+			h.resume()
 			h.mustServe()
 			h.Resume(h)
 			if len(h.queue) > 0 || h.WaitsForRoom() {
@@ -382,8 +390,8 @@ func TestFullDiskGivesUpTheSnapshot(t *testing.T) {
 				return op.Kind == kind && snapshot
 			})
 			h.write(40)
-			if h.Phase() != replica.Serving || len(h.refused) > 0 || len(h.segments())+1 != len(h.List(home.Dir())) {
-				t.Fatalf("%v, %d refused; want it serving with its segments and no other file", h, len(h.refused))
+			if h.Phase() != replica.Serving || h.WaitsForRoom() || len(h.segments())+1 != len(h.List(home.Dir())) {
+				t.Fatalf("%v, waits for room %t; want it serving with its segments and no other file", h, h.WaitsForRoom())
 			}
 			h.fail = nil
 			h.write(40)
@@ -436,7 +444,8 @@ func TestStoppedSlotIsQuiet(t *testing.T) {
 	}
 	for _, id := range []env.OpID{0, 1 << 32, 1<<32 | 1<<24, 1<<32 | 2<<24, 1<<32 | 3<<24, 1<<32 | 4<<24, 1<<32 | 5<<24} {
 		for _, err := range []env.Errno{env.OK, env.NoSpace, env.IOError} {
-			if done := h.Done(h, &env.Event{Kind: env.DiskDone, Op: id, Err: err}); len(done) != 0 {
+			h.Done(h, &env.Event{Kind: env.DiskDone, Op: id, Err: err})
+			if done := h.Commit(h, h.End().Seq); len(done) != 0 {
 				t.Errorf("operation %x answers %d records", id, len(done))
 			}
 		}

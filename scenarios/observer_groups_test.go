@@ -87,7 +87,7 @@ func TestTheObserverNotesForHowLongACoordinatorHoldsOn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			shared := func(s *stage) {
-				s.o.shared = &groupsView{metaAsked: make([]int64, 1)}
+				s.o.groups = &groupsView{metaAsked: make([]int64, 1)}
 				s.run.Availability.Stall = 100 * millisecond
 			}
 			s := play(t, plan.Rates{}, nil, append([]act{shared}, c.acts...)...)

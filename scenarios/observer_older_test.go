@@ -31,7 +31,7 @@ func TestACopyHasWhatLivesBeforeItHad(t *testing.T) {
 		"and then the disk is an empty one": {[]olderCopy{{1, 1, 2}}, 0, 3, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := &observer{boots: make([]boot, 3), shared: &groupsView{starts: lives, copies: c.copies}} // no node runs
+			o := &observer{boots: make([]boot, 3), groups: &groupsView{starts: lives, copies: c.copies}} // no node runs
 			if got := o.lostSince(lives[c.before].member, lives[c.in].member); got != c.lost {
 				t.Errorf("lost: %v, want %v", got, c.lost)
 			}
@@ -77,7 +77,7 @@ func TestTheObserverFollowsACopy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := play(t, plan.Rates{}, nil, append(c.acts, func(*stage) {})...)
-			s.o.shared = &groupsView{copies: []olderCopy{{node: 0}}}
+			s.o.groups = &groupsView{copies: []olderCopy{{node: 0}}}
 			w := s.o.writesOf(0, 2, 0)
 			c.lost(s, w)
 			s.o.copied(0)
@@ -101,7 +101,7 @@ func TestTheObserverFollowsACopy(t *testing.T) {
 // A disk that is lost, and not replaced by a copy, tells nothing: the log is begun anew.
 func TestAnEmptyDiskIsNoCopy(t *testing.T) {
 	s := play(t, plan.Rates{}, nil, makes, writes, syncs, func(*stage) {})
-	s.o.shared = &groupsView{copies: []olderCopy{{node: 0, wipes: 3}, {node: 1}}}
+	s.o.groups = &groupsView{copies: []olderCopy{{node: 0, wipes: 3}, {node: 1}}}
 	w := s.o.writesOf(0, 2, 0)
 	w.durable = 9
 	if s.o.copied(0); w.durable != 9 {

@@ -15,7 +15,7 @@ import (
 // grouped is a stage of a shard, with a log of node 0 that has two records of epoch 1.
 func grouped(t *testing.T) *stage {
 	s := play(t, plan.Rates{}, nil, makes, writes, writes, syncs, func(*stage) {})
-	s.o.shared = &groupsView{}
+	s.o.groups = &groupsView{}
 	return s
 }
 

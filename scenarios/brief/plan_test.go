@@ -12,7 +12,7 @@ import (
 // sharedPlan is five nodes in one region, three shards and two tenants, an operator that
 // drains node 3, and a crash of node 4.
 func sharedPlan() *scenarios.Plan {
-	p := &scenarios.Plan{Cluster: scenarios.ClusterPlan{Nodes: 5, Clients: 1, Shared: &scenarios.Topology{
+	p := &scenarios.Plan{Cluster: scenarios.ClusterPlan{Nodes: 5, Clients: 1, Topology: scenarios.Topology{
 		Meta: []env.ID{0, 1, 2, 3, 4}, Regions: []tenant.Region{"home", "home", "home", "home", "home"},
 		Shards: []control.ShardConfig{
 			{ID: 0, Region: "home", Replicas: []env.ID{3, 4, 0}},

@@ -10,14 +10,15 @@ import (
 	"github.com/tidaldb/tidalsim/scenarios"
 )
 
-// minMeta is the least number of members of a meta log, and so of nodes with replica groups.
-const minMeta = 3 // XX
+// minMeta returns the least number of members to which the meta log of a plan is cut: three, or one
+// if it has no more.
+func minMeta(p *scenarios.Plan) int { return min(3, len(p.Cluster.Meta)) }
 
-// onSharedNodes returns the plan of replica groups without the nodes that are not kept, as far as
-// it can do without: the meta log needs three members, and each shard a node in its region. Removed
-// replicas and members of the meta log are replaced by other nodes where that is necessary or, with
-// move, wherever there is one.
-func onSharedNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
+// onNodes returns the plan without the nodes that are not kept, and without the commands of
+// operators about them, as far as the plan can do without: the meta log needs minMeta members, and
+// each shard a node in its region. Removed replicas and members of the meta log are replaced by
+// other nodes where that is necessary or, with move, wherever there is one.
+func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 	keep = enough(p, keep)
 	q := p.Copy()
 	for i := range q.Workload.Operators {
@@ -35,9 +36,9 @@ func onSharedNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
 	for _, node := range keep {
 		s.Regions = append(s.Regions, before.Regions[node])
 	}
-	s.Meta = members(before.Meta, keep, minMeta, nil)
-	if slices.Sort(s.Meta); len(s.Meta) == 4 { // 3 or 5
-		s.Meta = s.Meta[:minMeta]
+	s.Meta = members(before.Meta, keep, minMeta(p), nil)
+	if slices.Sort(s.Meta); len(s.Meta) == 4 { // 1, 3 or 5
+		s.Meta = s.Meta[:3]
 	}
 	for i := range s.Shards {
 		shard, least := &s.Shards[i], 1
@@ -58,7 +59,7 @@ func enough(p *scenarios.Plan, keep []int) []int {
 			keep = append(slices.Clone(keep), int(s.Shards[i].Replicas[0]))
 		}
 	}
-	for node := 0; len(keep) < minMeta; node++ {
+	for node := 0; len(keep) < minMeta(p); node++ {
 		if !slices.Contains(keep, node) {
 			keep = append(slices.Clone(keep), node)
 		}

@@ -88,11 +88,9 @@ func parts(p *scenarios.Plan) (n int) {
 	for i := range p.Cluster.Tenants {
 		n += max(1, p.Cluster.Tenants[i].Slots)
 	}
-	if s := &p.Cluster.Topology; s != nil {
-		n += len(s.Meta)
-		for i := range s.Shards {
-			n += 1 + len(s.Shards[i].Replicas)
-		}
+	n += len(p.Cluster.Meta)
+	for i := range p.Cluster.Shards {
+		n += 1 + len(p.Cluster.Shards[i].Replicas)
 	}
 	return n
 }

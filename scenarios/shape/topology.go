@@ -22,13 +22,6 @@ func within(skip []scenarios.Skip, clients int) []scenarios.Skip {
 	return slices.DeleteFunc(skip, func(k scenarios.Skip) bool { return k.Client >= clients })
 }
 
-// onNodes returns the plan without the nodes that are not kept, and without the commands of
-// operators about them. Their tenants go too or, with move, to the first node that is kept. For
-// replica groups see onSharedNodes.
-func onNodes(p *scenarios.Plan, keep []int, move bool) *scenarios.Plan {
-	return onSharedNodes(p, keep, move)
-}
-
 // keepNodes gives the nodes that are kept the numbers 0, 1, ...
 func keepNodes(p *scenarios.Plan, keep []int) *scenarios.Plan {
 	q := renumber(p, append(slices.Clone(keep), processesFrom(p.Cluster.Nodes, p.Cluster.Clients+len(p.Workload.Operators))...))

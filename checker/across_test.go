@@ -26,7 +26,6 @@ type bucket struct{ rate, full, level, at int64 }
 // divide begins anew, with a tenant that has these limits.
 func (w *world) divide(limits tenant.Limits) *divided {
 	w.run.Reset()
-	w.run.Shared = true
 	w.run.SetLimits(home, limits)
 	return &divided{run: &w.run}
 }

@@ -89,7 +89,7 @@ func someLimits(t *rapid.T, name string) tenant.Limits {
 func TestTenantEnvelopeIsTheDefinition(t *testing.T) {
 	overrun, within := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		run := observe.Run{Shared: true, DriftPPM: rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 500), rapid.Int64Range(0, ppm)).Draw(t, "drift")}
+		run := observe.Run{DriftPPM: rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 500), rapid.Int64Range(0, ppm)).Draw(t, "drift")}
 		founding := someLimits(t, "founding")
 		run.SetLimits(home, founding)
 		token := int64(nano / founding.Rate)
@@ -374,7 +374,7 @@ func (h *honest) step() {
 // begun is a tenant of some slots with their first shares.
 func begun(t *rapid.T) *honest {
 	h := &honest{t: t, now: 1, open: -1, slots: make([]leader, rapid.IntRange(1, 3).Draw(t, "slots"))}
-	h.run.Shared, h.run.DriftPPM = true, rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 500), rapid.Int64Range(0, ppm)).Draw(t, "drift")
+	h.run.DriftPPM = rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 500), rapid.Int64Range(0, ppm)).Draw(t, "drift")
 	n := uint64(len(h.slots))
 	h.limits = someLimits(t, "founding")
 	h.limits.Burst, h.limits.Entities = n+h.limits.Burst, rapid.Uint64Range(1, 6).Draw(t, "entities")

@@ -18,7 +18,7 @@ func (w *world) took(level history.Level, ns int64) int {
 func TestAvailability(t *testing.T) {
 	const second = 1000 * ms
 	out := func(w *world, node uint32, alone bool, from, to int64) {
-		w.run.Shared, w.run.Availability.Silence = true, 300*ms
+		w.run.Availability.Silence = 300 * ms
 		w.run.Availability.Outages = append(w.run.Availability.Outages, observe.Outage{Node: node, Alone: alone, From: from, To: to})
 	}
 	late := func(w *world) {
@@ -27,7 +27,7 @@ func TestAvailability(t *testing.T) {
 	}
 	judged(t, "availability", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.has(7, 5) }},
+		{name: "only an operation", verdict: Held, make: func(w *world) { w.has(7, 5) }},
 		{name: "just in time", verdict: Held, make: func(w *world) {
 			w.run.Availability.Silence = 300 * ms
 			w.took(history.Linearizable, 1900*ms)
@@ -99,7 +99,6 @@ func TestAvailabilityOfChanges(t *testing.T) {
 	gap := func(from, to int64, outages ...outage) func(*world) {
 		return func(w *world) {
 			w.has(7, 5)
-			w.run.Shared = true
 			w.run.Availability = observe.Availability{
 				Silence: 300 * ms, Slow: 600 * ms, Outages: outages, Gaps: []observe.Gap{{Shard: 1, From: from * ms, To: to * ms}},
 				Sets: []observe.Set{{Shard: 2, Size: 1, Min: 2}, {Shard: 1, Size: 3, Min: 2}, {Shard: 1, Size: 2, Min: 2, At: 9000 * ms}},
@@ -175,7 +174,6 @@ func TestRemovalsByTheDeaf(t *testing.T) {
 	leaves := func(at int64, changes ...func(*world)) func(*world) {
 		return func(w *world) {
 			w.has(7, 5)
-			w.run.Shared = true
 			w.run.Availability = observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Outages: []observe.Outage{{Node: 0, Deaf: true, From: 1000 * ms, To: 4000 * ms}}}
 			w.run.Configurations.Told(observe.Configuration{Shard: 1, Version: 3, Index: 6, Leader: observe.Process{Node: 0, Incarnation: 1}})
 			w.run.Budget.Leaves = []observe.Leave{{Shard: 1, Version: 3, Index: 6, Node: 2, Left: 2, Min: 2, At: at * ms}}
@@ -224,7 +222,6 @@ func TestSuccessorsOfTheDeaf(t *testing.T) {
 	replaced := func(out int64, changes ...func(*world)) func(*world) {
 		return func(w *world) {
 			w.has(7, 5)
-			w.run.Shared = true
 			w.run.Availability = observe.Availability{Silence: 300 * ms, Slow: 600 * ms, Outages: []observe.Outage{{Node: 0, Deaf: true, From: 1000 * ms, To: 4000 * ms}}}
 			w.run.Configurations.List = []observe.Configuration{
 				{Shard: 1, Version: 3, Epoch: 1, Leader: members(0)[0], InSync: members(0, 1, 2), Min: 2, At: 100 * ms},
@@ -284,7 +281,6 @@ func TestCoordinatorsWhoseDisksStandStill(t *testing.T) {
 	holds := func(spoke int64, changes ...func(*observe.Availability)) func(*world) {
 		return func(w *world) {
 			w.has(7, 5)
-			w.run.Shared = true
 			a := &w.run.Availability
 			*a = observe.Availability{
 				Silence: 300 * ms, Slow: 600 * ms, Stall: 400 * ms,

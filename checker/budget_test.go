@@ -11,7 +11,7 @@ func TestBudget(t *testing.T) {
 	duties := func(list ...observe.Duties) func(*world) {
 		return func(w *world) {
 			w.has(7, 5)
-			w.run.Shared, w.run.Availability.Silence = true, 300*ms
+			w.run.Availability.Silence = 300 * ms
 			w.run.Budget.Duties = list
 		}
 	}
@@ -29,7 +29,6 @@ func TestBudget(t *testing.T) {
 	two := []string{"two-drains [] 6 ms: node 2 was to have no duties by entry 6, while node 1 had none since entry 5"}
 	below := []string{"below-min [] 8 ms: shard 1: node 1, which was drained, left the set in version 2, and 1 members are left of 2 that it needs"}
 	judged(t, "budget", []given{
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.has(7, 5) }},
 		{name: "nobody drained", verdict: Held, why: "nobody was drained, and nobody left a set", make: duties()},
 		{name: "one after the other", verdict: Held, make: duties(drain(1, 5), undrain(1, 6), drain(2, 7))},
 		{name: "the same again", verdict: Held, make: duties(drain(1, 5), undrain(1, 6), drain(1, 7))},
@@ -90,7 +89,7 @@ func TestBudgetOfDuties(t *testing.T) {
 	then := func(c config, changes ...func(*world)) func(*world) {
 		return func(w *world) {
 			w.has(7, 5)
-			w.run.Shared, w.run.Availability.Silence = true, 300*ms
+			w.run.Availability.Silence = 300 * ms
 			w.run.Budget.Duties = []observe.Duties{{Node: 1, Index: 5, Drain: true, At: 5000 * ms}}
 			before := first
 			if c.Version > 3 { // node 1 has left before

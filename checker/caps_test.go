@@ -151,7 +151,7 @@ func TestCaps(t *testing.T) {
 			w.run.Capped(home, 0, observe.Refusal{Resource: observe.Entities}, w.tick(), w.clock, 1)
 		}},
 		{name: "nothing grew", verdict: Undecided, why: "nothing grew and no cap refused anything", make: func(w *world) { w.has(7, 5) }},
-		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 2 slot 0 are not known; nothing grew and no cap refused anything", make: func(w *world) {
+		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 2 slot 0 are not known; the limits of tenant 2 are not known; nothing grew and no cap refused anything", make: func(w *world) {
 			w.run.Reset()
 			w.wrote(7, 5)
 		}},

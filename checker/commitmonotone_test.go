@@ -21,7 +21,6 @@ func (w *world) announced(seq lineage.Seq) *observe.Copies {
 func TestCommitMonotone(t *testing.T) {
 	judged(t, "commit-monotone", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing announced", verdict: Undecided, why: "nothing was announced as committed", make: func(w *world) {
 			w.wrote(7, 5)
 			w.replicas()

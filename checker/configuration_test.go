@@ -16,7 +16,6 @@ func (w *world) configuration(version uint64, change func(*observe.Configuration
 	if change != nil {
 		change(&c)
 	}
-	w.run.Shared = true
 	w.run.Configurations.Told(c)
 }
 
@@ -67,10 +66,8 @@ func TestConfiguration(t *testing.T) {
 	}
 	judged(t, "configuration", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing told", verdict: Undecided, why: "no configuration was told to anybody", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 		}},
 		{name: "a member leaves, another one leads, the first one is back", verdict: Held, make: func(w *world) {
 			w.configuration(1, nil)

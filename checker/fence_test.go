@@ -9,7 +9,6 @@ import (
 func TestFence(t *testing.T) {
 	judged(t, "fence", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing said", verdict: Undecided, why: "nobody said or took anything in an epoch", make: func(w *world) {
 			w.wrote(7, 5)
 			w.claim(observe.Adopts, 0, 1, 1, nil)

@@ -22,7 +22,7 @@ var (
 // 4 ms on, and acknowledged 1 ms later.
 func (w *world) led() {
 	h, r := &w.run.Health, &w.run.Residency
-	w.run.Shared, w.epoch = true, 3
+	w.epoch = 3
 	r.Place("east")
 	r.Place("east")
 	r.Place("east")
@@ -144,7 +144,6 @@ func TestHealthIsTrue(t *testing.T) {
 		return given{name: name, verdict: Held, make: tells(spoil)}
 	}
 	judged(t, "health-truth", []given{
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing told", verdict: Undecided, why: "no node told anything of the health of the cluster", make: func(w *world) { w.led() }},
 		{name: "too much told", verdict: Held, why: "3 tellings of nodes were not kept", make: func(w *world) {
 			tells(func(*world, *observe.Telling) {})(w)

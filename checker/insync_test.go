@@ -17,17 +17,14 @@ func (w *world) lacking(as observe.Standing, when observe.Occasion) {
 // looked lets copies of a replica group be looked at.
 func (w *world) looked() {
 	w.wrote(7, 5)
-	w.run.Shared = true
 	w.run.InSync.Count, w.run.InSync.Members = 3, 2
 }
 
 func TestInSync(t *testing.T) {
 	judged(t, "in-sync", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nobody was told", verdict: Undecided, why: "nobody was told of any record", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 		}},
 		{name: "no member was known in its present life", verdict: Undecided, why: "no member in sync was looked at in its present life", make: func(w *world) {
 			w.looked()

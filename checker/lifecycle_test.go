@@ -120,16 +120,6 @@ func TestLifecycle(t *testing.T) {
 			"older-version [] 4 ms: tenant 2 slot 0: limits of version 5 were set at seq 4, at 4 ms, after those of version 5",
 			"older-version [] 5 ms: tenant 2 slot 0: limits of version 4 were set at seq 5, at 5 ms, after those of version 5",
 		}},
-		{name: "limits over others than were seen", verdict: Violated, make: func(w *world) {
-			w.founded()
-			w.configured(2)
-			w.configured(3)
-			w.command(observe.Configure, home, 3, history.Acked)
-		}, want: []string{"wrong-base [] 6 ms: limits of version 3 for tenant 2, answered at 6 ms, were set over those of version 2; the operator had seen version 1"}},
-		{name: "limits are lost", verdict: Violated, make: func(w *world) {
-			w.founded()
-			w.command(observe.Configure, home, 2, history.Acked)
-		}, want: []string{"lost-config [] 4 ms: limits of version 2 for tenant 2 were answered at 4 ms, and no log has them: {Rate:1000 Burst:3 Entities:65533 Bytes:6618833}"}},
 		{name: "limits that nobody may have", verdict: Violated, make: func(w *world) {
 			w.founded()
 			w.command(observe.Configure, home, 0, history.Acked)

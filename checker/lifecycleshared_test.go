@@ -170,13 +170,5 @@ func TestLifecycleOfReplicaGroups(t *testing.T) {
 			"served-after-drop [3] 31 ms: read #3 of client 0 (tenant 2 slot 0, entity 1) was answered at 31 ms, although the tenant was dropped by 20 ms",
 			"served-after-drop [4] 31 ms: put #4 of client 0 (tenant 2 slot 0, entity 1, session 0 request 0) was answered at 31 ms, although the tenant was dropped by 20 ms",
 		}},
-		{name: "where shards have one replica every read is of the present", verdict: Violated, make: func(w *world) {
-			d := halves(w)
-			drop(d)
-			d.run.Shared = false
-			w.told(history.Op{Kind: history.Read, Level: history.Session}, history.Acked)
-		}, want: []string{
-			"served-after-drop [1] 31 ms: read #1 of client 0 (tenant 2 slot 0, entity 1) was answered at 31 ms, although the tenant was dropped by 20 ms",
-		}},
 	})
 }

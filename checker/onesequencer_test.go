@@ -9,7 +9,6 @@ import (
 
 // claim notes an act of an incarnation of a node in an epoch of shard 4.
 func (w *world) claim(kind observe.ClaimKind, node uint32, incarnation uint64, epoch lineage.ShardEpoch, change func(*observe.Claim)) {
-	w.run.Shared = true
 	c := observe.Claim{Kind: kind, By: observe.Process{Node: node, Incarnation: incarnation}, Shard: 4, Epoch: epoch, At: w.tick()}
 	switch kind {
 	case observe.Sequences, observe.Takes:
@@ -40,7 +39,6 @@ func (w *world) honest() {
 func TestOneSequencer(t *testing.T) {
 	judged(t, "one-sequencer", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nobody led", verdict: Undecided, why: "nobody led a shard", make: func(w *world) {
 			w.wrote(7, 5)
 			w.shared()

@@ -10,7 +10,6 @@ import (
 
 // shared makes the run one of replica groups.
 func (w *world) shared() *observe.Copies {
-	w.run.Shared = true
 	return &w.run.Copies
 }
 
@@ -53,7 +52,6 @@ func (w *world) replicas() {
 func TestPrefix(t *testing.T) {
 	judged(t, "prefix", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing written", verdict: Undecided, why: "no record was seen on its way to a disk", make: func(w *world) {
 			w.shared()
 			w.read(7, 5)

@@ -10,7 +10,7 @@ import (
 func TestProgress(t *testing.T) {
 	looked := func(w *world) {
 		w.wrote(7, 5)
-		w.run.Shared, w.run.Progress.Count = true, 3
+		w.run.Progress.Count = 3
 	}
 	believes := func(kind observe.Misbelief, seq, last int) func(*world) {
 		return func(w *world) {
@@ -22,10 +22,8 @@ func TestProgress(t *testing.T) {
 	}
 	judged(t, "progress", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing looked at", verdict: Undecided, why: "nobody counted on any replica", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 		}},
 		{name: "all is borne out", verdict: Held, make: looked},
 		{name: "a leader counts what was not acknowledged", verdict: Violated, make: believes(observe.Unacknowledged, 6, 4), want: []string{

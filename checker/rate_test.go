@@ -129,7 +129,7 @@ func TestRate(t *testing.T) {
 			w.forge(11*ms, 11*ms, 0)
 		}},
 		{name: "nothing admitted", verdict: Undecided, why: "no operation was admitted and none refused", make: func(w *world) { w.run.Reset() }},
-		{name: "limits not known", verdict: Undecided, why: "the limits of tenant 3 slot 0 are not known; no operation was admitted and none refused", make: func(w *world) {
+		{name: "limits not known", verdict: Undecided, why: "no operation was admitted and none refused", make: func(w *world) {
 			w.run.Reset()
 			w.run.Refused(3, 0, 10*ms, 10*ms, 1)
 		}},

@@ -11,16 +11,13 @@ func TestReadIndex(t *testing.T) {
 	answered := func(seq, told int) func(*world) {
 		return func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 			w.run.ReadIndex.Answered(observe.OldRead{Tenant: home, Node: 2, Seq: lineage.Seq(seq), Told: lineage.Seq(told), Came: 3 * ms, At: 5 * ms})
 		}
 	}
 	judged(t, "read-index", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing read", verdict: Held, why: "no linearizable read was answered", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 		}},
 		{name: "all that was told", verdict: Held, make: answered(4, 4)},
 		{name: "more than was told", verdict: Held, make: answered(5, 4)},

@@ -9,7 +9,7 @@ import (
 func TestReform(t *testing.T) {
 	reformed := func(w *world) {
 		w.wrote(7, 5)
-		w.run.Shared, w.run.Reforms.Count = true, 2
+		w.run.Reforms.Count = 2
 	}
 	wrong := func(kind observe.Haste) func(*world) {
 		return func(w *world) {
@@ -21,10 +21,8 @@ func TestReform(t *testing.T) {
 	}
 	judged(t, "reform", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "no reform", verdict: Held, why: "no set was formed anew", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 		}},
 		{name: "as it should be", verdict: Held, make: reformed},
 		{name: "a member was not asked", verdict: Violated, make: wrong(observe.Unasked), want: []string{

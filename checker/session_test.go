@@ -10,7 +10,6 @@ import (
 
 // asks begins a read at a level.
 func (w *world) asks(client uint64, entity signal.Entity, level history.Level, bound int64) int {
-	w.run.Shared = true
 	i := w.read(client, entity)
 	w.hist.Ops[i].Level, w.hist.Ops[i].Bound = level, bound
 	return i
@@ -33,7 +32,7 @@ func (w *world) token(node uint32, request uint64, seq lineage.Seq, epoch lineag
 func TestSession(t *testing.T) {
 	judged(t, "session", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.has(7, 5) }},
+		{name: "only an operation", verdict: Held, make: func(w *world) { w.has(7, 5) }},
 		{name: "no read", verdict: Undecided, why: "no read was answered", make: func(w *world) {
 			w.wrote(7, 5)
 			w.shared()

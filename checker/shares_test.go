@@ -9,14 +9,12 @@ import (
 func TestShares(t *testing.T) {
 	looked := func(w *world) {
 		w.wrote(7, 5)
-		w.run.Shared, w.run.Shares.Count = true, 3
+		w.run.Shares.Count = 3
 	}
 	judged(t, "shares", []given{
 		{name: "nothing asked", verdict: Undecided, why: "nothing was asked", make: func(*world) {}},
-		{name: "no replica groups", verdict: Held, why: "no shard is a replica group", make: func(w *world) { w.wrote(7, 5) }},
 		{name: "nothing moved", verdict: Held, why: "no share moved, and no tenant ended", make: func(w *world) {
 			w.wrote(7, 5)
-			w.run.Shared = true
 		}},
 		{name: "everything in order", verdict: Held, make: looked},
 		{name: "a grant that is not committed yet", verdict: Violated, make: func(w *world) {

@@ -31,12 +31,6 @@ func TestTenantCaps(t *testing.T) {
 			d.signals(0, 3*ms, 5)
 			d.signals(1, 3*ms, 5)
 		}},
-		{name: "where shards have one replica each slot has the caps to itself", verdict: Held, make: func(w *world) {
-			d := w.divide(limits)
-			d.run.Shared = false
-			d.put(0, 2*ms, 1, 2, 3, 4)
-			d.put(1, 2*ms, 1, 2, 3, 4)
-		}},
 		{name: "what one does not need goes to another", verdict: Held, make: func(w *world) {
 			d := halves(w)
 			d.put(0, 2*ms, 1)

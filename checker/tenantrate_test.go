@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/checker/history"
-	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/tenant"
 )
@@ -26,15 +25,6 @@ func TestTenantRate(t *testing.T) {
 			d.run.Refused(home, 0, 10*ms, 10*ms, 1)
 			d.signals(0, 12*ms, 1)
 			d.signals(1, 12*ms, 1)
-		}},
-		{name: "where shards have one replica each slot has the limits to itself", verdict: Held, make: func(w *world) {
-			d := w.divide(limits)
-			d.run.Shared = false
-			for slot := range lineage.Slot(2) {
-				d.buckets[slot] = bucket{1000, 4 * nano, 4 * nano, 10 * ms}
-				d.append(slot, 10*ms, record.Record{Kind: record.EpochStart})
-				d.signals(slot, 10*ms, 4)
-			}
 		}},
 		{name: "a share moves, and arrives empty", verdict: Held, make: func(w *world) {
 			d := halves(w)

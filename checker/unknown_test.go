@@ -35,7 +35,6 @@ func TestUnknown(t *testing.T) {
 		{name: "a deadline, and messages were lost", verdict: Held, make: unknown("deadline", func(w *world) { w.run.Causes.Deviated = true })},
 		{name: "a deadline of a replica group, and some node was down", verdict: Held, make: unknown("deadline", func(w *world) {
 			hurt(4, -1, ms, 2*ms)(w)
-			w.run.Shared = true
 		})},
 		{name: "a deadline, and nothing was wrong", verdict: Violated, make: unknown("deadline", nothing), want: gaveUp("unknown-in-peace", "deadline")},
 		{name: "a deadline, and another node was down", verdict: Violated, make: unknown("deadline", hurt(4, -1, ms, 9*ms)), want: gaveUp("unknown-in-peace", "deadline")},

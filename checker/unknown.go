@@ -94,14 +94,23 @@ func dutiesMove(run *observe.Run, op *history.Op) bool {
 // unknown outcome: nodes start, and leaders are replaced.
 const aftermath = 5_000_000_000
 
-// hurtInReach reports whether a disruption may have been the cause of an unknown outcome.
+// hurtInReach reports whether a disruption may have been the cause of an unknown outcome. Where one
+// node serves the slot for ever, only a disruption of that node, of the client, or of a member of
+// the meta log, which lets the node serve, is a cause.
 func hurtInReach(run *observe.Run, op *history.Op) bool {
+	node, sole := run.Causes.SoleNode(op.Tenant, op.Slot)
+	matters := func(process int64) bool {
+		return !sole || process == int64(node) || process == int64(op.Client) ||
+			process >= 0 && slices.Contains(run.Causes.Meta, uint32(process))
+	}
 	for i := range run.Causes.Hurt {
 		h := &run.Causes.Hurt[i]
 		if h.From > op.ReturnAt || h.To+aftermath < op.InvokeAt {
 			continue
 		}
-		return true
+		if matters(int64(h.Process)) || matters(h.Peer) {
+			return true
+		}
 	}
 	return false
 }

@@ -13,7 +13,8 @@ func TestUnknown(t *testing.T) {
 		return func(w *world) {
 			w.wrote(7, 5)
 			w.end(w.write(7, 5), history.Unknown, reason) // from 6 ms to 7 ms
-			w.dump()                                      // of node 0
+			w.run.Causes.Sole = append(w.run.Causes.Sole, observe.Sole{Tenant: home, Node: 0})
+			w.run.Causes.Meta = append(w.run.Causes.Meta, 1)
 			change(w)
 		}
 	}
@@ -33,7 +34,9 @@ func TestUnknown(t *testing.T) {
 		{name: "a deadline, and its client was cut off", verdict: Held, make: unknown("deadline", hurt(7, -1, ms, 9*ms))},
 		{name: "a deadline, and the link to its node was cut", verdict: Held, make: unknown("deadline", hurt(4, 0, ms, 9*ms))},
 		{name: "a deadline, and messages were lost", verdict: Held, make: unknown("deadline", func(w *world) { w.run.Causes.Deviated = true })},
-		{name: "a deadline of a replica group, and some node was down", verdict: Held, make: unknown("deadline", func(w *world) {
+		{name: "a deadline, and the coordinator was down", verdict: Held, make: unknown("deadline", hurt(1, -1, ms, 2*ms))},
+		{name: "a deadline of several replicas, and some node was down", verdict: Held, make: unknown("deadline", func(w *world) {
+			w.run.Causes.Sole = w.run.Causes.Sole[:0]
 			hurt(4, -1, ms, 2*ms)(w)
 		})},
 		{name: "a deadline, and nothing was wrong", verdict: Violated, make: unknown("deadline", nothing), want: gaveUp("unknown-in-peace", "deadline")},

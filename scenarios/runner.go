@@ -132,7 +132,16 @@ func (r *Runner) Run(p *Plan, o Options) (result *Result, err error) {
 		n := len(s.Shards[i].Replicas)
 		a.Sets = append(a.Sets, observe.Set{Shard: s.Shards[i].ID, Size: n, Min: min(2, n)})
 	}
+	for _, id := range s.Meta {
+		r.run.Causes.Meta = append(r.run.Causes.Meta, uint32(id))
+	}
 	for _, t := range p.Cluster.Tenants {
+		for slot, shard := range t.Shards {
+			if replicas := s.Shards[shard].Replicas; len(replicas) == 1 {
+				sole := observe.Sole{Tenant: t.Config.ID, Slot: lineage.Slot(slot), Node: uint32(replicas[0])}
+				r.run.Causes.Sole = append(r.run.Causes.Sole, sole)
+			}
+		}
 		r.run.Residency.Allow(t.Config.ID, t.Config.Residency)
 		r.run.SetLimits(t.Config.ID, t.Config.Limits)
 		if !t.Created {

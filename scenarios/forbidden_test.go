@@ -31,12 +31,12 @@ var forbiddenCases = []struct {
 	{NodeFile, func(seed plan.Seed) *Plan { return rotting(seed, "node") }},
 	{Unconfirmed, func(seed plan.Seed) *Plan { // the last records, behind which there is nothing
 		p := rotting(seed, ".seg")
-		early(p, int64(seed)*millisecond/4, 1)
+		early(p, foundedBy+int64(seed)*millisecond/4, 1)
 		return p
 	}},
 	{OnlyCopyTwice, func(seed plan.Seed) *Plan { // all but the first sector, so that nothing confirms the damaged bytes
 		p := rotting(seed, ".seg")
-		early(p, 4*millisecond+int64(seed)*millisecond, 60)
+		early(p, foundedBy+int64(seed)*millisecond, 60)
 		return p
 	}},
 }

@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/checker/observe"
+	"github.com/tidaldb/tidalsim/core"
 	"github.com/tidaldb/tidalsim/core/control"
 	"github.com/tidaldb/tidalsim/core/env"
 	"github.com/tidaldb/tidalsim/core/fault"
 	"github.com/tidaldb/tidalsim/core/lineage"
+	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/record"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
@@ -73,7 +75,15 @@ func play(t *testing.T, rates plan.Rates, disruptions []plan.Disruption, acts ..
 		Seed: 7, Duration: second, Calm: second, Network: network.DefaultProfile, Disk: disk.DefaultProfile, Rates: rates, Disruptions: disruptions,
 	}
 	p.Disk.Sector = 64
-	s.o.reset(s.world, &s.run, 1, 2, nil, nil)
+	plane := control.New(&control.Cluster{
+		Meta: []env.ID{0}, Nodes: []control.NodeConfig{{Region: "home"}}, Shards: []control.ShardConfig{{ID: 1, Region: "home", Replicas: []env.ID{0}}},
+	})
+	view := &groupsView{
+		plane: func() (*control.Plane, metalog.Position) { return plane, metalog.Position{} },
+		lives: make([]*core.Node, 2), metaAsked: make([]int64, 1),
+	}
+	view.place(oneLog.Tenant, oneLog.Slot, oneLog.Shard)
+	s.o.reset(s.world, &s.run, 1, 2, nil, view)
 	err := s.world.Reset(sim.Config{Points: fault.Names(), Observer: &s.o, Programs: []sim.Program{
 		{Name: "node", New: func(e env.Env) env.Machine { s.env = e; return puppet{s} }},
 		{Name: "client", New: func(env.Env) env.Machine { return puppet{} }},

@@ -12,6 +12,7 @@ import (
 	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/metalog"
 	"github.com/tidaldb/tidalsim/core/record"
+	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/core/wal"
 	"github.com/tidaldb/tidalsim/core/wire"
 	"github.com/tidaldb/tidalsim/sim"
@@ -82,7 +83,9 @@ func play(t *testing.T, rates plan.Rates, disruptions []plan.Disruption, acts ..
 		plane: func() (*control.Plane, metalog.Position) { return plane, metalog.Position{} },
 		lives: make([]*core.Node, 2), metaAsked: make([]int64, 1),
 	}
-	view.place(oneLog.Tenant, oneLog.Slot, oneLog.Shard)
+	for id := range tenant.ID(4) {
+		view.place(id, oneLog.Slot, oneLog.Shard)
+	}
 	s.o.reset(s.world, &s.run, 1, 2, nil, view)
 	err := s.world.Reset(sim.Config{Points: fault.Names(), Observer: &s.o, Programs: []sim.Program{
 		{Name: "node", New: func(e env.Env) env.Machine { s.env = e; return puppet{s} }},

@@ -24,7 +24,7 @@ var olderCopies = &Scenario{
 func (d *draw) copyOfMember(p *Plan) {
 	d.unhurried(p, 3)
 	silence := d.log("silence", 0, 100*millisecond, 300*millisecond)
-	p.Cluster.Shared.Silence = silence
+	p.Cluster.Silence = silence
 	behind := uint32(d.between("behind", 0, 0, 2))
 	copied := (behind + 1 + uint32(d.between("copied", 0, 0, 1))) % 3
 	knows := 3 - behind - copied
@@ -49,7 +49,7 @@ func (d *draw) eligibleCopy(p *Plan) {
 	d.unhurried(p, 5)
 	d.onThree(p)
 	silence := d.log("silence", 0, 100*millisecond, 300*millisecond)
-	p.Cluster.Shared.Silence = silence
+	p.Cluster.Silence = silence
 	first := uint32(d.between("first", 0, 0, 2))
 	second := (first + 1 + uint32(d.between("second", 0, 0, 1))) % 3
 	last := 3 - first - second

@@ -188,7 +188,7 @@ func (o *observer) Booted(id env.ID, incarnation env.Incarnation, local env.Time
 		o.copied(id)
 	}
 	o.bootDamage(id)
-	if o.shared != nil && o.isNode(id) {
+	if o.isNode(id) {
 		o.looksAtRest(id)
 	}
 	if o.isNode(id) { // the files after a crash are looked up anew

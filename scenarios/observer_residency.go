@@ -34,7 +34,7 @@ func (o *observer) noteResidency() {
 	if !o.residency.changes {
 		return
 	}
-	plane, applied := o.shared.plane()
+	plane, applied := o.groups.plane()
 	if uint64(applied.Index) <= o.residency.index {
 		return
 	}

@@ -44,7 +44,7 @@ const (
 // twoRegions puts four nodes into each of two regions. Every shard has three replicas in one of
 // them, so that one node there can take the place of another. Both regions have a shard.
 func (d *draw) twoRegions(p *Plan) {
-	s, regions := p.Cluster.Shared, [...]tenant.Region{east, west}
+	s, regions := &p.Cluster.Topology, [...]tenant.Region{east, west}
 	for i := range s.Regions {
 		s.Regions[i] = regions[i/4]
 	}
@@ -64,7 +64,7 @@ func (d *draw) twoRegions(p *Plan) {
 
 // residents draws where the tenants may be at first. Some tenants have slots in both regions.
 func (d *draw) residents(p *Plan) {
-	shards := p.Cluster.Shared.Shards
+	shards := p.Cluster.Shards
 	for i := range p.Cluster.Tenants {
 		t := &p.Cluster.Tenants[i]
 		if t.Slots == 1 && d.oneIn(3, "two slots", i) {
@@ -86,7 +86,7 @@ func (d *draw) residents(p *Plan) {
 // homes returns the least residency that permits where a tenant's slots are.
 func (p *Plan) homes(t *TenantPlan) (r tenant.Residency) {
 	for _, id := range t.Shards {
-		if region := p.Cluster.Shared.Shards[id].Region; len(r) == 0 || !r.Permits(region) {
+		if region := p.Cluster.Shards[id].Region; len(r) == 0 || !r.Permits(region) {
 			r = append(r, region)
 		}
 	}
@@ -165,7 +165,7 @@ func (d *draw) residencyFault(p *Plan, i int) {
 // longAbsence keeps a node away until another one has taken its place. The node comes back with
 // the bytes of the shards that it had, or it loses its disk as well.
 func (d *draw) longAbsence(p *Plan) {
-	p.Cluster.Shared.Replace = d.log("replaced after", 0, 400*millisecond, second)
+	p.Cluster.Replace = d.log("replaced after", 0, 400*millisecond, second)
 	away := plan.Disruption{
 		Kind: plan.Power, Process: d.node(p, "absent", 0), When: plan.Anchor{At: settledBy + d.between("absent at", 0, 0, span(p)/4)},
 		For: d.between("away", 0, 1500*millisecond, 6*second),

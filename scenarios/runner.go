@@ -426,9 +426,7 @@ func (r *Runner) node(i int) *core.Node {
 // collect takes the final state of every slot, and notes the slots and calls that have not
 // finished.
 func (r *Runner) collect(outcome sim.Outcome) {
-	if r.founded.Shared != nil {
-		r.observer.looksAtAllDisks()
-	}
+	r.observer.looksAtAllDisks()
 	for i := range r.plan.Cluster.Nodes {
 		n := r.node(i)
 		if n == nil {

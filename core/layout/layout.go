@@ -2,7 +2,7 @@
 // little endian. A writer needs no package of its own: it uses the Append functions of
 // encoding/binary, and AppendBool.
 //
-// The one rule to remember: a decoder reads all fields, then asks End, and uses nothing of what it
+// The one rule to remember: a decoder reads all fields, then asks End, and uses no field that it
 // read if End returns an error. Bytes that end too early, a number out of its range and bytes left
 // over are errors; nothing is cut in silence. Count compares the length of a list with the bytes that
 // are left before a caller takes memory for the list.

@@ -273,8 +273,8 @@ func syncedIn(frame []byte) uint64 {
 	return r.Uint64()
 }
 
-// take adds the content of one frame, whose checksum matches. A crash does not leave such a frame
-// with a kind or fields that this binary does not know: a newer binary wrote it, and the error wraps
+// take adds the content of one frame. The checksum of the frame matches, so no crash has left it with
+// a kind or fields that this binary does not know: a newer binary wrote it, and the error wraps
 // wal.ErrVersion.
 func (c *content) take(body []byte) error {
 	r := reader{layout.Of(body)}

@@ -33,8 +33,8 @@ func (d *Disk) Kill() {
 	d.idle()
 }
 
-// maxAhead is how many zeros a crash shows at most behind a log. A host may write more; what is
-// read of them is the same, in more sectors.
+// maxAhead bounds the zeros that a crash shows behind a log. A host may write more: a reader finds the
+// same, in more sectors.
 const maxAhead = 4 << 10
 
 // showAhead leaves zeros behind the end of a log, if that is drawn: its host wrote them ahead and

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/tidaldb/tidalsim/report"
 )
 
 // axe is axe-core 4.14.1, which finds what people who do not see, or do not use a mouse, cannot
@@ -255,6 +257,84 @@ func TestPorcupineStandsBeside(t *testing.T) {
 	look(t, tab, t.Name())
 }
 
+// Curves stand below the lanes on their time: what they say is what the lines say, a move of the
+// lanes moves them, and a page whose lines give nothing has none.
+func TestCurvesShareTheTimeOfTheLanes(t *testing.T) {
+	tab := opened(t, Screen{1400, 900, false}, file(t, failed(t).Write))
+	ask[any](t, tab, "void page.lanes.show(0, page.r.end)")
+	if err := tab.Wait("page.curves.charts.length === 4", patience); err != nil {
+		t.Errorf("the whole run has not four curves: %v", err)
+	}
+	names := ask[string](t, tab, "[...document.querySelectorAll('#curves figcaption')].map(c => c.textContent).join('; ')")
+	for _, wanted := range []string{"latency", "acknowledged per second", "members in sync", "under way"} {
+		if !strings.Contains(names, wanted) {
+			t.Errorf("there is no curve of %s: %q", wanted, names)
+		}
+	}
+	got := ask[int](t, tab, "page.curves.acks.length")
+	if want := ask[int](t, tab, "page.r.kind.filter(k => k === page.r.K.ack).length"); got != want || got == 0 {
+		t.Errorf("the curves know %d acknowledgements, the lines tell %d", got, want)
+	}
+	apart := `Math.max(...page.curves.charts.map(c => {
+		const l = page.lanes, t = (l.t0 + l.t1) / 2, left = e => e.getBoundingClientRect().left;
+		return Math.abs(left(c.over) + c.valToPos(t, 'x') - left(l.canvas) - l.x(t));
+	}))`
+	look(t, tab, t.Name())
+	ask[any](t, tab, "void page.lanes.zoom(.5)")
+	if err := tab.Wait("page.curves.charts[0].scales.x.min === page.lanes.t0", patience); err != nil {
+		t.Errorf("the curves do not follow the lanes: %v", err)
+	}
+	if px := ask[float64](t, tab, apart); px > 1.5 {
+		t.Errorf("an instant of the curves is %f px away from that of the lanes", px)
+	}
+	silent := synthetic(0)
+	silent.Findings = []report.Finding{}
+	tab = opened(t, Screen{1400, 900, false}, file(t, silent.Write))
+	if !ask[bool](t, tab, "document.getElementById('curves').hidden") {
+		t.Error("a page without lines has curves")
+	}
+}
+
+// Of many lanes a group has one row, until a reader opens it. A filter for a node leaves the lanes
+// that its lines touch.
+func TestManyLanes(t *testing.T) {
+	url := file(t, crowd().Write)
+	for _, s := range []Screen{{1400, 900, false}, {1400, 900, true}, {390, 844, false}, {390, 844, true}} {
+		tab := opened(t, s, url)
+		rows := func() int { return ask[int](t, tab, "page.lanes.list.length") }
+		choose := func(id, value string) {
+			ask[any](t, tab, fmt.Sprintf(`(() => {
+				const e = document.getElementById(%q); e.value = %q; e.dispatchEvent(new Event('change'));
+			})()`, id, value))
+		}
+		if n := rows(); n != 6 {
+			t.Errorf("%d rows, want one for each of 5 regions and one for the clients", n)
+		}
+		ask[any](t, tab, "void page.lanes.show(0, page.r.end)")
+		look(t, tab, fmt.Sprintf("%s-%d-dark-%v", t.Name(), s.Width, s.Dark))
+		accessible(t, tab)
+		choose("group", "region-1")
+		if n := rows(); n != 5+12 {
+			t.Errorf("%d rows, want 12 of the open region and 5 of the others", n)
+		}
+		look(t, tab, fmt.Sprintf("%s-open-%d-dark-%v", t.Name(), s.Width, s.Dark))
+		choose("process", "3")
+		if err := tab.Wait("page.lanes.laidFor === page.r.shown", patience); err != nil {
+			t.Fatal(err)
+		}
+		if n := rows(); n < 2 || n > 12 {
+			t.Errorf("%d lanes are left for node 3, want it and its peers", n)
+		}
+		look(t, tab, fmt.Sprintf("%s-node-%d-dark-%v", t.Name(), s.Width, s.Dark))
+		if wide := ask[int64](t, tab, "document.documentElement.scrollWidth"); wide > s.Width {
+			t.Errorf("the page is %d px wide, the screen %d", wide, s.Width)
+		}
+		if said := tab.Complaints(); len(said) > 0 {
+			t.Errorf("the console says %q", said)
+		}
+	}
+}
+
 // Half a million lines are drawn within a second, and a frame of a zoom through all of them
 // costs less than a frame lasts.
 func TestHalfAMillionLines(t *testing.T) {
@@ -263,7 +343,14 @@ func TestHalfAMillionLines(t *testing.T) {
 	for range 5 { // the machine may be at something else
 		tab := opened(t, Screen{1400, 900, false}, url)
 		marks := ask[map[string]float64](t, tab, "Object.fromEntries(performance.getEntriesByType('mark').map(m => [m.name, m.startTime]))")
-		t.Logf("drawn after %.0f ms, on the screen after %.0f ms, words after %.0f ms", marks["drawn"], marks["shown"], marks["worded"])
+		work, err := tab.Work()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stage := range []string{"begun", "inflated", "indexed", "drawn", "shown", "worded"} {
+			t.Logf("%s after %.0f ms", stage, marks[stage])
+		}
+		t.Logf("the page's thread has worked for %s, words and curves included", work)
 		shown = min(shown, time.Duration(marks["shown"]*1e6))
 		costs := zoomed(t, tab)
 		t.Logf("a frame of zooming and moving costs %s, at the 95th percentile %s", costs[len(costs)/2], costs[len(costs)*95/100])

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tidaldb/tidalsim/core/env"
+	"github.com/tidaldb/tidalsim/core/lineage"
 	"github.com/tidaldb/tidalsim/core/tenant"
 	"github.com/tidaldb/tidalsim/harness"
 	"github.com/tidaldb/tidalsim/harness/artifacts"
@@ -85,6 +86,38 @@ func synthetic(lines int) *report.Seed {
 			s.Findings = append(s.Findings, report.Finding{Fingerprint: "durable-ack/missing", Text: "synthetic", At: t.At})
 		}
 		s.Story = append(s.Story, t)
+	}
+	return s
+}
+
+// crowd is a page of sixty nodes in five regions and fifty clients.
+func crowd() *report.Seed {
+	s := synthetic(20_000)
+	s.Name = "crowd"
+	c := &s.Plan.Cluster
+	c.Nodes, c.Clients, c.Shared = 60, 50, &scenarios.SharedPlan{}
+	for i := range c.Nodes {
+		c.Shared.Regions = append(c.Shared.Regions, tenant.Region(fmt.Sprintf("region-%d", i/12)))
+	}
+	for i := range s.Story {
+		if t := &s.Story[i]; t.Process >= 0 {
+			t.Process = i / 4 * 7 % (c.Nodes + c.Clients)
+			if t.Peer >= 0 {
+				t.Peer = (t.Process + 3) % (c.Nodes + c.Clients)
+			}
+		}
+	}
+	for shard := range 30 {
+		for version := range 1 + shard%4 {
+			first := shard % 5 * 12
+			l := scenarios.Leads{At: int64(version) * 2e9, Shard: lineage.Shard(shard), Version: uint64(version), Min: 2}
+			l.Epoch = lineage.ShardEpoch(version + 1)
+			for k := range 3 - version%2 {
+				l.InSync = append(l.InSync, env.ID(first+(shard+version+k)%12))
+			}
+			l.Leader = l.InSync[0]
+			s.Leads = append(s.Leads, l)
+		}
 	}
 	return s
 }

@@ -76,8 +76,9 @@ func Of(got *scenarios.Result, name, replay, build string) *Seed {
 
 // lane is a process on the page.
 type lane struct {
-	Name string `json:"name"`
-	Is   string `json:"is"` // node, client or operator
+	Name  string `json:"name"`
+	Is    string `json:"is"`    // node, client or operator
+	Group string `json:"group"` // has one row on a page of many lanes: the region of a node, or all clients
 }
 
 // band is a disruption on the page.
@@ -163,9 +164,17 @@ func lanes(p *scenarios.Plan) (list []lane) {
 		case i >= c.Nodes:
 			is = "client"
 		}
-		list = append(list, lane{fmt.Sprintf("%s %d", is, i), is})
+		list = append(list, lane{fmt.Sprintf("%s %d", is, i), is, group(p, i, is)})
 	}
 	return list
+}
+
+// group names the lanes that a lane belongs to.
+func group(p *scenarios.Plan, i int, is string) string {
+	if shared := p.Cluster.Shared; is == "node" && shared != nil && i < len(shared.Regions) {
+		return string(shared.Regions[i])
+	}
+	return is + "s"
 }
 
 func faults(p *plan.Plan) []band {

@@ -121,6 +121,13 @@ func TestAPageStandsAlone(t *testing.T) {
 	if strings.Contains(page, "<img") || strings.Contains(page, "</script><") {
 		t.Error("a text of a run became a part of the page")
 	}
+	for _, name := range []string{"uPlot.iife.min.js", "LICENSE"} { // its first line names its home, and it asks nothing
+		verbatim, err := assets.ReadFile("assets/uplot/" + name)
+		if err != nil || !strings.Contains(page, string(verbatim)) {
+			t.Fatalf("%s of uPlot is not on the page: %v", name, err)
+		}
+		page = strings.Replace(page, string(verbatim), "", 1)
+	}
 	for _, outside := range []string{"http://", "https://", "@import", "url(", "innerHTML", "insertAdjacentHTML", "document.write", "{{"} {
 		if strings.Contains(page, outside) {
 			t.Errorf("the page contains %q", outside)

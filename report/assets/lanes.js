@@ -1,10 +1,12 @@
 // The picture: lanes over time, on a canvas. What is drawn is what is in the window; where
 // that is more than an eye can tell apart, how much there is.
 const DETAIL = 1600; // lines in the window that are drawn one by one
+const MANY = 24; // lanes; of more, a group has one row until a reader opens it
+const STRIPS = 12; // shards whose leaders are drawn
 
 class Lanes {
   constructor(canvas, overview, recording, changed) {
-    Object.assign(this, { canvas, overview, r: recording, changed, selected: -1, spread: new Set(), t0: 0, t1: recording.end, due: false });
+    Object.assign(this, { canvas, overview, r: recording, changed, selected: -1, spread: new Set(), open: recording.about.lanes.length > MANY ? '' : 'each', t0: 0, t1: recording.end, due: false });
     this.g = canvas.getContext('2d', { alpha: false });
     this.o = overview.getContext('2d', { alpha: false });
     this.pan(); this.paint();
@@ -26,16 +28,58 @@ class Lanes {
     this.narrow = width < 560;
     this.left = this.narrow ? 40 : 84;
     this.width = width;
-    const lanes = this.r.about.lanes.length;
-    this.shards = [...this.r.shards.keys()].slice(0, 12);
+    this.layOut();
+    const lanes = this.list.length;
+    this.shards = this.busiest();
     this.rows = Math.min(3, this.r.faults.length);
     this.axis = 24; this.faultsTop = this.axis; this.shardsTop = this.faultsTop + this.rows * 17 + (this.rows ? 4 : 0);
     this.lanesTop = this.shardsTop + this.shards.length * 20 + (this.shards.length ? 6 : 0);
-    this.each = lanes > 24 ? 26 : Math.max(34, Math.min(54, Math.floor(400 / lanes)));
+    this.each = lanes > MANY ? 26 : Math.max(34, Math.min(54, Math.floor(400 / lanes)));
     this.height = this.lanesTop + lanes * this.each + 8;
     this.size(this.canvas, width, this.height);
     this.size(this.overview, this.overview.clientWidth, 44);
   }
+
+  // layOut gives each lane a row: one of its own if its group is open, else that of its group. A
+  // filter for a process leaves only the lanes that its lines touch.
+  layOut() {
+    const { r } = this, lanes = r.about.lanes, touched = this.touched(), groups = new Map();
+    this.list = []; this.row = new Int16Array(lanes.length);
+    lanes.forEach((lane, i) => {
+      const alone = this.open === 'each' || this.open === lane.group || r.chosen.process !== undefined;
+      let at = alone ? undefined : groups.get(lane.group);
+      if (!touched[i]) { this.row[i] = -1; return; }
+      if (at === undefined) {
+        at = this.list.length;
+        this.list.push({ first: i, is: lane.is, count: 0, name: alone ? '' : lane.group });
+        if (!alone) groups.set(lane.group, at);
+      }
+      this.list[at].count++; this.row[i] = at;
+    });
+    this.laidFor = r.shown;
+  }
+
+  touched() {
+    const { r } = this, touched = new Uint8Array(r.about.lanes.length);
+    if (r.chosen.process === undefined) return touched.fill(1);
+    touched[r.chosen.process] = 1;
+    for (let i = 0; i < r.n; i++) if (r.shown[i]) {
+      if (r.process[i] === r.chosen.process && r.peer[i] >= 0) touched[r.peer[i]] = 1;
+      if (r.peer[i] === r.chosen.process && r.process[i] >= 0) touched[r.process[i]] = 1;
+    }
+    return touched;
+  }
+
+  // busiest returns the shards that are drawn: of many, those whose leaders and members change most.
+  busiest() {
+    const all = [...this.r.shards.keys()];
+    if (all.length <= STRIPS) return all;
+    const changes = shard => this.r.shards.get(shard).length;
+    return all.sort((a, b) => changes(b) - changes(a) || a - b).slice(0, STRIPS).sort((a, b) => a - b);
+  }
+
+  // unfold opens a group of lanes, '' for none and 'each' for all.
+  unfold(group) { this.open = group; this.measure(); this.ask(); }
 
   size(canvas, width, height) {
     canvas.width = Math.round(width * this.dpr); canvas.height = Math.round(height * this.dpr);
@@ -44,7 +88,8 @@ class Lanes {
 
   x(t) { return this.left + (t - this.t0) / (this.t1 - this.t0) * (this.width - this.left); }
   t(x) { return this.t0 + (x - this.left) / (this.width - this.left) * (this.t1 - this.t0); }
-  y(lane) { return this.lanesTop + lane * this.each + this.each / 2; }
+  top(lane) { return this.row[lane] < 0 ? -1e4 : this.lanesTop + this.row[lane] * this.each; }
+  y(lane) { return this.top(lane) + this.each / 2; }
 
   show(t0, t1) {
     const least = 2000, most = this.r.end * 1.04; // ns
@@ -67,6 +112,7 @@ class Lanes {
   draw() {
     const { g } = this;
     if (this.width < this.left + 20) return; // nobody could see anything
+    if (this.laidFor !== this.r.shown) this.measure();
     g.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
     this.ground();
     g.save();
@@ -86,7 +132,7 @@ class Lanes {
   ground() {
     const { g, c } = this;
     g.fillStyle = c.raised; g.fillRect(0, 0, this.width, this.height);
-    const lanes = this.r.about.lanes.length;
+    const lanes = this.list.length;
     g.fillStyle = c.lane;
     for (let i = 0; i < lanes; i += 2) g.fillRect(0, this.lanesTop + i * this.each, this.width, this.each);
     const step = this.step(), places = Math.max(0, Math.min(6, 6 - Math.floor(Math.log10(step) + 1e-9)));
@@ -111,10 +157,12 @@ class Lanes {
     const { g, c } = this;
     g.fillStyle = c.raised; g.fillRect(0, 0, this.left, this.lanesTop);
     g.font = '12px system-ui, "DejaVu Sans", sans-serif'; g.textAlign = 'left'; g.textBaseline = 'middle';
-    this.r.about.lanes.forEach((lane, i) => {
-      g.fillStyle = i % 2 ? c.raised : c.lane; g.fillRect(0, this.lanesTop + i * this.each, this.left, this.each);
-      if (lane.is === 'node') { g.fillStyle = c.node[i % 8]; g.fillRect(0, this.lanesTop + i * this.each + 4, 3, this.each - 8); }
-      g.fillStyle = c.text; g.fillText(this.short(i), this.narrow ? 9 : 12, this.y(i));
+    this.list.forEach((row, i) => {
+      const top = this.lanesTop + i * this.each, at = this.narrow ? 9 : 12, room = this.left - at - 2;
+      g.fillStyle = i % 2 ? c.raised : c.lane; g.fillRect(0, top, this.left, this.each);
+      if (row.is === 'node') { g.fillStyle = c.node[(row.name ? i : row.first) % 8]; g.fillRect(0, top + 4, 3, this.each - 8); }
+      g.fillStyle = c.text; g.fillText(row.name ? this.narrow ? tight(row.name) : row.name : this.short(row.first), at, top + this.each / 2 - (row.name ? 6 : 0), room);
+      if (row.name) { g.fillStyle = c.quiet; g.fillText((this.narrow ? '×' : 'all ') + row.count, at, top + this.each / 2 + 8, room); }
     });
     g.fillStyle = c.quiet; g.font = '11px system-ui, "DejaVu Sans", sans-serif';
     if (this.rows) g.fillText('faults', this.narrow ? 3 : 12, this.faultsTop + 8);
@@ -129,7 +177,7 @@ class Lanes {
     g.font = '11px system-ui, "DejaVu Sans", sans-serif'; g.textAlign = 'left'; g.textBaseline = 'middle';
     for (const d of r.down) {
       if (d.to < this.t0 || d.from > this.t1) continue;
-      const x = this.x(d.from), w = Math.max(2, this.x(d.to) - x), y = this.lanesTop + d.process * this.each;
+      const x = this.x(d.from), w = Math.max(2, this.x(d.to) - x), y = this.top(d.process);
       g.fillStyle = c.down; g.globalAlpha = .38; g.fillRect(x, y + 1, w, this.each - 2); g.globalAlpha = 1;
       if (w > 44) { g.fillStyle = c.quiet; g.fillText('down', Math.max(x, this.left) + 6, y + this.each / 2); }
     }
@@ -139,7 +187,7 @@ class Lanes {
       g.fillStyle = c.band; g.globalAlpha = alpha; g.fillRect(x, y, w, height); g.globalAlpha = 1;
     };
     for (const span of r.struck) band(span, .1, this.faultsTop, this.height - this.faultsTop);
-    r.hit.forEach((spans, i) => { for (const span of spans) band(span, .2, this.lanesTop + i * this.each, this.each); });
+    r.hit.forEach((spans, i) => { for (const span of spans) band(span, .2, this.top(i), this.each); });
     g.fillStyle = c.band; g.globalAlpha = .7;
     for (const f of r.faults) g.fillRect(Math.round(this.x(f.from)), this.faultsTop, 1, this.height - this.faultsTop);
     g.globalAlpha = 1;
@@ -185,12 +233,12 @@ class Lanes {
 
   // density draws how much happens on each lane, and what is rare one by one.
   density(i0, i1) {
-    const { g, c, r } = this, width = this.width - this.left, lanes = r.about.lanes.length;
+    const { g, c, r } = this, width = this.width - this.left, lanes = r.about.lanes.length, rows = this.list.length;
     const columns = Math.ceil(width / 3), per = (this.t1 - this.t0) / columns;
-    let counts = new Uint32Array(columns * lanes);
+    let counts = new Uint32Array(columns * rows);
     if (i1 - i0 <= 60000) {
       for (let i = i0; i < i1; i++) {
-        const p = r.process[i];
+        const p = r.process[i] < 0 ? -1 : this.row[r.process[i]];
         if (p >= 0 && r.shown[i]) counts[p * columns + Math.min(columns - 1, (r.at[i] - this.t0) / per | 0)]++;
       }
     } else {
@@ -201,14 +249,15 @@ class Lanes {
       const first = Math.max(0, Math.floor(this.t0 / each)), last = Math.min(size - 1, Math.ceil(this.t1 / each));
       for (let p = 0; p < lanes; p++) for (let b = first; b <= last; b++) {
         const n = table[p * size + b];
-        if (n) counts[p * columns + Math.min(columns - 1, Math.max(0, ((b + .5) * each - this.t0) / per | 0))] += n;
+        if (n && this.row[p] >= 0) counts[this.row[p] * columns + Math.min(columns - 1, Math.max(0, ((b + .5) * each - this.t0) / per | 0))] += n;
       }
     }
     let most = 1;
     for (const n of counts) if (n > most) most = n;
     const scale = (this.each - 14) / Math.log2(1 + most);
-    for (let p = 0; p < lanes; p++) {
-      g.fillStyle = r.about.lanes[p].is === 'node' ? c.node[p % 8] : c.call; g.globalAlpha = .55;
+    for (let p = 0; p < rows; p++) {
+      const row = this.list[p];
+      g.fillStyle = row.is === 'node' ? c.node[(row.name ? p : row.first) % 8] : c.call; g.globalAlpha = .55;
       const y = this.lanesTop + (p + 1) * this.each - 4;
       for (let k = 0; k < columns;) { // whole pixels, equal neighbours at once: paths of thousands of them are slow
         const h = heights(counts[p * columns + k], scale), from = k;
@@ -229,7 +278,7 @@ class Lanes {
     for (let k = low; k < r.notable.length && r.at[r.notable[k]] < this.t1; k++) {
       const i = r.notable[k];
       if (!r.shown[i] || r.process[i] < 0) continue;
-      const x = this.x(r.at[i]), key = r.process[i] * 64 + r.kind[i];
+      const x = this.x(r.at[i]), key = this.row[r.process[i]] * 64 + r.kind[i];
       if (x - (last.get(key) ?? -9) < 3) continue;
       last.set(key, x);
       this.glyph(i, x);
@@ -456,6 +505,12 @@ class Lanes {
     overview.addEventListener('pointerdown', e => { overview.setPointerCapture(e.pointerId); jump(e); });
     overview.addEventListener('pointermove', e => { if (e.buttons) jump(e); });
   }
+}
+
+// tight names a group in the width of four letters: its first letter and its number, if it has one.
+function tight(name) {
+  const number = /\d+$/.exec(name);
+  return name.length < 5 ? name : number ? name[0] + number[0] : name.slice(0, 4);
 }
 
 // heights is how high so many lines stand, px.

@@ -18,7 +18,7 @@ class Page {
     this.r = recording;
     this.log = new Log(element('log'), element('rows'), recording, i => this.select(i));
     this.lanes = new Lanes(element('lanes'), element('overview'), recording, () => this.moved());
-    this.head(); this.filters(); this.buttons(); this.keys(); this.hints(); this.legend(); this.searching();
+    this.head(); this.filters(); this.groups(); this.buttons(); this.keys(); this.hints(); this.legend(); this.searching();
     this.open();
     addEventListener('hashchange', () => this.open());
   }
@@ -87,6 +87,7 @@ class Page {
   moved() {
     const l = this.lanes;
     element('where').textContent = `${ms(Math.max(0, l.t0), 3)} – ${ms(l.t1, 3)}`;
+    this.curves?.ask();
     this.remember();
   }
 
@@ -140,6 +141,23 @@ class Page {
     fill('process', r.about.lanes.map((l, i) => [i, l.name]));
     for (const id of ['tenant', 'slot', 'process']) element(id).addEventListener('change', () => this.follow(this.wanted()));
     element('clear').addEventListener('click', () => this.follow({}));
+  }
+
+  // groups offers to open a group of lanes where there are many.
+  groups() {
+    const list = this.r.about.lanes, choice = element('group');
+    element('groups').hidden = list.length <= MANY;
+    const add = (value, text) => { const o = make('option', text); o.value = value; choice.append(o); };
+    add('', 'in groups');
+    for (const group of new Set(list.map(l => l.group))) add(group, group);
+    add('each', 'each');
+    choice.value = this.lanes.open;
+    choice.addEventListener('change', () => this.lanes.unfold(choice.value));
+    element('lanes').addEventListener('click', e => {
+      const { lanes } = this, row = lanes.list[Math.floor((e.offsetY - lanes.lanesTop) / lanes.each)];
+      if (lanes.dragged || e.offsetX > lanes.left || !row || list.length <= MANY) return;
+      choice.value = row.name || ''; lanes.unfold(choice.value);
+    });
   }
 
   wanted() {
@@ -270,6 +288,7 @@ class Page {
   // worded takes up the words, which come behind the program.
   worded() {
     this.porcupine();
+    this.curves = new Curves(element('curves'), this.lanes, this.r);
     element('log').setAttribute('aria-busy', 'false');
     this.search(); this.log.draw();
     if (this.lanes.selected >= 0) this.detail(this.lanes.selected);
@@ -278,7 +297,11 @@ class Page {
 
 (async () => {
   const about = JSON.parse(element('about').textContent);
-  const recording = new Recording(about, await inflate(element('columns').textContent.trim()));
+  performance.mark('begun');
+  const columns = await inflate(element('columns').textContent.trim());
+  performance.mark('inflated');
+  const recording = new Recording(about, columns);
+  performance.mark('indexed');
   const page = new Page(recording);
   performance.mark('drawn');
   await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));

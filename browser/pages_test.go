@@ -95,9 +95,9 @@ func crowd() *report.Seed {
 	s := synthetic(20_000)
 	s.Name = "crowd"
 	c := &s.Plan.Cluster
-	c.Nodes, c.Clients, c.Shared = 60, 50, &scenarios.SharedPlan{}
+	c.Nodes, c.Clients, c.Regions = 60, 50, nil
 	for i := range c.Nodes {
-		c.Shared.Regions = append(c.Shared.Regions, tenant.Region(fmt.Sprintf("region-%d", i/12)))
+		c.Regions = append(c.Regions, tenant.Region(fmt.Sprintf("region-%d", i/12)))
 	}
 	for i := range s.Story {
 		if t := &s.Story[i]; t.Process >= 0 {

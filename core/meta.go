@@ -137,9 +137,14 @@ func (n *Node) lead() {
 		n.trustSightings()
 		fault.Hit(n.env, fault.MetaLeading, env.Key{A: nobody, B: uint64(status.Term)})
 	}
+	began := leads && !n.leads
 	n.leads = leads
 	if leads {
 		n.leader, n.located = n.self.Node, true
+		// The only member of the meta log has asked itself in vain before it led.
+		if began && n.identity.asks && len(n.cluster.Control.Meta) == 1 {
+			n.askToRegister()
+		}
 	} else if status.Serving && status.Leader != 0 {
 		n.leader, n.located = status.Leader.Address(), true
 	}

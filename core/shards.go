@@ -159,6 +159,9 @@ func (n *Node) openShards() {
 	n.configureFromPlane()
 	n.adoptEpochs()
 	n.beat()
+	if n.leads { // the coordinator's own shards need not wait for a tick
+		n.coordinate()
+	}
 }
 
 // configureShard takes the configuration of a shard. The configuration gives the node a replica,

@@ -141,8 +141,17 @@ func (n *Node) takeTenant(c *control.Tenant) {
 	if !found {
 		n.tenancy.changed = slices.Insert(n.tenancy.changed, i, control.Tenant{})
 	}
+	isNew := !found && n.cluster.founded.Tenant(c.Config.ID) == nil
+	ends := c.Dropping && !n.tenancy.changed[i].Dropping
 	n.tenancy.changed[i] = c.Clone()
 	t := &n.tenancy.changed[i]
+	switch {
+	case ends:
+		n.hitTenant(fault.TenantDropping, c.Config.ID, c.Config.Version)
+	case isNew:
+		n.hitTenant(fault.TenantCreating, c.Config.ID, c.Config.Version)
+		defer n.hitTenant(fault.TenantCreated, c.Config.ID, c.Config.Version)
+	}
 	for slot, shard := range t.Shards {
 		g := n.group(shard)
 		if g == nil {
@@ -180,6 +189,7 @@ func (n *Node) takeTombstone(id tenant.ID) {
 		return
 	}
 	n.tenancy.dropped = slices.Insert(n.tenancy.dropped, i, id)
+	n.hitTenant(fault.TenantDropped, id, 0)
 	for i, r := range n.slots {
 		if r.Identity().Tenant == id && !r.Dropped() {
 			n.groupBy[i].RemoveSlot(i)

@@ -171,8 +171,8 @@ func lanes(p *scenarios.Plan) (list []lane) {
 
 // group names the lanes that a lane belongs to.
 func group(p *scenarios.Plan, i int, is string) string {
-	if shared := p.Cluster.Shared; is == "node" && shared != nil && i < len(shared.Regions) {
-		return string(shared.Regions[i])
+	if is == "node" && i < len(p.Cluster.Regions) {
+		return string(p.Cluster.Regions[i])
 	}
 	return is + "s"
 }

@@ -50,7 +50,7 @@ func TestPlanFilesThatAreRefused(t *testing.T) {
 		"cut off":               {good[:len(good)/2], ErrPlanFile, "unexpected end"},
 		"no JSON":               {"tidalsim", ErrPlanFile, "line 1 column"},
 		"foreign":               {`{"kind":"Pod"}`, ErrPlanFile, `format is "", want "tidalsim-plan"`},
-		"of the future":         {strings.Replace(good, `"version": 1,`, `"version": 2,`, 1), ErrPlanVersion, "use the binary that wrote it"},
+		"of the future":         {strings.Replace(good, `"version": 2,`, `"version": 3,`, 1), ErrPlanVersion, "use the binary that wrote it"},
 		"with an unknown field": {strings.Replace(good, `"cluster":`, `"colour": 1, "cluster":`, 1), ErrPlanFile, `unknown field "colour"`},
 		"of another scenario":   {strings.Replace(good, `"smoke"`, `"smokes"`, 1), ErrPlanFile, `no scenario or group "smokes"`},
 		"twice":                 {good + good, ErrPlanFile, "after top-level value"},

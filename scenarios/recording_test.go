@@ -31,6 +31,7 @@ func tiny() *Plan {
 		Tenants: []TenantPlan{{Config: tenant.Config{ID: 7, Version: 1, Limits: tenant.Limits{Rate: 1000}}}},
 	}
 	p.Workload = Workload{Operations: 6, Concurrency: 2, Think: millisecond, Entities: 1, ReadPermille: 300}
+	p.alone()
 	w := &p.World
 	w.Seed, w.Duration, w.Calm = 7, second, 10*second
 	w.Network, w.Disk = network.DefaultProfile, disk.DefaultProfile

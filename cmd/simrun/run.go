@@ -296,7 +296,7 @@ func (c *command) text(s *campaign.Summary, o *campaign.Options, word string) {
 	}
 	if q := s.Queries; q != nil {
 		asked := q.Count + s.Unanswered
-		printPauses(w, fmt.Sprintf("%.3f %%%% of %d queries of replica groups were answered, %%d", 100*float64(q.Count)/float64(asked), asked), q)
+		printPauses(w, fmt.Sprintf("%.3f %%%% of %d queries were answered, %%d", 100*float64(q.Count)/float64(asked), asked), q)
 	}
 	for i := range s.Vetoed {
 		fmt.Fprintf(w, "vetoed by the fault budget: %v\n", &s.Vetoed[i])

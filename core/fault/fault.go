@@ -34,13 +34,13 @@ const (
 	SnapshotDurable                   // its name is durable
 	SegmentRemoving                   // a segment that the snapshot covers is about to be removed
 	ConfigAppended                    // new limits, which an operator set, got their place at key b
-	TenantCreating                    // a tenant is about to be entered into the catalog; key b: version
-	TenantCreated                     // that is durable, and its slot is about to be opened
-	TenantDropping                    // a tenant's tombstone is about to be written
-	TenantDropped                     // it is durable, and the operator is about to be told
+	TenantCreating                    // a node hears of a tenant that was created, and is about to open its slots; key b: version
+	TenantCreated                     // the slots that belong on the node are being opened; likewise
+	TenantDropping                    // a node hears that a tenant is being dropped, and ends its slots; likewise
+	TenantDropped                     // a node hears of a tenant's tombstone, and is about to remove its files
 	TenantRemoving                    // what is left of a dropped tenant is about to be removed
 	TenantRemoved                     // nothing is left of it
-	SlotFollowing                     // a shared log is open, up to record key b, and waits for a sequencer
+	SlotFollowing                     // a log is open, up to record key b, and waits for a leader
 	SlotLeading                       // the node begins to sequence a slot behind record key b
 	RecordReceived                    // a follower gave the record at key b its place
 	LogCutting                        // a follower's log is about to be cut behind record key b

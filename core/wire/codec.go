@@ -323,13 +323,3 @@ func FrameOf(b []byte) (uint64, bool) {
 	}
 	return binary.LittleEndian.Uint64(b[headerSize+8:]), true // layouts begin with connection and frame
 }
-
-// AckOf returns which record b acknowledges, if it claims to be an acknowledgement. It
-// too is much cheaper than Decode.
-func AckOf(b []byte) (id tenant.ID, slot lineage.Slot, seq lineage.Seq, ok bool) {
-	if KindOf(b) != Ack || len(b) != sizes[Ack] {
-		return 0, 0, 0, false
-	}
-	at := func(offset int) uint64 { return binary.LittleEndian.Uint64(b[headerSize+offset:]) }
-	return tenant.ID(at(16)), lineage.Slot(at(24)), lineage.Seq(at(56)), true
-}

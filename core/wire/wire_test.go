@@ -600,20 +600,6 @@ func TestFrameOf(t *testing.T) {
 	}
 }
 
-func TestAckOf(t *testing.T) {
-	for _, m := range everyKind() {
-		m.Tenant, m.Slot, m.Seq = 5, 6, 7
-		b := wire.Append(nil, &m)
-		id, slot, seq, ok := wire.AckOf(b)
-		if want := m.Kind == wire.Ack; ok != want || ok && (id != 5 || slot != 6 || seq != 7) {
-			t.Errorf("%s: tenant %s slot %d seq %d, %t; want %t", m.Kind, id, slot, seq, ok, want)
-		}
-		if _, _, _, ok := wire.AckOf(b[:len(b)-1]); ok {
-			t.Errorf("%s: a message cut short is an acknowledgement", m.Kind)
-		}
-	}
-}
-
 // everyKind returns an empty message of each kind.
 func everyKind() (all []wire.Message) {
 	for _, kind := range kinds() {

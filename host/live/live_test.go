@@ -84,7 +84,14 @@ func TestANodeThatIsKilledLosesAndDoublesNothing(t *testing.T) {
 // A node that answers before its writes are with the operating system loses them at
 // a kill. That it is found shows that the kills strike and the judges see.
 func TestANodeThatAnswersTooEarlyIsFound(t *testing.T) {
-	r := run(t, "lies", live.Options{Rounds: 8, Round: 60 * time.Millisecond, Seed: 1})
+	var r *live.Result
+	// On a busy machine a node has too little time between two kills to answer much.
+	for round := 60 * time.Millisecond; round <= 960*time.Millisecond; round *= 2 {
+		r = run(t, "lies", live.Options{Rounds: 8, Round: round, Seed: 1})
+		if r.Verdict != checker.Undecided {
+			break
+		}
+	}
 	if r.Verdict != checker.Violated || r.Findings[0].Fingerprint() != "no-loss/lost-ack" {
 		t.Errorf("%s: %+v", r.Verdict, r.Findings)
 	}

@@ -19,7 +19,7 @@ import (
 func onReal(t *testing.T, dir string, ops []env.Op) (done []string) {
 	t.Helper()
 	ended := make(chan string, 1)
-	d, err := host.Open(dir, host.Config{}, func(c host.Completion) { ended <- fmt.Sprintf("%d %v %q", c.ID, c.Err.Error(), c.Data) })
+	d, err := host.Open(dir, host.Config{Reserve: -1}, func(c host.Completion) { ended <- fmt.Sprintf("%d %v %q", c.ID, c.Err.Error(), c.Data) })
 	if err != nil {
 		t.Fatal(err)
 	}

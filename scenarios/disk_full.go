@@ -10,7 +10,7 @@ import (
 // themselves. Before the calm part an operator puts larger ones in.
 var diskFull = &Scenario{
 	Name:   "disk-full",
-	Story:  "disks are full for a while, or too small, and nodes crash meanwhile; writes are refused definitely and charged nothing, reads go on, and with room again everything does",
+	Story:  "disks are full for a while, or too small, and nodes crash meanwhile; writes wait or are refused definitely, each that is answered was charged once, reads go on, and with room again everything does",
 	Faulty: true,
 	draw: func(d *draw, p *Plan) {
 		d.base(p)

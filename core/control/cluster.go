@@ -40,7 +40,7 @@ const (
 // Cluster is the founding configuration of a control plane, and the content of a cluster file.
 // Lists ascend by id, without duplicates.
 type Cluster struct {
-	// Meta are the addresses of the founding members of the meta log: 3 or 5,
+	// Meta are the addresses of the founding members of the meta log: 1, 3 or 5,
 	// ascending, each one of Nodes.
 	Meta   []env.ID      `json:"meta"`
 	Nodes  []NodeConfig  `json:"nodes"`

@@ -1,4 +1,4 @@
-// Package metalog is the meta log: a log that a majority of 3 or 5 members agrees on, and the state
+// Package metalog is the meta log: a log that a majority of 1, 3 or 5 members agrees on, and the state
 // machine that applies it. It holds only control state; the data of tenants has its own, cheaper
 // replication.
 //
@@ -80,7 +80,7 @@ const ElectionTicks = 10
 type Config struct {
 	Dir       string   // directory of the file; its parent exists. It holds nothing else
 	Cluster   uint64   // unique to the log, so that stray messages are rejected
-	Addresses []env.ID // of the founding members, ascending, 3 or 5
+	Addresses []env.ID // of the founding members, ascending, 1, 3 or 5
 	// Founders are the data directories of the founding members, in the order of Addresses, as the
 	// founding file names them. Any other directory is not a founder.
 	Founders []env.Nonce

@@ -16,7 +16,7 @@ import (
 
 func TestLive(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kept")
-	code, stdout, stderr := simrun(t, "live", "--json", "--rounds=6", "--round=200ms", "--clients=8", "--dir", dir) // some of the kills find a call under way
+	code, stdout, stderr := simrun(t, "live", "--json", "--rounds=6", "--round=800ms", "--clients=8", "--dir", dir) // some of the kills find a call under way
 	var told lived
 	if err := json.Unmarshal([]byte(stdout), &told); err != nil {
 		t.Fatalf("%v: exit code %d\n%s%s", err, code, stdout, stderr)

@@ -148,8 +148,8 @@ func (l *Log) End() lineage.Position {
 
 // Append notes that rec, whose bytes hash to chain, is on its way to the disk. Records at its seq
 // and after it are cut: they were lost before any process relied on them, or else the checkers will
-// object. A record that is there already and was not admitted again is a copy (a recovery rewrites,
-// a replica stores the same) and changes nothing. at, local and incarnation count unless its
+// object. A record that is there already, or was cut already, and was not admitted again is a copy (a
+// recovery rewrites, a replica stores the same) and changes nothing. at, local and incarnation count unless its
 // admission was announced.
 func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, incarnation uint64) {
 	waiting := l.waiting(rec.Seq)
@@ -157,7 +157,11 @@ func (l *Log) Append(rec *record.Record, chain lineage.Chain, at, local int64, i
 		return
 	}
 	if l.shared && rec.Epoch < l.epoch && !l.adopts(rec) {
-		// Of a sequencer that was replaced: it is not in the lineage, and never will be.
+		// Of a sequencer that was replaced: it is not in the lineage, and never will be. A replica that
+		// is cut off may store it long after it was cut elsewhere.
+		if slices.ContainsFunc(l.Cut, func(e Entry) bool { return e.Record.Seq == rec.Seq && e.Chain == chain }) {
+			return
+		}
 		l.Cut = append(l.Cut, Entry{Record: *rec, Chain: chain, At: at, Local: local, Incarnation: incarnation})
 		return
 	}

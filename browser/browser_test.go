@@ -261,8 +261,8 @@ func TestPorcupineStandsBeside(t *testing.T) {
 	look(t, tab, t.Name())
 }
 
-// Curves stand below the lanes on their time: what they say is what the lines say, a move of the
-// lanes moves them, and a page whose lines give nothing has none.
+// Curves share the time axis of the lanes and show the values that the lines give. A move of the lanes
+// moves the curves. A page whose lines give no values has no curves.
 func TestCurvesShareTheTimeOfTheLanes(t *testing.T) {
 	tab := opened(t, Screen{1400, 900, false}, file(t, failed(t).Write))
 	ask[any](t, tab, "void page.lanes.show(0, page.r.end)")

@@ -67,7 +67,7 @@ func (d *desk) wakes() {
 // dropped is the command of connected.
 var dropped = control.Command{Kind: control.DropTenant, Tenant: 3, Base: 2}
 
-// connected is an operator of a cluster of one node, 4, whose drop of a tenant has left in a frame of connection 8.
+// connected returns an operator whose only node is 4. Its drop of a tenant has left in a frame of connection 8.
 func connected(t *testing.T) *desk {
 	d := &desk{TB: t}
 	d.Operator = NewOperator(d, DefaultPatience, 4)

@@ -506,7 +506,7 @@ func somebodyObjects(t *testing.T, kind Kind) (objects bool) {
 	return false
 }
 
-// What is no command is refused with a sentence and changes nothing, not even a count: another binary
+// An undecodable command is refused with a sentence and changes nothing, not even a count: another binary
 // may know it.
 func TestWhatIsNoCommandIsNotFolded(t *testing.T) {
 	l := newLog()
